@@ -23,10 +23,9 @@ func TestStarletteSampleServesNotesStreamsAndWebSockets(t *testing.T) {
 		want(201, `"number":2`)
 	resp := s.get("/notes").want(200)
 	var got struct{ Notes []string }
-	if err := json.Unmarshal([]byte(resp.body), &got); err != nil || len(got.Notes) != 2 ||
-		got.Notes[0] != "Buy milk ☕" || len(got.Notes[1]) != 1000 {
-		t.Errorf("%v %.200s", err, resp.body)
-	}
+	err := json.Unmarshal([]byte(resp.body), &got)
+	fapwstest.Truef(t, err == nil && len(got.Notes) == 2 && got.Notes[0] == "Buy milk ☕" && len(got.Notes[1]) == 1000,
+		"%v %.200s", err, resp.body)
 	for _, wrong := range []string{"", "{", "[]", "3", `{"txt": "x"}`, strings.Repeat("[", 100_000)} {
 		s.post("/notes", asJSON, strings.NewReader(wrong)).want(400, `a "text" is needed`)
 	}
@@ -49,9 +48,7 @@ func (s *server) starletteEcho(t *testing.T) {
 	w := s.talk("/echo")
 	for _, text := range []string{"", "x", "ü☕", strings.Repeat("long ", 50_000)} {
 		w.send(text)
-		if got := w.next(); got != text {
-			t.Errorf("%d bytes came back as %d: %.40q", len(text), len(got), got)
-		}
+		fapwstest.Equal(t, w.next(), text)
 	}
 	w.leave(4321)
 	s.Stdout.Await(t, regexp.MustCompile(`echo: over, 4321`))

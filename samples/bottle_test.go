@@ -25,9 +25,8 @@ func TestBottleSampleServesPagesAndUploads(t *testing.T) {
 		fapwstest.Equal(t, resp.body, string(data))
 		resp.field("Content-Disposition", `attachment; filename="noise.bin"`)
 		for _, path := range []string{"/files/..%2fapp.py", "/files/nothing"} {
-			if resp := s.get(path); resp.StatusCode != 403 && resp.StatusCode != 404 {
-				t.Errorf("%s: status %d", path, resp.StatusCode)
-			}
+			resp := s.get(path)
+			fapwstest.Truef(t, resp.StatusCode == 403 || resp.StatusCode == 404, "%s: status %d", path, resp.StatusCode)
 		}
 		s.post("/upload", urlencoded, strings.NewReader("x=y")).want(400, "No file was sent.")
 		s.fails("/fails", "RuntimeError: this handler always fails")

@@ -67,9 +67,7 @@ func (b *browser) open(t *testing.T, address string, before ...chromedp.Action) 
 		end()
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		if len(p.thrown) > 0 {
-			t.Errorf("scripts of the page have failed: %q", p.thrown)
-		}
+		fapwstest.Truef(t, len(p.thrown) == 0, "scripts of the page have failed: %q", p.thrown)
 	})
 	chromedp.ListenTarget(ctx, p.hear)
 	p.run(css.Disable(), dom.Disable(), chromedp.ActionFunc(func(ctx context.Context) error {
@@ -112,9 +110,7 @@ func (p *tab) asked() (ids []string) {
 
 func (p *tab) run(actions ...chromedp.Action) {
 	p.t.Helper()
-	if err := chromedp.Run(p.ctx, actions...); err != nil {
-		p.t.Fatalf("in the browser: %v", err)
-	}
+	fapwstest.Mustf(p.t, chromedp.Run(p.ctx, actions...), "in the browser")
 }
 
 // find waits until an element is visible, and returns a JavaScript expression for the element.
@@ -219,9 +215,7 @@ func (b *browser) clockAndReload(t *testing.T) {
 	now := value[int64](p, "last")
 	p.await(fmt.Sprintf("last > %d && at('viewers').textContent == '1'", now))
 	after := value[[2]int64](p, "[last, ticks]")
-	if passed, seen := after[0]-before[0], after[1]-before[1]; passed != seen {
-		t.Errorf("%d seconds have passed and %d were seen", passed, seen)
-	}
+	fapwstest.Equalf(t, after[0]-before[0], after[1]-before[1], "seconds that passed, and seconds that were seen")
 	fapwstest.Equal(t, value[[2]int](p, "[streams.open, streams.error]"), [2]int{1, 0})
 	fapwstest.Equal(t, len(p.asked()), 1)
 }
@@ -238,9 +232,7 @@ func (b *browser) clockAndRestart(t *testing.T) {
 	startServer(t, append(flags, "--bind", s.Address), "clock/clock.py", nil)
 	p.await(fmt.Sprintf("streams.open == 2 && last > %d && at('state').textContent == 'connected'", last))
 	requests := p.asked()
-	if requests[0] != "" || requests[len(requests)-1] == "" {
-		t.Errorf("Last-Event-ID of the requests: %q", requests)
-	}
+	fapwstest.Truef(t, requests[0] == "" && requests[len(requests)-1] != "", "Last-Event-ID of the requests: %q", requests)
 }
 
 // chat opens the chat for two people, one of whom tries to inject a script into the page of the other.
@@ -338,10 +330,8 @@ func (b *browser) upload(t *testing.T) {
 	p.await(`at("state").textContent.includes("large file.bin: 3145728 bytes, sha256 ")`)
 	p.await(`at("state").textContent.includes("note: from the browser")`)
 	p.await(`/stored, 3\.0 MiB/.test(at("all").textContent)`)
-	if st, err := os.Stat(filepath.Join(folder, "uploads", "large file.bin")); err != nil || st.Size() != 3<<20 {
-		t.Errorf("%v, %v", st, err)
-	}
-	if entries, _ := os.ReadDir(filepath.Join(folder, "uploads")); len(entries) != 2 {
-		t.Errorf("%d files", len(entries))
-	}
+	st, err := os.Stat(filepath.Join(folder, "uploads", "large file.bin"))
+	fapwstest.Truef(t, err == nil && st.Size() == 3<<20, "%v, %v", st, err)
+	entries, _ := os.ReadDir(filepath.Join(folder, "uploads"))
+	fapwstest.Equalf(t, len(entries), 2, "files")
 }

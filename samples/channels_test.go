@@ -55,9 +55,8 @@ func (c *layerClient) ask(path string) (answer any) {
 		return nil
 	}
 	defer resp.Body.Close()
-	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || resp.StatusCode != 200 {
-		c.s.T.Errorf("%s: %s, %v", path, resp.Status, err)
-	}
+	err = json.NewDecoder(resp.Body).Decode(&answer)
+	fapwstest.Truef(c.s.T, err == nil && resp.StatusCode == 200, "%s: %s, %v", path, resp.Status, err)
 	return answer
 }
 
@@ -94,9 +93,7 @@ func TestChannelLayerMeetsTheSpecificationInAllWorkers(t *testing.T) {
 	s := startServer(t, []string{"--workers", "2", "--lifespan", "off"}, "testdata/layer.py", nil)
 	a, b := s.onBothLayers()
 	cases := a.ask("cases").([]any)
-	if len(cases) < 10 {
-		t.Fatalf("only %d cases", len(cases))
-	}
+	fapwstest.Needf(t, len(cases) >= 10, "only %d cases", len(cases))
 	for _, c := range []*layerClient{a, b} {
 		for _, name := range cases {
 			fapwstest.Equal(t, c.ask("check/"+name.(string)), "ok")
@@ -137,9 +134,7 @@ func TestChannelLayerMeetsTheSpecificationInAllWorkers(t *testing.T) {
 	all.Wait()
 	slices.Sort(got)
 	for i, text := range got {
-		if text != fmt.Sprintf("map[text:%02d]", i) {
-			t.Fatalf("received %v", got)
-		}
+		fapwstest.Needf(t, text == fmt.Sprintf("map[text:%02d]", i), "received %v", got)
 	}
 
 	a.client.CloseIdleConnections()

@@ -49,9 +49,7 @@ func (w *webSocket) people(names ...string) {
 func (w *webSocket) hears(name, text string) float64 {
 	w.t.Helper()
 	line := w.await(text, func(m map[string]any) bool { return m["text"] != nil })
-	if line["name"] != name || line["text"] != text {
-		w.t.Errorf("%v, want %q of %s", line, text, name)
-	}
+	fapwstest.Truef(w.t, line["name"] == name && line["text"] == text, "%v, want %q of %s", line, text, name)
 	number, _ := line["number"].(float64)
 	return number
 }
@@ -64,13 +62,11 @@ func TestChatSampleSendsMessagesToARoom(t *testing.T) {
 			s.get("/").want(200, "<title>Chat</title>").field("Content-Type", "text/html; charset=utf-8")
 			for _, path := range []string{"/ws", "/ws?room=x", "/ws?name=x", chatPath("x", " "),
 				chatPath("x", "a\nb\x00"), chatPath(strings.Repeat("x", 41), "x"), "/ws?room=%FF%00&name=x"} {
-				if status := s.denial(path); status < 400 || status > 403 {
-					t.Errorf("%s: status %d", path, status)
-				}
+				status := s.denial(path)
+				fapwstest.Truef(t, status >= 400 && status <= 403, "%s: status %d", path, status)
 			}
-			if resp := s.get("/nothing/here"); script == "chat/chat_async.py" && resp.StatusCode != 404 {
-				t.Errorf("status %d", resp.StatusCode)
-			}
+			resp := s.get("/nothing/here")
+			fapwstest.Truef(t, script != "chat/chat_async.py" || resp.StatusCode == 404, "status %d", resp.StatusCode)
 
 			ann := s.enter("den", "Ann", "Ann")
 			bob := s.enter("den", "Bob ☕", "Ann", "Bob ☕")
@@ -82,9 +78,8 @@ func TestChatSampleSendsMessagesToARoom(t *testing.T) {
 			for _, line := range []string{"Hello", "<b>ü\n\u2028</b> \U0001F600", strings.Repeat("x", 2000)} {
 				ann.send(line)
 				number := bob.hears("Ann", line)
-				if number <= last || ann.hears("Ann", line) != number {
-					t.Errorf("%.20q has number %v after %v", line, number, last)
-				}
+				fapwstest.Truef(t, number > last && ann.hears("Ann", line) == number,
+					"%.20q has number %v after %v", line, number, last)
 				last = number
 			}
 			bob.send(" \n ") // an empty line is ignored
@@ -179,12 +174,10 @@ func TestChatIsEmptyAfterItsFileIsDeleted(t *testing.T) {
 		names = append(names,
 			fmt.Sprint(ann.await("after", func(m map[string]any) bool { return m["text"] == "after" })["name"]))
 	}
-	if slices.Sort(names); fmt.Sprint(names) != "[Ann c0 c1 c2 c3]" {
-		t.Error(names)
-	}
+	slices.Sort(names)
+	fapwstest.Equal(t, fmt.Sprint(names), "[Ann c0 c1 c2 c3]")
 	code, _, said := fapwstest.Command{Flags: []string{"--bind", "127.0.0.1:0", "chat/chat.py"},
 		Args: []string{t.TempDir() + "/none/chat.db"}}.Run(t)
-	if code == 0 || strings.Count(said, "\n") != 2 || !strings.Contains(said, "chat.db: unable to open database file") {
-		t.Errorf("%d, %s", code, said)
-	}
+	fapwstest.Truef(t, code != 0 && strings.Count(said, "\n") == 2 &&
+		strings.Contains(said, "chat.db: unable to open database file"), "%d, %s", code, said)
 }

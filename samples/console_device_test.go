@@ -63,9 +63,7 @@ func (d *device) remove(t *testing.T, name string) {
 func (d *device) text(t *testing.T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(d.dir, name))
-	if err != nil && !os.IsNotExist(err) {
-		t.Fatal(err)
-	}
+	fapwstest.Needf(t, err == nil || os.IsNotExist(err), "%v", err)
 	return string(text)
 }
 
@@ -117,9 +115,7 @@ func (d *device) work(t *testing.T) {
 		d.write(t, "proc/net/dev.new", fmt.Sprintf("Inter-|\n face |\n    lo: 1 1 0 0 0 0 0 0 1\n  eth0: %d 1 0 0 "+
 			"0 0 0 0 %d\n", n*8560, n*1470), 0o644)
 		for _, name := range []string{"stat", "net/dev"} { // replace each file as a whole, like the kernel
-			if err := os.Rename(d.dir+"/proc/"+name+".new", d.dir+"/proc/"+name); err != nil {
-				t.Error(err)
-			}
+			fapwstest.Equal(t, os.Rename(d.dir+"/proc/"+name+".new", d.dir+"/proc/"+name), nil)
 		}
 	}
 	count()
@@ -192,9 +188,8 @@ var eventually = checktest.Eventually
 func (p *tab) follow(selector string) {
 	p.t.Helper()
 	click := chromedp.ActionFunc(func(context.Context) error { p.click(selector); return nil })
-	if _, err := chromedp.RunResponse(p.ctx, click); err != nil {
-		p.t.Fatalf("%s: %v", selector, err)
-	}
+	_, err := chromedp.RunResponse(p.ctx, click)
+	fapwstest.Mustf(p.t, err, "%s", selector)
 }
 
 func (p *tab) shows(text string) {
@@ -227,14 +222,10 @@ func (p *tab) picture(name string) {
 	p.accessible(name+" on a desktop", "{}")
 	p.screen(screens[1])
 	p.accessible(name+" on a phone", "{}")
-	if refused := value[string](p, "window.refused.join()"); refused != "" {
-		p.t.Errorf("%s: Content-Security-Policy has refused %s", name, refused)
-	}
-	if size := value[int](p,
-		`performance.getEntries().reduce((sum, entry) => sum + (entry.decodedBodySize || 0), 0)`); size == 0 ||
-		size > 60_000 {
-		p.t.Errorf("%s: the page and what it loads have %d bytes", name, size)
-	}
+	fapwstest.Equalf(p.t, value[string](p, "window.refused.join()"), "", "%s: Content-Security-Policy has refused", name)
+	size := value[int](p,
+		`performance.getEntries().reduce((sum, entry) => sum + (entry.decodedBodySize || 0), 0)`)
+	fapwstest.Truef(p.t, size != 0 && size <= 60_000, "%s: the page and what it loads have %d bytes", name, size)
 }
 
 // screens are a desktop and a phone, and their positions in a picture.
@@ -250,9 +241,8 @@ func (p *tab) screen(size image.Rectangle) {
 func axe(t *testing.T) string {
 	t.Helper()
 	files := glob(t, "../build/axe-core-*/axe.min.js")
-	if len(files) == 0 {
-		t.Fatal("build/axe-core-*: not found; ./build.sh test fetches it with npm, and says why if it cannot")
-	}
+	fapwstest.Needf(t, len(files) > 0,
+		"build/axe-core-*: not found; ./build.sh test fetches it with npm, and says why if it cannot")
 	return fapwstest.Read(t, files[len(files)-1])
 }
 
@@ -293,9 +283,7 @@ func (p *tab) keep(name string) {
 	draw.Draw(reduced, bounds, picture, image.Point{}, draw.Src)
 	var out bytes.Buffer
 	fapwstest.Must(p.t, (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&out, reduced))
-	if out.Len() > 150_000 {
-		p.t.Errorf("%s: the picture has %d bytes", name, out.Len())
-	}
+	fapwstest.Truef(p.t, out.Len() <= 150_000, "%s: the picture has %d bytes", name, out.Len())
 	fapwstest.Must(p.t, os.WriteFile(filepath.Join(dir, "console"+name+".png"), out.Bytes(), 0o644))
 }
 

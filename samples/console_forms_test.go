@@ -15,9 +15,8 @@ import (
 
 func (d *device) settings(p *tab) {
 	p.run(chromedp.Navigate(d.URL + "/settings"))
-	if value[bool](p, `document.querySelector("[name=address]").checkVisibility()`) {
-		p.t.Error("the page asks for an address although DHCP gives one")
-	}
+	fapwstest.Truef(p.t, !value[bool](p, `document.querySelector("[name=address]").checkVisibility()`),
+		"the page asks for an address although DHCP gives one")
 	p.picture("settings-dhcp")
 	p.fill("[name=hostname]", "-router")
 	p.click("[name=dhcp]")
@@ -32,9 +31,7 @@ func (d *device) settings(p *tab) {
 			fmt.Sprintf(
 				`{ const field = document.querySelector("[name=%s]"); field.ariaInvalid == "true" ? `+
 					`document.getElementById(field.getAttribute("aria-describedby")).innerText : "" }`, name))
-		if (message != "") != wrong {
-			p.t.Errorf("%s: %q", name, message)
-		}
+		fapwstest.Equalf(p.t, message != "", wrong, "%s: %q", name, message)
 	}
 	fapwstest.Equal(p.t, value[string](p, `document.querySelector("[name=hostname]").value`), "-router")
 	fapwstest.Equal(p.t, d.text(p.t, "data/settings.json"), "")
@@ -47,9 +44,8 @@ func (d *device) settings(p *tab) {
 	p.shows("Saved. The device has applied them.")
 	for _, file := range []string{"data/settings.json", "applied"} {
 		var kept map[string]string
-		if err := json.Unmarshal([]byte(d.text(p.t, file)), &kept); err != nil || !maps.Equal(kept, want) {
-			p.t.Errorf("%s: %v, %v", file, kept, err)
-		}
+		err := json.Unmarshal([]byte(d.text(p.t, file)), &kept)
+		fapwstest.Truef(p.t, err == nil && maps.Equal(kept, want), "%s: %v, %v", file, kept, err)
 	}
 }
 
@@ -57,10 +53,9 @@ func (d *device) backup(p *tab) {
 	cookie := p.cookie()
 	resp := d.get("/backup", "Cookie", cookie)
 	kept := resp.body
-	if resp.StatusCode != 200 || !strings.Contains(resp.Header.Get("Content-Disposition"), "attachment") ||
-		!strings.Contains(kept, `"hostname": "router"`) {
-		p.t.Fatalf("%s: %s", resp.Status, kept)
-	}
+	fapwstest.Needf(p.t, resp.StatusCode == 200 &&
+		strings.Contains(resp.Header.Get("Content-Disposition"), "attachment") &&
+		strings.Contains(kept, `"hostname": "router"`), "%s: %s", resp.Status, kept)
 	p.fill("[name=hostname]", "changed")
 	p.follow(".fields button")
 	p.shows("Saved.")
@@ -84,9 +79,7 @@ func (d *device) backup(p *tab) {
 			fmt.Sprintf(
 				`document.querySelector("#restore .bad").innerText.includes(%q) && `+
 					`document.querySelector("[name=hostname]").value == "changed"`, c.says))
-		if now := d.text(p.t, "data/settings.json"); now != before {
-			p.t.Errorf("%s: replaced by %s", c.name, now)
-		}
+		fapwstest.Equalf(p.t, d.text(p.t, "data/settings.json"), before, "%s", c.name)
 	}
 	p.picture("backup-refused")
 	restore("backup.json", kept)
@@ -145,9 +138,8 @@ func (d *device) firmware(p *tab) {
 	digest := fmt.Sprintf("%x", sha256.Sum256(image))
 	send(strings.Repeat("0", 64))
 	p.shows("Not accepted: the upload has another SHA-256 than announced")
-	if value[bool](p, `document.querySelector("progress").checkVisibility()`) {
-		p.t.Error("the page shows progress after the end")
-	}
+	fapwstest.Truef(p.t, !value[bool](p, `document.querySelector("progress").checkVisibility()`),
+		"the page shows progress after the end")
 	d.write(p.t, "bin/check-firmware", "#!/bin/sh\necho no valid signature >&2; exit 1\n", 0o755)
 	send(digest)
 	p.shows("The check has refused this file: check-firmware")
@@ -163,9 +155,7 @@ func (d *device) firmware(p *tab) {
 	for _, text := range []string{"2.4.1", "firmware 2.0", "3,900,000 bytes", digest} {
 		p.shows(text)
 	}
-	if value[float64](p, "most") == 0 {
-		p.t.Error("the page has shown no progress")
-	}
+	fapwstest.Truef(p.t, value[float64](p, "most") != 0, "the page has shown no progress")
 	p.picture("question")
 	d.install(p, string(image))
 }

@@ -93,9 +93,8 @@ func (d *device) dashboard(p *tab) {
 	light := value[string](p, "getComputedStyle(document.body).backgroundColor")
 	p.keep("-light")
 	p.scheme("dark")
-	if value[string](p, "getComputedStyle(document.body).backgroundColor") == light {
-		p.t.Error("the page is the same in the dark")
-	}
+	fapwstest.Truef(p.t, value[string](p, "getComputedStyle(document.body).backgroundColor") != light,
+		"the page is the same in the dark")
 	p.keep("-dark")
 	p.scheme("light")
 	d.write(p.t, "sys/class/thermal/thermal_zone0/temp", "51500\n", 0o644)
@@ -122,9 +121,7 @@ func (d *device) pointer(p *tab) {
 			fmt.Sprintf(`{ const picture = document.querySelector("#%s svg"), box = picture.getBoundingClientRect()
 picture.dispatchEvent(new PointerEvent("pointermove", {bubbles: true, clientX: box.left + box.width / 2}))
 document.querySelector("#%[1]s output").textContent }`, name))
-		if !regexp.MustCompile(want).MatchString(got) {
-			p.t.Errorf("%s under the pointer: %q", name, got)
-		}
+		fapwstest.Truef(p.t, regexp.MustCompile(want).MatchString(got), "%s under the pointer: %q", name, got)
 		fapwstest.Equal(p.t, value[int](p, `document.querySelectorAll("output:not([hidden])").length`), 1)
 	}
 	p.await(`document.getElementById("Network-eth0-scale").innerText.startsWith("5 MB/s")`)
@@ -140,9 +137,8 @@ func (p *tab) keyboard() {
 	p.run(chromedp.KeyEvent(kb.Enter), chromedp.KeyEvent(kb.Tab), chromedp.KeyEvent(kb.Tab))
 	fapwstest.Equal(p.t, value[string](p, at), "/services")
 	p.run(chromedp.KeyEvent(kb.Escape))
-	if value[bool](p, `document.getElementById("nav").matches(":popover-open")`) {
-		p.t.Error("Escape does not close the menu")
-	}
+	fapwstest.Truef(p.t, !value[bool](p, `document.getElementById("nav").matches(":popover-open")`),
+		"Escape does not close the menu")
 }
 
 func (d *device) services(p *tab) {
@@ -181,10 +177,9 @@ func (d *device) services(p *tab) {
 			`.test(document.querySelector("tbody")?.innerText.trim())`)
 	d.remove(p.t, "bin/rc-status")
 	p.visit("services")
-	if !value[bool](p,
-		`!!document.querySelector("table") || document.body.innerText.includes("not been booted with systemd")`) {
-		p.t.Error(value[string](p, "document.body.innerText"))
-	}
+	fapwstest.Truef(p.t, value[bool](p,
+		`!!document.querySelector("table") || document.body.innerText.includes("not been booted with systemd")`),
+		"%s", value[string](p, "document.body.innerText"))
 }
 
 func (d *device) logs(p *tab) {
@@ -219,9 +214,8 @@ func (d *device) logs(p *tab) {
 	p.shows(fmt.Sprintf("<i>%d</i>", written))
 	lines := strings.Split(strings.TrimSpace(value[string](p, "document.getElementById('lines').innerText")), "\n")
 	for i, line := range lines[1:] {
-		if want := fmt.Sprintf("cron: job <i>%d</i> failed", written-len(lines)+2+i); line != want {
-			p.t.Fatalf("%s, want %s", line, want)
-		}
+		want := fmt.Sprintf("cron: job <i>%d</i> failed", written-len(lines)+2+i)
+		fapwstest.Needf(p.t, line == want, "%s, want %s", line, want)
 	}
 	shown := value[string](p, `document.getElementById("lines").innerText`)
 	p.click("#pause")
@@ -238,11 +232,10 @@ func (d *device) logs(p *tab) {
 // dressed checks that a page with an error has the same menu and style as other pages.
 func (p *tab) dressed(name string) {
 	p.t.Helper()
-	if !value[bool](p,
+	fapwstest.Truef(p.t, value[bool](p,
 		`!!document.querySelector("main .error .code") && `+
-			`getComputedStyle(document.querySelector(".card")).borderRadius == "14px"`) {
-		p.t.Errorf("%s: not in the dress of the console", name)
-	}
+			`getComputedStyle(document.querySelector(".card")).borderRadius == "14px"`),
+		"%s: not in the dress of the console", name)
 	p.picture(name)
 }
 
@@ -314,9 +307,7 @@ func (d *device) fifthShell(p *tab) {
 func (d *device) reboot(p *tab) {
 	p.run(chromedp.Navigate(d.URL + "/reboot"))
 	p.picture("reboot")
-	if d.text(p.t, "restarted") != "" {
-		p.t.Fatal("restarted without a question")
-	}
+	fapwstest.Needf(p.t, d.text(p.t, "restarted") == "", "restarted without a question")
 	restart := d.text(p.t, "bin/restart-device")
 	d.write(p.t, "bin/restart-device", "#!/bin/sh\necho busy >&2; exit 1\n", 0o755)
 	p.follow("main button")
@@ -325,9 +316,7 @@ func (d *device) reboot(p *tab) {
 	p.follow("main button")
 	p.shows("The device restarts.")
 	p.shows("51.5 °C")
-	if d.text(p.t, "restarted") == "" {
-		p.t.Error("the command has not run")
-	}
+	fapwstest.Truef(p.t, d.text(p.t, "restarted") != "", "the command has not run")
 }
 
 func (p *tab) cookie() (cookie string) {
@@ -346,15 +335,13 @@ func (d *device) refusals(p *tab) {
 	t := p.t
 	fapwstest.Equal(t, d.denial("/terminal/shell"), 401)
 	for _, path := range []string{"/", "/values", "/logs", "/firmware-image", "/www/terminal.js"} {
-		if resp := d.get(path); resp.StatusCode != 401 {
-			t.Errorf("%s without a session: %s, %s", path, resp.Status, resp.body)
-		}
+		resp := d.get(path)
+		fapwstest.Equalf(t, resp.StatusCode, 401, "%s without a session: %s, %s", path, resp.Status, resp.body)
 	}
 	cookie := p.cookie()
 	d.write(t, "data/settings.json", `{"hostname": "cut o`, 0o600)
-	if resp := d.get("/settings", "Cookie", cookie); resp.StatusCode != 200 {
-		t.Errorf("a damaged file: %s, %s", resp.Status, resp.body)
-	}
+	resp := d.get("/settings", "Cookie", cookie)
+	fapwstest.Equalf(t, resp.StatusCode, 200, "a damaged file: %s, %s", resp.Status, resp.body)
 	d.remove(t, "data/settings.json")
 	// The file cannot be written, as on a full disk.
 	fapwstest.Must(t, os.Mkdir(filepath.Join(d.dir, "data/settings.json"), 0o700))
@@ -386,12 +373,11 @@ func (d *device) refusals(p *tab) {
 	} {
 		req := d.request(c.method, c.path, strings.NewReader(c.body), "Content-Type", urlencoded, "Sec-Fetch-Site",
 			c.site, "Cookie", cookie)
-		if resp := d.do(req); resp.StatusCode != c.status || c.status == 500 && !strings.Contains(resp.body,
-			"settings.json: Is a directory") ||
-			c.status == 403 && !strings.Contains(resp.body, `<p class="code">403</p>`) ||
-			strings.Contains(resp.body, "Traceback") {
-			t.Errorf("%s %s %.40s, %s: %s, %s", c.method, c.path, c.body, c.site, resp.Status, resp.body)
-		}
+		resp := d.do(req)
+		fapwstest.Equalf(t, resp.StatusCode, c.status, "%s %s %.40s, %s: %s", c.method, c.path, c.body, c.site, resp.body)
+		says := map[int]string{403: `<p class="code">403</p>`, 500: "settings.json: Is a directory"}
+		fapwstest.Has(t, resp.body, says[c.status])
+		fapwstest.Lacks(t, resp.body, "Traceback")
 	}
 }
 
@@ -403,17 +389,14 @@ func TestConsoleSourceStaysSmall(t *testing.T) {
 		source := regexp.MustCompile(`(?ms)^ *""".*?"""$`).ReplaceAllString(fapwstest.Read(t, file), "")
 		for line := range strings.Lines(source) {
 			line = strings.TrimSpace(line)
-			if utf8.RuneCountInString(line) > 120 || strings.HasSuffix(file, ".css") && strings.Count(line, "{") > 1 {
-				t.Errorf("%s: %s", file, line)
-			}
+			fapwstest.Truef(t, utf8.RuneCountInString(line) <= 120 &&
+				(!strings.HasSuffix(file, ".css") || strings.Count(line, "{") <= 1), "%s: %s", file, line)
 			if line != "" && line[0] != '#' && !strings.HasPrefix(line, "//") && !strings.HasSuffix(file, ".css") {
 				code++
 			}
 		}
 	}
-	if code == 0 || code > 850 {
-		t.Errorf("%d lines of code, want at most 850", code)
-	}
+	fapwstest.Truef(t, code != 0 && code <= 850, "%d lines of code, want at most 850", code)
 }
 
 func TestConsoleHasTheColorsOfTheServersPages(t *testing.T) {
@@ -429,8 +412,7 @@ func TestConsoleHasTheColorsOfTheServersPages(t *testing.T) {
 			return found
 		}
 		ours, theirs := colors(server, http1.Style), colors(console, string(css))
-		if len(ours) != 2 || len(theirs) != 2 || ours[0] != theirs[0] || ours[1] != theirs[1] {
-			t.Errorf("--%s is %v, --%s of the console is %v", server, ours, console, theirs)
-		}
+		fapwstest.Truef(t, len(ours) == 2 && len(theirs) == 2 && ours[0] == theirs[0] && ours[1] == theirs[1],
+			"--%s is %v, --%s of the console is %v", server, ours, console, theirs)
 	}
 }

@@ -39,9 +39,7 @@ func (s *server) formOf(page, path string, values url.Values) *reply {
 	s.T.Helper()
 	resp := s.get(page).want(200)
 	token := csrfToken.FindStringSubmatch(resp.body)
-	if token == nil {
-		s.T.Fatalf("%s: no token in %s", page, resp.body)
-	}
+	fapwstest.Needf(s.T, token != nil, "%s: no token in %s", page, resp.body)
 	values.Set("csrfmiddlewaretoken", token[1])
 	return s.post(path, urlencoded, unknownLength{strings.NewReader(values.Encode())})
 }
@@ -60,23 +58,18 @@ func (s *server) djangoAdmin(t *testing.T) {
 	login := s.get("/admin/").want(302).location()
 	page := s.get(login).want(200, "Django administration").body
 	styles := stylesheet.FindAllStringSubmatch(page, -1)
-	if len(styles) == 0 {
-		t.Fatalf("no style sheet in %s", page)
-	}
+	fapwstest.Needf(t, len(styles) > 0, "no style sheet in %s", page)
 	for _, style := range styles {
 		resp := s.get(style[1]).want(200, "{")
-		if got := resp.Header.Get("Content-Type"); !strings.HasPrefix(got, "text/css") {
-			t.Errorf("%s: Content-Type %q", style[1], got)
-		}
+		got := resp.Header.Get("Content-Type")
+		fapwstest.Truef(t, strings.HasPrefix(got, "text/css"), "%s: Content-Type %q", style[1], got)
 	}
 	s.get("/static/admin/css/nothing.css").want(404)
 
 	s.form(login, url.Values{"username": {"admin"}, "password": {"wrong"}}).want(200,
 		"Please enter the correct username and password")
 	password := adminPassword.FindStringSubmatch(s.Stderr.String())
-	if password == nil {
-		t.Fatal("no password was told")
-	}
+	fapwstest.Needf(t, password != nil, "no password was told")
 	s.get(s.form(login, url.Values{"username": {"admin"}, "password": {password[1]}}).want(302).location()).want(200,
 		"Site administration", "Entries")
 
@@ -84,9 +77,7 @@ func (s *server) djangoAdmin(t *testing.T) {
 		want(302)
 	resp := s.get(added.location()+"?q=from+the+admin").want(200, "was added successfully", "1 entry")
 	entry := entryLink.FindStringSubmatch(resp.body)
-	if entry == nil {
-		t.Fatalf("no link to the entry in %s", resp.body)
-	}
+	fapwstest.Needf(t, entry != nil, "no link to the entry in %s", resp.body)
 	s.form(strings.Replace(entry[1], "change", "delete", 1), url.Values{"post": {"yes"}}).want(302)
 	s.get("/").want(200, "First<br>Second").lacks("from the admin")
 	// Django 5 accepts only POST for logging out
@@ -124,8 +115,7 @@ func TestDjangoViewsAreImportedDuringLoading(t *testing.T) {
 		fapwstest.Must(t, os.RemoveAll(views))
 		fapwstest.Must(t, os.Symlink(tt.views, views))
 		code, stdout, stderr := fapwstest.Command{Flags: []string{"check", tt.app}, Dir: folder}.Run(t)
-		if !strings.Contains(stdout+stderr, tt.want) || (code == 0) != strings.Contains(tt.want, "fine") {
-			t.Errorf("%s with %s: %d\n%s%s", tt.app, tt.views, code, stdout, stderr)
-		}
+		fapwstest.Truef(t, strings.Contains(stdout+stderr, tt.want) && (code == 0) == strings.Contains(tt.want, "fine"),
+			"%s with %s: %d\n%s%s", tt.app, tt.views, code, stdout, stderr)
 	}
 }

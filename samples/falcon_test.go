@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
 func TestFalconSampleManagesTasks(t *testing.T) {
@@ -12,9 +14,7 @@ func TestFalconSampleManagesTasks(t *testing.T) {
 	withFramework(t, "falcon", "falcon/app.py", func(t *testing.T, s *server) {
 		resp := s.post("/todo", asJSON, unknownLength{strings.NewReader(`{"text": "Learn Falcon ☕"}`)}).want(201)
 		item := resp.Header.Get("Location")
-		if !regexp.MustCompile(`^/todo/\d+$`).MatchString(item) {
-			t.Fatalf("Location %q", item)
-		}
+		fapwstest.Needf(t, regexp.MustCompile(`^/todo/\d+$`).MatchString(item), "Location %q", item)
 		// Send these requests in order, to the created task or to the list of all tasks.
 		for _, c := range []struct {
 			method, path, contentType, body string
@@ -42,12 +42,10 @@ func TestFalconSampleManagesTasks(t *testing.T) {
 				req.Header.Set("Content-Type", c.contentType)
 			}
 			resp := s.do(req).want(c.status, c.text)
-			if c.status == 405 && !strings.Contains(resp.Header.Get("Allow"), "DELETE") {
-				t.Errorf("Allow: %q", resp.Header.Get("Allow"))
-			}
-			if c.status == 204 && (resp.body != "" || resp.Header.Get("Content-Length") != "") {
-				t.Errorf("204 with %q, Content-Length %q", resp.body, resp.Header.Get("Content-Length"))
-			}
+			fapwstest.Truef(t, c.status != 405 || strings.Contains(resp.Header.Get("Allow"), "DELETE"),
+				"Allow: %q", resp.Header.Get("Allow"))
+			fapwstest.Truef(t, c.status != 204 || resp.body == "" && resp.Header.Get("Content-Length") == "",
+				"204 with %q, Content-Length %q", resp.body, resp.Header.Get("Content-Length"))
 		}
 		// The database numbers the entries, so the numbers increase whichever process answers.
 		for i := range 8 {

@@ -28,10 +28,8 @@ func (s *server) flaskSession(t *testing.T) {
 	s.get("/").want(200, "Hello stranger.")
 	greet := func(name string) {
 		t.Helper()
-		if to := s.post("/greet", urlencoded, strings.NewReader(url.Values{"name": {name}}.Encode())).want(302).
-			location(); to != "/" {
-			t.Errorf("sent to %s", to)
-		}
+		form := strings.NewReader(url.Values{"name": {name}}.Encode())
+		fapwstest.Equalf(t, s.post("/greet", urlencoded, form).want(302).location(), "/", "sent to")
 	}
 	for i, times := range []string{"1 time.", "2 times.", "3 times."} {
 		name := fmt.Sprintf("Zoë <%d>", i)

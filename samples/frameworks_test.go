@@ -66,20 +66,16 @@ func (s *server) browse() {
 	fapwstest.Must(s.T, err)
 	s.client.Jar = jar
 	s.client.Transport.(*http.Transport).DisableKeepAlives = true
-	if got := len(s.Workers()); got != 2 {
-		s.T.Fatalf("%d processes serve, want 2", got)
-	}
+	got := len(s.Workers())
+	fapwstest.Needf(s.T, got == 2, "%d processes serve, want 2", got)
 }
 
 func (r *reply) location() string {
 	r.s.T.Helper()
 	target, err := r.Location()
-	if err != nil {
-		r.s.T.Fatalf("%s %s: status %d: %v", r.Request.Method, r.Request.URL.Path, r.StatusCode, err)
-	}
-	if !strings.HasPrefix(target.String(), r.s.URL+"/") {
-		r.s.T.Errorf("%s %s: sent to %s, away from %s", r.Request.Method, r.Request.URL.Path, target, r.s.URL)
-	}
+	fapwstest.Mustf(r.s.T, err, "%s %s: status %d", r.Request.Method, r.Request.URL.Path, r.StatusCode)
+	fapwstest.Truef(r.s.T, strings.HasPrefix(target.String(), r.s.URL+"/"),
+		"%s %s: sent to %s, away from %s", r.Request.Method, r.Request.URL.Path, target, r.s.URL)
 	return target.RequestURI()
 }
 
@@ -88,14 +84,11 @@ func (r *reply) location() string {
 func (s *server) firstLines(path string, lines ...string) *http.Response {
 	s.T.Helper()
 	resp := s.open(s.request("GET", path, nil))
-	if resp.StatusCode != 200 {
-		s.T.Fatalf("%s: status %d", path, resp.StatusCode)
-	}
+	fapwstest.Needf(s.T, resp.StatusCode == 200, "%s: status %d", path, resp.StatusCode)
 	in := linesOf(s.T, resp.Body)
 	for _, want := range lines {
-		if got := in.next(""); got != want {
-			s.T.Fatalf("%s: line %q, want %q", path, got, want)
-		}
+		got := in.next("")
+		fapwstest.Needf(s.T, got == want, "%s: line %q, want %q", path, got, want)
 	}
 	return resp
 }
@@ -108,9 +101,7 @@ func (s *server) fails(path, exception string) {
 	s.Says("Traceback")
 	s.Says(regexp.QuoteMeta(exception))
 	resp := s.get("/")
-	if resp.StatusCode >= 500 {
-		s.T.Errorf("after %s: status %d: %s", path, resp.StatusCode, resp.body)
-	}
+	fapwstest.Truef(s.T, resp.StatusCode < 500, "after %s: status %d: %s", path, resp.StatusCode, resp.body)
 }
 
 // unknownLength hides the length of a body, which is then sent in chunks.
@@ -162,9 +153,7 @@ func TestWSGISampleServesPagesAndDigests(t *testing.T) {
 		source, err := os.ReadFile(filepath.Join(s.folder, "app.py"))
 		fapwstest.Must(t, err)
 		resp := s.get("/source").want(200)
-		if resp.body != string(source) {
-			t.Errorf("%d bytes, want %d", len(resp.body), len(source))
-		}
+		fapwstest.Equal(t, resp.body, string(source))
 
 		in := s.firstLines("/count", "1", "2")
 		in.Body.Close()
@@ -194,9 +183,8 @@ func TestHandlerGuardsStaticFiles(t *testing.T) {
 	} {
 		resp := s.get(c.path, c.header...).want(c.status, c.text)
 		guarded := strings.HasPrefix(c.path, "/guarded") && !strings.Contains(c.path, "..")
-		if got := resp.Header.Get("Cache-Control"); guarded && c.header != nil && got != "private" {
-			t.Errorf("%s: Cache-Control %q", c.path, got)
-		}
+		got := resp.Header.Get("Cache-Control")
+		fapwstest.Truef(t, !guarded || c.header == nil || got == "private", "%s: Cache-Control %q", c.path, got)
 	}
 }
 

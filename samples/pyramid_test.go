@@ -16,9 +16,8 @@ func TestPyramidSampleServesAWiki(t *testing.T) {
 		s.get(start).want(200, "This wiki is a folder", s.URL+"/static/style.css")
 
 		resp := s.get("/static/style.css").want(200, "color-scheme")
-		if got := resp.Header.Get("Content-Type"); !strings.HasPrefix(got, "text/css") {
-			t.Errorf("Content-Type %q", got)
-		}
+		got := resp.Header.Get("Content-Type")
+		fapwstest.Truef(t, strings.HasPrefix(got, "text/css"), "Content-Type %q", got)
 		fapwstest.Has(t, resp.Header.Get("Cache-Control"), "max-age=3600")
 		s.get("/static/style.css", "If-Modified-Since", resp.Header.Get("Last-Modified")).want(304)
 

@@ -22,9 +22,7 @@ func tool(t *testing.T, word, sample, app, text string) string {
 	var said strings.Builder
 	cmd.Stderr = &said
 	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("fapws %s %s: %v\n%s", word, app, err, said.String())
-	}
+	fapwstest.Mustf(t, err, "fapws %s %s: %s", word, app, said.String())
 	return string(out)
 }
 
@@ -48,9 +46,7 @@ func TestRoutesOfEachFrameworkAreListed(t *testing.T) {
 			out := tool(t, "routes", filepath.Join(".", tt.module), tt.app, "")
 			lines := regexp.MustCompile(` +`).ReplaceAllString(out, " ")
 			for _, row := range tt.rows {
-				if !regexp.MustCompile(`(?m)^` + row + `$`).MatchString(lines) {
-					t.Errorf("no row %s in\n%s", row, out)
-				}
+				fapwstest.Truef(t, regexp.MustCompile(`(?m)^`+row+`$`).MatchString(lines), "no row %s in\n%s", row, out)
 			}
 		})
 	}
@@ -67,9 +63,7 @@ func TestShellRunsInTheContextOfTheApplication(t *testing.T) {
 		t.Run(tt.module, func(t *testing.T) {
 			fapwstest.NeedModule(t, tt.module)
 			out := tool(t, "shell", filepath.Join(".", tt.module), tt.app, tt.text)
-			if !strings.HasSuffix(out, tt.want) {
-				t.Errorf("says %q, want %q", out, tt.want)
-			}
+			fapwstest.Truef(t, strings.HasSuffix(out, tt.want), "says %q, want %q", out, tt.want)
 		})
 	}
 }

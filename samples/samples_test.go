@@ -27,9 +27,8 @@ func TestHelloSampleEscapesTheName(t *testing.T) {
 	for path, want := range map[string]string{"/hello": "world", "/": "world", "/?name=x": "x",
 		"/?name=%3Cscript%3E": "&lt;script&gt;"} {
 		resp := s.get(path).want(200)
-		if resp.body != "Hello "+want+"!\n" || resp.Header.Get("Content-Type") != "text/html; charset=utf-8" {
-			t.Errorf("%s: %q, %q", path, resp.body, resp.Header)
-		}
+		fapwstest.Truef(t, resp.body == "Hello "+want+"!\n" && resp.Header.Get("Content-Type") == "text/html; charset=utf-8",
+			"%s: %q, %q", path, resp.body, resp.Header)
 	}
 }
 
@@ -64,21 +63,14 @@ func (s *server) storesUploads(t *testing.T) {
 	list := s.get("/").want(200, "&lt;script&gt;.txt</a>", "small.bin</a>", "empty.txt</a>").body
 	links := regexp.MustCompile(`<a href='(/files/[0-9a-f]+)'>[^<]*</a><td>[0-9,]+ bytes<td><code>([0-9a-f]+)`).
 		FindAllStringSubmatch(list, -1)
-	if len(links) != len(files) {
-		t.Fatalf("%d links to %d files in %s", len(links), len(files), list)
-	}
+	fapwstest.Needf(t, len(links) == len(files), "%d links to %d files in %s", len(links), len(files), list)
 	slices.Reverse(links) // the page lists the newest upload first
 	for i, file := range files {
-		if want := fmt.Sprintf("%x", sha256.Sum256(file.data)); links[i][2] != want {
-			t.Errorf("%s: stored with digest %s, want %s", file.name, links[i][2], want)
-		}
+		fapwstest.Equalf(t, links[i][2], fmt.Sprintf("%x", sha256.Sum256(file.data)), "%s: digest", file.name)
 		resp := s.get(links[i][1]).want(200)
-		if resp.body != string(file.data) {
-			t.Errorf("%s: other bytes came back (%d, want %d)", file.name, len(resp.body), len(file.data))
-		}
-		if got := resp.Header.Get("Content-Disposition"); !strings.HasPrefix(got, "attachment;") {
-			t.Errorf("%s: Content-Disposition %q", file.name, got)
-		}
+		fapwstest.Equalf(t, resp.body, string(file.data), "%s", file.name)
+		got := resp.Header.Get("Content-Disposition")
+		fapwstest.Truef(t, strings.HasPrefix(got, "attachment;"), "%s: Content-Disposition %q", file.name, got)
 	}
 }
 
@@ -95,9 +87,7 @@ func (s *server) rejectsInvalidForms(t *testing.T) {
 		// Without "Expect: 100-continue", the rejection could arrive while the client sends the body.
 		resp := s.do(s.request("POST", "/upload", strings.NewReader(c.body), "Content-Type", c.contentType, "Expect",
 			"100-continue"))
-		if resp.StatusCode != c.status {
-			t.Errorf("%s: status %d, want %d: %s", c.what, resp.StatusCode, c.status, resp.body)
-		}
+		fapwstest.Equalf(t, resp.StatusCode, c.status, "%s: status: %s", c.what, resp.body)
 	}
 	for _, path := range []string{"/files/", "/files/../forms.py", "/files/%2e%2e%2fetc", "/files/0123456789abcdef"} {
 		s.get(path).want(404)
@@ -109,14 +99,12 @@ func TestStreamingSampleSendsPiecesUntilTheClientDisconnects(t *testing.T) {
 	s := start(t, "streaming/streaming.py")
 	// The whole response takes longer than the client waits, so the pieces were sent before the end.
 	resp := s.open(s.request("GET", "/count?to=1000&pause=0.2", nil))
-	if resp.StatusCode != 200 || len(resp.TransferEncoding) != 1 || resp.TransferEncoding[0] != "chunked" {
-		t.Fatalf("%d %q", resp.StatusCode, resp.TransferEncoding)
-	}
+	fapwstest.Needf(t, resp.StatusCode == 200 && len(resp.TransferEncoding) == 1 && resp.TransferEncoding[0] == "chunked",
+		"%d %q", resp.StatusCode, resp.TransferEncoding)
 	in := linesOf(t, resp.Body)
 	for _, want := range []string{"1", "2"} {
-		if got := in.next("<li>"); got != want {
-			t.Fatalf("%q, want %q", got, want)
-		}
+		got := in.next("<li>")
+		fapwstest.Needf(t, got == want, "%q, want %q", got, want)
 	}
 	resp.Body.Close()
 
@@ -130,9 +118,8 @@ func TestStreamingSampleSendsPiecesUntilTheClientDisconnects(t *testing.T) {
 
 	// The client reads only some of a billion rows, and the generator must be closed when the client disconnects.
 	endless := s.open(s.request("GET", "/rows.csv?rows=1000000000", nil))
-	if _, err := io.ReadFull(endless.Body, make([]byte, 1<<20)); err != nil {
-		t.Fatal(err)
-	}
+	_, err := io.ReadFull(endless.Body, make([]byte, 1<<20))
+	fapwstest.Must(t, err)
 	endless.Body.Close()
 	s.Stdout.Await(t, regexp.MustCompile(`rows\.csv: \d+ of 1000000000 rows taken`))
 	s.get("/").want(200, "Streaming")
@@ -147,9 +134,8 @@ type tick struct {
 func nextTick(t *testing.T, in *lines) (id string, tick tick) {
 	t.Helper()
 	id = in.next("id: ")
-	if event := in.next("event: "); event != "tick" {
-		t.Fatalf("event %q", event)
-	}
+	event := in.next("event: ")
+	fapwstest.Needf(t, event == "tick", "event %q", event)
 	fapwstest.Must(t, json.Unmarshal([]byte(in.next("data: ")), &tick))
 	return id, tick
 }
@@ -162,9 +148,8 @@ func TestServerSentEventsSampleCountsSubscribers(t *testing.T) {
 	// The generator never ends, so the client gets events only if the server sends each event at once.
 	first := s.open(s.request("GET", "/events?every=0.05", nil))
 	defer first.Body.Close()
-	if got := first.Header.Get("Content-Type"); got != "text/event-stream" {
-		t.Fatalf("Content-Type %q", got)
-	}
+	got := first.Header.Get("Content-Type")
+	fapwstest.Needf(t, got == "text/event-stream", "Content-Type %q", got)
 	in := linesOf(t, first.Body)
 	fapwstest.Equal(t, in.next("retry: "), "2000")
 	for _, want := range []string{"1", "2", "3"} {
@@ -174,9 +159,8 @@ func TestServerSentEventsSampleCountsSubscribers(t *testing.T) {
 	}
 
 	second := s.open(s.request("GET", "/events?every=0.05", nil, "Last-Event-ID", "41"))
-	if id, _ := nextTick(t, linesOf(t, second.Body)); id != "42" {
-		t.Errorf("event %s after 41", id)
-	}
+	id, _ := nextTick(t, linesOf(t, second.Body))
+	fapwstest.Equalf(t, id, "42", "the event after 41")
 	waitForSubscribers(t, in, 2)
 	second.Body.Close()
 	waitForSubscribers(t, in, 1)
@@ -192,9 +176,7 @@ func waitForSubscribers(t *testing.T, in *lines, want int) {
 		if tick.Subscribers == want {
 			return
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("still %d subscribers, want %d", tick.Subscribers, want)
-		}
+		fapwstest.Needf(t, !time.Now().After(deadline), "still %d subscribers, want %d", tick.Subscribers, want)
 	}
 }
 

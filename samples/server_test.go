@@ -77,9 +77,7 @@ func (s *server) do(req *http.Request) *reply {
 	resp := s.open(req)
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		s.T.Fatalf("%s %s: %v", req.Method, req.URL.Path, err)
-	}
+	fapwstest.Mustf(s.T, err, "%s %s", req.Method, req.URL.Path)
 	return &reply{resp, s, string(body)}
 }
 
@@ -94,31 +92,25 @@ func (s *server) open(req *http.Request) *http.Response {
 func (r *reply) want(status int, texts ...string) *reply {
 	r.s.T.Helper()
 	what := fmt.Sprintf("%s %s", r.Request.Method, r.Request.URL.RequestURI())
-	if r.StatusCode != status {
-		r.s.T.Fatalf("%s: status %d, want %d; body: %.300s", what, r.StatusCode, status, r.body)
-	}
+	fapwstest.Needf(r.s.T, r.StatusCode == status,
+		"%s: status %d, want %d; body: %.300s", what, r.StatusCode, status, r.body)
 	for _, text := range texts {
-		if !strings.Contains(r.body, text) {
-			r.s.T.Fatalf("%s: no %q in the body: %.2000s", what, text, r.body)
-		}
+		fapwstest.Needf(r.s.T, strings.Contains(r.body, text), "%s: no %q in the body: %.2000s", what, text, r.body)
 	}
 	return r
 }
 
 func (r *reply) field(name, want string) *reply {
 	r.s.T.Helper()
-	if got := r.Header.Get(name); got != want {
-		r.s.T.Errorf("%s %s: %s %q, want %q", r.Request.Method, r.Request.URL.RequestURI(), name, got, want)
-	}
+	fapwstest.Equalf(r.s.T, r.Header.Get(name), want, "%s %s: %s", r.Request.Method, r.Request.URL.RequestURI(), name)
 	return r
 }
 
 func (r *reply) lacks(texts ...string) *reply {
 	r.s.T.Helper()
 	for _, text := range texts {
-		if strings.Contains(r.body, text) {
-			r.s.T.Errorf("%s %s: %q in the body: %.2000s", r.Request.Method, r.Request.URL.RequestURI(), text, r.body)
-		}
+		fapwstest.Truef(r.s.T, !strings.Contains(r.body, text),
+			"%s %s: %q in the body: %.2000s", r.Request.Method, r.Request.URL.RequestURI(), text, r.body)
 	}
 	return r
 }

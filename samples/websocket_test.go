@@ -23,9 +23,8 @@ func (s *server) talk(path string, fields ...string) *webSocket {
 func (s *server) denial(path string) int {
 	s.T.Helper()
 	var denied *wstest.Denied
-	if _, err := wstest.Dial(s.Address, path); !errors.As(err, &denied) {
-		s.T.Fatalf("WebSocket %s: %v", path, err)
-	}
+	_, err := wstest.Dial(s.Address, path)
+	fapwstest.Needf(s.T, errors.As(err, &denied), "WebSocket %s: %v", path, err)
 	return denied.Response.StatusCode
 }
 
@@ -37,9 +36,7 @@ func (w *webSocket) send(text string) {
 func (w *webSocket) next() string {
 	w.t.Helper()
 	op, text, err := w.Receive()
-	if err != nil || op != wstest.Text {
-		w.t.Fatalf("no message: %v, kind %d", err, op)
-	}
+	fapwstest.Needf(w.t, err == nil && op == wstest.Text, "no message: %v, kind %d", err, op)
 	return string(text)
 }
 
@@ -49,9 +46,7 @@ func (w *webSocket) await(what string, wanted func(message map[string]any) bool)
 	for {
 		var message map[string]any
 		text := w.next()
-		if err := json.Unmarshal([]byte(text), &message); err != nil {
-			w.t.Fatalf("%q: %v", text, err)
-		}
+		fapwstest.Mustf(w.t, json.Unmarshal([]byte(text), &message), "%q", text)
 		if wanted(message) {
 			return message
 		}
@@ -66,15 +61,12 @@ func (w *webSocket) closed() int {
 		if errors.As(err, &end) {
 			return end.Code
 		}
-		if err != nil {
-			w.t.Fatalf("the server has left without a close frame: %v", err)
-		}
+		fapwstest.Mustf(w.t, err, "the server has left without a close frame")
 	}
 }
 
 func (w *webSocket) leave(code int) {
 	w.t.Helper()
-	if end, err := w.CloseWith(code, ""); err != nil || end.Code != code {
-		w.t.Errorf("closed with %v, %v, want %d", end, err, code)
-	}
+	end, err := w.CloseWith(code, "")
+	fapwstest.Truef(w.t, err == nil && end.Code == code, "closed with %v, %v, want %d", end, err, code)
 }
