@@ -11,6 +11,7 @@ import (
 
 	"fapws/bench/results"
 	"fapws/cmd/fapws/acceptance/fapwstest"
+	"fapws/runtime/checktest"
 )
 
 var update = flag.Bool("update", false, "write the pages that are made from the program")
@@ -19,9 +20,8 @@ func TestPythonAPIPageHasTheDocstringsOfPackageFapws(t *testing.T) {
 	made := filepath.Join(t.TempDir(), "python-api.md")
 	cmd := exec.Command(fapwstest.Binary(t), "check", "python_api.py")
 	cmd.Env = append(os.Environ(), "PYTHON_API="+made, "FAPWS_ALLOW_ROOT=1")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	out, err := cmd.CombinedOutput()
+	checktest.Mustf(t, err, "%s", out)
 	generated(t, "python-api.md", read(t, made))
 }
 
@@ -55,13 +55,9 @@ func TestSettingsPageHasTheDescriptionsOfTheProgram(t *testing.T) {
 
 func TestPerformancePageHasTheStoredResults(t *testing.T) {
 	r, err := results.Load("../bench/results/page.json")
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	page, plots, err := r.Page()
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	generated(t, "performance.md", string(page))
 	for name, plot := range plots {
 		generated(t, filepath.Join("images", name), string(plot))
@@ -73,29 +69,21 @@ func TestPerformancePageHasTheStoredResults(t *testing.T) {
 		}
 	}
 	made, _ = filepath.Glob("images/performance-*.svg")
-	if len(made) != len(plots) {
-		t.Errorf("images has %v, but the page shows %d plots", made, len(plots))
-	}
+	checktest.Equalf(t, len(made), len(plots), "images has %v; plots of the page", made)
 }
 
 func internal(t *testing.T, topic string) []byte {
 	t.Helper()
 	out, err := exec.Command(fapwstest.Binary(t), "internal", topic).Output()
-	if err != nil || !bytes.HasPrefix(out, []byte("## ")) {
-		t.Fatalf("fapws internal %s: %v\n%s", topic, err, out)
-	}
+	checktest.Needf(t, err == nil && bytes.HasPrefix(out, []byte("## ")), "fapws internal %s: %v\n%s", topic, err, out)
 	return out
 }
 
 func generated(t *testing.T, name, want string) {
 	t.Helper()
 	if *update {
-		if err := os.WriteFile(name, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, os.WriteFile(name, []byte(want), 0o644))
 		return
 	}
-	if read(t, name) != want {
-		t.Errorf("%s is out of date: go test ./docs -update", name)
-	}
+	checktest.Equalf(t, read(t, name), want, "%s is out of date: go test ./docs -update", name)
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
+	"fapws/runtime/checktest"
 )
 
 func TestKubernetesManifestHasConsistentNumbers(t *testing.T) {
@@ -17,56 +18,42 @@ func TestKubernetesManifestHasConsistentNumbers(t *testing.T) {
 	find := func(pattern string) string {
 		t.Helper()
 		found := regexp.MustCompile(pattern).FindStringSubmatch(page)
-		if found == nil {
-			t.Fatalf("the manifest has no %s", pattern)
-		}
+		checktest.Needf(t, found != nil, "the manifest has no %s", pattern)
 		return found[1]
 	}
 	seconds := func(pattern string) time.Duration {
 		n, err := strconv.Atoi(find(pattern))
-		if err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, err)
 		return time.Duration(n) * time.Second
 	}
 	var args []string
-	if err := json.Unmarshal([]byte(find(`args: (\[.*\])`)), &args); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, json.Unmarshal([]byte(find(`args: (\[.*\])`)), &args))
 	config, err := exec.Command(fapwstest.Binary(t), append([]string{"--print-config"}, args[:len(args)-1]...)...).
 		CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, config)
-	}
+	checktest.Mustf(t, err, "%s", config)
 	setting := func(name string) string {
 		t.Helper()
 		found := regexp.MustCompile(`(?m)^` + name + ` +(\S+)`).FindSubmatch(config)
-		if found == nil {
-			t.Fatalf("no %s in\n%s", name, config)
-		}
+		checktest.Needf(t, found != nil, "no %s in\n%s", name, config)
 		return string(found[1])
 	}
 	lasts := func(name string) time.Duration {
 		d, err := time.ParseDuration(setting(name))
-		if err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, err)
 		return d
 	}
 
 	health, port := setting("health"), find(`containerPort: (\d+)`)
-	if i := slices.Index(args, "--bind"); i < 0 || args[i+1] != "0.0.0.0:"+port {
-		t.Errorf("%q does not listen on port %s", args, port)
-	}
+	i := slices.Index(args, "--bind")
+	checktest.Truef(t, i >= 0 && args[i+1] == "0.0.0.0:"+port, "%q does not listen on port %s", args, port)
 	for probe, path := range map[string]string{"startup": health + "/ready", "readiness": health + "/ready",
 		"liveness": health} {
 		find(`(` + probe + `Probe:\n +httpGet: \{path: ` + path + `, port: ` + port + `\}\n)`)
 	}
 	find(`(targetPort: ` + port + `)\n`)
-	if allowed, load := seconds(`startupProbe:[^}]*\}\n +periodSeconds: 1\n +failureThreshold: (\d+)`),
-		lasts("load-timeout"); allowed < load {
-		t.Errorf("the startup probe ends after %v, loading after %v", allowed, load)
-	}
+	allowed, load := seconds(`startupProbe:[^}]*\}\n +periodSeconds: 1\n +failureThreshold: (\d+)`),
+		lasts("load-timeout")
+	checktest.Truef(t, allowed >= load, "the startup probe ends after %v, loading after %v", allowed, load)
 	ends := seconds(`preStop:\n +sleep: \{seconds: (\d+)\}`) + lasts("shutdown-delay") + lasts("graceful-timeout")
 	if grace := seconds(`terminationGracePeriodSeconds: (\d+)`); grace < ends+5*time.Second {
 		t.Errorf("the end of a pod takes up to %v, and Kubernetes kills it after %v", ends, grace)

@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 // varying replaces the parts of a command's output that differ between runs, such as times.
@@ -68,8 +70,7 @@ func TestOutputMatchesAPageExceptForVaryingParts(t *testing.T) {
 		{"Date: Fri, 20 Nov 2026 10:08:01 GMT", "Date: Sat, 21 Nov 2026 10:08:01 GMT\r", true},
 		{"Date: Fri, 20 Nov 2026 10:08:01 GMT", "Date: now", false},
 	} {
-		if got := matches(strings.Split(c.shown, "\n"), strings.Split(c.output, "\n")); got != c.want {
-			t.Errorf("%q shown, %q written: %t", c.shown, c.output, got)
-		}
+		checktest.Equalf(t, matches(strings.Split(c.shown, "\n"), strings.Split(c.output, "\n")), c.want,
+			"%q shown, %q written", c.shown, c.output)
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 // The test checks names in backquotes: files, identifiers, flags and commands.
@@ -19,9 +21,7 @@ func TestNamesOnPagesAboutTheCodeExist(t *testing.T) {
 	for _, page := range []string{"../ARCHITECTURE.md", "../CONTRIBUTING.md"} {
 		for i, line := range strings.Split(read(t, page), "\n") {
 			for _, found := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(line, -1) {
-				if !s.has(found[1]) {
-					t.Errorf("%s:%d: %s does not exist", page, i+1, found[0])
-				}
+				checktest.Truef(t, s.has(found[1]), "%s:%d: %s does not exist", page, i+1, found[0])
 			}
 		}
 	}
@@ -39,13 +39,10 @@ func TestPackageDocsNameOnlyFilesThatExist(t *testing.T) {
 			continue
 		}
 		text := read(t, filepath.Join("..", dir, "doc.go"))
-		if !strings.HasPrefix(text, "// Package "+name+" ") {
-			t.Errorf("%s/doc.go does not begin with: Package %s", dir, name)
-		}
+		checktest.Truef(t, strings.HasPrefix(text, "// Package "+name+" "),
+			"%s/doc.go does not begin with: Package %s", dir, name)
 		for _, file := range fileName.FindAllString(text, -1) {
-			if !s.hasPath(file) {
-				t.Errorf("%s/doc.go: %s does not exist", dir, file)
-			}
+			checktest.Truef(t, s.hasPath(file), "%s/doc.go: %s does not exist", dir, file)
 		}
 	}
 }
@@ -69,9 +66,7 @@ func TestMissingNameIsNoticed(t *testing.T) {
 		"./build.sh bench": true, "./build.sh bunch": false,
 		"go test -run TestNamesOnPagesAboutTheCodeExist": true, "go test -run TestNoNames": false,
 	} {
-		if s.has(name) != want {
-			t.Errorf("has(%q) = %t", name, !want)
-		}
+		checktest.Equalf(t, s.has(name), want, "has(%q)", name)
 	}
 }
 
@@ -111,9 +106,7 @@ func readSources(t *testing.T) *sources {
 		}
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	repository = s
 	return s
 }
@@ -146,9 +139,7 @@ func (s *sources) addGo(t *testing.T, name string) {
 		s.addWords(keyTag.FindString(literal))
 	}
 	file, err := parser.ParseFile(files, name, text, parser.SkipObjectResolution)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	for _, imported := range file.Imports {
 		s.paths = append(s.paths, strings.Trim(imported.Path.Value, `"`))
 	}

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 type block struct {
@@ -22,18 +24,14 @@ func (b block) String() string { return fmt.Sprintf("%s:%d", b.page, b.line) }
 func pages(t *testing.T) []string {
 	t.Helper()
 	names, err := filepath.Glob("*.md")
-	if err != nil || len(names) == 0 {
-		t.Fatalf("no pages: %v", err)
-	}
+	checktest.Needf(t, err == nil && len(names) > 0, "no pages: %v", err)
 	return append(names, "../README.md")
 }
 
 func read(t *testing.T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	return string(text)
 }
 

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
+	"fapws/runtime/checktest"
 )
 
 // languages lists the types of code blocks. The tests ignore blocks of type text, such as lists of files, and of type
@@ -22,9 +23,7 @@ func TestPagesWorkAsWritten(t *testing.T) {
 			text := read(t, page)
 			needFrameworks(t, text)
 			all, err := blocks(page, text)
-			if err != nil {
-				t.Fatal(err)
-			}
+			checktest.Must(t, err)
 			term := newTerminal(t)
 			if page == "tools.md" {
 				term.activate(fapwstest.Today(t))
@@ -53,9 +52,7 @@ func (term *terminal) carryOutAll(all []block) {
 			t.Errorf("%s: a block of type %q; there are %s", b, b.lang, strings.Join(languages, ", "))
 		case b.lang == "console":
 			typed, err := commands(b)
-			if err != nil {
-				t.Fatal(err)
-			}
+			checktest.Must(t, err)
 			for _, c := range typed {
 				term.typed(c)
 			}
@@ -104,9 +101,7 @@ func (term *terminal) checkUnit(b block) {
 		" ctl", 1)})
 	term.typed(command{at: b.String(), typed: "systemd-analyze verify ./" + b.file})
 	found := execLine.FindStringSubmatch(b.text)
-	if found == nil || !strings.HasPrefix(found[0], "ExecStart=") {
-		term.t.Fatalf("%s: a unit without ExecStart", b)
-	}
+	checktest.Needf(term.t, found != nil && strings.HasPrefix(found[0], "ExecStart="), "%s: a unit without ExecStart", b)
 	flags, _, _ := strings.Cut(found[1], " mysite.wsgi")
 	term.typed(command{at: b.String(), typed: "fapws --print-config" + flags, output: []string{"…"}})
 }
@@ -142,9 +137,8 @@ func TestLinksBetweenPagesLeadSomewhere(t *testing.T) {
 				continue
 			}
 			headings := header.FindAllStringSubmatch(fenced.ReplaceAllString(read(t, name), ""), -1)
-			if !slices.ContainsFunc(headings, func(h []string) bool { return anchor(h[1]) == fragment }) {
-				t.Errorf("%s: %s has no such heading", page, found[0])
-			}
+			checktest.Truef(t, slices.ContainsFunc(headings, func(h []string) bool { return anchor(h[1]) == fragment }),
+				"%s: %s has no such heading", page, found[0])
 		}
 	}
 }
@@ -153,23 +147,17 @@ func TestLinksBetweenPagesLeadSomewhere(t *testing.T) {
 func TestIndexListsEachPage(t *testing.T) {
 	listed := regexp.MustCompile(`(?m)^- \[(.+)\]\((\w[\w-]*\.md)\): `).FindAllStringSubmatch(read(t, "README.md"), -1)
 	for _, page := range pages(t) {
-		if !strings.HasSuffix(page, "README.md") && !slices.ContainsFunc(listed, func(l []string) bool {
+		checktest.Truef(t, strings.HasSuffix(page, "README.md") || slices.ContainsFunc(listed, func(l []string) bool {
 			return l[2] == page
-		}) {
-			t.Errorf("README.md does not list %s", page)
-		}
+		}), "README.md does not list %s", page)
 	}
 	for i, l := range listed {
 		text := read(t, l[2])
-		if title := header.FindStringSubmatch(text)[1]; title != l[1] {
-			t.Errorf("README.md: %s has the title %q", l[0], title)
-		}
+		checktest.Equalf(t, header.FindStringSubmatch(text)[1], l[1], "README.md: %s has the title", l[0])
 		want := "\nBack to [all pages](README.md)\n"
 		if i+1 < len(listed) {
 			want = "\nNext: [" + listed[i+1][1] + "](" + listed[i+1][2] + ")\n"
 		}
-		if !strings.HasSuffix(text, want) {
-			t.Errorf("%s does not end with %q", l[2], want)
-		}
+		checktest.Truef(t, strings.HasSuffix(text, want), "%s does not end with %q", l[2], want)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
+	"fapws/runtime/checktest"
 )
 
 const emergency = 2 * time.Minute
@@ -36,18 +37,12 @@ func newTerminal(t *testing.T) *terminal {
 	home := t.TempDir()
 	term := &terminal{t: t, folder: filepath.Join(home, "site"), state: t.TempDir(), ports: make(map[string]string)}
 	for _, folder := range []string{term.folder, filepath.Join(home, "run"), filepath.Join(home, "bin")} {
-		if err := os.Mkdir(folder, 0o700); err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, os.Mkdir(folder, 0o700))
 	}
 	// Put the Python that fapws was built for first on PATH, because it has the frameworks.
-	if err := os.Symlink(fapwstest.Python, filepath.Join(home, "bin", "python3")); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, os.Symlink(fapwstest.Python, filepath.Join(home, "bin", "python3")))
 	// As on a terminal, curl shows no table of received bytes.
-	if err := os.WriteFile(filepath.Join(home, ".curlrc"), []byte("no-progress-meter\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, os.WriteFile(filepath.Join(home, ".curlrc"), []byte("no-progress-meter\n"), 0o644))
 	term.environ = []string{
 		"HOME=" + home, "XDG_RUNTIME_DIR=" + filepath.Join(home, "run"), "LANG=C.UTF-8", "FAPWS_ALLOW_ROOT=1",
 		"FAPWS_CTL_SOCKET=" + filepath.Join(home, "run", "ctl"), "PYTHONDONTWRITEBYTECODE=1",
@@ -90,10 +85,8 @@ func (term *terminal) write(b block) {
 	if strings.HasPrefix(b.text, "#!") {
 		mode = 0o755
 	}
-	if err := os.Chmod(fapwstest.Write(term.t, filepath.Join(term.folder, b.file), term.toFree(b.text)),
-		mode); err != nil {
-		term.t.Fatal(err)
-	}
+	checktest.Must(term.t, os.Chmod(fapwstest.Write(term.t, filepath.Join(term.folder, b.file), term.toFree(b.text)),
+		mode))
 }
 
 type process struct {
@@ -244,9 +237,7 @@ exit $status`
 			p.cmd.Env = append(p.cmd.Env, "FAPWS_PORT="+term.toFree("8888"))
 		}
 	}
-	if err := p.cmd.Start(); err != nil {
-		term.t.Fatal(err)
-	}
+	checktest.Must(term.t, p.cmd.Start())
 	go func() {
 		p.err = p.cmd.Wait()
 		close(p.ended)
@@ -260,9 +251,7 @@ func (term *terminal) saysWhere(typed string) bool {
 		return true
 	}
 	files, err := filepath.Glob(filepath.Join(term.folder, "*"))
-	if err != nil {
-		term.t.Fatal(err)
-	}
+	checktest.Must(term.t, err)
 	for _, name := range files {
 		text, _ := os.ReadFile(name)
 		if base := filepath.Base(name); (base == "fapws.toml" || strings.Contains(typed, base)) &&
@@ -277,9 +266,7 @@ func (term *terminal) saysWhere(typed string) bool {
 func (term *terminal) awaitReady(ready chan struct{}) string {
 	name := filepath.Join(term.t.TempDir(), "notify")
 	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
-	if err != nil {
-		term.t.Fatal(err)
-	}
+	checktest.Must(term.t, err)
 	term.t.Cleanup(func() { socket.Close() })
 	go func() {
 		said := make([]byte, 4096)

@@ -6,15 +6,15 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 // In the messages on trouble.md, "…" replaces the parts that fapws inserts.
 func TestQuotedMessagesExist(t *testing.T) {
 	source := messages(t)
 	all, err := blocks("trouble.md", read(t, "trouble.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	var quoted []string
 	for _, b := range all {
 		text := strings.ReplaceAll(b.text, "\n  ", " ") // a message on two lines
@@ -33,10 +33,9 @@ func TestQuotedMessagesExist(t *testing.T) {
 		}
 		line = strings.TrimPrefix(line, "fapws: ")
 		for _, part := range strings.Split(regexp.MustCompile(`\b\d+\b`).ReplaceAllString(line, "…"), "…") {
-			if part = strings.Trim(part, " ();:,-"); len(part) > 3 && !ofPython.MatchString(part) && !hasTexts(source,
-				part, 3) {
-				t.Errorf("%q of %q is not in the source", part, line)
-			}
+			part = strings.Trim(part, " ();:,-")
+			checktest.Truef(t, len(part) <= 3 || ofPython.MatchString(part) || hasTexts(source, part, 3),
+				"%q of %q is not in the source", part, line)
 		}
 	}
 }
@@ -71,9 +70,7 @@ func messages(t *testing.T) string {
 			}
 			return err
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, err)
 	}
 	joined := regexp.MustCompile(`"\s*\+\s*"`).ReplaceAllString(source.String(), "")
 	joined = strings.Join(regexp.MustCompile("\"[^\"\n]*\"|`[^`]*`").FindAllString(joined, -1), "\n")
