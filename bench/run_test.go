@@ -9,21 +9,17 @@ import (
 	"time"
 
 	"fapws/bench/results"
+	"fapws/runtime/checktest"
 )
 
 func TestShortRunStoresResults(t *testing.T) {
 	program, err := filepath.Abs(cmp.Or(os.Getenv("FAPWS_BIN"), "../build/fapws"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(program); err != nil {
-		t.Fatalf("%v; build it first: ./build.sh build", err)
-	}
+	checktest.Must(t, err)
+	_, err = os.Stat(program)
+	checktest.Mustf(t, err, "build it first: ./build.sh build")
 	t.Setenv("FAPWS_BIN", program)
 	apps, err := filepath.Abs("apps")
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	if err := chooseCPUs(); err != nil {
 		t.Logf("%v: both have the same here", err)
 	}
@@ -35,39 +31,27 @@ func TestShortRunStoresResults(t *testing.T) {
 			b.servers = append(b.servers, s)
 		}
 	}
-	if err := prepareFiles(b.work); err != nil {
-		t.Fatal(err)
-	}
-	if err := b.measure(workloads[slices.IndexFunc(workloads,
-		func(w workload) bool { return w.name == "hello" })]); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, prepareFiles(b.work))
+	checktest.Must(t, b.measure(workloads[slices.IndexFunc(workloads,
+		func(w workload) bool { return w.name == "hello" })]))
 	file := filepath.Join(b.work, "results.json")
-	if err := b.export(machine()).Save(file); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, b.export(machine()).Save(file))
 	r, err := results.Load(file)
-	if err != nil || len(b.leftOut) > 0 || len(r.Workloads) != 1 || len(r.Workloads[0].Servers) != 1 {
-		t.Fatalf("%v, %v, %+v", err, b.leftOut, r)
-	}
+	checktest.Needf(t, err == nil && len(b.leftOut) == 0 && len(r.Workloads) == 1 && len(r.Workloads[0].Servers) == 1,
+		"%v, %v, %+v", err, b.leftOut, r)
 	s := r.Workloads[0].Servers[0]
 	taken := s.Samples[0]
-	if s.Name != "threads" || taken.Rate <= 0 || taken.P50 <= 0 || taken.P99 <= 0 || taken.CPU <= 0 ||
-		taken.Memory <= 0 || taken.Errors != 0 {
-		t.Errorf("%+v", r.Workloads[0])
-	}
-	if r.Versions["fapws"] == "" || r.Machine.Kernel == "" || r.Machine.System == "" || r.Date == "" {
-		t.Errorf("%+v", r)
-	}
+	checktest.Truef(t, s.Name == "threads" && taken.Rate > 0 && taken.P50 > 0 && taken.P99 > 0 && taken.CPU > 0 &&
+		taken.Memory > 0 && taken.Errors == 0, "%+v", r.Workloads[0])
+	checktest.Truef(t, r.Versions["fapws"] != "" && r.Machine.Kernel != "" && r.Machine.System != "" && r.Date != "",
+		"%+v", r)
 }
 
 func TestGroupsContainOnlyWorkloadsAndServers(t *testing.T) {
 	known := append(workloadNames(), serverNames()...)
 	for group := range groups() {
 		for _, word := range expand([]string{group}) {
-			if !slices.Contains(known, word) {
-				t.Errorf("%s has %s", group, word)
-			}
+			checktest.Truef(t, slices.Contains(known, word), "%s has %s", group, word)
 		}
 	}
 }
@@ -75,8 +59,6 @@ func TestGroupsContainOnlyWorkloadsAndServers(t *testing.T) {
 func TestUpstreamVersionIsCutFromADebianVersion(t *testing.T) {
 	for version, want := range map[string]string{"1.26.3-3+b1": "1.26.3", "2.6.2-14": "2.6.2", "1:4.0.17-3": "4.0.17",
 		"2.0.30+dfsg-1": "2.0.30", "0.14.6": "0.14.6", "": ""} {
-		if got := upstream(version); got != want {
-			t.Errorf("%s is %s, want %s", version, got, want)
-		}
+		checktest.Equalf(t, upstream(version), want, "%s", version)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"fapws/runtime/checktest"
 )
 
 // The machine is half as fast in the second of two rounds. The ratio of the medians would therefore differ from the
@@ -44,9 +46,7 @@ func TestTargetsCompareRatiosOfEachRound(t *testing.T) {
 				continue
 			}
 			cells, found := b.judge(&targets[i])
-			if found != c.found {
-				t.Errorf("%s: found = %v", c.workload, found)
-			}
+			checktest.Equalf(t, found, c.found, "%s: found", c.workload)
 			for j, want := range c.want {
 				if cells[j+1] != want {
 					t.Errorf("%s: cells = %q, want %q", c.workload, cells[1:], c.want)

@@ -1,6 +1,10 @@
 package main
 
-import "testing"
+import (
+	"testing"
+
+	"fapws/runtime/checktest"
+)
 
 func TestRequestIsSplitIntoHeadAndBody(t *testing.T) {
 	get := "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -19,8 +23,7 @@ func TestRequestIsSplitIntoHeadAndBody(t *testing.T) {
 		{input: "POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n", fails: true},
 	} {
 		head, body, err := split([]byte(c.input))
-		if (err != nil) != c.fails || (!c.fails && (string(head) != c.head || string(body) != c.body)) {
-			t.Errorf("split(%q) = %q, %q, %v", c.input, head, body, err)
-		}
+		checktest.Truef(t, (err != nil) == c.fails && (c.fails || string(head) == c.head && string(body) == c.body),
+			"split(%q) = %q, %q, %v", c.input, head, body, err)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 func TestMedianOfValues(t *testing.T) {
@@ -16,9 +18,7 @@ func TestMedianOfValues(t *testing.T) {
 		{[]float64{3, 1, 2}, 2},
 		{[]float64{4, 1, 3, 2}, 2.5},
 	} {
-		if got := Median(c.values); got != c.want {
-			t.Errorf("Median(%v) = %v, want %v", c.values, got, c.want)
-		}
+		checktest.Equalf(t, Median(c.values), c.want, "Median(%v)", c.values)
 	}
 }
 
@@ -31,9 +31,7 @@ func TestNumbersAreRoundedToThreeDigits(t *testing.T) {
 		{duration(0.0456), "45.6 ms"}, {duration(2.5), "2.5 s"},
 		{megabytes(7_150_000), "7.2 MB"}, {kibibytes(2253), "2.2 KiB"}, {capital("élan"), "Élan"},
 	} {
-		if c.got != c.want {
-			t.Errorf("%s, want %s", c.got, c.want)
-		}
+		checktest.Equal(t, c.got, c.want)
 	}
 }
 
@@ -57,26 +55,21 @@ func example() *Results {
 
 func TestPageOfAMissingWorkloadIsAnError(t *testing.T) {
 	p := &page{Results: example()}
-	if _, err := p.table("missing"); err == nil || !strings.Contains(err.Error(), `no workload "missing"`) {
-		t.Error(err)
-	}
-	if _, err := p.plot("x", "x", "speed", "hello"); err == nil {
-		t.Error("a plot of an unknown measure was made")
-	}
+	_, err := p.table("missing")
+	checktest.Truef(t, err != nil && strings.Contains(err.Error(), `no workload "missing"`), "%v", err)
+	_, err = p.plot("x", "x", "speed", "hello")
+	checktest.Truef(t, err != nil, "a plot of an unknown measure was made")
 }
 
 func TestPageNamesOtherUsersOfTheProcessors(t *testing.T) {
 	r := example()
 	r.Machine.Load = 0
 	p := &page{Results: r}
-	if got := p.load(); got != "The machine had no other work." {
-		t.Error(got)
-	}
+	checktest.Equal(t, p.load(), "The machine had no other work.")
 	r.Machine.Load, r.Workloads[0].Servers[0].Samples[0].Stolen = 2, 0.025
-	if got := p.load(); !strings.Contains(got, "2.0 threads") ||
-		!strings.Contains(got, "took up to 2.5 % of the two processors") {
-		t.Error(got)
-	}
+	got := p.load()
+	checktest.Truef(t, strings.Contains(got, "2.0 threads") &&
+		strings.Contains(got, "took up to 2.5 % of the two processors"), "%s", got)
 }
 
 func TestRatiosAreThoseOfTheMediansThatThePageShows(t *testing.T) {
@@ -84,14 +77,11 @@ func TestRatiosAreThoseOfTheMediansThatThePageShows(t *testing.T) {
 	r.Workloads[0].Servers[0].Samples[0].Rate = 100
 	p := &page{Results: r}
 	table, err := p.table("hello")
-	if err != nil || !strings.Contains(table, "| fapws | 750 | 500 to 1,000 | 1.00 |") ||
-		!strings.Contains(table, "| uWSGI | 300 | 100 to 500 | 0.40 |") {
-		t.Errorf("%v\n%s", err, table)
-	}
+	checktest.Truef(t, err == nil && strings.Contains(table, "| fapws | 750 | 500 to 1,000 | 1.00 |") &&
+		strings.Contains(table, "| uWSGI | 300 | 100 to 500 | 0.40 |"), "%v\n%s", err, table)
 	const line = "| Hello, 2 & 3 | 750 | uWSGI: 300 | 2.50 × | 75,000 | uWSGI: 17,900 | 4.20 × |"
-	if got := p.summary("hello", "missing"); !strings.HasSuffix(got, line) {
-		t.Error(got)
-	}
+	got := p.summary("hello", "missing")
+	checktest.Truef(t, strings.HasSuffix(got, line), "%s", got)
 }
 
 func TestRunOfSomeWorkloadsKeepsTheOthersOfThisMachine(t *testing.T) {
@@ -104,28 +94,18 @@ func TestRunOfSomeWorkloadsKeepsTheOthersOfThisMachine(t *testing.T) {
 	third := example()
 	third.Machine.CPU = "b"
 	saved := func(r *Results) *Results {
-		if err := r.SaveInto(file); err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, r.SaveInto(file))
 		loaded, err := Load(file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, err)
 		return loaded
 	}
 	saved(first)
 	r := saved(second)
-	if len(r.Workloads) != 2 || len(r.Commands) != 2 || r.Machine.Load != 1 {
-		t.Errorf("%+v", r)
-	}
+	checktest.Truef(t, len(r.Workloads) == 2 && len(r.Commands) == 2 && r.Machine.Load == 1, "%+v", r)
 	const rounds = "Figures are medians of 2 measurements of 1 s (hello), or 10 measurements of 1 s (flask)."
-	if got := (&page{Results: r}).rounds(); got != rounds {
-		t.Error(got)
-	}
-	if r = saved(second); len(r.Workloads) != 2 || len(r.Commands) != 2 {
-		t.Errorf("the same workload was added again: %+v", r)
-	}
-	if r = saved(third); len(r.Workloads) != 1 {
-		t.Errorf("results of two machines are in one file: %+v", r)
-	}
+	checktest.Equal(t, (&page{Results: r}).rounds(), rounds)
+	r = saved(second)
+	checktest.Truef(t, len(r.Workloads) == 2 && len(r.Commands) == 2, "the same workload was added again: %+v", r)
+	r = saved(third)
+	checktest.Equalf(t, len(r.Workloads), 1, "results of two machines are in one file: %+v", r)
 }
