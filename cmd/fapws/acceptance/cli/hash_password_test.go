@@ -50,10 +50,8 @@ func TestHashPasswordOnATerminalAsksTwiceAndShowsNothing(t *testing.T) {
 		}
 		_ = cmd.Wait()
 		shown.Await(t, regexp.MustCompile(test.shown))
-		if cmd.ProcessState.ExitCode() != test.code || !regexp.MustCompile(test.stdout).Match(stdout.Bytes()) {
-			t.Errorf("%q, %q: code %d, %q, shown: %q", test.first, test.second, cmd.ProcessState.ExitCode(), &stdout,
-				shown)
-		}
+		fapwstest.Truef(t, cmd.ProcessState.ExitCode() == test.code && regexp.MustCompile(test.stdout).Match(stdout.Bytes()),
+			"%q, %q: code %d, %q, shown: %q", test.first, test.second, cmd.ProcessState.ExitCode(), &stdout, shown)
 		fapwstest.Truef(t, !strings.Contains(shown.String(), "secret"), "the password is shown: %q", shown)
 		fapwstest.Truef(t, echoes(program), "the terminal stays silent")
 	}

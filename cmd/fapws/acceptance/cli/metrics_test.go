@@ -92,9 +92,7 @@ func TestCtlMetricsCountRequestsByRouteAndStatus(t *testing.T) {
 		n := sample(t, text, `fapws_memory_anonymous_bytes{process="worker"}`)
 		fapwstest.Truef(t, n >= 1<<20, "%v bytes of memory", n)
 		fapwstest.Truef(t, !strings.Contains(text, "secret"), "what clients send is a label:\n%s", text)
-		if !strings.HasSuffix(text, "\n# EOF\n") {
-			t.Errorf("no end: %q", text[max(0, len(text)-80):])
-		}
+		fapwstest.Truef(t, strings.HasSuffix(text, "\n# EOF\n"), "no end: %q", text[max(0, len(text)-80):])
 		promtool(t, metricsOf(t, s, "--plain"))
 	})
 }

@@ -117,9 +117,7 @@ func refuses(t *testing.T, requests []refusedRequest, dial func() net.Conn, ever
 				c.Close()
 				continue
 			}
-			if err := untilEnd(in); err != nil {
-				t.Errorf("%s, cut %q: the connection stays open: %v", r.name, cuts[i], err)
-			}
+			fapwstest.Equalf(t, untilEnd(in), nil, "%s, cut %q: the connection stays open", r.name, cuts[i])
 			c.Close()
 		}
 		if t.Failed() {

@@ -147,10 +147,9 @@ func soakConnection(s *fapwstest.Server, random *rand.Rand) (sent int) {
 		case what == 12:
 			w.Fetch("/none").Want(s.T, 500)
 		case what < 16:
-			if a := w.Fetch("/stream").Want(s.T, 200); len(a.Text) != 20_000 ||
-				!bytes.HasSuffix([]byte(a.Text), []byte("0019")) {
-				s.T.Errorf("stream of %d bytes", len(a.Text))
-			}
+			a := w.Fetch("/stream").Want(s.T, 200)
+			fapwstest.Truef(s.T, len(a.Text) == 20_000 && bytes.HasSuffix([]byte(a.Text), []byte("0019")),
+				"stream of %d bytes", len(a.Text))
 		case what < 19:
 			fapwstest.Equal(s.T, len(w.Fetch([]string{"/bytes", "/memory"}[what%2]).Want(s.T, 200).Text), 100_000)
 		case what < 22:
@@ -185,9 +184,8 @@ func socket(s *fapwstest.Server, random *rand.Rand) {
 	for range random.IntN(5) {
 		want := strings.Repeat("message ", 1+random.IntN(10_000))
 		_ = c.SendText(want)
-		if _, got, err := c.Receive(); err != nil || string(got) != want {
-			s.T.Errorf("%d of %d bytes, %v", len(got), len(want), err)
-		}
+		_, got, err := c.Receive()
+		fapwstest.Truef(s.T, err == nil && string(got) == want, "%d of %d bytes, %v", len(got), len(want), err)
 	}
 	switch random.IntN(4) {
 	case 0:

@@ -135,10 +135,8 @@ func TestUploadWithoutAHandlerIsAnsweredByTheServer(t *testing.T) {
 	}
 	s.Ask(fapwstest.Request("PUT", "/one", text)).Want(t, 201, `"name":"one.bin"`, `"sha256":"`+sum(text)+`"`)
 	body, kind := form(t, "f@whatever=new", "sha256="+sum("new"))
-	if a := s.Ask(fapwstest.Request("POST", "/one", body, kind)).Want(t, 201,
-		`"name":"whatever"`); strings.Contains(a.Text, dir) {
-		t.Errorf("the client learns of the path: %s", a.Text)
-	}
+	a := s.Ask(fapwstest.Request("POST", "/one", body, kind)).Want(t, 201, `"name":"whatever"`)
+	fapwstest.Truef(t, !strings.Contains(a.Text, dir), "the client learns of the path: %s", a.Text)
 	got, _ := os.ReadFile(filepath.Join(dir, "one.bin"))
 	fapwstest.Equalf(t, string(got), "new", "one.bin")
 	s.Ask(fapwstest.Request("PUT", "/new/x", "1", "Origin: https://other.example")).Want(t, 201)
@@ -146,7 +144,7 @@ func TestUploadWithoutAHandlerIsAnsweredByTheServer(t *testing.T) {
 	s.Ask(fapwstest.Request("PUT", "/new/y", "3", "Sec-Fetch-Site: same-origin")).Want(t, 201)
 	s.Ask(fapwstest.Request("PUT", "/new/z", "4", "Origin: http://test")).Want(t, 201)
 	stored(t, filepath.Join(dir, "new"), map[string]string{"x": "1", "y": "3", "z": "4"})
-	a := s.Get("/new", 200)
+	a = s.Get("/new", 200)
 	a.Field(t, "Content-Type", "application/json")
 	fapwstest.Truef(t, strings.Count(a.Text, `"stored"`) == 3 && strings.Count(a.Text, `"failed"`) == 1, "%q", a.Text)
 }
@@ -307,9 +305,8 @@ func TestUploadsToAFIFOAreWrittenOneAtATime(t *testing.T) {
 		"import fapws\nPATHS = [('/fifo', fapws.upload('fifo', sync=4096)), ('/null', fapws.upload('/dev/null'))]\n")
 	s := fapwstest.Command{Script: script, Dir: dir}.Serve(t, fapwstest.Threads)
 	s.Ask(fapwstest.Request("PUT", "/null", "a device is written to")).Want(t, 201)
-	if st, err := os.Stat("/dev/null"); err != nil || st.Mode()&os.ModeDevice == 0 {
-		t.Errorf("%v, %v", st, err)
-	}
+	st, err := os.Stat("/dev/null")
+	fapwstest.Truef(t, err == nil && st.Mode()&os.ModeDevice != 0, "%v, %v", st, err)
 	s.Ask(fapwstest.Request("PUT", "/fifo", "x")).Want(t, 503, "no program reads")
 	reader, err := os.OpenFile(dir+"/fifo", os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	fapwstest.Must(t, err)

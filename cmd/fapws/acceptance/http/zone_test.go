@@ -34,9 +34,8 @@ PATHS = [("/zone", zone)]
 	stamp := regexp.MustCompile(`(?m)^(\S+ \S+ \+0530) info stopping`).FindStringSubmatch(s.Stderr.String())
 	fapwstest.Needf(t, stamp != nil, "%v", s.Stderr)
 	at, err := time.Parse("2006-01-02 15:04:05.000 -0700", stamp[1])
-	if age := time.Since(at); err != nil || age < 0 || age > time.Hour {
-		t.Errorf("%s is %v ago, %v", stamp[1], age, err)
-	}
+	age := time.Since(at)
+	fapwstest.Truef(t, err == nil && age >= 0 && age <= time.Hour, "%s is %v ago, %v", stamp[1], age, err)
 }
 
 // The test sets a time zone in which the local time is 00:30. In this zone, a log from an hour ago is from the previous

@@ -95,9 +95,8 @@ func sendsUntil(ctx context.Context, s *fapwstest.Server, path string) (said []s
 		} else if !replaced(err) {
 			t.Errorf("%s: %v", path, err)
 		}
-		if _, err := c.ReadFrame(); err == nil {
-			t.Errorf("%s got a frame behind the close frame", path)
-		}
+		_, err = c.ReadFrame()
+		fapwstest.Truef(t, err != nil, "%s got a frame behind the close frame", path)
 		c.Conn.Close()
 	}
 	return said

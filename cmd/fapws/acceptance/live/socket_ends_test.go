@@ -85,9 +85,8 @@ func TestRawSocketSupportsTheCallsOfLibraries(t *testing.T) {
 				}
 				switch i {
 				case 0:
-					if closed, err := c.CloseWith(1000, "bye"); err != nil || closed.Code != 1000 {
-						t.Error(closed, err)
-					}
+					closed, err := c.CloseWith(1000, "bye")
+					fapwstest.Truef(t, err == nil && closed.Code == 1000, "%v %v", closed, err)
 				case 1:
 					fapwstest.ResetSocket(c)
 					s.Stdout.Await(t, regexp.MustCompile("gone"))

@@ -130,10 +130,9 @@ func TestChildrenInheritNoDescriptorOfTheServer(t *testing.T) {
 		fapwstest.Needf(t, err == nil, "%v in %q", err, body)
 		fapwstest.Truef(t, len(seen.sockets) == 1 && seen.sockets[0][0] == seen.own,
 			"a forked child has the sockets %v, its own is %s", seen.sockets, seen.own)
-		if body := s.Get("/after-exec", 200).Text; strings.Contains(body, "socket:") ||
-			strings.Contains(body, "anon_inode") {
-			t.Errorf("a program has open: %s", body)
-		}
+		body = s.Get("/after-exec", 200).Text
+		fapwstest.Truef(t, !strings.Contains(body, "socket:") && !strings.Contains(body, "anon_inode"),
+			"a program has open: %s", body)
 		for _, w := range idle {
 			w.Fetch("/").Is(t, "quick")
 		}

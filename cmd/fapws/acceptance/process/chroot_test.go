@@ -50,9 +50,8 @@ func TestChrootLoadsOutsideAndServesInside(t *testing.T) {
 	check()
 	for _, pid := range s.Family()[1:] {
 		noThreadIs(t, pid, daemon.Uid, daemon.Gid)
-		if root, err := os.Readlink(fmt.Sprintf("/proc/%d/root", pid)); err != nil || root != folder {
-			t.Errorf("process %d is in %s, %v", pid, root, err)
-		}
+		root, err := os.Readlink(fmt.Sprintf("/proc/%d/root", pid))
+		fapwstest.Truef(t, err == nil && root == folder, "process %d is in %s, %v", pid, root, err)
 	}
 	onlyMainMay(t, s.Cmd.Process.Pid, daemon.Uid)
 

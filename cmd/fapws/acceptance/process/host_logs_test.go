@@ -308,14 +308,11 @@ access-log-format = "json"
 	fapwstest.Equal(t, shared, []string{"one.test /a.txt 200", "one.test /bad.shtml 200", "one.test /cgi/x 200",
 		"one.test /dead/ 502", "sub.two.test GET", "two.test GET"})
 	all := logLines(t, folder+"/all")
-	if len(all) != 2 || !slices.ContainsFunc(all, func(l string) bool {
+	fapwstest.Truef(t, len(all) == 2 && slices.ContainsFunc(all, func(l string) bool {
 		return strings.HasSuffix(l, `"GET /a.txt HTTP/1.0" 200 1 "-" "-"`)
-	}) ||
-		!slices.ContainsFunc(all, func(l string) bool {
-			return strings.HasPrefix(l, `{"time":"`) && strings.Contains(l, `"host":"json.test"`)
-		}) {
-		t.Errorf("%q", all)
-	}
+	}) && slices.ContainsFunc(all, func(l string) bool {
+		return strings.HasPrefix(l, `{"time":"`) && strings.Contains(l, `"host":"json.test"`)
+	}), "%q", all)
 	own := strings.Join(logLines(t, folder+"/one-errors"), "\n")
 	for _, want := range []string{`\[error\] C .*/cgi/x: said by one\.test`,
 		`\[warning\] C proxy unix:/no/such/socket: .*`, `\[error\] C SSI: .*/bad\.shtml:1: .*`} {

@@ -220,9 +220,8 @@ func TestLogrotateMayRenameOrCopyTheFile(t *testing.T) {
 	})
 	s.Get("/two", 200)
 	fapwstest.FileSays(t, name, "/two")
-	if st, err := os.Stat(name); err != nil || st.Mode().Perm() != 0o604 {
-		t.Errorf("the new file has mode %v, %v", st.Mode(), err)
-	}
+	st, err := os.Stat(name)
+	fapwstest.Truef(t, err == nil && st.Mode().Perm() == 0o604, "the new file has mode %v, %v", st.Mode(), err)
 	fapwstest.Must(t, os.Truncate(name, 0))
 	s.Get("/three", 200)
 	fapwstest.FileSays(t, name, "/three")

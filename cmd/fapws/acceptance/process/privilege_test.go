@@ -58,9 +58,8 @@ func TestUserFlagLeavesNoThreadOfRoot(t *testing.T) {
 			s.Stop()
 			// The server's user may not remove the PID file from a directory that belongs to root, so the server
 			// truncates the file.
-			if text, err := os.ReadFile(folder + "/pid"); err != nil || len(text) != 0 {
-				t.Errorf("the pid file holds %q, %v", text, err)
-			}
+			text, err := os.ReadFile(folder + "/pid")
+			fapwstest.Truef(t, err == nil && len(text) == 0, "the pid file holds %q, %v", text, err)
 			fapwstest.Lacks(t, s.Stderr.String(), "warning")
 		})
 	}

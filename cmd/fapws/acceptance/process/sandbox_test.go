@@ -419,9 +419,8 @@ func TestCheckOfTheSandboxNamesEachDenial(t *testing.T) {
 	if t.Failed() {
 		t.Logf("%s\n%s", stdout, stderr)
 	}
-	if left, _ := os.ReadDir(x.data); len(left) > 0 {
-		t.Errorf("it has left %s", left[0].Name())
-	}
+	left, _ := os.ReadDir(x.data)
+	fapwstest.Truef(t, len(left) == 0, "it has left %v", left)
 	hello := fapwstest.Write(t, t.TempDir()+"/hello.py", "async def app(scope, receive, send):\n"+
 		"    await send({'type': 'http.response.start', 'status': 204})\n    await send({'type': "+
 		"'http.response.body'})\n")

@@ -224,8 +224,6 @@ os.execv(sys.argv[1], sys.argv[1:])
 			child.Resource["telemetry.sdk.language"] == "python" && child.Resource["service.name"] == "shop", "%s: %+v", text,
 			child)
 		s.Stop()
-		if n := len(c.Spans()); n != 2 {
-			t.Errorf("%q: %d spans: %+v", flags, n, c.Spans())
-		}
+		fapwstest.Equalf(t, len(c.Spans()), 2, "%q: spans: %+v", flags, c.Spans())
 	}
 }

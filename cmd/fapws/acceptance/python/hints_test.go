@@ -56,9 +56,8 @@ func TestEarlyHintsArriveBeforeTheResponse(t *testing.T) {
 				"%s: %d %v", target, r.StatusCode, r.Header)
 			fapwstest.Write(t, folder+"/go", "")
 			if target == "/asgi/waits" { // the hint that follows http.response.start
-				if r, err := http.ReadResponse(w.In, nil); err != nil || r.StatusCode != 103 {
-					t.Error(r, err)
-				}
+				r, err := http.ReadResponse(w.In, nil)
+				fapwstest.Truef(t, err == nil && r.StatusCode == 103, "%v %v", r, err)
 			}
 			if a := w.Answer(); a.StatusCode != 200 || !strings.HasSuffix(a.Text, "page") || a.Header["Link"] != nil {
 				t.Errorf("%s: %d %q %v", target, a.StatusCode, a.Text, a.Header)

@@ -64,9 +64,8 @@ func TestMissingPackageEndsTheStart(t *testing.T) {
 func TestVirtualEnvIsUsed(t *testing.T) {
 	t.Parallel()
 	venv := t.TempDir() + "/venv"
-	if out, err := exec.Command(fapwstest.Python, "-m", "venv", "--without-pip", venv).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	out, err := exec.Command(fapwstest.Python, "-m", "venv", "--without-pip", venv).CombinedOutput()
+	fapwstest.Mustf(t, err, "%s", out)
 	packages, err := filepath.Glob(venv + "/lib/python3*/site-packages")
 	fapwstest.Needf(t, err == nil && len(packages) == 1, "%v %v", packages, err)
 	prefix, err := exec.Command(fapwstest.Python, "-c", "import sys; print(sys.base_prefix, end='')").Output()

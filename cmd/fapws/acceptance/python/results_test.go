@@ -49,10 +49,9 @@ func TestReturnValuesBecomeBodiesAndMediaTypes(t *testing.T) {
 				"/str": false, "/list": false, "/file": false, "/dict": false, "/empty": false, "/generator": true,
 				"/map": true, "/written": true,
 			} {
-				if a := s.Get(path, 200); (len(a.TransferEncoding) == 1) != chunked ||
-					(a.ContentLength >= 0) == chunked {
-					t.Errorf("%s: %q, Content-Length %d", path, a.TransferEncoding, a.ContentLength)
-				}
+				a := s.Get(path, 200)
+				fapwstest.Truef(t, (len(a.TransferEncoding) == 1) == chunked && (a.ContentLength >= 0) != chunked,
+					"%s: %q, Content-Length %d", path, a.TransferEncoding, a.ContentLength)
 			}
 			s.Get("/proc", 200).Want(t, 200, "Name:\t") // a regular file whose size is reported as 0 bytes
 			s.Get("/devnull", 200).Is(t, "")
@@ -61,10 +60,9 @@ func TestReturnValuesBecomeBodiesAndMediaTypes(t *testing.T) {
 			a := s.Get("/late", 202)
 			a.Field(t, "Content-Type", "text/x-late")
 			fapwstest.Equalf(t, a.Text, "late", "/late")
-			if a := s.Get("/big", 200); a.Text != strings.Repeat("0123456789abcdef", 2<<16) ||
-				a.ContentLength != 2<<20 {
-				t.Errorf("/big: %d bytes, announced %d", len(a.Text), a.ContentLength)
-			}
+			a = s.Get("/big", 200)
+			fapwstest.Truef(t, a.Text == strings.Repeat("0123456789abcdef", 2<<16) && a.ContentLength == 2<<20,
+				"/big: %d bytes, announced %d", len(a.Text), a.ContentLength)
 		})
 }
 

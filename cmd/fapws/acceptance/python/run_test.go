@@ -40,9 +40,8 @@ print("loaded as", __name__, flush=True)
 func TestScriptStartsTheServerAndIsThenServed(t *testing.T) {
 	t.Parallel()
 	env := t.TempDir()
-	if out, err := exec.Command(fapwstest.Python, "-m", "venv", "--without-pip", env).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	out, err := exec.Command(fapwstest.Python, "-m", "venv", "--without-pip", env).CombinedOutput()
+	fapwstest.Mustf(t, err, "%s", out)
 	packages, err := filepath.Glob(env + "/lib/*/site-packages")
 	fapwstest.Must(t, err)
 	fapwstest.Write(t, packages[0]+"/only_here.py", "")
@@ -65,9 +64,7 @@ func TestScriptStartsTheServerAndIsThenServed(t *testing.T) {
 			fapwstest.Must(t, c.Start())
 			t.Cleanup(func() {
 				_ = c.Process.Signal(os.Interrupt)
-				if err := c.Wait(); err != nil {
-					t.Error(err)
-				}
+				fapwstest.Equal(t, c.Wait(), nil)
 			})
 			r, err := http.Get("http://" + out.Await(t, fapwstest.BannerURL)[1])
 			fapwstest.Must(t, err)

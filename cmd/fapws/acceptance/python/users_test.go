@@ -38,9 +38,7 @@ func TestScriptChangesUsers(t *testing.T) {
 			{"remove&a%00b", "ValueError: embedded null character"},
 			{"list", "['Zoë']"},
 		} {
-			if got := s.Get(path+"?"+c[0], 200).Text; got != c[1] {
-				t.Errorf("%s?%s: %s, want %s", path, c[0], got, c[1])
-			}
+			fapwstest.Equalf(t, s.Get(path+"?"+c[0], 200).Text, c[1], "%s?%s", path, c[0])
 		}
 		text := fapwstest.Read(t, file)
 		fapwstest.Truef(t, strings.HasPrefix(text, "Zoë:$2y$10$"), "the file has %q", text)

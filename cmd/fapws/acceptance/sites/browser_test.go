@@ -68,7 +68,7 @@ func TestLoginWorksInABrowserUntilLogout(t *testing.T) {
 		return chromedp.Tasks{chromedp.WaitReady(id+":not(:empty)", chromedp.ByQuery),
 			chromedp.Text(id, text, chromedp.ByQuery)}
 	}
-	if err := chromedp.Run(ctx,
+	fapwstest.Must(t, chromedp.Run(ctx,
 		chromedp.Navigate(url+"/page?a=b"),
 		chromedp.Location(&form),
 		fill("wrong horse"),
@@ -79,9 +79,7 @@ func TestLoginWorksInABrowserUntilLogout(t *testing.T) {
 			cookies, err = network.GetCookies().Do(ctx)
 			return err
 		}),
-	); err != nil {
-		t.Fatal(err)
-	}
+	))
 	fapwstest.Truef(t, form == url+"/_fapws/login?next=%2Fpage%3Fa%3Db" && alert == "Wrong name or password.", "%s: %s",
 		form, alert)
 	fapwstest.Truef(t, who == "ann over HTTP/2.0" && said == "hello ann" && saved == "saved by ann" && live == "beat",

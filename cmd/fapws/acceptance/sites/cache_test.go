@@ -182,9 +182,8 @@ func TestHandlerRunsOnceForManyClientsThatWaitForAPage(t *testing.T) {
 		said[a.Header.Get("Fapws-Cache")]++
 		texts[a.Text]++
 	}
-	if said["miss"] != 1 || said["hit"] != n-1 || len(texts) != 1 || p.called("/slow") != 1 {
-		t.Errorf("Fapws-Cache: %v, texts: %v, %d calls of the handler", said, texts, p.called("/slow"))
-	}
+	fapwstest.Truef(t, said["miss"] == 1 && said["hit"] == n-1 && len(texts) == 1 && p.called("/slow") == 1,
+		"Fapws-Cache: %v, texts: %v, %d calls of the handler", said, texts, p.called("/slow"))
 }
 
 func TestPurgesAffectAllWorkers(t *testing.T) {

@@ -112,9 +112,8 @@ func TestCGIRunsPrograms(t *testing.T) {
 	s.Get("/cgi-bin/nph-raw", 203).Want(t, 203, "raw")
 	w := s.Dial()
 	w.Send(fapwstest.Request("HEAD", "/cgi-bin/status", ""))
-	if a := w.AnswerTo("HEAD"); a.StatusCode != 404 || a.Text != "" {
-		t.Errorf("HEAD: %d %q", a.StatusCode, a.Text)
-	}
+	a = w.AnswerTo("HEAD")
+	fapwstest.Truef(t, a.StatusCode == 404 && a.Text == "", "HEAD: %d %q", a.StatusCode, a.Text)
 	s.Get("/cgi-bin/rubbish", 502)
 	s.Says(`/bin/rubbish: invalid header line`)
 	s.Get("/sub/run.sh/x", 200).Want(t, 200, "yes /x", "e")
@@ -185,9 +184,8 @@ func TestProgramsLeaveNeitherProcessesNorDescriptors(t *testing.T) {
 	a := s.Get("/cgi-bin/look", 200).Want(t, 200, "SigBlk:\t0000000000000000", "SigIgn:\t0000000000000000")
 	for _, open := range regexp.MustCompile(`(\d+) -> (.*)`).FindAllStringSubmatch(a.Text, -1) {
 		// Descriptors for the script itself and for /dev/null are from the shell, not inherited from the server.
-		if open[1] > "2" && !strings.HasSuffix(open[2], "/look") && !strings.HasSuffix(open[2], "/dev/null") {
-			t.Errorf("inherited: %s", open[0])
-		}
+		fapwstest.Truef(t, open[1] <= "2" || strings.HasSuffix(open[2], "/look") || strings.HasSuffix(open[2], "/dev/null"),
+			"inherited: %s", open[0])
 	}
 	before := s.OpenFiles()
 	var all sync.WaitGroup

@@ -56,9 +56,8 @@ func TestDirectoryWithoutAnIndexIsListedIfAllowed(t *testing.T) {
 		file := s.Get(at.EscapedPath(), 200)
 		name := stdhtml.UnescapeString(l[2])
 		fapwstest.Truef(t, name == "big" || strings.ToValidUTF8(file.Text, "\uFFFD") == name, "%q leads to %q", l, file.Text)
-		if _, err := time.Parse("2006-01-02 15:04", l[4]); err != nil || l[3] == "" {
-			t.Errorf("size %q, date %q", l[3], l[4])
-		}
+		_, err = time.Parse("2006-01-02 15:04", l[4])
+		fapwstest.Truef(t, err == nil && l[3] != "", "size %q, date %q", l[3], l[4])
 	}
 	fapwstest.Has(t, page.Text, `<a href="./big">big</a><td>2.9 KiB<td>`, "light dark", "viewport")
 	sorted := listed.FindAllStringSubmatch(s.Get("/dir1/?C=S;O=D", 200).Text, -1)

@@ -309,7 +309,5 @@ func TestRequestIDIsAnOrdinaryFieldWithoutTheSetting(t *testing.T) {
 	}
 	fapwstest.FileSays(t, folder+"/access.log", "}\n")
 	fapwstest.Must(t, json.Unmarshal([]byte(fapwstest.Read(t, folder+"/access.log")), &line))
-	if line.ID != nil {
-		t.Errorf("%q", *line.ID)
-	}
+	fapwstest.Equal(t, line.ID, nil)
 }

@@ -126,9 +126,7 @@ func TestUserCommandAddsAndRemovesUsers(t *testing.T) {
 	before := text()
 	for _, wrong := range [][]string{{"passwd", "eve"}, {"add", "eve\nroot"}} {
 		code, _, _ := fapwstest.Command{Flags: append([]string{"user", "-f", file}, wrong...)}.Run(t)
-		if code != 2 || text() != before {
-			t.Errorf("%q: code %d, %s", wrong, code, text())
-		}
+		fapwstest.Truef(t, code == 2 && text() == before, "%q: code %d, %s", wrong, code, text())
 	}
 	users(t, file, "another one", "passwd", "ann")
 	users(t, file, "", "remove", "bob")
@@ -238,10 +236,9 @@ func TestWorkersShareSessionsUntilLogout(t *testing.T) {
 		visit(t, s.URL).logIn("ann", "correct horse", next).want(t, 303, "Location: /")
 	}
 	in := ann.logIn(" ann ", "correct horse", "/a?b=c").want(t, 303, "Location: /a?b=c")
-	if cookie := in.Header.Get("Set-Cookie"); !strings.Contains(cookie, "; Path=/; HttpOnly; SameSite=Lax") ||
-		strings.Contains(cookie, "Secure") {
-		t.Errorf("%s", cookie)
-	}
+	cookie := in.Header.Get("Set-Cookie")
+	fapwstest.Truef(t, strings.Contains(cookie, "; Path=/; HttpOnly; SameSite=Lax") && !strings.Contains(cookie, "Secure"),
+		"%s", cookie)
 	own := ann.session()
 	foreign := strings.Repeat(own.Name+"=; ", 100) + strings.Repeat(own.Name+"="+strings.Repeat("x", len(own.Value))+
 		"; ", 40)
@@ -259,7 +256,7 @@ func TestWorkersShareSessionsUntilLogout(t *testing.T) {
 		ann.get(private).want(t, 404, "")
 	}
 	stolen := visit(t, s.URL)
-	cookie := ann.session().Name + "=" + ann.session().Value
+	cookie = ann.session().Name + "=" + ann.session().Value
 	stolen.get("/a", "Cookie", cookie+"A").want(t, 303, "")
 	stolen.get("/a", "Cookie", cookie).want(t, 200, "GET ann")
 
@@ -364,9 +361,8 @@ func TestOnlyTheCodeInTheLogCreatesTheFirstUser(t *testing.T) {
 		v.logIn("ann", wrong.password, "/in", "code", wrong.code, "again", wrong.again).want(t, 403,
 			`name="code" value="`+kept+`"`)
 	}
-	if _, err := os.Stat(dir + "/users"); err == nil {
-		t.Error("a wrong code has made a user")
-	}
+	_, err := os.Stat(dir + "/users")
+	fapwstest.Truef(t, err != nil, "a wrong code has made a user")
 	v.logIn("ann", "correct horse", "/in", "code", code, "again", "correct horse").want(t, 303, "Location: /in")
 	for range 4 {
 		v.get("/in").want(t, 200, "GET ann form HTTP/1.1")

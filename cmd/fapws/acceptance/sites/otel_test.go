@@ -141,9 +141,8 @@ func TestEachRequestHasASpanThatIsTheParentOfItsHandler(t *testing.T) {
 		fapwstest.Equalf(t, span.Failed, status == 500, "%+v", span)
 	}
 	// With the flag 00 in traceparent, a client disables the span of its request.
-	if _, id := parent(t, curl(t, "-H", strings.TrimSuffix(theirs, "1")+"0", s.URL+"/wsgi/unsampled")); id == "" {
-		t.Error("no span id")
-	}
+	_, id = parent(t, curl(t, "-H", strings.TrimSuffix(theirs, "1")+"0", s.URL+"/wsgi/unsampled"))
+	fapwstest.Truef(t, id != "", "no span id")
 	c.Path("/wsgi/one")
 	curl(t, "-X", "BREW", s.URL+"/wsgi/brew")
 	fapwstest.Equal(t, wants("/wsgi/brew", map[string]string{"http.request.method_original": "BREW"}).Name, "HTTP /wsgi")
@@ -339,9 +338,7 @@ func TestVariablesOfOpenTelemetryAloneChangeNothing(t *testing.T) {
 		fapwstest.Equalf(t, s.Get("/wsgi/a", 200).Text == "-", command.Flags == nil, "%q", command.Env)
 		s.Stop()
 	}
-	if c.Requests() != 0 {
-		t.Errorf("%d requests", c.Requests())
-	}
+	fapwstest.Equalf(t, c.Requests(), 0, "requests")
 }
 
 func TestWrongVariablesOfOpenTelemetryAreFoundByStartAndCheck(t *testing.T) {

@@ -148,9 +148,8 @@ redirect = "/c/"
 
 func TestRoutesOfAllKindsFollowTheirRules(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("htpasswd"); err != nil {
-		t.Fatal("htpasswd is missing: install apache2-utils (./build.sh does)")
-	}
+	_, err := exec.LookPath("htpasswd")
+	fapwstest.Mustf(t, err, "htpasswd is missing: install apache2-utils (./build.sh does)")
 	behind := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "%s %s for=%s host=%s", r.Method, r.RequestURI, r.Header.Get("X-Forwarded-For"), r.Host)
 		io.Copy(w, r.Body)

@@ -30,9 +30,8 @@ type pebble struct {
 func startPebble(t *testing.T) *pebble {
 	t.Helper()
 	for _, program := range []string{"pebble", "pebble-challtestsrv"} {
-		if _, err := exec.LookPath(program); err != nil {
-			t.Fatalf("%v; install it with: sudo apt-get install pebble", err)
-		}
+		_, err := exec.LookPath(program)
+		fapwstest.Mustf(t, err, "install it with: sudo apt-get install pebble")
 	}
 	dir := t.TempDir()
 	ca := certtest.NewAuthority(t)

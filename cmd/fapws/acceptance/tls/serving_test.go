@@ -131,9 +131,8 @@ func TestReloadEndsStreamsAndWebSocketsOverTLS(t *testing.T) {
 	id := strings.TrimSpace(seen[strings.LastIndex(seen, "id: ")+4 : strings.LastIndex(seen, "data:")])
 	s.Control("reload")
 	var closed *wstest.Closed
-	if _, _, err := socket.Receive(); !errors.As(err, &closed) || closed.Code != 1012 {
-		t.Errorf("the WebSocket: %v", err)
-	}
+	_, _, err = socket.Receive()
+	fapwstest.Truef(t, errors.As(err, &closed) && closed.Code == 1012, "the WebSocket: %v", err)
 	fapwstest.Lacks(t, stream.Rest(), "data:")
 	say("after")
 	stream, _ = dial(t, s, config)
