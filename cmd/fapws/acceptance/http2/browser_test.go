@@ -18,22 +18,16 @@ func TestBrowserUsesHTTP2ForPagesUploadsEventsAndWebSockets(t *testing.T) {
 	// IgnoreCertErrors: the certificate is from a test authority.
 	ctx := fapwstest.Browser(t, chromedp.IgnoreCertErrors)
 	var heard, said string
-	if err := chromedp.Run(ctx,
+	fapwstest.Must(t, chromedp.Run(ctx,
 		chromedp.Navigate(s.URL+"/"),
 		fapwstest.Shows(`document.getElementById("heard").textContent != "nothing"`),
 		chromedp.Text("#heard", &heard, chromedp.ByQuery),
 		fapwstest.Shows(`document.getElementById("said").textContent != "nothing"`),
 		chromedp.Text("#said", &said, chromedp.ByQuery),
-	); err != nil {
-		t.Fatal(err)
-	}
-	if heard != "heard 300000 h2" {
-		t.Error(heard)
-	}
-	if want := "300000 bytes by HTTP/2.0 GET; /talk 3000 ; own socket by HTTP/2.0; /own 3000"; strings.TrimSpace(
-		said) != want {
-		t.Errorf("%q", said)
-	}
+	))
+	fapwstest.Equal(t, heard, "heard 300000 h2")
+	fapwstest.Equal(t, strings.TrimSpace(said),
+		"300000 bytes by HTTP/2.0 GET; /talk 3000 ; own socket by HTTP/2.0; /own 3000")
 }
 
 func TestBrowserLoadsWhatEarlyHintsNameBeforeThePage(t *testing.T) {
@@ -47,14 +41,10 @@ func TestBrowserLoadsWhatEarlyHintsNameBeforeThePage(t *testing.T) {
 	ctx := fapwstest.Browser(t, chromedp.Flag("ignore-certificate-errors-spki-list",
 		base64.StdEncoding.EncodeToString(key[:])))
 	var how string
-	if err := chromedp.Run(ctx,
+	fapwstest.Must(t, chromedp.Run(ctx,
 		chromedp.Navigate(s.URL+"/"),
 		fapwstest.Shows(`document.getElementById("how").textContent != "early"`),
 		chromedp.Text("#how", &how, chromedp.ByQuery),
-	); err != nil {
-		t.Fatal(err)
-	}
-	if how != "early-hints" {
-		t.Error(how)
-	}
+	))
+	fapwstest.Equal(t, how, "early-hints")
 }

@@ -86,8 +86,7 @@ proxy = %q
 		}
 	}
 	fapwstest.Eventually(t, "all give their descriptors back", func() bool { return len(s.Descriptors()) < before+10 })
-	_, text := ask(t, client(t), "GET", s.URL+"/page", nil)
-	fapwstest.Equal(t, text, "page")
+	ask(t, client(t), "GET", s.URL+"/page", nil).Is(t, "page")
 }
 
 func TestProxiedWebSocketOnAStreamCountsTowardsMaxClients(t *testing.T) {

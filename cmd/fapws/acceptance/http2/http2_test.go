@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"crypto/tls"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -27,25 +26,20 @@ func digest(data []byte) string { return fmt.Sprintf("%d %x", len(data), sha256.
 func TestApplicationGetsHTTP2RequestsLikeOthers(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		s := serve(t, m, "app.py")
-		r, text := ask(t, client(t), "GET", s.URL+"/show/a%20b?c=d", nil, "X-Name", "value", "Cookie", "a=b", "Cookie",
-			"c=d")
-		var environ map[string]string
-		fapwstest.Must(t, json.Unmarshal([]byte(text), &environ))
-		for name, want := range map[string]string{
+		a := ask(t, client(t), "GET", s.URL+"/show/a%20b?c=d", nil, "X-Name", "value", "Cookie", "a=b", "Cookie", "c=d")
+		environ := a.Object(t)
+		for name, want := range map[string]any{
 			"SERVER_PROTOCOL": "HTTP/2.0", "REQUEST_METHOD": "GET", "SCRIPT_NAME": "/show", "PATH_INFO": "/a b",
 			"QUERY_STRING": "c=d",
 			"HTTP_HOST":    s.Address, "HTTP_X_NAME": "value", "HTTP_COOKIE": "a=b; c=d", "wsgi.url_scheme": "http",
 		} {
 			fapwstest.Equalf(t, environ[name], want, "%s", name)
 		}
-		got := r.Header
-		fapwstest.Truef(t, got.Get("X-A") == "b" && got.Get("Server") == "fapws" && got.Get("Date") != "" &&
-			len(got["Set-Cookie"]) == 2 && got.Get("Transfer-Encoding") == "", "%v", got)
-		if r, _ := ask(t, client(t), "HEAD", s.URL+"/show", nil); r.ContentLength <= 0 || r.StatusCode != 200 {
-			t.Errorf("HEAD: %d, length %d", r.StatusCode, r.ContentLength)
-		}
-		a := s.Get("/show", 200)
-		fapwstest.Has(t, a.Text, `"HTTP/1.1"`)
+		a.Field(t, "X-A", "b").Field(t, "Server", "fapws").Field(t, "Transfer-Encoding", "")
+		fapwstest.Truef(t, a.Header.Get("Date") != "" && len(a.Header["Set-Cookie"]) == 2, "%v", a.Header)
+		head := ask(t, client(t), "HEAD", s.URL+"/show", nil).Want(t, 200)
+		fapwstest.Truef(t, head.ContentLength > 0, "HEAD: length %d", head.ContentLength)
+		s.Get("/show", 200).Want(t, 200, `"HTTP/1.1"`)
 	})
 }
 
@@ -58,15 +52,9 @@ func TestCookiesOfARequestMayBeLongerThanOneField(t *testing.T) {
 		crumbs[i] = fmt.Sprintf("service%d=%s", i, strings.Repeat("c", 800))
 	}
 	all := strings.Join(crumbs, "; ")
-	var environ map[string]string
-	r, text := ask(t, client(t), "GET", s.URL+"/show", nil, "Cookie", all)
-	if fapwstest.Must(t, json.Unmarshal([]byte(text), &environ)); r.StatusCode != 200 || environ["HTTP_COOKIE"] != all {
-		t.Errorf("%d, %d bytes of %d", r.StatusCode, len(environ["HTTP_COOKIE"]), len(all))
-	}
-	if r, _ := ask(t, client(t), "GET", s.URL+"/show", nil, "Cookie",
-		"a="+strings.Repeat("c", 33_000)); r.StatusCode != 431 {
-		t.Errorf("%d for a cookie that is longer than a field may be", r.StatusCode)
-	}
+	environ := ask(t, client(t), "GET", s.URL+"/show", nil, "Cookie", all).Want(t, 200).Object(t)
+	fapwstest.Equal(t, environ["HTTP_COOKIE"], any(all))
+	ask(t, client(t), "GET", s.URL+"/show", nil, "Cookie", "a="+strings.Repeat("c", 33_000)).Want(t, 431)
 }
 
 func TestBodiesOfParallelStreamsArriveWhole(t *testing.T) {
@@ -82,14 +70,12 @@ func TestBodiesOfParallelStreamsArriveWhole(t *testing.T) {
 				if i%2 == 1 {
 					body = io.MultiReader(body)
 				}
-				r, text := ask(t, c, "POST", s.URL+"/digest", body)
-				fapwstest.Truef(t, text == digest(data) && r.StatusCode == 200, "%d bytes: %d %.100s", size, r.StatusCode, text)
-				_, text = ask(t, c, "GET", fmt.Sprintf("%s/large?%d", s.URL, size), nil)
-				fapwstest.Equalf(t, len(text), size, "bytes")
+				ask(t, c, "POST", s.URL+"/digest", body).Is(t, digest(data))
+				fapwstest.Equal(t, len(ask(t, c, "GET", fmt.Sprintf("%s/large?%d", s.URL, size), nil).Text), size)
 			})
 		}
 		all.Wait()
-		_, text := ask(t, c, "GET", s.URL+"/pieces?1000", nil)
+		text := ask(t, c, "GET", s.URL+"/pieces?1000", nil).Text
 		fapwstest.Truef(t, strings.Count(text, "\n") == 1000 && strings.HasSuffix(text, "piece 999\n"), "%d bytes", len(text))
 	})
 }
@@ -101,38 +87,23 @@ func TestRejectedBodyLeavesTheConnectionOpen(t *testing.T) {
 	c := client(t)
 	data := make([]byte, 1<<20+1)
 	for range 3 {
-		if r, text := ask(t, c, "POST", s.URL+"/digest", bytes.NewReader(data)); r.StatusCode != 413 {
-			t.Errorf("%d %q", r.StatusCode, text)
-		}
-		if r, text := ask(t, c, "POST", s.URL+"/early", bytes.NewReader(data[:1<<20])); r.StatusCode != 403 ||
-			text != "no" {
-			t.Errorf("%d %q", r.StatusCode, text)
-		}
+		ask(t, c, "POST", s.URL+"/digest", bytes.NewReader(data)).Want(t, 413)
+		refused := ask(t, c, "POST", s.URL+"/early", bytes.NewReader(data[:1<<20])).Want(t, 403)
+		fapwstest.Equal(t, refused.Text, "no")
 	}
 	for query, want := range map[string]int{"204+No+Content": 204, "304+Not+Modified": 304, "500+Failed": 500} {
-		if r, text := ask(t, c, "GET", s.URL+"/empty?"+query, nil); r.StatusCode != want || text != "" {
-			t.Errorf("%s: %d %q", query, r.StatusCode, text)
-		}
+		fapwstest.Equalf(t, ask(t, c, "GET", s.URL+"/empty?"+query, nil).Want(t, want).Text, "", "%s", query)
 	}
-	if r, _ := ask(t, c, "GET", s.URL+"/fails", nil); r.StatusCode != 500 {
-		t.Errorf("%d", r.StatusCode)
-	}
-	if r, _ := ask(t, c, "GET", s.URL+"/missing", nil, "Accept", "text/html"); r.StatusCode != 404 ||
-		!strings.HasPrefix(r.Header.Get("Content-Type"), "text/html") {
-		t.Errorf("%d %v", r.StatusCode, r.Header)
-	}
-	if r, text := ask(t, c, "GET", s.URL+"/show", nil, "Accept", "text/html", "X-Long",
-		strings.Repeat("x", 33_000)); r.StatusCode != 431 || !strings.Contains(text, "<title>") {
-		t.Errorf("%d %v %s", r.StatusCode, r.Header, text)
-	}
-	if r, _ := ask(t, c, "GET", s.URL+"/show?"+strings.Repeat("x", 9000), nil); r.StatusCode != 414 {
-		t.Errorf("%d", r.StatusCode)
-	}
+	ask(t, c, "GET", s.URL+"/fails", nil).Want(t, 500)
+	missing := ask(t, c, "GET", s.URL+"/missing", nil, "Accept", "text/html").Want(t, 404)
+	fapwstest.Has(t, missing.Header.Get("Content-Type"), "text/html")
+	ask(t, c, "GET", s.URL+"/show", nil, "Accept", "text/html", "X-Long", strings.Repeat("x", 33_000)).
+		Want(t, 431, "<title>")
+	ask(t, c, "GET", s.URL+"/show?"+strings.Repeat("x", 9000), nil).Want(t, 414)
 	r, err := c.Get(s.URL + "/short")
 	fapwstest.Must(t, err)
-	if _, err := io.ReadAll(r.Body); err == nil {
-		t.Error("a response that is too short looks whole")
-	}
+	_, err = io.ReadAll(r.Body)
+	fapwstest.Truef(t, err != nil, "a response that is too short looks whole")
 	r.Body.Close()
 }
 
@@ -140,8 +111,8 @@ func TestStreamingASGIBodiesAreSentAsTheyAreMade(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := serve(t, m, "asgi.py:app", "--max-body-size", "64M", "--lifespan", "off")
 		c := client(t)
-		_, text := ask(t, c, "GET", s.URL+"/scope", nil, "X-Name", "value")
-		fapwstest.Has(t, text, `"http_version": "2"`, `["x-name", "value"]`, `["host", "`)
+		ask(t, c, "GET", s.URL+"/scope", nil, "X-Name", "value").Want(t, 200, `"http_version": "2"`,
+			`["x-name", "value"]`, `["host", "`)
 		in, out := io.Pipe()
 		r, err := http.NewRequest("POST", s.URL+"/echo", in)
 		fapwstest.Must(t, err)
@@ -162,15 +133,9 @@ func TestStreamingASGIBodiesAreSentAsTheyAreMade(t *testing.T) {
 		rest, err := io.ReadAll(response.Body)
 		fapwstest.Truef(t, len(rest) == 0 && err == nil, "%q, %v", rest, err)
 		data := bytes.Repeat([]byte("0123456789abcdef"), 1<<20)
-		if _, text := ask(t, c, "POST", s.URL+"/digest", bytes.NewReader(data)); text != digest(data) {
-			t.Error(text)
-		}
-		if _, text := ask(t, c, "POST", s.URL+"/else", bytes.NewReader(data)); text != "early" {
-			t.Error(text)
-		}
-		if _, text := ask(t, c, "POST", s.URL+"/digest", bytes.NewReader(data[:100])); text != digest(data[:100]) {
-			t.Error(text)
-		}
+		ask(t, c, "POST", s.URL+"/digest", bytes.NewReader(data)).Is(t, digest(data))
+		ask(t, c, "POST", s.URL+"/else", bytes.NewReader(data)).Is(t, "early")
+		ask(t, c, "POST", s.URL+"/digest", bytes.NewReader(data[:100])).Is(t, digest(data[:100]))
 	})
 }
 
@@ -182,15 +147,10 @@ func TestProxyForwardsHTTP2RequestsAsHTTP1(t *testing.T) {
 	c := client(t)
 	data := bytes.Repeat([]byte("x"), 500_000)
 	for _, body := range []io.Reader{bytes.NewReader(data), io.MultiReader(bytes.NewReader(data))} {
-		if r, text := ask(t, c, "POST", s.URL+"/digest", body); text != digest(data) || r.StatusCode != 200 {
-			t.Errorf("%d %s", r.StatusCode, text)
-		}
+		ask(t, c, "POST", s.URL+"/digest", body).Is(t, digest(data))
 	}
-	_, text := ask(t, c, "GET", s.URL+"/show", nil)
-	fapwstest.Has(t, text, `"HTTP_VIA": "2.0 fapws"`, `"SERVER_PROTOCOL": "HTTP/1.1"`)
-	if _, text := ask(t, c, "GET", s.URL+"/pieces?500", nil); strings.Count(text, "\n") != 500 {
-		t.Errorf("%d bytes", len(text))
-	}
+	ask(t, c, "GET", s.URL+"/show", nil).Want(t, 200, `"HTTP_VIA": "2.0 fapws"`, `"SERVER_PROTOCOL": "HTTP/1.1"`)
+	fapwstest.Equal(t, strings.Count(ask(t, c, "GET", s.URL+"/pieces?500", nil).Text, "\n"), 500)
 	fapwstest.FileSays(t, log, `"POST /digest HTTP/2.0" 200 `)
 	fapwstest.FileSays(t, log, `"GET /pieces?500 HTTP/2.0" 200 `)
 }
@@ -209,15 +169,13 @@ func TestReloadClosesConnectionsWithoutLosingRequests(t *testing.T) {
 					return
 				case <-time.After(2 * time.Millisecond):
 				}
-				r, _ := ask(t, c, "GET", s.URL+"/show", nil)
-				fapwstest.Equal(t, r.StatusCode, 200)
+				fapwstest.Equal(t, ask(t, c, "GET", s.URL+"/show", nil).StatusCode, 200)
 			}
 		})
 	}
 	for range 2 {
 		old := s.Workers()
-		code, _, said := s.Ctl("reload")
-		fapwstest.Equalf(t, code, 0, "%q", said)
+		s.Control("reload")
 		s.HasWorkers(2, old...)
 	}
 	close(stop)
@@ -296,7 +254,7 @@ func TestGOAWAYAnswersRequestsThatWereSentBeforeIt(t *testing.T) {
 	fapwstest.Write(t, folder+"/go", "")
 	f.until(note)
 	is("1 slow", "end 1 NO_ERROR")
-	fapwstest.Equalf(t, s.Ended(), 0, "exit code")
+	s.EndsWith(0)
 }
 
 func TestNoHTTP2FlagSelectsHTTP11(t *testing.T) {
@@ -317,8 +275,7 @@ func TestPrefaceMayArriveInPieces(t *testing.T) {
 	w := s.Dial()
 	w.Send("P")
 	w.Send("ROPFIND /show HTTP/1.1\r\nHost: h\r\n\r\n")
-	a := w.Answer()
-	fapwstest.Truef(t, a.StatusCode == 200 && strings.Contains(a.Text, `"PROPFIND"`), "%d %s", a.StatusCode, a.Text)
+	w.Answer().Want(t, 200, `"PROPFIND"`)
 	w = s.Dial()
 	for _, piece := range []string{"PRI * HT", "TP/2.0\r\n\r\nS", "M\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"} {
 		w.Send(piece)

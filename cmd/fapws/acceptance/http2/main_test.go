@@ -60,12 +60,12 @@ func send(t *testing.T, c *http.Client, method, url string, body io.Reader, fiel
 	return response
 }
 
-func ask(t *testing.T, c *http.Client, method, url string, body io.Reader, fields ...string) (*http.Response, string) {
+func ask(t *testing.T, c *http.Client, method, url string, body io.Reader, fields ...string) *fapwstest.Answer {
 	t.Helper()
 	response := send(t, c, method, url, body, fields...)
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
 	fapwstest.Mustf(t, err, "%s %s", method, url)
 	fapwstest.Equalf(t, response.ProtoMajor, 2, "%s %s: %s", method, url, response.Proto)
-	return response, string(text)
+	return &fapwstest.Answer{Response: response, Text: string(text)}
 }

@@ -20,12 +20,10 @@ func TestCacheAndSendfileAnswerHTTP2Streams(t *testing.T) {
 	s := serve(t, fapwstest.Threads, "app.py", "--cache", "--x-sendfile", folder)
 	c := client(t)
 	for range 3 {
-		_, text := ask(t, c, "GET", s.URL+"/counted", nil, "If-None-Match", `"x"`)
-		fapwstest.Equal(t, text, "call 1")
-		_, text = ask(t, c, "GET", s.URL+"/sends?file.bin", nil)
-		fapwstest.Equal(t, text, string(data))
-		r, text := ask(t, c, "GET", s.URL+"/sends?file.bin", nil, "Range", "bytes=-5")
-		fapwstest.Truef(t, text == "56789" && r.StatusCode == 206, "%d %q", r.StatusCode, text)
+		ask(t, c, "GET", s.URL+"/counted", nil, "If-None-Match", `"x"`).Is(t, "call 1")
+		ask(t, c, "GET", s.URL+"/sends?file.bin", nil).Is(t, string(data))
+		part := ask(t, c, "GET", s.URL+"/sends?file.bin", nil, "Range", "bytes=-5").Want(t, 206)
+		fapwstest.Equal(t, part.Text, "56789")
 	}
 }
 
@@ -56,22 +54,18 @@ auth = { realm = "x", users = "users" }
 	c := client(t)
 	body := strings.Repeat("x", 100_000)
 	for range 5 {
-		r, text := ask(t, c, "POST", s.URL+"/cgi-bin/show", strings.NewReader(body), "X-A", "b")
-		fapwstest.Truef(t, text == "HTTP/2.0 POST 100000 b\n"+body && r.Header.Get("X-Rule") == "yes", "%.200q %v", text,
-			r.Header)
+		a := ask(t, c, "POST", s.URL+"/cgi-bin/show", strings.NewReader(body), "X-A", "b")
+		a.Is(t, "HTTP/2.0 POST 100000 b\n"+body).Field(t, "X-Rule", "yes")
 	}
-	r, text := ask(t, c, "GET", s.URL+"/nothing", nil)
-	fapwstest.Truef(t, r.StatusCode == 404 && text == "<p>none of it", "%d %s", r.StatusCode, text)
+	fapwstest.Equal(t, ask(t, c, "GET", s.URL+"/nothing", nil).Want(t, 404).Text, "<p>none of it")
 	for password, want := range map[string]int{"": 401, "me:wrong": 401, "me:secret": 404} {
 		var fields []string
 		if password != "" {
 			fields = []string{"Authorization", "Basic " + base64.StdEncoding.EncodeToString([]byte(password))}
 		}
-		r, _ := ask(t, c, "GET", s.URL+"/private", nil, fields...)
-		fapwstest.Equalf(t, r.StatusCode, want, "%q", password)
+		fapwstest.Equalf(t, ask(t, c, "GET", s.URL+"/private", nil, fields...).StatusCode, want, "%q", password)
 	}
 	for i := range 20 {
-		_, text := ask(t, c, "GET", fmt.Sprintf("%s/?%d", s.URL, i), nil)
-		fapwstest.Equal(t, text, "<p>index")
+		ask(t, c, "GET", fmt.Sprintf("%s/?%d", s.URL, i), nil).Is(t, "<p>index")
 	}
 }

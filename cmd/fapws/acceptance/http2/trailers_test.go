@@ -16,18 +16,16 @@ func TestApplicationsEndResponsesWithTrailers(t *testing.T) {
 	c := client(t)
 	a := strings.Repeat("b", 10_000) + " c"
 	for _, size := range []int{0, 5, 10_000, 1 << 20} {
-		r, text := ask(t, c, "GET", fmt.Sprintf("%s/trailers?%d", s.URL, size), nil)
-		fapwstest.Truef(t, len(text) == size && r.Trailer.Get("X-Sum") == fmt.Sprint(size) &&
-			strings.Join(r.Trailer["X-A"], " ") == a, "%d bytes: %d, %.200q", size, len(text), r.Trailer)
+		r := ask(t, c, "GET", fmt.Sprintf("%s/trailers?%d", s.URL, size), nil)
+		fapwstest.Truef(t, len(r.Text) == size && r.Trailer.Get("X-Sum") == fmt.Sprint(size) &&
+			strings.Join(r.Trailer["X-A"], " ") == a, "%d bytes: %d, %.200q", size, len(r.Text), r.Trailer)
 	}
-	r, text := ask(t, c, "GET", s.URL+"/trailers?file", nil)
-	fapwstest.Truef(t, strings.HasPrefix(text, "import asyncio\n") && r.Trailer.Get("X-Sum") == "file" &&
-		r.ContentLength == int64(len(text)), "a file: length %d, %.200q, %.200q", r.ContentLength, text, r.Trailer)
-	if r, text := ask(t, c, "HEAD", s.URL+"/trailers?5", nil); r.StatusCode != 200 || text != "" || len(r.Trailer) > 0 {
-		t.Errorf("HEAD: %d %q %q", r.StatusCode, text, r.Trailer)
-	}
-	_, text = ask(t, c, "GET", s.URL+"/early", nil)
-	fapwstest.Equal(t, text, "early")
+	r := ask(t, c, "GET", s.URL+"/trailers?file", nil)
+	fapwstest.Truef(t, strings.HasPrefix(r.Text, "import asyncio\n") && r.Trailer.Get("X-Sum") == "file" &&
+		r.ContentLength == int64(len(r.Text)), "a file: length %d, %.200q, %.200q", r.ContentLength, r.Text, r.Trailer)
+	head := ask(t, c, "HEAD", s.URL+"/trailers?5", nil).Is(t, "")
+	fapwstest.Equalf(t, len(head.Trailer), 0, "HEAD: %q", head.Trailer)
+	ask(t, c, "GET", s.URL+"/early", nil).Is(t, "early")
 }
 
 func TestProxyForwardsTrailersAndAnnouncesThem(t *testing.T) {
@@ -41,25 +39,20 @@ func TestProxyForwardsTrailersAndAnnouncesThem(t *testing.T) {
 	}))
 	defer behind.Close()
 	s := fapwstest.ServeProxy(t, behind.URL, "", "--h2c")
-	check := func(r *http.Response, text string, want map[string]string) {
+	check := func(r *fapwstest.Answer, want map[string]string) {
 		t.Helper()
-		fapwstest.Truef(t, len(text) == 100_000 && len(r.Trailer) == len(want), "%d bytes, %q", len(text), r.Trailer)
+		fapwstest.Truef(t, len(r.Text) == 100_000 && len(r.Trailer) == len(want), "%d bytes, %q", len(r.Text), r.Trailer)
 		for name, value := range want {
 			fapwstest.Equalf(t, r.Trailer.Get(name), value, "%s: %q", name, r.Trailer)
 		}
 	}
 	c := client(t)
-	r, text := ask(t, c, "GET", s.URL, nil)
-	check(r, text, map[string]string{"X-Sum": "1", "X-A": "TE="})
-	r, text = ask(t, c, "GET", s.URL, nil, "TE", "trailers")
-	check(r, text, map[string]string{"X-Sum": "1", "X-A": "TE=trailers"})
-	a := s.Get("/", 200, "TE: trailers")
-	check(a.Response, a.Text, map[string]string{"X-Sum": "1", "X-A": "TE=trailers"})
-	a = s.Get("/", 200)
-	check(a.Response, a.Text, nil)
+	check(ask(t, c, "GET", s.URL, nil), map[string]string{"X-Sum": "1", "X-A": "TE="})
+	check(ask(t, c, "GET", s.URL, nil, "TE", "trailers"), map[string]string{"X-Sum": "1", "X-A": "TE=trailers"})
+	check(s.Get("/", 200, "TE: trailers"), map[string]string{"X-Sum": "1", "X-A": "TE=trailers"})
+	check(s.Get("/", 200), nil)
 	s = fapwstest.ServeProxy(t, behind.URL, `cache = "60s"`+"\n", "--h2c")
 	for range 2 {
-		r, text = ask(t, c, "GET", s.URL, nil)
-		check(r, text, nil)
+		check(ask(t, c, "GET", s.URL, nil), nil)
 	}
 }
