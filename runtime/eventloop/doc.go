@@ -14,7 +14,7 @@
 // writes the output that the batch has produced.
 //
 // The first event of a batch adds a task, which gnet runs after all events of the batch, because gnet does not report
-// the end of a batch. This task also waits for the next events, so that gnet itself never has to wait (epoll.go).
+// the end of a batch. This task also waits for the next events, so that gnet itself never has to wait (poller.go).
 //
 // # Another goroutine
 //
