@@ -148,7 +148,7 @@ func (b *Body) Spill() (err error) {
 	return writeAll(b.spool, data)
 }
 
-// Waits reports whether b waits for a file (see Spill). Stream.Read is called when a file may be available.
+// Waits reports whether b waits for a file (see Spill). Stream.WantMore is called when a file may be available.
 func (b *Body) Waits() bool { return b.waits }
 
 func (b *Body) InFile() bool { return b.spool >= 0 }
@@ -256,7 +256,7 @@ func (s *Server) easeBodies() {
 	files := &s.files
 	for _, x := range s.exchanges {
 		if b := x.body; b != nil && b.waits && x.Stream != nil {
-			x.Stream.Read(x)
+			x.Stream.WantMore(x)
 			files.Awaited = files.Awaited || b.waits
 		}
 	}

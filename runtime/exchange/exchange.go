@@ -245,7 +245,7 @@ func (x *Exchange) Send(p *Part) {
 	if p.Op == OpCredit {
 		x.Outstanding.Credit(p.Number)
 		if x.Stream != nil {
-			x.Stream.Read(x)
+			x.Stream.WantMore(x)
 		}
 		x.Release(p)
 		return
@@ -315,7 +315,7 @@ func (x *Exchange) WaitsForClient() bool {
 // stays valid, and the connection handles no later request. If gone is true, the client has disconnected, and x ends
 // after the call of done.
 func (x *Exchange) Offload(work func(), done func(gone bool)) {
-	if x.Deciding() {
+	if x.state == routing && x.wait == nothing {
 		source := x.Source
 		x.suspend(forWork)
 		x.Source = source

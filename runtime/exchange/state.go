@@ -60,8 +60,6 @@ func (x *progress) enter(s state, w wait) {
 	x.state, x.wait = s, w
 }
 
-func (x *progress) Deciding() bool { return x.state == routing && x.wait == nothing }
-
 // Suspended reports whether the routing of x was interrupted.
 func (x *progress) Suspended() bool { return x.state == routing && x.wait != nothing }
 

@@ -8,11 +8,12 @@ import (
 // A Stream carries exchanges between a client and the server. It is an HTTP/1 connection or an HTTP/2 stream. All
 // methods are called on the event loop with an exchange that the Stream carries.
 type Stream interface {
-	// Read is first called after routing. If Exchange.Choice is then nil, the stream discards the body.
-	// Otherwise the stream calls Exchange.Submit when the body is complete or, if Choice.Streams is true, immediately.
-	// Later calls mean that the stream can read more from the client, because the source has used earlier input, or
-	// because the body can be stored in a file.
+	// Read is called after routing. If Exchange.Choice is nil, the stream discards the body. Otherwise the stream calls
+	// Exchange.Submit when the body is complete or, if Choice.Streams is true, immediately.
 	Read(x *Exchange)
+	// WantMore is called when the stream can read more from the client, because the source has used earlier input, or
+	// because the body can be stored in a file.
+	WantMore(x *Exchange)
 	// Wait is called when x begins to wait, and again when x no longer waits. The stream then soon continues x: with
 	// Exchange.Continue if x is Suspended, with Exchange.Begin if x is Delayed, and otherwise with Exchange.TakeTurn
 	// when x is in turn.
@@ -52,6 +53,7 @@ func (s *Sub) Wait(x *Exchange) {
 }
 
 func (*Sub) Read(*Exchange)                                                  {}
+func (*Sub) WantMore(*Exchange)                                              {}
 func (*Sub) Write(*Exchange, *Part)                                          {}
 func (*Sub) Replace(_, _ *Exchange, _ bool)                                  {}
 func (*Sub) SwitchProtocols(*Exchange, *http1.Response) (*conn.Conn, []byte) { return nil, nil }

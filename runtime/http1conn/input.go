@@ -385,10 +385,6 @@ func (c *Conn) bodyDeadline() int64 {
 }
 
 func (c *Conn) Read(x *exchange.Exchange) {
-	if !x.Deciding() {
-		c.readMore(x)
-		return
-	}
 	s, r, req := c.s, x.Req, x.Req.Parsed
 	size := int64(0)
 	switch {
@@ -456,7 +452,7 @@ func (c *Conn) waits() bool {
 	return c.Busy() || c.gate == asking
 }
 
-func (c *Conn) readMore(x *exchange.Exchange) {
+func (c *Conn) WantMore(x *exchange.Exchange) {
 	if b := c.body; b != nil && b.X == x {
 		if b.Waits() {
 			err := b.Spill()

@@ -41,34 +41,32 @@ type incoming struct {
 
 func (st *stream) Read(x *exchange.Exchange) {
 	switch {
-	case !x.Deciding():
-		st.readMore(x)
 	case x.Choice == nil:
 		st.drop()
+		return
 	case st.extended: // the protocol of the virtual connection reads the input
 		st.submit(x)
-	default:
-		st.admit(x)
+		return
 	}
-}
-
-func (st *stream) admit(x *exchange.Exchange) {
-	c, r := st.c, x.Req
-	s := c.s
-	st.admitted = true
 	early := st.early
-	st.early = nil
+	st.early, st.admitted = nil, true
 	switch {
 	case st.ended && len(early) == 0:
 		st.submit(x)
-		return
 	case !x.Admits(max(st.missing, 0) + int64(len(early))):
-		return
 	case st.ended:
-		r.Body, r.Size = early, int64(len(early))
+		x.Req.Body, x.Req.Size = early, int64(len(early))
 		st.submit(x)
-		return
+	default:
+		st.beginBody(x, early)
 	}
+}
+
+// beginBody begins to receive the body of x, whose first bytes are early. If Mount.Streams is true, x is submitted at
+// once and gets the body piece by piece. Otherwise x is submitted when the body is complete.
+func (st *stream) beginBody(x *exchange.Exchange, early []byte) {
+	c, r := st.c, x.Req
+	s := c.s
 	st.arriving, st.received = true, s.Set.Now
 	st.body.Begin(x.MaxBody, s.Set.Now)
 	expects := r.Parsed.Expect100 && len(early) == 0
@@ -124,7 +122,7 @@ func (st *stream) drop() {
 	}
 }
 
-func (st *stream) readMore(x *exchange.Exchange) {
+func (st *stream) WantMore(x *exchange.Exchange) {
 	if st.body.X == x && st.body.Streamed {
 		st.holdsGiven(x)
 	}

@@ -72,6 +72,7 @@ func (c *Client) Wait(x *exchange.Exchange) {
 }
 
 func (*Client) Read(*exchange.Exchange)                  {}
+func (*Client) WantMore(*exchange.Exchange)              {}
 func (*Client) Write(*exchange.Exchange, *exchange.Part) {}
 func (*Client) Replace(_, _ *exchange.Exchange, _ bool)  {}
 func (*Client) SwitchProtocols(*exchange.Exchange, *http1.Response) (*conn.Conn, []byte) {
