@@ -2,8 +2,10 @@ package route
 
 import (
 	"bytes"
-	"net/netip"
+	"path"
 	"slices"
+	"strings"
+	"unsafe"
 
 	"fapws/runtime/conn"
 	"fapws/runtime/http1"
@@ -95,13 +97,10 @@ func (t *Table) Decide(d *Decision, r Request) {
 	if r.Index != "" {
 		d.Path, d.Resolved = append(bytes.Clone(d.Path), r.Index...), nil
 	}
-	host := r.Host
-	if len(host) == 0 {
-		if host = r.Parsed.Host.In(d.Head); r.Parsed.Authority.Len > 0 {
-			host = r.Parsed.Authority.In(d.Head)
-		}
+	if d.Site = 0; t.hosts != nil {
+		d.Site = t.hosts.site(&d.request)
 	}
-	if d.Site = t.site(host); d.Site < 0 {
+	if d.Site < 0 {
 		d.refuse(421)
 		return
 	}
@@ -124,7 +123,10 @@ func (d *Decision) Of(t *Table) bool { return d.table == t }
 func (d *Decision) Admit() {
 	if d.Mount < 0 {
 		d.refuse(404)
-	} else if d.enter() {
+		return
+	}
+	m := &d.table.sites[d.Site].mounts[d.Mount]
+	if d.Outcome = m.outcome; m.Rewrite != nil && d.rewrite(m) {
 		d.follow()
 	}
 }
@@ -170,6 +172,7 @@ func (d *Decision) below(root string) {
 	}
 }
 
+// follow decides about the first mount after the current mount that matches the request.
 func (d *Decision) follow() {
 	site := &d.table.sites[d.Site]
 	for d.Mount++; d.Mount < len(site.mounts); d.Mount++ {
@@ -184,7 +187,10 @@ func (d *Decision) follow() {
 			continue
 		}
 		d.Script = d.Root + script
-		if m.guarded && !d.pass(&m.Guard) || !d.enter() {
+		if m.guarded && !d.pass(&m.Guard) {
+			return
+		}
+		if d.Outcome = m.outcome; m.Rewrite == nil || !d.rewrite(m) {
 			return
 		}
 	}
@@ -192,6 +198,52 @@ func (d *Decision) follow() {
 	if d.pass(&site.guard) {
 		d.refuse(404)
 	}
+}
+
+func (m *compiled) fits(path []byte) (script int, ok bool) {
+	under := func(prefix string) bool { return len(path) >= len(prefix) && string(path[:len(prefix)]) == prefix }
+	if !under(m.Prefix) || !under(m.Within) || slices.ContainsFunc(m.Except, under) {
+		return 0, false
+	}
+	if m.Having != "" && find(m.Having, path, strings.LastIndexByte(m.Within, '/')+1, false) < 0 {
+		return 0, false
+	}
+	if m.Match != "" {
+		end := find(m.Match, path, len(m.Prefix), !m.Inner)
+		if end < 0 {
+			return 0, false
+		}
+		if m.Inner {
+			return end, true
+		}
+	}
+	// SCRIPT_NAME is the prefix of the mount, shortened to whole segments and without a trailing slash, because
+	// PATH_INFO must be empty or begin with a slash (PEP 3333).
+	n := len(m.Prefix)
+	if n > 0 && m.Prefix[n-1] != '/' && (len(path) == n || path[n] == '/') {
+		return n, true
+	}
+	n = max(0, strings.LastIndexByte(m.Prefix, '/'))
+	for n > 0 && m.Prefix[n-1] == '/' {
+		n--
+	}
+	return n, true
+}
+
+// find returns the end of the first segment in name[from:] that matches the pattern, or -1. If whole is true, only the
+// last segment may match.
+func find(pattern string, name []byte, from int, whole bool) int {
+	end := from - 1
+	for segment := range bytes.SplitSeq(name[from:], slash) {
+		end += 1 + len(segment)
+		if len(segment) == 0 || whole && end < len(name) {
+			continue
+		}
+		if ok, _ := path.Match(pattern, unsafe.String(unsafe.SliceData(segment), len(segment))); ok {
+			return end
+		}
+	}
+	return -1
 }
 
 func (d *Decision) pass(g *Guard) bool {
@@ -208,20 +260,6 @@ func (d *Decision) pass(g *Guard) bool {
 	return !g.Admission
 }
 
-// enter selects the current mount, and returns true if routing must continue with the next mount.
-func (d *Decision) enter() bool {
-	m := &d.table.sites[d.Site].mounts[d.Mount]
-	switch {
-	case m.Rewrite != nil:
-		return d.rewrite(m)
-	case m.Optional:
-		d.Outcome = NeedsLookup
-	default:
-		d.Outcome = Found
-	}
-	return false
-}
-
 // Asked returns the path for an application. This path contains the empty segments that the client sent, except in
 // SCRIPT_NAME.
 func (d *Decision) Asked() []byte {
@@ -229,80 +267,4 @@ func (d *Decision) Asked() []byte {
 		return d.Resolved
 	}
 	return d.Path
-}
-
-// AppendForwarded appends the host and the forwarding fields of a request to dst, in the form that Believe reads.
-// Callers call Believe only if the result differs from the result for the previous request of the connection.
-func AppendForwarded(dst []byte, r *http1.Request, head []byte) []byte {
-	host := r.Authority // Authority overrides Host (RFC 9112 §3.2.2)
-	if host.Len == 0 {
-		host = r.Host
-	}
-	dst = append(append(append(dst, 'h'), host.In(head)...), '\n')
-	if !r.Forwarded {
-		return dst
-	}
-	for _, f := range r.Fields {
-		name := f.Name.In(head)
-		if i := slices.IndexFunc(forwardFields[:],
-			func(known string) bool { return http1.EqualFold(name, known) }); i >= 0 {
-			dst = append(append(append(dst, '0'+byte(i)), f.Value.In(head)...), '\n')
-		}
-	}
-	return dst
-}
-
-// Believe evaluates the output of AppendForwarded for a request from a trusted proxy. Believe returns the client that
-// the trustworthy fields describe, and the host from the request itself: from its target or its Host field.
-func Believe(forwarded []byte, trusted func(netip.Addr) bool) (o Origin, host string) {
-	var f forwarding
-	for line := range bytes.Lines(forwarded) {
-		value := string(line[1 : len(line)-1])
-		if line[0] == 'h' {
-			host = value
-		} else {
-			lines := &f[line[0]-'0']
-			*lines = append(*lines, value)
-		}
-	}
-	return f.origin(trusted), host
-}
-
-// ClientCert is the requirement of a client certificate (TLS client authentication, RFC 8446 §4.3.2).
-type ClientCert struct {
-	// Authorities is the name of the authorities that must have signed the certificate, as in conn.TLSState; "" if no
-	// certificate is requested.
-	Authorities string
-	Need        CertNeed
-}
-
-// CertNeed determines which clients are admitted, depending on their certificates.
-type CertNeed uint8
-
-const (
-	AnyClient CertNeed = iota // all clients are admitted, even with a rejected certificate
-	NoBadCert
-	VerifiedCert
-)
-
-// check returns 0 if the client is admitted, or the status and the text of the response. If the connection was made for
-// a different host, which trusts other authorities, the status is 421. A browser then opens a new connection (RFC 9110
-// §15.5.20).
-func (n *ClientCert) check(client *conn.Peer) (status int, text string) {
-	t := client.TLS
-	switch {
-	case n.Authorities == "":
-		return 0, ""
-	case t == nil && n.Need == VerifiedCert:
-		return 403, "a client certificate is required, so only HTTPS connections to this server are accepted"
-	case t == nil:
-		return 0, ""
-	case t.Authorities != n.Authorities:
-		return 421, "this connection was opened for another host, with other client certificates"
-	case t.Refused != "" && n.Need != AnyClient:
-		return 403, "the client certificate is refused: " + t.Refused
-	case !t.Verified && n.Need == VerifiedCert:
-		return 403, "a client certificate is required"
-	}
-	return 0, ""
 }

@@ -1,6 +1,7 @@
 package route
 
 import (
+	"bytes"
 	"cmp"
 	"iter"
 	"net/netip"
@@ -27,6 +28,43 @@ const (
 	prefix
 	ingress // X-Ingress-Path, the path prefix from Home Assistant
 )
+
+// AppendForwarded appends the host and the forwarding fields of a request to dst, in the form that Believe reads.
+// Callers call Believe only if the result differs from the result for the previous request of the connection.
+func AppendForwarded(dst []byte, r *http1.Request, head []byte) []byte {
+	host := r.Authority // Authority overrides Host (RFC 9112 §3.2.2)
+	if host.Len == 0 {
+		host = r.Host
+	}
+	dst = append(append(append(dst, 'h'), host.In(head)...), '\n')
+	if !r.Forwarded {
+		return dst
+	}
+	for _, f := range r.Fields {
+		name := f.Name.In(head)
+		if i := slices.IndexFunc(forwardFields[:],
+			func(known string) bool { return http1.EqualFold(name, known) }); i >= 0 {
+			dst = append(append(append(dst, '0'+byte(i)), f.Value.In(head)...), '\n')
+		}
+	}
+	return dst
+}
+
+// Believe evaluates the output of AppendForwarded for a request from a trusted proxy. Believe returns the client that
+// the trustworthy fields describe, and the host from the request itself: from its target or its Host field.
+func Believe(forwarded []byte, trusted func(netip.Addr) bool) (o Origin, host string) {
+	var f forwarding
+	for line := range bytes.Lines(forwarded) {
+		value := string(line[1 : len(line)-1])
+		if line[0] == 'h' {
+			host = value
+		} else {
+			lines := &f[line[0]-'0']
+			*lines = append(*lines, value)
+		}
+	}
+	return f.origin(trusted), host
+}
 
 type forwarding [len(forwardFields)][]string
 

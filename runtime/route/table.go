@@ -7,8 +7,8 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"unsafe"
 
+	"fapws/runtime/conn"
 	"fapws/runtime/http1"
 )
 
@@ -88,6 +88,7 @@ type site struct {
 type compiled struct {
 	Mount
 	guarded bool
+	outcome Outcome // Found, or NeedsLookup for an Optional mount
 }
 
 // New returns a Table for sites, which must not be empty. If strict is true, the Table rejects requests for hosts that
@@ -102,52 +103,16 @@ func New(sites []Site, strict bool) (*Table, error) {
 					return nil, err
 				}
 			}
-			t.sites[i].mounts[k] = compiled{m, m.Guard.restricts()}
+			outcome := Found
+			if m.Optional {
+				outcome = NeedsLookup
+			}
+			t.sites[i].mounts[k] = compiled{m, m.Guard.restricts(), outcome}
 		}
 	}
 	var err error
 	t.hosts, err = newHosts(sites, strict)
 	return t, err
-}
-
-func (t *Table) site(host []byte) int {
-	if t.hosts == nil || len(host) == 0 { // an HTTP/1.0 request may have no host
-		return 0
-	}
-	if i := t.hosts.find(host); i >= 0 || t.hosts.strict {
-		return i
-	}
-	return 0
-}
-
-func (m *compiled) fits(path []byte) (script int, ok bool) {
-	under := func(prefix string) bool { return len(path) >= len(prefix) && string(path[:len(prefix)]) == prefix }
-	if !under(m.Prefix) || !under(m.Within) || slices.ContainsFunc(m.Except, under) {
-		return 0, false
-	}
-	if m.Having != "" && find(m.Having, path, strings.LastIndexByte(m.Within, '/')+1, false) < 0 {
-		return 0, false
-	}
-	if m.Match != "" {
-		end := find(m.Match, path, len(m.Prefix), !m.Inner)
-		if end < 0 {
-			return 0, false
-		}
-		if m.Inner {
-			return end, true
-		}
-	}
-	// SCRIPT_NAME is the prefix of the mount, shortened to whole segments and without a trailing slash, because
-	// PATH_INFO must be empty or begin with a slash (PEP 3333).
-	n := len(m.Prefix)
-	if n > 0 && m.Prefix[n-1] != '/' && (len(path) == n || path[n] == '/') {
-		return n, true
-	}
-	n = max(0, strings.LastIndexByte(m.Prefix, '/'))
-	for n > 0 && m.Prefix[n-1] == '/' {
-		n--
-	}
-	return n, true
 }
 
 // check returns 0 if the guard admits the request, and otherwise the status of the response. text is set only if the
@@ -190,6 +155,45 @@ func (g *Guard) takes(method []byte) bool {
 	})
 }
 
+// ClientCert is the requirement of a client certificate (TLS client authentication, RFC 8446 §4.3.2).
+type ClientCert struct {
+	// Authorities is the name of the authorities that must have signed the certificate, as in conn.TLSState; "" if no
+	// certificate is requested.
+	Authorities string
+	Need        CertNeed
+}
+
+// CertNeed determines which clients are admitted, depending on their certificates.
+type CertNeed uint8
+
+const (
+	AnyClient CertNeed = iota // all clients are admitted, even with a rejected certificate
+	NoBadCert
+	VerifiedCert
+)
+
+// check returns 0 if the client is admitted, or the status and the text of the response. If the connection was made for
+// a different host, which trusts other authorities, the status is 421. A browser then opens a new connection (RFC 9110
+// §15.5.20).
+func (n *ClientCert) check(client *conn.Peer) (status int, text string) {
+	t := client.TLS
+	switch {
+	case n.Authorities == "":
+		return 0, ""
+	case t == nil && n.Need == VerifiedCert:
+		return 403, "a client certificate is required, so only HTTPS connections to this server are accepted"
+	case t == nil:
+		return 0, ""
+	case t.Authorities != n.Authorities:
+		return 421, "this connection was opened for another host, with other client certificates"
+	case t.Refused != "" && n.Need != AnyClient:
+		return 403, "the client certificate is refused: " + t.Refused
+	case !t.Verified && n.Need == VerifiedCert:
+		return 403, "a client certificate is required"
+	}
+	return 0, ""
+}
+
 // Foreign returns the first character of text that is literal here, but belongs to a regular expression or a path
 // parameter in other servers; "" if there is none. text is a prefix or, if isPrefix is false, a pattern.
 func Foreign(text string, isPrefix bool) string {
@@ -209,22 +213,6 @@ func checkPattern(pattern string) error {
 		return fmt.Errorf("%q is not a file name pattern: %w", pattern, path.ErrBadPattern)
 	}
 	return nil
-}
-
-// find returns the end of the first segment in name[from:] that matches the pattern, or -1. If whole is true, only the
-// last segment may match.
-func find(pattern string, name []byte, from int, whole bool) int {
-	end := from - 1
-	for segment := range bytes.SplitSeq(name[from:], slash) {
-		end += 1 + len(segment)
-		if len(segment) == 0 || whole && end < len(name) {
-			continue
-		}
-		if ok, _ := path.Match(pattern, unsafe.String(unsafe.SliceData(segment), len(segment))); ok {
-			return end
-		}
-	}
-	return -1
 }
 
 // hosts maps host names to the indexes of sites. As in nginx, an exact name precedes the longest matching
@@ -303,6 +291,23 @@ func isDomain(name string) bool {
 		}
 	}
 	return true
+}
+
+// site returns the index of the site for r, or -1 if strict is true and no site names the host of r.
+func (h *hosts) site(r *Request) int {
+	host := r.Host
+	if len(host) == 0 {
+		if host = r.Parsed.Host.In(r.Head); r.Parsed.Authority.Len > 0 {
+			host = r.Parsed.Authority.In(r.Head)
+		}
+	}
+	if len(host) == 0 { // an HTTP/1.0 request may have no host
+		return 0
+	}
+	if i := h.find(host); i >= 0 || h.strict {
+		return i
+	}
+	return 0
 }
 
 func (h *hosts) find(host []byte) int {
