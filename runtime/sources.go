@@ -3,7 +3,6 @@ package runtime
 import (
 	"cmp"
 	"runtime/debug"
-	"slices"
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/source/app"
@@ -57,7 +56,7 @@ func (s *Server) source(m *exchange.Mount) (source exchange.Source, unbounded bo
 	}
 	source = s.loop.app.Source(m.Handler, o)
 	if m.Compress {
-		m.Filters = slices.Insert(m.Filters, 0, s.loop.compressor.Filter)
+		m.Compressor = s.loop.compressor.Filter
 	}
 	if r := m.Receives; r != nil {
 		return s.loop.app.Receiving(r, source), true

@@ -26,10 +26,9 @@ type Compressor struct {
 
 func New(conns *conn.Set) *Compressor { return &Compressor{conns: conns} }
 
+// Filter is the filter for a request with Accept-Encoding (exchange.Mount.Compressor).
 func (c *Compressor) Filter(x *exchange.Exchange, next exchange.Sink) exchange.Sink {
-	// A request without Accept-Encoding needs no filter: the response is not compressed, and needs no Vary field,
-	// because every client accepts the uncompressed form.
-	if !x.Req.Parsed.Codings || x.Version < http1.HTTP11 || x.Req.Depth() > 0 {
+	if x.Version < http1.HTTP11 || x.Req.Depth() > 0 {
 		return next
 	}
 	f := c.spare

@@ -273,10 +273,8 @@ func (x *Exchange) Decide() {
 		s.route(x)
 		s.decide(x)
 	}
-	if !q.kept {
-		if q.reset(); x.req == q {
-			x.req, x.Req = nil, nil
-		}
+	if !q.kept && x.req == q {
+		x.req, x.Req = nil, nil
 	}
 }
 

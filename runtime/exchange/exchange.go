@@ -126,15 +126,21 @@ const spareRecords = 1 << 10
 
 func (x *Exchange) End() {
 	s := x.s
-	x.file.release()
-	x.descriptor.release()
+	if x.file.shares != nil {
+		x.file.release()
+	}
+	if x.descriptor.shares != nil {
+		x.descriptor.release()
+	}
 	if s.timed {
 		s.account(x)
 	}
 	if x.began != 0 {
 		s.metrics.End(x.began, x.counts, x.Out.Status)
 	}
-	x.refuseCarrier()
+	if x.Carrier != nil {
+		x.refuseCarrier()
+	}
 	if x.Record != nil && len(s.records) < spareRecords {
 		s.records = append(s.records, x.Record)
 	}
@@ -174,8 +180,12 @@ func (x *Exchange) Submit() {
 		x.Received += int64(len(r.Body)) - r.Size
 	}
 	x.Source = x.Choice.Source
-	if !r.Upgrade && r.Socket == 0 {
-		for _, filter := range x.Choice.Filters {
+	if m := x.Choice; !r.Upgrade && r.Socket == 0 {
+		// without Accept-Encoding, the response needs no Vary field, because every client accepts the uncompressed form
+		if m.Compressor != nil && r.Parsed.Codings {
+			x.Sink = m.Compressor(x, x.Sink)
+		}
+		for _, filter := range m.Filters {
 			x.Sink = filter(x, x.Sink)
 		}
 	}
@@ -353,7 +363,9 @@ func (x *Exchange) Poster() func(func()) bool { return x.s.Set.Events.Post }
 // Release returns a part of x to its Owner, and ends x after the last part.
 func (x *Exchange) Release(p *Part) {
 	last := p.Last()
-	x.Held.Uncount(x.s.Set, p, 0)
+	if x.Held.unsent != nil {
+		x.Held.Uncount(x.s.Set, p, 0)
+	}
 	if p.Owner != nil {
 		p.Owner.Release(p)
 	}

@@ -31,16 +31,9 @@ type request struct {
 }
 
 func newRequest() *request {
-	q := &request{parsed: http1.Request{Fields: make([]http1.Field, 0, 16)}}
-	q.reset()
+	q := &request{parsed: http1.Request{Fields: make([]http1.Field, 0, 16)}, handed: Request{Spool: -1}}
+	q.handed.Parsed = &q.parsed
 	return q
-}
-
-func (q *request) reset() {
-	q.mount, q.limits, q.index = nil, q.limits[:0], ""
-	// With fields in this literal, the compiler would make a temporary copy.
-	q.handed = Request{}
-	q.handed.Parsed, q.handed.Spool = &q.parsed, -1
 }
 
 // keep copies the slices of q, so that they no longer refer to the input of the connection.
@@ -95,8 +88,15 @@ func (q *request) hand(x *Exchange) *Request {
 
 // Request returns the memory for the next request. The memory changes only if an exchange has kept its request.
 func (s *Server) Request() *Request {
-	if s.next.kept {
-		s.next = newRequest()
+	q := s.next
+	if q.kept {
+		q = newRequest()
+		s.next = q
+		return &q.handed
 	}
-	return &s.next.handed
+	q.mount, q.limits, q.index = nil, q.limits[:0], ""
+	// With fields in this literal, the compiler would make a temporary copy.
+	q.handed = Request{}
+	q.handed.Parsed, q.handed.Spool = &q.parsed, -1
+	return &q.handed
 }

@@ -186,7 +186,9 @@ func (x *Exchange) AppendHeadOf(dst []byte, p *Part, keepAlive bool) []byte {
 		x.Out.Framed += int64(len(dst) - before)
 		return dst
 	}
-	x.refuseCarrier()
+	if x.Carrier != nil {
+		x.refuseCarrier()
+	}
 	r := http1.Response{Version: x.Version, Head: x.IsHead, Status: h.Status, Reason: h.Reason, Fields: h.Fields,
 		Length: h.Length,
 		Type:   h.Type, HasDate: h.HasDate, HasServer: h.HasServer}
