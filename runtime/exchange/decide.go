@@ -7,10 +7,87 @@ import (
 	"time"
 
 	"fapws/runtime/conn"
-	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
 	"fapws/runtime/route"
 )
+
+// Decide makes x the exchange of the request from Server.Request, and routes x. The head must have arrived.
+func (x *Exchange) Decide() {
+	s, q := x.s, x.s.next
+	s.begins(x, q, false)
+	if s.override == nil || !q.parsed.HTML || !s.overridden(x, q) {
+		s.route(x)
+		s.decide(x)
+	}
+	if !q.kept && x.req == q {
+		x.req, x.Req = nil, nil
+	}
+}
+
+// begins initializes x for the request q. If identified is true, another process has already added the request id to
+// the head.
+func (s *Server) begins(x *Exchange, q *request, identified bool) {
+	r, parsed := &q.handed, &q.parsed
+	x.Req, x.req, q.Head = r, q, r.Head
+	x.Version, x.IsHead, x.Out.trailers, x.KeepAlive, x.Safe = parsed.Version, parsed.Head, parsed.Trailers,
+		parsed.KeepAlive, parsed.Safe
+	x.html = parsed.HTML
+	x.Received = int64(len(r.Head))
+	if s.served++; s.served == int64(s.Config.MaxRequests) && s.Config.OnMaxRequests != nil {
+		go s.Config.OnMaxRequests()
+	}
+	if s.metrics != nil && !x.client.Subrequest() {
+		x.began = s.metrics.Begin()
+	}
+	if s.identifier != nil {
+		q.identify(s.identifier, identified || x.client.reports(), x.client.Subrequest(), &x.ID)
+	}
+	if s.timed {
+		q.time, q.earlier = time.Now(), x.client.requests
+		x.client.requests++
+	}
+}
+
+func (s *Server) route(x *Exchange) {
+	q, c := x.req, x.client
+	if q.parsed.Forwarded {
+		s.dropForged(x)
+	}
+	r := route.Request{Parsed: &q.parsed, Head: q.Head, Client: x.from, Index: q.index}
+	if p := c.proxy; p != nil {
+		if s.applyForwarded(x); p.trusted {
+			x.from, r.Client = p.peer, p.peer
+			q.forwarded = append(q.forwarded[:0], p.peer.Host...)
+			r.Host = q.forwarded
+		}
+		r.Root = p.root
+	}
+	s.table.route.Decide(&q.Decision, r)
+	if x.Prefix = ""; q.Hidden {
+		x.Prefix = c.proxy.root
+	}
+}
+
+func (s *Server) settleRules(x *Exchange) {
+	q := x.req
+	if q.Site < 0 {
+		return
+	}
+	site := &s.table.sites[q.Site]
+	q.mount, x.rules, x.counts = nil, site.rules, site.counts
+	if q.Mount >= 0 {
+		q.mount = &site.Table[q.Mount]
+		x.rules, x.counts = q.mount.rules, q.mount.counts
+	}
+	if q.mount != nil && q.mount.Asks {
+		x.MaxBody = -1
+		return
+	}
+	if x.MaxBody = cmp.Or(x.rules.maxBody, s.Config.MaxBodySize); x.MaxBody == 0 && q.mount != nil {
+		x.MaxBody = q.mount.MaxBody
+	}
+	x.MaxBody = cmp.Or(x.MaxBody, usualBody)
+}
 
 // decide finds the source of x and starts the source. If x must wait for the disk, a password check or earlier
 // responses, decide returns and is called again later.
@@ -64,18 +141,6 @@ func (s *Server) decide(x *Exchange) {
 	}
 }
 
-func (s *Server) refuseRouted(x *Exchange) {
-	q := x.req
-	if q.Fault != "" {
-		s.logClient(x, logfile.Error, "%s", q.Fault)
-	}
-	if q.Cert != "" {
-		s.secure.Report(logfile.Info, x.clientText(), fmt.Sprintf("%s of %s got %d: %s", q.parsed.Method.In(q.Head),
-			conn.Excerpt(q.Path), q.Status, q.Cert))
-	}
-	x.Refuse(Reply{Status: q.Status, Fields: q.Fields, Text: q.Text, Whole: q.Status < 400})
-}
-
 func (s *Server) startWith(source Source, x *Exchange) {
 	if s.timed {
 		s.note(x)
@@ -86,98 +151,16 @@ func (s *Server) startWith(source Source, x *Exchange) {
 	source.Start(x)
 }
 
-func (s *Server) route(x *Exchange) {
-	q, c := x.req, x.client
-	if q.parsed.Forwarded {
-		s.dropForged(x)
-	}
-	r := route.Request{Parsed: &q.parsed, Head: q.Head, Client: x.from, Index: q.index}
-	if p := c.proxy; p != nil {
-		if s.applyForwarded(x); p.trusted {
-			x.from, r.Client = p.peer, p.peer
-			q.forwarded = append(q.forwarded[:0], p.peer.Host...)
-			r.Host = q.forwarded
-		}
-		r.Root = p.root
-	}
-	s.table.route.Decide(&q.Decision, r)
-	if x.Prefix = ""; q.Hidden {
-		x.Prefix = c.proxy.root
-	}
-}
-
-func (s *Server) settleRules(x *Exchange) {
+func (s *Server) refuseRouted(x *Exchange) {
 	q := x.req
-	if q.Site < 0 {
-		return
+	if q.Fault != "" {
+		s.logClient(x, logfile.Error, "%s", q.Fault)
 	}
-	site := &s.table.sites[q.Site]
-	q.mount, x.rules, x.counts = nil, site.rules, site.counts
-	if q.Mount >= 0 {
-		q.mount = &site.Table[q.Mount]
-		x.rules, x.counts = q.mount.rules, q.mount.counts
+	if q.Cert != "" {
+		s.secure.Report(logfile.Info, x.clientText(), fmt.Sprintf("%s of %s got %d: %s", q.parsed.Method.In(q.Head),
+			conn.Excerpt(q.Path), q.Status, q.Cert))
 	}
-	if q.mount != nil && q.mount.Asks {
-		x.MaxBody = -1
-		return
-	}
-	if x.MaxBody = cmp.Or(x.rules.maxBody, s.Config.MaxBodySize); x.MaxBody == 0 && q.mount != nil {
-		x.MaxBody = q.mount.MaxBody
-	}
-	x.MaxBody = cmp.Or(x.MaxBody, usualBody)
-}
-
-// An Override replaces the responses of an application that cannot serve. Caches must not store it (no-store).
-type Override struct {
-	Status int
-	Page   []byte // an HTML document, for requests whose Accept field names text/html
-	Text   []byte // plain text, for all other requests
-	Local  bool   // only requests for http1.LocalHost are overridden
-}
-
-// Override answers requests with o from now on; nil ends the override.
-func (s *Server) Override(o *Override) { s.override = o }
-
-// If the override is for the host of q, overridden answers x, an exchange of q, and returns true.
-func (s *Server) overridden(x *Exchange, q *request) bool {
-	o := s.override
-	if o.Local && (!http1.LocalHost(string(q.parsed.Host.In(q.Head))) || q.parsed.Authority.Len != 0) {
-		return false
-	}
-	s.note(x)
-	r := Reply{Status: o.Status, Body: o.Text, Type: TextType, Fields: []byte("Cache-Control: no-store\r\n"), Whole: true}
-	if q.parsed.HTML {
-		r.Body, r.Type, r.Override = o.Page, htmlType, true
-	}
-	x.Refuse(r)
-	return true
-}
-
-// notFoundCache contains paths without a file, so that requests for an application need no lookup on the disk.
-type notFoundCache struct {
-	since map[string]int64 // map from a path to the time of its failed lookup (conn.Set.Now)
-}
-
-const (
-	missesMax = 4096
-	missesLen = 256 // maximum length of a path in the cache, in bytes
-	// half a second: a new file must be served within a second, and the loop's clock may be a tick late
-	missesAge = int64(1_000_000_000) / 2
-)
-
-func (s *notFoundCache) has(path []byte, now int64) bool {
-	at, ok := s.since[string(path)]
-	return ok && now-at < missesAge
-}
-
-func (s *notFoundCache) add(path []byte, now int64) {
-	if len(path) > missesLen {
-		return
-	}
-	if s.since == nil || len(s.since) >= missesMax {
-		s.since = make(map[string]int64)
-	}
-	s.since[string(path)] = now
+	x.Refuse(Reply{Status: q.Status, Fields: q.Fields, Text: q.Text, Whole: q.Status < 400})
 }
 
 func (s *Server) skipsFileMount(x *Exchange) bool {
@@ -265,43 +248,6 @@ func (s *Server) Tick() {
 	}
 }
 
-// Decide makes x the exchange of the request from Server.Request, and routes x. The head must have arrived.
-func (x *Exchange) Decide() {
-	s, q := x.s, x.s.next
-	s.begins(x, q, false)
-	if s.override == nil || !q.parsed.HTML || !s.overridden(x, q) {
-		s.route(x)
-		s.decide(x)
-	}
-	if !q.kept && x.req == q {
-		x.req, x.Req = nil, nil
-	}
-}
-
-// begins initializes x for the request q. If identified is true, another process has already added the request id to
-// the head.
-func (s *Server) begins(x *Exchange, q *request, identified bool) {
-	r, parsed := &q.handed, &q.parsed
-	x.Req, x.req, q.Head = r, q, r.Head
-	x.Version, x.IsHead, x.Out.trailers, x.KeepAlive, x.Safe = parsed.Version, parsed.Head, parsed.Trailers,
-		parsed.KeepAlive, parsed.Safe
-	x.html = parsed.HTML
-	x.Received = int64(len(r.Head))
-	if s.served++; s.served == int64(s.Config.MaxRequests) && s.Config.OnMaxRequests != nil {
-		go s.Config.OnMaxRequests()
-	}
-	if s.metrics != nil && !x.client.Subrequest() {
-		x.began = s.metrics.Begin()
-	}
-	if s.identifier != nil {
-		q.identify(s.identifier, identified || x.client.reports(), x.client.Subrequest(), &x.ID)
-	}
-	if s.timed {
-		q.time, q.earlier = time.Now(), x.client.requests
-		x.client.requests++
-	}
-}
-
 // AwaitCurrent calls Config.Current, which must not be nil, and calls f on the loop once Current has called done.
 func (s *Server) AwaitCurrent(f func()) {
 	if s.unasked = append(s.unasked, f); !s.asked {
@@ -322,4 +268,96 @@ func (s *Server) askCurrent() {
 			}
 		})
 	})
+}
+
+// A state is the phase of an exchange. Exchange.End resets the state to routing.
+type state uint8
+
+const (
+	// it is not decided yet which source answers, or whether the client has access
+	routing   state = iota
+	receiving       // the body is arriving; the source gets the request when the body is complete
+	answering
+)
+
+type wait uint8
+
+const (
+	nothing       wait = iota
+	forReady           // in the state routing, the stream calls Continue soon
+	forResume          // in the state routing, Resume must be called
+	forSites           // in the state routing, Server.Use must be called
+	forDescriptor      // in the state routing, another request of the same client must release a descriptor
+	forWork            // in the state routing, a goroutine checks whether the source has a response
+	forTurn            // earlier responses on the connection must first be sent
+	forEarlier         // in the state answering, the client must first read some of the earlier output
+)
+
+func (s state) String() string { return [...]string{"routing", "receiving", "answering"}[s] }
+
+func (w wait) String() string {
+	return [...]string{"nothing", "ready", "resume", "sites", "descriptor", "work", "turn", "earlier"}[w]
+}
+
+// progress contains the state of an exchange and the event for which the exchange waits.
+type progress struct {
+	state state
+	wait  wait
+}
+
+var follows = [...][]state{
+	routing:   {routing, receiving, answering},
+	receiving: {receiving, answering},
+	answering: {answering, routing},
+}
+
+var waits = [...][]wait{
+	routing:   {nothing, forReady, forResume, forSites, forDescriptor, forWork, forTurn},
+	receiving: {nothing},
+	answering: {nothing, forTurn, forEarlier},
+}
+
+func (x *progress) enter(s state, w wait) {
+	if invariants && !(slices.Contains(follows[x.state], s) && slices.Contains(waits[s], w)) {
+		panic(fmt.Sprintf("an exchange that is %v, waiting for %v, must not become %v, waiting for %v", x.state, x.wait,
+			s, w))
+	}
+	x.state, x.wait = s, w
+}
+
+// Suspended reports whether the routing of x was interrupted.
+func (x *progress) Suspended() bool { return x.state == routing && x.wait != nothing }
+
+func (x *Exchange) Waits() bool {
+	if x.wait == forTurn {
+		return !x.InTurn()
+	}
+	return x.wait != forReady
+}
+
+func (x *progress) AwaitsSites() bool { return x.wait == forSites }
+
+// Delayed reports whether the source of x waits until the client has read earlier responses (see Begin).
+func (x *progress) Delayed() bool { return x.wait == forEarlier }
+
+// suspend interrupts the routing of x until the wait w ends. Until then, the stream reads no later request.
+func (x *Exchange) suspend(w wait) {
+	x.req.keep()
+	x.enter(routing, w)
+	x.Source, x.Choice = Memory{}, nil
+	x.Stream.Wait(x)
+}
+
+func (x *Exchange) Resume() {
+	x.enter(routing, forReady)
+	x.Stream.Wait(x)
+}
+
+func (x *Exchange) Continue() {
+	s, q := x.s, x.req
+	x.enter(routing, nothing)
+	if !q.Of(s.table.route) { // the request was routed by the previous sites
+		s.route(x)
+	}
+	s.decide(x)
 }

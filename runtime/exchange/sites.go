@@ -300,6 +300,33 @@ type Mount struct {
 	missing notFoundCache
 }
 
+// notFoundCache contains paths without a file, so that requests for an application need no lookup on the disk.
+type notFoundCache struct {
+	since map[string]int64 // map from a path to the time of its failed lookup (conn.Set.Now)
+}
+
+const (
+	missesMax = 4096
+	missesLen = 256 // maximum length of a path in the cache, in bytes
+	// half a second: a new file must be served within a second, and the loop's clock may be a tick late
+	missesAge = int64(1_000_000_000) / 2
+)
+
+func (s *notFoundCache) has(path []byte, now int64) bool {
+	at, ok := s.since[string(path)]
+	return ok && now-at < missesAge
+}
+
+func (s *notFoundCache) add(path []byte, now int64) {
+	if len(path) > missesLen {
+		return
+	}
+	if s.since == nil || len(s.since) >= missesMax {
+		s.since = make(map[string]int64)
+	}
+	s.since[string(path)] = now
+}
+
 // Upgrades is the way in which a Handler can use a protocol other than HTTP.
 type Upgrades uint8
 
