@@ -123,15 +123,6 @@ func (c *Conn) Dismiss() {
 	c.Finish()
 }
 
-func (c *Conn) shift() {
-	x := c.first
-	c.first = x.Next
-	x.Next = nil
-	if c.first == nil {
-		c.last = nil
-	}
-}
-
 // tick is the precision of deadlines, in nanoseconds.
 const tick = eventloop.Tick
 

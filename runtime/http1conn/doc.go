@@ -3,8 +3,8 @@
 // the event loop.
 //
 // A connection can begin with a header of the PROXY protocol, with TLS, or with the HTTP/2 preface (begin.go). Start
-// reading at Conn (conn.go), then input.go (requests and bodies) and output.go (responses). handover.go moves idle
-// connections and WebSockets between processes.
+// reading at Conn (conn.go), then input.go (requests), body.go (their bodies) and output.go (responses).
+// handover.go moves idle connections and WebSockets between processes.
 //
 // # Requests of a connection
 //
@@ -13,7 +13,7 @@
 //
 // Up to 32 pipelined requests run in parallel if all of them are safe and have no body (RFC 9112 §9.3.2). All other
 // requests wait until earlier requests have ended. Exchanges hold parts until earlier responses are sent. If responses
-// can grow to any size, at most three requests of a connection run at once (streamed.go). The Python interpreter is an
+// can grow to any size, at most three requests of a connection run at once (output.go). The Python interpreter is an
 // exception: it gets up to 32 requests in one batch, because most of its responses are small. The interpreter returns a
 // request without starting it (OpDeferred) if two other requests of the connection are running, or if more than 256 KiB
 // wait for the client. The loop submits the returned request again shortly before its response is the next to be sent.

@@ -41,6 +41,31 @@ func (c *Conn) advance() {
 	c.beginDelayed()
 }
 
+// A client that does not read could fill the server's memory with the responses to its pipelined requests (RFC 9112
+// §9.3.2). If responses can grow to any size, at most MaxAhead+1 requests of a connection therefore run at once
+// (canPipeline). A Python application can get more requests in one batch, because most of its responses are small. It
+// starts them only while few bytes wait for the client (OpDeferred).
+
+// beginDelayed begins the first exchange of c and, in order, further exchanges while at most MaxAhead exchanges have
+// begun.
+func (c *Conn) beginDelayed() {
+	if c.Writing() {
+		return
+	}
+	begun := 0
+	for x := c.first; x != nil; x = x.Next {
+		if !x.Delayed() {
+			begun++
+		}
+	}
+	for x := c.first; x != nil; x = x.Next {
+		if x.Delayed() && (x == c.first || begun <= MaxAhead) {
+			x.Begin()
+			begun++
+		}
+	}
+}
+
 // transmit sends a part of x, the first exchange of c. transmit may end x and close the connection.
 func (c *Conn) transmit(x *exchange.Exchange, p *exchange.Part) {
 	s := c.s
@@ -126,6 +151,15 @@ func (c *Conn) complete(x *exchange.Exchange, broken bool) {
 	c.Stamp = c.s.Set.Now
 	if c.state == StateWaiting && !c.waits() {
 		c.queue()
+	}
+}
+
+func (c *Conn) shift() {
+	x := c.first
+	c.first = x.Next
+	x.Next = nil
+	if c.first == nil {
+		c.last = nil
 	}
 }
 
