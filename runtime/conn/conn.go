@@ -305,8 +305,6 @@ const (
 	spareBuffers = 64
 )
 
-func (c *Conn) Writing() bool { return c.transfer != nil }
-
 // Lingers reports whether c has sent its last response and only waits for the client to close. since is the time when
 // the wait began.
 func (c *Conn) Lingers() (since int64, lingers bool) {

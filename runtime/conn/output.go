@@ -91,7 +91,9 @@ func (g *gathered) flush() bool {
 	if c == nil {
 		return false
 	}
-	if b := c.TakeGathered(); len(b) > 0 {
+	b := g.Buf
+	g.out, g.Buf = nil, b[:0]
+	if len(b) > 0 {
 		if n, err := c.WriteSome([][]byte{b}); err == unix.EAGAIN {
 			c.Queue(Output{Items: []Item{{Data: bytes.Clone(b[n:])}}}, true)
 		} else if err != nil {
@@ -249,6 +251,8 @@ func (c *Conn) Queue(o Output, full bool) {
 	}
 	c.Schedule()
 }
+
+func (c *Conn) Writing() bool { return c.transfer != nil }
 
 // Abort ends the transfer of c. If a goroutine is reading a file for the transfer, the transfer ends after this read.
 func (c *Conn) Abort() {

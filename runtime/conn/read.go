@@ -196,6 +196,32 @@ func (c *Conn) Again() {
 	}
 }
 
+// Resume calls Input for connections that called Again, and calls the functions that were passed to Soon. The result is
+// true if there was a call, so that connections may have gathered output.
+func (s *Set) Resume() (any bool) {
+	any = len(s.again)+len(s.soon) > 0
+	for i := 0; i < len(s.again); i++ {
+		c := s.again[i]
+		s.again[i] = nil
+		if c == nil {
+			continue // Resume has already handled this connection, in a call that ended with the panic of a handler
+		}
+		if c.again = false; !c.closed {
+			c.proto.Input(nil)
+		}
+	}
+	s.again = s.again[:0]
+	for i := 0; i < len(s.soon); i++ {
+		f := s.soon[i]
+		s.soon[i] = nil
+		if f != nil {
+			f()
+		}
+	}
+	s.soon = s.soon[:0]
+	return any
+}
+
 // Yield makes the loop call Protocol.Input for the pending input in its next turn, after it has served other
 // connections.
 func (c *Conn) Yield() {

@@ -95,33 +95,8 @@ func (s *Set) CloseAll(why string) {
 	}
 }
 
+// Soon makes Resume call f once.
 func (s *Set) Soon(f func()) { s.soon = append(s.soon, f) }
-
-// Resume calls Input for connections that called Again, and calls the functions that were passed to Soon. The result is
-// true if there was a call, so that connections may have gathered output.
-func (s *Set) Resume() (any bool) {
-	any = len(s.again)+len(s.soon) > 0
-	for i := 0; i < len(s.again); i++ {
-		c := s.again[i]
-		s.again[i] = nil
-		if c == nil {
-			continue // Resume has already handled this connection, in a call that ended with the panic of a handler
-		}
-		if c.again = false; !c.closed {
-			c.proto.Input(nil)
-		}
-	}
-	s.again = s.again[:0]
-	for i := 0; i < len(s.soon); i++ {
-		f := s.soon[i]
-		s.soon[i] = nil
-		if f != nil {
-			f()
-		}
-	}
-	s.soon = s.soon[:0]
-	return any
-}
 
 // Restamp corrects the timestamps of connections after the clock of the Set was late: it replaces timestamps after the
 // time since, which are too early, by the time at.
