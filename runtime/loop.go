@@ -176,7 +176,10 @@ func (l *loop) flushBatch() {
 		if l.counts != nil {
 			l.counts.Turn()
 		}
-		l.app.Run()
+		if l.app.Due {
+			l.app.Flush()
+		}
+		l.app.Deliver()
 		l.Flush()
 		if !l.conns.Resume() && !l.app.Due {
 			break

@@ -96,14 +96,21 @@ func newRig(t *testing.T, o Options, c Config) *rig {
 	return r
 }
 
+func (r *rig) run() {
+	if r.Due {
+		r.Flush()
+	}
+	r.Deliver()
+}
+
 func (r *rig) start() {
 	r.x.Source.Start(r.x)
-	r.Run()
+	r.run()
 }
 
 func (r *rig) make(parts ...exchange.Part) {
 	r.h.parts = append(r.h.parts, parts...)
-	r.Run()
+	r.run()
 }
 
 func (r *rig) got() string {

@@ -228,7 +228,7 @@ func (c *call) cancel(took time.Duration) {
 	d := c.source.d
 	d.set.Tracef("exchange %d is cancelled", c.ticket)
 	c.source.handler.Cancel(c.ticket, took)
-	d.Due = true // Run must call Flush, so that an inline handler can close its iterators
+	d.Due = true // Flush must be called, so that an inline handler can close its iterators
 }
 
 func (c *call) end(p *exchange.Part) {
@@ -322,7 +322,7 @@ func (d *Dispatcher) sendMeanwhile() (sent bool) {
 		return false // the loop will send the parts soon
 	}
 	defer d.loop.Recover()
-	sent = d.deliverAll()
+	sent = d.Deliver()
 	d.loop.Flush()
 	return sent
 }

@@ -99,7 +99,7 @@ type Dispatcher struct {
 
 	gates []*Gate // gates with free places for waiting calls
 
-	// Due makes the next Run call Interpreter.Flush.
+	// Due is true if the event loop must call Flush before it waits.
 	Due bool
 
 	taken int // number of requests submitted since the last Flush
@@ -166,21 +166,8 @@ func (d *Dispatcher) Signalled() {
 	d.Due = true
 }
 
-func (d *Dispatcher) Run() {
-	if d.Due {
-		d.Due, d.taken = false, 0
-		for len(d.gates) > 0 {
-			g := d.gates[0]
-			d.gates = d.gates[1:]
-			g.admit()
-		}
-		d.flush()
-	}
-	d.deliverAll()
-}
-
-// deliverAll sends all finished parts, and reports whether there were any.
-func (d *Dispatcher) deliverAll() (any bool) {
+// Deliver sends all finished parts, and reports whether there were any.
+func (d *Dispatcher) Deliver() (any bool) {
 	for d.app != nil {
 		t, ok := d.app.Next(&d.part)
 		if !ok {
@@ -192,7 +179,14 @@ func (d *Dispatcher) deliverAll() (any bool) {
 	return any
 }
 
-func (d *Dispatcher) flush() {
+// Flush starts the submitted requests, and the calls that wait in a Gate with free places.
+func (d *Dispatcher) Flush() {
+	d.Due, d.taken = false, 0
+	for len(d.gates) > 0 {
+		g := d.gates[0]
+		d.gates = d.gates[1:]
+		g.admit()
+	}
 	if d.app == nil {
 		return
 	}
@@ -223,7 +217,7 @@ func (d *Dispatcher) SendNow() {
 	d.state.Lock()
 	defer d.state.Unlock()
 	defer d.loop.Recover()
-	d.deliverAll()
+	d.Deliver()
 	d.loop.Flush()
 }
 

@@ -84,7 +84,7 @@ func (g *Gate) refuse(x *exchange.Exchange) {
 }
 
 // leave frees the place of c. An inline handler may be running now, so the next call does not start here but in
-// Dispatcher.Run.
+// Dispatcher.Flush.
 func (c *call) leave() {
 	c.placed = false
 	g, d := c.source.options.Gate, c.source.d

@@ -41,7 +41,7 @@ func TestRequestWaitsForAPlaceOfTheGate(t *testing.T) {
 		t.Errorf("%+v", c.held.request)
 	}
 	r.make(exchange.Part{First: true, End: exchange.Complete, Head: exchange.Head{Status: 200}})
-	r.Run()
+	r.run()
 	if g.active != 1 || len(g.waiting) != 1 || c.work != owing || all[1].By != "application" {
 		t.Errorf("%d are active, %d wait, work %d", g.active, len(g.waiting), c.work)
 	}
