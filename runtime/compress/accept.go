@@ -18,7 +18,7 @@ const (
 	Codings
 )
 
-var names = [Codings]string{"", "gzip", "zstd", "br"}
+var names = [Codings]string{"identity", "gzip", "zstd", "br"}
 
 func (c Coding) String() string { return names[c] }
 
@@ -39,28 +39,19 @@ type Accepted struct {
 func AcceptedBy(head []byte, fields []http1.Field) Accepted {
 	var a Accepted
 	for value := range http1.Values(head, fields, "accept-encoding") {
-		a.Add(value)
-	}
-	return a
-}
-
-func (a *Accepted) Add(value []byte) {
-	for item := range bytes.SplitSeq(value, []byte{','}) {
-		name, weight := http1.Weighted(item)
-		weight++
-		switch {
-		case http1.EqualFold(name, "br"):
-			a.weights[Brotli] = weight
-		case http1.EqualFold(name, "zstd"):
-			a.weights[Zstd] = weight
-		case http1.EqualFold(name, "gzip"), http1.EqualFold(name, "x-gzip"): // RFC 9110 §8.4.1.3
-			a.weights[Gzip] = weight
-		case http1.EqualFold(name, "identity"):
-			a.weights[Identity] = weight
-		case string(name) == "*":
-			a.others = weight
+		for item := range bytes.SplitSeq(value, []byte{','}) {
+			name, weight := http1.Weighted(item)
+			for c, known := range names {
+				if http1.EqualFold(name, known) || c == int(Gzip) && http1.EqualFold(name, "x-gzip") { // RFC 9110 §8.4.1.3
+					a.weights[c] = weight + 1
+				}
+			}
+			if string(name) == "*" {
+				a.others = weight + 1
+			}
 		}
 	}
+	return a
 }
 
 // Choose returns the coding with the highest weight in a set of codings. If weights are equal, Choose prefers brotli to

@@ -2,6 +2,8 @@ package compress
 
 import (
 	"bytes"
+	"fmt"
+	"slices"
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
@@ -89,27 +91,23 @@ func withVary(fields []byte) []byte {
 // codedFields returns a copy of fields, changed for a response with the coding c. For a response without a body, c must
 // be Identity.
 func codedFields(fields []byte, c Coding) []byte {
-	out := make([]byte, 0, len(fields)+len(varies)+40)
-	for line := range bytes.Lines(fields) {
-		switch name := http1.FieldName(line); {
-		case http1.EqualFold(name, "accept-ranges"):
-		case http1.EqualFold(name, "etag"):
-			out = append(out, weakened(line)...)
-		default:
-			out = append(out, line...)
-		}
-	}
-	if c != Identity {
-		out = append(append(append(out, "Content-Encoding: "...), c.String()...), "\r\n"...)
-	}
-	return append(out, varies...)
+	return append(Fields(http1.WithoutField(fields, []byte("Accept-Ranges")), c), varies...)
 }
 
-// weakened converts the entity tag in line, an ETag field, to a weak entity tag (RFC 9110 §8.8.1).
-func weakened(line []byte) []byte {
-	name, tag, _ := bytes.Cut(line, []byte(":"))
-	if tag = bytes.TrimLeft(tag, " \t"); bytes.HasPrefix(tag, []byte("W/")) {
-		return line
+// Fields returns a copy of fields with a weak entity tag (RFC 9110 §8.8.1) and, unless c is Identity, with the field
+// Content-Encoding. Compressed and uncompressed form need different strong tags, but may share a weak tag (§8.8.3.3).
+func Fields(fields []byte, c Coding) []byte {
+	out := make([]byte, 0, len(fields)+len(varies)+40)
+	for line := range bytes.Lines(fields) {
+		name, value, _ := bytes.Cut(line, []byte{':'})
+		value = bytes.TrimLeft(value, " \t")
+		if http1.EqualFold(name, "etag") && !bytes.HasPrefix(value, []byte("W/")) {
+			line = slices.Concat(name, []byte(": W/"), value)
+		}
+		out = append(out, line...)
 	}
-	return append(append(append([]byte(nil), name...), ": W/"...), tag...)
+	if c != Identity {
+		out = fmt.Appendf(out, "Content-Encoding: %v\r\n", c)
+	}
+	return out
 }

@@ -195,25 +195,15 @@ func (p *Page) names(etag []byte) bool {
 // the page is counted from the 304. A 304 without Date counts as generated when it arrived (RFC 9110 §6.6.1).
 func (p *Page) update(fields []byte) []byte {
 	stored := p.Fields[:p.own]
-	merged := make([]byte, 0, len(stored)+len(fields))
-	for line := range bytes.Lines(stored) {
-		if name := http1.FieldName(line); p.fixed(name) || !http1.HasField(fields, name) && !http1.EqualFold(name,
-			"date") {
-			merged = append(merged, line...)
-		}
-	}
-	for line := range bytes.Lines(fields) {
-		if !p.fixed(http1.FieldName(line)) {
-			merged = append(merged, line...)
-		}
-	}
-	return merged
+	merged := http1.AppendFields(make([]byte, 0, len(stored)+len(fields)), stored, func(name []byte) bool {
+		return !p.fixed(name) && (http1.HasField(fields, name) || http1.EqualFold(name, "date"))
+	})
+	return http1.AppendFields(merged, fields, p.fixed)
 }
 
 func (p *Page) fixed(name []byte) bool {
 	return isOne(name, "content-type", "content-encoding", "content-range", "content-length", "content-md5",
-		"content-digest", "digest") ||
-		len(p.etag) > 0 && isOne(name, "etag")
+		"content-digest", "digest") || len(p.etag) > 0 && http1.EqualFold(name, "etag")
 }
 
 // Confirm ends the Fill after the handler has responded with h, a 304, to a request with Conditions. Confirm returns

@@ -71,13 +71,10 @@ func (p *Page) indivisible() bool {
 }
 
 func appendSlim(dst, fields []byte) []byte {
-	for line := range bytes.Lines(fields) {
-		if !http1.HasPrefixFold(line, "content-") || http1.HasPrefixFold(line, "content-location:") ||
-			http1.HasPrefixFold(line, "content-security-policy") {
-			dst = append(dst, line...)
-		}
-	}
-	return dst
+	return http1.AppendFields(dst, fields, func(name []byte) bool {
+		return http1.HasPrefixFold(name, "content-") && !http1.EqualFold(name, "content-location") &&
+			!http1.HasPrefixFold(name, "content-security-policy")
+	})
 }
 
 // coded contains the compressed forms of a page, the only mutable part of a Page. A form is made when a client first
@@ -139,19 +136,6 @@ func (p *Page) form(body []byte, c compress.Coding) *Page {
 	form := *p
 	form.coded, form.in = nil, nil
 	form.setBody(body)
-	form.Fields = make([]byte, 0, len(p.Fields)+32)
-	for line := range bytes.Lines(p.Fields) {
-		name, value, _ := bytes.Cut(line, []byte{':'})
-		value = bytes.TrimLeft(value, " \t")
-		if http1.EqualFold(name, "etag") && !bytes.HasPrefix(value, []byte("W/")) {
-			// The compressed form and the page need different strong tags, but may share a weak tag (RFC 9110
-			// §8.8.3.3).
-			form.Fields = append(append(form.Fields, "ETag: W/"...), value...)
-			continue
-		}
-		form.Fields = append(form.Fields, line...)
-	}
-	form.Fields = append(append(append(form.Fields, "Content-Encoding: "...), c.String()...), '\r', '\n')
-	form.Fields = slices.Clip(form.Fields)
+	form.Fields = slices.Clip(compress.Fields(p.Fields, c))
 	return &form
 }
