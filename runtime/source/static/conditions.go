@@ -105,30 +105,20 @@ func (out *Response) manyParts(r *representation, parts []byteRange) {
 	// The boundary has 13 unpredictable characters, so that nobody can write a file that contains the boundary.
 	boundary := strconv.AppendUint(buf[:0], rand.Uint64()|1<<63, 36)
 
-	b := append(out.scratch[:0], r.fields[:r.untyped]...)
-	b = append(b, "Content-Type: multipart/byteranges; boundary="...)
-	b = append(b, boundary...)
-	b = append(b, "\r\n"...)
+	b := append(append(out.scratch[:0], r.fields[:r.untyped]...), "Content-Type: multipart/byteranges; boundary="...)
+	b = append(append(b, boundary...), "\r\n"...)
 	fieldsEnd := len(b)
 
 	// append may reallocate the slice b, so the heads of the parts are sliced only after b is complete.
 	var ends [maxRanges]int
+	delimiter := "--"
 	for i, part := range parts {
-		if i > 0 {
-			b = append(b, "\r\n"...)
-		}
-		b = append(b, "--"...)
-		b = append(b, boundary...)
-		b = append(b, "\r\nContent-Type: "...)
-		b = append(b, r.mediaType...)
-		b = append(b, "\r\n"...)
-		b = AppendContentRange(b, part.start, part.count, r.size)
-		b = append(b, "\r\n"...)
-		ends[i] = len(b)
+		b = append(append(append(b, delimiter...), boundary...), "\r\n"...)
+		b = append(b, r.fields[r.untyped:]...) // Content-Type
+		b = append(AppendContentRange(b, part.start, part.count, r.size), "\r\n"...)
+		ends[i], delimiter = len(b), "\r\n--"
 	}
-	b = append(b, "\r\n--"...)
-	b = append(b, boundary...)
-	b = append(b, "--\r\n"...)
+	b = append(append(append(b, delimiter...), boundary...), "--\r\n"...)
 	out.scratch = b
 
 	length := int64(len(b) - fieldsEnd)
@@ -144,12 +134,9 @@ func (out *Response) manyParts(r *representation, parts []byteRange) {
 }
 
 func AppendContentRange(b []byte, start, count, size int64) []byte {
-	b = append(b, "Content-Range: bytes "...)
-	b = strconv.AppendInt(b, start, 10)
-	b = append(b, '-')
-	b = strconv.AppendInt(b, start+count-1, 10)
-	b = append(b, '/')
-	b = strconv.AppendInt(b, size, 10)
+	b = strconv.AppendInt(append(b, "Content-Range: bytes "...), start, 10)
+	b = strconv.AppendInt(append(b, '-'), start+count-1, 10)
+	b = strconv.AppendInt(append(b, '/'), size, 10)
 	return append(b, "\r\n"...)
 }
 

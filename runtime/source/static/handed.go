@@ -151,19 +151,14 @@ func (o *handedOver) send(x *exchange.Exchange) {
 
 // ofFile returns the header fields that a file's response with the given status keeps from the handler's response. The
 // server itself sets validators and fields for ranges.
-func ofFile(fields []byte, status int) (kept []byte) {
-	for line := range bytes.Lines(fields) {
-		name := http1.FieldName(line)
-		switch {
-		case bytes.EqualFold(name, contentType), bytes.EqualFold(name, []byte("ETag")),
-			bytes.EqualFold(name, []byte("Last-Modified")),
-			bytes.EqualFold(name, []byte("Content-Range")), bytes.EqualFold(name, []byte("Accept-Ranges")):
-		case status == 304 && http1.HasPrefixFold(name, "content-"): // RFC 9110 §15.4.5
-		default:
-			kept = append(kept, line...)
+func ofFile(fields []byte, status int) []byte {
+	return http1.AppendFields(nil, fields, func(name []byte) bool {
+		switch string(bytes.ToLower(name)) {
+		case "content-type", "etag", "last-modified", "content-range", "accept-ranges":
+			return true
 		}
-	}
-	return kept
+		return status == 304 && http1.HasPrefixFold(name, "content-") // RFC 9110 §15.4.5
+	})
 }
 
 // maxRoots limits the open document roots that handlers have named. When a handler names one more, all open document
