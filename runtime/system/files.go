@@ -157,15 +157,10 @@ func OpenRoot(path string) (*os.Root, error) {
 
 func UnnamedFile(dir string) (fd int, err error) {
 	fd, err = unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
-	if err != nil { // some file systems (overlay, NFS) do not support O_TMPFILE
-		return unnamed(dir)
+	if err == nil {
+		return fd, nil
 	}
-	return fd, nil
-}
-
-// unnamed opens a file without a name in dir, or in the directory for temporary files if dir is "".
-func unnamed(dir string) (fd int, err error) {
-	f, err := os.CreateTemp(dir, "fapws-")
+	f, err := os.CreateTemp(dir, "fapws-") // some file systems (overlay, NFS) do not support O_TMPFILE
 	if err != nil {
 		return -1, err
 	}

@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -283,23 +284,11 @@ func logLines(from io.ReadCloser, most int, log func(line string)) {
 // startProcess uses vfork, which copies no memory, so startProcess is fast even in a large process. The calling thread
 // waits until the program has started.
 func startProcess(path string, argv, env []string, dir string, files [3]*os.File) (*os.Process, error) {
-	var text strings.Builder
-	put := func(s string) bool {
-		text.WriteString(s)
-		text.WriteByte(0)
-		return !strings.Contains(s, "\x00")
-	}
-	ok := put(path)
-	for _, s := range argv {
-		ok = put(s) && ok
-	}
-	for _, s := range env {
-		ok = put(s) && ok
-	}
-	if ok = put(dir) && ok; !ok {
+	texts := slices.Concat([]string{path}, argv, env, []string{dir})
+	if slices.ContainsFunc(texts, func(s string) bool { return strings.Contains(s, "\x00") }) {
 		return nil, &os.PathError{Op: "exec", Path: path, Err: syscall.EINVAL}
 	}
-	all := []byte(text.String())
+	all := []byte(strings.Join(texts, "\x00") + "\x00")
 	var fds [3]C.int
 	for i, f := range files {
 		conn, err := f.SyscallConn() // f.Fd would make the descriptor blocking

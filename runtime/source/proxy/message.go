@@ -137,14 +137,12 @@ func (up *upstream) introduce(h http.Header, r *backend.Request, host string) {
 // showCertificates adds the fields with the client's certificates (RFC 9440). The first certificate in chain is the
 // client's own certificate.
 func showCertificates(h http.Header, chain []*x509.Certificate) {
-	item := func(c *x509.Certificate) string { return ":" + base64.StdEncoding.EncodeToString(c.Raw) + ":" }
-	h["Client-Cert"] = []string{item(chain[0])}
-	var between []string
-	for _, c := range chain[1:] {
-		between = append(between, item(c))
+	var items []string
+	for _, c := range chain {
+		items = append(items, ":"+base64.StdEncoding.EncodeToString(c.Raw)+":")
 	}
-	if between != nil {
-		h["Client-Cert-Chain"] = []string{strings.Join(between, ", ")}
+	if h["Client-Cert"] = items[:1]; len(items) > 1 {
+		h["Client-Cert-Chain"] = []string{strings.Join(items[1:], ", ")}
 	}
 }
 
@@ -281,16 +279,12 @@ func takesTrailers(r *backend.Request) bool { return r.Parsed.Trailers && !r.Par
 
 // announced returns the value of the field Trailer for the client, or "" if no trailers can be forwarded.
 func announced(r *backend.Request, response *http.Response) string {
-	var names []string
-	for name := range response.Trailer {
-		if takesTrailers(r) && http1.ValidTrailer(name) {
-			names = append(names, name)
-		}
-	}
-	if names == nil {
+	names := slices.DeleteFunc(slices.Sorted(maps.Keys(response.Trailer)), func(name string) bool {
+		return !http1.ValidTrailer(name)
+	})
+	if len(names) == 0 || !takesTrailers(r) {
 		return ""
 	}
-	slices.Sort(names)
 	return "Trailer: " + strings.Join(names, ", ") + "\r\n"
 }
 
