@@ -39,8 +39,8 @@ func Compressible(mediaType string) bool {
 	case "text/event-stream": // Server-sent events must not be delayed.
 		return false
 	case "application/postscript", "application/rtf", "application/wasm", "application/vnd.apple.mpegurl",
-		"application/vnd.ms-fontobject",
-		"audio/x-mpegurl", "font/otf", "font/ttf", "font/collection", "image/bmp", "image/x-icon", "model/gltf-binary":
+		"application/vnd.ms-fontobject", "audio/x-mpegurl", "font/otf", "font/ttf", "font/collection", "image/bmp",
+		"image/x-icon", "model/gltf-binary":
 		return true
 	}
 	return Textual(kind)
@@ -76,8 +76,6 @@ func (t Turns) Wait() { t <- struct{}{} }
 
 func (t Turns) Leave() { <-t }
 
-var gzips = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
-
 var zstds = sync.OnceValue(func() *zstd.Encoder {
 	w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(cap(Processors)), zstd.WithLowerEncoderMem(true),
 		zstd.WithWindowSize(zstdWindow))
@@ -96,22 +94,16 @@ func Compress(coding Coding, body []byte) ([]byte, bool) {
 	}
 	var out []byte
 	if coding == Zstd {
-		out = zstds().EncodeAll(body, make([]byte, 0, len(body)/3))
+		out = bytes.Clone(zstds().EncodeAll(body, make([]byte, 0, len(body)/3)))
 	} else {
-		var buf bytes.Buffer
-		buf.Grow(len(body) / 3)
-		w := gzips.Get().(*gzip.Writer)
-		w.Reset(&buf)
-		_, _ = w.Write(body) // ignore the error, which bytes.Buffer never returns
-		_ = w.Close()
-		w.Reset(nil)
-		gzips.Put(w)
-		out = buf.Bytes()
+		e := newEncoder(coding)
+		out = e.encode([][]byte{body}, true)
+		e.free()
 	}
 	if len(out) > len(body)-len(body)/8 {
 		return nil, false
 	}
-	return bytes.Clone(out), true
+	return out, true
 }
 
 // Textual reports whether a media type consists of characters, so that it may have a charset parameter: text,
@@ -123,9 +115,8 @@ func Textual(kind string) bool {
 	}
 	switch kind {
 	case "application/javascript", "application/x-javascript", "application/json", "application/json5",
-		"application/jsonl",
-		"application/toml", "application/x-ndjson", "application/x-subrip", "application/xml", "application/xml-dtd",
-		"application/yaml":
+		"application/jsonl", "application/toml", "application/x-ndjson", "application/x-subrip", "application/xml",
+		"application/xml-dtd", "application/yaml":
 		return true
 	}
 	return false
@@ -162,7 +153,6 @@ var streams = [Codings]*sync.Pool{
 // newEncoder returns an encoder, which occupies about 1 MiB until free.
 func newEncoder(c Coding) *encoder {
 	e := streams[c].Get().(*encoder)
-	e.coded.Reset()
 	e.reset(&e.coded)
 	return e
 }
@@ -186,5 +176,6 @@ func (e *encoder) encode(pieces [][]byte, last bool) []byte {
 // free makes the memory of e available to a later newEncoder.
 func (e *encoder) free() {
 	e.reset(nil)
+	e.coded = bytes.Buffer{}
 	streams[e.coding].Put(e)
 }

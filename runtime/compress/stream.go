@@ -103,7 +103,11 @@ func (s *stream) take() (pieces [][]byte, took []exchange.Part, last bool) {
 		whole := s.off == len(p.Body)
 		if len(piece) > 0 {
 			n += len(piece)
-			pieces = append(pieces, s.announced(piece))
+			if s.left >= 0 { // the body must not exceed its Content-Length
+				piece = piece[:min(int64(len(piece)), s.left)]
+				s.left -= int64(len(piece))
+			}
+			pieces = append(pieces, piece)
 		}
 		if !whole {
 			break
@@ -116,15 +120,6 @@ func (s *stream) take() (pieces [][]byte, took []exchange.Part, last bool) {
 		f.waiting, s.off = f.waiting[1:], 0
 	}
 	return pieces, took, last
-}
-
-// announced truncates piece if the body would exceed its Content-Length.
-func (s *stream) announced(piece []byte) []byte {
-	if s.left >= 0 {
-		piece = piece[:min(int64(len(piece)), s.left)]
-		s.left -= int64(len(piece))
-	}
-	return piece
 }
 
 func (s *stream) send(coded []byte, took []exchange.Part) {
