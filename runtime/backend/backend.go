@@ -17,7 +17,6 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/live"
 	"fapws/runtime/logfile"
 )
 
@@ -32,7 +31,8 @@ type Func func(w *Response, r *Request)
 func (f Func) Respond(w *Response, r *Request) { f(w, r) }
 
 // A Request is a request whose body has arrived or, if the mount streams request bodies, arrives while Respond runs
-// (see Next). It embeds a copy of the exchange.Request. Response.Tunnel may be used only if Upgrade is set.
+// (see Next). It embeds a copy of the exchange.Request. The head of the response may have a live.Tunnel as its Then only
+// if Upgrade is set. Respond may return before the tunnel ends.
 type Request struct {
 	exchange.Request
 	Context context.Context
@@ -321,14 +321,6 @@ func (w *Response) Ask(body []byte) (status int, answer []byte) {
 	return status, answer
 }
 
-// Tunnel accepts a request to change the protocol (Upgrade) by sending head, whose status must be 101. The server then
-// passes bytes between the client and t.Upstream, and closes t.Upstream when either side disconnects. Respond may
-// return before this. Tunnel must be called before Start, and the Response must not be used afterwards.
-func (w *Response) Tunnel(head exchange.Head, t *live.Tunnel) {
-	head.Then = t
-	w.Start(head)
-}
-
 const maxAnswer = 8 << 20 // maximum size of the response to Sub, in bytes
 
 var errTooLarge = fmt.Errorf("the answer has more than %d bytes", maxAnswer)
@@ -422,8 +414,7 @@ func (r *Request) inheritance() []byte {
 func own(name []byte) bool {
 	switch string(bytes.ToLower(name)) {
 	case "host", "connection", "keep-alive", "proxy-connection", "transfer-encoding", "te", "trailer", "upgrade",
-		"expect",
-		"accept-encoding", "range":
+		"expect", "accept-encoding", "range":
 		return true
 	}
 	return http1.HasPrefixFold(name, "content-") || http1.HasPrefixFold(name, "if-")

@@ -85,8 +85,7 @@ const (
 func (s *Store) Stats() Stats {
 	n := &s.count
 	return Stats{Hits: n[Hit], Stale: n[Stale], Misses: n[Miss] + n[Expired], Bypassed: n[Bypass], Waited: n[Wait],
-		Revalidated: n[Revalidated],
-		Entries:     s.pages, Bytes: s.used, Most: s.limit}
+		Revalidated: n[Revalidated], Entries: s.pages, Bytes: s.used, Most: s.limit}
 }
 
 // grow makes room for n bytes, or returns false if that is impossible.

@@ -39,7 +39,8 @@ func (up *upstream) tunnel(w *backend.Response, r *backend.Request, response *ht
 		w.Refuse(503, "")
 		return
 	}
-	w.Tunnel(head, t)
+	head.Then = t
+	w.Start(head)
 }
 
 // switches returns why a 101 is invalid, or "" if it is valid (RFC 6455 §4.1, RFC 9110 §7.8).
