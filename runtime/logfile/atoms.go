@@ -215,28 +215,13 @@ func (f *Format) field(name string, letter byte) (atom, error) {
 	return nil, fmt.Errorf("is not an atom")
 }
 
-func (e *Entry) scheme() string { return cmp.Or(e.Scheme, "http") }
-
-var requestID = textOf(func(e *Entry) string { return e.RequestID })
-
-var variables = map[string]atom{
-	"REMOTE_ADDR":     textOf(func(e *Entry) string { return e.Addr }),
-	"REMOTE_PORT":     textOf(func(e *Entry) string { return e.Port }),
-	"REMOTE_USER":     apacheAtoms["u"],
-	"REQUEST_METHOD":  partOf(methodPart),
-	"REQUEST_URI":     partOf(targetPart),
-	"RAW_URI":         partOf(targetPart),
-	"QUERY_STRING":    gunicornQuery,
-	"SERVER_PROTOCOL": partOf(versionPart),
-	"SERVER_NAME":     textOf((*Entry).site),
-	"SERVER_PORT":     textOf((*Entry).port),
-	"SERVER_SOFTWARE": textOf(func(*Entry) string { return "fapws" }),
-	"REQUEST_SCHEME":  textOf((*Entry).scheme),
-	"wsgi.url_scheme": textOf((*Entry).scheme),
-	"WSGI.URL_SCHEME": textOf((*Entry).scheme),
-
-	"fapws.request_id": requestID,
-	"FAPWS.REQUEST_ID": requestID,
+// variables maps the names of variables to keys of apacheAtoms.
+var variables = map[string]string{
+	"REMOTE_ADDR": "a", "REMOTE_PORT": "{remote}p", "REMOTE_USER": "u",
+	"REQUEST_METHOD": "m", "REQUEST_URI": "target", "RAW_URI": "target", "QUERY_STRING": "(q)", "SERVER_PROTOCOL": "H",
+	"SERVER_NAME": "v", "SERVER_PORT": "p", "SERVER_SOFTWARE": "software",
+	"REQUEST_SCHEME": "scheme", "wsgi.url_scheme": "scheme", "WSGI.URL_SCHEME": "scheme",
+	"fapws.request_id": "request", "FAPWS.REQUEST_ID": "request",
 }
 
 // times maps the names of atoms that need Entry.Times to durations in nanoseconds, which are 0 if unknown.
@@ -252,8 +237,8 @@ var times = map[string]func(*Entry) int64{
 }
 
 func (f *Format) variable(name string) (atom, error) {
-	if a := variables[name]; a != nil {
-		return a, nil
+	if key, ok := variables[name]; ok {
+		return apacheAtoms[key], nil
 	}
 	if of := times[strings.ToLower(name)]; of != nil {
 		f.Timed = true

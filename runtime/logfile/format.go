@@ -1,6 +1,7 @@
 package logfile
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -285,7 +286,7 @@ func (f *Format) apacheAtom(letter byte, argument string, has bool) (atom, error
 var bracketed = "<" + pid + ">"
 
 // apacheAtoms contains the atoms that need no header field. A key consists of the text in braces and the letter. The
-// keys of gunicorn's atoms that differ from Apache's are in parentheses.
+// keys of gunicorn's atoms that differ from Apache's are in parentheses. Atoms with a word as the key are only variables.
 var apacheAtoms = map[string]atom{
 	"a": textOf(func(e *Entry) string { return e.Addr }),
 	"A": textOf(func(e *Entry) string { return e.LocalAddr }),
@@ -339,6 +340,11 @@ var apacheAtoms = map[string]atom{
 	"(M)": numberOf(func(e *Entry) int64 { return e.Duration.Milliseconds() }),
 	"(p)": textOf(func(*Entry) string { return bracketed }),
 	"(q)": gunicornQuery,
+
+	"request":  textOf(func(e *Entry) string { return e.RequestID }),
+	"scheme":   textOf(func(e *Entry) string { return cmp.Or(e.Scheme, "http") }),
+	"software": textOf(func(*Entry) string { return "fapws" }),
+	"target":   partOf(targetPart),
 }
 
 // timeAtom returns the atom for %{argument}t. The argument is sec, msec, usec, msec_frac, usec_frac or a format of
