@@ -50,7 +50,7 @@ func checkWord(what, word string) error {
 	return nil
 }
 
-// An Event is immutable, except for its variants (Variant), and may be used by any goroutine.
+// An Event is immutable, except for the field compressed, and may be used by any goroutine.
 type Event struct {
 	Seq  uint64 // number of the event; numbers increase across all channels
 	Name string
@@ -59,7 +59,7 @@ type Event struct {
 
 	wire       []byte // the bytes to send: a chunk of HTTP/1.1, or a WebSocket frame
 	start, end int
-	variants   map[uint8][]byte
+	compressed map[uint8][]byte // compressed frames by window size; used only on the loop (codec.frameOf)
 
 	// time when the event was stored in the history, in nanoseconds
 	at    int64
@@ -105,20 +105,6 @@ func NewText(text string) *Event {
 // wire is a whole frame, and header is the size of its header in bytes.
 func NewFrame(name string, seq uint64, wire []byte, header int, op exchange.Op) *Event {
 	return &Event{Seq: seq, Name: name, Op: op, wire: wire, start: header, end: len(wire)}
-}
-
-// Variant returns a compressed form of the event. The first call with a key calls the function compress, and later
-// calls with this key return the stored result. Variant must be called on the loop.
-func (e *Event) Variant(key uint8, compress func(text []byte) []byte) []byte {
-	wire, made := e.variants[key]
-	if !made {
-		if e.variants == nil {
-			e.variants = map[uint8][]byte{}
-		}
-		wire = compress(e.Text())
-		e.variants[key] = wire
-	}
-	return wire
 }
 
 func (e *Event) size() int { return e.end - e.start }

@@ -147,6 +147,7 @@ func (s *Subscribers) Subscribe(x *exchange.Exchange, p *exchange.Part, r *excha
 		x.Answer(exchange.Reply{Status: 500})
 		return exchange.Taken
 	}
+	sink := x.Sink
 	if !r.Parsed.Head && r.Depth() == 0 {
 		subscriber, err := s.admit(names, r)
 		if err != nil {
@@ -156,11 +157,11 @@ func (s *Subscribers) Subscribe(x *exchange.Exchange, p *exchange.Part, r *excha
 			x.Answer(exchange.Reply{Status: 503, Fields: exchange.RetryAfter})
 			return exchange.Taken
 		}
-		begin := &response{Source: x.Source, sink: x.Sink, p: subscriber}
+		begin := &response{Source: x.Source, sink: sink, p: subscriber}
 		x.Source, x.Sink = begin, begin
 	}
 	head := exchange.Part{First: true, Head: streamHead(&p.Head), Body: s.retry.Text()}
-	x.Sink.Send(&head)
+	sink.Send(&head)
 	p.First = false
 	return exchange.Goes
 }

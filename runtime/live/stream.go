@@ -98,9 +98,6 @@ func (r *response) Send(p *exchange.Part) {
 		r.text, r.closed = true, p.File == nil && bytes.HasSuffix(p.Body, emptyLine)
 	}
 	switch {
-	case p.First:
-		r.text = false
-		r.sink.Send(p)
 	case !p.Last():
 		r.sink.Send(p)
 	case p.End == exchange.Incomplete:

@@ -203,14 +203,19 @@ func (k *codec) frame(c *websocket.Compression, out *[]byte, op websocket.Opcode
 // frameOf returns the WebSocket frame of an event for a client.
 func (k *codec) frameOf(c *websocket.Compression, e *Event) []byte {
 	if !compresses(c, len(e.Text())) {
-		return e.Wire(1)
+		return e.wire
 	}
-	return e.Variant(uint8(c.Bits), func(text []byte) (wire []byte) {
-		if body := k.frame(c, &wire, opcodeOf(e.Op), text); body != nil {
-			return e.Wire(1)
+	if e.compressed[c.Bits] == nil {
+		if e.compressed == nil {
+			e.compressed = map[uint8][]byte{}
 		}
-		return wire
-	})
+		var wire []byte
+		if k.frame(c, &wire, opcodeOf(e.Op), e.Text()) != nil {
+			wire = e.wire // compression would not make the message smaller
+		}
+		e.compressed[c.Bits] = wire
+	}
+	return e.compressed[c.Bits]
 }
 
 func compresses(c *websocket.Compression, n int) bool {
