@@ -171,9 +171,7 @@ func (c *Checker) work() {
 		k := c.waiting[0]
 		c.dequeue(k)
 		c.mu.Unlock()
-		v, delay := k.users.verify(k.user, k.password, func(computed bool) time.Duration {
-			return c.failed(k, computed)
-		})
+		v, delay := k.users.verify(k)
 		c.mu.Lock()
 		if v == Right {
 			c.friends.add(friend{k.account(), k.client}, true)

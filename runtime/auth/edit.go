@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,33 +17,31 @@ type InvalidError struct{ text string }
 
 func (e *InvalidError) Error() string { return e.text }
 
-func invalid(format string, args ...any) error { return &InvalidError{fmt.Sprintf(format, args...)} }
+// invalidIf returns an InvalidError if wrong is true, otherwise nil.
+func invalidIf(wrong bool, format string, args ...any) error {
+	if !wrong {
+		return nil
+	}
+	return &InvalidError{fmt.Sprintf(format, args...)}
+}
 
 const minPassword = 8
 
 func CheckName(name string) error {
-	if name == "" || len(name) > 64 || strings.HasPrefix(name, "-") || strings.ContainsAny(name, ":#") ||
-		!utf8.ValidString(name) || strings.TrimSpace(name) != name || strings.ContainsFunc(name, unicode.IsControl) {
-		return invalid("%q cannot be the name of a user", name)
-	}
-	return nil
+	wrong := name == "" || len(name) > maxUser || strings.HasPrefix(name, "-") || strings.ContainsAny(name, ":#") ||
+		!utf8.ValidString(name) || strings.TrimSpace(name) != name || strings.ContainsFunc(name, unicode.IsControl)
+	return invalidIf(wrong, "%q cannot be the name of a user", name)
 }
 
 func Add(path, name, password string) error {
 	return setPassword(path, name, password, func(t *table) error {
-		if t.hashes[name] != "" {
-			return invalid("there is a user %s already", name)
-		}
-		return nil
+		return invalidIf(t.hashes[name] != "", "there is a user %s already", name)
 	})
 }
 
 func addFirst(path, name, password string) error {
 	return setPassword(path, name, password, func(t *table) error {
-		if len(t.hashes) > 0 {
-			return invalid("there is a user already")
-		}
-		return nil
+		return invalidIf(len(t.hashes) > 0, "there is a user already")
 	})
 }
 
@@ -51,11 +50,10 @@ func SetPassword(path, name, password string) error {
 }
 
 func setPassword(path, name, password string, fits func(*table) error) error {
-	if err := CheckName(name); err != nil {
+	short := utf8.RuneCountInString(password) < minPassword
+	err := cmp.Or(CheckName(name), invalidIf(short, "the password needs at least %d characters", minPassword))
+	if err != nil {
 		return err
-	}
-	if utf8.RuneCountInString(password) < minPassword {
-		return invalid("the password needs at least %d characters", minPassword)
 	}
 	hash, err := Hash(password)
 	if err != nil {
@@ -89,24 +87,16 @@ func Act(action, path, name, password string) (string, error) {
 
 func CheckPassword(path, name, password string) error {
 	_, t, err := readUsers(path)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case !verify(t.hashes[name], password):
-		return invalid("wrong name or password")
 	}
-	return nil
+	return invalidIf(!verify(t.hashes[name], password), "wrong name or password")
 }
 
 func Remove(path, name string) error { return edit(path, name, "", exists(name)) }
 
 func exists(name string) func(*table) error {
-	return func(t *table) error {
-		if t.hashes[name] == "" {
-			return invalid("there is no user %s", name)
-		}
-		return nil
-	}
+	return func(t *table) error { return invalidIf(t.hashes[name] == "", "there is no user %s", name) }
 }
 
 func Names(path string) (names []string, err error) {

@@ -27,65 +27,70 @@ type visit struct {
 	w      *backend.Response
 	r      *backend.Request
 	secure bool
-	fields []string
+	// session of the client; nil if there is none
+	session *Session
 }
 
+// visit begins the response to a request for the page of a responder. If the request is for another page or has another
+// method, visit refuses the request and returns nil.
 func (l *Login) visit(w *backend.Response, r *backend.Request) *visit {
 	if !l.Fresh() {
 		l.Refresh()
 	}
-	return &visit{l: l, w: w, r: r, secure: r.Peer.HTTPS}
+	v := &visit{l: l, w: w, r: r, secure: r.Peer.HTTPS}
+	switch method := r.Method(); {
+	case len(r.Path) != r.Script:
+		w.Refuse(404, "")
+		return nil
+	case method != "GET" && method != "HEAD" && method != "POST":
+		w.Add("Allow: GET, HEAD, POST\r\n")
+		v.answer(405, "")
+		return nil
+	}
+	v.session = l.Session(r.Head, r.Parsed.Fields, v.secure)
+	return v
 }
 
 // Form, the responder (backend.Func) of FormPath, shows the form and processes submitted forms.
 func (l *Login) Form(w *backend.Response, r *backend.Request) {
 	v := l.visit(w, r)
 	query, _ := url.ParseQuery(r.Query())
+	next := query.Get("next")
 	switch {
-	case len(r.Path) != r.Script:
-		w.Refuse(404, "")
-	case r.Method() == "GET" || r.Method() == "HEAD":
-		next := query.Get("next")
-		if s := l.Session(r.Head, r.Parsed.Fields, v.secure); s != nil && local(next) {
-			v.redirect(next)
-			return
-		}
-		v.form(200, content{next: next, out: query.Has("out")})
+	case v == nil:
 	case r.Method() == "POST":
 		if values := v.values(); values != nil {
 			v.enter(values)
 		}
+	case v.session != nil && local(next):
+		v.redirect(next)
 	default:
-		v.other()
+		v.form(200, content{next: next, out: query.Has("out")})
 	}
 }
 
 // Out is the responder of OutPath, and ends the client's session.
 func (l *Login) Out(w *backend.Response, r *backend.Request) {
 	v := l.visit(w, r)
-	s := l.Session(r.Head, r.Parsed.Fields, v.secure)
 	form := r.Path[:r.Root] + FormPath
 	switch {
-	case len(r.Path) != r.Script:
-		w.Refuse(404, "")
-	case r.Method() != "GET" && r.Method() != "HEAD" && r.Method() != "POST":
-		v.other()
-	case s == nil:
+	case v == nil:
+	case v.session == nil:
 		v.redirect(form)
 	case r.Method() != "POST":
-		v.page(200, content{title: "Log out", user: s.User})
+		v.page(200, content{title: "Log out", user: v.session.User})
 	default:
 		values := v.values()
 		if values == nil {
 			return
 		}
-		if err := l.end(s, values.Has("all")); err != nil {
+		if err := l.end(v.session, values.Has("all")); err != nil {
 			l.o.Log("login: cannot log out: " + err.Error())
-			v.page(500, content{title: "Log out", user: s.User,
+			v.page(500, content{title: "Log out", user: v.session.User,
 				message: "The server could not note that this session has ended. Please try again."})
 			return
 		}
-		l.tell(r, s.User+" has logged out")
+		l.tell(r, v.session.User+" has logged out")
 		v.set(l.setSession("", v.secure))
 		v.redirect(form + "?out")
 	}
@@ -154,7 +159,7 @@ func (v *visit) enter(values url.Values) {
 		v.form(403, again)
 	case Busy:
 		again.message = "Too many logins are waiting. Please try again."
-		v.fields = append(v.fields, "Retry-After: 2")
+		v.w.Add("Retry-After: 2\r\n")
 		v.form(503, again)
 	}
 }
@@ -256,30 +261,24 @@ func (l *Login) formToken(nonce string) string {
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:18])
 }
 
-func (v *visit) set(cookie string) { v.fields = append(v.fields, "Set-Cookie: "+cookie) }
+func (v *visit) set(cookie string) { v.w.Add("Set-Cookie: " + cookie + "\r\n") }
 
 func (v *visit) page(status int, c content) {
-	v.fields = append(v.fields, "Content-Security-Policy: "+policy, "X-Frame-Options: DENY",
-		"X-Content-Type-Options: nosniff", "Content-Type: text/html; charset=utf-8")
+	v.w.Add("Content-Security-Policy: " + policy + "\r\nX-Frame-Options: DENY\r\nX-Content-Type-Options: nosniff\r\n" +
+		"Content-Type: text/html; charset=utf-8\r\n")
 	v.answer(status, v.l.page(&c))
 }
 
 func (v *visit) redirect(to string) {
-	v.fields = append(v.fields, "Location: "+to)
+	v.w.Add("Location: " + to + "\r\n")
 	v.answer(303, "")
-}
-
-func (v *visit) other() {
-	v.fields = append(v.fields, "Allow: GET, HEAD, POST")
-	v.answer(405, "")
 }
 
 // answer sends a response that must not be cached. The referrer policy is "same-origin", because with "no-referrer"
 // browsers would not send the Origin of a submitted form.
 func (v *visit) answer(status int, body string) {
-	v.fields = append(v.fields, "Cache-Control: no-store", "Referrer-Policy: same-origin")
-	v.w.Start(exchange.Head{Status: status, Fields: []byte(strings.Join(v.fields, "\r\n") + "\r\n"),
-		Length: int64(len(body))})
+	v.w.Add("Cache-Control: no-store\r\nReferrer-Policy: same-origin\r\n")
+	v.w.Start(exchange.Head{Status: status, Length: int64(len(body))})
 	if v.r.Method() != "HEAD" {
 		// Ignore the error, because it only says that the client has disconnected.
 		fmt.Fprint(v.w, body)

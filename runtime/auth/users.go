@@ -78,23 +78,22 @@ func (u *Users) Known(pair []byte) Verdict {
 	return u.value.Load().recall(u.key(pair), u.checker.now())
 }
 
-// verify returns the verdict on a password. Unless the verdict is remembered, verify computes the hash of the password.
-// If the password is wrong, verify calls the function held, which returns how long the verdict must be delayed. The
-// argument of held is true if verify has computed the hash.
-func (u *Users) verify(user, password string, held func(computed bool) time.Duration) (v Verdict, delay time.Duration) {
+// verify returns the verdict on the password of k, and how long the verdict must be delayed. Unless the verdict is
+// remembered, verify computes the hash of the password.
+func (u *Users) verify(k *Check) (v Verdict, delay time.Duration) {
 	if !u.Fresh() {
 		u.Refresh()
 	}
-	k, of := u.key([]byte(user+":"+password)), u.value.Load()
+	pair, of := u.key([]byte(k.user+":"+k.password)), u.value.Load()
 	const ever = 1<<63 - 1
-	v = of.recall(k, ever)
+	v = of.recall(pair, ever)
 	computed := v == Unknown
-	if v == Right || computed && of.verify(user, password) {
-		of.remember(&of.right, k, 0)
+	if v == Right || computed && of.verify(k.user, k.password) {
+		of.remember(&of.right, pair, 0)
 		return Right, 0
 	}
-	delay = held(computed)
-	of.remember(&of.wrong, k, u.checker.now()+delay)
+	delay = u.checker.failed(k, computed)
+	of.remember(&of.wrong, pair, u.checker.now()+delay)
 	return Wrong, delay
 }
 
