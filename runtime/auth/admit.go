@@ -60,7 +60,7 @@ func (*Basic) By() exchange.Login { return exchange.Basic }
 func (*Basic) Named(head []byte, fields []http1.Field) string {
 	var buf [maxText]byte
 	credentials, _ := http1.First(head, fields, "authorization")
-	pair, _ := decode(buf[:], credentials)
+	pair := decode(buf[:], credentials)
 	user, _, _ := bytes.Cut(pair, []byte(":"))
 	return string(user)
 }
@@ -72,7 +72,10 @@ func (b *Basic) Admit(x *exchange.Exchange) (refusal *exchange.Reply, known bool
 	}
 	var buf [maxText]byte
 	credentials, _ := http1.First(x.Req.Head, x.Req.Parsed.Fields, "authorization")
-	pair, found := b.known(buf[:], credentials)
+	pair, found := decode(buf[:], credentials), Wrong
+	if pair != nil {
+		found = b.Known(pair)
+	}
 	if found == Unknown && p != nil {
 		found = p.verdict
 	}
@@ -159,24 +162,16 @@ func NewBasic(realm string, users *Users) (*Basic, error) {
 	return &Basic{users, []byte(`WWW-Authenticate: Basic realm="` + realm + `", charset="UTF-8"` + "\r\n")}, nil
 }
 
-// known decodes credentials, the value of an Authorization field, into buf, and returns the pair "user:password" and
-// the remembered verdict. known does not block.
-func (b *Basic) known(buf, credentials []byte) (pair []byte, v Verdict) {
-	pair, ok := decode(buf, credentials)
-	if !ok {
-		return nil, Wrong
-	}
-	return pair, b.Known(pair)
-}
-
-func decode(buf, credentials []byte) (pair []byte, ok bool) {
+// decode decodes credentials, the value of an Authorization field, into buf, and returns the pair "user:password", or
+// nil if the credentials are invalid.
+func decode(buf, credentials []byte) []byte {
 	if len(credentials) > maxText || len(credentials) < 6 || !bytes.EqualFold(credentials[:6], []byte("basic ")) {
-		return nil, false
+		return nil
 	}
 	n, err := base64.StdEncoding.Decode(buf, bytes.TrimSpace(credentials[6:]))
 	colon := bytes.IndexByte(buf[:n], ':')
 	if err != nil || colon <= 0 || bytes.ContainsFunc(buf[:colon], func(c rune) bool { return c < ' ' || c == 0x7f }) {
-		return nil, false
+		return nil
 	}
-	return buf[:n], true
+	return buf[:n]
 }

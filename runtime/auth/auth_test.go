@@ -100,7 +100,7 @@ func credentials(user, password string) []byte {
 }
 
 func check(b *Basic, client string, credentials []byte) Verdict {
-	pair, _ := decode(make([]byte, maxText), credentials)
+	pair := decode(make([]byte, maxText), credentials)
 	user, password, _ := strings.Cut(string(pair), ":")
 	done := make(chan Verdict)
 	b.Check(Origin{Addr: client}, user, password, func(found Verdict) { done <- found })

@@ -39,9 +39,7 @@ type Login struct {
 
 	announced atomic.Bool
 
-	verifying sync.Mutex
-	// verified caches sessions by token, because verifying a token takes about as long as serving a small response. The
-	// mutex verifying guards verified.
+	// verified caches sessions by token, because verifying a token takes about as long as serving a small response
 	verified recent[string, verifiedToken]
 
 	// connections for which a password from the form is being checked

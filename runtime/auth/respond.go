@@ -4,7 +4,6 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/base32"
 	"encoding/base64"
 	"encoding/json"
@@ -165,7 +164,7 @@ func (v *visit) enter(values url.Values) {
 }
 
 func (l *Login) isFirstCode(code string) bool {
-	return subtle.ConstantTimeCompare([]byte(plainCode(code)), []byte(plainCode(l.firstCode()))) == 1
+	return same(plainCode(code), plainCode(l.firstCode()))
 }
 
 func (l *Login) makeFirst(values url.Values, name string) (why string) {

@@ -89,11 +89,11 @@ func (u *Users) verify(k *Check) (v Verdict, delay time.Duration) {
 	v = of.recall(pair, ever)
 	computed := v == Unknown
 	if v == Right || computed && of.verify(k.user, k.password) {
-		of.remember(&of.right, pair, 0)
+		of.right.add(pair, 0)
 		return Right, 0
 	}
 	delay = u.checker.failed(k, computed)
-	of.remember(&of.wrong, pair, u.checker.now()+delay)
+	of.wrong.add(pair, u.checker.now()+delay)
 	return Wrong, delay
 }
 
@@ -120,14 +120,11 @@ type table struct {
 	// does not reveal whether a user exists.
 	dummy string
 
-	mu sync.Mutex
 	// keys of pairs with the verdict right or wrong, and the time from which the verdict may be reported
 	right, wrong recent[key, time.Duration]
 }
 
 func (t *table) recall(k key, now time.Duration) Verdict {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	if _, ok := t.right.get(k); ok {
 		return Right
 	}
@@ -135,12 +132,6 @@ func (t *table) recall(k key, now time.Duration) Verdict {
 		return Wrong
 	}
 	return Unknown
-}
-
-func (t *table) remember(in *recent[key, time.Duration], k key, from time.Duration) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	in.add(k, from)
 }
 
 // parseTable parses the text of a file of users. parseTable ignores empty lines, lines that begin with "#", and text
@@ -182,22 +173,32 @@ func (u *table) verify(name, password string) bool {
 }
 
 // recent is a cache that drops entries that were not used recently. When newer is full (size), it becomes older, and
-// the previous older is dropped.
+// the previous older is dropped. recent is safe for concurrent use.
 type recent[K comparable, V any] struct {
+	mu           sync.Mutex
 	size         int
 	newer, older map[K]V
 }
 
 func (m *recent[K, V]) get(k K) (v V, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if v, ok = m.newer[k]; !ok {
 		if v, ok = m.older[k]; ok {
-			m.add(k, v)
+			m.insert(k, v)
 		}
 	}
 	return v, ok
 }
 
 func (m *recent[K, V]) add(k K, v V) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.insert(k, v)
+}
+
+// The caller must hold m.mu.
+func (m *recent[K, V]) insert(k K, v V) {
 	if len(m.newer) >= m.size || m.newer == nil {
 		m.older, m.newer = m.newer, map[K]V{}
 	}
