@@ -150,12 +150,12 @@ type Group struct {
 	all []*Upload
 }
 
-// A request to other processes consists of one of these words and the key of a mount. After opTakeOver, the id of an
-// upload precedes the key.
+// A request to other processes consists of one of these words, a blank, and the key of a mount. After opTakeOver, the id
+// of an upload and a blank precede the key.
 const (
-	opList     = "list "
-	opTakeOver = "take "
-	opFinished = "done "
+	opList     = "list"
+	opTakeOver = "take"
+	opFinished = "done"
 )
 
 // add gives u a key that contains its position in g.all. Processes with the same configuration call add in the same
@@ -177,17 +177,19 @@ func (g *Group) find(key string) *Upload {
 }
 
 func (g *Group) Answer(question string) string {
+	word, key, _ := strings.Cut(question, " ")
+	id := ""
+	if word == opTakeOver {
+		id, key, _ = strings.Cut(key, " ")
+	}
 	var answer any
-	if key, ok := strings.CutPrefix(question, opList); ok {
-		if u := g.find(key); u != nil {
+	if u := g.find(key); u != nil {
+		switch word {
+		case opList:
 			answer = u.list()
-		}
-	} else if rest, ok := strings.CutPrefix(question, opTakeOver); ok {
-		id, key, _ := strings.Cut(rest, " ")
-		u := g.find(key)
-		answer = u != nil && u.takeOver(id)
-	} else if key, ok := strings.CutPrefix(question, opFinished); ok {
-		if u := g.find(key); u != nil {
+		case opTakeOver:
+			answer = u.takeOver(id)
+		case opFinished:
 			answer = u.allFinished()
 		}
 	}
@@ -197,7 +199,7 @@ func (g *Group) Answer(question string) string {
 
 func (u *Upload) ask(question string) []string {
 	if others := u.options.Group.Others; others != nil {
-		return others(question + u.key)
+		return others(question + " " + u.key)
 	}
 	return nil
 }

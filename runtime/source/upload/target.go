@@ -46,10 +46,9 @@ func newTarget(o *Options) (target, error) {
 	}
 	full = resolved(full)
 	st, err := os.Stat(full)
+	dir, only := full, ""
 	switch {
 	case err == nil && st.IsDir():
-		path, err := o.inside(full)
-		return &directory{options: o, path: path}, err
 	case err == nil && st.Mode()&(fs.ModeDevice|fs.ModeNamedPipe) != 0:
 		path, err := o.inside(full)
 		return &device{options: o, path: path, block: st.Mode()&fs.ModeDevice != 0 && st.Mode()&fs.ModeCharDevice == 0},
@@ -58,13 +57,14 @@ func newTarget(o *Options) (target, error) {
 		return nil, fmt.Errorf("%s is neither a directory nor a file nor a device", o.Path)
 	case err != nil && (!errors.Is(err, fs.ErrNotExist) || strings.HasSuffix(o.Path, "/")):
 		return nil, fmt.Errorf("directory %s: %w", o.Path, errors.Unwrap(err))
+	default:
+		dir, only = filepath.Dir(full), filepath.Base(full)
+		if st, err := os.Stat(dir); err != nil || !st.IsDir() {
+			return nil, fmt.Errorf("%s: directory %s not found", o.Path, dir)
+		}
 	}
-	dir, name := filepath.Split(full)
-	if st, err := os.Stat(dir); err != nil || !st.IsDir() {
-		return nil, fmt.Errorf("%s: directory %s not found", o.Path, filepath.Clean(dir))
-	}
-	path, err := o.inside(filepath.Clean(dir))
-	return &directory{options: o, path: path, only: name}, err
+	path, err := o.inside(dir)
+	return &directory{options: o, path: path, only: only}, err
 }
 
 // Place returns the directory in which the uploads for Options.Path are stored, or the device to which these uploads

@@ -112,20 +112,13 @@ func onlyOffered(r *backend.Request) error {
 // use the IETF protocol (draft-ietf-httpbis-resumable-upload) are not affected, because they send whole files to
 // servers without this protocol.
 func onlyWhole(r *backend.Request) error {
+	whole := map[string]string{"upload-complete": "?1", "upload-incomplete": "?0", "upload-offset": "0"}
+	if r.Size >= 0 {
+		whole["upload-length"] = strconv.FormatInt(r.Size, 10)
+	}
 	for _, f := range r.Parsed.Fields {
 		name, value := strings.ToLower(string(f.Name.In(r.Head))), string(f.Value.In(r.Head))
-		part := extensionFields[name] != ""
-		switch name {
-		case "upload-complete":
-			part = value != "?1"
-		case "upload-incomplete":
-			part = value != "?0"
-		case "upload-offset":
-			part = value != "0"
-		case "upload-length":
-			part = r.Size >= 0 && value != strconv.FormatInt(r.Size, 10)
-		}
-		if part {
+		if want, known := whole[name]; extensionFields[name] != "" || known && value != want {
 			return refuse(400, "%s: %s: an upload must be sent whole, or with tus", f.Name.In(r.Head), value)
 		}
 	}
@@ -184,7 +177,7 @@ func (x *tus) create() error {
 // If an earlier request has locked the upload but receives no bytes, resume takes the upload over.
 func (x *tus) resume(id string) (*partial, error) {
 	p, err := x.u.resumes.resume(id)
-	if err == errBusy && (x.u.takeOver(id) || slices.Contains(x.u.ask(opTakeOver+id+" "), "true")) {
+	if err == errBusy && (x.u.takeOver(id) || slices.Contains(x.u.ask(opTakeOver+" "+id), "true")) {
 		return x.u.resumes.resume(id)
 	}
 	return p, err

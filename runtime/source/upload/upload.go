@@ -47,12 +47,10 @@ func New(o Options) (*Upload, error) {
 	if u.target, err = newTarget(&u.options); err != nil {
 		return nil, err
 	}
+	u.options.Group.add(u)
 	if t, ok := u.target.(*directory); ok && o.Resumable {
 		u.resumes = t
 		t.expireLater()
-	}
-	u.options.Group.add(u)
-	if u.resumes != nil {
 		u.inherit()
 	}
 	return u, nil
