@@ -167,15 +167,15 @@ func compressOne(dir *os.Root, o *Options, raw string) error {
 	newest := numbered(name, 1)
 	if comment(dir, newest) != raw {
 		tmp := raw + ".tmp"
-		if err := compress(dir, in, st, tmp, raw); err != nil {
-			_ = dir.Remove(tmp)
-			return err
+		err := compress(dir, in, st, tmp, raw)
+		if err == nil {
+			err = shift(dir, name, o.Keep)
 		}
-		if err := shift(dir, name, o.Keep); err != nil {
-			_ = dir.Remove(tmp)
-			return err
+		if err == nil {
+			err = dir.Rename(tmp, newest)
 		}
-		if err := dir.Rename(tmp, newest); err != nil {
+		if err != nil {
+			_ = dir.Remove(tmp)
 			return err
 		}
 	}

@@ -36,14 +36,11 @@ const (
 )
 
 func split(line []byte) (parts [3][]byte) {
-	first, last := bytes.IndexByte(line, ' '), bytes.LastIndexByte(line, ' ')
-	if first < 0 {
-		return [3][]byte{line}
+	method, target, _ := bytes.Cut(line, []byte(" "))
+	if last := bytes.LastIndexByte(target, ' '); last >= 0 {
+		return [3][]byte{method, target[:last], target[last+1:]}
 	}
-	if first == last {
-		return [3][]byte{line[:first], line[first+1:]}
-	}
-	return [3][]byte{line[:first], line[first+1 : last], line[last+1:]}
+	return [3][]byte{method, target}
 }
 
 func partOf(part int) atom {
@@ -212,7 +209,7 @@ func (f *Format) field(name string, letter byte) (atom, error) {
 	case 'e':
 		return f.variable(name)
 	}
-	return nil, fmt.Errorf("is not an atom")
+	return nil, errNoAtom
 }
 
 // variables maps the names of variables to keys of apacheAtoms.

@@ -243,10 +243,7 @@ func (w *writer) run() {
 		}
 		if closed {
 			w.out.close()
-			f.mu.Lock()
-			lines := f.dropped - w.told
-			f.mu.Unlock()
-			lines += int64(countLines(w.pending[w.written:]) + countLines(f.filling))
+			lines := f.Dropped() - w.told + int64(countLines(w.pending[w.written:])+countLines(f.filling))
 			if lines > 0 {
 				f.lost = fmt.Errorf("%s: %s: %d lines not written", f.o.Name, f.o.Path, lines)
 			}

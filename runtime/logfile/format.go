@@ -142,67 +142,57 @@ func (f *Format) add(a atom, only statuses) {
 var escapes = map[byte]byte{'\\': '\\', 'n': '\n', 'r': '\r', 't': '\t', '"': '"'}
 
 func (f *Format) parse(text string) error {
-	p := parser{text: text, f: f}
-	for p.at < len(text) {
+	for at := 0; at < len(text); {
 		var err error
-		switch rest := text[p.at:]; {
+		rest, n := text[at:], 1
+		switch {
 		case rest[0] == '\\' && len(rest) > 1 && escapes[rest[1]] != 0:
 			f.end += string(escapes[rest[1]])
-			p.at += 2
+			n = 2
 		case strings.HasPrefix(rest, "%%"):
 			f.end += "%"
-			p.at += 2
+			n = 2
 		case strings.HasPrefix(rest, "%("):
-			err = p.gunicorn()
+			n, err = f.gunicorn(rest)
 		case rest[0] == '%':
-			err = p.apache()
+			n, err = f.apache(rest)
 		default:
 			f.end += rest[:1]
-			p.at++
 		}
 		if err != nil {
-			return err
+			return fmt.Errorf("%s at position %d %w", rest[:n], at+1, err)
 		}
+		at += n
 	}
 	return nil
 }
 
-type parser struct {
-	text string
-	at   int
-	f    *Format
-}
+var errNoAtom = errors.New("is not an atom")
 
-func (p *parser) wrong(end int, why string) error {
-	return fmt.Errorf("%s at position %d %s", p.text[p.at:end], p.at+1, why)
-}
-
-func (p *parser) gunicorn() error {
-	name, after, ended := strings.Cut(p.text[p.at+2:], ")s")
+// gunicorn adds the atom at the beginning of text, and returns the length of the atom. After an error, the first n bytes
+// are wrong.
+func (f *Format) gunicorn(text string) (n int, err error) {
+	name, after, ended := strings.Cut(text[2:], ")s")
 	if !ended {
-		return p.wrong(len(p.text), `does not end with ")s"`)
+		return len(text), errors.New(`does not end with ")s"`)
 	}
-	end := len(p.text) - len(after)
 	var a atom
-	if n := len(name); n > 2 && name[0] == '{' && name[n-2] == '}' {
-		argument, letter := name[1:n-2], name[n-1]
+	if end := len(name) - 2; end > 0 && name[0] == '{' && name[end] == '}' {
+		argument, letter := name[1:end], name[end+1]
 		if letter == 'e' {
 			argument = strings.ToUpper(argument) // gunicorn ignores the case of names
 		}
-		var err error
-		if a, err = p.f.field(argument, letter); err != nil {
-			return p.wrong(end, err.Error())
-		}
-	} else if a = p.f.gunicornAtom(name); a == nil {
-		return p.wrong(end, "is not an atom")
+		a, err = f.field(argument, letter)
+	} else if a = f.gunicornAtom(name); a == nil {
+		err = errNoAtom
 	}
-	p.f.add(a, statuses{})
-	p.at = end
-	return nil
+	f.add(a, statuses{})
+	return len(text) - len(after), err
 }
 
-func (p *parser) apache() error {
-	rest := p.text[p.at+1:]
+// apache is like gunicorn, but for an atom of Apache.
+func (f *Format) apache(text string) (n int, err error) {
+	rest := text[1:]
 	conditions := func() string {
 		before := rest
 		rest = strings.TrimLeft(rest, "<>!,0123456789")
@@ -211,27 +201,22 @@ func (p *parser) apache() error {
 	condition, argument, has := conditions(), "", false
 	only, err := parseStatuses(condition)
 	if err != nil {
-		return p.wrong(len(p.text)-len(rest), err.Error())
+		return len(text) - len(rest), err
 	}
 	if strings.HasPrefix(rest, "{") {
 		if argument, rest, has = strings.Cut(rest[1:], "}"); !has {
-			return p.wrong(len(p.text), `has no "}"`)
+			return len(text), errors.New(`has no "}"`)
 		}
 	}
 	if rest == "" {
-		return p.wrong(len(p.text), "is not an atom: it has no letter")
+		return len(text), errors.New("is not an atom: it has no letter")
 	}
-	end := len(p.text) - len(rest) + 1
-	a, err := p.f.apacheAtom(rest[0], argument, has)
-	if err != nil {
-		return p.wrong(end, err.Error())
-	}
-	p.f.add(a, only)
+	a, err := f.apacheAtom(rest[0], argument, has)
+	f.add(a, only)
 	if rest[0] == 't' { // do not escape a time, because it contains no text from a client
-		p.f.values[len(p.f.values)-1].form = verbatim
+		f.values[len(f.values)-1].form = verbatim
 	}
-	p.at = end
-	return nil
+	return len(text) - len(rest) + 1, err
 }
 
 // parseStatuses parses the condition before an atom. parseStatuses ignores "<" and ">". In Apache, they select the
@@ -280,7 +265,7 @@ func (f *Format) apacheAtom(letter byte, argument string, has bool) (atom, error
 	if a := apacheAtoms[key]; a != nil {
 		return a, nil
 	}
-	return nil, fmt.Errorf("is not an atom")
+	return nil, errNoAtom
 }
 
 var bracketed = "<" + pid + ">"
@@ -347,6 +332,20 @@ var apacheAtoms = map[string]atom{
 	"target":   partOf(targetPart),
 }
 
+// A unit is a form of a time: a number with at least width digits.
+type unit struct {
+	width int
+	count func(time.Time) int64
+}
+
+var units = map[string]unit{
+	"sec":       {1, time.Time.Unix},
+	"msec":      {1, time.Time.UnixMilli},
+	"usec":      {1, time.Time.UnixMicro},
+	"msec_frac": {3, func(t time.Time) int64 { return int64(t.Nanosecond() / 1e6) }},
+	"usec_frac": {6, func(t time.Time) int64 { return int64(t.Nanosecond() / 1e3) }},
+}
+
 // timeAtom returns the atom for %{argument}t. The argument is sec, msec, usec, msec_frac, usec_frac or a format of
 // strftime(3). The time is the beginning of the request. If the argument begins with "end:", the time is the end of the
 // request.
@@ -358,20 +357,8 @@ func timeAtom(argument string) (atom, error) {
 	} else {
 		rest = strings.TrimPrefix(argument, "begin:")
 	}
-	digits := func(width int, n func(time.Time) int64) atom {
-		return func(dst []byte, e *Entry) ([]byte, bool) { return padded(dst, n(of(e)), width), true }
-	}
-	switch rest {
-	case "sec":
-		return digits(1, time.Time.Unix), nil
-	case "msec":
-		return digits(1, time.Time.UnixMilli), nil
-	case "usec":
-		return digits(1, time.Time.UnixMicro), nil
-	case "msec_frac":
-		return digits(3, func(t time.Time) int64 { return int64(t.Nanosecond() / 1e6) }), nil
-	case "usec_frac":
-		return digits(6, func(t time.Time) int64 { return int64(t.Nanosecond() / 1e3) }), nil
+	if u, ok := units[rest]; ok {
+		return func(dst []byte, e *Entry) ([]byte, bool) { return padded(dst, u.count(of(e)), u.width), true }, nil
 	}
 	if rest == "" {
 		return nil, errors.New("has no format between the braces")
