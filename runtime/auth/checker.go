@@ -224,9 +224,7 @@ const (
 	maxFollows  = time.Minute
 )
 
-func (k *Check) account() account { return account{k.users, clip(k.user)} }
-
-func clip(name string) string { return name[:min(len(name), 64)] }
+func (k *Check) account() account { return account{k.users, k.user[:min(len(k.user), maxUser)]} }
 
 // failures counts wrong passwords for each client or account; the counts halve every minute, so that no client is
 // penalized for long.

@@ -56,7 +56,7 @@ var encoding = base64.RawURLEncoding.Strict()
 func (l *Login) newSession(user string) *Session {
 	now := l.now()
 	s := &Session{user, l.account(user), tokenHead{Version: version, Start: now.Unix(), Seen: now.Unix()}}
-	s.Order = max(now.UnixMicro(), l.o.State.ended.after(s.account))
+	s.Order = max(now.UnixMicro(), l.o.State.ended.value.Load().upTo[s.account]+1)
 	rand.Read(s.ID[:])
 	return s
 }
@@ -211,13 +211,6 @@ func (e *ended) has(s *Session) bool {
 	}
 	upTo, some := set.upTo[s.account]
 	return some && s.Order <= upTo
-}
-
-func (e *ended) after(of loginAccount) int64 {
-	if upTo, some := e.value.Load().upTo[of]; some {
-		return upTo + 1
-	}
-	return 0
 }
 
 func parseEnded(text []byte) *endedSet {

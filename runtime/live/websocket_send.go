@@ -94,8 +94,10 @@ func (s *Socket) send(p *exchange.Part) {
 	case s.closing:
 	case p.Op == exchange.OpClose:
 		tail = s.closeFrame(uint16(p.Number), string(p.Body))
+	case p.End == exchange.Incomplete:
+		tail = s.closeFrame(websocket.InternalError, "")
 	case p.Last():
-		tail = s.closeFrame(endCode(p), "")
+		tail = s.closeFrame(websocket.Normal, "")
 	}
 	s.out += int64(len(*out) - before + len(body) + len(tail))
 	if p.Last() {
@@ -121,14 +123,6 @@ func (s *Socket) put(p *exchange.Part, body, tail []byte) {
 	if len(*out) > conn.FlushLimit {
 		s.all.conns.Flush()
 	}
-}
-
-// endCode returns the close code for a WebSocket whose handler has ended without sending a close code.
-func endCode(p *exchange.Part) uint16 {
-	if p.End == exchange.Incomplete {
-		return websocket.InternalError
-	}
-	return websocket.Normal
 }
 
 func (s *Socket) PartSent(p *exchange.Part, _ error) { s.release(p) }

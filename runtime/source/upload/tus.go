@@ -40,13 +40,6 @@ type tus struct {
 	r *backend.Request
 }
 
-func (u *Upload) speaksTus(w *backend.Response, r *backend.Request) *tus {
-	if u.resumes == nil || r.Field("Tus-Resumable") == "" && r.Method() != "OPTIONS" {
-		return nil
-	}
-	return &tus{u, w, r}
-}
-
 func (x *tus) respond() error {
 	method := x.r.Method()
 	if method == "OPTIONS" {

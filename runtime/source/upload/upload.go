@@ -110,8 +110,8 @@ func (u *Upload) Respond(w *backend.Response, r *backend.Request) {
 }
 
 func (u *Upload) respond(w *backend.Response, r *backend.Request) error {
-	if x := u.speaksTus(w, r); x != nil {
-		return x.respond()
+	if u.resumes != nil && (r.Field("Tus-Resumable") != "" || r.Method() == "OPTIONS") {
+		return (&tus{u, w, r}).respond()
 	}
 	switch r.Method() {
 	case "GET", "HEAD":
