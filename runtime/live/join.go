@@ -21,7 +21,7 @@ import (
 func (s *Subscribers) admit(names []string, r *exchange.Request) (*StreamSubscriber, error) {
 	addr, _ := netip.ParseAddr(r.Peer.Addr)
 	port, _ := strconv.ParseUint(r.Peer.Port, 10, 16)
-	p := &StreamSubscriber{s: s, addr: addr, port: uint16(port), number: s.next}
+	p := &StreamSubscriber{s: s, peer: netip.AddrPortFrom(addr, uint16(port)), number: s.next}
 	if r.Parsed.Version == http1.HTTP11 { // only HTTP/1.1 uses chunks
 		p.minor = 1
 	}
@@ -58,7 +58,7 @@ func (s *Subscribers) full(names []string, p *StreamSubscriber) error {
 			return errors.New("channel " + name + " has the maximum number of subscribers")
 		}
 	}
-	if p.addr.IsValid() && int(s.addresses[p.network()]) >= s.cfg.PerAddress {
+	if p.peer.IsValid() && int(s.addresses[p.network()]) >= s.cfg.PerAddress {
 		return errors.New("too many subscribers from one address")
 	}
 	// Subscribers must not use all connections, because they stay connected for a long time.
@@ -79,7 +79,7 @@ func (s *Subscribers) replay(p *StreamSubscriber, seq uint64, events []*Event) {
 func (s *Subscribers) join(p *StreamSubscriber, names []string) {
 	s.Join(p, names)
 	s.joined++
-	if p.addr.IsValid() {
+	if p.peer.IsValid() {
 		s.addresses[p.network()]++
 	}
 }

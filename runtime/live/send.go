@@ -140,7 +140,7 @@ func (s *Subscribers) remove(p *StreamSubscriber, tell bool) {
 		p.tell(s.cfg.Left, names)
 	}
 	s.joined--
-	if key := p.network(); p.addr.IsValid() {
+	if key := p.network(); p.peer.IsValid() {
 		if s.addresses[key]--; s.addresses[key] <= 0 {
 			delete(s.addresses, key)
 		}

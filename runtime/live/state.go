@@ -3,9 +3,7 @@ package live
 import (
 	"context"
 	"errors"
-	"net"
 	"net/netip"
-	"strconv"
 	"strings"
 	"time"
 
@@ -31,15 +29,11 @@ import (
 type StreamState struct {
 	Names []string
 	// the subscriber has received all events of its channels up to this number
-	Seq         uint64
-	Minor       uint8
-	Number      uint64
-	Address     string `json:",omitempty"`
-	Port        uint16 `json:",omitempty"`
-	User        string `json:",omitempty"`
-	LastEventID string `json:",omitempty"`
-	Sent        int64
-	Framed      int64
+	Seq   uint64
+	Minor uint8
+	StreamClient
+	Sent   int64
+	Framed int64
 
 	Log *logfile.State `json:",omitempty"`
 }
@@ -107,12 +101,8 @@ func (s *Subscribers) release() {
 }
 
 func (p *StreamSubscriber) describe() *StreamState {
-	c := p.client()
-	d := &StreamState{
-		Names: p.position.Names(), Seq: p.s.Reached(p), Minor: p.minor, Number: p.number,
-		Address: c.Address, Port: p.port, User: c.User, LastEventID: c.LastEventID,
-		Sent: p.sent, Framed: int64(p.framed),
-	}
+	d := &StreamState{Names: p.position.Names(), Seq: p.s.Reached(p), Minor: p.minor, StreamClient: *p.client(),
+		Sent: p.sent, Framed: int64(p.framed)}
 	if p.log != nil {
 		d.Log = p.log.State()
 	}
@@ -156,11 +146,10 @@ func (s *Subscribers) resume(d *StreamState, fd int) error {
 		return errors.New("events of its channels have been lost")
 	}
 	addr, _ := netip.ParseAddr(d.Address)
-	p := &StreamSubscriber{s: s, addr: addr, port: d.Port, minor: d.Minor, number: d.Number, sent: d.Sent,
-		framed: uint32(d.Framed)}
+	p := &StreamSubscriber{s: s, peer: netip.AddrPortFrom(addr, d.Port), minor: d.Minor, number: d.Number,
+		sent: d.Sent, framed: uint32(d.Framed)}
 	p.know(d.User, d.LastEventID)
-	if err := s.open(p, fd, nil, exchange.AddressOf(net.JoinHostPort(d.Address,
-		strconv.Itoa(int(d.Port))))); err != nil {
+	if err := s.open(p, fd, nil, exchange.AddressOf(p.peer.String())); err != nil {
 		return err
 	}
 	if d.Log != nil {

@@ -49,10 +49,10 @@ type StreamConfig struct {
 }
 
 type StreamClient struct {
-	Address     string
-	Port        string
-	User        string
-	LastEventID string
+	Address     string `json:",omitempty"` // "" for a unix socket
+	Port        uint16 `json:",omitempty"` // 0 if unknown
+	User        string `json:",omitempty"`
+	LastEventID string `json:",omitempty"`
 	// unique number of the subscriber on this machine, below 2^53; does not change during a hand-over
 	Number uint64
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -133,12 +132,11 @@ type StreamSubscriber struct {
 	state state
 	// number of bytes received from the client, which should not send any
 	input    uint16
-	port     uint16
 	framed   uint32
 	sent     int64
 	position Position
-	addr     netip.Addr
-	queue    *queue // unsent data; nil if there is none
+	peer     netip.AddrPort // address of the client; not valid for a unix socket
+	queue    *queue         // unsent data; nil if there is none
 	log      *logfile.Record
 	extra    *extra
 	number   uint64
@@ -248,15 +246,12 @@ func (p *StreamSubscriber) Closed() {
 
 func (p *StreamSubscriber) Gone() { p.s.loop.Count(-1) }
 
-func (p *StreamSubscriber) network() string { return conn.Network(p.addr.String()) }
+func (p *StreamSubscriber) network() string { return conn.Network(p.peer.Addr().String()) }
 
 func (p *StreamSubscriber) client() *StreamClient {
-	c := &StreamClient{Number: p.number}
-	if p.addr.IsValid() {
-		c.Address = p.addr.String()
-	}
-	if p.port != 0 {
-		c.Port = strconv.Itoa(int(p.port))
+	c := &StreamClient{Number: p.number, Port: p.peer.Port()}
+	if p.peer.IsValid() {
+		c.Address = p.peer.Addr().String()
 	}
 	if p.extra != nil {
 		c.User, c.LastEventID = p.extra.user, p.extra.lastID
@@ -265,6 +260,8 @@ func (p *StreamSubscriber) client() *StreamClient {
 }
 
 func (p *StreamSubscriber) String() string {
-	c := p.client()
-	return cmp.Or((&exchange.Peer{Addr: c.Address, Port: c.Port}).String(), p.conn.String())
+	if p.peer.IsValid() && p.peer.Port() != 0 {
+		return p.peer.String()
+	}
+	return cmp.Or(p.client().Address, p.conn.String())
 }
