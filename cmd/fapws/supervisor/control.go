@@ -181,13 +181,8 @@ func (p *supervisor) awaitCurrent() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), p.conf.Server.Sites.StartWait)
 	defer cancel()
-	looked := make(chan struct{})
-	p.watcher.Settle(ctx, func() { close(looked) })
-	select {
-	case <-looked:
-		p.pool.AwaitReload(ctx)
-	case <-ctx.Done():
-	}
+	p.watcher.Settle(ctx)
+	p.pool.AwaitReload(ctx)
 }
 
 // pageCommand runs a command of the status page, and allows one reload in each reloadPause.

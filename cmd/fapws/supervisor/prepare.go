@@ -243,9 +243,9 @@ func (p *supervisor) brokerMetrics() []metrics.Family {
 // templates are patterns of files that frameworks read once: an edit has no effect without a reload.
 var templates = []string{"*.html", "*.htm", "*.jinja", "*.jinja2", "*.j2", "*.mako", "*.pt", "*.tpl"}
 
-func (p *supervisor) watchFiles() (*watch.Watcher, error) {
+func (p *supervisor) watchFiles() error {
 	if !p.conf.Reload {
-		return nil, nil
+		return nil
 	}
 	dirs := p.conf.ReloadDirs
 	if len(dirs) == 0 {
@@ -258,7 +258,8 @@ func (p *supervisor) watchFiles() (*watch.Watcher, error) {
 	if p.conf.Dev {
 		include = slices.Concat(include, templates)
 	}
-	w, err := watch.Start(watch.Options{
+	var err error
+	p.watcher, err = watch.Start(watch.Options{
 		Base:    p.plan.WorkDir(),
 		Dirs:    dirs,
 		Include: include,
@@ -266,22 +267,9 @@ func (p *supervisor) watchFiles() (*watch.Watcher, error) {
 		Log:     func(line string) { p.log.Log(logfile.Warning, line) },
 	})
 	if err != nil {
-		return nil, process.ExitUsage(err)
+		return process.ExitUsage(err)
 	}
-	go func() {
-		for {
-			select {
-			case change, open := <-w.Changes:
-				if !open {
-					return
-				}
-				p.pool.ReloadChanged(change.String())
-			case settled := <-w.Settled:
-				settled()
-			}
-		}
-	}()
-	return w, nil
+	return nil
 }
 
 // logKept logs the settings that have changed in the configuration file but need a restart, because the supervisor uses

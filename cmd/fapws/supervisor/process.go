@@ -158,7 +158,7 @@ func (p *supervisor) run() (code int, err error) {
 			return 0, err
 		}
 	}
-	if p.watcher, err = p.watchFiles(); err != nil {
+	if err := p.watchFiles(); err != nil {
 		return 0, err
 	}
 	defer p.watcher.Close()
@@ -168,6 +168,7 @@ func (p *supervisor) run() (code int, err error) {
 		}
 		defer p.early.Drop()
 	}
+	p.watcher.Report(p.pool.ReloadChanged)
 	err = p.pool.Run(pool.Catch(handover, process.SignalsArrived), handover)
 	removeSocketFiles(p.served, p.log)
 	return process.OK, err

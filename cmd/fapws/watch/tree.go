@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/fsnotify/fsnotify"
 )
 
 // A tree is the state of the watched files at the last scan: files in and below the roots, and named files elsewhere.
@@ -16,12 +18,13 @@ type tree struct {
 	patterns patterns
 	roots    []string
 	files    map[string]stamp
-	full     bool // the number of folders exceeds maxFolders
+	full     bool              // the number of folders exceeds maxFolders
+	kernel   *fsnotify.Watcher // nil if only the interval starts scans
 }
 
 // look scans all files, nearest directories first, and returns the files that have changed since the last scan, with a
-// word for the change. enter is called for each directory before its files are examined.
-func (t *tree) look(enter func(folder string)) map[string]string {
+// word for the change. Each directory gets a kernel watch before its files are examined.
+func (t *tree) look() map[string]string {
 	old := t.files
 	t.files, t.full = map[string]stamp{}, false
 	// Scan each directory only once: a symbolic link to a parent directory would lead to an endless scan.
@@ -37,7 +40,9 @@ func (t *tree) look(enter func(folder string)) map[string]string {
 			break
 		}
 		seen[idOf(info)] = true
-		enter(dir)
+		if t.kernel != nil {
+			_ = t.kernel.Add(dir)
+		}
 		entries, _ := os.ReadDir(dir) // the directory may be missing or unreadable
 		for _, e := range entries {
 			path := filepath.Join(dir, e.Name())

@@ -56,92 +56,74 @@ const (
 	longest = time.Second
 )
 
-type Change struct {
-	Path string // path in the form that the user would write
-	What string // the word changed, added or removed
-	More int
-}
-
-func (c Change) String() string {
-	switch c.More {
-	case 0:
-		return c.Path + " " + c.What
-	case 1:
-		return c.Path + " and 1 other file changed"
-	}
-	return fmt.Sprintf("%s and %d other files changed", c.Path, c.More)
-}
-
 type Watcher struct {
-	// A slow reader receives one Change for several changes. Close closes the channel.
-	Changes <-chan Change
-
-	// Settled delivers the functions that were passed to Settle. The Watcher sends a function after a scan found no new
-	// changes and all earlier changes were sent to Changes. The reader of Changes must also read the channel Settled
-	// and call the functions.
-	Settled <-chan func()
-
-	log    func(line string)
-	tree   tree
-	base   string
-	kernel *fsnotify.Watcher // nil if only the interval starts scans
-	roots  chan []string
-	asks   chan func()
-	stop   context.CancelFunc
-	ended  sync.WaitGroup
+	log   func(line string)
+	tree  tree
+	base  string
+	roots chan []string
+	asks  chan chan struct{}
+	ctx   context.Context // ends with Close
+	stop  context.CancelFunc
+	ended sync.WaitGroup
 
 	// state of the changed files that were not reported yet: added, changed or removed
 	found map[string]string
 	told  bool // the warning about too many folders was logged
 }
 
-// Start reports changes made after it has returned. The error is one line: a folder is missing, or a pattern is
-// invalid.
+// Start scans the files for the first time. The error is one line: a folder is missing, or a pattern is invalid.
 func Start(o Options) (*Watcher, error) {
 	w, err := newWatcher(o)
 	if err != nil {
 		return nil, err
 	}
-	w.kernel, _ = fsnotify.NewBufferedWatcher(256) // an error means that the inotify watches of the user are exhausted
+	// An error means that the inotify watches of the user are exhausted.
+	w.tree.kernel, _ = fsnotify.NewBufferedWatcher(256)
 	w.look()
 	clear(w.found)
-	changes, settled := make(chan Change), make(chan func())
-	w.Changes, w.Settled = changes, settled
-	ctx, stop := context.WithCancel(context.Background())
-	w.stop = stop
-	w.ended.Go(func() { w.run(ctx, changes, settled) })
+	w.ctx, w.stop = context.WithCancel(context.Background())
 	return w, nil
+}
+
+// Report calls the function changed, on a separate goroutine, with a description of the files that have changed since
+// Start, such as "app.py changed". Changes during a call are reported together in the next call. A nil Watcher does
+// nothing.
+func (w *Watcher) Report(changed func(what string)) {
+	if w != nil {
+		w.ended.Go(func() { w.run(changed) })
+	}
 }
 
 func newWatcher(o Options) (*Watcher, error) {
 	var err error
-	w := &Watcher{log: o.Log, base: filepath.Clean(o.Base), roots: make(chan []string, 1), asks: make(chan func()),
+	w := &Watcher{log: o.Log, base: filepath.Clean(o.Base), roots: make(chan []string, 1), asks: make(chan chan struct{}),
 		found: map[string]string{}}
 	for _, dir := range o.Dirs {
-		info, err := os.Stat(w.abs(dir))
+		root := absolute(w.base, dir)
+		info, err := os.Stat(root)
 		if err != nil {
 			return nil, fmt.Errorf("cannot watch %s: %w", dir, system.Cause(err))
 		}
 		if !info.IsDir() {
 			return nil, fmt.Errorf("cannot watch %s: it is not a directory", dir)
 		}
-		w.tree.roots = append(w.tree.roots, w.abs(dir))
+		w.tree.roots = append(w.tree.roots, root)
 	}
 	w.tree.patterns, err = newPatterns(&o, w.base, w.tree.roots)
 	return w, err
 }
 
-func (w *Watcher) abs(path string) string {
+func absolute(base, path string) string {
 	if filepath.IsAbs(path) {
 		return filepath.Clean(path)
 	}
-	return filepath.Join(w.base, path)
+	return filepath.Join(base, path)
 }
 
 // Watch replaces the watched directories without waiting. Only one goroutine may call Watch.
 func (w *Watcher) Watch(dirs []string) {
 	for i, dir := range dirs {
-		dirs[i] = w.abs(dir)
+		dirs[i] = absolute(w.base, dir)
 	}
 	select {
 	// Replace the directories of a previous call that are not watched yet.
@@ -151,10 +133,17 @@ func (w *Watcher) Watch(dirs []string) {
 	w.roots <- dirs
 }
 
-// Settle starts a scan at once and sends f to Settled afterwards, unless ctx ends first.
-func (w *Watcher) Settle(ctx context.Context, f func()) {
+// Settle starts a scan at once, and returns when the scan has found no new changes and all earlier changes were
+// reported, or when ctx ends.
+func (w *Watcher) Settle(ctx context.Context) {
+	settled := make(chan struct{})
 	select {
-	case w.asks <- f:
+	case w.asks <- settled:
+	case <-ctx.Done():
+		return
+	}
+	select {
+	case <-settled:
 	case <-ctx.Done():
 	}
 }
@@ -167,41 +156,25 @@ func (w *Watcher) Close() {
 	}
 }
 
-func (w *Watcher) run(ctx context.Context, changes chan<- Change, settled chan<- func()) {
-	defer close(changes)
+func (w *Watcher) run(changed func(what string)) {
 	var events <-chan fsnotify.Event
 	var failures <-chan error
-	if w.kernel != nil {
-		defer w.kernel.Close()
-		events, failures = w.kernel.Events, w.kernel.Errors
+	if kernel := w.tree.kernel; kernel != nil {
+		defer kernel.Close()
+		events, failures = kernel.Events, kernel.Errors
 	}
 	next := time.NewTimer(interval)
 	defer next.Stop()
 	// time of the first change in an unfinished series of changes; zero if no file is changing
 	var since time.Time
-	soon := false              // the next scan is due within the time quiet
-	var asked, looked []func() // functions from Settle; in looked if their scan has ended
+	soon := false             // the next scan is due within the time quiet
+	var asked []chan struct{} // from Settle
 	for {
-		var to chan<- Change
-		var change Change
-		var tell chan<- func()
-		var first func()
-		switch {
-		case !since.IsZero():
-		case len(w.found) > 0:
-			to, change = changes, w.change()
-		case len(looked) > 0:
-			tell, first = settled, looked[0]
-		}
 		select {
-		case <-ctx.Done():
+		case <-w.ctx.Done():
 			return
-		case to <- change:
-			clear(w.found)
-		case tell <- first:
-			looked = looked[1:]
-		case f := <-w.asks:
-			if asked = append(asked, f); since.IsZero() {
+		case settled := <-w.asks:
+			if asked = append(asked, settled); since.IsZero() {
 				soon = true
 				next.Reset(0)
 			}
@@ -221,7 +194,6 @@ func (w *Watcher) run(ctx context.Context, changes chan<- Change, settled chan<-
 		// Kernel events were lost, so the periodic scan finds the changes.
 		case <-failures:
 		case now := <-next.C:
-			looked, asked = append(looked, asked...), nil
 			more := w.look()
 			pause := max(interval, restsPerLook*time.Since(now))
 			if more && (since.IsZero() || now.Sub(since) < longest) {
@@ -231,6 +203,11 @@ func (w *Watcher) run(ctx context.Context, changes chan<- Change, settled chan<-
 				pause = quiet
 			} else {
 				since = time.Time{}
+				w.tell(changed)
+				for _, settled := range asked {
+					close(settled)
+				}
+				asked = nil
 			}
 			next.Reset(pause)
 			soon = pause == quiet
@@ -248,14 +225,8 @@ func (w *Watcher) concerns(e fsnotify.Event) bool {
 	return err == nil && info.IsDir() && e.Has(fsnotify.Create)
 }
 
-func (w *Watcher) enter(folder string) {
-	if w.kernel != nil {
-		_ = w.kernel.Add(folder)
-	}
-}
-
 func (w *Watcher) look() (more bool) {
-	found := w.tree.look(w.enter)
+	found := w.tree.look()
 	for path, what := range found {
 		if before := w.found[path]; before != "" && before != what {
 			what = "changed"
@@ -271,12 +242,26 @@ func (w *Watcher) look() (more bool) {
 	return len(found) > 0
 }
 
-func (w *Watcher) change() Change {
+// tell reports the changes in w.found, if any.
+func (w *Watcher) tell(changed func(what string)) {
+	if len(w.found) == 0 {
+		return
+	}
 	rank := map[string]string{"changed": "1", "added": "2", "removed": "3"} // the most informative file comes first
 	path := slices.MinFunc(slices.Collect(maps.Keys(w.found)), func(a, b string) int {
 		return strings.Compare(rank[w.found[a]]+a, rank[w.found[b]]+b)
 	})
-	return Change{Path: w.shown(path), What: w.found[path], More: len(w.found) - 1}
+	text := w.shown(path)
+	switch others := len(w.found) - 1; others {
+	case 0:
+		text += " " + w.found[path]
+	case 1:
+		text += " and 1 other file changed"
+	default:
+		text += fmt.Sprintf(" and %d other files changed", others)
+	}
+	clear(w.found)
+	changed(text)
 }
 
 func (w *Watcher) shown(path string) string {

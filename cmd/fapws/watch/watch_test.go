@@ -16,11 +16,13 @@ type dir struct {
 	t    *testing.T
 	path string
 	said []string
+	// what the Watcher has reported; buffered, so that the Watcher can end
+	changes chan string
 }
 
 func newDir(t *testing.T, files ...string) *dir {
 	t.Helper()
-	d := &dir{t: t, path: t.TempDir()}
+	d := &dir{t: t, path: t.TempDir(), changes: make(chan string, 100)}
 	for _, name := range files {
 		d.write(name, "content of "+name)
 	}
@@ -68,6 +70,7 @@ func (d *dir) watch(o Options) *Watcher {
 	w, err := Start(o)
 	d.check(err)
 	d.t.Cleanup(w.Close)
+	w.Report(func(what string) { d.changes <- what })
 	return w
 }
 
@@ -77,13 +80,13 @@ func set[T any](t *testing.T, at *T, value T) {
 	*at = value
 }
 
-func next(t *testing.T, w *Watcher) string {
-	t.Helper()
+func (d *dir) next() string {
+	d.t.Helper()
 	select {
-	case c := <-w.Changes:
-		return c.String()
+	case what := <-d.changes:
+		return what
 	case <-time.After(patience):
-		t.Fatal("no change is told")
+		d.t.Fatal("no change is told")
 	}
 	return ""
 }
@@ -199,7 +202,7 @@ func TestEachChangeIsReportedOnce(t *testing.T) {
 					d.write(sign, "new")
 					want = "sign.py changed"
 				}
-				return strings.TrimPrefix(next(t, w), "app/"), want
+				return strings.TrimPrefix(d.next(), "app/"), want
 			}
 			if tt.name == "too many folders" {
 				set(t, &maxFolders, 2)
@@ -221,7 +224,7 @@ func TestEachChangeIsReportedOnce(t *testing.T) {
 
 func TestFileIsStillWatchedAfterAChange(t *testing.T) {
 	d := newDir(t, "app/app.py")
-	w := d.watch(Options{})
+	d.watch(Options{})
 	before := ""
 	for _, step := range []struct {
 		change func()
@@ -238,9 +241,9 @@ func TestFileIsStillWatchedAfterAChange(t *testing.T) {
 		{func() { d.write("app/app.py", "3") }, "app.py changed"},
 	} {
 		step.change()
-		got := next(t, w)
+		got := d.next()
 		// writing a file may take several steps and be reported twice
-		for ; got == before; got = next(t, w) {
+		for ; got == before; got = d.next() {
 		}
 		if before = step.want; got != step.want {
 			t.Fatalf("told %q, want %q", got, step.want)
@@ -261,7 +264,8 @@ func TestLateReaderFindsOneChange(t *testing.T) {
 	w.look()
 	d.write("app/b.py", "new")
 	w.look()
-	if got, want := w.change().String(), "a.py and 2 other files changed"; got != want {
+	w.tell(func(got string) { d.changes <- got })
+	if got, want := d.next(), "a.py and 2 other files changed"; got != want {
 		t.Errorf("told %q, want %q", got, want)
 	}
 }
@@ -270,8 +274,9 @@ func TestCloseEndsTheChanges(t *testing.T) {
 	d := newDir(t, "app/app.py")
 	w := d.watch(Options{})
 	w.Close()
-	if _, open := <-w.Changes; open {
-		t.Error("a change is told after Close")
+	d.write("app/app.py", "new")
+	if len(d.changes) > 0 {
+		t.Errorf("told %q after Close", <-d.changes)
 	}
 	w.Close()
 }
@@ -323,19 +328,12 @@ func TestReplacedLinksInAPathAreNoticed(t *testing.T) {
 	d.link("../store/a", "links/current")
 	d.link("current/tls", "links/tls")
 	d.link("links", "etc")
-	w, err := Start(Options{Include: []string{d.in("etc/tls/one.pem")}, Log: func(string) {}})
-	d.check(err)
-	defer w.Close()
+	d.watch(Options{Dirs: []string{}, Include: []string{d.in("etc/tls/one.pem")}})
 	change := func(what string, change func()) {
 		t.Helper()
 		change()
-		select {
-		case c := <-w.Changes:
-			if c.Path != d.in("etc/tls/one.pem") || c.What != "changed" || c.More > 0 {
-				t.Errorf("%s: %+v", what, c)
-			}
-		case <-time.After(patience):
-			t.Fatalf("%s: no change", what)
+		if got, want := d.next(), d.in("etc/tls/one.pem")+" changed"; got != want {
+			t.Errorf("%s: told %q, want %q", what, got, want)
 		}
 	}
 	for range 2 {
@@ -357,9 +355,9 @@ func TestFileThatBecomesReadableHasChanged(t *testing.T) {
 	set(t, &interval, time.Millisecond)
 	d := newDir(t, "one.pem")
 	d.check(os.Chmod(d.in("one.pem"), 0))
-	w := d.watch(Options{Dirs: []string{}, Include: []string{d.in("one.pem")}})
+	d.watch(Options{Dirs: []string{}, Include: []string{d.in("one.pem")}})
 	d.check(os.Chmod(d.in("one.pem"), 0o600))
-	if got := next(t, w); filepath.Base(got) != "one.pem changed" {
+	if got := d.next(); filepath.Base(got) != "one.pem changed" {
 		t.Errorf("told %q", got)
 	}
 }
