@@ -93,7 +93,7 @@ func (t *tree) changes(old map[string]stamp) map[string]string {
 // wanted reports whether a folder below a root is watched. A virtual environment (PEP 405) has thousands of files that
 // are not the application.
 func (t *tree) wanted(dir string) bool {
-	if t.patterns.excluded(dir) {
+	if matches(t.patterns.exclude, dir) {
 		return false
 	}
 	_, err := os.Stat(filepath.Join(dir, "pyvenv.cfg"))
@@ -166,53 +166,49 @@ var (
 
 // patterns selects the watched files. A pattern without a slash matches base names. A pattern that begins with a slash
 // matches whole paths. Other patterns with a slash match paths relative to the working directory or to the watched
-// folder. The syntax is the same as for path/filepath.Match.
+// folder; newPatterns makes them absolute. The syntax is the same as for path/filepath.Match.
 type patterns struct {
-	include, exclude []pattern
+	include, exclude []string
+	exact            []string // patterns in Options.Include without wildcards, which override exclude
 	// absolute paths of files from patterns with a slash and without wildcards, in any directory
 	named []string
-}
-
-type pattern struct {
-	glob  string // pattern for the whole path or the base name
-	base  bool
-	exact bool
 }
 
 var escapes = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
 
 func newPatterns(o *Options, base string, roots []string) (p patterns, err error) {
+	var exact []string
 	for _, text := range o.Include {
-		if strings.Contains(text, "/") && !wild(text) {
-			if !filepath.IsAbs(text) {
-				text = filepath.Join(base, text)
-			}
-			text = filepath.Clean(text)
-			p.named = append(p.named, text)
+		if strings.ContainsAny(text, `*?[\`) {
+			continue
+		}
+		exact = append(exact, text)
+		if strings.Contains(text, "/") {
+			p.named = append(p.named, absolute(base, text))
 		}
 	}
 	from := append([]string{base}, roots...)
+	p.exact, _ = parsePatterns(exact, from) // without wildcards, every pattern is valid
 	if p.include, err = parsePatterns(slices.Concat(AlwaysInclude, o.Include), from); err == nil {
 		p.exclude, err = parsePatterns(slices.Concat(AlwaysExclude, o.Exclude), from)
 	}
 	return p, err
 }
 
-// parsePatterns parses patterns. It joins relative patterns with a slash to each directory in from.
-func parsePatterns(texts, from []string) (list []pattern, err error) {
+// parsePatterns checks patterns. It joins relative patterns with a slash to each directory in from.
+func parsePatterns(texts, from []string) (list []string, err error) {
 	for _, text := range texts {
 		if _, err := filepath.Match(text, ""); err != nil {
 			return nil, fmt.Errorf("the pattern %q is invalid: %w", text, err)
 		}
-		exact := !wild(text)
 		switch {
 		case !strings.Contains(text, "/"):
-			list = append(list, pattern{text, true, exact})
+			list = append(list, text)
 		case filepath.IsAbs(text):
-			list = append(list, pattern{filepath.Clean(text), false, exact})
+			list = append(list, filepath.Clean(text))
 		default:
 			for _, dir := range from {
-				list = append(list, pattern{filepath.Join(escapes.Replace(dir), text), false, exact})
+				list = append(list, filepath.Join(escapes.Replace(dir), text))
 			}
 		}
 	}
@@ -220,28 +216,18 @@ func parsePatterns(texts, from []string) (list []pattern, err error) {
 }
 
 func (p *patterns) file(path string) bool {
-	included := false
-	for i := range p.include {
-		if p.include[i].matches(path) {
-			if p.include[i].exact {
-				return true
-			}
-			included = true
+	return matches(p.exact, path) || matches(p.include, path) && !matches(p.exclude, path)
+}
+
+// matches reports whether path matches one of the patterns.
+func matches(patterns []string, path string) bool {
+	base := filepath.Base(path)
+	return slices.ContainsFunc(patterns, func(pattern string) bool {
+		name := path
+		if !strings.Contains(pattern, "/") {
+			name = base
 		}
-	}
-	return included && !p.excluded(path)
+		ok, _ := filepath.Match(pattern, name)
+		return ok
+	})
 }
-
-func (p *patterns) excluded(path string) bool {
-	return slices.ContainsFunc(p.exclude, func(one pattern) bool { return one.matches(path) })
-}
-
-func (p *pattern) matches(path string) bool {
-	if p.base {
-		path = filepath.Base(path)
-	}
-	ok, _ := filepath.Match(p.glob, path)
-	return ok
-}
-
-func wild(pattern string) bool { return strings.ContainsAny(pattern, `*?[\`) }
