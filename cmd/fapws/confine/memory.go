@@ -79,16 +79,9 @@ func UseLittleMemory(idle func()) {
 	if os.Getenv("GOGC") != "" {
 		return
 	}
-	p := &pacer{
-		set:  func(percent int) { debug.SetGCPercent(percent) },
-		idle: idle,
-		wait: func(d time.Duration, check func()) { time.AfterFunc(d, check) },
-		// long ago, so that the first collection does not count as too soon
-		last: -slow,
-	}
+	p := &pacer{set: func(percent int) { debug.SetGCPercent(percent) }, idle: idle}
 	p.set(littlePercent)
-	begin := time.Now()
-	afterCollection(func() { p.collected(time.Since(begin)) })
+	afterCollection(p.collected)
 }
 
 // MemoryLimit returns the memory that this process can use, in bytes, or 0 if it is unknown: the minimum of the
@@ -152,11 +145,11 @@ func dropProgramPages(small bool) error {
 		return err
 	}
 	defer f.Close()
-	programPages(f, maps, func(start, end uint64) {
+	programPages(f, maps, func(start, end uint) {
 		if small {
-			divide(uintptr(start), uintptr(end))
+			divide(start, end)
 		}
-		madvise(uintptr(start), uintptr(end-start), unix.MADV_DONTNEED)
+		madvise(start, end-start, unix.MADV_DONTNEED)
 	})
 	return nil
 }
@@ -164,12 +157,12 @@ func dropProgramPages(small bool) error {
 // programPages calls the function drop for each mapping of a program file in smaps (proc(5)) that has resident pages
 // but no modified pages. Mappings that are not in maps are skipped, because smaps of qemu-user before version 8.2 shows
 // addresses in the emulator itself.
-func programPages(smaps io.Reader, maps []byte, drop func(start, end uint64)) {
+func programPages(smaps io.Reader, maps []byte, drop func(start, end uint)) {
 	known := map[string]bool{}
 	for line := range bytes.Lines(maps) {
 		known[place(line)] = true
 	}
-	var start, end uint64
+	var start, end uint
 	droppable, resident := false, false
 	for lines := bufio.NewScanner(smaps); lines.Scan(); {
 		line := lines.Bytes()
@@ -203,6 +196,7 @@ func place(line []byte) string {
 	return fmt.Sprintf("%s %s %s %s", f[0], f[2], f[3], f[4])
 }
 
+// divided is the size of the parts that divide makes, in bytes.
 const divided = 256 << 10
 
 // programFile parses the first line of a mapping, such as
@@ -210,21 +204,30 @@ const divided = 256 << 10
 //	00400000-00f00000 r-xp 00000000 fe:00 1234   /usr/bin/fapws
 //
 // and reports whether the mapping is a file that the process only reads or executes.
-func programFile(line []byte) (start, end uint64, ok bool) {
-	f := bytes.Fields(line)
-	if len(f) < 6 || string(f[4]) == "0" {
-		return 0, 0, false
-	}
-	from, to, _ := bytes.Cut(f[0], []byte("-"))
-	// ParseUint fails if an emulator shows its own, larger addresses
-	start, err1 := strconv.ParseUint(string(from), 16, strconv.IntSize)
-	end, err2 := strconv.ParseUint(string(to), 16, strconv.IntSize)
-	private := string(f[1]) == "r-xp" || string(f[1]) == "r--p"
-	return start, end, private && err1 == nil && err2 == nil
+func programFile(line []byte) (start, end uint, ok bool) {
+	var access, offset, device, inode, file string
+	// Sscanf fails if an emulator shows its own, larger addresses.
+	n, _ := fmt.Sscanf(string(line), "%x-%x %s %s %s %s %s", &start, &end, &access, &offset, &device, &inode, &file)
+	return start, end, n == 7 && inode != "0" && (access == "r-xp" || access == "r--p")
 }
 
-func madvise(start, length uintptr, advice int) {
-	unix.Syscall(unix.SYS_MADVISE, start, length, uintptr(advice))
+// divide splits a mapping into small parts by calling madvise(2) for every second part. Since Linux 6.18, a page fault
+// maps a whole folio of the page cache, up to 2 MiB, but not beyond the end of the mapping. Without the split, a
+// program whose file was written recently would therefore need far more memory. Older kernels do not map whole folios,
+// and reject the call of madvise.
+func divide(start, end uint) {
+	if end-start <= divided {
+		// This mapping is a part of an earlier split. If madvise were called for it, the kernel could merge it with the
+		// part after it.
+		return
+	}
+	for at := start; at < end; at += 2 * divided {
+		madvise(at, min(divided, end-at), unix.MADV_NOHUGEPAGE)
+	}
+}
+
+func madvise(start, length uint, advice int) {
+	unix.Syscall(unix.SYS_MADVISE, uintptr(start), uintptr(length), uintptr(advice))
 }
 
 // AnonymousMemory returns the resident memory of a process in bytes, without the pages of files (RssAnon in
@@ -323,34 +326,32 @@ const (
 type pacer struct {
 	set  func(percent int)
 	idle func()
-	wait func(d time.Duration, check func())
 
 	mu   sync.Mutex
-	last time.Duration // time of the last collection, since the start
+	last time.Time // time of the last collection; zero before the first
 	busy bool
 }
 
-// collected is called after each garbage collection, on any goroutine. at is the time between the start of the process
-// and the collection.
-func (p *pacer) collected(at time.Duration) {
+// collected is called after each garbage collection, on any goroutine.
+func (p *pacer) collected() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	since := at - p.last
-	p.last = at
-	if !p.busy && since < tooFast {
+	fast := time.Since(p.last) < tooFast
+	p.last = time.Now()
+	if fast && !p.busy {
 		p.busy = true
 		p.set(busyPercent)
-		p.wait(slow, func() { p.look(at + slow) })
+		time.AfterFunc(slow, p.look)
 	}
 }
 
 // look reduces the heap limit after some time without a collection. Otherwise the garbage from a burst of work would
 // stay in memory as long as clients keep their connections open.
-func (p *pacer) look(at time.Duration) {
+func (p *pacer) look() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if rest := p.last + slow - at; rest > 0 {
-		p.wait(rest, func() { p.look(at + rest) })
+	if rest := slow - time.Since(p.last); rest > 0 {
+		time.AfterFunc(rest, p.look)
 		return
 	}
 	p.busy = false

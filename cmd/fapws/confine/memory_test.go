@@ -12,7 +12,7 @@ import (
 func TestProgramFileLinesAreRecognized(t *testing.T) {
 	for _, c := range []struct {
 		line       string
-		start, end uint64
+		start, end uint
 		ok         bool
 	}{
 		{"00400000-00f00000 r-xp 00001000 fe:00 1234    /usr/bin/fapws", 0x400000, 0xf00000, true},
@@ -55,11 +55,11 @@ Anonymous:             0 kB
 00f00000-01000000 r--p 00b01000 fe:00 1234    /usr/bin/fapws
 3fe2e000-3ff38000 r-xp 00000000 fe:00 1250   /usr/lib/libc.so.6
 `
-	var dropped []uint64
-	programPages(strings.NewReader(smaps), []byte(maps), func(start, end uint64) {
+	var dropped []uint
+	programPages(strings.NewReader(smaps), []byte(maps), func(start, end uint) {
 		dropped = append(dropped, start, end)
 	})
-	if want := []uint64{0x400000, 0xf00000}; !slices.Equal(dropped, want) {
+	if want := []uint{0x400000, 0xf00000}; !slices.Equal(dropped, want) {
 		t.Errorf("%x, want %x", dropped, want)
 	}
 }

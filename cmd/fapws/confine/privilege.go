@@ -143,18 +143,3 @@ func FurnishChroot(root string) error {
 	}
 	return nil
 }
-
-// divide splits a mapping into small parts by calling madvise(2) for every second part. Since Linux 6.18, a page fault
-// maps a whole folio of the page cache, up to 2 MiB, but not beyond the end of the mapping. Without the split, a
-// program whose file was written recently would therefore need far more memory. Older kernels do not map whole folios,
-// and reject the call of madvise.
-func divide(start, end uintptr) {
-	if end-start <= divided {
-		// This mapping is a part of an earlier split. If madvise were called for it, the kernel could merge it with the
-		// part after it.
-		return
-	}
-	for at := start; at < end; at += 2 * divided {
-		madvise(at, min(divided, end-at), unix.MADV_NOHUGEPAGE)
-	}
-}
