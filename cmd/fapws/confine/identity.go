@@ -53,23 +53,17 @@ func CheckIdentity(username, group string) error {
 
 func lookup(username, group string, uid, gid int) (*Identity, error) {
 	id := &Identity{UID: uid, GID: gid, Home: "/"}
+	var err error
 	if username != "" {
-		entry, err := userEntry(username)
-		if err != nil {
-			return nil, err
-		}
-		if err := id.take(entry); err != nil {
-			return nil, err
-		}
-	} else if entry, err := user.LookupId(strconv.Itoa(uid)); err == nil {
+		err = id.take(username)
+	} else if entry, unknown := user.LookupId(strconv.Itoa(uid)); unknown == nil {
 		id.Name, id.Home = entry.Username, entry.HomeDir
 	}
-	if group != "" {
-		n, err := groupNumber(group)
-		if err != nil {
-			return nil, err
-		}
-		id.GID = n
+	if group != "" && err == nil {
+		id.GID, err = groupNumber(group)
+	}
+	if err != nil {
+		return nil, err
 	}
 	id.Groups = append(id.Groups, id.GID)
 	slices.Sort(id.Groups)
@@ -81,7 +75,12 @@ func lookup(username, group string, uid, gid int) (*Identity, error) {
 	return id, nil
 }
 
-func (id *Identity) take(entry *user.User) (err error) {
+// take sets id to a user and the groups of this user.
+func (id *Identity) take(username string) error {
+	entry, err := userEntry(username)
+	if err != nil {
+		return err
+	}
 	id.Name, id.Home = entry.Username, entry.HomeDir
 	if id.UID, err = number(entry.Uid); err != nil {
 		return err
