@@ -95,24 +95,24 @@ func body(v *View, lines []Line, rates []float64) string {
 }
 
 func (t *table) html(b *strings.Builder) {
-	row := func(tag string, cells []string, hot int) {
+	add := func(tag string, r row) {
 		b.WriteString("<tr>")
-		numbers := len(cells) - t.words
-		for _, cell := range cells[numbers:] {
+		numbers := len(r.cells) - t.words
+		for _, cell := range r.cells[numbers:] {
 			b.WriteString("<" + tag + ` class="l">` + clip(cell, 80))
 		}
-		for i, cell := range cells[:numbers] {
+		for i, cell := range r.cells[:numbers] {
 			class := ""
-			if i == hot {
+			if i == r.hot {
 				class = ` class="bad"`
 			}
 			b.WriteString("<" + tag + class + ">" + clip(cell, 80))
 		}
 	}
 	fmt.Fprintf(b, `<h2>%s</h2><div class="wide"><table>`, t.title)
-	row("th", t.heads, -1)
-	for i, cells := range t.rows[:min(len(t.rows), t.most)] {
-		row("td", cells, t.hotIn(i))
+	add("th", row{t.heads, -1})
+	for _, r := range t.rows[:min(len(t.rows), t.most)] {
+		add("td", r)
 	}
 	b.WriteString("</table></div>")
 	if n := len(t.rows) - t.most; n > 0 {

@@ -23,28 +23,23 @@ const (
 // receives keystrokes. The channel is nil unless standard input is the same terminal.
 type screen struct {
 	w        io.Writer
-	terminal *os.File // nil if w is not a terminal
+	terminal *os.File // nil if w is not a terminal, or before open
 	color    bool
 	keys     chan byte
-	restore  func() // the function restores the terminal mode
 }
 
-// openScreen returns a screen that writes to w. When the caller no longer uses the screen, it must call screen.restore.
-func openScreen(w io.Writer) *screen {
-	s := &screen{w: w, restore: func() {}}
-	f, ok := w.(*os.File)
-	if !ok {
-		return s
-	}
-	if !process.IsTerminal(int(f.Fd())) {
-		return s
+// open uses w as a terminal, if it is one, until the function close is called.
+func (s *screen) open() (close func()) {
+	f, ok := s.w.(*os.File)
+	if !ok || !process.IsTerminal(int(f.Fd())) {
+		return func() {}
 	}
 	s.terminal, s.color = f, os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
-	restore, err := process.ChangeTerminal(0, unix.ICANON|unix.ECHO, w)
+	restore, err := process.ChangeTerminal(0, unix.ICANON|unix.ECHO, s.w)
 	if err != nil {
-		return s
+		return func() {}
 	}
-	s.restore, s.keys = restore, make(chan byte)
+	s.keys = make(chan byte)
 	go func() {
 		var b [1]byte
 		for {
@@ -54,7 +49,7 @@ func openScreen(w io.Writer) *screen {
 			s.keys <- b[0]
 		}
 	}()
-	return s
+	return restore
 }
 
 // width returns the number of columns, or 0 if lines can have any length.
@@ -85,14 +80,11 @@ func (s *screen) paint(style, text string) string {
 // show writes the lines, shortened to the width of the screen. On a terminal, it also writes hint in the last row.
 func (s *screen) show(lines []string, hint string) error {
 	rows, columns := s.size()
-	var b strings.Builder
 	if rows == 0 || columns == 0 {
-		for _, line := range lines {
-			b.WriteString(line + "\n")
-		}
-		_, err := io.WriteString(s.w, b.String())
+		_, err := io.WriteString(s.w, strings.Join(lines, "\n")+"\n")
 		return err
 	}
+	var b strings.Builder
 	b.WriteString("\x1b[H")
 	for _, line := range lines[:min(len(lines), max(rows-1, 0))] {
 		b.WriteString(line + "\x1b[K\n")

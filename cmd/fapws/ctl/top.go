@@ -28,10 +28,9 @@ func (o *options) top(path string, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	s := &screen{w: w, restore: func() {}}
+	s := &screen{w: w}
 	if !o.once && !o.json {
-		s = openScreen(w)
-		defer s.restore()
+		defer s.open()()
 	}
 	var v *View
 	order, paused := 0, false
@@ -223,49 +222,41 @@ type table struct {
 	most  int // maximum number of rows that the status page shows
 	heads []string
 	words int
-	rows  [][]string
-	// for each row, the index of the column to show in red, or -1; nil if no cell is red
-	hot []int
+	rows  []row
 }
 
-func (t *table) hotIn(row int) int {
-	if t.hot == nil {
-		return -1
+type row struct {
+	cells []string
+	hot   int // index of the column to show in red; -1 if none
+}
+
+// add adds a row. If isHot is true, the column hot is red.
+func (t *table) add(hot int, isHot bool, cells ...string) {
+	if !isHot {
+		hot = -1
 	}
-	return t.hot[row]
+	t.rows = append(t.rows, row{cells, hot})
 }
 
 func routeTable(routes []RouteView) *table {
-	t := &table{"Routes", 50, []string{"req/s", "5xx/s", "p50", "p95", "p99", "requests", "route"}, 1, nil, nil}
+	t := &table{"Routes", 50, []string{"req/s", "5xx/s", "p50", "p95", "p99", "requests", "route"}, 1, nil}
 	for _, r := range routes {
-		hot := -1
-		if r.ErrRate > 0 {
-			hot = 1
-		}
-		t.hot = append(t.hot, hot)
-		t.rows = append(t.rows, []string{fmt.Sprintf("%.1f", r.Rate), fmt.Sprintf("%.1f", r.ErrRate), r.show(r.P50),
-			r.show(r.P95), r.show(r.P99),
-			strconv.FormatInt(r.Requests, 10), r.Host + r.Route})
+		t.add(1, r.ErrRate > 0, fmt.Sprintf("%.1f", r.Rate), fmt.Sprintf("%.1f", r.ErrRate), r.show(r.P50),
+			r.show(r.P95), r.show(r.P99), strconv.FormatInt(r.Requests, 10), r.Host+r.Route)
 	}
 	return t
 }
 
 func (v *View) activeTable() *table {
-	t := &table{"Active requests", 25, []string{"age", "worker", "request", "state", "where Python is"}, 3, nil, nil}
+	t := &table{"Active requests", 25, []string{"age", "worker", "request", "state", "where Python is"}, 3, nil}
 	for _, a := range v.Active {
-		hot := -1
-		if a.Late {
-			hot = 0
-		}
-		t.hot = append(t.hot, hot)
-		t.rows = append(t.rows, []string{length(a.Age), strconv.Itoa(a.Worker), withoutQueries(a.Request), a.State,
-			a.At})
+		t.add(0, a.Late, length(a.Age), strconv.Itoa(a.Worker), withoutQueries(a.Request), a.State, a.At)
 	}
 	return t
 }
 
 func (r *Report) workerTable() *table {
-	t := &table{"Workers", 32, []string{"worker", "state", "age", "memory", "requests"}, 0, nil, nil}
+	t := &table{"Workers", 32, []string{"worker", "state", "age", "memory", "requests"}, 0, nil}
 	for _, w := range r.Workers {
 		memory, requests := "-", "-"
 		if w.RSS > 0 {
@@ -274,7 +265,7 @@ func (r *Report) workerTable() *table {
 		if w.Requests >= 0 {
 			requests = strconv.FormatInt(w.Requests, 10)
 		}
-		t.rows = append(t.rows, []string{strconv.Itoa(w.PID), w.State, period(w.Age), memory, requests})
+		t.add(0, false, strconv.Itoa(w.PID), w.State, period(w.Age), memory, requests)
 	}
 	return t
 }
@@ -290,8 +281,9 @@ const (
 func (t *table) lines(s *screen) (lines []string) {
 	numbers, total := len(t.heads)-t.words, 0
 	widths := make([]int, len(t.heads))
-	for _, cells := range append([][]string{t.heads}, t.rows...) {
-		for i, cell := range cells {
+	heads := row{strings.Split(strings.ToUpper(strings.Join(t.heads, "\t")), "\t"), -1}
+	for _, r := range append([]row{heads}, t.rows...) {
+		for i, cell := range r.cells {
 			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
 		}
 	}
@@ -313,15 +305,15 @@ func (t *table) lines(s *screen) (lines []string) {
 		}
 		widths[longest]--
 	}
-	row := func(cells []string, hot int, style string) {
+	add := func(r row, style string) {
 		var b strings.Builder
 		left := s.width()
-		for i, cell := range cells {
+		for i, cell := range r.cells {
 			cell = fit(visible(cell), widths[i])
 			space := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
 			if i < numbers {
 				cell = space + cell
-			} else if i < len(cells)-1 {
+			} else if i < len(r.cells)-1 {
 				cell += space
 			}
 			if i > 0 {
@@ -331,16 +323,16 @@ func (t *table) lines(s *screen) (lines []string) {
 				cell = fit(cell, left)
 				left -= utf8.RuneCountInString(cell)
 			}
-			if i == hot {
+			if i == r.hot {
 				cell = s.paint(red, cell)
 			}
 			b.WriteString(cell)
 		}
 		lines = append(lines, s.paint(style, strings.TrimRight(b.String(), " ")))
 	}
-	row(strings.Split(strings.ToUpper(strings.Join(t.heads, "\t")), "\t"), -1, bold)
-	for i, cells := range t.rows {
-		row(cells, t.hotIn(i), "")
+	add(heads, bold)
+	for _, r := range t.rows {
+		add(r, "")
 	}
 	return lines
 }
