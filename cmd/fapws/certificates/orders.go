@@ -131,10 +131,10 @@ func (o *Orders) use(used *directory) *directory {
 	o.mu.Lock()
 	name := o.acme.Dir
 	o.mu.Unlock()
-	if used != nil && used.name == name {
-		return used
-	}
 	if used != nil {
+		if used.name == name {
+			return used
+		}
 		used.close()
 	}
 	if name == "" {
@@ -224,9 +224,9 @@ func asksACME(hello *tls.ClientHelloInfo) bool {
 	return slices.Equal(hello.SupportedProtos, []string{acmeProtocol})
 }
 
-// challengeACME returns the function that responds to authorities in TLS handshakes. dir is the directory of Orders.
-func challengeACME(dir string) func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+// challengeACME is the configuration for an authority that requests a token. dir is the directory of Orders.
+func challengeACME(dir string) *tls.Config {
 	m := &autocert.Manager{Prompt: autocert.AcceptTOS, Cache: autocert.DirCache(dir),
 		HostPolicy: autocert.HostWhitelist()}
-	return m.GetCertificate
+	return &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{acmeProtocol}, GetCertificate: m.GetCertificate}
 }

@@ -328,12 +328,9 @@ func parseClients(data []byte) (*clients, error) {
 }
 
 func signed(list *x509.RevocationList, by []*x509.Certificate) bool {
-	for _, c := range by {
-		if bytes.Equal(c.RawSubject, list.RawIssuer) && list.CheckSignatureFrom(c) == nil {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(by, func(c *x509.Certificate) bool {
+		return bytes.Equal(c.RawSubject, list.RawIssuer) && list.CheckSignatureFrom(c) == nil
+	})
 }
 
 // outdated returns the earliest time at which a revocation list should have been replaced, or the zero time if all

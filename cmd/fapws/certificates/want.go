@@ -174,8 +174,7 @@ func newConfigs(w *Want, b *Bundle) (*configs, error) {
 		c.texts[one] = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: one.Certificate[0]}))
 	}
 	if w.ACME.Dir != "" {
-		c.challenge = &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{acmeProtocol},
-			GetCertificate: challengeACME(w.ACME.Dir)}
+		c.challenge = challengeACME(w.ACME.Dir)
 	}
 	type kind struct {
 		cas  string

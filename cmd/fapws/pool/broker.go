@@ -92,7 +92,6 @@ type Broker struct {
 	mu      sync.Mutex
 	sent    uint64
 	bytes   int
-	batches int
 	events  int
 	waited  int
 	lost    int       // number of events lost during the current outage

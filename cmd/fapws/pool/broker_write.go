@@ -108,7 +108,6 @@ func (c *Broker) Publish(b Batch) bool {
 	c.sent++
 	b.count = c.sent
 	c.bytes += len(b.Raw)
-	c.batches++
 	c.events += b.N
 	c.waiting.Add(b)
 	return true
@@ -123,7 +122,7 @@ func (c *Broker) Congested() bool {
 func (c *Broker) Idle() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.batches == 0
+	return c.bytes == 0
 }
 
 func (c *Broker) write(all []Batch) {
@@ -195,6 +194,5 @@ func (c *Broker) added(some []Batch) {
 		c.bytes -= len(b.Raw)
 		c.events -= b.N
 	}
-	c.batches -= len(some)
 	clear(some)
 }

@@ -14,8 +14,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"fapws/runtime/system"
 )
 
 const (
@@ -63,8 +61,16 @@ func Pair() (c *Channel, theirs *os.File, err error) {
 	return c, theirs, nil
 }
 
+// NewChannel returns a channel that owns fd. After an error, fd is closed.
 func NewChannel(fd int) (*Channel, error) {
-	nc, err := system.Conn(fd, "control channel")
+	f := os.NewFile(uintptr(fd), "control channel")
+	defer f.Close()
+	return ChannelOf(f)
+}
+
+// ChannelOf returns a channel with a duplicate of the descriptor of f.
+func ChannelOf(f *os.File) (*Channel, error) {
+	nc, err := net.FileConn(f)
 	if err != nil {
 		return nil, err
 	}
@@ -91,14 +97,6 @@ func (c *Channel) Send(m *Message, fds ...int) error {
 		until, rights = time.Now().Add(passWithin), unix.UnixRights(fds...)
 	}
 	return c.write(until, texts, rights)
-}
-
-func ChannelOf(f *os.File) (*Channel, error) {
-	fd, err := Duplicate(f)
-	if err != nil {
-		return nil, err
-	}
-	return NewChannel(fd)
 }
 
 func Duplicate(c syscall.Conn) (fd int, err error) { return duplicate(c, unix.F_DUPFD_CLOEXEC) }

@@ -64,25 +64,20 @@ func (s *Signals) pending() (list []syscall.Signal) {
 }
 
 func (p *Pool) signal(sig os.Signal) {
-	switch sig {
-	case syscall.SIGTERM, syscall.SIGINT:
-		switch {
-		case !p.stopping:
+	stops, hangup := sig == syscall.SIGTERM || sig == syscall.SIGINT, sig == syscall.SIGHUP && p.o.HangupStops
+	if stops || hangup {
+		if !p.stopping {
 			p.told = time.Now()
 			p.stop(Stop)
-		case time.Since(p.told) >= Echo:
+		} else if stops && time.Since(p.told) >= Echo {
 			p.killAll()
 		}
+		return
+	}
+	switch sig {
 	case syscall.SIGQUIT:
 		p.stop(Quit)
 	case syscall.SIGHUP:
-		if p.o.HangupStops {
-			if !p.stopping {
-				p.told = time.Now()
-				p.stop(Stop)
-			}
-			return
-		}
 		p.begin(request{why: "HUP"})
 	case syscall.SIGUSR1:
 		p.o.Reopen()

@@ -199,9 +199,7 @@ func (p *supervisor) open(first *pool.Settled) (addresses []pool.Address, err er
 	if err != nil {
 		return nil, err
 	}
-	if p.served != nil && slices.EqualFunc(names, p.served, func(name string, a pool.Address) bool {
-		return name == a.Name
-	}) {
+	if p.served != nil && p.serves(names) {
 		// The worker with the failure page already serves on these addresses.
 		return p.served, nil
 	}
@@ -226,6 +224,10 @@ func (p *supervisor) open(first *pool.Settled) (addresses []pool.Address, err er
 	return addresses, nil
 }
 
+func (p *supervisor) serves(names []string) bool {
+	return slices.EqualFunc(names, p.served, func(name string, a pool.Address) bool { return name == a.Name })
+}
+
 // show returns the current settings and addresses, and configures the log by these settings.
 func (p *supervisor) show() *worker.Shown {
 	p.log.Configure(&p.settled.Config, p.settled.Debug)
@@ -240,8 +242,7 @@ func (p *supervisor) show() *worker.Shown {
 // fits returns the reason why the open sockets do not suit the settings of a worker, or "". fits ignores HTTPS, which
 // cannot change after an address was opened.
 func (p *supervisor) fits(s *pool.Settled) string {
-	open := slices.EqualFunc(s.Bind, p.served, func(name string, a pool.Address) bool { return name == a.Name })
-	if !open && !slices.Equal(s.Bind, p.settled.Bind) {
+	if !p.serves(s.Bind) && !slices.Equal(s.Bind, p.settled.Bind) {
 		p.log.Log(logfile.Warning, fmt.Sprintf("the address is %s now (%s): it takes effect after a restart",
 			strings.Join(s.Bind, ", "), s.BindFrom))
 	}
