@@ -158,12 +158,6 @@ func newRelay(s *service) *relay {
 	return r
 }
 
-// connect sets the channel to the supervisor. Events are queued until the method join is called.
-func (r *relay) connect(c *pool.Channel) {
-	r.channel = c
-	r.up.Hold(true)
-}
-
 func runAll(all []func()) {
 	for _, f := range all {
 		f()
@@ -172,9 +166,6 @@ func runAll(all []func()) {
 
 // publish queues events for all processes, and may be called on the event loop.
 func (r *relay) publish(events []pybridge.Event) { r.up.Add(events...) }
-
-// flush waits until all queued events were sent, but no longer than limit.
-func (r *relay) flush(limit time.Duration) { r.up.Wait(limit) }
 
 func (r *relay) sendUp(events []pybridge.Event) {
 	if r.channel == nil {

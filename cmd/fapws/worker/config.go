@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -52,11 +53,8 @@ func (s *service) config() runtime.Config {
 }
 
 func (s *service) private() *static.Private {
-	switch {
-	case s.built != nil:
-		return s.built.Private
-	case s.early != nil:
-		return s.early.Private
+	if b := cmp.Or(s.built, s.early); b != nil {
+		return b.Private
 	}
 	return nil
 }
@@ -144,7 +142,8 @@ func (s *service) sandboxRules() (*confine.Rules, error) {
 		Read:            slices.Concat(system.Directories(), reach.Files, conf.Server.SendfileRoots, conf.SandboxRead),
 		Write:           slices.Concat([]string{os.TempDir()}, stored, conf.SandboxWrite),
 		Exec:            conf.SandboxExec,
-		Connect:         reach.Ports,
+		Connect:         slices.Concat(reach.Ports, conf.SandboxConnect),
+		Bind:            conf.SandboxBind,
 		Programs:        reach.Programs || runsPrograms(s.python.contents),
 		Unix:            slices.Contains(conf.SandboxConnect, 0) || reach.Unix,
 		AbstractSockets: reach.Abstract,
@@ -166,11 +165,9 @@ func (s *service) sandboxRules() (*confine.Rules, error) {
 	if dir := s.https.acmeDir(); dir != "" { // the directory contains the tokens for the certificate authority
 		r.Read = append(r.Read, dir)
 	}
-	r.Connect = append(r.Connect, conf.SandboxConnect...)
 	if s.spans != nil {
 		r.Connect = append(r.Connect, s.spans.Port)
 	}
-	r.Bind = conf.SandboxBind
 	app := s.python.app
 	if app == nil {
 		return r, nil

@@ -66,7 +66,8 @@ func TakeParent() (*Parent, error) {
 func (p *Parent) Run(what *plan.Plan, stderr io.Writer) (code int, err error) {
 	s := newService(what, &Instance{}, stderr, p)
 	p.s, p.join = s, sync.OnceFunc(s.relay.join)
-	s.relay.connect(p.channel)
+	s.relay.channel = p.channel
+	s.relay.up.Hold(true) // until relay.join
 	s.https.read, s.signals.replace = p.certificates, p.recycle
 	s.traits = traits{level: logfile.Debug,
 		stopping: fmt.Sprintf("worker %d is stopping: up to %%v for active requests", os.Getpid()),

@@ -18,14 +18,16 @@ import (
 
 // python is the application of a service, in this process or, with --fork, in a loader.
 type python struct {
-	// the server; if handlers run inline, its event loop runs on Python's main thread
-	server   *runtime.Server
-	inline   bool
-	app      *pybridge.App                   // nil unless Python is in this process
-	loader   atomic.Pointer[programs.Loader] // nil unless Python is in a loader
-	contents *pybridge.Contents              // contents of the applications; nil if there are none
-	handler  *pybridge.Handler               // nil unless Python is in this process
-	state    atomic.Uint32
+	server *runtime.Server
+	// do runs a function on Python's main thread: the calling thread or, if handlers run inline, the thread of the event
+	// loop. doBeside runs a long function there, before handlers run.
+	do, doBeside func(func())
+	inline       bool
+	app          *pybridge.App                   // nil unless Python is in this process
+	loader       atomic.Pointer[programs.Loader] // nil unless Python is in a loader
+	contents     *pybridge.Contents              // contents of the applications; nil if there are none
+	handler      *pybridge.Handler               // nil unless Python is in this process
+	state        atomic.Uint32
 	// time of the last use that was not a request, such as a published event; nil before the application has loaded
 	lastUse atomic.Pointer[time.Time]
 }
@@ -73,24 +75,6 @@ func (y *python) running() *pybridge.Handler {
 		return nil
 	}
 	return y.handler
-}
-
-// do runs f on Python's main thread.
-func (y *python) do(f func()) {
-	if y.inline {
-		y.server.Do(f)
-		return
-	}
-	f()
-}
-
-// doBeside runs a long function on Python's main thread, before handlers run.
-func (y *python) doBeside(f func()) {
-	if y.inline {
-		y.server.DoBeside(f)
-		return
-	}
-	f()
 }
 
 func (y *python) start(run pybridge.RunConfig, warn func(line string)) error {

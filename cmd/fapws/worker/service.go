@@ -62,6 +62,8 @@ type service struct {
 func newService(p *plan.Plan, instance *Instance, stderr io.Writer, r role) *service {
 	s := &service{plan: p, conf: p.Conf, log: p.Logger(stderr), opened: time.Now(), role: r, instance: instance}
 	s.https.log = s.log.Log
+	here := func(f func()) { f() }
+	s.python.do, s.python.doBeside = here, here
 	s.signals = &signals{caught: make(chan os.Signal, 8), registered: make(chan struct{}),
 		orders: make(chan shutdownRequest, 8),
 		log:    s.log.Log, exit: s.exit, reopen: func() { s.reopenLog() }}
@@ -101,6 +103,9 @@ func (s *service) run(life func() (code int, err error)) (code int, err error) {
 		return 0, process.ExitNotStarted("%v", err)
 	}
 	s.python.server = s.server
+	if s.python.inline {
+		s.python.do, s.python.doBeside = s.server.Do, s.server.DoBeside
+	}
 	if s.early != nil {
 		s.measureIfShown()
 		if err := s.server.Serve(nil, s.early.Sites, nil); err != nil {

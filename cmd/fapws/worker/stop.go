@@ -305,7 +305,7 @@ func (s *service) stop(o shutdownRequest) {
 	if h := s.python.running(); h != nil {
 		h.Notified(lastNotices)
 	}
-	s.relay.flush(lastEvents)
+	s.relay.up.Wait(lastEvents)
 	if s.python.asleep() {
 		s.endAsleep(o.code)
 	}
