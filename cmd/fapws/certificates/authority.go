@@ -61,8 +61,7 @@ func load(d *directory, names []string, now time.Time) (*Authority, error) {
 	case err != nil:
 		return nil, fmt.Errorf("cannot read the CA %s: %w%s", d.path(CAFile), system.Cause(err), lost)
 	case keyErr != nil:
-		return nil, fmt.Errorf("cannot read the key of the CA %s: %w%s", d.path(caKey), system.Cause(keyErr),
-			lost)
+		return nil, fmt.Errorf("cannot read the key of the CA %s: %w%s", d.path(caKey), system.Cause(keyErr), lost)
 	}
 	files := Pair{Cert: d.path(CAFile), Key: d.path(caKey)}
 	pair, err := files.parse(text, keyText)
@@ -72,8 +71,7 @@ func load(d *directory, names []string, now time.Time) (*Authority, error) {
 	return &Authority{pair.Leaf, text, pair.PrivateKey.(crypto.Signer)}, nil
 }
 
-const lost = "; restore it, or remove both files to make another CA, which all clients must be told to " +
-	"trust again"
+const lost = "; restore it, or remove both files to make another CA, which all clients must be told to trust again"
 
 // create creates an authority and writes its key first, because a certificate without its key is useless.
 func create(d *directory, names []string, now time.Time) (*Authority, error) {
@@ -201,8 +199,7 @@ func maintain(dir string, names, hosts []string, now, madeAfter time.Time) (done
 		if !a.vouches(name) {
 			doubts = append(doubts, fmt.Sprintf("the CA %s may not vouch for the host %s, which is not local "+
 				"and was not known when it was made; give the host a certfile, or remove the files in %s to make "+
-				"another CA, which all clients must be told to trust again",
-				d.path(CAFile), name, dir))
+				"another CA, which all clients must be told to trust again", d.path(CAFile), name, dir))
 		}
 	}
 	// a single forbidden name would make the whole certificate invalid

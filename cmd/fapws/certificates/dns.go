@@ -89,8 +89,7 @@ func CheckHook(file string, changeable []string) error {
 	for _, step := range system.Steps(file) {
 		for _, dir := range changeable {
 			if strings.HasPrefix(step, strings.TrimSuffix(system.RealPath(dir), "/")+"/") {
-				return fmt.Errorf("%s: a sandboxed application could change it, but it runs outside of the sandbox; move it",
-					file)
+				return fmt.Errorf("%s: a sandboxed application could change it, but it runs outside of the sandbox; move it", file)
 			}
 		}
 		st, err := os.Lstat(step)

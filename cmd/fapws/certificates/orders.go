@@ -176,8 +176,7 @@ func (o *Orders) round(now time.Time) (pause time.Duration) {
 			wait = max(wait, h.pause)
 			h.next = time.Now().Add(wait)
 			pause = min(pause, wait)
-			o.log(logfile.Error, fmt.Sprintf("%s: %v; next try at %s, or at a reload", all, err,
-				h.next.Format(time.DateTime)))
+			o.log(logfile.Error, fmt.Sprintf("%s: %v; next try at %s, or at a reload", all, err, h.next.Format(time.DateTime)))
 			continue
 		}
 		h.pause, h.next = 0, time.Time{}
@@ -226,7 +225,6 @@ func asksACME(hello *tls.ClientHelloInfo) bool {
 
 // challengeACME is the configuration for an authority that requests a token. dir is the directory of Orders.
 func challengeACME(dir string) *tls.Config {
-	m := &autocert.Manager{Prompt: autocert.AcceptTOS, Cache: autocert.DirCache(dir),
-		HostPolicy: autocert.HostWhitelist()}
+	m := &autocert.Manager{Prompt: autocert.AcceptTOS, Cache: autocert.DirCache(dir), HostPolicy: autocert.HostWhitelist()}
 	return &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{acmeProtocol}, GetCertificate: m.GetCertificate}
 }

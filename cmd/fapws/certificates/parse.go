@@ -45,8 +45,7 @@ func (p *Pair) parse(cert, key []byte) (*tls.Certificate, error) {
 	if !matches(private, chain[0]) {
 		for i, other := range chain[1:] {
 			if matches(private, other) {
-				return nil, fmt.Errorf("%s: certificate %d of the file belongs to the key, but must come first", p.Cert,
-					i+2)
+				return nil, fmt.Errorf("%s: certificate %d of the file belongs to the key, but must come first", p.Cert, i+2)
 			}
 		}
 		return nil, fmt.Errorf("%s: this key does not belong to the certificate %s; keep the two files that were "+
@@ -202,8 +201,7 @@ func (p *Pair) judge(leaf *x509.Certificate, now time.Time) error {
 	for _, name := range p.Names {
 		if !covers(leaf, name) && !p.Later {
 			return fmt.Errorf("%s: the certificate does not cover the host %s, only %s; get one that does, or "+
-				"another for this host",
-				p.Cert, name, strings.Join(namesOf(leaf), ", "))
+				"another for this host", p.Cert, name, strings.Join(namesOf(leaf), ", "))
 		}
 	}
 	return nil
@@ -225,8 +223,7 @@ func checkTimes(leaf *x509.Certificate, now time.Time) error {
 		return &timeError{fmt.Sprintf("the certificate expired on %s; renew it", leaf.NotAfter.UTC().Format(day))}
 	case now.Before(leaf.NotBefore):
 		return &timeError{fmt.Sprintf("the certificate is not valid before %s, and the clock of this machine says "+
-			"%s; correct the clock, or wait",
-			leaf.NotBefore.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))}
+			"%s; correct the clock, or wait", leaf.NotBefore.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))}
 	}
 	return nil
 }
@@ -262,8 +259,7 @@ func mustStaple(leaf *x509.Certificate) bool {
 		var features []int
 		if e := &leaf.Extensions[i]; e.Id.Equal(tlsFeature) {
 			_, err := asn1.Unmarshal(e.Value, &features)
-			return err == nil && (slices.Contains(features, statusRequest) ||
-				slices.Contains(features, statusRequestV2))
+			return err == nil && (slices.Contains(features, statusRequest) || slices.Contains(features, statusRequestV2))
 		}
 	}
 	return false

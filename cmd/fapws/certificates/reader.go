@@ -248,8 +248,7 @@ func (r *Reader) doubt(p *Pair, cert *tls.Certificate, mode fs.FileMode) {
 	}
 	if left := cert.Leaf.NotAfter.Sub(r.Now()); left < soon && !isWrongClock(r.Now()) &&
 		cert.Leaf.NotAfter.Sub(cert.Leaf.NotBefore) > 4*soon {
-		r.warn("soon "+p.Cert, "%s: the certificate expires on %s; renew it", p.Cert,
-			cert.Leaf.NotAfter.UTC().Format(day))
+		r.warn("soon "+p.Cert, "%s: the certificate expires on %s; renew it", p.Cert, cert.Leaf.NotAfter.UTC().Format(day))
 	}
 }
 

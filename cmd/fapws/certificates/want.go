@@ -88,9 +88,7 @@ func (a *ACME) Certificates() iter.Seq[[]string] {
 	}
 }
 
-func (p *Pair) keyFile() string {
-	return cmp.Or(p.Key, p.Cert)
-}
+func (p *Pair) keyFile() string { return cmp.Or(p.Key, p.Cert) }
 
 func (p *Pair) id() string { return p.Cert + "\x00" + p.keyFile() }
 

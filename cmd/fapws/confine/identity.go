@@ -69,8 +69,7 @@ func lookup(username, group string, uid, gid int) (*Identity, error) {
 	slices.Sort(id.Groups)
 	id.Groups = slices.Compact(id.Groups)
 	if uid != 0 && (id.UID != uid || id.GID != gid) {
-		return nil, fmt.Errorf("cannot become %s: only root can, and fapws was started as user %s", id,
-			system.UserName(uid))
+		return nil, fmt.Errorf("cannot become %s: only root can, and fapws was started as user %s", id, system.UserName(uid))
 	}
 	return id, nil
 }
@@ -113,9 +112,7 @@ func (id *Identity) String() string {
 	return name + ":" + strconv.Itoa(id.GID)
 }
 
-func (id *Identity) username() string {
-	return cmp.Or(id.Name, strconv.Itoa(id.UID))
-}
+func (id *Identity) username() string { return cmp.Or(id.Name, strconv.Itoa(id.UID)) }
 
 // Credential returns the identity in the form that os/exec needs for a child process, or nil if this process already
 // has the identity.

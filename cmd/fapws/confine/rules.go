@@ -55,8 +55,7 @@ var devices = []string{"/dev/null", "/dev/zero", "/dev/full"}
 
 var programs = []string{
 	"/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/libexec", "/usr/local/bin", "/usr/local/sbin", "/usr/local/libexec",
-	"/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/local/lib", "/usr/share",
-	"/usr/local/share",
+	"/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/local/lib", "/usr/share", "/usr/local/share",
 	"/etc/alternatives", "/etc/php", "/etc/perl",
 }
 

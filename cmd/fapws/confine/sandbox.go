@@ -66,8 +66,7 @@ func missing(abi int, filters bool) string {
 // of Landlock, and low ports. Root drops all other capabilities, so that it cannot inspect other processes. CAP_PERFMON
 // must be dropped, too: since Linux 6.16, it is sufficient to inspect processes.
 const fileCapabilities = 1<<unix.CAP_CHOWN | 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_DAC_READ_SEARCH |
-	1<<unix.CAP_FOWNER | 1<<unix.CAP_FSETID |
-	1<<unix.CAP_NET_BIND_SERVICE
+	1<<unix.CAP_FOWNER | 1<<unix.CAP_FSETID | 1<<unix.CAP_NET_BIND_SERVICE
 
 // dropCapabilities removes root's capabilities, except fileCapabilities, from all threads. Programs that the process
 // starts cannot regain them because of no_new_privs.

@@ -196,8 +196,7 @@ func (v *View) figures() (all []figure) {
 		for _, n := range t.Failures {
 			failed += n
 		}
-		add("TLS handshakes", "%.0f full, %.0f resumed, %.0f failed", t.Handshakes["full"], t.Handshakes["resumed"],
-			failed)
+		add("TLS handshakes", "%.0f full, %.0f resumed, %.0f failed", t.Handshakes["full"], t.Handshakes["resumed"], failed)
 		names := slices.SortedFunc(maps.Keys(t.Certificates), func(x, y string) int {
 			return cmp.Or(cmp.Compare(t.Certificates[x], t.Certificates[y]), strings.Compare(x, y))
 		})

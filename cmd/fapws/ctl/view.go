@@ -201,8 +201,7 @@ func (r *Report) write(w io.Writer, asJSON bool) error {
 	for _, worker := range r.Workers {
 		if worker.Cut > 0 {
 			fmt.Fprintf(&b, "worker %d: %d responses ended because more than max-unsent waited for slow clients; "+
-				"%.1f MB wait now\n",
-				worker.PID, worker.Cut, float64(worker.Unsent)/1e6)
+				"%.1f MB wait now\n", worker.PID, worker.Cut, float64(worker.Unsent)/1e6)
 		}
 		if worker.Queued > 0 {
 			fmt.Fprintf(&b, "worker %d: requests that wait for a thread: %d, the first for %.1f s\n", worker.PID,

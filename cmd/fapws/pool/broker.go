@@ -133,8 +133,7 @@ func ConnectBroker(a *BrokerAddress, epoch string, last uint64, log func(logfile
 	o.ContextTimeoutEnabled = true
 	node, prefix := rand.Text(), "{"+a.prefix+"}:"
 	c := &Broker{redis: redis.NewUniversalClient(&o), keys: []string{prefix + "events", prefix + "state",
-		prefix + "sent:" + node}, shown: a.String(), node: node,
-		epoch: epoch, unsure: true, log: log}
+		prefix + "sent:" + node}, shown: a.String(), node: node, epoch: epoch, unsure: true, log: log}
 	c.seq.Store(last)
 	c.waiting = eventloop.NewQueue(c.write)
 	c.ctx, c.cancel = context.WithCancel(context.Background())

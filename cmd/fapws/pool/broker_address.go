@@ -125,8 +125,7 @@ func askSentinels(ctx context.Context, o *redis.UniversalOptions) string {
 
 func askSentinel(ctx context.Context, o *redis.UniversalOptions, address string) error {
 	s := redis.NewSentinelClient(&redis.Options{Addr: address, Password: o.SentinelPassword, TLSConfig: o.TLSConfig,
-		MaxRetries:  -1,
-		DialTimeout: answerWithin, ReadTimeout: answerWithin, WriteTimeout: answerWithin})
+		MaxRetries: -1, DialTimeout: answerWithin, ReadTimeout: answerWithin, WriteTimeout: answerWithin})
 	defer s.Close()
 	return s.GetMasterAddrByName(ctx, o.MasterName).Err()
 }

@@ -174,9 +174,7 @@ func (p *Pool) Reopen() { p.post(p.reopen) }
 
 // ReloadChanged starts a reload after files have changed, and does not wait for the reload. ReloadChanged cancels a
 // generation that still loads the old files, because this generation may never finish loading.
-func (p *Pool) ReloadChanged(why string) {
-	p.post(func() { p.begin(request{why: why, newer: true}) })
-}
+func (p *Pool) ReloadChanged(why string) { p.post(func() { p.begin(request{why: why, newer: true}) }) }
 
 // PublishOwn publishes an event from the supervisor if the channel has subscribers. With a broker, PublishOwn does
 // nothing, because the broker would send the event to all servers although the event concerns only this server.
@@ -327,8 +325,7 @@ func (p *Pool) loaded(w *worker, m *Message) {
 func speaks(text []byte) error {
 	var version struct{ Protocol int }
 	if json.Unmarshal(text, &version) == nil && version.Protocol != Protocol {
-		return fmt.Errorf("speaks protocol %d, this program %d: stop it and start the new one", version.Protocol,
-			Protocol)
+		return fmt.Errorf("speaks protocol %d, this program %d: stop it and start the new one", version.Protocol, Protocol)
 	}
 	return nil
 }
@@ -403,8 +400,7 @@ func (p *Pool) Ask(ctx context.Context, what string) (replies []Reply) {
 // Status returns the current status, or the zero Status after Run has returned, and is safe for concurrent use.
 func (p *Pool) Status() (st Status) {
 	p.do(func() {
-		st = Status{Since: p.since, Reloads: max(0, p.adopted-1), Failure: p.failure, Lost: p.deaths,
-			Recycled: p.recycled}
+		st = Status{Since: p.since, Reloads: max(0, p.adopted-1), Failure: p.failure, Lost: p.deaths, Recycled: p.recycled}
 		for _, w := range p.workers {
 			st.Workers = append(st.Workers, WorkerStatus{Pid: w.pid, State: w.state, Since: w.started,
 				RSS: confine.ResidentMemory(w.pid)})

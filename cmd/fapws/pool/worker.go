@@ -254,9 +254,7 @@ func (w *worker) signal(sig syscall.Signal) {
 
 // retire makes w stop accepting connections and finish its requests. The subscribers of w stay until w gets the message
 // Depart. The subscribers then move to the worker successor or, if successor is nil, must reconnect.
-func (w *worker) retire(successor *worker) {
-	w.end(Retire, w.passSubscribers(successor)...)
-}
+func (w *worker) retire(successor *worker) { w.end(Retire, w.passSubscribers(successor)...) }
 
 // retireLoaded retires a worker that may have accepted clients before it has loaded. The worker first finishes loading,
 // because these clients wait for it.
@@ -271,8 +269,7 @@ func (w *worker) retireLoaded() {
 // passSubscribers prepares the worker successor for receiving the subscribers of w. passSubscribers returns the file
 // through which w must send its subscribers, or nil if the subscribers cannot be handed over and must reconnect.
 func (w *worker) passSubscribers(successor *worker) []*os.File {
-	if successor == nil || !w.joined || w.hung || !successor.joined || w.state >= Ending ||
-		successor.state >= Retiring {
+	if successor == nil || !w.joined || w.hung || !successor.joined || w.state >= Ending || successor.state >= Retiring {
 		return nil
 	}
 	give, take, err := workerPair()
@@ -367,9 +364,7 @@ func (w *worker) configure(text []byte) error {
 	return nil
 }
 
-func (w *worker) replaces() bool {
-	return w.state < Serving && w.batch == nil && !w.leaves && !w.page
-}
+func (w *worker) replaces() bool { return w.state < Serving && w.batch == nil && !w.leaves && !w.page }
 
 func (w *worker) listenEarly(addresses []Address) {
 	w.listen(addresses)

@@ -191,8 +191,7 @@ func (p *supervisor) pageCommand(c ctl.Command, pattern cache.Pattern) (ctl.Answ
 	case c != ctl.Reload:
 		return p.command(c, pattern)
 	case !p.reloads.Once(reloadPause):
-		return ctl.Answer{}, fmt.Errorf("the last reload from the status page was less than %v ago; try again",
-			reloadPause)
+		return ctl.Answer{}, fmt.Errorf("the last reload from the status page was less than %v ago; try again", reloadPause)
 	}
 	return ctl.Answer{}, p.reload("status page")
 }

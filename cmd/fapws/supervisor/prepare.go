@@ -233,8 +233,7 @@ func (p *supervisor) brokerMetrics() []metrics.Family {
 	}
 	return []metrics.Family{
 		metrics.One("fapws_broker_up", metrics.Gauge, "", "Whether the broker of channels answers: 1 or 0.", up),
-		metrics.One("fapws_broker_waiting_events", metrics.Gauge, "", "Events that wait for the broker.",
-			float64(s.Waiting)),
+		metrics.One("fapws_broker_waiting_events", metrics.Gauge, "", "Events that wait for the broker.", float64(s.Waiting)),
 		metrics.One("fapws_broker_lost_events", metrics.Counter, "",
 			"Events that were dropped because too many waited for the broker.", float64(s.Lost)),
 	}

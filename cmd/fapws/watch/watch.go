@@ -236,8 +236,7 @@ func (w *Watcher) look() (more bool) {
 	if w.tree.full && !w.told {
 		w.told = true
 		w.log(fmt.Sprintf("watching only the %d nearest directories: name the important ones with --reload-dir, or "+
-			"exclude some with --reload-exclude",
-			maxFolders))
+			"exclude some with --reload-exclude", maxFolders))
 	}
 	return len(found) > 0
 }

@@ -74,8 +74,7 @@ func (a *alone) begin() (early bool, err error) {
 	}
 	if limit := memoryLimit(); s.plan.FirstApp() != nil && limit > 0 && limit < startMemory {
 		s.warn(fmt.Sprintf("memory limit of %d MiB: a start with Python uses %d MiB, and may hang or be killed with "+
-			"less; raise the limit (MemoryMax of systemd, memory limit of the container)",
-			limit>>20, startMemory>>20))
+			"less; raise the limit (MemoryMax of systemd, memory limit of the container)", limit>>20, startMemory>>20))
 	}
 	if want := s.plan.Certificates(&s.conf); want != nil { // read the certificates before the application is loaded
 		if _, err := s.https.read(want); err != nil {

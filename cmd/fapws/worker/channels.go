@@ -105,8 +105,7 @@ func (r *relay) tryPublish(seq uint64, e *pybridge.Event) (err error) {
 	case e.Place != "":
 		err = r.s.server.Sockets().Broadcast(seq, &live.GroupMessage{Group: e.Group(), Binary: e.Binary, Data: e.Data})
 	default:
-		_, err = r.s.server.Subscribers().Publish(seq, &live.Message{Name: e.Name, ID: e.ID, Event: e.Type,
-			Data: e.Data})
+		_, err = r.s.server.Subscribers().Publish(seq, &live.Message{Name: e.Name, ID: e.ID, Event: e.Type, Data: e.Data})
 	}
 	return err
 }

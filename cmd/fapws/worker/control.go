@@ -130,8 +130,7 @@ func (s *service) metrics() []metrics.Family {
 		if u, some := s.built.Upstreams(); some {
 			all = append(all,
 				metrics.One("fapws_upstream_requests", metrics.Gauge, "",
-					"Requests at upstreams and programs: proxies, FastCGI, PHP, CGI, server-side includes.",
-					float64(u.Active)),
+					"Requests at upstreams and programs: proxies, FastCGI, PHP, CGI, server-side includes.", float64(u.Active)),
 				metrics.One("fapws_upstream_errors", metrics.Counter, "",
 					"Requests that an upstream or a program has not answered, or not to the end.", float64(u.Failed)),
 				metrics.One("fapws_upstream_connections_idle", metrics.Gauge, "",
@@ -141,8 +140,7 @@ func (s *service) metrics() []metrics.Family {
 	}
 	if s.spans != nil {
 		all = append(all, metrics.One("fapws_otel_spans_dropped", metrics.Counter, "",
-			"Spans that the collector of OpenTelemetry did not get: it is missing or too slow.",
-			float64(s.spans.Dropped())))
+			"Spans that the collector of OpenTelemetry did not get: it is missing or too slow.", float64(s.spans.Dropped())))
 	}
 	if list := s.https.tls.Expiries(); len(list) > 0 {
 		all = append(all, certificateEnds(list))
@@ -157,8 +155,7 @@ func (s *service) metrics() []metrics.Family {
 // certificates, except during a renewal.
 func certificateEnds(list []certificates.Expiry) metrics.Family {
 	f := metrics.Family{Name: "fapws_tls_certificate_expiry_timestamp_seconds", Kind: metrics.Gauge, Unit: "seconds",
-		Over: metrics.Min,
-		Help: "When each certificate in use expires, in seconds since 1970, by the first name in it."}
+		Over: metrics.Min, Help: "When each certificate in use expires, in seconds since 1970, by the first name in it."}
 	for _, e := range list {
 		f.Series = append(f.Series, metrics.Series{Labels: metrics.Labels("name", e.Name), Value: float64(e.At.Unix())})
 	}

@@ -242,9 +242,7 @@ func (p *Parent) current(done func()) {
 
 // recycle asks the supervisor to replace this worker. In the log, why follows "worker N". recycle is safe for
 // concurrent use.
-func (p *Parent) recycle(why string) {
-	p.tell(&pool.Message{Kind: pool.Recycle, Text: why})
-}
+func (p *Parent) recycle(why string) { p.tell(&pool.Message{Kind: pool.Recycle, Text: why}) }
 
 // Failing reports err to the supervisor as the reason why this process ends, unless p is nil or err is without text.
 func (p *Parent) Failing(err error) {

@@ -147,8 +147,7 @@ func cacheOf(server *runtime.Server) *ctl.Cache {
 	}
 	return &ctl.Cache{
 		Entries: st.Entries, Bytes: st.Bytes, Limit: st.Most,
-		Hits: st.Hits + st.Waited, Stale: st.Stale, Misses: st.Misses, Revalidated: st.Revalidated,
-		Bypassed: st.Bypassed,
+		Hits: st.Hits + st.Waited, Stale: st.Stale, Misses: st.Misses, Revalidated: st.Revalidated, Bypassed: st.Bypassed,
 	}
 }
 

@@ -65,8 +65,7 @@ func newService(p *plan.Plan, instance *Instance, stderr io.Writer, r role) *ser
 	here := func(f func()) { f() }
 	s.python.do, s.python.doBeside = here, here
 	s.signals = &signals{caught: make(chan os.Signal, 8), registered: make(chan struct{}),
-		orders: make(chan shutdownRequest, 8),
-		log:    s.log.Log, exit: s.exit, reopen: func() { s.reopenLog() }}
+		orders: make(chan shutdownRequest, 8), log: s.log.Log, exit: s.exit, reopen: func() { s.reopenLog() }}
 	s.relay = newRelay(s)
 	return s
 }
@@ -294,8 +293,7 @@ func (s *service) startAsync() (err error) {
 	s.startup.Store(u)
 	stopped := s.stopStartup(u.ended)
 	slow := time.AfterFunc(plan.SlowLoad, func() {
-		s.warn(fmt.Sprintf("the startup of the lifespan has not ended after %v; until then, requests wait",
-			plan.SlowLoad))
+		s.warn(fmt.Sprintf("the startup of the lifespan has not ended after %v; until then, requests wait", plan.SlowLoad))
 	})
 	s.python.doBeside(func() {
 		err = app.Startup(pybridge.AsyncConfig{Loop: s.conf.Loop, Lifespan: s.conf.Lifespan})

@@ -273,8 +273,7 @@ func (s *service) stop(o shutdownRequest) {
 		defer close(quiet)
 		err := s.endConnections(ctx, o)
 		if errors.Is(err, context.DeadlineExceeded) && o.how != quickly {
-			s.log.Log(logfile.Warning, fmt.Sprintf("graceful timeout of %v expired; closed the remaining connections",
-				grace))
+			s.log.Log(logfile.Warning, fmt.Sprintf("graceful timeout of %v expired; closed the remaining connections", grace))
 		}
 	}()
 	stuck := time.NewTimer(grace + cutTime)
