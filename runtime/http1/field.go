@@ -139,6 +139,9 @@ func members(list []byte) iter.Seq[[]byte] {
 var comma = []byte{','}
 
 func namesHTML(list []byte) bool {
+	if len(list) < len("text/html") { // such as "*/*", which most programs send
+		return false
+	}
 	for member := range members(list) {
 		if name, weight := Weighted(member); weight > 0 && EqualFold(name, "text/html") {
 			return true
