@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -236,22 +237,13 @@ func (p *Parent) handClientsOver(ctx context.Context) {
 		p.handIdleOver() // connections that became idle since the last call
 		s.relay.wait(ctx)
 	}
-	var ordered time.Time
-	give := func(d any, fd int) error {
+	defer s.server.HoldEnd()()
+	n, err := s.server.Subscribers().Export(ctx, func(d any, fd int) error {
 		if to == nil {
 			return errNoSuccessor
 		}
-		text := ""
-		if _, ok := d.(*exchange.SocketState); ok {
-			text = pool.WebSocket
-			// Events that a WebSocket client causes in this worker must be numbered before events that the client
-			// causes in the successor.
-			s.relay.awaitOwn(ordered)
-		}
-		return sendClient(to, text, d, fd)
-	}
-	defer s.server.HoldEnd()()
-	n, err := s.server.Subscribers().Export(ctx, give)
+		return sendClient(to, "", d, fd)
+	})
 	if to == nil {
 		_, _ = s.server.Sockets().Export(ctx, nil)
 		return
@@ -263,11 +255,14 @@ func (p *Parent) handClientsOver(ctx context.Context) {
 		defer close(returned)
 		p.takeBack(to)
 	}()
-	ordered = time.Now().Add(ownWithin)
-	sockets, failed := s.server.Sockets().Export(ctx, give)
-	if err == nil {
-		err = failed
-	}
+	ordered := time.Now().Add(ownWithin)
+	sockets, failed := s.server.Sockets().Export(ctx, func(d any, fd int) error {
+		// Events that a WebSocket client causes in this worker must be numbered before events that the client causes
+		// in the successor.
+		s.relay.awaitOwn(ordered)
+		return sendClient(to, pool.WebSocket, d, fd)
+	})
+	err = cmp.Or(err, failed)
 	_ = to.Send(&pool.Message{Kind: pool.Piece}) // an error means that the successor has ended
 	<-returned
 	if err != nil && ctx.Err() == nil {

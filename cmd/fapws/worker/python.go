@@ -111,10 +111,7 @@ func (y *python) close(code int, deadline time.Time) int {
 }
 
 // used records a use of the application. It is safe for concurrent use.
-func (y *python) used() {
-	now := time.Now()
-	y.lastUse.Store(&now)
-}
+func (y *python) used() { y.lastUse.Store(new(time.Now())) }
 
 // unused reports whether the application was unused for at least idleStop. It returns false if idleStop is 0.
 func (y *python) unused(idleStop time.Duration) bool {

@@ -175,8 +175,7 @@ func (s *service) reopenLog(files ...*os.File) {
 }
 
 func (s *service) reportError(err error) (code int) {
-	var ended *pybridge.ExitError
-	if errors.As(err, &ended) && ended.Stopped {
+	if ended, ok := errors.AsType[*pybridge.ExitError](err); ok && ended.Stopped {
 		s.log.Log(logfile.Info, stoppedLoading)
 		return ended.Code
 	}
