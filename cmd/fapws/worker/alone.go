@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
+	"fapws/cmd/fapws/certificates"
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/plan"
 	"fapws/cmd/fapws/pool"
@@ -21,9 +23,12 @@ import (
 type alone struct {
 	s     *service
 	bound Early[*conn.Listener]
-	files ownCertificates
 	// the server that accepts connections on the listeners in alone.bound; nil until it starts to accept
 	accepting atomic.Pointer[runtime.Server]
+
+	mu       sync.Mutex // held while the reader is used
+	reader   certificates.Reader
+	follower *certificates.Follower
 }
 
 // RunAlone serves in this process, without a supervisor, until the server is stopped, and returns the exit code.
@@ -38,7 +43,7 @@ func RunAlone(p *plan.Plan, instance *Instance, stderr io.Writer) (code int, err
 		a.bound.Drop()
 		s.exit(code)
 	}
-	s.signals.reread, s.signals.terminal = a.files.reread, process.AtTerminal()
+	s.signals.reread, s.signals.terminal = a.reread, process.AtTerminal()
 	if err := s.log.Open(&p.Conf, s.python.followErrors); err != nil {
 		return 0, err
 	}
@@ -52,7 +57,7 @@ func RunAlone(p *plan.Plan, instance *Instance, stderr io.Writer) (code int, err
 }
 
 func (a *alone) use(s *service) {
-	a.s, a.files.to, s.https.read = s, &s.https, a.files.read
+	a.s, s.https.read = s, a.certificates
 	s.traits = traits{level: logfile.Info,
 		stopping: "stopping; waiting up to %v for active requests (signal again to exit now)",
 		runID:    strconv.FormatInt(s.opened.UnixNano(), 36)}
@@ -147,7 +152,7 @@ func (a *alone) serve(listeners []*conn.Listener, install func() error) error {
 	if s.conf.Status != "" {
 		go s.relay.tellViewers()
 	}
-	s.instance.Orders.Store(a.files.order())
+	s.instance.Orders.Store(a.order())
 	shown := s.shown.Load()
 	s.instance.LogNotifyError(s.instance.Notifier.Ready("serving " + URLs(shown.Addrs)))
 	go s.instance.Notifier.Watch(context.Background(), s.server.Ping)

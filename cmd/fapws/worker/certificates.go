@@ -2,7 +2,6 @@ package worker
 
 import (
 	"fmt"
-	"sync"
 	"sync/atomic"
 
 	"fapws/cmd/fapws/certificates"
@@ -64,47 +63,41 @@ func (h *https) renew(b *certificates.Bundle) {
 	}
 }
 
-type ownCertificates struct {
-	to       *https
-	mu       sync.Mutex
-	reader   certificates.Reader
-	follower *certificates.Follower
-}
-
-// read returns the contents of the files that w names, and watches these files from now on.
-func (c *ownCertificates) read(w *certificates.Want) (*certificates.Bundle, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.reader.Log = c.to.log
-	b, err := c.reader.Bundle(w)
+// certificates returns the contents of the files that w names, and watches these files from now on.
+func (a *alone) certificates(w *certificates.Want) (*certificates.Bundle, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.reader.Log = a.s.log.Log
+	b, err := a.reader.Bundle(w)
 	if err != nil {
 		return nil, err
 	}
-	if c.follower == nil {
-		c.follower = certificates.Follow(func() { c.reread() }, false)
+	if a.follower == nil {
+		a.follower = certificates.Follow(func() { a.reread() }, false)
 	}
-	c.follower.Files(w.Files(), w.Auto != "")
+	a.follower.Files(w.Files(), w.Auto != "")
 	return b, nil
 }
 
 // order returns the orders of certificates, or nil if none are ordered.
-func (c *ownCertificates) order() *certificates.Orders {
-	if c.to.acmeDir() == "" {
+func (a *alone) order() *certificates.Orders {
+	if a.s.https.acmeDir() == "" {
 		return nil
 	}
-	return certificates.NewOrders(&c.to.want.Load().ACME, func() { c.reread() }, c.to.log)
+	return certificates.NewOrders(&a.s.https.want.Load().ACME, func() { a.reread() }, a.s.log.Log)
 }
 
-func (c *ownCertificates) reread() bool {
-	want := c.to.want.Load()
+// reread reads the certificates again, and returns false if HTTPS is not used.
+func (a *alone) reread() bool {
+	want := a.s.https.want.Load()
 	if want == nil {
 		return false
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	// Bundle cannot fail here, because the reader keeps the last valid certificates.
-	if b, err := c.reader.Bundle(want); err == nil {
-		c.to.renew(b)
+	if b, err := a.reader.Bundle(want); err == nil {
+		a.s.https.renew(b)
 	}
 	return true
 }
