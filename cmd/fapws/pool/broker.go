@@ -87,11 +87,11 @@ type Broker struct {
 
 	full bool // the broker was out of memory and has dropped old events
 
-	seq atomic.Uint64 // number of the last event that was read from the broker
+	seq   atomic.Uint64 // number of the last event that was read from the broker
+	bytes atomic.Int64  // of the batches that wait for the broker
 
 	mu      sync.Mutex
 	sent    uint64
-	bytes   int
 	events  int
 	waited  int
 	lost    int       // number of events lost during the current outage

@@ -96,7 +96,7 @@ return 1
 func (c *Broker) Publish(b Batch) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.bytes+len(b.Raw) > mostPending {
+	if c.bytes.Load()+int64(len(b.Raw)) > mostPending {
 		if c.lost == 0 {
 			c.log(logfile.Error, fmt.Sprintf("channels: %d MB of events wait for %s; dropping further ones",
 				mostPending>>20, c.shown))
@@ -107,23 +107,15 @@ func (c *Broker) Publish(b Batch) bool {
 	}
 	c.sent++
 	b.count = c.sent
-	c.bytes += len(b.Raw)
+	c.bytes.Add(int64(len(b.Raw)))
 	c.events += b.N
 	c.waiting.Add(b)
 	return true
 }
 
-func (c *Broker) Congested() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.bytes > muchPending
-}
+func (c *Broker) Congested() bool { return c.bytes.Load() > muchPending }
 
-func (c *Broker) Idle() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.bytes == 0
-}
+func (c *Broker) Idle() bool { return c.bytes.Load() == 0 }
 
 func (c *Broker) write(all []Batch) {
 	for len(all) > 0 && c.ctx.Err() == nil {
@@ -191,7 +183,7 @@ func (c *Broker) added(some []Batch) {
 		c.waited = max(c.waited, c.events)
 	}
 	for _, b := range some {
-		c.bytes -= len(b.Raw)
+		c.bytes.Add(-int64(len(b.Raw)))
 		c.events -= b.N
 	}
 	clear(some)
