@@ -232,7 +232,7 @@ func (g *generation) adopt() {
 			w.end(Quit)
 		}
 	}
-	time.AfterFunc(closedWithin, func() { p.post(func() { g.complete() }) })
+	p.after(closedWithin, g.complete)
 	p.closed()
 }
 
@@ -400,7 +400,7 @@ func (p *Pool) maybeHandOver() {
 		waits = waits || w.out.bytes.Load() > 0
 	}
 	if waits {
-		time.AfterFunc(handOverAgain, func() { p.post(p.maybeHandOver) })
+		p.after(handOverAgain, p.maybeHandOver)
 		return
 	}
 	err := handOver(p)

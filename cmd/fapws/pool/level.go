@@ -29,14 +29,12 @@ type pace struct {
 
 // wait starts a pause before the next worker is started. The pause is twice as long as the last pause; during a pause,
 // wait does nothing.
-func (a *pace) wait(post func(func()) bool, ended func()) {
+func (a *pace) wait(p *Pool) {
 	if a.pause == nil {
 		a.last = min(max(2*a.last, minBackoff), maxBackoff)
-		a.pause = time.AfterFunc(a.last, func() {
-			post(func() {
-				a.pause = nil
-				ended()
-			})
+		a.pause = p.after(a.last, func() {
+			a.pause = nil
+			p.level()
 		})
 	}
 }
@@ -95,7 +93,7 @@ func (p *Pool) startOne() {
 		role = Asleep
 	}
 	if _, err := p.start(false, role); err != nil {
-		p.pace.wait(p.post, p.level)
+		p.pace.wait(p)
 		p.o.Log(logfile.Error, fmt.Sprintf("cannot start a worker: %v; the next try is in %v", err, p.pace.last))
 	}
 }
@@ -163,7 +161,7 @@ func (p *Pool) lost(w *worker, was State, how string) {
 	p.deaths++
 	after := "starting a new one"
 	if time.Since(w.started) < steady || was == Starting {
-		p.pace.wait(p.post, p.level)
+		p.pace.wait(p)
 		after = fmt.Sprintf("starting a new one in %v", p.pace.last)
 	} else {
 		p.pace.reset()
@@ -183,7 +181,7 @@ func (p *Pool) recycle(w *worker, why string) {
 	}
 	// Pause first, because otherwise workers that request their own replacement could be started in an endless loop.
 	if time.Since(w.started) < steady {
-		p.pace.wait(p.post, p.level)
+		p.pace.wait(p)
 	} else if p.pace.pause == nil {
 		p.pace.last = 0
 	}

@@ -148,6 +148,11 @@ func (p *Pool) post(f func()) bool {
 	}
 }
 
+// after runs f on the goroutine of Run after the duration d.
+func (p *Pool) after(d time.Duration, f func()) *time.Timer {
+	return time.AfterFunc(d, func() { p.post(f) })
+}
+
 // do runs f on the goroutine of Run and waits until f has returned, unless Run has already returned.
 func (p *Pool) do(f func()) {
 	done := make(chan struct{})

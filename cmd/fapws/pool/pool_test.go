@@ -35,7 +35,7 @@ func TestPauseBetweenStartsDoublesUpToTenSeconds(t *testing.T) {
 	p := New(idle())
 	var waits []time.Duration
 	for range 9 {
-		p.pace.wait(p.post, p.level)
+		p.pace.wait(p)
 		p.pace.pause.Stop()
 		p.pace.pause = nil
 		waits = append(waits, p.pace.last)

@@ -184,7 +184,7 @@ func (r *relay) count(w *worker, counts map[string]int64) {
 func (r *relay) tellSoon(name string) {
 	r.news[name] = struct{}{}
 	if r.due == nil {
-		r.due = time.AfterFunc(countsEvery, func() { r.p.post(r.tell) })
+		r.due = r.p.after(countsEvery, r.tell)
 	}
 }
 

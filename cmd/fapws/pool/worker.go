@@ -187,12 +187,10 @@ func (w *worker) channelClosed(err error) {
 	if !errors.Is(err, io.EOF) {
 		p.o.Log(logfile.Warning, fmt.Sprintf("worker %d: %v", w.pid, err))
 	}
-	time.AfterFunc(time.Second, func() {
-		p.post(func() {
-			if w.state < Retiring {
-				w.kill("has closed its control channel")
-			}
-		})
+	p.after(time.Second, func() {
+		if w.state < Retiring {
+			w.kill("has closed its control channel")
+		}
 	})
 }
 
@@ -201,12 +199,10 @@ func (w *worker) within(d time.Duration, why string) {
 		w.limit.Stop()
 	}
 	state := w.state
-	w.limit = time.AfterFunc(d, func() {
-		w.pool.post(func() {
-			if w.state == state {
-				w.kill(why)
-			}
-		})
+	w.limit = w.pool.after(d, func() {
+		if w.state == state {
+			w.kill(why)
+		}
 	})
 }
 
