@@ -40,6 +40,7 @@ type RouteView struct {
 	Rate     float64 `json:"rate"`
 	ErrRate  float64 `json:"error_rate"`
 	Quantiles
+	counts []int64 // of the histogram of durations, in the interval
 }
 
 type Quantiles struct {
@@ -76,16 +77,14 @@ func Compare(before, now *Answer, seconds float64) *View {
 func (v *View) routes(before, now *Answer, seconds float64) {
 	const name = "fapws_request_duration_seconds"
 	ever, interval := metrics.Find(now.Families, name), recent(before, now, name)
-	type key struct{ host, route string }
-	fresh := map[key][]int64{}
-	at := map[key]*RouteView{}
+	at := map[[2]string]*RouteView{}
 	for i := range interval.Series {
 		s := &interval.Series[i]
-		k := key{s.Label("host"), s.Label("route")}
+		k := [2]string{s.Label("host"), s.Label("route")}
 		r := at[k]
 		if r == nil {
-			r = &RouteView{Host: k.host, Route: k.route}
-			at[k], fresh[k] = r, make([]int64, len(interval.Bounds)+1)
+			r = &RouteView{Host: k[0], Route: k[1], counts: make([]int64, len(interval.Bounds)+1)}
+			at[k] = r
 		}
 		total, rate := ever.Series[i].Count(), float64(s.Count())/seconds
 		r.Requests += total
@@ -94,12 +93,12 @@ func (v *View) routes(before, now *Answer, seconds float64) {
 			r.Errors += total
 			r.ErrRate += rate
 		}
-		for b := range min(len(s.Counts), len(fresh[k])) {
-			fresh[k][b] += s.Counts[b]
+		for b := range min(len(s.Counts), len(r.counts)) {
+			r.counts[b] += s.Counts[b]
 		}
 	}
-	for k, r := range at {
-		r.Quantiles = quantilesOf(interval.Bounds, fresh[k])
+	for _, r := range at {
+		r.Quantiles = quantilesOf(interval.Bounds, r.counts)
 		v.Rate += r.Rate
 		v.Routes = append(v.Routes, *r)
 	}

@@ -102,9 +102,9 @@ func (s *service) measureIfShown() {
 
 // measure makes the server start to count requests, and must not be called on the event loop.
 func (s *service) measure() {
-	s.measured.Lock()
-	defer s.measured.Unlock()
-	s.measures = true
+	s.measuring.Lock()
+	defer s.measuring.Unlock()
+	s.measures.Store(true)
 	s.server.Measure()
 	if h := s.python.running(); h != nil {
 		h.Measure()
@@ -181,12 +181,9 @@ func Started(since time.Time) metrics.Family {
 
 // sayLastWords sends the counters of this process to the supervisor. sayLastWords is safe for concurrent use.
 func (s *service) sayLastWords() {
-	s.measured.Lock()
-	counted := s.measures
-	s.measured.Unlock()
 	// With the setting idle-stop, workers are often replaced, so counters must be kept even if no client has requested
 	// metrics yet.
-	if !counted && s.conf.IdleStop == 0 {
+	if !s.measures.Load() && s.conf.IdleStop == 0 {
 		return
 	}
 	if text, err := json.Marshal(metrics.Lasting(s.metrics())); err == nil {

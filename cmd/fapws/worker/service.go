@@ -54,8 +54,8 @@ type service struct {
 	stops    atomic.Bool           // true makes the path of --health report that the server is not ready
 	deadline time.Time             // end of the graceful timeout; zero before the server stops
 
-	measured sync.Mutex
-	measures bool
+	measuring sync.Mutex  // held during measure
+	measures  atomic.Bool // requests are counted
 	traits
 }
 
