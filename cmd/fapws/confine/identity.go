@@ -115,9 +115,9 @@ func (id *Identity) String() string {
 func (id *Identity) username() string { return cmp.Or(id.Name, strconv.Itoa(id.UID)) }
 
 // Credential returns the identity in the form that os/exec needs for a child process, or nil if this process already
-// has the identity.
+// has the identity, or if id is nil.
 func (id *Identity) Credential() *syscall.Credential {
-	if os.Geteuid() != 0 {
+	if id == nil || os.Geteuid() != 0 {
 		// If this process is not root, LookupIdentity returned an error for every identity except the process's own.
 		return nil
 	}

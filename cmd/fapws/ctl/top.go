@@ -292,17 +292,13 @@ func (t *table) lines(s *screen) (lines []string) {
 		}
 		total += widths[i] + 2
 	}
-	for total -= 2; s.width() > 0 && total > s.width() && t.words > 0; total-- {
-		longest := numbers
-		for i := numbers; i < len(widths); i++ {
-			if widths[i] > widths[longest] {
-				longest = i
-			}
-		}
-		if widths[longest] <= leastText {
+	texts := widths[numbers:]
+	for total -= 2; s.width() > 0 && total > s.width() && len(texts) > 0; total-- {
+		longest := slices.Index(texts, slices.Max(texts))
+		if texts[longest] <= leastText {
 			break
 		}
-		widths[longest]--
+		texts[longest]--
 	}
 	add := func(r row, style string) {
 		var b strings.Builder

@@ -114,10 +114,7 @@ func (p *supervisor) prepareChroot() error {
 }
 
 func (p *supervisor) attributes() *syscall.SysProcAttr {
-	a := &syscall.SysProcAttr{}
-	if p.identity != nil {
-		a.Credential = p.identity.Credential()
-	}
+	a := &syscall.SysProcAttr{Credential: p.identity.Credential()}
 	if p.conf.Chroot != "" {
 		// the worker drops the capability before Go starts (chroot.c of package confine)
 		a.AmbientCaps = []uintptr{unix.CAP_SYS_CHROOT}
@@ -150,10 +147,8 @@ func (p *supervisor) prepareSandbox(upgraded bool) error {
 		parent = filepath.Join(os.Getenv(confine.ChrootVariable), "tmp")
 	}
 	dir, err := os.MkdirTemp(parent, "fapws-sandbox-")
-	if err == nil && p.identity != nil {
-		if c := p.identity.Credential(); c != nil {
-			err = os.Chown(dir, int(c.Uid), int(c.Gid))
-		}
+	if c := p.identity.Credential(); c != nil && err == nil {
+		err = os.Chown(dir, int(c.Uid), int(c.Gid))
 	}
 	if err != nil {
 		return process.ExitNotStarted("cannot make a directory for temporary files: %v", err)
