@@ -26,7 +26,7 @@ func copyRequest(rec *C.core_record, r *exchange.Request, certificate string) {
 	p, peer := r.Parsed, r.Peer
 	scheme := "" // http
 	if peer.HTTPS {
-		scheme = peer.Scheme()
+		scheme = "https"
 	}
 	head := len(r.Head)
 	need := head + len(r.Path) + len(peer.Addr) + len(peer.Port) + len(peer.ServerName) + len(peer.ServerPort) +
@@ -56,6 +56,7 @@ func copyRequest(rec *C.core_record, r *exchange.Request, certificate string) {
 		n++
 		return C.core_span{off: C.uint32_t(at), len: C.uint32_t(len(s))}
 	}
+	span := func(s http1.Span) C.core_span { return C.core_span{off: C.uint32_t(s.Off), len: C.uint32_t(s.Len)} }
 	rec.req.method, rec.req.target, rec.req.query, rec.req.authority = span(p.Method), span(p.Target), span(p.Query),
 		span(p.Authority)
 	// If the head contains the same bytes as r.Path, the path need not be copied.
@@ -110,10 +111,6 @@ func copyRequest(rec *C.core_record, r *exchange.Request, certificate string) {
 	rec.run.unacked, rec.run.counted, rec.req.resumed, rec.run.began_ns = 0, 0, 0, 0
 	rec.inputs.events, rec.inputs.closing, rec.inputs.first, rec.inputs.last, rec.run.exchange = 0, 0, nil, nil, nil
 	rec.req.routed, rec.req.own = boolByte(r.Routed), C.uint8_t(r.Own)
-}
-
-func span(s http1.Span) C.core_span {
-	return C.core_span{off: C.uint32_t(s.Off), len: C.uint32_t(s.Len)}
 }
 
 func boolByte(b bool) C.uint8_t {
