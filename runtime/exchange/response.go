@@ -141,7 +141,8 @@ type Heads struct {
 	edited []byte
 }
 
-// AppendHead appends the head of r to dst as an HTTP/1 head, and sets the framing of the body in x.Out.
+// AppendHead appends the head of r to dst as an HTTP/1 head, and sets the framing of the body in x.Out. The caller must
+// add the size of the sent head to x.Out.Framed.
 func (x *Exchange) AppendHead(dst []byte, r *http1.Response) []byte {
 	h, before := &x.s.Heads, len(dst)
 	if len(x.rules.headers) > 0 || x.renewal != nil {
@@ -167,7 +168,6 @@ func (x *Exchange) AppendHead(dst []byte, r *http1.Response) []byte {
 	if x.Out.Begun, x.Out.Status, x.Out.Framing = true, r.Status, r.Body; r.Body == http1.Sized {
 		x.Out.Left = r.Length
 	}
-	x.Out.Framed += int64(len(dst) - before)
 	x.KeepAlive = x.KeepAlive && r.KeepAlive
 	return dst
 }
@@ -176,15 +176,13 @@ var crlf, requestID = []byte("\r\n"), []byte("X-Request-Id")
 
 const upgradeField, upgradeConnection = "Upgrade: websocket\r\n", "Connection: Upgrade\r\n"
 
-// AppendHeadOf calls AppendHead for the head of p; keepAlive says whether the connection can stay open.
+// AppendHeadOf calls AppendHead for the head of p, unless p is interim. keepAlive says whether the connection can stay
+// open after the response.
 func (x *Exchange) AppendHeadOf(dst []byte, p *Part, keepAlive bool) []byte {
 	s, h := x.s, &p.Head
 	if p.Interim {
-		before := len(dst)
 		dst = http1.AppendStatusLine(dst, h.Status, h.Reason)
-		dst = append(append(dst, h.Fields...), crlf...)
-		x.Out.Framed += int64(len(dst) - before)
-		return dst
+		return append(append(dst, h.Fields...), crlf...)
 	}
 	if x.Carrier != nil {
 		x.refuseCarrier()

@@ -337,5 +337,13 @@ func First(head []byte, fields []Field, lower string) (value []byte, ok bool) {
 	return nil, false
 }
 
-// IsTokenByte reports whether c may be in a token (RFC 9110 §5.6.2).
-func IsTokenByte(c byte) bool { return class[c]&isToken != 0 }
+// IsLowerToken reports whether name is a token (RFC 9110 §5.6.2) without upper-case letters, as the name of a field over
+// HTTP/2 must be (RFC 9113 §8.2.1).
+func IsLowerToken(name string) bool {
+	for i := 0; i < len(name); i++ {
+		if c := name[i]; c >= 'A' && c <= 'Z' || class[c]&isToken == 0 {
+			return false
+		}
+	}
+	return name != ""
+}

@@ -69,18 +69,18 @@ func (c *Conn) beginDelayed() {
 // transmit sends a part of x, the first exchange of c. transmit may end x and close the connection.
 func (c *Conn) transmit(x *exchange.Exchange, p *exchange.Part) {
 	s := c.s
+	c.Use()
+	if p.First || p.Interim {
+		before := len(s.Set.Buf)
+		s.Set.Buf = x.AppendHeadOf(s.Set.Buf, p, x.KeepAlive && !(s.End >= exchange.Discouraged && x.Next == nil))
+		x.Out.Framed += int64(len(s.Set.Buf) - before)
+	}
 	if p.Interim {
-		c.Use()
-		s.Set.Buf = x.AppendHeadOf(s.Set.Buf, p, true)
 		x.Release(p)
 		if len(s.Set.Buf) > conn.FlushLimit {
 			s.Set.Flush()
 		}
 		return
-	}
-	c.Use()
-	if p.First {
-		s.Set.Buf = x.AppendHeadOf(s.Set.Buf, p, x.KeepAlive && !(s.End >= exchange.Discouraged && x.Next == nil))
 	}
 	body, count, broken := x.Take(p)
 	var tail []byte
@@ -124,6 +124,7 @@ func (c *Conn) upgrade(x *exchange.Exchange, to exchange.Upgrade) {
 func (c *Conn) SwitchProtocols(x *exchange.Exchange, r *http1.Response) (on *conn.Conn, head []byte) {
 	if r != nil {
 		head = x.AppendHead(nil, r)
+		x.Out.Framed += int64(len(head))
 	}
 	if c.first == x {
 		c.shift()

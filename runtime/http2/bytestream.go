@@ -38,7 +38,7 @@ func (st *stream) SwitchProtocols(x *exchange.Exchange, r *http1.Response) (on *
 	s := c.s
 	if r != nil {
 		s.text = x.AppendHead(s.text[:0], r)
-		st.sendHead(x, s.text, false)
+		st.sendBlock(x, s.text, false)
 	}
 	b := &byteStream{st: st, in: st.early}
 	st.x, st.early, st.bytes, st.target = nil, nil, b, initialWindow

@@ -92,7 +92,7 @@ func (s *Server) Begin(client *exchange.Client) {
 	on := &client.Conn
 	c := &Conn{s: s, client: client, conn: on}
 	c.streams = make(map[uint32]*stream)
-	c.decoder = hpack.NewDecoder(tableSize, s.emit)
+	c.decoder = hpack.NewDecoder(tableSize, nil)
 	c.decoder.SetMaxStringLength(s.maxBlock)
 	c.credit, c.initial, c.frame = http2InitialWindow, http2InitialWindow, maxFrame
 	c.inflow = inflow{window: http2InitialWindow, opened: http2InitialWindow, client: client.Account()}
@@ -146,7 +146,9 @@ func (c *Conn) Input(data []byte) {
 		c.openWindow()
 	}
 	c.pump()
-	c.yield()
+	if c.used >= turnBytes {
+		c.yield()
+	}
 	c.settle()
 }
 
@@ -285,8 +287,6 @@ type Server struct {
 	ended      []*stream
 	parts      []*exchange.Part
 	spareInput []byte
-	emit       func(hpack.HeaderField)
-	target     *headerBlock
 }
 
 const tick = eventloop.Tick
@@ -300,7 +300,6 @@ func (s *Server) Init(of *exchange.Server) {
 	// The framer must not check the order of frames, because all connections share the framer.
 	s.framer.AllowIllegalReads = true
 	s.makeEncoder()
-	s.emit = func(f hpack.HeaderField) { s.target.add(f) }
 }
 
 func (s *Server) Configure(cfg Config) {

@@ -285,9 +285,10 @@ func (c *Conn) onHeaders(f *http2.HeadersFrame) {
 	}
 	b := c.s.spare
 	if c.s.spare = nil; b == nil {
-		b = new(headerBlock)
+		b = newHeaderBlock()
 	}
 	b.begin(id, use, f.StreamEnded(), c.s.maxList)
+	c.decoder.SetEmitFunc(b.emit)
 	c.arrives = b
 	c.onFragment(f.HeaderBlockFragment(), f.HeadersEnded())
 }
@@ -308,12 +309,10 @@ func (c *Conn) onFragment(fragment []byte, last bool) {
 	if c.dead {
 		return
 	}
-	s.target = b
 	_, err := c.decoder.Write(fragment)
 	if err == nil && last {
 		err = c.decoder.Close()
 	}
-	s.target = nil
 	if err != nil {
 		c.fail(http2.ErrCodeCompression, "a malformed header block")
 		return
@@ -325,7 +324,9 @@ func (c *Conn) onFragment(fragment []byte, last bool) {
 		return
 	}
 	c.arrives = nil
-	c.countBlock()
+	if c.block > 0 {
+		c.countBlock()
+	}
 	switch st := c.streams[b.id]; {
 	case b.use == ofRequest:
 		c.open(b)

@@ -17,6 +17,7 @@ import (
 
 // A headerBlock collects the fields of a header block as the lines of an HTTP/1 head.
 type headerBlock struct {
+	emit   func(hpack.HeaderField) // the method add, for the decoder
 	id     uint32
 	use    blockUse
 	end    bool
@@ -53,10 +54,17 @@ const (
 	ofNothing
 )
 
+func newHeaderBlock() *headerBlock {
+	b := new(headerBlock)
+	b.emit = b.add
+	return b
+}
+
 func (b *headerBlock) begin(id uint32, use blockUse, end bool, max int) {
-	fields, cookie := b.fields[:0], b.cookie[:0]
+	emit, fields, cookie := b.emit, b.fields[:0], b.cookie[:0]
 	*b = headerBlock{}
-	b.id, b.use, b.end, b.max, b.fields, b.cookie, b.priority = id, use, end, max, fields, cookie, defaultPriority
+	b.id, b.use, b.end, b.max, b.priority = id, use, end, max, defaultPriority
+	b.emit, b.fields, b.cookie = emit, fields, cookie
 }
 
 func (b *headerBlock) add(f hpack.HeaderField) {
@@ -68,7 +76,7 @@ func (b *headerBlock) add(f hpack.HeaderField) {
 	case strings.HasPrefix(f.Name, ":"):
 		b.addPseudo(f.Name, f.Value)
 	case b.use == ofTrailers: // ignore trailers, as in HTTP/1
-		if !validName(f.Name) || !validValue(f.Value) {
+		if !http1.IsLowerToken(f.Name) || !validValue(f.Value) {
 			b.fault = "malformed trailer"
 		}
 	default:
@@ -110,7 +118,7 @@ func (b *headerBlock) addPseudo(name, value string) {
 
 func (b *headerBlock) addField(name, value string) {
 	switch {
-	case !validName(name):
+	case !http1.IsLowerToken(name):
 		b.fault = "malformed header name"
 		return
 	case !validValue(value):
@@ -161,7 +169,9 @@ func appendField(dst []byte, name, value string) []byte {
 	return append(dst, "\r\n"...)
 }
 
-func (b *headerBlock) check() {
+// appendHead appends the request as an HTTP/1 head to dst. If the request is malformed, appendHead sets b.fault.
+func (b *headerBlock) appendHead(dst []byte) []byte {
+	method := b.method
 	switch {
 	case b.fault != "" || b.tooLarge:
 	case b.method == "":
@@ -182,10 +192,9 @@ func (b *headerBlock) check() {
 	case b.path[0] != '/' && !(b.path == "*" && b.method == "OPTIONS"):
 		b.fault = "malformed :path"
 	}
-}
-
-func (b *headerBlock) appendHead(dst []byte) []byte {
-	method := b.method
+	if b.fault != "" {
+		return dst
+	}
 	if b.extended {
 		method = "GET"
 	}
@@ -216,16 +225,6 @@ func appendUpgrade(dst []byte, protocol string) []byte {
 	dst = appendField(dst, "connection", "Upgrade")
 	dst = appendField(dst, "upgrade", protocol)
 	return appendField(dst, "sec-websocket-key", base64.StdEncoding.EncodeToString(key[:]))
-}
-
-// validName reports whether a name is a token without upper-case letters (RFC 9113 §8.2.1).
-func validName(name string) bool {
-	for i := 0; i < len(name); i++ {
-		if c := name[i]; c >= 'A' && c <= 'Z' || !http1.IsTokenByte(c) {
-			return false
-		}
-	}
-	return name != ""
 }
 
 // validValue reports whether a value is free of CR, LF, NUL and surrounding white space (RFC 9113 §8.2.1).
@@ -303,7 +302,7 @@ func fieldOf(line string) hpack.HeaderField {
 		"sec-websocket-accept": // RFC 8441 §5
 		return hpack.HeaderField{}
 	}
-	if !validName(f.Name) { // clients would treat an invalid name as a connection error
+	if !http1.IsLowerToken(f.Name) { // clients would treat an invalid name as a connection error
 		return hpack.HeaderField{}
 	}
 	switch f.Name {
@@ -316,13 +315,9 @@ func fieldOf(line string) hpack.HeaderField {
 	return f
 }
 
-// sendHead sends the head of a final or interim response to x. head has the form of HTTP/1. If ends is true, it ends
-// the stream.
-func (st *stream) sendHead(x *exchange.Exchange, head []byte, ends bool) {
-	x.Out.Framed += int64(st.sendBlock(head, ends) - len(head)) // AppendHead has counted the size of the HTTP/1 head
-}
-
-func (st *stream) sendBlock(lines []byte, ends bool) (size int) {
+// sendBlock sends a final or interim head or trailers in response to x. lines have the form of HTTP/1. If ends is true,
+// they end the stream.
+func (st *stream) sendBlock(x *exchange.Exchange, lines []byte, ends bool) {
 	c := st.c
 	block := c.s.block[:0]
 	if c.resized {
@@ -353,7 +348,7 @@ func (st *stream) sendBlock(lines []byte, ends bool) (size int) {
 		}
 		kind, flags = http2.FrameContinuation, 0
 	}
-	return len(*out) - before
+	x.Out.Framed += int64(len(*out) - before)
 }
 
 // appendFrameHeader follows RFC 9113 §4.1.

@@ -40,11 +40,6 @@ type outgoing struct {
 	orphan *exchange.Exchange
 }
 
-// sends reports whether st has output and an open window.
-func (st *stream) sends() bool {
-	return (st.writing && !st.loading || st.bytes != nil && st.bytes.awaits) && st.credit > 0
-}
-
 func (st *stream) InTurn(x *exchange.Exchange) bool { return st.x == x && !st.writing }
 
 func (st *stream) advance() {
@@ -61,8 +56,7 @@ func (st *stream) advance() {
 }
 
 func (st *stream) sendContinue(x *exchange.Exchange) {
-	x.Out.Framed += int64(len(http1.Continue))
-	st.sendHead(x, append(st.c.s.text[:0], http1.Continue...), false)
+	st.sendBlock(x, append(st.c.s.text[:0], http1.Continue...), false)
 }
 
 func (st *stream) Write(x *exchange.Exchange, p *exchange.Part) {
@@ -74,7 +68,9 @@ func (st *stream) Write(x *exchange.Exchange, p *exchange.Part) {
 		return
 	}
 	st.transmit(x, p)
-	st.advance()
+	if st.x != nil {
+		st.advance()
+	}
 }
 
 func (st *stream) transmit(x *exchange.Exchange, p *exchange.Part) {
@@ -82,7 +78,7 @@ func (st *stream) transmit(x *exchange.Exchange, p *exchange.Part) {
 	s := c.s
 	if p.Interim {
 		s.text = x.AppendHeadOf(s.text[:0], p, true)
-		st.sendHead(x, s.text, false)
+		st.sendBlock(x, s.text, false)
 		x.Release(p)
 		return
 	}
@@ -101,7 +97,7 @@ func (st *stream) transmit(x *exchange.Exchange, p *exchange.Part) {
 	body, count, broken := x.Take(p)
 	ends := p.Last() && p.Upgrade == nil && !broken && len(body) == 0 && count == 0
 	if p.First {
-		st.sendHead(x, s.text, ends)
+		st.sendBlock(x, s.text, ends)
 		if s.End >= exchange.Discouraged {
 			c.Drain(true) // GOAWAY has the effect of "Connection: close" in HTTP/1
 		}
@@ -134,7 +130,7 @@ func (st *stream) transmit(x *exchange.Exchange, p *exchange.Part) {
 
 func (st *stream) sendEnd(x *exchange.Exchange, trailers []byte) {
 	if len(trailers) > 0 {
-		x.Out.Framed += int64(st.sendBlock(trailers, true)) // RFC 9113 §8.1
+		st.sendBlock(x, trailers, true) // RFC 9113 §8.1
 		return
 	}
 	st.appendData(nil, true)
@@ -191,13 +187,10 @@ func (c *Conn) pump() {
 	c.pumping = false
 }
 
-// yield ends the turn of c if the cost of the turn has reached turnBytes. yield queues empty output: after serving
-// other connections, the loop calls Room(true), which begins the next turn. After conn.Conn.Again, the loop would call
-// Input before serving other connections.
+// yield ends the turn of c, and must be called if the cost of the turn has reached turnBytes. yield queues empty output:
+// after serving other connections, the loop calls Room(true), which begins the next turn. After conn.Conn.Again, the
+// loop would call Input before serving other connections.
 func (c *Conn) yield() {
-	if c.used < turnBytes {
-		return
-	}
 	if c.conn.Gathers() {
 		c.s.Set.Flush()
 	}
@@ -338,8 +331,10 @@ func (p *priority) parse(value string) {
 	}
 }
 
+// enqueue gives st a turn if st has output and an open window.
 func (c *Conn) enqueue(st *stream) {
-	if !st.queued && st.sends() {
+	hasOutput := st.writing && !st.loading || st.bytes != nil && st.bytes.awaits
+	if hasOutput && st.credit > 0 && !st.queued {
 		st.queued = true
 		q := &c.ready[st.priority.urgency]
 		*q = append(*q, st)

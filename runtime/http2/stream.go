@@ -68,16 +68,15 @@ func (c *Conn) open(b *headerBlock) {
 	}
 	st.credit, st.window, st.target = c.initial, initialWindow, initialWindow
 	st.missing, st.ended, st.extended = -1, b.end, b.extended
-	st.countHead(head)
+	if head > 0 {
+		st.countHead(head)
+	}
 	c.streams[b.id] = st
 	c.conn.Stamp = s.Set.Now
 	if c.client.Expected != 0 {
 		c.s.Arrived(c.client)
 	}
-	s.head = s.head[:0]
-	if b.check(); b.fault == "" {
-		s.head = b.appendHead(s.head)
-	}
+	s.head = b.appendHead(s.head[:0])
 	switch limits := &s.Config.Limits; {
 	case b.tooLarge:
 		st.refuseLarge("headers too large", "limit-request-head", limits.Head, b.size)
@@ -172,7 +171,9 @@ func (c *Conn) forget(st *stream) {
 	if st.held > 0 {
 		st.holds(0)
 	}
-	st.countHead(0)
+	if st.head > 0 {
+		st.countHead(0)
+	}
 	if c.streams[st.id] == st {
 		delete(c.streams, st.id)
 		if len(c.s.ended) < maxSpare {
