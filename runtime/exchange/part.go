@@ -135,13 +135,6 @@ const (
 	Detached
 )
 
-func CompleteIf(last bool) End {
-	if last {
-		return Complete
-	}
-	return NotLast
-}
-
 func (p *Part) Last() bool { return p.End != NotLast }
 
 func (p *Part) Size() int64 {

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/runtime/exchange"
+	"fapws/runtime/exchange/exchangetest"
 )
 
 func (p *peer) requests(first uint32, n int) []byte {
@@ -84,7 +85,7 @@ func TestSmallPartsLeaveTurnsToOthers(t *testing.T) {
 	h.Do(func() {
 		for i := range parts {
 			h.Held[0].Sink.Send(&exchange.Part{
-				First: i == 0, End: exchange.CompleteIf(i == parts-1), Head: exchange.Head{Status: 200, Length: parts},
+				First: i == 0, End: exchangetest.CompleteIf(i == parts-1), Head: exchange.Head{Status: 200, Length: parts},
 				Body: []byte{'x'},
 			})
 		}

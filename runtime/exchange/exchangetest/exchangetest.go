@@ -78,3 +78,11 @@ func (*Client) Replace(_, _ *exchange.Exchange, _ bool)  {}
 func (*Client) SwitchProtocols(*exchange.Exchange, *http1.Response) (*conn.Conn, []byte) {
 	return nil, nil
 }
+
+// CompleteIf returns the End of a part of a complete response; last is true for the last part.
+func CompleteIf(last bool) exchange.End {
+	if last {
+		return exchange.Complete
+	}
+	return exchange.NotLast
+}

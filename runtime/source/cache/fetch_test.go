@@ -62,7 +62,7 @@ func (r *rig) ask(request string) (*exchangetest.Client, *exchange.Exchange) {
 
 func (r *rig) answer(i int, fields string, parts ...string) {
 	for k, body := range parts {
-		p := exchange.Part{First: k == 0, End: exchange.CompleteIf(k == len(parts)-1), Body: []byte(body)}
+		p := exchange.Part{First: k == 0, End: exchangetest.CompleteIf(k == len(parts)-1), Body: []byte(body)}
 		if p.First {
 			p.Head = exchange.Head{Status: 200, Length: -1, Fields: []byte(fields)}
 		}

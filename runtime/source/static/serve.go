@@ -357,7 +357,10 @@ func (a *Response) send(x *exchange.Exchange, pages bool) {
 	p, n := &a.part, max(1, len(a.Segments))
 	p.Owner, p.Head = a, a.Head
 	for i := range n {
-		p.First, p.End, p.Body, p.File = i == 0, exchange.CompleteIf(i == n-1), nil, nil
+		p.First, p.Body, p.File = i == 0, nil, nil
+		if p.End = exchange.NotLast; i == n-1 {
+			p.End = exchange.Complete
+		}
 		if i < len(a.Segments) {
 			s := &a.Segments[i]
 			if p.Body = s.Data; s.Data == nil {
