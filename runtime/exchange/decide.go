@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"fapws/runtime/conn"
+	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
 	"fapws/runtime/route"
 )
@@ -149,6 +150,32 @@ func (s *Server) startWith(source Source, x *Exchange) {
 	x.Source = source
 	x.Stream.Read(x)
 	source.Start(x)
+}
+
+// An Override replaces the responses of an application that cannot serve. Caches must not store it (no-store).
+type Override struct {
+	Status int
+	Page   []byte // an HTML document, for requests whose Accept field names text/html
+	Text   []byte // plain text, for all other requests
+	Local  bool   // only requests for http1.LocalHost are overridden
+}
+
+// Override answers requests with o from now on; nil ends the override.
+func (s *Server) Override(o *Override) { s.override = o }
+
+// If the override is for the host of q, overridden answers x, an exchange of q, and returns true.
+func (s *Server) overridden(x *Exchange, q *request) bool {
+	o := s.override
+	if o.Local && (!http1.LocalHost(string(q.parsed.Host.In(q.Head))) || q.parsed.Authority.Len != 0) {
+		return false
+	}
+	s.note(x)
+	r := Reply{Status: o.Status, Body: o.Text, Type: TextType, Fields: []byte("Cache-Control: no-store\r\n"), Whole: true}
+	if q.parsed.HTML {
+		r.Body, r.Type, r.Override = o.Page, htmlType, true
+	}
+	x.Refuse(r)
+	return true
 }
 
 func (s *Server) refuseRouted(x *Exchange) {
