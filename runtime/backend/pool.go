@@ -173,10 +173,7 @@ func (r *Request) wait() error {
 	for r.unacked > unackedMax && !r.gone {
 		r.changed.Wait()
 	}
-	if r.gone {
-		return ErrGone
-	}
-	return nil
+	return goneError(r)
 }
 
 // Release is safe for concurrent use.

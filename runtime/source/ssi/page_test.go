@@ -21,7 +21,7 @@ func testPage() *page {
 		Request: exchange.Request{Parsed: &http1.Request{Version: http1.HTTP11}, Peer: &exchange.Peer{}}}
 	f := &file{name: "/a/page.shtml", modified: time.Unix(1e9, 0).UTC()}
 	p := &page{s: s, r: r, f: f, ctx: r.Context,
-		shared: &shared{vars: &variables{began: f.modified, modified: f.modified, index: map[string]int{}}}}
+		shared: &shared{vars: &variables{began: f.modified, modified: f.modified, index: map[string]*variableEntry{}}}}
 	p.timefmt, p.printing = "%s", true
 	p.left.Store(1 << 20)
 	return p

@@ -29,8 +29,8 @@ type variables struct {
 	// mu guards all fields below it. After a timeout, an included page may continue on its goroutine while the outer
 	// page also runs.
 	mu    sync.Mutex
-	list  []variableEntry
-	index map[string]int
+	list  []*variableEntry
+	index map[string]*variableEntry // by the name in lower case
 	size  int
 	// request fields on which the page depends; "*" if it depends on other things than fields
 	vary []string
@@ -42,23 +42,21 @@ func (v *variables) put(name, value string) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	key := strings.ToLower(name)
-	i, ok := v.index[key]
+	one := v.index[key]
 	size := v.size + len(value)
-	if ok {
-		size -= len(v.list[i].value)
-	} else {
+	if one == nil {
 		size += 2*len(name) + 100
+	} else {
+		size -= len(one.value)
 	}
 	if size > maxVariables {
 		return false
 	}
-	v.size = size
-	if !ok {
-		i = len(v.list)
-		v.index[key] = i
-		v.list = append(v.list, variableEntry{name: name})
+	if one == nil {
+		one = &variableEntry{name: name}
+		v.index[key], v.list = one, append(v.list, one)
 	}
-	v.list[i].value = value
+	v.size, one.value = size, value
 	return true
 }
 
@@ -70,11 +68,11 @@ func (v *variables) get(name string) (string, bool) {
 	} else if kind == "REMOTE" {
 		v.vary = []string{"*"}
 	}
-	i, ok := v.index[strings.ToLower(name)]
-	if !ok {
+	one := v.index[strings.ToLower(name)]
+	if one == nil {
 		return "", false
 	}
-	return v.list[i].value, true
+	return one.value, true
 }
 
 // depend records that the page depends on a request field; the caller must hold v.mu.
@@ -134,7 +132,7 @@ var order = strings.Fields("SERVER_SOFTWARE SERVER_NAME SERVER_ADDR SERVER_PORT 
 
 // newVariables returns the variables of a CGI program, without secrets, and the special variables of pages.
 func newVariables(r *backend.Request, f *file, o *Options, now time.Time) *variables {
-	v := &variables{began: now, modified: f.modified, index: map[string]int{}}
+	v := &variables{began: now, modified: f.modified, index: map[string]*variableEntry{}}
 	values := map[string]string{"SERVER_ADDR": r.Peer.ServerName}
 	site := programs.Site{Software: o.Software, DocumentRoot: o.Root}
 	programs.Variables(r, &site, &programs.Script{File: o.Root + f.name, Base: len(r.Path)}, func(name, value string) {
