@@ -235,13 +235,7 @@ func (c *CGI) run(a *Answer, script *Script, log func(line string)) error {
 	}
 	// the response is complete, but the program may still run and occupy its place in the Gate; end it after the
 	// timeout
-	go func() {
-		select {
-		case <-p.ended:
-		case <-time.After(c.o.Timeout):
-			p.end()
-		}
-	}()
+	time.AfterFunc(c.o.Timeout, p.end)
 	return nil
 }
 

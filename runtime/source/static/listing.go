@@ -128,10 +128,7 @@ func (f *Files) readDirectory(t *view, name string, most int, order order) (entr
 		if err == nil && info.Mode().IsRegular() && (link || t.guard.mayBeKey(entry) || t.hasHiddenName(info)) {
 			err = t.shows(name + "/" + entry)
 		}
-		if err == nil && t.guard.private.has(info) {
-			continue
-		}
-		if err == nil && (info.IsDir() || info.Mode().IsRegular()) {
+		if err == nil && (info.IsDir() || info.Mode().IsRegular()) && !t.guard.private.has(info) {
 			entries = append(entries, listed{entry, info})
 		}
 	}
