@@ -26,7 +26,7 @@ import (
 	"fapws/runtime/system"
 )
 
-// Only Targets is required.
+// Only Targets and Log are required.
 type Options struct {
 	// Targets are the upstreams. Each is "http://host:port", "https://host:port" or "unix:/path/of/socket", optionally
 	// followed by a path ("http://host:port/base/", "unix:/path/of/socket:/base/"). The path replaces the prefix of the
@@ -73,9 +73,9 @@ type Options struct {
 	// Spans gets a span for each request to an upstream; nil means no spans.
 	Spans *otel.Exporter
 
-	// Log, if not nil, is called with a line when an upstream fails, cannot be reached, or responds again. Lines about
-	// errors of an upstream are limited to one a second. client is the address of the request's client, or "". Log is
-	// called on any goroutine.
+	// Log is called with a line when an upstream fails, cannot be reached, or responds again. Lines about errors of an
+	// upstream are limited to one a second. client is the address of the request's client, or "". Log is called on any
+	// goroutine.
 	Log func(client, line string)
 }
 
@@ -302,9 +302,7 @@ func (up *upstream) complain(client, format string, args ...any) {
 }
 
 func (up *upstream) log(client, line string) {
-	if up.opt.Log != nil {
-		up.opt.Log(client, "proxy "+up.name+": "+line)
-	}
+	up.opt.Log(client, "proxy "+up.name+": "+line)
 }
 
 type target struct {

@@ -17,7 +17,7 @@ import (
 
 func several(t *testing.T, n int) *Proxy {
 	t.Helper()
-	var o Options
+	o := Options{Log: func(client, line string) { t.Log(client, line) }}
 	for i := range n {
 		o.Targets = append(o.Targets, fmt.Sprintf("http://127.0.0.1:%d", i+1))
 	}
