@@ -4,12 +4,10 @@ import (
 	"cmp"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
 	"fapws/runtime/source/static"
-	"fapws/runtime/system"
 )
 
 var LogLevels = []string{"debug", "info", "warning", "error"}
@@ -67,16 +65,9 @@ var table = sync.OnceValue(func() []*Setting { return settingsOf(new(Config)) })
 
 // settingsOf returns all settings in the order of the help. Their values are the fields of c.
 func settingsOf(c *Config) (rows []*Setting) {
-	for _, group := range []struct {
-		name string
-		rows []*Setting
-	}{
-		{"Address", addressSettings(c)}, {"Application", applicationSettings(c)}, {"Files", filesSettings(c)},
-		{"Processes", processesSettings(c)}, {"Limits", limitsSettings(c)}, {"Timeouts", timeoutsSettings(c)},
-		{"Logs", logsSettings(c)},
-	} {
-		for _, s := range group.rows {
-			s.Group = group.name
+	for _, g := range groups(c) {
+		for _, s := range g.rows {
+			s.Group = g.name
 			s.prepare()
 			rows = append(rows, s)
 		}
@@ -98,9 +89,6 @@ func (s *Setting) prepare() {
 	s.Arg = cmp.Or(s.Arg, s.value.arg)
 	if s.script && s.Global == "" {
 		s.Global = strings.TrimPrefix(s.EnvName(), "FAPWS_")
-	}
-	if s.Name == "max-clients" {
-		s.Default = strconv.Itoa(defaultClients(system.OpenFiles()))
 	}
 }
 
