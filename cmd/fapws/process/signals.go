@@ -10,8 +10,6 @@ import (
 	"slices"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 var early = catchEarly()
@@ -27,10 +25,7 @@ func catchEarly() chan os.Signal {
 
 // AtTerminal reports whether the process was started at a terminal. The result is false if the process ignores HUP, the
 // signal that a terminal sends when it closes.
-func AtTerminal() bool {
-	_, err := unix.IoctlGetTermios(0, unix.TCGETS)
-	return err == nil && !signal.Ignored(syscall.SIGHUP)
-}
+func AtTerminal() bool { return IsTerminal(0) && !signal.Ignored(syscall.SIGHUP) }
 
 // SignalsArrived returns the distinct signals that arrived between the old and the new program of an upgrade, and must
 // be called once, after the program has started to catch signals. A signal that arrives during the call may be

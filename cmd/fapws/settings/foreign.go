@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"cmp"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -79,9 +80,7 @@ func foreignKey(key string) string {
 // UnknownWord returns advice if a word that the user has typed as a command is a command of another tool or resembles a
 // word in typedWords.
 func UnknownWord(word, app string) string {
-	if app == "" {
-		app = "APP"
-	}
+	app = cmp.Or(app, "APP")
 	if answer := foreignAnswer(word, app); answer != "" && word == strings.ToLower(word) {
 		return answer
 	}
@@ -145,9 +144,7 @@ func (p *parser) toggleBefore(word string) string {
 
 // notAnApp returns an error if APP is an address or a port, which users of php -S and http.server type in this place.
 func notAnApp(app, next string) error {
-	if next == "" {
-		next = "APP"
-	}
+	next = cmp.Or(next, "APP")
 	if _, rest, isURL := strings.Cut(app, "://"); isURL {
 		app = strings.TrimRight(rest, "/")
 	}

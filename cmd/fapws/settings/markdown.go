@@ -75,21 +75,15 @@ func (k *KeyDoc) example() string {
 	if strings.HasPrefix(k.Value, "[[") {
 		return "`" + k.Value + "`"
 	}
-	var lines []string
-	for _, v := range tomlValue.FindAllString(k.Value, -1) {
-		lines = append(lines, "`"+k.Key+" = "+v+"`")
-	}
-	return strings.Join(lines, ", ")
+	return join(tomlValue.FindAllString(k.Value, -1), ", ", func(v string) string { return "`" + k.Key + " = " + v + "`" })
 }
 
 // asSentence returns a help text as a sentence in Markdown, in lines of at most 120 columns. Words that Markdown would
 // change are formatted as code.
 func asSentence(text string) string {
-	words := strings.Split(text, " ")
-	for i, word := range words {
-		words[i] = codeWord.ReplaceAllString(word, "$1`$2`$3")
-	}
-	text = strings.Join(words, " ") + "."
+	text = join(strings.Split(text, " "), " ", func(word string) string {
+		return codeWord.ReplaceAllString(word, "$1`$2`$3")
+	}) + "."
 	first, size := utf8.DecodeRuneInString(text)
 	return strings.Join(wrap(string(unicode.ToUpper(first))+text[size:], 120), "\n")
 }

@@ -108,15 +108,11 @@ func (row *Setting) environment(lookup func(string) (string, bool)) (name, given
 // UnknownVariables returns a line for each variable that looks like a setting of fapws but is not. Internal variables,
 // whose names begin with _FAPWS_, are skipped.
 func UnknownVariables(environ []string) (lines []string) {
-	var known []string
-	for _, row := range table() {
-		known = append(known, row.EnvName())
-	}
 	p := newParser(table(), nil)
 	for _, one := range environ {
 		name, value, _ := strings.Cut(one, "=")
 		rest, ours := strings.CutPrefix(name, "FAPWS_")
-		if !ours || value == "" || slices.Contains(known, name) {
+		if !ours || value == "" || slices.ContainsFunc(table(), func(s *Setting) bool { return s.EnvName() == name }) {
 			continue
 		}
 		flag := "--" + strings.ToLower(strings.ReplaceAll(rest, "_", "-"))

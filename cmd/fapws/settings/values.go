@@ -186,19 +186,19 @@ func shown(x any, boolean func(bool) string) string {
 	case bool:
 		return boolean(x)
 	case []any:
-		items := make([]string, len(x))
-		for i := range x {
-			items[i] = shown(x[i], boolean)
-		}
-		return shorten("[" + strings.Join(items, ", ") + "]")
+		return shorten("[" + join(x, ", ", func(one any) string { return shown(one, boolean) }) + "]")
 	case *TOMLTable:
-		items := make([]string, len(x.Entries))
-		for i, one := range x.Entries {
-			items[i] = one.Key + " = " + one.Show()
-		}
-		return shorten("{ " + strings.Join(items, ", ") + " }")
+		return shorten("{ " + join(x.Entries, ", ", func(v TOMLValue) string { return v.Key + " = " + v.Show() }) + " }")
 	}
 	return shorten(fmt.Sprint(x))
+}
+
+func join[T any](list []T, separator string, text func(T) string) string {
+	texts := make([]string, len(list))
+	for i, one := range list {
+		texts[i] = text(one)
+	}
+	return strings.Join(texts, separator)
 }
 
 func shorten(s string) string {

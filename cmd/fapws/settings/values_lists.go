@@ -82,13 +82,7 @@ func list[T any](to *[]T, read func(one string) (T, error), show func(T) string)
 			all = append(all, x)
 		}
 		return all, nil
-	}, func(all []T) string {
-		texts := make([]string, len(all))
-		for i, x := range all {
-			texts[i] = show(x)
-		}
-		return strings.Join(texts, ",")
-	})
+	}, func(all []T) string { return join(all, ",", show) })
 	v.file, v.script = "a string or an array of strings", "a string or a list of strings"
 	v.empty = v.clear
 	return v
