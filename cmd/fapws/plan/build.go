@@ -2,6 +2,7 @@ package plan
 
 import (
 	"io"
+	"slices"
 	"sync/atomic"
 
 	"fapws/cmd/fapws/process"
@@ -196,12 +197,9 @@ type builder struct {
 
 // wrong records a mistake, but only once if several routes inherit the mistake from their host.
 func (b *builder) wrong(err error) {
-	for _, other := range b.errs {
-		if other.Error() == err.Error() {
-			return
-		}
+	if !slices.ContainsFunc(b.errs, func(other error) bool { return other.Error() == err.Error() }) {
+		b.errs = append(b.errs, err)
 	}
-	b.errs = append(b.errs, err)
 }
 
 // misused records a wrong value for a key. The error names the place where the key is set: the table at, the table of

@@ -201,13 +201,11 @@ func addHost(w *certificates.Want, h *Host) {
 	}
 	pair := certificates.Pair{Cert: h.CertFile, Key: h.KeyFile, Names: h.Names,
 		From: h.At.Key("certfile") + ": certfile"}
-	if h.Default && len(w.Pairs) > 0 && slices.ContainsFunc(w.Pairs, func(p certificates.Pair) bool {
-		return p.Names != nil
-	}) {
-		w.Pairs = slices.Insert(w.Pairs, 0, pair)
-		return
+	at := len(w.Pairs)
+	if h.Default && slices.ContainsFunc(w.Pairs, func(p certificates.Pair) bool { return p.Names != nil }) {
+		at = 0
 	}
-	w.Pairs = append(w.Pairs, pair)
+	w.Pairs = slices.Insert(w.Pairs, at, pair)
 }
 
 var clientAuth = map[string]tls.ClientAuthType{"none": tls.RequestClientCert, "optional": tls.VerifyClientCertIfGiven,

@@ -27,10 +27,9 @@
 //
 // # Sites
 //
-//   - config.go decodes keys at the top of the file that are not settings.
+//   - config.go decodes keys at the top of the file that are not settings, and describes all keys.
 //   - host.go defines the tables [[host]] and [[host.route]], with one field for each key. Decoding checks types and
 //     names, and finds unknown keys.
-//   - keys.go defines types for fields that package settings does not know, and describes all keys.
 //   - build.go contains Build, which creates the sites and reports each mistake with its file and line. Built holds the
 //     resources that the sites need while they serve.
 //   - files.go, cgi.go and kinds.go implement the kinds of routes. rules.go, rates.go and logs.go implement rules that

@@ -274,13 +274,8 @@ var kinds = []kind{
 	}, (*builder).status},
 }
 
-func (r *Route) given() (of []kind) {
-	for _, k := range kinds {
-		if k.given(r) {
-			of = append(of, k)
-		}
-	}
-	return of
+func (r *Route) given() []kind {
+	return slices.DeleteFunc(slices.Clone(kinds), func(k kind) bool { return !k.given(r) })
 }
 
 func (r *Route) onlyRules() bool {

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -111,16 +112,10 @@ func (l *LogFiles) open(o logfile.Options) (*logfile.File, error) {
 
 // Access returns an access log, or nil if path is "off". If path or format is "", the setting is used instead.
 func (l *LogFiles) Access(path, format string) (*logfile.AccessLog, error) {
-	if path == "" {
-		path = l.conf.AccessLog
-	}
-	if format == "" {
-		format = l.conf.AccessLogFormat
-	}
-	if path == off {
+	if path = cmp.Or(path, l.conf.AccessLog); path == off {
 		return nil, nil
 	}
-	f, err := logfile.ParseFormat(format)
+	f, err := logfile.ParseFormat(cmp.Or(format, l.conf.AccessLogFormat))
 	if err != nil {
 		return nil, err
 	}

@@ -358,7 +358,10 @@ func (b *builder) newLogin(l *Login, path string) (*auth.Login, error) {
 		}
 	}
 	if err == nil && b.parts.Logs == nil {
-		err = b.checkState()
+		if dir, why := b.plan.mayKeep(filepath.Join(b.plan.stateDir, loginDir)); why != nil {
+			err = fmt.Errorf("cannot keep sessions in %s: %w; it must be writable and have room, or name another "+
+				"directory with --state-dir", dir, why)
+		}
 	}
 	if err != nil || b.parts.Logs == nil {
 		return nil, err
@@ -402,14 +405,6 @@ func (b *builder) cannotWrite(place string) error {
 	}
 	if err := unix.Faccessat(unix.AT_FDCWD, place, unix.W_OK, unix.AT_EACCESS); err != nil {
 		return fmt.Errorf("user %s cannot write to %s: %w", system.UserName(os.Geteuid()), place, err)
-	}
-	return nil
-}
-
-func (b *builder) checkState() error {
-	if dir, err := b.plan.mayKeep(filepath.Join(b.plan.stateDir, loginDir)); err != nil {
-		return fmt.Errorf("cannot keep sessions in %s: %w; it must be writable and have room, or name another "+
-			"directory with --state-dir", dir, err)
 	}
 	return nil
 }

@@ -233,21 +233,21 @@ func (s *Settings) NoteHosts(certs, clientRules bool) {
 	s.conf.HostCerts, s.conf.ClientRules = certs, clientRules
 }
 
-func (s *Settings) settleTLS(c *Config) error {
+func (s *Settings) settleTLS(c *Config, wrong *firstWrong) {
 	c.Bind = c.SecureAddresses(c.Bind)
-	if c.TLS == "acme" && c.Chroot != "" {
-		return fmt.Errorf("tls acme (%s) cannot be combined with chroot (%s): workers would not find the tokens of "+
-			"the CA; use certbot with certfile", s.from["tls"], s.from["chroot"])
-	}
+	wrong.when(c.TLS == "acme" && c.Chroot != "", "tls acme (%s) cannot be combined with chroot (%s): workers would not "+
+		"find the tokens of the CA; use certbot with certfile", s.from["tls"], s.from["chroot"])
 	for _, name := range []string{"acme-dns-hook", "acme-dns-cleanup-hook"} {
-		if s.from[name].Level > FromDefault && (c.TLS != "acme" || c.ACMEDNSHook == "") {
-			return fmt.Errorf("%s (%s) has no effect without tls acme and acme-dns-hook", name, s.from[name])
-		}
+		wrong.when(s.from[name].Level > FromDefault && (c.TLS != "acme" || c.ACMEDNSHook == ""),
+			"%s (%s) has no effect without tls acme and acme-dns-hook", name, s.from[name])
 	}
-	if err := s.settleRedirect(c); err != nil {
-		return err
+	if c.HTTPSRedirect == "yes" {
+		c.HTTPSRedirect = c.HTTPSPort()
+		wrong.when(c.HTTPSRedirect == "", "https-redirect (%s) requires HTTPS: add --certfile FILE --keyfile FILE "+
+			"--bind :80 --bind https://:443", s.from["https-redirect"])
+		wrong.when(c.HTTPSRedirect == "0", "https-redirect (%s) needs a port, because that of %s is chosen later: "+
+			"--https-redirect=PORT", s.from["https-redirect"], s.Source("bind"))
 	}
-	var wrong firstWrong
 	certs, keys := len(c.CertFiles), len(c.KeyFiles)
 	wrong.when(keys > 0 && certs == 0, "keyfile (%s) requires certfile, the certificate of this key", s.from["keyfile"])
 	wrong.when(keys > 0 && keys != certs, "certfile (%s) names %d files and keyfile (%s) %d: give one key for each "+
@@ -265,22 +265,6 @@ func (s *Settings) settleTLS(c *Config) error {
 		wrong.when(secure && !c.HTTPS(), "%s (%s) requires a certificate: add --certfile FILE --keyfile FILE, or "+
 			"--tls auto", addr, s.Source("bind"))
 	}
-	return wrong.err
-}
-
-func (s *Settings) settleRedirect(c *Config) error {
-	if c.HTTPSRedirect != "yes" {
-		return nil
-	}
-	switch c.HTTPSRedirect = c.HTTPSPort(); c.HTTPSRedirect {
-	case "":
-		return fmt.Errorf("https-redirect (%s) requires HTTPS: add --certfile FILE --keyfile FILE --bind :80 --bind "+
-			"https://:443", s.from["https-redirect"])
-	case "0":
-		return fmt.Errorf("https-redirect (%s) needs a port, because that of %s is chosen later: --https-redirect=PORT",
-			s.from["https-redirect"], s.Source("bind"))
-	}
-	return nil
 }
 
 // HTTPSPort returns the port of the first address for HTTPS. If there is none, HTTPSPort returns the port at which a

@@ -83,12 +83,10 @@ func New(flags Flags, lookup func(string) (string, bool)) (*Settings, error) {
 			_ = v.parse(row.Default)
 		}
 	}
-	if s.from["bind"].Level == FromFlag {
-		for _, part := range []string{"host", "port"} {
-			if s.from[part].Level == FromFlag {
-				wrong = append(wrong, fmt.Errorf("set the whole address with %s, or a part of it with --%s, not both",
-					s.from["bind"].Name, part))
-			}
+	for _, part := range []string{"host", "port"} {
+		if s.from["bind"].Level == FromFlag && s.from[part].Level == FromFlag {
+			wrong = append(wrong, fmt.Errorf("set the whole address with %s, or a part of it with --%s, not both",
+				s.from["bind"].Name, part))
 		}
 	}
 	return s, errors.Join(wrong...)
@@ -212,13 +210,9 @@ func (s *Settings) Config() (Config, error) {
 	c.Server.Sites.Proxies, c.Server.Sites.ProxyUnix, _ = trusted(c.Proxies) // parse has already checked the values
 	s.settleDev(&c)
 	s.changeAddress(&c)
-	if err := s.checkDev(&c); err != nil {
-		return c, err
-	}
-	if err := s.settleTLS(&c); err != nil {
-		return c, err
-	}
 	var wrong firstWrong
+	s.checkDev(&c, &wrong)
+	s.settleTLS(&c, &wrong)
 	wrong.when(c.Server.Sites.ProxyProtocol && len(c.Proxies) == 0,
 		"proxy-protocol (%s) requires forwarded-allow-ips, the addresses of the proxies", s.from["proxy-protocol"])
 	wrong.when(c.Health != "" && strings.HasPrefix(c.Status+"/", c.Health+"/"),
@@ -234,9 +228,12 @@ func (s *Settings) Config() (Config, error) {
 	wrong.when(grace > c.GracefulTimeout,
 		"ws-reload-grace (%s) is %v, longer than graceful-timeout, %v, after which the old code ends",
 		s.from["ws-reload-grace"], grace, c.GracefulTimeout)
-	name := s.idleSandbox(&c)
-	wrong.when(name != "", "%s (%s) has no effect without sandbox; add --sandbox", name, s.from[name])
-	return c, cmp.Or(wrong.err, s.fitHead(&c))
+	for _, row := range table() {
+		wrong.when(strings.HasPrefix(row.Name, "sandbox-") && s.from[row.Name].Level > FromDefault && !c.Sandboxed(),
+			"%s (%s) has no effect without sandbox; add --sandbox", row.Name, s.from[row.Name])
+	}
+	s.fitHead(&c, &wrong)
+	return c, wrong.err
 }
 
 // firstWrong contains the first error of several checks.
@@ -248,35 +245,18 @@ func (w *firstWrong) when(wrong bool, format string, args ...any) {
 	}
 }
 
-// idleSandbox returns the name of a sandbox setting that has no effect because the sandbox is off, or "".
-func (s *Settings) idleSandbox(c *Config) string {
-	if c.Sandboxed() {
-		return ""
-	}
-	for _, row := range table() {
-		if strings.HasPrefix(row.Name, "sandbox-") && s.from[row.Name].Level > FromDefault {
-			return row.Name
-		}
-	}
-	return ""
-}
-
 // fitHead makes the limit for the request head at least as large as the limit for the request line, by changing the
-// limit that the user has not set. If the user has set both limits and the limit for the head is smaller, fitHead
-// returns an error.
-func (s *Settings) fitHead(c *Config) error {
+// limit that the user has not set. If the user has set both limits, a smaller limit for the head is wrong.
+func (s *Settings) fitHead(c *Config, wrong *firstWrong) {
 	const line, head = "limit-request-line", "limit-request-head"
-	switch {
-	case s.from[head].Level == FromDefault:
-		c.Server.Sites.Limits.Head = max(c.Server.Sites.Limits.Head, c.Server.Sites.Limits.RequestLine+56<<10)
-	case c.Server.Sites.Limits.RequestLine <= c.Server.Sites.Limits.Head:
-	case s.from[line].Level == FromDefault:
-		c.Server.Sites.Limits.RequestLine = c.Server.Sites.Limits.Head
-	default:
-		return fmt.Errorf("%s (%s, %s) is less than %s (%s, %s)", head, showSize(int64(c.Server.Sites.Limits.Head)),
-			s.from[head], line, showSize(int64(c.Server.Sites.Limits.RequestLine)), s.from[line])
+	limits := &c.Server.Sites.Limits
+	if s.from[head].Level == FromDefault {
+		limits.Head = max(limits.Head, limits.RequestLine+56<<10)
+	} else if s.from[line].Level == FromDefault {
+		limits.RequestLine = min(limits.RequestLine, limits.Head)
 	}
-	return nil
+	wrong.when(limits.Head < limits.RequestLine, "%s (%s, %s) is less than %s (%s, %s)", head,
+		showSize(int64(limits.Head)), s.from[head], line, showSize(int64(limits.RequestLine)), s.from[line])
 }
 
 // addressPart returns the name of the setting, host or port, that changes a part of the address, or "" if neither does.
@@ -341,19 +321,13 @@ func (s *Settings) byDev(name string) bool {
 	return false
 }
 
-// checkDev returns an error if clients on other machines can reach an address, because the tracebacks that --dev shows
+// checkDev finds a mistake if clients on other machines can reach an address, because the tracebacks that --dev shows
 // contain code and the values of variables.
-func (s *Settings) checkDev(c *Config) error {
-	if !c.Dev || c.DevAnywhere {
-		return nil
-	}
+func (s *Settings) checkDev(c *Config, wrong *firstWrong) {
 	for _, addr := range c.Bind {
-		if !isLocal(addr) {
-			return fmt.Errorf("--dev serves this machine only, but %s (%s) is reachable from others: bind 127.0.0.1, "+
-				"or add --dev-anywhere", addr, s.Source("bind"))
-		}
+		wrong.when(c.Dev && !c.DevAnywhere && !isLocal(addr), "--dev serves this machine only, but %s (%s) is reachable "+
+			"from others: bind 127.0.0.1, or add --dev-anywhere", addr, s.Source("bind"))
 	}
-	return nil
 }
 
 // isLocal reports whether an address of Config.Bind can be reached only from this machine, without looking up host
