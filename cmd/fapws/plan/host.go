@@ -238,44 +238,37 @@ type Route struct {
 }
 
 type kind struct {
-	key   string
-	given func(*Route) bool
-	what  func(*Route) string // the function describes the value of the key for users
+	key string
+	// The function describes the value of the key for users, and reports whether the route has the key.
+	what func(*Route) (value string, given bool)
 	// The function adds the mounts of the route. The function returns an error if the key of this kind has a wrong
 	// value, and passes mistakes in all other keys to builder.wrong.
 	build func(*builder, *Host, *Route) ([]exchange.Mount, error)
 }
 
-func folderOf(r *Route) string { return r.Folder }
-
 var kinds = []kind{
-	{"app", func(r *Route) bool { return r.App.Name != "" }, func(r *Route) string { return r.App.Name },
-		(*builder).app},
-	{"cgi", func(r *Route) bool { return r.CGI.Enabled }, func(r *Route) string { return string(r.CGI.Folder) },
-		(*builder).cgi},
-	{"php", func(r *Route) bool { return r.PHP.Enabled }, func(r *Route) string {
-		return cmp.Or(r.PHP.Command, programs.DefaultCommand)
+	{"app", func(r *Route) (string, bool) { return r.App.Name, r.App.Name != "" }, (*builder).app},
+	{"cgi", func(r *Route) (string, bool) { return r.CGI.Folder, r.CGI.Enabled }, (*builder).cgi},
+	{"php", func(r *Route) (string, bool) {
+		return cmp.Or(r.PHP.Command, programs.DefaultCommand), r.PHP.Enabled
 	}, (*builder).php},
-	{"fastcgi", func(r *Route) bool { return r.At.Set("fastcgi") }, func(r *Route) string { return r.FastCGI.Address },
-		(*builder).fastcgi},
-	{"ssi", func(r *Route) bool { return r.SSI.Enabled }, folderOf, (*builder).ssi},
-	{"redirect", func(r *Route) bool { return r.At.Set("redirect") }, func(r *Route) string { return r.Redirect },
-		(*builder).redirect},
-	{"rewrite", func(r *Route) bool { return r.At.Set("rewrite") }, func(r *Route) string { return r.Rewrite },
-		(*builder).rewrite},
-	{"proxy", func(r *Route) bool { return r.At.Set("proxy") }, func(r *Route) string {
-		return strings.Join(r.Proxy, ", ")
-	}, (*builder).proxy},
-	{"upload", func(r *Route) bool { return r.Upload.Path != "" }, func(r *Route) string { return r.Upload.Path },
-		(*builder).upload},
-	{"files", func(r *Route) bool { return r.Folder != "" && !r.SSI.Enabled }, folderOf, (*builder).files},
-	{"status", func(r *Route) bool { return r.Status != 0 && !r.At.Set("redirect") }, func(r *Route) string {
-		return strconv.Itoa(r.Status)
+	{"fastcgi", func(r *Route) (string, bool) { return r.FastCGI.Address, r.At.Set("fastcgi") }, (*builder).fastcgi},
+	{"ssi", func(r *Route) (string, bool) { return r.Folder, r.SSI.Enabled }, (*builder).ssi},
+	{"redirect", func(r *Route) (string, bool) { return r.Redirect, r.At.Set("redirect") }, (*builder).redirect},
+	{"rewrite", func(r *Route) (string, bool) { return r.Rewrite, r.At.Set("rewrite") }, (*builder).rewrite},
+	{"proxy", func(r *Route) (string, bool) { return strings.Join(r.Proxy, ", "), r.At.Set("proxy") }, (*builder).proxy},
+	{"upload", func(r *Route) (string, bool) { return r.Upload.Path, r.Upload.Path != "" }, (*builder).upload},
+	{"files", func(r *Route) (string, bool) { return r.Folder, r.Folder != "" && !r.SSI.Enabled }, (*builder).files},
+	{"status", func(r *Route) (string, bool) {
+		return strconv.Itoa(r.Status), r.Status != 0 && !r.At.Set("redirect")
 	}, (*builder).status},
 }
 
 func (r *Route) given() []kind {
-	return slices.DeleteFunc(slices.Clone(kinds), func(k kind) bool { return !k.given(r) })
+	return slices.DeleteFunc(slices.Clone(kinds), func(k kind) bool {
+		_, given := k.what(r)
+		return !given
+	})
 }
 
 func (r *Route) onlyRules() bool {
@@ -360,7 +353,8 @@ func (r *Route) What() string {
 	if len(of) == 0 {
 		return "rules only"
 	}
-	return of[0].key + " " + of[0].what(r)
+	value, _ := of[0].what(r)
+	return of[0].key + " " + value
 }
 
 func (b *builder) route(h *Host, r *Route) []exchange.Mount {

@@ -58,9 +58,7 @@ func Make(cmd *settings.Command, set *settings.Settings) (p *Plan, doubts []stri
 			return nil, nil, process.ExitUsage(set.Wrong("chdir", err))
 		}
 	}
-	if p.stateDir, err = filepath.Abs(cmp.Or(p.Conf.StateDir, usualStateDir())); err != nil {
-		return nil, nil, process.ExitNotStarted("%v", err)
-	}
+	p.stateDir = absolute(cmp.Or(p.Conf.StateDir, usualStateDir()))
 	for _, step := range []func() error{p.choose, p.checkACME, p.checkClients, p.checkSomething, p.checkPaths,
 		p.readBroker} {
 		if err := step(); err != nil {

@@ -324,11 +324,7 @@ func (b *builder) login(l *Login) *auth.Login {
 	if !l.wanted() {
 		return nil
 	}
-	users, err := filepath.Abs(l.Users)
-	if err != nil {
-		b.wrong(l.At.Errorf("login", "%v", err))
-		return nil
-	}
+	users := absolute(l.Users)
 	if known := b.loginHere; known != nil {
 		if known.users != users {
 			b.wrong(l.At.Errorf("login", "this host has users in %s already; a host has one file of users for login",
@@ -393,10 +389,8 @@ func (b *builder) newLogin(l *Login, path string) (*auth.Login, error) {
 }
 
 func isBelow(file, dir string) bool {
-	from, err := filepath.Abs(dir)
-	to, e := filepath.Abs(filepath.Dir(file))
-	way, other := filepath.Rel(from, to)
-	return err == nil && e == nil && other == nil && filepath.IsLocal(way)
+	way, err := filepath.Rel(absolute(dir), absolute(filepath.Dir(file)))
+	return err == nil && filepath.IsLocal(way)
 }
 
 func (b *builder) cannotWrite(place string) error {
