@@ -42,7 +42,7 @@ func Run(ctx context.Context, o *Options) (*Result, error) {
 	runtime.GOMAXPROCS(o.Threads)
 	debug.SetGCPercent(moreGarbage)
 	r := &Result{options: o, counts: newCounts()}
-	g := newGenerator(ctx, t, &r.counts, o)
+	g := newGenerator(ctx, t, &r.counts)
 	switch g.connect(); {
 	case ctx.Err() != nil:
 		return nil, errors.New("stopped while connecting")
@@ -80,39 +80,40 @@ func (r *Result) Failed() bool {
 }
 
 type target struct {
+	*Options
 	network, address string
 	tls              *tls.Config
-	http2            bool
 	asked            *http.Request
 	request          []byte
-	body             []byte
-	timeout          time.Duration
 }
 
 // The text of an error is a line for the user.
-func newTarget(o *Options) (*target, error) {
-	socket, u, err := parseURL(o.URL)
-	if err != nil {
-		return nil, err
-	}
-	t := &target{http2: o.HTTP2, body: o.Body, timeout: o.Timeout, network: "unix", address: socket}
-	if socket == "" {
-		if err := t.resolve(u); err != nil {
+func newTarget(o *Options) (t *target, err error) {
+	t = &target{Options: o, network: "unix", address: o.socket}
+	if o.socket == "" {
+		if err := t.resolve(o.url); err != nil {
 			return nil, err
 		}
-		o.URL = u.Redacted()
+		o.URL = o.url.Redacted()
 	}
-	if u.Scheme == "https" {
-		if t.tls, err = tlsConfig(u.Hostname(), o); err != nil {
+	if o.url.Scheme == "https" {
+		if t.tls, err = tlsConfig(o.url.Hostname(), o); err != nil {
 			return nil, err
 		}
 	}
-	return t, t.makeRequest(u, o)
+	return t, t.makeRequest(o.url)
 }
 
-// socket is "" unless the URL names a unix socket.
+// parseURL parses a URL, or a text such as "unix:/path/of/socket:/path". socket is "" unless the text names a unix
+// socket.
 func parseURL(typed string) (socket string, u *url.URL, err error) {
-	socket, text := onSocket(typed)
+	text := typed
+	if rest, ok := strings.CutPrefix(typed, "unix:"); ok && rest != "" {
+		socket, text, _ = strings.Cut(rest, ":")
+		text = "http://localhost/" + strings.TrimPrefix(text, "/")
+	} else if !strings.Contains(typed, "://") {
+		text = "http://" + typed // for example, "localhost:8888/" means "http://localhost:8888/"
+	}
 	if u, err = url.Parse(text); err != nil {
 		return "", nil, fmt.Errorf("%s is not a URL such as http://127.0.0.1:8888/", typed)
 	}
@@ -127,18 +128,6 @@ func parseURL(typed string) (socket string, u *url.URL, err error) {
 	return socket, u, nil
 }
 
-// onSocket splits a text such as "unix:/path/of/socket:/path" into the socket and a URL.
-func onSocket(s string) (socket, url string) {
-	rest, ok := strings.CutPrefix(s, "unix:")
-	if (!ok || rest == "") && !strings.Contains(s, "://") {
-		return "", "http://" + s // for example, "localhost:8888/" means "http://localhost:8888/"
-	} else if !ok || rest == "" {
-		return "", s
-	}
-	socket, path, _ := strings.Cut(rest, ":")
-	return socket, "http://localhost/" + strings.TrimPrefix(path, "/")
-}
-
 // resolve finds an address of the server that accepts connections (RFC 8305).
 func (t *target) resolve(u *url.URL) error {
 	port := cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
@@ -146,7 +135,7 @@ func (t *target) resolve(u *url.URL) error {
 	if _, err := netip.ParseAddr(u.Hostname()); err == nil {
 		return nil
 	}
-	c, err := net.DialTimeout(t.network, t.address, t.timeout)
+	c, err := net.DialTimeout(t.network, t.address, t.Timeout)
 	var unknown *net.DNSError
 	switch {
 	case errors.As(err, &unknown) && unknown.IsNotFound:
@@ -177,16 +166,16 @@ func tlsConfig(host string, o *Options) (*tls.Config, error) {
 }
 
 // Header fields that the user has given replace default fields.
-func (t *target) makeRequest(u *url.URL, o *Options) (err error) {
+func (t *target) makeRequest(u *url.URL) (err error) {
 	var body io.Reader
-	if o.Body != nil {
-		body = bytes.NewReader(o.Body)
+	if t.Body != nil {
+		body = bytes.NewReader(t.Body)
 	}
-	if t.asked, err = http.NewRequest(o.Method, u.String(), body); err != nil {
+	if t.asked, err = http.NewRequest(t.Method, u.String(), body); err != nil {
 		return err
 	}
-	t.asked.Header = o.Fields.Clone()
-	t.asked.Host = cmp.Or(o.Fields.Get("Host"), t.asked.Host)
+	t.asked.Header = t.Fields.Clone()
+	t.asked.Host = cmp.Or(t.Fields.Get("Host"), t.asked.Host)
 	for name, value := range map[string]string{"User-Agent": "fapws/" + process.Version, "Accept": "*/*"} {
 		if t.asked.Header[name] == nil {
 			t.asked.Header.Set(name, value)
@@ -196,7 +185,7 @@ func (t *target) makeRequest(u *url.URL, o *Options) (err error) {
 		t.asked.SetBasicAuth(u.User.Username(), password)
 	}
 	t.asked.Header.Del("Host")
-	t.asked.Close = o.Close
+	t.asked.Close = t.Close
 	var text bytes.Buffer
 	if err = t.asked.Write(&text); err != nil {
 		return err

@@ -34,7 +34,7 @@ type session interface {
 }
 
 func (g *generator) dial() (session, error) {
-	ctx, cancel := context.WithTimeout(g.ctx, g.timeout)
+	ctx, cancel := context.WithTimeout(g.ctx, g.Timeout)
 	defer cancel()
 	raw, err := new(net.Dialer).DialContext(ctx, g.network, g.address)
 	if err != nil {
@@ -44,7 +44,7 @@ func (g *generator) dial() (session, error) {
 	w.stop = context.AfterFunc(g.ctx, func() { raw.Close() })
 	if g.tls != nil {
 		secure := tls.Client(raw, g.tls)
-		if err = secure.HandshakeContext(ctx); err == nil && g.target.http2 && secure.ConnectionState().
+		if err = secure.HandshakeContext(ctx); err == nil && g.HTTP2 && secure.ConnectionState().
 			NegotiatedProtocol != http2.NextProtoTLS {
 			err = errors.New("the server does not offer HTTP/2")
 		}
@@ -53,7 +53,7 @@ func (g *generator) dial() (session, error) {
 	var s session
 	switch {
 	case err != nil:
-	case g.target.http2:
+	case g.HTTP2:
 		s, err = newHTTP2(ctx, g, w)
 	default:
 		s = &http1Session{wire: w, g: g, in: bufio.NewReader(w)}
@@ -133,7 +133,7 @@ func (s *http1Session) hasNews() bool {
 const inOne = 64 << 10
 
 func (s *http1Session) request() (status int, err error) {
-	_ = s.SetDeadline(time.Now().Add(s.g.timeout))
+	_ = s.SetDeadline(time.Now().Add(s.g.Timeout))
 	var written atomic.Bool
 	write := func() {
 		_, err := s.Write(s.g.target.request)
@@ -193,7 +193,7 @@ func newHTTP2(ctx context.Context, g *generator, w *wire) (session, error) {
 	case err != nil:
 		return nil, cmp.Or(w.failed, errors.New("the server does not speak HTTP/2"))
 	}
-	return &http2Session{c, g, min(g.streams, int(min(c.State().MaxConcurrentStreams, maxStreams)))}, nil
+	return &http2Session{c, g, min(g.Streams, int(min(c.State().MaxConcurrentStreams, maxStreams)))}, nil
 }
 
 func (s *http2Session) room() int { return s.limit }
@@ -201,11 +201,11 @@ func (s *http2Session) room() int { return s.limit }
 func (s *http2Session) usable() bool { return s.CanTakeNewRequest() }
 
 func (s *http2Session) request() (status int, err error) {
-	ctx, cancel := context.WithTimeout(s.g.ctx, s.g.timeout)
+	ctx, cancel := context.WithTimeout(s.g.ctx, s.g.Timeout)
 	defer cancel()
 	asked := s.g.asked.WithContext(ctx)
 	if asked.Body != nil {
-		asked.Body = io.NopCloser(bytes.NewReader(s.g.body))
+		asked.Body = io.NopCloser(bytes.NewReader(s.g.Body))
 	}
 	r, err := s.RoundTrip(asked)
 	if err != nil {

@@ -49,7 +49,6 @@ func (s *schedule) start(n int64) {
 
 type generator struct {
 	*target
-	streams     int
 	connections []*connection
 	http2       *http2.Transport
 	received    atomic.Int64
@@ -64,16 +63,16 @@ type generator struct {
 	lastOpen time.Duration
 }
 
-func newGenerator(ctx context.Context, t *target, k *counts, o *Options) *generator {
-	g := &generator{target: t, counts: k, streams: o.Streams, begin: time.Now()}
-	g.schedule = schedule{left: cmp.Or(o.Requests, math.MaxInt64), until: cmp.Or(o.Duration, never)}
+func newGenerator(ctx context.Context, t *target, k *counts) *generator {
+	g := &generator{target: t, counts: k, begin: time.Now()}
+	g.schedule = schedule{left: cmp.Or(t.Requests, math.MaxInt64), until: cmp.Or(t.Duration, never)}
 	g.ctx, g.end = context.WithCancel(ctx)
 	g.http2 = &http2.Transport{AllowHTTP: true, DisableCompression: true, StrictMaxConcurrentStreams: true,
-		MaxHeaderListSize: maxHead, WriteByteTimeout: o.Timeout}
-	if o.Rate > 0 {
-		g.schedule.interval = float64(time.Second) / o.Rate
+		MaxHeaderListSize: maxHead, WriteByteTimeout: t.Timeout}
+	if t.Rate > 0 {
+		g.schedule.interval = float64(time.Second) / t.Rate
 	}
-	for range o.Connections {
+	for range t.Connections {
 		g.connections = append(g.connections, &connection{g: g})
 	}
 	return g
@@ -93,7 +92,7 @@ func (g *generator) run(ctx context.Context) {
 	g.begin = time.Now()
 	var all sync.WaitGroup
 	for _, c := range g.connections {
-		for i := range g.streams {
+		for i := range g.Streams {
 			all.Go(func() { c.send(i) })
 		}
 	}
@@ -132,7 +131,7 @@ func (g *generator) take() (due time.Duration) {
 func (g *generator) pause() {
 	g.await(g.now() + tick)
 	g.locked(func(now time.Duration) {
-		if g.open == 0 && now-g.lastOpen > g.timeout {
+		if g.open == 0 && now-g.lastOpen > g.Timeout {
 			g.end()
 		}
 	})

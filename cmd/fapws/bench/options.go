@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"runtime"
 	"strconv"
@@ -19,6 +20,8 @@ import (
 
 type Options struct {
 	URL         string
+	socket      string // "" unless URL names a unix socket
+	url         *url.URL
 	Method      string
 	Fields      http.Header
 	Body        []byte
@@ -74,7 +77,7 @@ func ParseArgs(args []string, stdout io.Writer) (*Options, error) {
 		return nil, fmt.Errorf("%q: one URL at a time", urls[1])
 	}
 	o.URL = urls[0]
-	if _, _, err := parseURL(o.URL); err != nil {
+	if o.socket, o.url, err = parseURL(o.URL); err != nil {
 		return nil, err
 	}
 	return o, o.complete()
