@@ -234,11 +234,12 @@ func (p *parser) flags(args []string, interspersed bool) (words []string, dashes
 		}
 		// Ignore the unknown flag for now, because further flags can be unknown, too. The value of an unknown flag is
 		// taken for a word.
-		f := pflag.Flag{Name: strings.TrimLeft(typed, "-"), Value: ignored{}, NoOptDefVal: "x", Hidden: true}
+		name, short := strings.TrimLeft(typed, "-"), ""
 		if !strings.HasPrefix(typed, "--") {
-			f.Name, f.Shorthand = "unknown flag "+typed, f.Name
+			name, short = "unknown flag "+typed, name
 		}
-		set.AddFlag(&f)
+		set.FuncP(name, short, "", func(string) error { return nil })
+		set.Lookup(name).NoOptDefVal, set.Lookup(name).Hidden = "x", true
 		set.SetInterspersed(true)
 		err = set.Parse(args)
 	}
@@ -247,12 +248,6 @@ func (p *parser) flags(args []string, interspersed bool) (words []string, dashes
 	}
 	return set.Args(), set.ArgsLenAtDash(), errors.Join(wrong...)
 }
-
-type ignored struct{}
-
-func (ignored) Set(string) error { return nil }
-func (ignored) String() string   { return "" }
-func (ignored) Type() string     { return "" }
 
 // ParseFlags parses the flags of a command such as bench, and returns the arguments that are not flags, even if they
 // are between flags. The error is pflag.ErrHelp, or its text is a line for the user.
@@ -348,14 +343,14 @@ func (p *parser) add(row *Setting) {
 	names, alone := row.names(), ""
 	if row.Arg == "" {
 		alone = "yes"
-		names = append(names, variant{name: "no-" + row.Name, fixed: "no"})
+		names = append(names, variant{row: row, name: "no-" + row.Name, fixed: "no"})
 	}
 	for _, one := range names {
 		short := ""
 		if one.name == row.Name {
 			short = row.Short
 		}
-		p.set.VarPF(&recorder{p.cmd.Flags, row, one}, one.name, short, "").NoOptDefVal = cmp.Or(one.fixed, alone)
+		p.set.VarPF(&recorder{p.cmd.Flags, one}, one.name, short, "").NoOptDefVal = cmp.Or(one.fixed, alone)
 	}
 }
 
@@ -381,7 +376,6 @@ func (p *parser) completed(args []string) []string {
 
 type recorder struct {
 	into Flags
-	row  *Setting
 	variant
 }
 

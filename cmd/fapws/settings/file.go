@@ -141,7 +141,7 @@ func (s *Settings) ReadFile(f *TOMLFile, others []string) error {
 			continue
 		}
 		seen[row.Name] = v
-		if err := row.fromFile(v, keys[v.Key].as); err != nil {
+		if err := keys[v.Key].fromFile(v); err != nil {
 			if _, isSwitch := v.Any.(bool); isSwitch && v.Key == "login" {
 				continue // This key is also a rule of a site, and the decoder of sites reports a better error.
 			}
@@ -212,17 +212,12 @@ func (s *Settings) Keep() {
 	}
 }
 
-type keyed struct {
-	row *Setting
-	as  variant
-}
-
-func (s *Settings) keys() map[string]keyed {
-	all := map[string]keyed{}
+func (s *Settings) keys() map[string]variant {
+	all := map[string]variant{}
 	for _, row := range settingsOf(&s.conf) {
 		for _, one := range row.names() {
 			if row.inFile() {
-				all[one.name] = keyed{row, one}
+				all[one.name] = one
 			}
 		}
 	}
@@ -233,15 +228,16 @@ func (s *Settings) HasKey(key string) bool { return s.keys()[key].row != nil }
 
 func (s *Setting) inFile() bool { return s.Name != "config" }
 
-// The last argument is the name that the file uses for the setting. The caller prints "must be " before the error.
-func (s *Setting) fromFile(v TOMLValue, as variant) error {
-	if as.fixed != "" {
+// The caller prints "must be " before the error.
+func (n variant) fromFile(v TOMLValue) error {
+	to := n.row.value
+	if n.fixed != "" {
 		if v.Any != true {
 			return errors.New("true, or omitted")
 		}
-		return s.value.parse(as.fixed)
+		return to.parse(n.fixed)
 	}
-	return s.value.read(v.plain(), s.value.file, func(text string) string { return s.resolve(v.File, as.prefix+text) })
+	return to.read(v.plain(), to.file, func(text string) string { return n.row.resolve(v.File, n.prefix+text) })
 }
 
 func (s *Setting) resolve(f *TOMLFile, text string) string {

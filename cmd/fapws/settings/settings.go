@@ -81,9 +81,9 @@ func (s *Setting) prepare() {
 		if short, ok := strings.CutPrefix(name, "-"); ok {
 			s.Short = short
 		} else if prefix, takes := strings.CutSuffix(value, "*"); takes {
-			s.variants = append(s.variants, variant{name: name, prefix: prefix})
+			s.variants = append(s.variants, variant{row: s, name: name, prefix: prefix})
 		} else {
-			s.variants = append(s.variants, variant{name: name, fixed: value})
+			s.variants = append(s.variants, variant{row: s, name: name, fixed: value})
 		}
 	}
 	s.Arg = cmp.Or(s.Arg, s.value.arg)
@@ -114,9 +114,10 @@ func (c *Config) Sandboxed() bool { return c.Sandbox == "on" || c.Sandbox == "st
 // A variant is a name under which a setting can be set, as a flag and in the configuration file: the main name or an
 // alias.
 type variant struct {
+	row    *Setting
 	name   string
 	prefix string // text that the alias adds before its value, such as "unix:"
 	fixed  string
 }
 
-func (s *Setting) names() []variant { return append([]variant{{name: s.Name}}, s.variants...) }
+func (s *Setting) names() []variant { return append([]variant{{row: s, name: s.Name}}, s.variants...) }
