@@ -4,11 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/BurntSushi/toml"
 
@@ -152,9 +150,7 @@ func (c *conf) host(n int, name, root string) {
 	c.site.Hosts = append(c.site.Hosts, h)
 }
 
-var mediaType = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^[\w!#$&^.+-]+/[\w!#$&^.+-]+(;[\w!#$&^.+=-]+)?$`)
-})
+var mediaType = settings.Pattern(`^[\w!#$&^.+-]+/[\w!#$&^.+-]+(;[\w!#$&^.+=-]+)?$`)
 
 func (c *conf) parameter(name, value string) error {
 	const longest = 366 * 24 * 3600

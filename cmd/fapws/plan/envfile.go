@@ -2,22 +2,18 @@ package plan
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
-	"sync"
+
+	"fapws/cmd/fapws/settings"
 )
 
 var (
 	// assignment matches a line NAME=value, with the value in double quotes, in single quotes, or unquoted.
-	assignment = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(`^[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)[ \t]*=[ \t]*` +
-			`(?:"((?:[^"\\]|\\(?s:.))*)"[ \t]*(?:#.*)?|'([^']*)'[ \t]*(?:#.*)?|(.*?)(?:[ \t]+#.*)?)[ \t]*(?:\n|$)`)
-	})
-	nothing   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[ \t]*(?:#.*)?(?:\n|$)`) })
-	reference = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(`^\$\{([A-Za-z_][A-Za-z0-9_]*)(?:\}|(:?)([-+]))`)
-	})
-	escapes = strings.NewReplacer(`\n`, "\n", `\t`, "\t", `\r`, "\r", `\"`, `"`, `\\`, `\`, `\$`, "$", `\}`, "}")
+	assignment = settings.Pattern(`^[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)[ \t]*=[ \t]*` +
+		`(?:"((?:[^"\\]|\\(?s:.))*)"[ \t]*(?:#.*)?|'([^']*)'[ \t]*(?:#.*)?|(.*?)(?:[ \t]+#.*)?)[ \t]*(?:\n|$)`)
+	nothing   = settings.Pattern(`^[ \t]*(?:#.*)?(?:\n|$)`)
+	reference = settings.Pattern(`^\$\{([A-Za-z_][A-Za-z0-9_]*)(?:\}|(:?)([-+]))`)
+	escapes   = strings.NewReplacer(`\n`, "\n", `\t`, "\t", `\r`, "\r", `\"`, `"`, `\\`, `\`, `\$`, "$", `\}`, "}")
 )
 
 // If a variable is set twice, the last value applies. The text of the error is one line, such as "name:3: ...".

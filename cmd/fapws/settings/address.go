@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 )
 
 const (
@@ -133,10 +131,9 @@ func parseHost(s string) (string, error) {
 	return s, nil
 }
 
-var domain = sync.OnceValue(func() *regexp.Regexp {
-	const label = `[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?`
-	return regexp.MustCompile(`^(?:` + label + `\.)*(` + label + `)\.?$`)
-})
+const label = `[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?`
+
+var domain = Pattern(`^(?:` + label + `\.)*(` + label + `)\.?$`)
 
 // hostName reports whether s is a host name (RFC 1123 §2.1). If the last label is a number, the result is false,
 // because s was meant to be an IPv4 address.

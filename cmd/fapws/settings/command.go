@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"unicode"
 	"unicode/utf8"
 
@@ -64,9 +62,7 @@ func (c *Command) ScriptName() string {
 	return filepath.Base(place)
 }
 
-var dotted = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^[\pL_][\pL\pN_]*(?:\.[\pL_][\pL\pN_]*)*$`)
-})
+var dotted = Pattern(`^[\pL_][\pL\pN_]*(?:\.[\pL_][\pL\pN_]*)*$`)
 
 func IsDotted(text string) bool { return dotted().MatchString(text) }
 

@@ -5,7 +5,6 @@ import (
 	_ "embed"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -74,7 +73,7 @@ the archive below its prefix.
 `)
 }
 
-var helpEntry = regexp.MustCompile(`^ {2,6}(\S(?:.*?\S)?) {2,}(\S.*)$`)
+var helpEntry = Pattern(`^ {2,6}(\S(?:.*?\S)?) {2,}(\S.*)$`)
 
 // writeHelpMan writes a help text in roff, with a heading for its command. Lines become paragraphs, so that the text
 // fits any width.
@@ -88,7 +87,7 @@ func writeHelpMan(w io.Writer, help string) {
 	fmt.Fprintf(w, ".SS %s\n.nf\n%s\n.fi\n.PP\n", strings.Join(strings.Fields(usage)[:2], " "), roff(usage))
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, "\n")
-		if m := helpEntry.FindStringSubmatch(line); m != nil {
+		if m := helpEntry().FindStringSubmatch(line); m != nil {
 			fmt.Fprintf(w, ".TP\n.B %s\n%s\n", roff(m[1]), roff(m[2]))
 		} else if line == "" {
 			fmt.Fprint(w, ".PP\n")

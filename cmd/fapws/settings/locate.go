@@ -1,10 +1,8 @@
 package settings
 
 import (
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/BurntSushi/toml"
@@ -20,10 +18,8 @@ type walker struct {
 
 // token matches a string of one of the four kinds, a comment, the end of a line, a sign, or a word. A string with three
 // quotes can contain one or two quotes directly before its end.
-var token = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(
-		`(?s)"""(?:[^\\]|\\.)*?"{3,5}|'''.*?'{3,5}|"(?:[^"\\]|\\.)*"|'[^']*'|#[^\n]*|\n|[\[\]{}=,.]|[^\s\[\]{}=,.#"']+`)
-})
+var token = Pattern(
+	`(?s)"""(?:[^\\]|\\.)*?"{3,5}|'''.*?'{3,5}|"(?:[^"\\]|\\.)*"|'[^']*'|#[^\n]*|\n|[\[\]{}=,.]|[^\s\[\]{}=,.#"']+`)
 
 func (w *walker) next() {
 	for {

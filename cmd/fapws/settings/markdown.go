@@ -3,7 +3,6 @@ package settings
 import (
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -69,20 +68,21 @@ func writeKeysMarkdown(w io.Writer, keys []KeyDoc) {
 }
 
 // tomlValue matches a value in KeyDoc.Value, which can contain several values.
-var tomlValue = regexp.MustCompile(`\[\[.*\]\]|"[^"]*"|\{[^}]*\}|\[[^\]]*\]|true|false|\d+`)
+var tomlValue = Pattern(`\[\[.*\]\]|"[^"]*"|\{[^}]*\}|\[[^\]]*\]|true|false|\d+`)
 
 func (k *KeyDoc) example() string {
 	if strings.HasPrefix(k.Value, "[[") {
 		return "`" + k.Value + "`"
 	}
-	return join(tomlValue.FindAllString(k.Value, -1), ", ", func(v string) string { return "`" + k.Key + " = " + v + "`" })
+	values := tomlValue().FindAllString(k.Value, -1)
+	return join(values, ", ", func(v string) string { return "`" + k.Key + " = " + v + "`" })
 }
 
 // asSentence returns a help text as a sentence in Markdown, in lines of at most 120 columns. Words that Markdown would
 // change are formatted as code.
 func asSentence(text string) string {
 	text = join(strings.Split(text, " "), " ", func(word string) string {
-		return codeWord.ReplaceAllString(word, "$1`$2`$3")
+		return codeWord().ReplaceAllString(word, "$1`$2`$3")
 	}) + "."
 	first, size := utf8.DecodeRuneInString(text)
 	return strings.Join(wrap(string(unicode.ToUpper(first))+text[size:], 120), "\n")
@@ -90,4 +90,4 @@ func asSentence(text string) string {
 
 // codeWord matches a word that contains characters typical of paths, patterns, flags, variables and keys, with brackets
 // and punctuation around the word.
-var codeWord = regexp.MustCompile(`^(\(?)((?:--|~|/)\S*?|\S*?[*_=<>@[\]${}]\S*?|\S+://\S*?|FAPWS\S*?)(\)?[,;:.]?)$`)
+var codeWord = Pattern(`^(\(?)((?:--|~|/)\S*?|\S*?[*_=<>@[\]${}]\S*?|\S+://\S*?|FAPWS\S*?)(\)?[,;:.]?)$`)

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 )
 
 // PeekThreads searches the source of a script for "THREADS = N" without running it, and returns N from the last such
@@ -27,7 +26,7 @@ func PeekThreads(source []byte) (n int, found bool) {
 	return n, found
 }
 
-var plainString = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(?:"([^"\\]*)"|'([^'\\]*)')$`) })
+var plainString = Pattern(`^(?:"([^"\\]*)"|'([^'\\]*)')$`)
 
 var errServer = errors.New("SERVER is not a plain string")
 
@@ -158,9 +157,7 @@ func skipString(src []byte, i int) int {
 }
 
 // settingsModule matches the name of the settings module in the file manage.py of a Django site.
-var settingsModule = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)\.settings`)
-})
+var settingsModule = Pattern(`DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)\.settings`)
 
 // djangoModule returns the WSGI or ASGI module, such as "mysite.wsgi", of the Django site whose manage.py is in folder,
 // or "" if there is none.

@@ -240,7 +240,12 @@ func showSize(n int64) string {
 // longUnits maps units of time that time.ParseDuration does not know to their length in seconds.
 var longUnits = map[byte]float64{'y': 365 * 86400, 'w': 7 * 86400, 'd': 86400}
 
-var long = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[0-9.]+[ywd]`) })
+var long = Pattern(`[0-9.]+[ywd]`)
+
+// Pattern returns a function that compiles a regular expression at its first call, because a start needs few of them.
+func Pattern(text string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
+}
 
 // ParseDuration parses a number of seconds, or numbers with units, such as "75", "500ms" and "1d12h". The units are y
 // (365 days), w, d, and the units of time.ParseDuration.

@@ -4,11 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"fapws/runtime/http1"
 	"fapws/runtime/source/static"
@@ -128,10 +126,8 @@ func brokerURL(to *string) *value {
 }
 
 var (
-	userPassword  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^([^:/]*://[^:@?]*)[^?]*@`) })
-	queryPassword = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(`([?&][^=&]*password[^=&]*=)[^&]*`)
-	})
+	userPassword  = Pattern(`^([^:/]*://[^:@?]*)[^?]*@`)
+	queryPassword = Pattern(`([?&][^=&]*password[^=&]*=)[^&]*`)
 )
 
 func HidePassword(text string) string {
