@@ -137,20 +137,17 @@ const phpGrace = 5 * time.Second // how long a shutdown waits until PHP has fini
 // passed to that server. Otherwise all requests are passed to that server.
 func (b *builder) fastcgi(h *Host, r *Route) ([]exchange.Mount, error) {
 	o := r.FastCGI.FastCGIOptions
-	root := r.Root
-	var index []string
+	scripts := programs.ScriptOptions{Root: r.Root}
 	if r.Match != "" {
-		scripts, err := r.scripts(h, "")
-		if err != nil {
+		var err error
+		if scripts, err = r.scripts(h, ""); err != nil {
 			return nil, err
 		}
 		usual := ""
 		if static.FitsAny(scripts.Match, phpIndex) {
 			usual = phpIndex
 		}
-		index = b.scriptIndex(r, usual)
-		scripts.Index = index
-		root = scripts.Root
+		scripts.Index = b.scriptIndex(r, usual)
 		if o.Scripts, err = programs.NewScripts(scripts); err == nil && r.FastCGI.Front != "" {
 			var front programs.Script
 			if front, err = o.Scripts.Find(r.FastCGI.Front); err != nil {
@@ -162,13 +159,13 @@ func (b *builder) fastcgi(h *Host, r *Route) ([]exchange.Mount, error) {
 			return nil, err
 		}
 	}
-	o.Common = b.forPrograms(h, r, root)
+	o.Common = b.forPrograms(h, r, scripts.Root)
 	f, err := programs.NewFastCGI(o)
 	if err != nil {
 		return nil, err
 	}
 	b.built.closers = append(b.built.closers, f.Close)
-	return b.behindFiles(r, f, index), nil
+	return b.behindFiles(r, f, scripts.Index), nil
 }
 
 func (b *builder) scriptIndex(r *Route, name string) (index []string) {

@@ -5,7 +5,6 @@ import (
 	_ "embed"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -40,13 +39,11 @@ func writeMan(w io.Writer, version string, keys []KeyDoc, helps []string) {
 		writeHelpMan(w, help)
 	}
 	fmt.Fprint(w, ".SH OPTIONS\n")
-	group := ""
-	for _, row := range slices.Concat(table(), commands) {
-		if row.Group != group {
-			group = row.Group
-			fmt.Fprintf(w, ".SS %s\n", group)
+	for _, g := range helpGroups() {
+		fmt.Fprintf(w, ".SS %s\n", g.name)
+		for _, row := range g.rows {
+			fmt.Fprintf(w, ".TP\n.B %s\n%s.\n", roff(strings.TrimSpace(row.synopsis())), roff(row.sentence()))
 		}
-		fmt.Fprintf(w, ".TP\n.B %s\n%s.\n", roff(strings.TrimSpace(row.synopsis())), roff(row.sentence()))
 	}
 	for _, n := range ReadTexts(notes) {
 		fmt.Fprintf(w, ".SH %s\n%s\n", strings.ToUpper(n.Head), roff(n.Text))

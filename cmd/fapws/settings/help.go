@@ -4,7 +4,6 @@ import (
 	"embed"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"sync"
 )
@@ -24,20 +23,18 @@ const usage = `Usage: fapws [FLAGS] APP [-- ARGS...]  serve app.py, module:app o
 // contains all flags and their aliases.
 func WriteHelp(w io.Writer, all bool) {
 	fmt.Fprint(w, usage)
-	group := ""
-	for _, row := range slices.Concat(table(), commands) {
-		if row.Group != group && all {
+	for _, g := range helpGroups() {
+		if all {
 			fmt.Fprintln(w)
 		}
-		if row.Group != group {
-			group = row.Group
-			fmt.Fprintln(w, group)
-		}
-		switch {
-		case all:
-			writeEntry(w, row.synopsis(), row.sentence())
-		case row.Brief != "":
-			writeEntry(w, row.synopsis(), row.Brief+row.bracketed())
+		fmt.Fprintln(w, g.name)
+		for _, row := range g.rows {
+			switch {
+			case all:
+				writeEntry(w, row.synopsis(), row.sentence())
+			case row.Brief != "":
+				writeEntry(w, row.synopsis(), row.Brief+row.bracketed())
+			}
 		}
 	}
 	if !all {
@@ -63,11 +60,13 @@ func CommandHelp(word Word) string {
 var notes string
 
 var commands = []*Setting{
-	{Name: "help", Short: "h", Group: "Instead of serving", Brief: "show common flags; --help all shows every flag"},
-	{Name: "version", Short: "V", Group: "Instead of serving", Brief: "show the versions of fapws, Python and Go"},
-	{Name: "check-config", Group: "Instead of serving"},
-	{Name: "print-config", Group: "Instead of serving", Brief: "show every setting and its source"},
+	{Name: "help", Short: "h", Brief: "show common flags; --help all shows every flag"},
+	{Name: "version", Short: "V", Brief: "show the versions of fapws, Python and Go"},
+	{Name: "check-config"},
+	{Name: "print-config", Brief: "show every setting and its source"},
 }
+
+func helpGroups() []group { return append(groups(new(Config)), group{"Instead of serving", commands}) }
 
 func (s *Setting) synopsis() string {
 	line := "    --" + s.Name

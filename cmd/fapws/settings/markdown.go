@@ -10,15 +10,13 @@ import (
 
 // writeMarkdown writes a section of docs/settings.md for each group of settings, with a heading for each setting.
 func writeMarkdown(w io.Writer) {
-	group := ""
-	for _, row := range table() {
-		if row.Group != group {
-			group = row.Group
-			fmt.Fprintf(w, "## %s\n\n", group)
+	for _, g := range groups(new(Config)) {
+		fmt.Fprintf(w, "## %s\n\n", g.name)
+		for _, row := range g.rows {
+			fmt.Fprintf(w, "### --%s\n\n%s\n\n", row.Name, asSentence(row.explanation()))
+			row.writeFacts(w)
+			fmt.Fprintln(w)
 		}
-		fmt.Fprintf(w, "### --%s\n\n%s\n\n", row.Name, asSentence(row.explanation()))
-		row.writeFacts(w)
-		fmt.Fprintln(w)
 	}
 }
 

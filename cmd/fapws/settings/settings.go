@@ -37,7 +37,6 @@ type Setting struct {
 
 	value *value
 
-	Group    string
 	Short    string // one-letter name of the flag, or ""
 	variants []variant
 }
@@ -63,14 +62,9 @@ var optionFields = keyFields(reflect.TypeFor[static.Options]())
 // table lists all settings, with values in a Config that nobody reads. The settings in the table must not be changed.
 var table = sync.OnceValue(func() []*Setting { return settingsOf(new(Config)) })
 
-// settingsOf returns all settings in the order of the help. Their values are the fields of c.
 func settingsOf(c *Config) (rows []*Setting) {
 	for _, g := range groups(c) {
-		for _, s := range g.rows {
-			s.Group = g.name
-			s.prepare()
-			rows = append(rows, s)
-		}
+		rows = append(rows, g.rows...)
 	}
 	return rows
 }

@@ -13,8 +13,9 @@ type group struct {
 	rows []*Setting
 }
 
+// groups returns all settings in the order of the help. Their values are the fields of c.
 func groups(c *Config) []group {
-	return []group{
+	all := []group{
 		{"Address", []*Setting{
 			{Name: "bind", also: "-b listen uds=unix:* unix-socket=unix:* fd=fd://*", Arg: "ADDR",
 				Default: "0.0.0.0:8888", Global: "SERVER", script: true, kept: true,
@@ -224,11 +225,17 @@ func groups(c *Config) []group {
 			{Name: "log-buffer", Default: "32K", script: true, value: size(&c.LogBuffer, 1, 1<<20)},
 			{Name: "log-flush", Default: "1s", script: true, value: duration(&c.LogFlush, time.Millisecond)},
 			{Name: "log-level", Arg: "LEVEL", Default: "info", script: true, Brief: "debug, info, warning or error",
-				value: choice(&c.LogLevel, []string{"debug", "info", "warning", "error"},
+				value: choice(&c.LogLevel, LogLevels,
 					[]string{"warn=warning", "critical=error", "fatal=error", "0=debug", "10=debug",
 						"20=info", "30=warning", "40=error", "50=error"})},
 			{Name: "debug", Default: "0", alone: "1", script: true, Brief: "1: requests and tracebacks; 2: loop; 3: bytes",
 				value: debugLevel(&c.Debug)},
 		}},
 	}
+	for _, g := range all {
+		for _, s := range g.rows {
+			s.prepare()
+		}
+	}
+	return all
 }
