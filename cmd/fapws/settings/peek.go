@@ -17,6 +17,9 @@ import (
 // line at the top level. The number of threads determines on which thread Python starts, so it must be known before the
 // script runs. If there is no assignment, or if the value in the last assignment is not a plain number, found is false.
 func PeekThreads(source []byte) (n int, found bool) {
+	if !bytes.Contains(source, []byte("THREADS")) {
+		return 0, false
+	}
 	for statement := range statements(source) {
 		if value, ok := assignment(statement, "THREADS"); ok {
 			x, err := strconv.Atoi(strings.ReplaceAll(value, "_", ""))
@@ -94,6 +97,12 @@ func assignment(statement, name string) (value string, ok bool) {
 	return strings.Trim(rest, " \t"), true
 }
 
+// pythonToken matches a comment, a string, an escaped character, the end of a line, a bracket, or other text. A string
+// with a single quote ends at the next quote or at the end of the line; a string with a triple quote ends at the next
+// triple quote. After a backslash, a quote does not close the string, even in raw strings.
+var pythonToken = Pattern(`(?s)#[^\r\n]*|"""(?:\\.|[^\\])*?(?:"""|\z)|'''(?:\\.|[^\\])*?(?:'''|\z)|` +
+	`"(?:\\.|[^"\\\r\n])*"?|'(?:\\.|[^'\\\r\n])*'?|\\(?:\r\n|.)|[\r\n()[\]{}]|[^#"'\\\r\n()[\]{}]+`)
+
 // statements iterates over the Python statements that start in the first column, without comments. statements
 // recognizes strings, brackets and blocks approximately. Text after a semicolon is ignored (Python Language Reference,
 // §2 Lexical analysis).
@@ -102,58 +111,25 @@ func statements(source []byte) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		var line []byte
 		depth := 0
-		for i := 0; i < len(source); {
-			switch c := source[i]; {
-			case (c == '\n' || c == '\r') && (depth == 0 || i == len(source)-1):
+		for _, at := range pythonToken().FindAllIndex(source, -1) {
+			token := source[at[0]:at[1]]
+			switch c := token[0]; {
+			case (c == '\n' || c == '\r') && (depth == 0 || at[1] == len(source)):
 				if len(line) > 0 && !strings.ContainsRune(" \t\f", rune(line[0])) && !yield(string(line)) {
 					return
 				}
 				line = line[:0]
-				i++
-			case c == '\\' && bytes.HasPrefix(source[i+1:], []byte("\r\n")):
-				i += 3
-			case c == '\\':
-				i += 2
-			case c == '#':
-				i += bytes.IndexAny(source[i:], "\r\n")
-			case c == '"' || c == '\'':
-				end := skipString(source, i)
-				line = append(line, source[i:end]...)
-				i = end
-			default:
-				if strings.IndexByte("([{", c) >= 0 {
-					depth++
-				} else if strings.IndexByte(")]}", c) >= 0 {
-					depth = max(depth-1, 0)
-				}
-				line = append(line, c)
-				i++
+				continue
+			case c == '\\' || c == '#':
+				continue
+			case strings.IndexByte("([{", c) >= 0:
+				depth++
+			case strings.IndexByte(")]}", c) >= 0:
+				depth = max(depth-1, 0)
 			}
+			line = append(line, token...)
 		}
 	}
-}
-
-// skipString returns the index after the string literal whose quote is at i. A literal with a single quote ends at the
-// next quote or at the end of the line; a literal with a triple quote ends at the next triple quote. After a backslash,
-// a quote does not close the string, even in raw strings.
-func skipString(src []byte, i int) int {
-	quote := src[i : i+1]
-	long := bytes.Repeat(quote, 3)
-	triple := bytes.HasPrefix(src[i:], long)
-	if triple {
-		quote = long
-	}
-	for i += len(quote); i < len(src); i++ {
-		switch {
-		case src[i] == '\\':
-			i++
-		case bytes.HasPrefix(src[i:], quote):
-			return i + len(quote)
-		case !triple && (src[i] == '\n' || src[i] == '\r'):
-			return i
-		}
-	}
-	return len(src)
 }
 
 // settingsModule matches the name of the settings module in the file manage.py of a Django site.
