@@ -121,8 +121,7 @@ func writeOwn(p *plan.Plan, contents *pybridge.Contents, stdout io.Writer) {
 		lines = append(lines, path+"/*  status page of every host")
 	}
 	if p.LogsIn(&p.Conf, contents) {
-		lines = append(lines, auth.FormPath+"  form of hosts where users log in", auth.OutPath+
-			"  and where they log out")
+		lines = append(lines, auth.FormPath+"  form of hosts where users log in", auth.OutPath+"  and where they log out")
 	}
 	if len(lines) > 0 {
 		fmt.Fprintln(stdout, strings.Join(lines, "\n")+"\n")
@@ -255,8 +254,7 @@ func judge(p *plan.Plan, app *pybridge.Contents, stdout io.Writer, log func(logf
 	}
 	name, python := p.Site.What(&conf), "without Python"
 	if app != nil {
-		name, python = p.Command.ScriptName(), fmt.Sprintf("Python %s, %s", pybridge.Version(),
-			worker.BannerMode(&conf))
+		name, python = p.Command.ScriptName(), fmt.Sprintf("Python %s, %s", pybridge.Version(), worker.BannerMode(&conf))
 		if err := app.Forkable(); conf.Fork && err != nil {
 			return process.ExitNotStarted("%s: %v", name, err)
 		}

@@ -62,8 +62,7 @@ func writeUnit(p *plan.Plan, args []string, stdout, stderr io.Writer) error {
 			unit.WriteString(line)
 		}
 		if key == "ProtectSystem" && account != "" {
-			unit.WriteString("# The site may write here, such as an SQLite database.\nReadWritePaths=" +
-				quoteUnit(p.Dir) + "\n")
+			unit.WriteString("# The site may write here, such as an SQLite database.\nReadWritePaths=" + quoteUnit(p.Dir) + "\n")
 		}
 	}
 	if _, err := io.WriteString(stdout, unit.String()); err != nil {

@@ -209,8 +209,7 @@ func (s *http2Session) request() (status int, err error) {
 	}
 	r, err := s.RoundTrip(asked)
 	if err != nil {
-		if text := err.Error(); strings.HasSuffix(text, "not usable") ||
-			strings.HasSuffix(text, "graceful shutdown GOAWAY") {
+		if text := err.Error(); strings.HasSuffix(text, "not usable") || strings.HasSuffix(text, "graceful shutdown GOAWAY") {
 			err = errRefused // RFC 9113 §6.8
 		}
 		return 0, err

@@ -91,8 +91,7 @@ func (o *Options) flags() *pflag.FlagSet {
 	set.FuncP("requests", "n", "send `N` requests instead", number(&o.Requests, maxRequests))
 	set.FuncP("rate", "r", "send `N` requests per second at fixed times; percentiles then include the waiting that a "+
 		"slow server causes", o.setRate)
-	set.FuncP("threads", "t", "generate load with `N` threads [1, or 2 with 4 processors]",
-		number(&o.Threads, maxThreads))
+	set.FuncP("threads", "t", "generate load with `N` threads [1, or 2 with 4 processors]", number(&o.Threads, maxThreads))
 	set.FuncP("method", "m", "use this `METHOD` [GET, or POST with a body]", o.setMethod)
 	set.FuncP("header", "H", "send this `LINE`, \"Name: value\", as a header field; may be repeated", o.addField)
 	set.FuncP("body", "b", "send `TEXT` as the body of each request; @FILE reads it from a file", o.setBody)

@@ -90,8 +90,7 @@ func (r *Result) writeLatency(w io.Writer) {
 	fmt.Fprintf(w, "     max   %s\n    mean   %s, standard deviation %s\n\n", latency(h.Max()),
 		latency(int64(h.Mean())), latency(int64(h.StdDev())))
 	for _, b := range r.bars() {
-		fmt.Fprintf(w, "%10s   %-40s %6.2f %%\n", ctl.Span(b.Limit), strings.Repeat("█", int(b.Share*40+0.5)),
-			b.Share*100)
+		fmt.Fprintf(w, "%10s   %-40s %6.2f %%\n", ctl.Span(b.Limit), strings.Repeat("█", int(b.Share*40+0.5)), b.Share*100)
 	}
 }
 

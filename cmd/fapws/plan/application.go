@@ -58,8 +58,7 @@ func isScript(place string) bool {
 	if err != nil {
 		return false
 	}
-	return !st.IsDir() || len(moduleSource(place, "", nil)) == 0 &&
-		!settings.IsFile(filepath.Join(place, "__init__.py"))
+	return !st.IsDir() || len(moduleSource(place, "", nil)) == 0 && !settings.IsFile(filepath.Join(place, "__init__.py"))
 }
 
 // moduleSource returns the source of a module. It searches the directory first ("" means the current directory), and
@@ -272,8 +271,7 @@ func (b *builder) storeUploads(mount *exchange.Mount, text string) error {
 		return err
 	}
 	if options.Pieces > 0 && b.parts.Loader != nil {
-		return errors.New("upload: a generator function needs a process that stays, and --fork has one for " +
-			"each request")
+		return errors.New("upload: a generator function needs a process that stays, and --fork has one for each request")
 	}
 	options.Root, options.Group = b.conf.Chroot, b.parts.Uploads
 	options.Log = func(client, line string) { b.parts.logClient(logfile.Error, client, line) }

@@ -86,11 +86,9 @@ func (p *Plan) Check(conf *settings.Config, contents *pybridge.Contents, log fun
 func (p *Plan) build(conf *settings.Config, parts Parts) (*Built, error) {
 	c := p.Site
 	b := &builder{plan: p, conf: conf, parts: &parts, built: &Built{Private: p.private(conf, parts.Contents)},
-		passwords: auth.NewChecker(),
-		auths:     map[*Auth]*auth.Basic{}, rates: map[*Rate]int{}}
+		passwords: auth.NewChecker(), auths: map[*Auth]*auth.Basic{}, rates: map[*Rate]int{}}
 	settings.InheritTable(&c.Files, &conf.Options, c.At)
-	if users := conf.LoginUsers; users != "" && (c.Login == nil ||
-		p.Settings.Source("login").Level != settings.FromFile) {
+	if users := conf.LoginUsers; users != "" && (c.Login == nil || p.Settings.Source("login").Level != settings.FromFile) {
 		// The setting --login overrides the key login, unless the configuration file contains both.
 		c.Login = &Login{Enabled: true, At: c.At, Users: users}
 	}

@@ -100,8 +100,7 @@ func (p *Plan) acmeHosts(conf *settings.Config) (hosts []string) {
 	}
 	for _, h := range p.Site.Hosts {
 		for _, name := range h.Names {
-			if h.CertFile == "" && !strings.ContainsAny(strings.TrimPrefix(name, "*."), "*[") &&
-				strings.Contains(name, ".") {
+			if h.CertFile == "" && !strings.ContainsAny(strings.TrimPrefix(name, "*."), "*[") && strings.Contains(name, ".") {
 				hosts = append(hosts, name)
 			}
 		}
@@ -125,8 +124,7 @@ func (p *Plan) checkACME() error {
 		wrong = append(wrong, p.Settings.Wrong("tls", fmt.Errorf("a CA gives a certificate for %s only to those who "+
 			"can change its DNS: add acme-dns-hook, or certfile for this host", hosts[star])))
 	}
-	for _, hook := range [][2]string{{"acme-dns-hook", conf.ACMEDNSHook},
-		{"acme-dns-cleanup-hook", conf.ACMEDNSCleanup}} {
+	for _, hook := range [][2]string{{"acme-dns-hook", conf.ACMEDNSHook}, {"acme-dns-cleanup-hook", conf.ACMEDNSCleanup}} {
 		if hook[1] == "" {
 			continue
 		}
@@ -306,8 +304,7 @@ func (p *Plan) checkClients() error {
 			wrong = append(wrong, at.Errorf("client-cert",
 				"clients show certificates only over HTTPS; add certfile, or tls = \"auto\" at the top of the file"))
 		case cas == "":
-			wrong = append(wrong, at.Errorf("client-cert",
-				"needs ca-certs, the CAs of the client certificates"))
+			wrong = append(wrong, at.Errorf("client-cert", "needs ca-certs, the CAs of the client certificates"))
 		case rule == "unverified" && certReqs(conf):
 			wrong = append(wrong, at.Errorf("client-cert",
 				"with cert-reqs, clients with a bad certificate are not connected; remove cert-reqs"))
@@ -323,8 +320,7 @@ func (p *Plan) checkClients() error {
 			check(r.At, r.TopRules.ClientCert, cas)
 		}
 		if a.ClientCAs != "" && a.CAs == "" {
-			wrong = append(wrong, a.At.Errorf("ca-certs",
-				"no rule uses these CAs; add client-cert = \"required\""))
+			wrong = append(wrong, a.At.Errorf("ca-certs", "no rule uses these CAs; add client-cert = \"required\""))
 		}
 	}
 	err := settings.JoinPath(wrong...)
@@ -334,6 +330,4 @@ func (p *Plan) checkClients() error {
 	return err
 }
 
-func certReqs(conf *settings.Config) bool {
-	return conf.CertReqs != "" && conf.CertReqs != "none"
-}
+func certReqs(conf *settings.Config) bool { return conf.CertReqs != "" && conf.CertReqs != "none" }

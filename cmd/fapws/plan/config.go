@@ -81,8 +81,7 @@ func (c *SiteConfig) checkNames(report func(error)) {
 			case first == nil:
 				owners[name] = h
 			case name == "":
-				report(h.At.Errorf("default", "the host of line %d is already the default; give this host a name",
-					first.At.Line))
+				report(h.At.Errorf("default", "the host of line %d is already the default; give this host a name", first.At.Line))
 			case first != h:
 				report(h.At.Errorf("name", "%s belongs to the host of line %d already", name, first.At.Line))
 			}
@@ -137,8 +136,7 @@ func eachOnce(names []string) (once []string) {
 
 func (c *SiteConfig) Apps() (apps []SiteApplication) {
 	note := func(a SiteApplication) {
-		if a.Name != "" && !slices.ContainsFunc(apps,
-			func(other SiteApplication) bool { return other.Name == a.Name }) {
+		if a.Name != "" && !slices.ContainsFunc(apps, func(other SiteApplication) bool { return other.Name == a.Name }) {
 			apps = append(apps, a)
 		}
 	}

@@ -82,8 +82,7 @@ func (p *Plan) Python() string {
 // in PATHS counts only if all entries of PATHS require it.
 func (p *Plan) IsOpen(conf *settings.Config, contents *pybridge.Contents) bool {
 	users, entries := p.users(contents)
-	return len(conf.Proxies) == 0 && conf.LoginUsers == "" && !p.Site.restricts() && (entries == 0 ||
-		len(users) < entries)
+	return len(conf.Proxies) == 0 && conf.LoginUsers == "" && !p.Site.restricts() && (entries == 0 || len(users) < entries)
 }
 
 // WorkDir returns the directory of --chdir as an absolute path, and does not resolve symbolic links, because they may

@@ -42,8 +42,7 @@ func parseEnvFile(name, text string, lookup func(string) (string, bool)) (map[st
 				e.quoted = m[2] != ""
 				var ok bool
 				if value, ok = e.expand(m[2]+m[4], 0); !ok {
-					return nil, fmt.Errorf("%s:%d: the value of %s nests ${ } more than %d deep", name, number, m[1],
-						maxNested)
+					return nil, fmt.Errorf("%s:%d: the value of %s nests ${ } more than %d deep", name, number, m[1], maxNested)
 				}
 			}
 			variables[m[1]] = value

@@ -77,8 +77,7 @@ func (b *builder) checkFallbacks() {
 		return
 	}
 	if spa := b.conf.SPA; spa != "" {
-		b.misused(b.plan.Site.At, "spa",
-			errors.New("no directory is served; name one as APP, or with --static PREFIX=DIR"))
+		b.misused(b.plan.Site.At, "spa", errors.New("no directory is served; name one as APP, or with --static PREFIX=DIR"))
 	}
 	if name := b.conf.MimeTypes; name != "" {
 		if _, err := os.Stat(name); err != nil {

@@ -180,9 +180,8 @@ func (b *builder) lookUp(r *Route, names []string) {
 	defer cancel()
 	for _, name := range names {
 		if folder := b.conf.Chroot; folder != "" && !looksUp(folder) {
-			b.warn(fmt.Sprintf("proxy %s: the address of %s cannot be looked up in the chroot, "+
-				"as %s has neither etc/hosts nor etc/resolv.conf (%s)",
-				strings.Join(r.Proxy, ", "), name, folder, r.At.Key("proxy")))
+			b.warn(fmt.Sprintf("proxy %s: the address of %s cannot be looked up in the chroot, as %s has neither etc/hosts "+
+				"nor etc/resolv.conf (%s)", strings.Join(r.Proxy, ", "), name, folder, r.At.Key("proxy")))
 		} else if b.plan.Command.Word == settings.WordCheck {
 			if _, err := net.DefaultResolver.LookupHost(ctx, name); err != nil {
 				b.warn(r.At.Errorf("proxy", "%v", err).Error())
@@ -289,8 +288,7 @@ func (p *Programs) Respond(w *backend.Response, r *backend.Request) {
 	if program == nil {
 		var err error
 		if program, err = p.open(n); err != nil {
-			p.Log(r.ErrorLog, logfile.Error, r.Client(), fmt.Sprintf("a handler returned a program that cannot run: %v",
-				err))
+			p.Log(r.ErrorLog, logfile.Error, r.Client(), fmt.Sprintf("a handler returned a program that cannot run: %v", err))
 			w.Refuse(500, "")
 			return
 		}

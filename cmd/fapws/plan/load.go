@@ -118,8 +118,7 @@ func (p *Plan) Load(look logfile.Look, report func(error) int, warn func(line st
 	o.Failed = func(err error, app *pybridge.Contents) {
 		failed = err
 		if err = p.notLoaded(err, &o.Apps[0]); len(app.Apps) > 0 {
-			err = process.ExitFrom(errors.Join(err, p.Settings.ReadScript(p.Command.ScriptName(),
-				app.Apps[0].Settings)))
+			err = process.ExitFrom(errors.Join(err, p.Settings.ReadScript(p.Command.ScriptName(), app.Apps[0].Settings)))
 		}
 		code = report(err)
 		closing = process.ExitAfterClosingTime(time.Time{}, code, func(string) {})
@@ -186,8 +185,7 @@ func (p *Plan) ReadScript(app *pybridge.Contents) (conf settings.Config, err err
 			"or remove THREADS", script))
 	}
 	return conf, process.ExitUsage(fmt.Errorf("%s: THREADS must be a literal, because it is read before the script "+
-		"runs: write THREADS = %d on its own line, or use --threads %d",
-		script, conf.Threads, conf.Threads))
+		"runs: write THREADS = %d on its own line, or use --threads %d", script, conf.Threads, conf.Threads))
 }
 
 // Recall adds the settings of the script in the same way as ReadScript. globals contains the settings, which another

@@ -90,8 +90,7 @@ func Read(cmd *settings.Command, set *settings.Settings) (*Plan, error) {
 	}
 	set.Keep()
 	p.Site = readSites(p.File, func(err error) { wrong = append(wrong, err) })
-	set.NoteHosts(slices.ContainsFunc(p.Site.Hosts, func(h *Host) bool { return h.CertFile != "" }),
-		p.Site.asksClients())
+	set.NoteHosts(slices.ContainsFunc(p.Site.Hosts, func(h *Host) bool { return h.CertFile != "" }), p.Site.asksClients())
 	p.Mistakes = settings.JoinPath(wrong...)
 	return p, nil
 }
@@ -106,8 +105,7 @@ func misplaced(set *settings.Settings, table, key string) string {
 		if table == "host" || table == "host.route" {
 			table = "[" + table + "]"
 		}
-		return fmt.Sprintf("%s is not a key of [%s]: move it to the top of the file, before the first [[host]]", key,
-			table)
+		return fmt.Sprintf("%s is not a key of [%s]: move it to the top of the file, before the first [[host]]", key, table)
 	case table == "" && slices.Contains(settings.KeysOf(Host{}), key):
 		return fmt.Sprintf("%s is a key of [[host]]: move it there", key)
 	case table != "host.route" && slices.Contains(settings.KeysOf(Route{}), key):
@@ -214,16 +212,14 @@ func (p *Plan) readBroker() (err error) {
 		return nil
 	}
 	if p.Broker, err = pool.ParseBroker(p.Conf.Channels); err != nil {
-		return fmt.Errorf("%s %s: must be %w", p.Settings.Origin("channels"), settings.HidePassword(p.Conf.Channels),
-			err)
+		return fmt.Errorf("%s %s: must be %w", p.Settings.Origin("channels"), settings.HidePassword(p.Conf.Channels), err)
 	}
 	return nil
 }
 
 func nothingNamed(cmd *settings.Command) error {
 	if flag, value := cmd.Flags.TookApp(); flag != "" {
-		return fmt.Errorf("no application given: %s took %s as its value; type fapws %s VALUE %s", flag, value, flag,
-			value)
+		return fmt.Errorf("no application given: %s took %s as its value; type fapws %s VALUE %s", flag, value, flag, value)
 	}
 	for _, name := range []string{"FLASK_APP", "UVICORN_APP", "GRANIAN_APP"} {
 		if app := os.Getenv(name); app != "" {
@@ -303,8 +299,7 @@ func (p *Plan) doubts() (lines []string) {
 	}
 	for _, path := range p.Conf.PythonPath {
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-			lines = append(lines, fmt.Sprintf("%s: %s does not exist; Python ignores it",
-				p.Settings.Origin("pythonpath"), path))
+			lines = append(lines, fmt.Sprintf("%s: %s does not exist; Python ignores it", p.Settings.Origin("pythonpath"), path))
 		}
 	}
 	pattern := func(at *settings.TOMLTable, key, text string) {
@@ -334,8 +329,7 @@ func (p *Plan) doubts() (lines []string) {
 		}
 	}
 	if p.File != nil && p.named != "" && p.Settings.File() == "" && len(p.Site.Hosts) > 0 {
-		lines = append(lines, fmt.Sprintf("%s also serves %s; requests for them do not reach %s (-c off "+
-			"ignores the file)",
+		lines = append(lines, fmt.Sprintf("%s also serves %s; requests for them do not reach %s (-c off ignores the file)",
 			p.File.Name, p.Site.Count(), p.named))
 	}
 	return lines

@@ -123,8 +123,7 @@ func (b *builder) ruled(at *settings.TOMLTable, r *Rules) *exchange.Rules {
 		NoLogin:     r.Login != nil && !r.Login.Enabled,
 	}
 	if at.Set("auth") && at.Set("login") && r.Login.wanted() {
-		b.wrong(at.Errorf("login", "auth and login exclude each other; use one of them here, and the other for "+
-			"other paths"))
+		b.wrong(at.Errorf("login", "auth and login exclude each other; use one of them here, and the other for other paths"))
 	}
 	if r.HSTS != nil {
 		o.SetSecure = []http1.HeaderField{{Name: "Strict-Transport-Security", Value: r.HSTS.value()}}
@@ -365,8 +364,7 @@ func (b *builder) newLogin(l *Login, path string) (*auth.Login, error) {
 	conf := b.conf
 	warn := func(line string) { b.parts.Log(logfile.Warning, line) }
 	if b.state == nil {
-		if b.state, err = auth.OpenLoginState(filepath.Join(b.plan.stateDir, loginDir), conf.LoginAge,
-			warn); err != nil {
+		if b.state, err = auth.OpenLoginState(filepath.Join(b.plan.stateDir, loginDir), conf.LoginAge, warn); err != nil {
 			return nil, err
 		}
 		b.built.closers = append(b.built.closers, b.state.Close)

@@ -39,8 +39,7 @@ func TakeName() {}
 // because Python would then search the working directory first.
 func Again(newest bool, args ...string) *exec.Cmd {
 	if newest {
-		cmd := exec.Command(Interpreter(), append([]string{filepath.Join(filepath.Dir(File()), "__main__.py")},
-			args...)...)
+		cmd := exec.Command(Interpreter(), append([]string{filepath.Join(filepath.Dir(File()), "__main__.py")}, args...)...)
 		cmd.Env = os.Environ()
 		if _, err := os.Stat(File()); err != nil { // because of this error, an upgrade does not begin
 			cmd.Err = err

@@ -155,9 +155,7 @@ func owner(path string) (pid int, err error) {
 	return pid, nil
 }
 
-func runs(pid int) bool {
-	return pid > 0 && !errors.Is(unix.Kill(pid, 0), unix.ESRCH)
-}
+func runs(pid int) bool { return pid > 0 && !errors.Is(unix.Kill(pid, 0), unix.ESRCH) }
 
 const (
 	socketVariable = "NOTIFY_SOCKET"

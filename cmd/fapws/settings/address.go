@@ -171,9 +171,7 @@ func (s *Settings) changeAddress(c *Config) {
 	}
 }
 
-func digitsOnly(s string) bool {
-	return s != "" && strings.Trim(s, "0123456789") == ""
-}
+func digitsOnly(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
 // An address for HTTPS has a prefix: secureTCP before "host:port", and securePrefix before "fd://N" or "systemd".
 const (

@@ -267,8 +267,7 @@ func ParseFlags(set *pflag.FlagSet, args []string) (words []string, err error) {
 	case errors.As(err, &bare):
 		return nil, fmt.Errorf("--%s needs a value", bare.GetFlag().Name)
 	case errors.As(err, &invalid):
-		return nil, fmt.Errorf("--%s %s: %w", invalid.GetFlag().Name, shorten(invalid.GetValue()),
-			errors.Unwrap(invalid))
+		return nil, fmt.Errorf("--%s %s: %w", invalid.GetFlag().Name, shorten(invalid.GetValue()), errors.Unwrap(invalid))
 	}
 	return set.Args(), err
 }
@@ -421,8 +420,7 @@ func (p *parser) explain(err error) error {
 
 func (p *parser) asTyped(f *pflag.Flag) string {
 	short := "-" + f.Shorthand
-	if f.Shorthand != "" && slices.ContainsFunc(p.typed,
-		func(one string) bool { return strings.HasPrefix(one, short) }) {
+	if f.Shorthand != "" && slices.ContainsFunc(p.typed, func(one string) bool { return strings.HasPrefix(one, short) }) {
 		return short
 	}
 	return "--" + f.Name

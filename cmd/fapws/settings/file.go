@@ -136,8 +136,7 @@ func (s *Settings) ReadFile(f *TOMLFile, others []string) error {
 			continue
 		}
 		if first, twice := seen[row.Name]; twice {
-			wrong = append(wrong, v.Errorf("%s is an alias of %s, which line %d already sets", v.Key, first.Key,
-				first.Line))
+			wrong = append(wrong, v.Errorf("%s is an alias of %s, which line %d already sets", v.Key, first.Key, first.Line))
 			continue
 		}
 		seen[row.Name] = v

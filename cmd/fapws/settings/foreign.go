@@ -255,8 +255,7 @@ func (s *Settings) ForeignGlobals(script string, source []byte) (lines []string)
 		if answer := foreignAnswer(name, ""); answer != "" {
 			lines = append(lines, fmt.Sprintf("%s: %s is not a setting of scripts: %s", script, name, answer))
 		} else if near := Nearest(name, ours); near != "" {
-			lines = append(lines, fmt.Sprintf("%s: %s is not a setting of scripts, did you mean %s?", script, name,
-				near))
+			lines = append(lines, fmt.Sprintf("%s: %s is not a setting of scripts, did you mean %s?", script, name, near))
 		}
 	}
 	return lines

@@ -158,8 +158,7 @@ func duration(to *time.Duration, least time.Duration) *value {
 	return of(to, isText|isNumber|isFloat, func(text string) (time.Duration, error) {
 		d, ok := ParseDuration(text)
 		if !ok || d < least || d > longest {
-			return 0, fmt.Errorf("seconds, or a time such as 500ms, 30s, 5m, 1h or 7d, from %s to a year",
-				showDuration(least))
+			return 0, fmt.Errorf("seconds, or a time such as 500ms, 30s, 5m, 1h or 7d, from %s to a year", showDuration(least))
 		}
 		return d, nil
 	}, showDuration).called("TIME")

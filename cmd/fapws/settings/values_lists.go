@@ -187,8 +187,7 @@ func trusted(names []string) (all []netip.Prefix, unix bool, err error) {
 // in IPv6 notation are converted to IPv4.
 func ParseNetworks(text, all string) ([]netip.Prefix, error) {
 	if text == all {
-		return []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0),
-			netip.PrefixFrom(netip.IPv6Unspecified(), 0)}, nil
+		return []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0)}, nil
 	}
 	network, err := netip.ParsePrefix(text)
 	if err != nil {
