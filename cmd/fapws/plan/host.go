@@ -329,22 +329,17 @@ func (r *Route) check(h *Host, report func(error)) {
 		}
 		return
 	}
-	if len(of) == 1 || r.onlyRules() {
-		return
-	}
-	var keys, all []string
-	for _, k := range of {
+	var keys []string
+	for _, k := range kinds {
 		keys = append(keys, k.key)
 	}
-	for _, k := range kinds {
-		all = append(all, k.key)
+	switch all := strings.Join(keys, ", "); {
+	case len(of) > 1:
+		report(r.At.Errorf(of[1].key, "a route has one of %s; this one already has %s", all, of[0].key))
+	case len(of) == 0 && !r.onlyRules():
+		report(r.At.Errorf("route", "a route needs one of %s, or rules such as auth for the other sources of its paths",
+			all))
 	}
-	if len(of) > 1 {
-		report(r.At.Errorf(keys[1], "a route has one of %s; this one already has %s", strings.Join(all, ", "), keys[0]))
-		return
-	}
-	report(r.At.Errorf("route", "a route needs one of %s, or rules such as auth for the other sources of its paths",
-		strings.Join(all, ", ")))
 }
 
 // What returns a description of the route for users, such as "files /srv/x".

@@ -181,10 +181,7 @@ func (s *Settings) Anchor(dir string) {
 		if v.kind&isList != 0 {
 			paths = strings.Split(paths[0], ",")
 		}
-		for i, path := range paths {
-			paths[i] = row.resolve(&TOMLFile{Dir: dir}, path)
-		}
-		_ = v.parse(strings.Join(paths, ","))
+		_ = v.parse(join(paths, ",", func(path string) string { return row.resolve(&TOMLFile{Dir: dir}, path) }))
 	}
 }
 
