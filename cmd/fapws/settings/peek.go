@@ -29,7 +29,8 @@ func PeekThreads(source []byte) (n int, found bool) {
 	return n, found
 }
 
-var plainString = Pattern(`^(?:"([^"\\]*)"|'([^'\\]*)')$`)
+// plainServer matches a statement that assigns a string without escapes to SERVER, with an optional type.
+var plainServer = Pattern(`^SERVER[ \t]*(?::[^=;\n]*)?=[ \t]*(?:"([^"\\;\n]*)"|'([^'\\;\n]*)')[ \t]*$`)
 
 var errServer = errors.New("SERVER is not a plain string")
 
@@ -46,11 +47,7 @@ func PeekServer(source []byte) (address string, found bool, err error) {
 			server = append(server, statement)
 		}
 	}
-	if len(server) != 1 || strings.Contains(server[0], ";") {
-		return "", true, errServer
-	}
-	value, _ := assignment(server[0], "SERVER")
-	text := plainString().FindStringSubmatch(value)
+	text := plainServer().FindStringSubmatch(strings.Join(server, "\n"))
 	if text == nil {
 		return "", true, errServer
 	}
