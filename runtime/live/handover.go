@@ -1,6 +1,7 @@
 package live
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -73,10 +74,7 @@ func export(ctx context.Context, give func(d any, fd int) error, do func(func())
 			time.Sleep(handOverTick)
 		}
 	}
-	if err == nil {
-		err = ctx.Err()
-	}
-	return n, err
+	return n, cmp.Or(err, ctx.Err())
 }
 
 // Export hands over the movable WebSockets while the server retires (see export), and closes all other WebSockets with
@@ -216,19 +214,18 @@ const mostResuming = 64
 // call Dismiss. Import waits while too many WebSockets are being resumed. Therefore it must not be called on the loop
 // or before the server has started.
 func (a *Sockets) Import(d *exchange.SocketState, fd int) error {
-	err := errStopped
-	for busy := true; busy; {
-		busy = false
+	for {
+		busy, err := false, errStopped
 		a.loop.Do(func() {
 			if busy = a.resuming >= mostResuming; !busy {
 				err = a.resume(d, fd)
 			}
 		})
-		if busy {
-			time.Sleep(time.Millisecond)
+		if !busy {
+			return err
 		}
+		time.Sleep(time.Millisecond)
 	}
-	return err
 }
 
 // resume owns fd unless there is an error.
@@ -304,10 +301,7 @@ func (a *Sockets) serveAgain(d *exchange.SocketState, fd int) *Socket {
 // takeBack returns a WebSocket to its handler, which has already released it with the part p. takeBack is called if the
 // WebSocket cannot be handed over, because the client has disconnected or the state is too large.
 func (a *Sockets) takeBack(s *Socket, p *exchange.Part) {
-	d := s.offer
-	if d == nil {
-		d = describe(s)
-	}
+	d := cmp.Or(s.offer, describe(s))
 	keep(d, p)
 	ends, err := system.SocketpairNonblock()
 	if err != nil {

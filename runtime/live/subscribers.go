@@ -66,17 +66,8 @@ func NewSubscribers(loop Loop, sites *exchange.Server, conns *conn.Set) *Subscri
 func (s *Subscribers) Configure(cfg StreamConfig, clients int) {
 	s.cfg, s.most = cfg, clients
 	s.onCount = cfg.Counted
-	s.Limit(ChannelLimits{
-		Events: cfg.History,
-		Bytes:  historyBytes,
-		Total:  historyTotal,
-		Age:    int64(historyAge),
-	})
-	format := eventFormat{epoch: cfg.Epoch, limit: cfg.MaxEvent}
-	if format.epoch == "" {
-		format.epoch = s.format.Load().epoch
-	}
-	s.format.Store(&format)
+	s.Limit(ChannelLimits{Events: cfg.History, Bytes: historyBytes, Total: historyTotal, Age: int64(historyAge)})
+	s.format.Store(&eventFormat{epoch: cmp.Or(cfg.Epoch, s.format.Load().epoch), limit: cfg.MaxEvent})
 	s.retry = NewText(fmt.Sprintf("retry: %d\n\n", cfg.Retry.Milliseconds()))
 	s.stay = cfg.HandOver
 }
