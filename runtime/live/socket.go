@@ -189,19 +189,15 @@ func (s *Socket) Reply(exchange.Reply) {
 	s.Refused()
 }
 
-// fields returns the header fields of the response that accepts the WebSocket (RFC 6455 §4.2.2). The result is valid
-// until the next call.
+// fields returns the header fields of the response that accepts the WebSocket (RFC 6455 §4.2.2).
 func (s *Socket) fields(subprotocol []byte) []byte {
-	dst := append(s.all.sites.Heads.Fields[:0],
-		"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
-	dst = append(append(dst, s.accept[:]...), "\r\n"...)
+	dst := fmt.Appendf(nil, "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n", s.accept[:])
 	if websocket.IsToken(subprotocol) {
-		dst = append(append(append(dst, "Sec-WebSocket-Protocol: "...), subprotocol...), "\r\n"...)
+		dst = fmt.Appendf(dst, "Sec-WebSocket-Protocol: %s\r\n", subprotocol)
 		s.subprotocol = string(subprotocol)
 	}
 	if s.compression.On {
-		dst = s.compression.AppendTo(append(dst, "Sec-WebSocket-Extensions: "...))
-		dst = append(dst, "\r\n"...)
+		dst = fmt.Appendf(dst, "Sec-WebSocket-Extensions: %s\r\n", s.compression)
 	}
 	return dst
 }

@@ -23,12 +23,13 @@ type Compression struct {
 	Limits bool
 }
 
-func (c Compression) AppendTo(dst []byte) []byte {
-	dst = append(dst, "permessage-deflate; server_no_context_takeover; client_no_context_takeover"...)
+// String returns the value of Sec-WebSocket-Extensions in the response.
+func (c Compression) String() string {
+	text := "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
 	if c.Limits {
-		dst = strconv.AppendUint(append(dst, "; server_max_window_bits="...), uint64(c.Bits), 10)
+		text += "; server_max_window_bits=" + strconv.Itoa(int(c.Bits))
 	}
-	return dst
+	return text
 }
 
 // negotiate accepts the first valid offer of permessage-deflate in the value of Sec-WebSocket-Extensions. negotiate

@@ -151,7 +151,7 @@ func TestExtensionsAreNegotiated(t *testing.T) {
 		if !valid {
 			got = wrong
 		} else if c.On {
-			got = string(c.AppendTo(nil))
+			got = c.String()
 		}
 		if got != test.answer {
 			t.Errorf("%q: %q", test.offers, got)
