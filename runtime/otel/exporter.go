@@ -29,8 +29,7 @@ type Exporter struct {
 	scope   message
 	dropped atomic.Int64
 
-	late  *time.Timer     // fires when spans have waited long enough
-	ready chan struct{}   // gets a value when a batch is complete
+	due   *time.Timer     // fires when a batch is complete, or when spans have waited long enough
 	open  context.Context // ends at Close
 	close context.CancelFunc
 	ctx   context.Context // ends when Close must return
@@ -62,8 +61,7 @@ const (
 // New returns an Exporter. version is the version of this server. log gets a line for the operator if spans cannot be
 // sent, at most one each hour.
 func New(c *Config, version string, log func(line string)) *Exporter {
-	x := &Exporter{Config: c, log: log, late: time.NewTimer(c.delay), ready: make(chan struct{}, 1),
-		ended: make(chan struct{})}
+	x := &Exporter{Config: c, log: log, due: time.NewTimer(c.delay), ended: make(chan struct{})}
 	x.ctx, x.stop = context.WithCancel(context.Background())
 	x.open, x.close = context.WithCancel(x.ctx)
 	x.http = http.Client{
@@ -114,12 +112,9 @@ func (x *Exporter) enqueue(m message) {
 	x.ends = append(x.ends, len(x.spans))
 	switch len(x.ends) {
 	case x.batch:
-		select {
-		case x.ready <- struct{}{}:
-		default:
-		}
+		x.due.Reset(0)
 	case 1:
-		x.late.Reset(x.delay)
+		x.due.Reset(x.delay)
 	}
 }
 
@@ -148,8 +143,7 @@ func (x *Exporter) run() {
 	var body message
 	for closing := false; !closing; {
 		select {
-		case <-x.ready:
-		case <-x.late.C:
+		case <-x.due.C:
 		case <-x.open.Done():
 			closing = true
 		}
@@ -212,21 +206,21 @@ func (x *Exporter) export(body []byte, n int) {
 // pause waits before the next request to the collector. Close ends the pause, unless the collector has asked for it
 // (asked). If a pause for the collector would end after the deadline of Close, all remaining spans are dropped at once.
 func (x *Exporter) pause(wait time.Duration, asked bool) {
-	end := time.Now().Add(wait)
+	end, over := time.Now().Add(wait), time.After(wait)
 	select {
-	case <-time.After(wait):
+	case <-over:
 		return
 	case <-x.open.Done():
 	}
-	switch {
-	case !asked:
-	case end.After(x.until):
+	if !asked {
+		return
+	}
+	if end.After(x.until) {
 		x.stop()
-	default:
-		select {
-		case <-time.After(time.Until(end)):
-		case <-x.ctx.Done():
-		}
+	}
+	select {
+	case <-over:
+	case <-x.ctx.Done():
 	}
 }
 
