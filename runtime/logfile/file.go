@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"fmt"
 	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,8 +20,8 @@ const (
 
 // Options determine where and how lines are written; all fields except Path may be zero.
 type Options struct {
-	// Path is the path of the file, which is created if necessary (mode 0640). "-" means standard output. Only regular
-	// files are rotated.
+	// Path is the absolute path of the file, which is created if necessary (mode 0640). "-" means standard output. Only
+	// regular files are rotated.
 	Path string
 
 	// Name is the prefix of error messages, such as "access log".
@@ -62,18 +61,9 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
-	if o.Path != "-" {
-		if abs, err := filepath.Abs(o.Path); err == nil {
-			o.Path = abs
-		}
-	}
 	o.Name = cmp.Or(o.Name, "log")
-	if o.Buffer <= 0 {
-		o.Buffer = 32 << 10
-	}
-	if o.Flush <= 0 {
-		o.Flush = time.Second
-	}
+	o.Buffer = cmp.Or(o.Buffer, 32<<10)
+	o.Flush = cmp.Or(o.Flush, time.Second)
 	if o.Report == nil {
 		look := o.Look
 		o.Report = func(msg string) {
