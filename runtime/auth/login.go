@@ -73,10 +73,7 @@ const (
 	OutPath  = "/_fapws/logout"
 )
 
-func NewLogin(o LoginOptions) (*Login, error) {
-	if o.Idle <= 0 || o.Age <= 0 {
-		return nil, errors.New("a session has to live for some time")
-	}
+func NewLogin(o LoginOptions) *Login {
 	path := o.Users.Path()
 	return &Login{
 		o:        o,
@@ -85,7 +82,7 @@ func NewLogin(o LoginOptions) (*Login, error) {
 		form:     o.State.derive("forms of " + path),
 		cookie:   "fapws-" + hex.EncodeToString(o.State.derive("name of the cookie of " + path)[:4]),
 		verified: recent[string, verifiedToken]{size: maxVerified},
-	}, nil
+	}
 }
 
 // Fresh reports, without blocking, whether the files of users and of ended sessions are unchanged. If they have

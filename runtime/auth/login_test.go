@@ -44,9 +44,8 @@ func (p place) open(t testing.TB) *Login {
 	state, err := OpenLoginState(p.dir, time.Hour, nil)
 	checktest.Must(t, err)
 	t.Cleanup(state.Close)
-	l, err := NewLogin(LoginOptions{Users: users, State: state, Idle: 8 * time.Minute, Age: time.Hour,
+	l := NewLogin(LoginOptions{Users: users, State: state, Idle: 8 * time.Minute, Age: time.Hour,
 		Log: func(line string) { t.Log(line) }})
-	checktest.Must(t, err)
 	l.now = p.clock.now
 	return l
 }

@@ -312,12 +312,8 @@ func (l *Login) Announce() {
 	}
 }
 
-// AddCommand returns a command that adds a user to the file users, and that can be run in any working directory.
-func AddCommand(users string) string {
-	path, err := filepath.Abs(users)
-	if err != nil {
-		path = users
-	}
+// AddCommand returns a command that adds a user to the file with an absolute path.
+func AddCommand(path string) string {
 	if strings.ContainsFunc(path, func(r rune) bool {
 		return !unicode.In(r, unicode.L, unicode.N) && !strings.ContainsRune("/._-", r)
 	}) {

@@ -371,7 +371,7 @@ func (b *builder) newLogin(l *Login, path string) (*auth.Login, error) {
 		b.built.Writes = append(b.built.Writes, filepath.Join(b.plan.stateDir, loginDir))
 	}
 	b.built.Reads = append(b.built.Reads, filepath.Dir(path))
-	made, err := auth.NewLogin(auth.LoginOptions{
+	made := auth.NewLogin(auth.LoginOptions{
 		Users: users, State: b.state, Idle: conf.LoginIdle, Age: conf.LoginAge, Title: l.Title, Logo: image,
 		Run: b.parts.Run,
 		ByCommand: conf.Sandboxed() && !slices.ContainsFunc(conf.SandboxWrite, func(dir string) bool {
@@ -380,10 +380,8 @@ func (b *builder) newLogin(l *Login, path string) (*auth.Login, error) {
 		Log:   warn,
 		Event: func(client, line string) { b.parts.logClient(logfile.Info, client, line) },
 	})
-	if err == nil {
-		made.Announce()
-	}
-	return made, err
+	made.Announce()
+	return made, nil
 }
 
 func isBelow(file, dir string) bool {
