@@ -13,8 +13,6 @@ import (
 var ErrNeedMore = errors.New("incomplete")
 
 var (
-	errLength        = &Error{ProtocolError, "a length is not in its shortest form"}
-	errLengthSign    = &Error{ProtocolError, "a length has its highest bit set"}
 	errText          = &Error{InvalidData, "a text message is not UTF-8"}
 	errTooBig        = &Error{TooBig, "a message is too big"}
 	errNotCompressed = &Error{InvalidData, "a message cannot be decompressed"}
@@ -42,7 +40,7 @@ type Decoder struct {
 
 	op      Opcode // opcode of the frame whose payload is arriving
 	fin     bool
-	payload bool
+	payload bool // more bytes of this payload must arrive
 	// type of the incomplete message; Continuation if there is none
 	message Opcode
 	packed  bool
@@ -69,22 +67,15 @@ func (d *Decoder) Next(data []byte) (m Message, n int, err error) {
 		piece := data[n:min(len(data), n+d.left)]
 		n += len(piece)
 		d.left -= len(piece)
-		whole := d.left == 0
-		if whole {
-			d.payload = false
-		}
+		d.payload = d.left > 0
 		d.key = unmask(d.key, piece)
-		var done bool
 		if d.op.control() {
-			m, done, err = d.controlFrame(piece, whole)
+			m, err = d.controlFrame(piece)
 		} else {
-			m, done, err = d.dataFrame(piece, whole)
+			m, err = d.dataFrame(piece)
 		}
-		if done || err != nil {
+		if err != ErrNeedMore || d.payload {
 			return m, n, err
-		}
-		if !whole {
-			return Message{}, n, ErrNeedMore
 		}
 	}
 }
@@ -131,33 +122,30 @@ func (d *Decoder) parse(b []byte) (size int, err error) {
 	if b[1]&maskBit == 0 {
 		return 0, &Error{ProtocolError, "a frame is not masked"} // RFC 6455 §5.1
 	}
-	size = 2
+	size, least := 2, uint64(0)
 	length := uint64(b[1] &^ maskBit)
-	if op.control() && length > maxControl {
+	switch {
+	case op.control() && length > maxControl:
 		return 0, &Error{ProtocolError, "a control frame is longer than 125 bytes"}
+	case length == 126:
+		size, least = 4, 126
+	case length == 127:
+		size, least = 10, 1<<16
 	}
-	switch length {
-	case 126:
-		if size = 4; len(b) < size {
-			return 0, ErrNeedMore
+	if size == 10 && len(b) > 2 && b[2]&0x80 != 0 {
+		return 0, &Error{ProtocolError, "a length has its highest bit set"}
+	}
+	if len(b) < size {
+		return 0, ErrNeedMore
+	}
+	if size > 2 {
+		length = 0
+		for _, next := range b[2:size] {
+			length = length<<8 | uint64(next)
 		}
-		if length = uint64(binary.BigEndian.Uint16(b[2:])); length <= 125 {
-			return 0, errLength // RFC 6455 §5.2 requires the minimal number of bytes
-		}
-	case 127:
-		if size = 10; len(b) < size {
-			if len(b) > 2 && b[2]&0x80 != 0 {
-				return 0, errLengthSign
-			}
-			return 0, ErrNeedMore
-		}
-		length = binary.BigEndian.Uint64(b[2:])
-		if length>>63 != 0 {
-			return 0, errLengthSign
-		}
-		if length <= 0xffff {
-			return 0, errLength
-		}
+	}
+	if length < least { // RFC 6455 §5.2 requires the minimal number of bytes
+		return 0, &Error{ProtocolError, "a length is not in its shortest form"}
 	}
 	if !op.control() && length > uint64(d.Max-len(d.buf)) {
 		d.TooBig = int32(min(uint64(len(d.buf))+length, math.MaxInt32))
@@ -195,11 +183,12 @@ func (d *Decoder) allowed(op Opcode, fin bool, reserved byte) error {
 	return nil
 }
 
-func (d *Decoder) dataFrame(piece []byte, whole bool) (m Message, done bool, err error) {
+// dataFrame processes a piece of the payload of a data frame. The error is ErrNeedMore if the message is not complete.
+func (d *Decoder) dataFrame(piece []byte) (m Message, err error) {
 	if d.Discard {
 		piece, d.buf, d.checked, d.packed = nil, nil, 0, false
 	}
-	ends := whole && d.fin
+	ends := d.fin && !d.payload
 	text := piece
 	if !ends || len(d.buf) > 0 { // copy data into d.buf, unless data is a whole message
 		d.grow(len(piece))
@@ -211,12 +200,12 @@ func (d *Decoder) dataFrame(piece []byte, whole bool) (m Message, done bool, err
 			text = wholeCharacters(text)
 		}
 		if !utf8.Valid(text) {
-			return m, false, errText
+			return m, errText
 		}
 		d.checked += len(text)
 	}
 	if !ends {
-		return m, false, nil
+		return m, ErrNeedMore
 	}
 	if len(d.buf) > 0 {
 		piece = d.buf
@@ -239,48 +228,48 @@ func (d *Decoder) grow(n int) {
 	d.buf = append(make([]byte, 0, min(size, d.Max)), d.buf...)
 }
 
-func (d *Decoder) end(data []byte) (m Message, done bool, err error) {
+func (d *Decoder) end(data []byte) (m Message, err error) {
 	m = Message{Op: d.message, Data: data}
 	d.message = Continuation
 	if d.packed {
 		if m.Data, err = d.Inflater.inflate(data, d.Max); err != nil {
 			d.TooBig = int32(min(int64(d.Max)+1, math.MaxInt32))
-			return Message{}, false, err
+			return Message{}, err
 		}
 		if m.Op == Text && !utf8.Valid(m.Data) {
-			return Message{}, false, errText
+			return Message{}, errText
 		}
 	}
-	return m, true, nil
+	return m, nil
 }
 
-func (d *Decoder) controlFrame(piece []byte, whole bool) (m Message, done bool, err error) {
-	if !whole {
+// controlFrame is like dataFrame, but for a control frame.
+func (d *Decoder) controlFrame(piece []byte) (m Message, err error) {
+	if d.payload {
 		d.control = append(d.control, piece...)
-		return m, false, nil
+		return m, ErrNeedMore
 	}
 	if len(d.control) > 0 {
 		piece = append(d.control, piece...)
 		d.control = nil
 	}
 	if d.op != Close {
-		return Message{Op: d.op, Data: piece}, true, nil
+		return Message{Op: d.op, Data: piece}, nil
 	}
-	m = Message{Op: Close, Code: NoStatus}
-	switch {
-	case len(piece) == 0:
-		return m, true, nil
-	case len(piece) == 1:
-		return m, false, &Error{ProtocolError, "a close frame with one byte"}
+	switch len(piece) {
+	case 0:
+		return Message{Op: Close, Code: NoStatus}, nil
+	case 1:
+		return m, &Error{ProtocolError, "a close frame with one byte"}
 	}
-	m.Code, m.Data = binary.BigEndian.Uint16(piece), piece[2:]
+	m = Message{Op: Close, Code: binary.BigEndian.Uint16(piece), Data: piece[2:]}
 	if !ValidCode(m.Code) {
-		return m, false, &Error{ProtocolError, "a close frame with an invalid code"}
+		return m, &Error{ProtocolError, "a close frame with an invalid code"}
 	}
 	if !utf8.Valid(m.Data) {
-		return m, false, &Error{InvalidData, "the reason of a close frame is not UTF-8"}
+		return m, &Error{InvalidData, "the reason of a close frame is not UTF-8"}
 	}
-	return m, true, nil
+	return m, nil
 }
 
 // unmask applies a masking key (RFC 6455 §5.3) to b in place. The lowest eight bits of key apply to the first byte of

@@ -179,16 +179,16 @@ func TestTextInPiecesIsCheckedLikeTheWholeText(t *testing.T) {
 		"\xff", "\xc0", "\xe0"}
 	n := len(pieces)
 	for i := range n * n * n * n {
-		d, text, ok := Decoder{Max: 100, message: Text}, "", true
+		d, text, ok := Decoder{Max: 100, message: Text, payload: true}, "", true
 		for _, piece := range []string{pieces[i%n], pieces[i/n%n], pieces[i/n/n%n], pieces[i/n/n/n]} {
-			_, _, err := d.dataFrame([]byte(piece), false)
-			text, ok = text+piece, ok && err == nil
+			_, err := d.dataFrame([]byte(piece))
+			text, ok = text+piece, ok && err == ErrNeedMore
 		}
 		if ok != hopeful(text) {
 			t.Errorf("%q in pieces: %v", text, ok)
 		}
-		d.fin = true
-		if _, _, err := d.dataFrame(nil, true); ok && (err == nil) != utf8.ValidString(text) {
+		d.fin, d.payload = true, false
+		if _, err := d.dataFrame(nil); ok && (err == nil) != utf8.ValidString(text) {
 			t.Errorf("%q: whole", text)
 		}
 	}
