@@ -69,19 +69,12 @@ func TestFileKeysOfRoutesWithoutASourceApplyToTheHost(t *testing.T) {
 	fapwstest.WriteProgram(t, dir+"/cgi/hello", "#!/bin/sh\necho Content-Type: text/plain; echo; echo program")
 	s := fapwstest.Command{Flags: []string{"-c", fapwstest.Write(t, dir+"/fapws.toml", `[[host]]
 root = "www"
-[[host.route]]
-prefix = "/img/"
-expires = ["*=1y"]
-headers = { A = "b" }
-[[host.route]]
-match = "*.css"
-expires = ["*=30d"]
-[[host.route]]
-prefix = "/files/"
-autoindex = true
-[[host.route]]
-prefix = "/img/programs/"
-cgi = "cgi"
+route = [
+  { prefix = "/img/", expires = ["*=1y"], headers = { A = "b" } },
+  { match = "*.css", expires = ["*=30d"] },
+  { prefix = "/files/", autoindex = true },
+  { prefix = "/img/programs/", cgi = "cgi" },
+]
 `)}}.Serve(t, fapwstest.Threads)
 	s.Ask(fapwstest.Get("/img/a.png")).Want(t, 200).Is(t, "/www/img/a.png").Field(t, "Cache-Control",
 		"public, max-age=31536000").Field(t, "A", "b")

@@ -285,16 +285,12 @@ bind = "127.0.0.1:0"
 h2c = true
 [[host]]
 app = "app:application"
-[[host.route]]
-prefix = "/plain"
-compress = false
+route = [{ prefix = "/plain", compress = false }]
 [[host]]
 name = "localhost"
 app = "app:application"
 compress = false
-[[host.route]]
-prefix = "/coded"
-compress = true
+route = [{ prefix = "/coded", compress = true }]
 `)
 	s := fapwstest.Command{Dir: dir}.Started(t)
 	a := asked{Fields: [][2]string{{"Content-Type", "text/html"}}, Size: 3000}

@@ -36,15 +36,11 @@ PATHS = [("/sendfile/", sendfile), ("/wrapped/", wrapped)]
 `)
 	site := fapwstest.Write(t, dir+"/fapws.toml", fmt.Sprintf(`
 [[host]]
-[[host.route]]
-prefix = "/files/"
-files = "files"
-[[host.route]]
-prefix = "/python/"
-app = "sends.py"
-[[host.route]]
-prefix = "/"
-proxy = %q
+route = [
+  { prefix = "/files/", files = "files" },
+  { prefix = "/python/", app = "sends.py" },
+  { prefix = "/", proxy = %q },
+]
 `, upstream.URL))
 	s := fapwstest.Command{Dir: dir, Shell: fmt.Sprint("ulimit -n ", limit),
 		Flags: []string{"--h2c", "-c", site, "--x-sendfile", dir + "/files"}, Complains: true}.Serve(t,

@@ -269,20 +269,16 @@ access-log = "shared"
 access-log-format = "%v %U %>s"
 error-log = "one-errors"
 ssi = true
-[[host.route]]
-prefix = "/cgi/"
-cgi = "cgi"
-[[host.route]]
-prefix = "/dead/"
-proxy = "unix:/no/such/socket"
+route = [
+  { prefix = "/cgi/", cgi = "cgi" },
+  { prefix = "/dead/", proxy = "unix:/no/such/socket" },
+]
 [[host]]
 name = ["*.two.test", "two.test"]
 root = "site"
 access-log = "shared"
 access-log-format = "%V %m"
-[[host.route]]
-prefix = "/cgi/"
-cgi = "cgi"
+route = [{ prefix = "/cgi/", cgi = "cgi" }]
 [[host]]
 name = "silent.test"
 root = "site"

@@ -199,10 +199,7 @@ name = "localhost"
 default = true
 root = "site"
 error-page = { %s }
-[[host.route]]
-prefix = "/locked/"
-files = "site/locked"
-auth = { realm = "locked", users = "users" }
+route = [{ prefix = "/locked/", files = "site/locked", auth = { realm = "locked", users = "users" } }]
 `, host, name, format, strings.Join(pages, ", ")))
 			s := fapwstest.Command{Flags: []string{"-c", config}, Dir: folder}.Started(t)
 			record(t, s.Address, date)

@@ -86,26 +86,14 @@ def application(environ, start_response):
 [[host]]
 root = "www"
 ssi = true
-[[host.route]]
-prefix = "/api/"
-proxy = "http://%[1]s"
-[[host.route]]
-prefix = "/based/"
-proxy = "http://%[1]s/in/"
-[[host.route]]
-prefix = "/framed/"
-files = "www/framed"
-headers = { "X-Frame-Options" = "DENY" }
-[[host.route]]
-prefix = "/old/"
-redirect = "/new/$1"
-[[host.route]]
-prefix = "/to/"
-rewrite = "/framed/$1"
-[[host.route]]
-prefix = "/framed/"
-files = "www/framed"
-headers = { "X-Frame-Options" = "SAMEORIGIN" }
+route = [
+  { prefix = "/api/", proxy = "http://%[1]s" },
+  { prefix = "/based/", proxy = "http://%[1]s/in/" },
+  { prefix = "/framed/", files = "www/framed", headers = { "X-Frame-Options" = "DENY" } },
+  { prefix = "/old/", redirect = "/new/$1" },
+  { prefix = "/to/", rewrite = "/framed/$1" },
+  { prefix = "/framed/", files = "www/framed", headers = { "X-Frame-Options" = "SAMEORIGIN" } },
+]
 `, behind.Address))
 	s := fapwstest.Command{Flags: []string{"-c", dir + "/fapws.toml"}}.Serve(t, fapwstest.Threads)
 	for target, want := range map[string]string{

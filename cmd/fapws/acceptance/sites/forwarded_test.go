@@ -25,19 +25,13 @@ def wsgi(environ, start_response):
 const forwardingSite = `h2c = true
 %[1]s
 [[host]]
-%[3]s
-[[host.route]]
-prefix = "/asgi/"
-app = "seen.py:asgi"
-[[host.route]]
-prefix = "/wsgi/"
-app = "seen.py:wsgi"
-[[host.route]]
-prefix = "/cgi/"
-cgi = "cgi"
-[[host.route]]
-prefix = "/proxy/"
-proxy = "%[2]s"
+route = [
+  %[3]s
+  { prefix = "/asgi/", app = "seen.py:asgi" },
+  { prefix = "/wsgi/", app = "seen.py:wsgi" },
+  { prefix = "/cgi/", cgi = "cgi" },
+  { prefix = "/proxy/", proxy = "%[2]s" },
+]
 `
 
 // The server removes the field Proxy, because CGI programs would use it as HTTP_PROXY. Only the server itself sets
@@ -50,9 +44,7 @@ func TestForwardingFieldsOfUntrustedClientsAreRemoved(t *testing.T) {
 	t.Cleanup(upstream.Close)
 	files := map[string]string{"seen.py": forwardingApp, "cgi/seen.sh": shell(plain, "env"),
 		"users": "ann:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n"}
-	const login, rule = "Authorization: Basic YW5uOnNlY3JldA==", `[[host.route]]
-match = "*.in"
-auth = { users = "users" }`
+	const login, rule = "Authorization: Basic YW5uOnNlY3JldA==", `{ match = "*.in", auth = { users = "users" } },`
 	fields := []string{"X-Honest: mark"}
 	for _, name := range []string{
 		"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix",
@@ -121,15 +113,11 @@ const schemeSite = `forwarded-allow-ips = "127.0.0.1"
 [[host]]
 name = "scheme.test"
 default = true
-[[host.route]]
-prefix = "/asgi"
-app = "app.py:asgi"
-[[host.route]]
-prefix = "/proxy/"
-proxy = "%s"
-[[host.route]]
-prefix = "/"
-app = "app.py:PATHS"
+route = [
+  { prefix = "/asgi", app = "app.py:asgi" },
+  { prefix = "/proxy/", proxy = "%s" },
+  { prefix = "/", app = "app.py:PATHS" },
+]
 [[host]]
 name = "redirect.test"
 https-redirect = true

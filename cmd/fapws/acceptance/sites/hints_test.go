@@ -64,20 +64,12 @@ func TestRouteSendsItsEarlyHintsBeforeTheSourceAnswers(t *testing.T) {
 [[host]]
 early-hints = ["</a.css>; rel=preload; as=style"]
 root = "www"
-[[host.route]]
-prefix = "/app"
-app = "app.py"
-[[host.route]]
-prefix = "/own"
-app = "app.py"
-early-hints = ["</b.css>", "</c.css>"]
-[[host.route]]
-prefix = "/cached"
-proxy = "%[1]s"
-cache = true
-[[host.route]]
-prefix = "/proxy"
-proxy = "%[1]s"
+route = [
+  { prefix = "/app", app = "app.py" },
+  { prefix = "/own", app = "app.py", early-hints = ["</b.css>", "</c.css>"] },
+  { prefix = "/cached", proxy = "%[1]s", cache = true },
+  { prefix = "/proxy", proxy = "%[1]s" },
+]
 `
 	s, _ := configured(t, fapwstest.Threads, fmt.Sprintf(file, upstream.URL), map[string]string{
 		"www/file": "file",

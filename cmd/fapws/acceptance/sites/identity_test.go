@@ -37,25 +37,14 @@ access-log = "access.log"
 %s
 [[host]]
 error-log = "error.log"
-[[host.route]]
-prefix = "/wsgi"
-app = "app.py:app"
-[[host.route]]
-prefix = "/asgi"
-app = "app.py:asgi"
-[[host.route]]
-prefix = "/cached"
-app = "app.py:app"
-cache = "60s"
-[[host.route]]
-prefix = "/proxy"
-proxy = "%s"
-[[host.route]]
-prefix = "/gone"
-proxy = "unix:/nowhere.sock"
-[[host.route]]
-prefix = "/cgi/"
-cgi = "bin"
+route = [
+  { prefix = "/wsgi", app = "app.py:app" },
+  { prefix = "/asgi", app = "app.py:asgi" },
+  { prefix = "/cached", app = "app.py:app", cache = "60s" },
+  { prefix = "/proxy", proxy = "%s" },
+  { prefix = "/gone", proxy = "unix:/nowhere.sock" },
+  { prefix = "/cgi/", cgi = "bin" },
+]
 `
 
 const (

@@ -151,11 +151,7 @@ func TestUsersOfAFileLogInByBasicAuthentication(t *testing.T) {
 	file := fapwstest.Write(t, dir+"/users", "one:"+sha("first")+"\r\ntwo:"+sha("a:b")+":Comment\n")
 	config := fapwstest.Write(t, dir+"/fapws.toml", `
 [[host]]
-[[host.route]]
-prefix = "/"
-status = 200
-text = "in"
-auth = { realm = 'the "inner" circle', users = "users" }
+route = [{ prefix = "/", status = 200, text = "in", auth = { realm = 'the "inner" circle', users = "users" } }]
 `)
 	s := fapwstest.Command{Flags: []string{"-c", config}, Dir: dir}.Serve(t, fapwstest.Threads)
 	s.Get("/", 401).Field(t, "WWW-Authenticate", `Basic realm="the \"inner\" circle", charset="UTF-8"`)

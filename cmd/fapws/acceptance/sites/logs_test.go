@@ -22,19 +22,12 @@ func TestRouteWithoutAccessLogIsCountedButNotLogged(t *testing.T) {
 [[host]]
 root = "site"
 app = "app:app"
-[[host.route]]
-prefix = "/poll/loud"
-access-log = true
-[[host.route]]
-prefix = "/poll"
-access-log = false
-[[host.route]]
-prefix = "/fixed"
-status = 204
-access-log = false
-[[host.route]]
-match = "*.txt"
-access-log = false
+route = [
+  { prefix = "/poll/loud", access-log = true },
+  { prefix = "/poll", access-log = false },
+  { prefix = "/fixed", status = 204, access-log = false },
+  { match = "*.txt", access-log = false },
+]
 `)
 	cleartext := &http.Transport{Protocols: new(http.Protocols)}
 	cleartext.Protocols.SetUnencryptedHTTP2(true)

@@ -49,24 +49,14 @@ name = ["shop.example", "www.shop.example"]
 default = true
 root = "files"
 ssi = true
-[[host.route]]
-prefix = "/wsgi"
-app = "spans.py:app"
-[[host.route]]
-prefix = "/events"
-app = "spans.py:events"
-[[host.route]]
-prefix = "/socket"
-app = "spans.py:socket"
-[[host.route]]
-prefix = "/proxy"
-proxy = "%s"
-[[host.route]]
-prefix = "/second"
-proxy = [%q, "%[1]s"]
-[[host.route]]
-prefix = "/gone"
-proxy = "unix:/nowhere.sock"
+route = [
+  { prefix = "/wsgi", app = "spans.py:app" },
+  { prefix = "/events", app = "spans.py:events" },
+  { prefix = "/socket", app = "spans.py:socket" },
+  { prefix = "/proxy", proxy = "%s" },
+  { prefix = "/second", proxy = [%q, "%[1]s"] },
+  { prefix = "/gone", proxy = "unix:/nowhere.sock" },
+]
 `
 
 var traceparent = regexp.MustCompile(`00-([0-9a-f]{32})-([0-9a-f]{16})-0[01]`)

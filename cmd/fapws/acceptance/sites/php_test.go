@@ -128,13 +128,10 @@ func TestPHPProcessesThatHangOrAreIdleEnd(t *testing.T) {
 		s, folder := configured(t, fapwstest.Threads, fmt.Sprintf(`
 [[host]]
 root = "site"
-[[host.route]]
-match = "*.php"
-php = { mode = "%s", front = "/index.php", children = 2, idle = "1s" }
-timeout = "2s"
-[[host.route]]
-match = "*.bad"
-php = { command = "/bin/false" }
+route = [
+  { match = "*.php", php = { mode = "%s", front = "/index.php", children = 2, idle = "1s" }, timeout = "2s" },
+  { match = "*.bad", php = { command = "/bin/false" } },
+]
 `, how), map[string]string{
 			"site/index.php": `<?php echo "front ", $_SERVER['REQUEST_URI'], " ", $_SERVER['SCRIPT_NAME'];`,
 			"site/pid.php":   `<?php echo getmypid();`,

@@ -125,17 +125,11 @@ func TestIndexFollowsTheRulesOfItsFile(t *testing.T) {
 	s := fapwstest.Command{Flags: []string{"-c", fapwstest.Write(t, dir+"/fapws.toml", `
 [[host]]
 root = "site"
-[[host.route]]
-prefix = "/a/"
-match = "*.html"
-files = "site/a"
-deny = ["all"]
-[[host.route]]
-prefix = "/b/index.html"
-status = 410
-[[host.route]]
-prefix = "/c/index.htm"
-redirect = "/c/"
+route = [
+  { prefix = "/a/", match = "*.html", files = "site/a", deny = ["all"] },
+  { prefix = "/b/index.html", status = 410 },
+  { prefix = "/c/index.htm", redirect = "/c/" },
+]
 `)}}.Serve(t, fapwstest.Threads)
 	for range 2 {
 		for path, status := range map[string]int{"/a/": 403, "/a/index.html": 403, "/b/": 410, "/b/index.html": 410,

@@ -142,10 +142,7 @@ func TestIdleFastCGIConnectionDelaysNoOtherRequest(t *testing.T) {
 	runPHP(t, socket)
 	s, _ := configured(t, fapwstest.Workers, fmt.Sprintf(`
 [[host]]
-[[host.route]]
-match = "*.php"
-root = "site"
-fastcgi = { address = "unix:%s", params = { REDIRECT_STATUS = "200" } }
+route = [{ match = "*.php", root = "site", fastcgi = { address = "unix:%s", params = { REDIRECT_STATUS = "200" } } }]
 `, socket), map[string]string{"site/a.php": "<?php usleep(50000); echo 'ok';"})
 	fapwstest.Eventually(t, "PHP answers", func() bool { return s.Ask(fapwstest.Get("/a.php")).StatusCode == 200 })
 	atOnce(s, 10, "/a.php")

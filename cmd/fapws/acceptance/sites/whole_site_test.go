@@ -55,10 +55,7 @@ name = "closed.lan"
 root = "www"
 allow = ["10.0.0.0/8"]
 
-[[host.route]]
-prefix = "/all/"
-files = "www"
-allow = ["all"]
+route = [{ prefix = "/all/", files = "www", allow = ["all"] }]
 `, map[string]string{
 		"www/index.html": "index",
 		"htpasswd":       "anna:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n", // hash of the password "secret"
@@ -86,22 +83,12 @@ func TestRouteWithoutAKindHasRulesForOtherSources(t *testing.T) {
 root = "www"
 app = "app.py"
 
-[[host.route]]
-prefix = "/private/"
-auth = { realm = "private", users = "htpasswd" }
-headers = { X-Rule = "private" }
-
-[[host.route]]
-match = "*.key"
-auth = { realm = "keys", users = "htpasswd" }
-
-[[host.route]]
-prefix = "/private/moved"
-redirect = "/elsewhere"
-
-[[host.route]]
-prefix = "/bin/"
-cgi = "bin"
+route = [
+  { prefix = "/private/", auth = { realm = "private", users = "htpasswd" }, headers = { X-Rule = "private" } },
+  { match = "*.key", auth = { realm = "keys", users = "htpasswd" } },
+  { prefix = "/private/moved", redirect = "/elsewhere" },
+  { prefix = "/bin/", cgi = "bin" },
+]
 `, map[string]string{
 		"www/index.html": "index", "www/private/a.txt": "secret", "www/public.txt": "public", "www/a.key": "key",
 		"www/dir/index.key": "key",

@@ -103,10 +103,7 @@ keyfile = "rest/key.pem"
 name = %q
 certfile = "shop/cert.pem"
 keyfile = "shop/key.pem"
-[[host.route]]
-prefix = "/"
-status = 200
-text = "shop"
+route = [{ prefix = "/", status = 200, text = "shop" }]
 `, name))
 	}
 	s := serve(t, fapwstest.Workers, fapwstest.Command{Script: "environ.py",

@@ -77,46 +77,26 @@ keyfile = "key.pem"
 name = "a.test"
 ca-certs = "a.pem"
 root = "files"
-[[host.route]]
-prefix = "/admin/"
-client-cert = "required"
-[[host.route]]
-prefix = "/optional"
-status = 200
-text = "optional"
-client-cert = "optional"
-[[host.route]]
-prefix = "/tls"
-app = "asgi:app"
-client-cert = "unverified"
-[[host.route]]
-prefix = "/shown"
-proxy = %[1]q
-proxy-client-cert = true
-[[host.route]]
-prefix = "/proxied"
-proxy = %[1]q
+route = [
+  { prefix = "/admin/", client-cert = "required" },
+  { prefix = "/optional", status = 200, text = "optional", client-cert = "optional" },
+  { prefix = "/tls", app = "asgi:app", client-cert = "unverified" },
+  { prefix = "/shown", proxy = %[1]q, proxy-client-cert = true },
+  { prefix = "/proxied", proxy = %[1]q },
+]
 
 [[host]]
 name = "b.test"
 ca-certs = "b.pem"
 client-cert = "required"
-[[host.route]]
-prefix = "/health"
-status = 200
-text = "healthy"
-client-cert = "none"
-[[host.route]]
-prefix = "/"
-status = 200
-text = "b"
+route = [
+  { prefix = "/health", status = 200, text = "healthy", client-cert = "none" },
+  { prefix = "/", status = 200, text = "b" },
+]
 
 [[host]]
 name = "c.test"
-[[host.route]]
-prefix = "/"
-status = 200
-text = "c"
+route = [{ prefix = "/", status = 200, text = "c" }]
 `, upstream.URL))
 	s := fapwstest.Command{Dir: dir, Flags: append(fapwstest.Asleep.Flags, "--config", file, "--bind",
 		"https://127.0.0.1:0", "--bind", "127.0.0.1:0")}.Start(t)

@@ -44,19 +44,13 @@ func TestCertificatesOfSystemdCertbotAndKubernetesAreServed(t *testing.T) {
 name = "certbot.test"
 certfile = "live/certbot.test/fullchain.pem"
 keyfile = "live/certbot.test/privkey.pem"
-[[host.route]]
-prefix = "/"
-status = 200
-text = "served"
+route = [{ prefix = "/", status = 200, text = "served" }]
 
 [[host]]
 name = "pod.test"
 certfile = "secret/tls.crt"
 keyfile = "secret/tls.key"
-[[host.route]]
-prefix = "/"
-status = 200
-text = "served"
+route = [{ prefix = "/", status = 200, text = "served" }]
 `)
 	var sockets []*os.File
 	var at []string

@@ -19,27 +19,19 @@ hsts = "1y"
 [[host]]
 name = "a.test"
 auth = { realm = "x", users = "users" }
-[[host.route]]
-prefix = "/.well-known/"
-status = 404
-[[host.route]]
-prefix = "/"
-status = 200
-text = "a"
+route = [
+  { prefix = "/.well-known/", status = 404 },
+  { prefix = "/", status = 200, text = "a" },
+]
 
 [[host]]
 name = "b.test"
 https-redirect = false
 hsts = { max-age = "180d", subdomains = true }
-[[host.route]]
-prefix = "/none"
-status = 200
-text = "none"
-hsts = 0
-[[host.route]]
-prefix = "/"
-status = 200
-text = "b"
+route = [
+  { prefix = "/none", status = 200, text = "none", hsts = 0 },
+  { prefix = "/", status = 200, text = "b" },
+]
 `)
 	s := fapwstest.Command{Flags: []string{"--config", file}, Dir: dir}.Serve(t, fapwstest.Threads)
 	const secure = "X-Forwarded-Proto: https"
