@@ -9,6 +9,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/http/cookiejar"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -208,4 +209,166 @@ func TestDebugPageIsShownOnlyWithDebug(t *testing.T) {
 			s.Says("Traceback")
 		})
 	}
+}
+
+func TestBottleSampleServesPagesAndUploads(t *testing.T) {
+	t.Parallel()
+	withFramework(t, "bottle", "bottle/app.py", func(t *testing.T, s *server) {
+		s.get("/").want(200, "Nothing is here yet.")
+		s.get("/hello/Zo%C3%AB%20%3Cb%3E").want(200, "Hello Zoë <b>!").field("Content-Type",
+			"text/plain; charset=utf-8")
+		s.get("/power/2/10").want(200, `{"power": 1024}`)
+		s.get("/power/2/x").want(404, "There is nothing at /power/2/x.")
+
+		data := noise(1 << 20)
+		for _, name := range []string{"noise.bin", "../../<up>.bin"} {
+			fapwstest.Equal(t, s.upload("/upload", name, data).want(303).location(), "/")
+		}
+		s.get("/").want(200, "noise.bin</a>, 1048576 bytes", "up.bin</a>, 1048576 bytes")
+		resp := s.get("/files/noise.bin").want(200)
+		fapwstest.Equal(t, resp.body, string(data))
+		resp.field("Content-Disposition", `attachment; filename="noise.bin"`)
+		for _, path := range []string{"/files/..%2fapp.py", "/files/nothing"} {
+			resp := s.get(path)
+			fapwstest.Truef(t, resp.StatusCode == 403 || resp.StatusCode == 404, "%s: status %d", path, resp.StatusCode)
+		}
+		s.post("/upload", urlencoded, strings.NewReader("x=y")).want(400, "No file was sent.")
+		s.fails("/fails", "RuntimeError: this handler always fails")
+	})
+}
+
+func TestFalconSampleManagesTasks(t *testing.T) {
+	t.Parallel()
+	withFramework(t, "falcon", "falcon/app.py", func(t *testing.T, s *server) {
+		resp := s.post("/todo", asJSON, unknownLength{strings.NewReader(`{"text": "Learn Falcon ☕"}`)}).want(201)
+		item := resp.Header.Get("Location")
+		fapwstest.Needf(t, regexp.MustCompile(`^/todo/\d+$`).MatchString(item), "Location %q", item)
+		// Send these requests in order, to the created task or to the list of all tasks.
+		for _, c := range []struct {
+			method, path, contentType, body string
+			status                          int
+			text                            string
+		}{
+			{"GET", item, "", "", 200, `"text": "Learn Falcon ☕", "done": false`},
+			{"PUT", item, asJSON, `{"text": "Know Falcon", "done": true}`, 200, `"done": true`},
+			{"GET", "/todo", "", "", 200, `"text": "Know Falcon", "done": true`},
+			{"POST", "/todo", asJSON, `{"text": `, 400, `"title": "Invalid JSON"`},
+			{"POST", "/todo", asJSON, "", 400, `"title": "Invalid JSON"`},
+			{"POST", "/todo", "text/plain", `{"text": "x"}`, 415, "415 Unsupported Media Type"},
+			{"POST", "/todo", asJSON, `{"txt": "x"}`, 422, `a \"text\" is needed`},
+			{"POST", "/todo", asJSON, `["x"]`, 422, ""},
+			{"PUT", "/todo/9999", asJSON, `{"text": "x"}`, 404, "there is no item 9999"},
+			{"PATCH", item, asJSON, `{"text": "x"}`, 405, ""},
+			{"GET", "/todo/x", "", "", 404, ""},
+			{"DELETE", item, "", "", 204, ""},
+			{"DELETE", item, "", "", 404, "there is no item"},
+			{"GET", item, "", "", 404, ""},
+			{"GET", "/todo", "", "", 200, "[]"},
+		} {
+			req := s.request(c.method, c.path, strings.NewReader(c.body))
+			if c.contentType != "" {
+				req.Header.Set("Content-Type", c.contentType)
+			}
+			resp := s.do(req).want(c.status, c.text)
+			fapwstest.Truef(t, c.status != 405 || strings.Contains(resp.Header.Get("Allow"), "DELETE"),
+				"Allow: %q", resp.Header.Get("Allow"))
+			fapwstest.Truef(t, c.status != 204 || resp.body == "" && resp.Header.Get("Content-Length") == "",
+				"204 with %q, Content-Length %q", resp.body, resp.Header.Get("Content-Length"))
+		}
+		// The database numbers the entries, so the numbers increase whichever process answers.
+		for i := range 8 {
+			s.post("/todo", asJSON, strings.NewReader(fmt.Sprintf(`{"text": "%d"}`, i))).want(201,
+				fmt.Sprintf(`"id": %d`, i+2))
+		}
+		s.fails("/fails", "RuntimeError: this resource always fails")
+	})
+}
+
+func TestFlaskSampleServesSessionsUploadsAndStreams(t *testing.T) {
+	t.Parallel()
+	withFramework(t, "flask", "flask/app.py", func(t *testing.T, s *server) {
+		s.flaskSession(t)
+		s.flaskUpload()
+		s.flaskStream()
+		s.flaskBlueprint()
+		s.get("/nothing/<b>").want(404, "There is nothing at /nothing/&lt;b&gt;.")
+		resp := s.do(s.request("DELETE", "/greet", nil)).want(405)
+		fapwstest.Has(t, resp.Header.Get("Allow"), "POST")
+		s.fails("/api/divide/1/0", "ZeroDivisionError")
+	})
+}
+
+func (s *server) flaskSession(t *testing.T) {
+	s.get("/").want(200, "Hello stranger.")
+	greet := func(name string) {
+		t.Helper()
+		form := strings.NewReader(url.Values{"name": {name}}.Encode())
+		fapwstest.Equalf(t, s.post("/greet", urlencoded, form).want(302).location(), "/", "sent to")
+	}
+	for i, times := range []string{"1 time.", "2 times.", "3 times."} {
+		name := fmt.Sprintf("Zoë <%d>", i)
+		greet(name)
+		s.get("/").want(200, fmt.Sprintf("Hello Zoë &lt;%d&gt;, you have told your name %s", i, times))
+	}
+	greet(" ") // Flask shows a flashed message only once.
+	s.get("/").want(200, "A name has at least one letter.")
+	s.get("/").want(200, "Hello Zoë").lacks("at least one letter")
+	s.post("/forget", urlencoded, nil).want(302)
+	s.get("/").want(200, "Hello stranger.")
+	s.post("/greet", urlencoded, strings.NewReader("other=x")).want(400)
+}
+
+func (s *server) flaskUpload() {
+	data := noise(5 << 20)
+	s.upload("/upload", "big.bin", data).want(200, "big.bin has 5242880 bytes.", fmt.Sprintf("%x", sha256.Sum256(data)))
+	s.post("/upload", urlencoded, strings.NewReader("file=x")).want(400, "No file was sent.")
+	// The file and the form around it exceed Flask's limit for requests.
+	s.upload("/upload", "bigger.bin", make([]byte, 8<<20)).want(413)
+}
+
+func (s *server) flaskStream() {
+	s.firstLines("/stream", "Hello stranger", "1", "2").Body.Close()
+	resp := s.get("/static/style.css").want(200, "color-scheme")
+	s.get("/static/style.css", "If-None-Match", resp.Header.Get("Etag")).want(304)
+}
+
+func (s *server) flaskBlueprint() {
+	s.get("/api/add/40/2").want(200, `"sum":42`)
+	for _, c := range []struct {
+		contentType, body string
+		status            int
+		text              string
+	}{
+		{"application/json", `{"text": "stressed ☕"}`, 200, `"reversed":"\u2615 desserts"`},
+		{"application/json", `{"text": `, 400, `"error":"Bad Request"`},
+	} {
+		s.post("/api/reverse", c.contentType, strings.NewReader(c.body)).want(c.status, c.text)
+	}
+}
+
+func TestPyramidSampleServesAWiki(t *testing.T) {
+	t.Parallel()
+	withFramework(t, "pyramid", "pyramid/app.py", func(t *testing.T, s *server) {
+		start := s.get("/").want(303).location()
+		fapwstest.Equal(t, start, "/wiki/Start")
+		s.get(start).want(200, "This wiki is a folder", s.URL+"/static/style.css")
+
+		resp := s.get("/static/style.css").want(200, "color-scheme")
+		got := resp.Header.Get("Content-Type")
+		fapwstest.Truef(t, strings.HasPrefix(got, "text/css"), "Content-Type %q", got)
+		fapwstest.Has(t, resp.Header.Get("Cache-Control"), "max-age=3600")
+		s.get("/static/style.css", "If-Modified-Since", resp.Header.Get("Last-Modified")).want(304)
+
+		for _, text := range []string{"Zoë <b> was here\n", "and here\n" + strings.Repeat("a long page\n", 50_000)} {
+			form := strings.NewReader(url.Values{"text": {text}}.Encode())
+			saved := s.post("/wiki/Visitors/edit", urlencoded, unknownLength{form}).want(303)
+			s.get(saved.location()).want(200, strings.NewReplacer("<", "&lt;", ">", "&gt;").Replace(text))
+		}
+		s.get("/pages.json").want(200, `["Start", "Visitors"]`).field("Content-Type", "application/json")
+		s.post("/wiki/Visitors/edit", urlencoded, strings.NewReader("other=x")).want(400)
+		for _, path := range []string{"/wiki/Nobody", "/wiki/..%2fapp", "/static/../app.py", "/nothing"} {
+			s.get(path).want(404)
+		}
+		s.fails("/fails", "RuntimeError: this view always fails")
+	})
 }

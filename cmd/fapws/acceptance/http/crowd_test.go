@@ -1,16 +1,25 @@
 package http_test
 
 import (
+	"crypto/md5"
+	"encoding/hex"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
+	"golang.org/x/net/http2"
+	"golang.org/x/sys/unix"
+
 	"fapws/cmd/fapws/acceptance/fapwstest"
+	"fapws/runtime/checktest"
 )
 
 func TestHandlersRunInParallelOnThreadsOfOneProcess(t *testing.T) {
@@ -124,4 +133,117 @@ func TestLoadBeyondMaxClientsGets503IfConfigured(t *testing.T) {
 		a, err := w.Tries(fapwstest.Get("/hello"))
 		return err == nil && a.StatusCode == 200
 	})
+}
+
+func TestManyIdleClientsNeedAlmostNoCPUTime(t *testing.T) {
+	t.Parallel()
+	var lim unix.Rlimit
+	fapwstest.Must(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &lim))
+	// The clients are in the test's process, so its limit of descriptors limits their number. The keep-alive timeout is
+	// long, so that no connection closes while other clients connect.
+	s := fapwstest.Command{Script: "ancestors.py", Flags: []string{"--keep-alive", "1h"}}.Serve(t, fapwstest.Inline)
+	idle := make([]*fapwstest.Client, min(2_000, int(lim.Cur/4*3)-200))
+	for i := range idle {
+		idle[i] = s.Dial()
+		idle[i].Get("/")
+		idle[i].Answer().Is(t, "hello")
+	}
+	used := func() float64 {
+		f, err := strconv.ParseFloat(s.Get("/cpu", 200).Text, 64)
+		fapwstest.Must(t, err)
+		return f
+	}
+	// Repeat the check, because the server also uses the CPU while it releases memory.
+	fapwstest.Eventually(t, fmt.Sprintf("%d idle clients take little of three seconds", len(idle)), func() bool {
+		before := used()
+		time.Sleep(3 * time.Second)
+		return used()-before <= 0.06
+	})
+	last := idle[len(idle)-1]
+	last.SetDeadline(time.Now().Add(fapwstest.Patience))
+	last.Fetch("/").Is(t, "hello")
+}
+
+func TestSlowSocketGetsEveryByte(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "ancestors.py")
+		want := s.Get("/digest", 200).Text
+		for _, target := range []string{"/large", "/pieces"} {
+			c, err := (&net.Dialer{Control: func(_, _ string, rc syscall.RawConn) error {
+				return rc.Control(func(fd uintptr) { unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 1) })
+			}}).Dial("tcp", s.Address)
+			fapwstest.Must(t, err)
+			w := fapwstest.NewClient(t, c)
+			w.Send("GET ", target, " HTTP/1.0\r\n\r\n")
+			sum := md5.New()
+			n, err := io.CopyBuffer(sum, struct{ io.Reader }{w.Head("GET").Body}, make([]byte, 777))
+			got := hex.EncodeToString(sum.Sum(nil))
+			fapwstest.Truef(t, err == nil && got == want, "%s: %d bytes, %v, md5 %s, want %s", target, n, err, got, want)
+			c.Close()
+			gone := s.Dial()
+			gone.Get(target)
+			gone.Head("GET")
+			gone.Reset()
+		}
+		s.Get("/", 200).Is(t, "hello")
+	})
+}
+
+func TestClientThatKeepsSendingRequestsIsNotDisconnected(t *testing.T) {
+	t.Parallel()
+	checktest.InItsTime(t, func(timeout time.Duration) (wrong string) {
+		s := fapwstest.Serve(t, fapwstest.Threads, "ancestors.py", "--keep-alive", timeout.String(), "--head-timeout",
+			timeout.String())
+		active := s.Dial()
+		for range 24 {
+			time.Sleep(timeout / 12)
+			if a, err := active.Tries(fapwstest.Get("/")); err != nil || a.Text != "hello" {
+				return fmt.Sprintf("a client that asks again and again gets %v, %v", a, err)
+			}
+		}
+		return ""
+	})
+}
+
+func TestLongestIdleConnectionClosesWhenAnotherClientWaits(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "wire.py", "--max-clients", "4", "--keep-alive", "1h", "--head-timeout",
+		"1h", "--h2c")
+	working := s.Dial()
+	working.Send("POST /begins HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+	response := working.Head("POST")
+	var clients []*fapwstest.Client
+	for _, begins := range []func(w *fapwstest.Client){
+		func(w *fapwstest.Client) { w.Fetch("/say?kept").Is(t, "GET kept") },
+		func(w *fapwstest.Client) { w.Send("G") },
+		func(*fapwstest.Client) {},
+		func(w *fapwstest.Client) {
+			w.Send(http2.ClientPreface)
+			framer := http2.NewFramer(w.Conn, w.In)
+			fapwstest.Must(t, framer.WriteSettings())
+			_, err := framer.ReadFrame()
+			fapwstest.Equal(t, err, nil)
+		},
+		func(w *fapwstest.Client) {
+			w.Send("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n")
+			w.Answer().Want(t, 400)
+		},
+		func(w *fapwstest.Client) { w.Fetch("/say?6").Is(t, "GET 6") },
+		func(w *fapwstest.Client) { w.Fetch("/say?7").Is(t, "GET 7") },
+		func(w *fapwstest.Client) { w.Fetch("/say?8").Is(t, "GET 8") },
+		func(w *fapwstest.Client) { w.Fetch("/say?9").Is(t, "GET 9") },
+	} {
+		w := s.Dial()
+		begins(w)
+		clients = append(clients, w)
+	}
+	for i, w := range clients[:6] {
+		_, err := io.Copy(io.Discard, w.In)
+		fapwstest.Truef(t, err == nil, "client %d: %v", i+1, err)
+	}
+	clients[8].Fetch("/say?again").Is(t, "GET again")
+	working.Send("1\r\na\r\n0\r\n\r\n")
+	if text, err := io.ReadAll(response.Body); err != nil || string(text) != "begunended" {
+		t.Errorf("the response of the oldest connection: %q, %v", text, err)
+	}
 }

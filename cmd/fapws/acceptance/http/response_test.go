@@ -1,7 +1,10 @@
 package http_test
 
 import (
+	"io"
+	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -68,4 +71,53 @@ func TestStatusThatClientsDoNotUnderstandIsAHandlerError(t *testing.T) {
 	for _, status := range []string{"abc", "99", "1000", "100", "101", "103", "", "-200", "2%300"} {
 		s.Get("/code?"+status, 500)
 	}
+}
+
+// The test does not run inline. Inline, the thread of the event loop runs close(), so no response can be sent until
+// close() returns.
+func TestResponseDoesNotWaitForCloseOfItsIterable(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "closing.py")
+	w := s.Dial()
+	for range 100 {
+		w.Fetch("/answer").Is(t, "answer")
+	}
+	w.Fetch("/answer?waits").Is(t, "answer")
+	s.Get("/release", 200).Is(t, "released")
+}
+
+func TestCloseOfAResultIsAlwaysCalled(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s, folder := fapwstest.ServeSlow(t, m)
+		closes := func(w *fapwstest.Client) { w.Close() }
+		for _, c := range []struct {
+			name, path string
+			leave      func(*fapwstest.Client)
+		}{
+			{"reset in a stream", "/endless?1000", (*fapwstest.Client).Reset},
+			{"closed in a stream", "/endless?1000", closes},
+			{"closed in large blocks", "/endless?1000000", closes},
+			{"reset in a slow stream", "/ticks", (*fapwstest.Client).Reset},
+			{"closed in a slow stream", "/ticks", closes},
+			{"half-closed in a slow stream", "/ticks",
+				func(w *fapwstest.Client) { _ = w.Conn.(*net.TCPConn).CloseWrite() }},
+		} {
+			t.Log(c.name)
+			w := s.Dial()
+			w.Get(c.path)
+			_, err := io.ReadFull(w.Head("GET").Body, make([]byte, 5))
+			fapwstest.Must(t, err)
+			c.leave(w)
+			fapwstest.FileSays(t, folder+"/closed", "yes")
+			fapwstest.Must(t, os.Remove(folder+"/closed"))
+			s.Get("/", 200).Is(t, "quick")
+		}
+		w := s.Dial() // the last client leaves before the head
+		w.Get("/wait")
+		fapwstest.FileSays(t, folder+"/entered", "yes")
+		w.Get("/endless?10")
+		w.Reset()
+		fapwstest.Write(t, folder+"/go", "")
+		s.Get("/", 200).Is(t, "quick")
+	})
 }

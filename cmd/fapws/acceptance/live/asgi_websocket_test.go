@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -206,4 +207,142 @@ func TestASGIWebSocketsComeAndGoWithoutLeaks(t *testing.T) {
 		fmt.Sscan(s.Get("/live", 200).Text, &live, &memory)
 		return memory, live == 0
 	})
+}
+
+// The application may still send messages after the client's close frame has arrived, because the application has not
+// received the disconnect event yet.
+func TestASGIApplicationGetsMessagesThatPrecedeTheClose(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "asgi/closing.py:app", "--write-timeout", "3s")
+	open := func(path string, messages ...string) *wstest.Client {
+		c := s.Socket(path)
+		var all []byte
+		for _, m := range messages {
+			all = c.AppendFrame(all, wstest.Fin|wstest.Text, []byte(m))
+		}
+		all = c.AppendFrame(all, wstest.Fin|wstest.Close, []byte("\x0f\xa1bye"))
+		_, err := c.Conn.Write(all)
+		fapwstest.Must(t, err)
+		return c
+	}
+	noted := func(path, want string) {
+		t.Helper()
+		got := ""
+		fapwstest.Eventually(t, path+" notes "+want, func() bool {
+			got = s.Get("/noted"+path, 200).Text
+			return len(got) >= len(want)
+		})
+		fapwstest.Equalf(t, got, want, "%s", path)
+	}
+	// closes returns the messages that precede the close frame. The server waits a second for the application
+	// before it sends this frame.
+	closes := func(c *wstest.Client) (before []string) {
+		t.Helper()
+		for {
+			f, err := c.ReadFrame()
+			fapwstest.Needf(t, err == nil, "%v after %v", err, before)
+			if f.Op() == wstest.Close {
+				code, _ := f.Code()
+				fapwstest.Equalf(t, code, 4001, "closed with")
+				break
+			}
+			if len(before) < 100 {
+				before = append(before, string(f.Payload))
+			}
+		}
+		c.Conn.Close()
+		return before
+	}
+
+	for _, test := range []struct {
+		path     string
+		messages []string
+		echoed   string
+		noted    string
+	}{
+		{"/answers/none", nil, "", "disconnect 4001 bye OSError"},
+		{"/answers/one", []string{"0"}, "0", "sent 0 disconnect 4001 bye OSError"},
+		{"/answers/later", []string{"0", ".01", ".02"}, "0 .01 .02",
+			"sent 0 sent .01 sent .02 disconnect 4001 bye OSError"},
+		// The application answers too late, so the client gets no messages. The application still gets all messages
+		// that the client sent before the close frame.
+		{"/answers/slow", []string{"1.6", "0", ".0", "0.0"}, "",
+			"sent 1.6 sent 0 sent .0 sent 0.0 disconnect 4001 bye OSError"},
+		{"/listens", []string{"x", "y"}, "", "disconnect OSError"},
+		{"/stays", nil, "", "websocket.disconnect"},
+	} {
+		began := time.Now()
+		got := strings.Join(closes(open(test.path, test.messages...)), " ")
+		fapwstest.Truef(t, got == test.echoed || time.Since(began) >= time.Second, "%s: the client got %q, want %q",
+			test.path, got, test.echoed)
+		noted(test.path, test.noted)
+	}
+
+	c := open("/answers/gone", "0.3", "0")
+	c.Conn.Close()
+	noted("/answers/gone", "sent 0.3 sent 0 disconnect 4001 bye OSError")
+
+	// A task that never calls receive() can continue for a limited time.
+	closes(open("/pushes"))
+	noted("/pushes", "OSError")
+	closes(open("/pushes/unread", "x", "y"))
+	noted("/pushes/unread", "OSError")
+	closes(open("/floods", "x"))
+	noted("/floods", "OSError")
+	c = open("/floods/unread")
+	c.Conn.(*net.TCPConn).CloseWrite()
+	noted("/floods/unread", "OSError")
+	c = open("/counts/gone", "x")
+	fapwstest.ResetSocket(c)
+	s.Get("/gone", 200)
+	noted("/counts/gone", "few")
+}
+
+// Workers with the old code send 1012 only when they no longer accept connections, so a client that reconnects at once
+// gets the new code.
+func TestASGIReloadClosesWebSocketsWith1012AfterNewWorkersAccept(t *testing.T) {
+	t.Parallel()
+	script := fapwstest.Copied(t, "version.py")
+	s := fapwstest.Command{Script: script + ":application"}.Serve(t, fapwstest.Workers)
+	const clients, reloads = 24, 2
+	open := func(want int) (*wstest.Client, error) {
+		c, err := wstest.Dial(s.Address, "/")
+		if err != nil {
+			return nil, err
+		}
+		c.Conn.SetDeadline(time.Now().Add(fapwstest.Patience))
+		if _, version, err := c.Receive(); err != nil || string(version) != fmt.Sprint(want) {
+			c.Conn.Close()
+			return nil, fmt.Errorf("version %q, want %d, %v", version, want, err)
+		}
+		return c, nil
+	}
+	all := make([]*wstest.Client, clients)
+	for i := range all {
+		c, err := open(1)
+		fapwstest.Must(t, err)
+		all[i] = c
+		defer func() { all[i].Conn.Close() }()
+	}
+	for version := 2; version < 2+reloads && !t.Failed(); version++ {
+		fapwstest.Change(t, script, fmt.Sprintf("VERSION = %d", version-1), fmt.Sprintf("VERSION = %d", version))
+		var again sync.WaitGroup
+		for i := range all {
+			again.Go(func() {
+				if _, _, err := all[i].Receive(); !replaced(err) {
+					t.Errorf("a WebSocket ended with %v", err)
+					return
+				}
+				c, err := open(version)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				all[i].Conn.Close()
+				all[i] = c
+			})
+		}
+		s.Control("reload")
+		again.Wait()
+	}
 }

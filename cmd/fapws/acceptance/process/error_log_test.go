@@ -2,9 +2,17 @@ package process_test
 
 import (
 	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -159,4 +167,263 @@ func TestFullLogFailsNoRequest(t *testing.T) {
 		s.Get("/say", 200).Is(t, "said")
 		s.Says(`fapws: lost [1-9]\d+ lines before this one\nby print\nby wsgi.errors\nERROR:root:by logging\n`)
 	}
+}
+
+const objectsSite = `error-log = "error.log"
+error-log-format = "json"
+request-id = true
+trace = true
+timeout = "1s"
+[[host]]
+name = "main.example"
+default = true
+app = "failing.py:app"
+%s
+[[host]]
+name = "own.example"
+app = "failing.py:app"
+error-log = "own.log"
+`
+
+const objectsRoute = `[[host.route]]
+prefix = "/asgi"
+app = "failing.py:asgi"`
+
+type errorObject struct {
+	Time, Level, Message, Client, User, Host, Method, Path, Handler string
+	RequestID                                                       string `json:"request_id"`
+	TraceID                                                         string `json:"trace_id"`
+	Exception                                                       struct{ Type, Message, Traceback string }
+	PID                                                             int
+}
+
+var objectKeys = []string{"client", "exception", "handler", "host", "level", "message", "method", "path", "pid",
+	"request_id", "time", "trace_id", "user"}
+
+// The test fails unless each line is a JSON object with exactly the keys that the documentation lists.
+func objectsIn(t *testing.T, text string) (all []errorObject) {
+	t.Helper()
+	for line := range strings.Lines(text) {
+		if !strings.HasSuffix(line, "\n") { // the rest is still to come
+			break
+		}
+		var o errorObject
+		var keys map[string]any
+		err := json.Unmarshal([]byte(line), &o)
+		if err == nil {
+			err = json.Unmarshal([]byte(line), &keys)
+		}
+		fapwstest.Needf(t, err == nil && slices.Equal(slices.Sorted(maps.Keys(keys)), objectKeys) && o.Time != "" &&
+			o.Level != "" && o.Message != "" && o.PID != 0, "%v in %.1000q", err, line)
+		if e := o.Exception; len(o.Message) > 64<<10 || len(e.Traceback) > 64<<10 || len(e.Message) > 64<<10 {
+			t.Fatalf("%d, %d and %d bytes in a line", len(o.Message), len(e.Message), len(e.Traceback))
+		}
+		all = append(all, o)
+	}
+	return all
+}
+
+func awaitObject(t *testing.T, log, what string, is func(o errorObject) bool) (found errorObject) {
+	t.Helper()
+	fapwstest.Eventually(t, "a message about "+what+" in "+log, func() bool {
+		all := objectsIn(t, textOf(t, log))
+		i := slices.IndexFunc(all, is)
+		if i >= 0 {
+			found = all[i]
+		}
+		return i >= 0
+	})
+	return found
+}
+
+func TestEachMessageOfTheErrorLogIsAnObject(t *testing.T) {
+	modes := append(slices.Clone(fapwstest.Modes), fapwstest.Forks)
+	fapwstest.InEach(t, modes, func(t *testing.T, m fapwstest.Mode) {
+		folder, routes := t.TempDir(), objectsRoute
+		fapwstest.Write(t, folder+"/failing.py", fapwstest.Source(t, "objects.py"))
+		if m.Forks() {
+			routes = ""
+		}
+		file := fapwstest.Write(t, folder+"/fapws.toml", fmt.Sprintf(objectsSite, routes))
+		s := fapwstest.Command{Flags: []string{"-c", file}, Dir: folder}.Serve(t, m)
+		for host, log := range map[string]string{"main.example": "error.log", "own.example": "own.log"} {
+			log = filepath.Join(folder, log)
+			ask := func(path string, status int) (id string) {
+				t.Helper()
+				return s.Ask("GET "+path+" HTTP/1.1\r\nHost: "+strings.ToUpper(host)+":80\r\n\r\n").Want(t, status).
+					Header.Get("X-Request-Id")
+			}
+			await := func(what, path string, status int, is func(o errorObject) bool) errorObject {
+				t.Helper()
+				id := ask(path, status)
+				return awaitObject(t, log, what, func(o errorObject) bool { return o.RequestID == id && is(o) })
+			}
+			o := await("a failure", "/fails?query", 500, func(o errorObject) bool { return o.Exception.Type == "ValueError" })
+			fapwstest.Truef(t, o.Level == "error" && o.Host == host && o.Method == "GET" && o.Path == "/fails" &&
+				o.TraceID != "" && strings.HasPrefix(o.Client, "127.0.0.1:") && strings.HasSuffix(o.Handler, "app") &&
+				o.Exception.Message == "a \"quote\", a \\, \x1b[31m, \u2028, \\udcff, é and \U0001f600\nsecond line" &&
+				strings.HasPrefix(o.Exception.Traceback, "Traceback (most recent call last):\n") &&
+				strings.Contains(o.Exception.Traceback, "failing.py"), "%+v", o)
+			o = await("a long text", "/long", 500, func(o errorObject) bool { return o.Exception.Type == "ValueError" })
+			e := o.Exception
+			fapwstest.Truef(t, strings.HasSuffix(e.Traceback, "xend") && strings.HasPrefix(e.Message, "xxx"), "%+v", o)
+			await("a deep stack", "/deep", 500, func(o errorObject) bool { return o.Exception.Message == "'deep'" })
+			for _, text := range []string{"one", "two three"} {
+				await("wsgi.errors", "/writes", 200, func(o errorObject) bool {
+					return o.Message == text || m.Forks() && strings.HasSuffix(o.Message, ": "+text)
+				})
+			}
+			await("a late handler", "/late", 504, func(o errorObject) bool {
+				return strings.Contains(o.Message, "timed out after") && o.Path == "/late" && o.Host == host &&
+					(m.Forks() || strings.Contains(o.Exception.Traceback, "failing.py"))
+			})
+			s.Ask("POST /big HTTP/1.1\r\nHost: "+host+"\r\nContent-Length: 99999999999\r\n\r\n").Want(t, 413)
+		}
+		log := folder + "/error.log"
+		s.Get("/thread", 200)
+		awaitObject(t, log, "a thread", func(o errorObject) bool {
+			return o.Exception.Message == "in a thread" && strings.Contains(o.Message, "named")
+		})
+		s.Get("/logs", 200)
+		awaitObject(t, log, "logging", func(o errorObject) bool { return o.Message == "logged text" })
+		if !m.Forks() {
+			s.Get("/asgi/handler", 500)
+			awaitObject(t, log, "a handler of ASGI", func(o errorObject) bool {
+				return o.Exception.Type == "RuntimeError" && o.Path == "/asgi/handler"
+			})
+			s.Get("/asgi/task", 500)
+			awaitObject(t, log, "a task", func(o errorObject) bool { return o.Exception.Type == "LookupError" })
+			s.Get("/asgi/late", 504)
+			awaitObject(t, log, "a late task", func(o errorObject) bool {
+				return strings.Contains(o.Message, "timed out") && o.Path == "/asgi/late"
+			})
+		}
+		s.Ask("GET /fails HTTP/1.1\r\nHost: main.example\r\nX-Request-ID: a\"\r\nX: \xff\r\n\r\n").Want(t, 500)
+		s.Ask("GET /late/f%ff%0a%22%e2%80%a8 HTTP/1.1\r\nHost: main.example\r\n\r\n").Want(t, 200)
+		s.Ask("GET /fails/../fails?\xff\" HTTP/1.1\r\nHost: main.example\r\n\r\n")
+		if m.Workers() {
+			client := s.Dial()
+			client.Send(fapwstest.Get("/crashes"))
+			o := awaitObject(t, log, "a crash", func(o errorObject) bool {
+				return strings.Contains(o.Message, "segmentation fault") && o.Exception.Traceback != ""
+			})
+			fapwstest.Has(t, o.Exception.Traceback, "failing.py")
+			awaitObject(t, log, "the supervisor", func(o errorObject) bool {
+				return strings.Contains(o.Message, "was killed by SIGSEGV")
+			})
+		}
+		s.Stop()
+		objectsIn(t, textOf(t, log))
+	})
+}
+
+// A write to a pipe is atomic only up to 4 KiB, and the reader is slow, so lines of several processes could mix.
+func TestTracebacksOfWorkersInAPipeDoNotMix(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	script := fapwstest.Write(t, folder+"/failing.py", `
+import sys
+
+def application(environ, start_response):
+    print("raw", file=sys.stderr)
+    raise ValueError("y" * 30000)
+`)
+	in, out, err := os.Pipe()
+	fapwstest.Must(t, err)
+	defer in.Close()
+	cmd := exec.Command(fapwstest.Binary(t), "--bind", "127.0.0.1:0", "--workers", "3",
+		"--error-log-format", "json", script)
+	cmd.Env, cmd.Stderr = fapwstest.CleanEnviron(), out
+	fapwstest.Must(t, cmd.Start())
+	defer cmd.Process.Kill()
+	out.Close()
+	said := fapwstest.NewOutput()
+	copied := make(chan struct{})
+	go func() {
+		defer close(copied)
+		_, _ = io.CopyBuffer(struct{ io.Writer }{said}, struct{ io.Reader }{in}, make([]byte, 1000))
+	}()
+	address := said.Await(t, fapwstest.BannerURL)[1]
+	const clients, each = 8, 20
+	var done sync.WaitGroup
+	for range clients {
+		done.Go(func() {
+			for range each {
+				fapwstest.Dial(t, "tcp", address).Get("/")
+			}
+		})
+	}
+	done.Wait()
+	fapwstest.Must(t, cmd.Process.Signal(os.Interrupt), cmd.Wait())
+	<-copied
+	failures := 0
+	for line := range strings.Lines(said.String()) {
+		if strings.HasPrefix(line, "{") {
+			for _, o := range objectsIn(t, line) {
+				if o.Exception.Type == "ValueError" {
+					failures++
+				}
+			}
+		} else if strings.Contains(line, "{\"time\"") || strings.Contains(line, "yyy") {
+			t.Fatalf("%.300q", line)
+		}
+	}
+	fapwstest.Equal(t, failures, clients*each)
+}
+
+func TestFullDiskOfAnErrorLogOfObjectsOnlyLosesMessages(t *testing.T) {
+	t.Parallel()
+	port := fapwstest.FreePort(t)
+	c := fapwstest.Command{Script: "objects.py:app", Shell: "exec 2>/dev/full",
+		Flags: []string{"--bind", "127.0.0.1:" + port, "--workers", "2", "--error-log-format", "json"}}
+	s := c.Start(t)
+	s.Address = "127.0.0.1:" + port
+	s.URL = "http://" + s.Address
+	fapwstest.Eventually(t, "the server listens", func() bool { return fapwstest.Listens("tcp", s.Address) })
+	for range 5 {
+		s.Get("/fails", 500)
+		s.Get("/long", 500)
+		s.Get("/writes", 200)
+	}
+}
+
+func TestFailedStartIsAnObject(t *testing.T) {
+	t.Parallel()
+	script := t.TempDir() + "/a.py"
+	const threads = "import logging, sys, threading\ndef fails():\n    raise KeyError\n" +
+		"t = threading.Thread(target=fails)\nt.start()\nt.join()\nlogging.getLogger('a').error('b')\n"
+	const lifespan = "async def application(scope, receive, send):\n    await receive()\n"
+	c := fapwstest.Command{Crashes: true}
+	for text, kind := range map[string]string{
+		"import ctypes\nctypes.string_at(1)\n": "",
+		"import os\nos.abort()\n":              "",
+		"raise ValueError('\"\\n')\n":          "ValueError",
+		"def application(:\n":                  "SyntaxError",
+		threads + "sys.exit('no database')\n":  "KeyError",
+		lifespan + "    raise ValueError\n":    "ValueError",
+		lifespan + "    await send({'type': 'lifespan.startup.failed', 'message': 'x\\nTraceback'})\n": "",
+		"application = None\n": "none",
+	} {
+		fapwstest.Write(t, script, text)
+		for _, flags := range []string{"--threads 2", "--workers 2", "--fork"} {
+			if strings.HasPrefix(text, lifespan) && flags == "--fork" {
+				continue
+			}
+			c.Flags = append(strings.Fields(flags), "--error-log-format", "json", "--bind", "127.0.0.1:0", script)
+			code, _, stderr := c.Run(t)
+			all := objectsIn(t, stderr)
+			shown := slices.ContainsFunc(all, func(o errorObject) bool {
+				return o.Exception.Type == kind && (strings.Contains(o.Exception.Traceback, "a.py") ||
+					strings.HasSuffix(o.Message, "Traceback"))
+			})
+			fapwstest.Truef(t, code == 3 && len(all) != 0 && all[0].Level == "error" && shown == (kind != "none"),
+				"%q, %s: %d, %q", text, flags, code, stderr)
+		}
+	}
+	fapwstest.Write(t, script, "application = None\n")
+	c.Flags = []string{"check", "--error-log-format", "json", script}
+	code, _, stderr := c.Run(t)
+	fapwstest.Truef(t, code != 0 && strings.HasPrefix(stderr, "fapws: "), "%d, %q", code, stderr)
+	c.Flags = []string{"check", "--error-log-format", "xml", script}
+	c.Fails(t, 2, "error-log-format")
 }

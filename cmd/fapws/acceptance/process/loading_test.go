@@ -2,9 +2,12 @@ package process_test
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"net"
+	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -150,4 +153,166 @@ func TestWorkerThatEndsBeforeOthersHaveLoadedIsReplaced(t *testing.T) {
 			fapwstest.Eventually(t, "it serves", serves)
 		})
 	}
+}
+
+func early(t *testing.T, m fapwstest.Mode, flags ...string) (s *fapwstest.Server, file string) {
+	t.Helper()
+	address, folder := backendtest.Unused(t), t.TempDir()
+	fapwstest.Write(t, folder+"/a.txt", "a file")
+	s, file = loading(t, "", slices.Concat([]string{"--bind", address, "--static", "/files=" + folder}, m.Flags,
+		flags)...)
+	s.Address = address
+	fapwstest.FileSays(t, file, "")
+	return s, file
+}
+
+func goOn(t *testing.T, file, why string) { t.Helper(); fapwstest.Replace(t, file+".go", why) }
+
+const (
+	page    = "Accept: text/html"
+	refresh = `http-equiv="refresh"`
+)
+
+func TestServerAnswersWhileTheApplicationLoads(t *testing.T) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers, fapwstest.Forks, fapwstest.Asleep},
+		func(t *testing.T, m fapwstest.Mode) {
+			s, file := early(t, m, "--status", "/_fapws", "--health", "/healthz", "--h2c", "--access-log", "-",
+				"--start-wait", "1h")
+			w := s.Dial()
+			w.Fetch("/files/a.txt").Is(t, "a file")
+			s.Get("/healthz", 200).Is(t, "alive\n")
+			s.Get("/healthz/ready", 503).Want(t, 503, "starting")
+			s.Ask("GET /_fapws/status.json HTTP/1.0\r\nHost: localhost\r\n\r\n").Want(t, 200, `"starting"`)
+			s.Get("/page", 503, page).Field(t, "Retry-After", "1").Want(t, 503, refresh)
+
+			w.Get("/same/connection")
+			large := strings.Repeat("large", 1<<18)
+			posts := s.Dial()
+			posted := make(chan error, 1)
+			go func() {
+				_, err := io.WriteString(posts.Conn, fapwstest.Request("POST", "/length", large))
+				posted <- err
+			}()
+			half := s.Dial()
+			half.Send("GET /half HTTP/1.0\r\n\r\n")
+			fapwstest.Must(t, half.Conn.(*net.TCPConn).CloseWrite())
+			streams := make(chan string)
+			go func() { streams <- overHTTP2(t, s.Address, large) }()
+			gone := s.Dial()
+			gone.Get("/gone")
+			gone.Reset()
+			s.Get("/files/a.txt", 200).Is(t, "a file")
+
+			goOn(t, file, "")
+			w.Answer().Is(t, "hello")
+			posts.Answer().Is(t, "1310720")
+			// The client has shut down its sending side. After two seconds, the server closes such a connection, and on
+			// a busy machine, forking a process may take longer.
+			if m.Name != fapwstest.Forks.Name {
+				half.Answer().Is(t, "hello")
+			}
+			fapwstest.Must(t, <-posted)
+			fapwstest.Equal(t, <-streams, "1310720")
+			fields := []string{page}
+			if m.Name == fapwstest.Asleep.Name {
+				// The application may have stopped because there were no requests. A browser would get the waiting page
+				// while the application starts, so the request is not that of a browser.
+				fields = nil
+			}
+			s.Get("/page", 200, fields...).Is(t, "hello")
+			s.Get("/healthz/ready", 200).Is(t, "ready\n")
+			s.Get("/files/a.txt", 200).Is(t, "a file")
+			s.Says("http://" + s.Address + "/")
+			for _, line := range []string{"GET /files/a.txt HTTP/1.1\" 200", "GET /page HTTP/1.1\" 503",
+				"GET /same/connection HTTP/1.1\" 200", "POST /length HTTP/2.0\" 200"} {
+				fapwstest.Eventually(t, line+" in the access log", func() bool {
+					return strings.Contains(s.Stdout.String(), line)
+				})
+			}
+		})
+}
+
+func TestServerAnswersWhileAllWorkersAreReplaced(t *testing.T) {
+	inline := fapwstest.Mode{Name: "inline", Flags: []string{"--threads", "0", "--workers", "1"}}
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Workers, inline}, func(t *testing.T, m fapwstest.Mode) {
+		s, file := early(t, m, "--health", "/healthz")
+		goOn(t, file, "")
+		s.Says("http://" + s.Address + "/") // before the banner, only one worker may have loaded
+		fapwstest.Must(t, os.Remove(file+".go"))
+		for _, pid := range s.Workers() {
+			fapwstest.Must(t, syscall.Kill(pid, syscall.SIGKILL))
+		}
+		s.Get("/files/a.txt", 200).Is(t, "a file")
+		s.Get("/healthz/ready", 503).Want(t, 503, "starting")
+		w := s.Dial()
+		w.Get("/")
+		s.Get("/page", 503, page).Want(t, 503, refresh)
+		s.Signal(syscall.SIGHUP)
+		s.Says("reloading: HUP")
+		goOn(t, file, "")
+		w.Answer().Is(t, "hello")
+		s.Says("reloaded")
+		s.Get("/", 200).Is(t, "hello")
+	})
+}
+
+func overHTTP2(t *testing.T, address, body string) string {
+	transport := &http.Transport{Protocols: new(http.Protocols)}
+	transport.Protocols.SetUnencryptedHTTP2(true)
+	defer transport.CloseIdleConnections()
+	r, err := (&http.Client{Transport: transport}).Post("http://"+address+"/length", "text/plain",
+		strings.NewReader(body))
+	if err != nil {
+		return err.Error()
+	}
+	defer r.Body.Close()
+	text, err := io.ReadAll(r.Body)
+	fapwstest.Equal(t, err, nil)
+	return string(text)
+}
+
+func TestClientsThatWaitGetAResponseIfLoadingFails(t *testing.T) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
+		s, file := early(t, m)
+		w := s.Dial()
+		w.Get("/")
+		s.Get("/page", 503, page)
+		goOn(t, file, "no database")
+		w.Answer().Want(t, 503, "the application failed to start")
+		s.EndsWith(3)
+		s.Says("RuntimeError: no database")
+	})
+}
+
+func TestStartWaitOf0AnswersAtOnceWhileLoading(t *testing.T) {
+	t.Parallel()
+	ln, folder := listenOn(t, "tcp", "127.0.0.1:0"), t.TempDir()
+	file := folder + "/loads"
+	s := fapwstest.Command{Script: "loads.py", Args: []string{file}, Shell: "export LISTEN_PID=$$ LISTEN_FDS=1",
+		Files: passed(t, ln),
+		Flags: []string{"--static", "/files=" + folder, "--start-wait", "0"}}.Start(t)
+	s.Address = ln.Addr().String()
+	fapwstest.Write(t, folder+"/a.txt", "a file")
+	fapwstest.FileSays(t, file, "")
+	s.Get("/", 503).Field(t, "Retry-After", "1").Want(t, 503, "the application is starting")
+	s.Get("/", 503, page).Want(t, 503, refresh)
+	s.Get("/files/a.txt", 200)
+	goOn(t, file, "")
+	fapwstest.Eventually(t, "it serves", func() bool { return s.Ask(fapwstest.Get("/")).StatusCode == 200 })
+}
+
+// If a script sets the address, the server listens while the script loads. If the script sets options that apply to all
+// requests, the server reads no requests before the script has loaded.
+func TestSettingsOfAScriptApplyToEarlyClients(t *testing.T) {
+	t.Parallel()
+	address := backendtest.Unused(t)
+	s, file := loading(t, "SERVER = '"+address+"'\nLIMIT_REQUEST_LINE = 100\n", "--start-wait", "0")
+	s.Address = address
+	fapwstest.FileSays(t, file, "")
+	w, long := s.Dial(), s.Dial()
+	w.Get("/")
+	long.Get("/" + strings.Repeat("x", 100))
+	goOn(t, file, "")
+	w.Answer().Is(t, "hello")
+	long.Answer().Want(t, 414)
 }

@@ -2,7 +2,11 @@ package process_test
 
 import (
 	"fmt"
+	"io"
+	"net/http"
+	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -86,4 +90,103 @@ func TestAddressInUseErrorNamesTheProcessThatListens(t *testing.T) {
 	s := fapwstest.Serve(t, fapwstest.Threads, "workers.py", "--ctl-socket", "off")
 	fapwstest.Command{Flags: []string{"--bind", s.Address}, Script: "workers.py"}.Fails(t, 3,
 		fmt.Sprintf("stop the other server (fapws, pid %d), or choose another", s.Cmd.Process.Pid))
+}
+
+var someAddress = regexp.MustCompile(`  (http://\S+)/`)
+
+// outputOf runs a server for look.py and requests each path in paths. After each request, outputOf waits for a log line
+// that matches paths[path]. The server's standard error is the file out. The result is all text that arrives at in, the
+// other end of out.
+func outputOf(t *testing.T, in, out *os.File, env string, paths map[string]string, flags ...string) string {
+	t.Helper()
+	said, copied := fapwstest.NewOutput(), make(chan struct{})
+	go func() {
+		io.Copy(said, in)
+		close(copied)
+	}()
+	script := fapwstest.Testdata(t, "look.py")
+	cmd := exec.Command(fapwstest.Binary(t), append(flags, "--timeout", "1s", "-b", "127.0.0.1:0", script)...)
+	cmd.Env, cmd.Stderr = append(fapwstest.CleanEnviron(), env), out
+	fapwstest.Must(t, cmd.Start())
+	t.Cleanup(func() { cmd.Process.Kill() })
+	url := said.Await(t, someAddress)[1]
+	for path, line := range paths {
+		if resp, err := http.Get(url + path); err == nil {
+			resp.Body.Close()
+		}
+		said.Await(t, regexp.MustCompile(line))
+	}
+	fapwstest.Must(t, cmd.Process.Signal(syscall.SIGTERM))
+	fapwstest.Must(t, cmd.Wait())
+	out.Close()
+	<-copied
+	return said.String()
+}
+
+// linesAboutHandlers maps each path of look.py to a pattern. begin matches the text before the level ("error"), and end
+// the text after the level.
+func linesAboutHandlers(begin, end string) map[string]string {
+	failed, warning := `\n`+begin+`(\x1b\[31m)?error`+end, `\n`+begin+`(\x1b\[33m)?warning`+end
+	return map[string]string{
+		"/broken":   failed + ` in handler broken, GET /broken HTTP/1\.1 from [^\n]*\n`,
+		"/short":    warning + ` in handler short, [^\n]* Content-Length is 5\r?\n`,
+		"/late":     failed + ` GET /late HTTP/1\.1 from [^\n]* timed out after [^\n]*; stack:\r?\n`,
+		"/deferred": failed + ` in [^\n]* missing\r?\n(?s:.*)KeyError: 'deferred'\r?\n`,
+	}
+}
+
+func TestTerminalShowsAddressAndLevelsInColors(t *testing.T) {
+	t.Parallel()
+	const stamp = `\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} [+-]\d{4} `
+	for _, flags := range [][]string{nil, {"--dev"}, {"-w", "1"}} {
+		for _, tt := range []struct{ env, banner, begin, end string }{
+			{"TERM=xterm", `^\x1b\[2mfapws \S+, Python [^\n]*, pid \d+\x1b\[0m\r\n` +
+				`\x1b\[1m  http://127\.0\.0\.1:\d+/\x1b\[0m\r\n\x1b\[2m  PATHS, 4 entries\x1b\[0m\r\n`,
+				`\x1b\[2m` + stamp + `\x1b\[0m`, `\x1b\[0m`},
+			{"NO_COLOR=1", `^fapws \S+, Python [^\n]*, pid \d+\r\n  http://127\.0\.0\.1:\d+/\r\n  PATHS, 4 entries\r\n`,
+				stamp, ""},
+		} {
+			lines := linesAboutHandlers(tt.begin, tt.end)
+			if flags != nil {
+				lines = nil
+			}
+			person, program := fapwstest.Terminal(t)
+			said := outputOf(t, person, program, tt.env, lines, flags...)
+			info := tt.begin + `(\x1b\[36m)?info` + tt.end
+			want := tt.banner + `(?s:.*)` + info + ` stopping; [^\n]*\n` + info + ` stopped\r\n$`
+			fapwstest.Truef(t, regexp.MustCompile(want).MatchString(said) && (tt.end != "" || !strings.Contains(said, "\x1b")),
+				"%v with %s:\n%q", flags, tt.env, said)
+			fapwstest.Truef(t, lines == nil || strings.Contains(said, "\nTraceback (most recent call last):\r\n"),
+				"%s: the tracebacks differ from those of Python:\n%q", tt.env, said)
+		}
+	}
+}
+
+// systemd sets JOURNAL_STREAM to the device and the inode of standard error (systemd.exec(5)). Without a priority of
+// its own, a line of a traceback would be missing in "journalctl -p warning".
+func TestJournalGetsPrioritiesAndNoSecondTime(t *testing.T) {
+	t.Parallel()
+	for _, own := range []bool{true, false} {
+		in, out, err := os.Pipe()
+		fapwstest.Must(t, err)
+		defer in.Close()
+		var st syscall.Stat_t
+		fapwstest.Must(t, syscall.Fstat(int(out.Fd()), &st))
+		lines, wants := linesAboutHandlers(`<[34]>`, ""), []string{"\n<4>warning in ",
+			"\n<3>ValueError: broken\n<3>  <0>line\n", "\n<3>Traceback (most recent call last):\n",
+			"\n<3>KeyError: 'deferred'\n", "\n<6>info stopping; ", "\n<6>info stopped\n"}
+		if !own {
+			st.Ino++
+			lines, wants = nil, []string{" info stopping; ", " info stopped\n"}
+		}
+		said := outputOf(t, in, out, fmt.Sprintf("JOURNAL_STREAM=%d:%d", st.Dev, st.Ino), lines)
+		_, after, _ := strings.Cut(said, "  PATHS, 4 entries\n")
+		for line := range strings.Lines(after) {
+			fapwstest.Truef(t, regexp.MustCompile(`^<[346]>`).MatchString(line) == own, "%q: priority wanted: %v in\n%s", line,
+				own, said)
+		}
+		for _, want := range wants {
+			fapwstest.Has(t, said, want)
+		}
+	}
 }

@@ -1,14 +1,20 @@
 package python_test
 
 import (
+	"context"
+	"crypto/tls"
 	"fmt"
+	"net"
+	"net/http"
 	"os"
 	"regexp"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
+	"fapws/runtime/conn/certtest"
 )
 
 func TestScriptsMayPrintStartThreadsAndHandleSignals(t *testing.T) {
@@ -132,4 +138,228 @@ def application(environ, start_response):
 	}
 	s.Stop()
 	fapwstest.Lacks(t, s.Stderr.String(), "gevent has patched")
+}
+
+// A handler runs on the main thread and sets a signal handler that raises an exception.
+func TestSignalInterruptsAHandlerOnTheMainThread(t *testing.T) {
+	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
+import select, signal, socket, subprocess, threading, time
+
+class Interrupted(Exception):
+    pass
+
+def interrupt(number, frame):
+    raise Interrupted
+
+def loop():
+    end = time.monotonic() + 120
+    while time.monotonic() < end:
+        pass
+
+def process():
+    none = subprocess.DEVNULL
+    # it ends with the server at the latest
+    with subprocess.Popen("cat", stdin=subprocess.PIPE, stdout=none, stderr=none) as child:
+        child.wait()
+
+def lock():
+    mutex = threading.Lock()
+    mutex.acquire()
+    mutex.acquire(timeout=120)
+
+left, right = socket.socketpair()
+WAYS = {
+    "loop": loop,
+    "sleep": lambda: time.sleep(120),
+    "recv": lambda: left.recv(1),
+    "select": lambda: select.select([left], [], [], 120),
+    "lock": lock,
+    "event": lambda: threading.Event().wait(120),
+    "subprocess": process,
+}
+TIMERS = {"alarm": lambda: signal.alarm(1), "real": lambda: signal.setitimer(signal.ITIMER_REAL, 0.05)}
+
+def handler(environ, start_response):
+    timer, way = environ["QUERY_STRING"].split("-")
+    signal.signal(signal.SIGALRM, interrupt)
+    TIMERS[timer]()
+    try:
+        WAYS[way]()
+    except Interrupted:
+        return "interrupted"
+    return "waited to the end"
+
+def processor(environ, start_response):
+    signal.signal(signal.SIGPROF, interrupt)
+    signal.setitimer(signal.ITIMER_PROF, 0.05)
+    try:
+        loop()
+    except Interrupted:
+        return "interrupted"
+    return "waited to the end"
+
+PATHS = [("/processor", processor), ("/", handler)]
+`)
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		flags := []string{"--threads", "1"}
+		if m.Inline() {
+			flags = nil
+		}
+		s := fapwstest.Command{Script: script, Flags: flags}.Serve(t, m)
+		for _, way := range []string{"loop", "sleep", "recv", "select", "lock", "event", "subprocess"} {
+			s.Get("/?real-"+way, 200).Is(t, "interrupted")
+		}
+		s.Get("/?alarm-sleep", 200).Is(t, "interrupted")
+		s.Get("/processor", 200).Is(t, "interrupted")
+	})
+}
+
+func TestSignalHandlerThatExitsStopsTheServer(t *testing.T) {
+	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
+import atexit, functools, os, signal, sys, time
+
+def stop(number, frame):
+    clean(7)
+
+def clean(code):
+    sys.exit(code)
+
+class Stopper:
+    def __call__(self, *_):
+        sys.exit(8)
+
+signal.signal(signal.SIGTERM, stop)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGUSR1, Stopper())
+signal.signal(signal.SIGUSR2, functools.partial(lambda code, *_: sys.exit(code), 9))
+atexit.register(print, "bye")
+
+def waits(environ, start_response):
+    os.write(2, b"waits\n")
+    time.sleep(120)
+
+def streams(environ, start_response):
+    start_response("200 OK", [])
+    yield b"first"
+    waits(environ, start_response)
+
+def cleans(environ, start_response):
+    try:
+        waits(environ, start_response)
+    except BaseException:
+        time.sleep(0.01)
+        raise
+
+def exits(environ, start_response):
+    sys.exit(10)
+
+PATHS = [("/waits", waits), ("/streams", streams), ("/cleans", cleans), ("/exits", exits)]
+`)
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		for _, c := range []struct {
+			path string
+			sig  syscall.Signal
+			code int
+		}{{"/waits", syscall.SIGTERM, 7}, {"/waits", syscall.SIGINT, 0}, {"/waits", syscall.SIGUSR1, 8},
+			{"/streams", syscall.SIGUSR2, 9}, {"/cleans", syscall.SIGTERM, 7}} {
+			t.Run(fmt.Sprint(c.path, c.sig), func(t *testing.T) {
+				flags := []string{"--threads", "1"}
+				if m.Inline() {
+					flags = nil
+				}
+				s := fapwstest.Command{Script: script, Flags: flags}.Serve(t, m)
+				s.Dial().Send(fapwstest.Get(c.path))
+				s.Says("waits\n")
+				s.Signal(c.sig)
+				s.EndsWith(c.code)
+				fapwstest.Equalf(t, s.Stdout.String(), "bye\n", "output %q", s.Stdout)
+			})
+		}
+		s := fapwstest.Command{Script: script}.Serve(t, m)
+		s.Get("/exits", 500)
+		s.Get("/exits", 500)
+		s.Complains = true
+		s.Signal(syscall.SIGTERM)
+		s.EndsWith(7)
+	})
+}
+
+func TestHandlerSeesThatItsClientHasDisconnected(t *testing.T) {
+	t.Parallel()
+	for flag, targets := range map[string][]string{"--threads=1": {"/elsewhere", "/awaits"}, "--fork": {"/elsewhere"}} {
+		t.Run(flag, func(t *testing.T) {
+			t.Parallel()
+			folder := t.TempDir()
+			s := fapwstest.Command{Script: "left.py", Args: []string{folder, flag},
+				Flags: []string{"--h2c", flag, "--access-log", folder + "/access"}}.Serve(t, fapwstest.Threads)
+			s.Get("/keeps", 200).Is(t, "[False]")
+			for i, target := range targets {
+				w := s.Dial()
+				w.Get(target)
+				fapwstest.FileSays(t, folder+"/entered", strings.Repeat("False\n", 2*i+1))
+				w.Reset()
+				fapwstest.FileSays(t, folder+"/left", strings.Repeat("yes\n", 2*i+1))
+				fapwstest.FileSays(t, folder+"/access", `"GET `+target+` HTTP/1.1" 499 `)
+
+				ctx, reset := context.WithCancel(t.Context())
+				var both http.Protocols
+				both.SetUnencryptedHTTP2(true)
+				h2 := http.Client{Transport: &http.Transport{Protocols: &both}}
+				r, _ := http.NewRequestWithContext(ctx, "GET", s.URL+target, nil)
+				ended := make(chan error)
+				go func() {
+					_, err := h2.Do(r)
+					ended <- err
+				}()
+				fapwstest.FileSays(t, folder+"/entered", strings.Repeat("False\n", 2*i+2))
+				reset() // The client resets the stream, and the connection stays open.
+				<-ended
+				fapwstest.FileSays(t, folder+"/left", strings.Repeat("yes\n", 2*i+2))
+				fapwstest.FileSays(t, folder+"/access", `"GET `+target+` HTTP/2.0" 499 `)
+			}
+			if flag == "--threads=1" {
+				// The handler has kept the function fapws.disconnected of the first request. Later requests use the
+				// same thread and memory, but must not change the function's result.
+				s.Get("/keeps", 200).Is(t, "[False, False]")
+				s.Get("/keeps", 200).Is(t, "[False, False, False]")
+			}
+			w := s.Dial()
+			w.Get("/writes")
+			w.Head("GET")
+			w.Reset()
+			fapwstest.FileSays(t, folder+"/raised", "True\n")
+
+			// A client that has shut down its sending side has probably disconnected. If it is still connected, it gets
+			// its response.
+			for _, target := range append(targets, "/sends") {
+				want := map[bool]string{false: "still here", true: "one two"}[target == "/sends"]
+				fapwstest.Eventually(t, target+" is answered", func() bool {
+					w := s.Dial()
+					w.Get(target)
+					_ = w.Conn.(*net.TCPConn).CloseWrite()
+					a, err := w.Reads()
+					return err == nil && a.Text == want
+				})
+			}
+		})
+	}
+}
+
+func TestClientThatClosesItsSideOfTLSHasDisconnected(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	certificate, key := certtest.NewAuthority(t).For("localhost").Write(folder)
+	s := fapwstest.Command{Script: "left.py", Args: []string{folder}, Flags: []string{"--bind", "https://127.0.0.1:0",
+		"--certfile", certificate, "--keyfile", key, "--access-log", folder + "/access"}}.Start(t)
+	s.Address = s.Says(`(?m)^  https://(\S+)/$`)[1]
+	for i, target := range []string{"/elsewhere", "/awaits"} {
+		c := tls.Client(s.Dial().Conn, &tls.Config{InsecureSkipVerify: true})
+		w := fapwstest.NewClient(t, c)
+		w.Get(target)
+		fapwstest.FileSays(t, folder+"/entered", strings.Repeat("False\n", i+1))
+		_ = c.CloseWrite()
+		fapwstest.Equalf(t, w.Rest(), "", "%s", target)
+		fapwstest.FileSays(t, folder+"/access", `"GET `+target+` HTTP/1.1" 499 `)
+	}
+	fapwstest.FileSays(t, folder+"/left", "yes\nyes\n")
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -228,5 +229,122 @@ func TestRequestWithoutTLSGetsTheRightAddress(t *testing.T) {
 		fapwstest.Truef(t, err != nil, "a handshake on a port without TLS")
 		plain.Says("info .*a TLS handshake on a port without TLS")
 		plain.Get("/show/x", 200)
+	}
+}
+
+func TestClientWithoutAHandshakeIsDisconnectedForAnotherClient(t *testing.T) {
+	t.Parallel()
+	s, config := secured(t, fapwstest.Threads, "--tls-max-handshakes", "1", "--tls-timeout", "1h")
+	silent := s.Dial()
+	w, _ := dial(t, s, config)
+	serves(w)
+	silent.Closed()
+	serves(w)
+}
+
+func TestClientWithMostHandshakesIsDisconnectedFirst(t *testing.T) {
+	t.Parallel()
+	s, config := secured(t, fapwstest.Threads, "--tls-max-handshakes", "3", "--tls-timeout", "1h")
+	from := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
+	slow, err := from.Dial("tcp", s.Address)
+	fapwstest.Must(t, err)
+	defer slow.Close()
+	first, second := s.Dial(), s.Dial()
+	w, _ := dial(t, s, config)
+	serves(w)
+	first.Closed()
+	fapwstest.Must(t, tls.Client(slow, config).Handshake())
+	fapwstest.Must(t, tls.Client(second.Conn, config).Handshake())
+}
+
+func TestUnfinishedClientHelloNeedsOneDescriptorAndLittleMemory(t *testing.T) {
+	t.Parallel()
+	s, config := secured(t, fapwstest.Threads)
+	descriptors, memory := len(s.Descriptors()), s.RSS()
+	for i := range 1000 {
+		c := s.Dial()
+		// The TLS record has 16,000 bytes, and contains the beginning of a ClientHello of 60,000 or 16,380 bytes.
+		size := [2][2]byte{{0xea, 0x60}, {0x3f, 0xfc}}[i%2]
+		record := append([]byte{22, 3, 1, 0x3e, 0x80, 1, 0, size[0], size[1]}, make([]byte, 16000-4)...)
+		for range 3 - 2*(i%2) {
+			_, _ = c.Write(record)
+		}
+	}
+	w, _ := dial(t, s, config)
+	serves(w)
+	n := len(s.Descriptors()) - descriptors
+	fapwstest.Truef(t, n <= 1010, "%d descriptors", n)
+	grown := s.RSS() - memory
+	fapwstest.Truef(t, grown <= 80<<20, "%d MiB", grown>>20)
+}
+
+// dotted replaces the last letter of the host name in a ClientHello by a dot.
+type dotted struct{ net.Conn }
+
+func (d dotted) Write(b []byte) (int, error) {
+	_, err := d.Conn.Write(bytes.ReplaceAll(b, []byte("example.orgx"), []byte("example.org.")))
+	return len(b), err
+}
+
+func TestLogExplainsAHostNameWithADotAtTheEnd(t *testing.T) {
+	t.Parallel()
+	s, config := secured(t, fapwstest.Threads)
+	named := config.Clone()
+	named.ServerName = "example.orgx"
+	fapwstest.Truef(t, tls.Client(dotted{s.Dial().Conn}, named).Handshake() != nil, "the handshake succeeded")
+	s.Says("TLS handshake failed: a message of the client is malformed; perhaps the host name in it ends with a dot")
+}
+
+func TestHTTPSRedirectPrecedesThePassword(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	fapwstest.Write(t, dir+"/users", "x:$2y$05$c4WoMPo3SXsafkva.HHa6uXQZWr7oboPiC2bT/r7q1BB8I2s0BRqC\n")
+	file := fapwstest.Write(t, dir+"/fapws.toml", `
+forwarded-allow-ips = "127.0.0.1"
+https-redirect = 8443
+hsts = "1y"
+
+[[host]]
+name = "a.test"
+auth = { realm = "x", users = "users" }
+route = [
+  { prefix = "/.well-known/", status = 404 },
+  { prefix = "/", status = 200, text = "a" },
+]
+
+[[host]]
+name = "b.test"
+https-redirect = false
+hsts = { max-age = "180d", subdomains = true }
+route = [
+  { prefix = "/none", status = 200, text = "none", hsts = 0 },
+  { prefix = "/", status = 200, text = "b" },
+]
+`)
+	s := fapwstest.Command{Flags: []string{"--config", file}, Dir: dir}.Serve(t, fapwstest.Threads)
+	const secure = "X-Forwarded-Proto: https"
+	for _, c := range []struct {
+		request        string
+		status         int
+		location, hsts string
+	}{
+		{fapwstest.Request("GET", "/x/y?z=1", "", "Host: a.test"), 308, "https://a.test:8443/x/y?z=1", ""},
+		{fapwstest.Request("POST", "/x", "body", "Host: a.test:80"), 308, "https://a.test:8443/x", ""},
+		{fapwstest.Request("GET", "/.well-known/acme-challenge/token", "", "Host: a.test"), 401, "", ""},
+		{fapwstest.Request("GET", "/", "", "Host: a.test", secure), 401, "", "max-age=31536000"},
+		{fapwstest.Request("GET", "/", "", "Host: b.test"), 200, "", ""},
+		{fapwstest.Request("GET", "/", "", "Host: b.test", secure), 200, "", "max-age=15552000; includeSubDomains"},
+		{fapwstest.Request("GET", "/none", "", "Host: b.test", secure), 200, "", "max-age=0"},
+	} {
+		a := s.Ask(strings.Replace(c.request, "Host: test\r\n", "", 1))
+		fapwstest.Truef(t, a.StatusCode == c.status && a.Header.Get("Location") == c.location &&
+			a.Header.Get("Strict-Transport-Security") == c.hsts, "%.60q: status %d, Location %q, Strict-Transport-Security %q",
+			c.request, a.StatusCode, a.Header.Get("Location"), a.Header.Get("Strict-Transport-Security"))
+	}
+	for flag, want := range map[string]string{
+		"--https-redirect":       "https-redirect (flag --https-redirect) requires HTTPS: add --certfile",
+		"--https-redirect=70000": "must be yes, no, or a port from 2 to 65535",
+	} {
+		fapwstest.Command{Flags: []string{flag}, Script: "environ.py"}.Fails(t, 2, want)
 	}
 }

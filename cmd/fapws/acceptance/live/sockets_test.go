@@ -1,8 +1,11 @@
 package live_test
 
 import (
+	"encoding/binary"
+	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
@@ -95,4 +98,87 @@ func TestRawSocketSupportsTheCallsOfLibraries(t *testing.T) {
 			s.Get("/plain", 200).Is(t, "False")
 			// The server stops although one WebSocket is still open.
 		})
+}
+
+func TestUnansweredClosesDoNotDelayTheStop(t *testing.T) {
+	s := fapwstest.Serve(t, fapwstest.Threads, "echo.py", "--graceful-timeout", "1h", "--write-timeout", "1h",
+		"--ws-ping-timeout", "0")
+	for _, path := range []string{"/callbacks", "/asgi"} {
+		for _, reads := range []bool{true, false} {
+			w := s.Dial()
+			w.Send(fapwstest.Get(path, "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
+				"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="))
+			r := w.Head("GET")
+			fapwstest.Needf(t, r.StatusCode == 101, "%q", r.Status)
+			if reads {
+				continue
+			}
+			const size = 1 << 20
+			frame := append(binary.BigEndian.AppendUint64([]byte{0x82, 0xff}, size), make([]byte, 4+size)...)
+			var sent atomic.Int64
+			go func() {
+				for {
+					n, err := w.Write(frame)
+					if err != nil {
+						return
+					}
+					sent.Add(int64(n))
+				}
+			}()
+			atRest(t, sent.Load) // the server reads no more, because its output waits
+		}
+	}
+	s.Stop()
+}
+
+const plainRequests = `
+async def asgi(scope, receive, send):
+    if scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+        await send({"type": "http.response.body", "body": scope["method"].encode()})
+    elif scope["type"] == "websocket":
+        await send({"type": "websocket.close"})
+
+def wsgi(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [environ["REQUEST_METHOD"].encode()]
+`
+
+func TestRequestWithoutAValidWebSocketHandshakeIsAPlainRequest(t *testing.T) {
+	t.Parallel()
+	script := fapwstest.Write(t, filepath.Join(t.TempDir(), "plain.py"), plainRequests)
+	const fields = "Host: a\r\nUpgrade: websocket\r\n" +
+		"" +
+		"" +
+		"" +
+		"" +
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+	for _, application := range []string{"asgi", "wsgi"} {
+		s := fapwstest.Serve(t, fapwstest.Threads, script+":"+application)
+		for _, head := range []string{
+			"GET / HTTP/1.0\r\nConnection: Upgrade\r\n",
+			"GET / HTTP/1.0\r\nConnection: keep-alive\r\n",
+			"GET / HTTP/1.1\r\n",
+			"GET / HTTP/1.1\r\nConnection: keep-alive\r\n",
+			"POST / HTTP/1.1\r\nConnection: Upgrade\r\nContent-Length: 2\r\n",
+			"PUT / HTTP/1.1\r\nConnection: keep-alive, Upgrade\r\nContent-Length: 2\r\n",
+		} {
+			method, _, _ := strings.Cut(head, " ")
+			body := ""
+			if method != "GET" {
+				body = "ab"
+			}
+			s.Ask(head+fields+"\r\n"+body).Is(t, method)
+		}
+		if application == "asgi" {
+			s.Ask("GET / HTTP/1.1\r\nConnection: Upgrade\r\n"+fields+"\r\n").Want(t, 403)
+		}
+	}
+}
+
+func TestWebSocketsPassTheAutobahnCases(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		path := map[bool]string{true: "/asgi", false: "/callbacks"}[m.Inline()]
+		fapwstest.WebSocketCases(t, fapwstest.Serve(t, m, "echo.py").Address, path)
+	})
 }
