@@ -29,6 +29,20 @@ func (s *Server) Dial() *Client {
 	return Dial(s.T, "tcp", s.Address)
 }
 
+// DialSend connects to s and sends text.
+func (s *Server) DialSend(text ...string) *Client {
+	s.T.Helper()
+	w := s.Dial()
+	w.Send(text...)
+	return w
+}
+
+// DialGet connects to s and requests target.
+func (s *Server) DialGet(target string) *Client {
+	s.T.Helper()
+	return s.DialSend(Get(target))
+}
+
 // DialFrom connects to s from a local address, such as 127.0.0.2, because the limits of a client are those of its address.
 func (s *Server) DialFrom(address string) *Client {
 	s.T.Helper()

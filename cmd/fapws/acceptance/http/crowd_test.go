@@ -51,8 +51,7 @@ func TestIdleWorkerAcceptsANewConnection(t *testing.T) {
 		folder := t.TempDir()
 		var crowd []*fapwstest.Client
 		for i := range workers {
-			w := s.Dial()
-			w.Send(fapwstest.Get(path+"?"+folder, "Connection: close"))
+			w := s.DialSend(fapwstest.Get(path+"?"+folder, "Connection: close"))
 			crowd = append(crowd, w)
 			fapwstest.Eventually(t, "a worker has the request, or none has in time", func() bool {
 				inside, _ := os.ReadDir(folder)
@@ -87,8 +86,7 @@ func TestLoadBeyondMaxClientsWaitsInOrderOfArrival(t *testing.T) {
 		var crowd []*fapwstest.Client
 		var want []string
 		for i := range clients {
-			w := s.Dial()
-			w.Send(fapwstest.Get(fmt.Sprint("/enter?", i), "Connection: close"))
+			w := s.DialSend(fapwstest.Get(fmt.Sprint("/enter?", i), "Connection: close"))
 			crowd, want = append(crowd, w), append(want, strconv.Itoa(i))
 		}
 		for _, w := range crowd {
@@ -180,8 +178,7 @@ func TestSlowSocketGetsEveryByte(t *testing.T) {
 			got := hex.EncodeToString(sum.Sum(nil))
 			fapwstest.Truef(t, err == nil && got == want, "%s: %d bytes, %v, md5 %s, want %s", target, n, err, got, want)
 			c.Close()
-			gone := s.Dial()
-			gone.Get(target)
+			gone := s.DialGet(target)
 			gone.Head("GET")
 			gone.Reset()
 		}
@@ -209,8 +206,7 @@ func TestLongestIdleConnectionClosesWhenAnotherClientWaits(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "wire.py", "--max-clients", "4", "--keep-alive", "1h", "--head-timeout",
 		"1h", "--h2c")
-	working := s.Dial()
-	working.Send("POST /begins HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+	working := s.DialSend("POST /begins HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
 	response := working.Head("POST")
 	var clients []*fapwstest.Client
 	for _, begins := range []func(w *fapwstest.Client){

@@ -51,8 +51,7 @@ func TestRequestAfterHostileFramingIsNotAnswered(t *testing.T) {
 	s := fapwstest.Serve(t, fapwstest.Threads, "entered.py")
 	for _, c := range hostile {
 		for _, first := range []string{"", fapwstest.Get("/count")} {
-			w := s.Dial()
-			w.Send(first, c.text, smuggled)
+			w := s.DialSend(first, c.text, smuggled)
 			if first != "" {
 				w.Answer().Is(t, "0")
 			}
@@ -104,8 +103,7 @@ func TestFlagsSetTheLimitsOfARequestHead(t *testing.T) {
 		fapwstest.Equalf(t, s.Ask(c.text+"\r\n").StatusCode, c.status, "%.30q... of %d bytes", c.text,
 			len(c.text))
 	}
-	w := s.Dial()
-	w.Send("GET / HTTP/1.1\r\nHost: a\r\nX-Endless: ")
+	w := s.DialSend("GET / HTTP/1.1\r\nHost: a\r\nX-Endless: ")
 	// The server rejects the request before all of it has arrived, so the rest may reach a closed socket.
 	for range 20 {
 		if _, err := io.WriteString(w.Conn, strings.Repeat("d", 1000)); err != nil {

@@ -35,8 +35,7 @@ func TestRequestsBeyondTheQueueGet503WithRetryAfter(t *testing.T) {
 	// The test runs with threads only, because inline mode has no queue.
 	t.Parallel()
 	s, folder := fapwstest.ServeSlow(t, fapwstest.Threads, "--threads", "1", "--max-queue", "3")
-	first := s.Dial()
-	first.Get("/wait")
+	first := s.DialGet("/wait")
 	fapwstest.FileSays(t, folder+"/entered", "yes")
 	answers := make([]*fapwstest.Answer, 10)
 	var all sync.WaitGroup
@@ -319,8 +318,7 @@ func TestLargeIncompleteBodiesLeaveDescriptorsToOtherClients(t *testing.T) {
 	digest := fmt.Sprintf("%d bytes", len(body))
 	var all []*fapwstest.Client
 	for range 150 {
-		w := s.Dial()
-		w.Send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: ", fmt.Sprint(len(body)), "\r\n\r\n", body[:400_000])
+		w := s.DialSend("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: ", fmt.Sprint(len(body)), "\r\n\r\n", body[:400_000])
 		all = append(all, w)
 	}
 	other := s.DialFrom("127.0.0.2")

@@ -70,8 +70,7 @@ func TestOnlyFieldsOfATrustedProxyChangeEnviron(t *testing.T) {
 func TestProxyProtocolSetsTheAddressesOfAConnection(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "environ.py", "--forwarded-allow-ips", "127.0.0.1", "--proxy-protocol")
-	w := s.Dial()
-	w.Send("PROXY TCP4 192.0.2.1 192.0.2.80 4711 443\r\n", fapwstest.Get("/show/x"))
+	w := s.DialSend("PROXY TCP4 192.0.2.1 192.0.2.80 4711 443\r\n", fapwstest.Get("/show/x"))
 	for range 3 {
 		got := w.Answer().Want(t, 200).Object(t)
 		for key, value := range map[string]string{"REMOTE_ADDR": "192.0.2.1", "REMOTE_PORT": "4711",

@@ -17,8 +17,7 @@ func TestClientInputCannotInjectFieldsOrResponses(t *testing.T) {
 	s := fapwstest.Command{Script: "headers.py", Complains: true}.Serve(t, fapwstest.Threads)
 	for _, where := range []string{"value", "name", "status", "added", "cookie"} {
 		for _, what := range []string{"cr", "lf", "crlf", "nul"} {
-			w := s.Dial()
-			w.Send(fapwstest.Get("/"+where+"?"+what, "Connection: close"))
+			w := s.DialSend(fapwstest.Get("/"+where+"?"+what, "Connection: close"))
 			got := w.Rest()
 			fapwstest.Truef(t, strings.HasPrefix(got, "HTTP/1.1 500 ") && !strings.Contains(got, "Injected") &&
 				!strings.Contains(got, "\x00") && strings.Count(got, "HTTP/1.") == 1, "%s with %s: %q", where, what, got)
@@ -48,8 +47,7 @@ func TestResponseToHEADIsTheResponseToGETWithoutTheBody(t *testing.T) {
 		for _, path := range []string{"/str", "/bytes", "/list", "/dict", "/typed", "/file", "/html", "/bytesio",
 			"/generator", "/written", "/nothing"} {
 			head := func(method string) string {
-				w := s.Dial()
-				w.Send(fapwstest.Request(method, path, "", "Connection: close"))
+				w := s.DialSend(fapwstest.Request(method, path, "", "Connection: close"))
 				head, body, _ := strings.Cut(w.Rest(), "\r\n\r\n")
 				fapwstest.Truef(t, method != "HEAD" || body == "", "HEAD %s has the body %q", path, body)
 				var lines []string
@@ -103,8 +101,7 @@ func TestCloseOfAResultIsAlwaysCalled(t *testing.T) {
 				func(w *fapwstest.Client) { _ = w.Conn.(*net.TCPConn).CloseWrite() }},
 		} {
 			t.Log(c.name)
-			w := s.Dial()
-			w.Get(c.path)
+			w := s.DialGet(c.path)
 			_, err := io.ReadFull(w.Head("GET").Body, make([]byte, 5))
 			fapwstest.Must(t, err)
 			c.leave(w)

@@ -58,8 +58,7 @@ def written(environ, start_response):
 PATHS = [("/written", written)]
 `)
 	s := fapwstest.Command{Script: script, Dir: dir}.Serve(t, fapwstest.Threads)
-	w := s.Dial()
-	w.Get("/written")
+	w := s.DialGet("/written")
 	s.Says("response aborted: cannot read the file: bad file descriptor")
 	w.Reset()
 }

@@ -118,8 +118,7 @@ func TestSlowHandlerDoesNotTimeOutItsClient(t *testing.T) {
 			limit := timeout.String()
 			s, folder := fapwstest.ServeSlow(t, m, "--head-timeout", limit, "--keep-alive", limit, "--body-timeout",
 				limit, "--write-timeout", limit)
-			w := s.Dial()
-			w.Get("/wait")
+			w := s.DialGet("/wait")
 			time.Sleep(timeout + 2*time.Second)
 			fapwstest.Write(t, folder+"/go", "")
 			if a, err := w.Reads(); err != nil || a.Text != "waited" {

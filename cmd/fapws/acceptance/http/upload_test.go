@@ -247,8 +247,7 @@ func TestAbortedUploadsLeaveNoFiles(t *testing.T) {
 		})
 	}
 
-	w := s.Dial()
-	w.Send(request[:half])
+	w := s.DialSend(request[:half])
 	receiving(1)
 	// The server writes to the file only after it has reserved the file name for the upload.
 	fapwstest.Eventually(t, "the upload has the name", func() bool {
@@ -325,8 +324,7 @@ func TestUploadsToAFIFOAreWrittenOneAtATime(t *testing.T) {
 	}
 
 	text := random(300_000)
-	w := s.Dial()
-	w.Send(fapwstest.Request("PUT", "/fifo", text)[:200_000])
+	w := s.DialSend(fapwstest.Request("PUT", "/fifo", text)[:200_000])
 	receiving(true)
 	fapwstest.Eventually(t, "it has the FIFO", func() bool {
 		return s.Ask(fapwstest.Request("PUT", "/fifo", "")).StatusCode == 423
@@ -379,8 +377,7 @@ func TestUploadGeneratorGetsThePiecesAndTheResult(t *testing.T) {
 		log("begin  3", "3")
 		s.Ask(fapwstest.Request("PUT", "/flash", text, "Repr-Digest: "+reprDigest(""))).Want(t, 400)
 		log("begin  150000", "65536", "65536", "broke off")
-		w := s.Dial()
-		w.Send(fapwstest.Request("PUT", "/flash", text)[:100_000])
+		w := s.DialSend(fapwstest.Request("PUT", "/flash", text)[:100_000])
 		fapwstest.Eventually(t, "a piece", func() bool {
 			text, _ := os.ReadFile(filepath.Join(dir, "flash.log"))
 			return strings.HasSuffix(string(text), "65536\n")
@@ -433,8 +430,7 @@ deny = ["all"]
 func TestUploadProgressIsPublishedByAnyWorker(t *testing.T) {
 	t.Parallel()
 	s, _ := serveUploads(t, fapwstest.Workers)
-	events := s.Dial()
-	events.Get("/progress")
+	events := s.DialGet("/progress")
 	events.Head("GET")
 	for line := ""; !strings.HasPrefix(line, "retry: "); {
 		var err error
@@ -467,8 +463,7 @@ func TestUploadContinuesInItsWorkerDuringAReload(t *testing.T) {
 	s, dir := serveUploads(t, fapwstest.Workers)
 	text := random(300_000)
 	request := fapwstest.Request("PUT", "/files/a", text)
-	w := s.Dial()
-	w.Send(request[:len(request)-1])
+	w := s.DialSend(request[:len(request)-1])
 	fapwstest.Eventually(t, "a temporary file", func() bool {
 		return len(contents(t, filepath.Join(dir, "files"))) == 1
 	})

@@ -45,8 +45,7 @@ func (c *tusClient) create(target string, length int64, metadata ...string) *fap
 
 func (c *tusClient) offset(length int) int {
 	c.s.T.Helper()
-	a := c.s.Dial()
-	a.Send(fapwstest.Request("HEAD", c.location, "", tusVersion))
+	a := c.s.DialSend(fapwstest.Request("HEAD", c.location, "", tusVersion))
 	answer := a.AnswerTo("HEAD").Want(c.s.T, 200).Field(c.s.T, "Cache-Control", "no-store").Field(c.s.T,
 		"Upload-Length", strconv.Itoa(length))
 	_, err := time.Parse(time.RFC1123, answer.Header.Get("Upload-Expires"))
@@ -96,8 +95,7 @@ func TestInterruptedTusUploadContinuesAfterARestart(t *testing.T) {
 	}
 	fapwstest.Eventually(t, "the bytes are on the disk", func() bool { return partial() == 300_000 })
 	fapwstest.Eventually(t, "the upload can go on", func() bool {
-		w := s.Dial()
-		w.Send(fapwstest.Request("HEAD", c.location, "", tusVersion))
+		w := s.DialSend(fapwstest.Request("HEAD", c.location, "", tusVersion))
 		return w.AnswerTo("HEAD").StatusCode == 200
 	})
 	w.Answer().Want(t, 409, "another request")
@@ -132,8 +130,7 @@ func TestFinishedTusUploadIsKnownAfterAReload(t *testing.T) {
 		fapwstest.Eventually(t, "the old worker has ended", func() bool { return !fapwstest.Runs(pid) })
 	}
 	for range 6 {
-		w := s.Dial()
-		w.Send(fapwstest.Request("HEAD", c.location, "", tusVersion))
+		w := s.DialSend(fapwstest.Request("HEAD", c.location, "", tusVersion))
 		w.AnswerTo("HEAD").Want(t, 200).Field(t, "Upload-Offset", "5").Field(t, "Upload-Length", "5")
 	}
 }
@@ -273,8 +270,7 @@ func TestAnnouncedUploadTakesNoSpaceFromOtherClients(t *testing.T) {
 	fapwstest.Needf(t, os.Chtimes(path, old, old) == nil, "%q", path)
 	c.patch(0, "1").Want(t, 404)
 
-	w := s.Dial()
-	w.Send("PUT /bare/c HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 1048576\r\n\r\n")
+	w := s.DialSend("PUT /bare/c HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 1048576\r\n\r\n")
 	r := w.Head("PUT")
 	fapwstest.Needf(t, r.StatusCode == 100, "%q", r.Status)
 	fapwstest.Eventually(t, "the upload has a file", func() bool {

@@ -51,8 +51,7 @@ func TestPipelinedRequestsAreAnsweredInOrder(t *testing.T) {
 			{"options *", "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n" + last, "204: 200:GET last"},
 			{"no handler", get("/none") + last, "404:Not Found 200:GET last"},
 		} {
-			w := s.Dial()
-			w.Send(c.sent)
+			w := s.DialSend(c.sent)
 			fapwstest.Equalf(t, answers(w), c.want, "%s", c.name)
 		}
 		for _, c := range []struct{ sent, want string }{
@@ -62,8 +61,7 @@ func TestPipelinedRequestsAreAnsweredInOrder(t *testing.T) {
 			{"GET /unfinished HT", ""},
 			{"", ""},
 		} {
-			w := s.Dial()
-			w.Send(c.sent)
+			w := s.DialSend(c.sent)
 			w.Conn.(*net.TCPConn).CloseWrite()
 			fapwstest.Equalf(t, answers(w), c.want, "%q, half-closed", c.sent)
 		}
@@ -89,14 +87,12 @@ func TestBodyAfterAnEarlyResponseIsNotParsedAsARequest(t *testing.T) {
 	s := fapwstest.Serve(t, fapwstest.Threads, "wire.py", "--body-timeout", "1s")
 	smuggled := fapwstest.Get("/say?smuggled")
 	for _, path := range []string{"/none", "/early"} {
-		w := s.Dial()
-		w.Send(fmt.Sprintf("POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", path, len(smuggled)+100))
+		w := s.DialSend(fmt.Sprintf("POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", path, len(smuggled)+100))
 		w.Answer().Want(t, 404)
 		w.Send(smuggled)
 		w.Closed()
 	}
-	w := s.Dial()
-	w.Send("POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\nx")
+	w := s.DialSend("POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\nx")
 	w.Answer().Want(t, 404)
 	w.Send(strings.Repeat("x", 59_999), fapwstest.Get("/say?next"))
 	w.Answer().Want(t, 200).Is(t, "GET next")
@@ -105,8 +101,7 @@ func TestBodyAfterAnEarlyResponseIsNotParsedAsARequest(t *testing.T) {
 func TestClientCanDetectAnAbortedResponse(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "wire.py", Complains: true}.Serve(t, fapwstest.Threads)
-	w := s.Dial()
-	w.Send("GET /broken HTTP/1.0\r\n\r\n")
+	w := s.DialSend("GET /broken HTTP/1.0\r\n\r\n")
 	text, err := io.ReadAll(w.In)
 	fapwstest.Truef(t, errors.Is(err, syscall.ECONNRESET), "HTTP/1.0: %q, %v", text, err)
 	w = s.Dial()
@@ -144,8 +139,7 @@ func TestInputIsReadWhileThereIsRoom(t *testing.T) {
 		w.SetWriteDeadline(time.Now().Add(fapwstest.Patience))
 		return sent
 	}
-	w := s.Dial()
-	w.Send(fmt.Sprintf("POST /patient?11 HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", more))
+	w := s.DialSend(fmt.Sprintf("POST /patient?11 HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", more))
 	sent := fill(w, func() []byte { return block })
 	fapwstest.Truef(t, sent <= most, "the server read %d bytes of a body that no handler reads", sent)
 	_, err := w.Write(make([]byte, more-sent))

@@ -272,8 +272,7 @@ func TestNoHTTP2FlagSelectsHTTP11(t *testing.T) {
 func TestPrefaceMayArriveInPieces(t *testing.T) {
 	t.Parallel()
 	s := serve(t, fapwstest.Threads, "app.py")
-	w := s.Dial()
-	w.Send("P")
+	w := s.DialSend("P")
 	w.Send("ROPFIND /show HTTP/1.1\r\nHost: h\r\n\r\n")
 	w.Answer().Want(t, 200, `"PROPFIND"`)
 	w = s.Dial()

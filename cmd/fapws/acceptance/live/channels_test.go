@@ -330,8 +330,7 @@ func TestChannelFlagsLimitSubscribersHistoryAndEvents(t *testing.T) {
 		"--channel-retry", "1.5s", "--channel-heartbeat", "1s", "--channel-max-event", "300")
 	s.Complains = true
 	raw := func(target string) string {
-		w := s.Dial()
-		w.Send(fapwstest.Get(target))
+		w := s.DialGet(target)
 		w.SetDeadline(time.Now().Add(fapwstest.Patience))
 		text := ""
 		for !strings.Contains(text, "\r\n\r\n") || strings.Contains(text, " 200 ") && !strings.Contains(text, ":\n\n") {
@@ -345,8 +344,7 @@ func TestChannelFlagsLimitSubscribersHistoryAndEvents(t *testing.T) {
 	for _, want := range []string{"\r\nTransfer-Encoding: chunked\r\n", "retry: 1500\n\n", ":\n\n"} {
 		fapwstest.Has(t, first, want)
 	}
-	second := s.Dial()
-	second.Get("/entry")
+	second := s.DialGet("/entry")
 	counts(s, "news", 2)
 	third := raw("/entry")
 	fapwstest.Truef(t, strings.HasPrefix(third, "HTTP/1.1 503 ") && strings.Contains(third, "\r\nRetry-After: "),

@@ -152,8 +152,7 @@ func TestSubscribersOfAKilledWorkerMissNoEvent(t *testing.T) {
 	var all []*subscriber
 	of := map[string]int{}
 	fapwstest.Eventually(t, "both workers have subscribers", func() bool {
-		w := s.Dial()
-		w.Get("/pid")
+		w := s.DialGet("/pid")
 		of[w.Answer().Text]++
 		l := &subscriber{t: t, conn: w.Conn, in: w.In}
 		fapwstest.Must(t, l.subscribe("/listen/news"))

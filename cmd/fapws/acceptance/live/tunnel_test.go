@@ -167,8 +167,7 @@ func TestTunnelsCountTowardsMaxClients(t *testing.T) {
 	})
 	clients[1].Conn.Close()
 	fapwstest.Eventually(t, "room for a request", func() bool {
-		w := s.Dial()
-		w.Get("/noted")
+		w := s.DialGet("/noted")
 		all, _ := io.ReadAll(io.LimitReader(w.In, 12))
 		return string(all) == "HTTP/1.1 200"
 	})

@@ -146,8 +146,7 @@ func TestLingeringChildKeepsNoConnectionOrAddressOpen(t *testing.T) {
 		bystander := s.Dial()
 		bystander.Fetch("/").Is(t, "quick")
 
-		w := s.Dial()
-		w.Send(fapwstest.Get("/linger", "Connection: close"))
+		w := s.DialSend(fapwstest.Get("/linger", "Connection: close"))
 		w.Answer().Is(t, "left a child")
 		w.Closed()
 		w = s.Dial()

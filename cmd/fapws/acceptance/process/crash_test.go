@@ -59,8 +59,7 @@ func TestCrashInAHandlerIsReportedInOneLine(t *testing.T) {
 			fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers},
 				func(t *testing.T, m fapwstest.Mode) {
 					s := fapwstest.Command{Script: "crashes.py", Complains: true, Crashes: true}.Serve(t, m)
-					w := s.Dial()
-					w.Get("/" + tt.way)
+					w := s.DialGet("/" + tt.way)
 					w.Closed()
 					s.Says(`fapws: ` + tt.says)
 					if m.Workers() {
@@ -82,8 +81,7 @@ func TestCrashInAHandlerIsReportedInOneLine(t *testing.T) {
 func TestClosingGosDescriptorsEndsTheProcessWithOneLine(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "descriptors.py", Complains: true, Crashes: true}.Serve(t, m)
-		w := s.Dial()
-		w.Get("/close?range")
+		w := s.DialGet("/close?range")
 		_, _ = io.ReadAll(w.In)
 		// Usually, the worker notices the closed descriptor and exits. On a busy machine, the supervisor may notice the
 		// descriptor first and kill the worker.
@@ -133,8 +131,7 @@ func TestSabotageByTheApplicationEndsTheProcess(t *testing.T) {
 			}
 			pid := s.Get("/pid", 200).Text
 			// Keep the client connected until the process ends, even if the client gets no response.
-			saboteur := s.Dial()
-			saboteur.Get("/sabotage?" + w.name)
+			saboteur := s.DialGet("/sabotage?" + w.name)
 			_, _ = saboteur.In.Peek(1)
 			if w.name == "standard" {
 				clientsGetNoErrors(t, s)
@@ -167,8 +164,7 @@ func clientsGetNoErrors(t *testing.T, s *fapwstest.Server) {
 	t.Helper()
 	var clients []*fapwstest.Client
 	for range 3 {
-		w := s.Dial()
-		w.Get("/pid")
+		w := s.DialGet("/pid")
 		clients = append(clients, w)
 	}
 	clients = append(clients, s.Dial())

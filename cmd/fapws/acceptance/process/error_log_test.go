@@ -30,8 +30,7 @@ func TestErrorLogHasEverythingOnStandardError(t *testing.T) {
 		s.Get("/raises", 500)
 		s.Get("/printed?1", 200)
 		s.Get("/child", 200)
-		w := s.Dial()
-		w.Get("/short")
+		w := s.DialGet("/short")
 		w.Rest()
 		s.Get("/", 200)
 		s.Stop()
@@ -80,8 +79,7 @@ func TestErrorLogHasTheLastOutputOfACrashedProcess(t *testing.T) {
 			name := t.TempDir() + "/error_log"
 			flags := []string{"--error-log", name}
 			s := fapwstest.Command{Script: "logs.py", Flags: flags, Complains: true}.Serve(t, m)
-			w := s.Dial()
-			w.Get(path)
+			w := s.DialGet(path)
 			w.Closed()
 			fapwstest.FileSays(t, name, want)
 			if m.Workers() {
@@ -302,8 +300,7 @@ func TestEachMessageOfTheErrorLogIsAnObject(t *testing.T) {
 		s.Ask("GET /late/f%ff%0a%22%e2%80%a8 HTTP/1.1\r\nHost: main.example\r\n\r\n").Want(t, 200)
 		s.Ask("GET /fails/../fails?\xff\" HTTP/1.1\r\nHost: main.example\r\n\r\n")
 		if m.Workers() {
-			client := s.Dial()
-			client.Send(fapwstest.Get("/crashes"))
+			s.DialGet("/crashes")
 			o := awaitObject(t, log, "a crash", func(o errorObject) bool {
 				return strings.Contains(o.Message, "segmentation fault") && o.Exception.Traceback != ""
 			})

@@ -43,8 +43,7 @@ func TestBodyThatDoesNotFitOnTheDiskIsRejected(t *testing.T) {
 				s.Ask(fapwstest.Request("POST", "/body", fits)).Is(t, "400000 bytes")
 				for _, text := range []string{fapwstest.Request("POST", "/body", large),
 					fapwstest.Chunked("POST", "/body", large, 10_000)} {
-					w := s.Dial()
-					w.Send(text)
+					w := s.DialSend(text)
 					a := w.Answer().Want(t, 507)
 					fapwstest.Truef(t, a.Close, "507 with %q", a.Header)
 					w.Closed()
@@ -73,8 +72,7 @@ def application(environ, start_response):
 	s := fapwstest.Command{Script: script, Complains: true, Env: []string{"TMPDIR=" + tmp},
 		Shell: smallDisk(t, 64<<10)(tmp)}.Serve(t, fapwstest.Threads)
 	s.Ask(fapwstest.Chunked("POST", "/", strings.Repeat("f", 15<<20), 100_000)).Is(t, fmt.Sprint(15<<20, " bytes"))
-	w := s.Dial()
-	w.Send(fapwstest.Chunked("POST", "/", strings.Repeat("l", 17<<20), 100_000))
+	w := s.DialSend(fapwstest.Chunked("POST", "/", strings.Repeat("l", 17<<20), 100_000))
 	a := w.Answer().Want(t, 507)
 	fapwstest.Truef(t, a.Close, "507 with %q", a.Header)
 	w.Closed()
@@ -253,8 +251,7 @@ func TestLogSaysThatAControlGroupHasNoMemoryLeft(t *testing.T) {
 		}
 		s := fapwstest.Command{Script: "workers.py", Shell: enter, Complains: true}.Serve(t, m)
 		s.Get("/version", 200)
-		w := s.Dial()
-		w.Get("/grow?200000000")
+		w := s.DialGet("/grow?200000000")
 		if m.Forks() {
 			w.Head("GET")
 			s.Says(

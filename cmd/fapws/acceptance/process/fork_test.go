@@ -65,8 +65,7 @@ func TestForkRunsUpToMaxForksAtATime(t *testing.T) {
 	s, folder := forked(t, fapwstest.Threads, "--max-forks", "3", "--max-queue", "2")
 	var waiting []*fapwstest.Client
 	for range 5 {
-		w := s.Dial()
-		w.Get("/waits?go")
+		w := s.DialGet("/waits?go")
 		waiting = append(waiting, w)
 	}
 	fapwstest.Eventually(t, "three run", func() bool { return len(notesIn(folder)) == 3 })
@@ -133,8 +132,7 @@ func TestForkedChildrenLeaveNoZombies(t *testing.T) {
 	s, folder := forked(t, fapwstest.Threads, "--max-forks", strconv.Itoa(2*n))
 	var all []*fapwstest.Client
 	for range n {
-		w := s.Dial()
-		w.Get("/waits?go")
+		w := s.DialGet("/waits?go")
 		all = append(all, w)
 	}
 	fapwstest.Eventually(t, "all run", func() bool { return len(notesIn(folder)) == n })
@@ -156,8 +154,7 @@ func TestForkedChildrenEndWithTheServer(t *testing.T) {
 		t.Run(sig.String(), func(t *testing.T) {
 			t.Parallel()
 			s, folder := forked(t, fapwstest.Threads, "--graceful-timeout", "100ms")
-			w := s.Dial()
-			w.Get("/waits?never")
+			s.DialGet("/waits?never")
 			fapwstest.Eventually(t, "it runs", func() bool { return len(notesIn(folder)) == 1 })
 			all := loaders(s)
 			for pid := range fapwstest.ChildrenOf(t, all...) {
@@ -238,8 +235,7 @@ func TestForkedChildThatDiesLeavesA500OrAnAbortedResponse(t *testing.T) {
 		`process \d+ exited with status 0 in handler dies, GET /dies HTTP/1\.1: the process exited before its ` +
 			`response was complete`)
 	s.Get("/dies?forks", 200).Is(t, "begin, end\n")
-	w := s.Dial()
-	w.Send(fapwstest.Get("/dies?late"))
+	w := s.DialGet("/dies?late")
 	text := w.Rest()
 	fapwstest.Truef(t, strings.Contains(text, "Content-Length: 100\r\n") && strings.HasSuffix(text, "\r\n\r\nbegin"),
 		"got %q", text)
@@ -274,8 +270,7 @@ func TestForkTimeoutEndsTheProcessInAnyState(t *testing.T) {
 func TestForkedHandlerWithoutAClientRunsToItsEnd(t *testing.T) {
 	t.Parallel()
 	s, folder := forked(t, fapwstest.Threads)
-	streamed := s.Dial()
-	streamed.Get("/streams?go")
+	streamed := s.DialGet("/streams?go")
 	first := make([]byte, len("first\n"))
 	_, err := io.ReadFull(streamed.Head("GET").Body, first)
 	fapwstest.Truef(t, err == nil && string(first) == "first\n", "got %q, %v", first, err)
@@ -287,8 +282,7 @@ func TestForkedHandlerWithoutAClientRunsToItsEnd(t *testing.T) {
 	}
 	for _, request := range []string{fapwstest.Get("/waits?go"),
 		fapwstest.Request("POST", "/waits?go", strings.Repeat("b", 3<<20))} {
-		w := s.Dial()
-		w.Send(request)
+		w := s.DialSend(request)
 		fapwstest.Eventually(t, "it runs", func() bool { return len(notesIn(folder)) == 1 })
 		w.Close()
 		fapwstest.Write(t, filepath.Join(folder, "go"), "")
@@ -307,8 +301,7 @@ func TestForkedHandlerWithoutAClientRunsToItsEnd(t *testing.T) {
 func TestForkedChildCannotUseFeaturesOfTheServer(t *testing.T) {
 	t.Parallel()
 	s, _ := forked(t, fapwstest.Threads, "--x-sendfile", "/")
-	events := s.Dial()
-	events.Get("/news")
+	events := s.DialGet("/news")
 	line, err := bufio.NewReader(events.Head("GET").Body).ReadString('\n')
 	fapwstest.Truef(t, err == nil && strings.HasPrefix(line, "retry: "), "%q, %v", line, err)
 	for path, want := range map[string]string{
@@ -332,8 +325,7 @@ func TestForkedChildCannotUseFeaturesOfTheServer(t *testing.T) {
 func TestForkReloadUsesNewCodeAndCompletesOldRequests(t *testing.T) {
 	t.Parallel()
 	s, folder := forked(t, fapwstest.Workers)
-	w := s.Dial()
-	w.Get("/waits?go")
+	w := s.DialGet("/waits?go")
 	fapwstest.Eventually(t, "it runs", func() bool { return len(notesIn(folder)) == 1 })
 	before := loaders(s)
 	s.Signal(syscall.SIGHUP)
@@ -415,8 +407,7 @@ func TestForkedChildrenSendQueuedDataOfExporters(t *testing.T) {
 	s.Get("/exception", 200)
 	s.Get("/span", 200)
 	s.Get("/raises", 500)
-	w := s.Dial()
-	w.Get("/breaks")
+	w := s.DialGet("/breaks")
 	text := w.Rest()
 	fapwstest.Truef(t, strings.HasSuffix(text, "first piece\n\r\n"), "the response is not aborted: %q", text)
 	fapwstest.Eventually(t, "all exceptions and spans have arrived", func() bool {

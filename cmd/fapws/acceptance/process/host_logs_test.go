@@ -48,8 +48,7 @@ error-log = "asgi-errors"
 
 func asks(s *fapwstest.Server, host, target string) string {
 	s.T.Helper()
-	w := s.Dial()
-	w.Send("GET " + target + " HTTP/1.0\r\nHost: " + host + "\r\n\r\n")
+	w := s.DialSend("GET " + target + " HTTP/1.0\r\nHost: " + host + "\r\n\r\n")
 	// The server resets the connection when it aborts a response.
 	got, _ := io.ReadAll(w.In)
 	return string(got)

@@ -45,8 +45,7 @@ func TestIdleStopEndsTheApplicationUntilTheNextRequest(t *testing.T) {
 		asleep()
 		if m.Name != "dev" {
 			fapwstest.Must(t, os.Remove(file+".go"))
-			w := s.Dial()
-			w.Get("/")
+			w := s.DialGet("/")
 			s.Get("/", 503, page).Field(t, "Retry-After", "1").Want(t, 503, refresh)
 			goOn(t, file, "")
 			w.Answer().Is(t, "hello")
@@ -131,8 +130,7 @@ func TestIdleStopWorksWithEveryKindOfHandler(t *testing.T) {
 		fapwstest.Has(t, s.Control("stack"), "GET /room")
 		closes(t, room)
 
-		w := s.Dial()
-		w.Get("/dies")
+		w := s.DialGet("/dies")
 		w.Closed()
 		s.Says(`worker \d+ was killed by SIGKILL.*; starting a new one`)
 		s.Get("/", 200, "X-Field: a")
@@ -156,8 +154,7 @@ func TestIdleStopAnswersWaitingRequestsThroughCommands(t *testing.T) {
 			t.Helper()
 			sleeps(s)
 			fapwstest.Must(t, os.Remove(file+".go"))
-			w := s.Dial()
-			w.Send(fapwstest.Get("/healthz") + fapwstest.Get("/"))
+			w := s.DialSend(fapwstest.Get("/healthz") + fapwstest.Get("/"))
 			w.Answer().Want(t, 200)
 			return w
 		}
@@ -299,8 +296,7 @@ func countStates(s *fapwstest.Server, those ...string) (n int) {
 // subscribes returns a client that gets the events of a channel.
 func subscribes(s *fapwstest.Server, target string) *fapwstest.Client {
 	s.T.Helper()
-	w := s.Dial()
-	w.Get(target)
+	w := s.DialGet(target)
 	fapwstest.Equal(s.T, w.Head("GET").StatusCode, 200)
 	return w
 }
@@ -343,8 +339,7 @@ func TestIdleStopLoadsNewCodeAtAReload(t *testing.T) {
 		s.Upgrade,
 	}
 	for i, replace := range replaced {
-		begun := s.Dial()
-		begun.Send("POST /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 6\r\n\r\nhal")
+		begun := s.DialSend("POST /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 6\r\n\r\nhal")
 		echo, half := begun.Head("POST").Body, make([]byte, 3)
 		_, err := io.ReadFull(echo, half)
 		fapwstest.Truef(t, err == nil && string(half) == "hal", "%q, %v", half, err)

@@ -193,13 +193,11 @@ func TestServerAnswersWhileTheApplicationLoads(t *testing.T) {
 				_, err := io.WriteString(posts.Conn, fapwstest.Request("POST", "/length", large))
 				posted <- err
 			}()
-			half := s.Dial()
-			half.Send("GET /half HTTP/1.0\r\n\r\n")
+			half := s.DialSend("GET /half HTTP/1.0\r\n\r\n")
 			fapwstest.Must(t, half.Conn.(*net.TCPConn).CloseWrite())
 			streams := make(chan string)
 			go func() { streams <- overHTTP2(t, s.Address, large) }()
-			gone := s.Dial()
-			gone.Get("/gone")
+			gone := s.DialGet("/gone")
 			gone.Reset()
 			s.Get("/files/a.txt", 200).Is(t, "a file")
 
@@ -244,8 +242,7 @@ func TestServerAnswersWhileAllWorkersAreReplaced(t *testing.T) {
 		}
 		s.Get("/files/a.txt", 200).Is(t, "a file")
 		s.Get("/healthz/ready", 503).Want(t, 503, "starting")
-		w := s.Dial()
-		w.Get("/")
+		w := s.DialGet("/")
 		s.Get("/page", 503, page).Want(t, 503, refresh)
 		s.Signal(syscall.SIGHUP)
 		s.Says("reloading: HUP")
@@ -274,8 +271,7 @@ func overHTTP2(t *testing.T, address, body string) string {
 func TestClientsThatWaitGetAResponseIfLoadingFails(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s, file := early(t, m)
-		w := s.Dial()
-		w.Get("/")
+		w := s.DialGet("/")
 		s.Get("/page", 503, page)
 		goOn(t, file, "no database")
 		w.Answer().Want(t, 503, "the application failed to start")

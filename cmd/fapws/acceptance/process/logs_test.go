@@ -342,8 +342,7 @@ func TestClientThatHasTheWholeBodyHasNotAbortedTheResponse(t *testing.T) {
 	folder := t.TempDir()
 	s := fapwstest.Serve(t, fapwstest.Threads, "bodies.py", "--access-log", folder+"/log", "--access-log-format", "%U %X")
 	for _, path := range []string{"/chunked", "/large", "/short", "/sized"} {
-		w := s.Dial()
-		w.Get(path)
+		w := s.DialGet(path)
 		_, err := io.ReadFull(w.Head("GET").Body, make([]byte, 5))
 		fapwstest.Must(t, err)
 		w.Reset()

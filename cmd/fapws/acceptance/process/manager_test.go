@@ -277,8 +277,7 @@ func TestWatchdogIsNotifiedWhileOneProcessResponds(t *testing.T) {
 				Env: []string{"NOTIFY_SOCKET=" + manager.name,
 					fmt.Sprintf("WATCHDOG_USEC=%d", interval.Microseconds())}}.Serve(t, fapwstest.Inline)
 			manager.hears(`^WATCHDOG=1$`)
-			w := s.Dial()
-			w.Get("/wait")
+			w := s.DialGet("/wait")
 			fapwstest.FileSays(t, folder+"/entered", "yes")
 			if tt.silent {
 				manager.silent(2 * interval)

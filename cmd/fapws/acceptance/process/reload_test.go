@@ -176,8 +176,7 @@ func TestIdleConnectionsMoveToTheNewWorkers(t *testing.T) {
 		}
 		var idle []*fapwstest.Client
 		for range 8 {
-			w := s.Dial()
-			w.Send(announced)
+			w := s.DialSend(announced)
 			text := w.Fetch("/").Text
 			fapwstest.Needf(t, text == "old "+from, "%q", text)
 			idle = append(idle, w)

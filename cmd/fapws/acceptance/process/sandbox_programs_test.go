@@ -92,8 +92,7 @@ auth = { users = "users", realm = "x" }
 			fapwstest.Truef(t, regexp.MustCompile("^"+want+"$").MatchString(got), "%s: %q, want %q", path, got, want)
 		}
 		// A program is killed when its client disconnects, so that the next program can start.
-		w := s.Dial()
-		w.Send("GET /programs/hangs.sh HTTP/1.1\r\nHost: files.lan\r\n\r\n")
+		w := s.DialSend("GET /programs/hangs.sh HTTP/1.1\r\nHost: files.lan\r\n\r\n")
 		w.Head("GET")
 		w.Conn.Close()
 		get("/programs/a.sh")

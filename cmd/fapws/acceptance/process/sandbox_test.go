@@ -239,8 +239,7 @@ func TestSandboxWithoutLandlockSaysSoInOneLine(t *testing.T) {
 	x.attacks(t, s, fapwstest.Threads, 0)
 	s.Get("/attack?read,"+x.secret, 200).Is(t, "done: 6")
 	// The application asks the supervisor for certificates, because the supervisor is outside of the sandbox.
-	w := s.Dial()
-	w.Get("/attack?order,certificates")
+	w := s.DialGet("/attack?order,certificates")
 	w.Gone()
 	s.Says(`worker \d+ sent the message "certificates" while it was serving and was killed; starting a new one`)
 

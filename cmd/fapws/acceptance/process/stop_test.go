@@ -53,8 +53,7 @@ func TestStopFinishesActiveRequestsAndClosesIdleConnections(t *testing.T) {
 func TestStopFinishesARequestWhoseBodyIsArriving(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "entered.py")
-		w := s.Dial()
-		w.Send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
+		w := s.DialSend("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
 		w.Head("POST")
 		s.Signal(syscall.SIGTERM)
 		s.Says("info stopping")
@@ -198,13 +197,11 @@ func TestQueuedRequestsAreAnsweredAtStop(t *testing.T) {
 		t.Run(strings.Join(flags, " "), func(t *testing.T) {
 			fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 				s, folder := fapwstest.ServeSlow(t, m, flags...)
-				busy := s.Dial()
-				busy.Get("/wait")
+				busy := s.DialGet("/wait")
 				fapwstest.FileSays(t, folder+"/entered", "yes")
 				var queued []*fapwstest.Client
 				for range 6 {
-					w := s.Dial()
-					w.Get("/pid")
+					w := s.DialGet("/pid")
 					queued = append(queued, w)
 				}
 				s.Signal(syscall.SIGTERM)

@@ -144,8 +144,7 @@ func TestASGILifespanEndsAfterActiveRequests(t *testing.T) {
 		file := t.TempDir() + "/go on"
 		c.Env = append(c.Env, "GO_ON="+file)
 		s := c.Serve(t, m)
-		w := s.Dial()
-		w.Get("/slow")
+		w := s.DialGet("/slow")
 		pid := s.Says(`in flight in (\d+)`)[1]
 		// The worker closes this idle connection when the stop begins.
 		idle := s.Dial()

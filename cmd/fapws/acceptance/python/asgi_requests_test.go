@@ -148,8 +148,7 @@ func TestASGIReceiveReturnsEachEventInTime(t *testing.T) {
 			{fapwstest.Chunked("POST", "/twice/2", "hello", 2), list{event("hello", false)}},
 			{fapwstest.Chunked("POST", "/twice/3", "", 2), list{event("", false)}},
 		} {
-			w := s.Dial()
-			w.Send(test.request)
+			w := s.DialSend(test.request)
 			got := w.Answer().Want(t, 200).Object(t)
 			fapwstest.Truef(t, reflect.DeepEqual(got["events"], any(test.want)) && got["early"] == false, "%q: %v", test.request,
 				got)
@@ -158,8 +157,7 @@ func TestASGIReceiveReturnsEachEventInTime(t *testing.T) {
 			w.Fetch("/ignored").Is(t, `"ignored"`)
 		}
 
-		w := s.Dial()
-		w.Get("/waits")
+		w := s.DialGet("/waits")
 		noted(s, "/waits", "waits")
 		w.Reset()
 		noted(s, "/waits", "waits", gone, "OSError", gone)
@@ -201,8 +199,7 @@ func TestASGIReceiveInSeveralTasksReturnsSeparateEvents(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "asgi/receive.py:app")
 	begin := func(path string) *fapwstest.Client {
-		w := s.Dial()
-		w.Send("POST " + path + " HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbegin\r\n")
+		w := s.DialSend("POST " + path + " HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbegin\r\n")
 		return w
 	}
 	event := func(body string, more bool) dict { return dict{"type": "http.request", "body": body, "more": more} }
@@ -257,8 +254,7 @@ func TestASGIDuplexSendsWhileTheRequestArrives(t *testing.T) {
 func TestASGIUnreadBodyDoesNotBreakTheConnection(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "asgi/receive.py:app")
-	w := s.Dial()
-	w.Send("POST /early HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\n")
+	w := s.DialSend("POST /early HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\n")
 	w.Answer().Want(t, 403)
 	w.Send("0123456789", fapwstest.Request("POST", "/ignored", "GET /early HTTP/1.1\r\n\r\n"), fapwstest.Get("/ignored"))
 	w.Answer().Is(t, `"ignored"`)

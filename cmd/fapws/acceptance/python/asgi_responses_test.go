@@ -190,8 +190,7 @@ func TestASGIExceptionLeavesA500OrAnAbortedResponse(t *testing.T) {
 	s.Ask(fapwstest.Request("POST", "/early?raise", "[hello]")).Want(t, 500)
 	s.Says(`(?s)POST /early\?raise.*Traceback.*events\.py", line \d+, in app\n` +
 		`.*await send\(message\).*RuntimeError: send\(\): unexpected`)
-	w := s.Dial()
-	w.Send(fapwstest.Request("POST", "/late?raise", `[start, more(b"hello"), None]`))
+	w := s.DialSend(fapwstest.Request("POST", "/late?raise", `[start, more(b"hello"), None]`))
 	text, _ := io.ReadAll(w.In)
 	fapwstest.Truef(t, strings.HasSuffix(string(text), "\r\n\r\n5\r\nhello\r\n"), "a response that fails: %q", text)
 	s.Says(`(?s)POST /late\?raise.*Traceback.*TypeError: send\(\): a message must be a dict, not NoneType`)
@@ -252,8 +251,7 @@ func TestASGIContextVariablesBelongToTheirRequest(t *testing.T) {
 	s := fapwstest.Serve(t, fapwstest.Threads, "asgi/context.py:app")
 	var all []*fapwstest.Client
 	for i := range 20 {
-		w := s.Dial()
-		w.Get(fmt.Sprintf("/steps?%d", i))
+		w := s.DialGet(fmt.Sprintf("/steps?%d", i))
 		all = append(all, w)
 	}
 	for i, w := range all {
@@ -272,14 +270,12 @@ func TestASGIResponsesHaveValidBodiesLengthsAndFields(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "asgi/files.py:app", Complains: true}.Serve(t, fapwstest.Threads)
 	for _, status := range []string{"204", "304"} {
-		w := s.Dial()
-		w.Send(fapwstest.Get("/status/"+status), fapwstest.Get("/status/200"))
+		w := s.DialSend(fapwstest.Get("/status/"+status), fapwstest.Get("/status/200"))
 		a := w.Answer()
 		fapwstest.Truef(t, a.Text == "" && a.Header.Get("Transfer-Encoding") == "", "%s: %q %v", status, a.Text, a.Header)
 		w.Answer().Is(t, "helloworld")
 	}
-	w := s.Dial()
-	w.Send(fapwstest.Request("HEAD", "/status/200", ""), fapwstest.Get("/status/404"))
+	w := s.DialSend(fapwstest.Request("HEAD", "/status/200", ""), fapwstest.Get("/status/404"))
 	a := w.AnswerTo("HEAD")
 	fapwstest.Truef(t, a.StatusCode == 200 && a.Text == "", "HEAD: %q", a.Text)
 	w.Answer().Want(t, 404, "helloworld")

@@ -71,8 +71,7 @@ func TestASGIThreadSurvivesExitsOfBackgroundTasks(t *testing.T) {
 		s.Says(`a task has left`)
 		s.Says(`a callback has left`)
 		for _, path := range []string{"/told", "/told/begun"} { // they return after a half-close
-			w := s.Dial()
-			w.Get(path)
+			w := s.DialGet(path)
 			_ = w.Conn.(*net.TCPConn).CloseWrite()
 			w.Closed()
 		}
@@ -85,14 +84,12 @@ func TestASGITimeoutCancelsATaskAndLogsItsPosition(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "asgi/deadline.py:app", Flags: []string{"--timeout", "1s"},
 			Complains: true}.Serve(t, m)
-		w := s.Dial()
-		w.Send("POST /receives HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nhello")
+		w := s.DialSend("POST /receives HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nhello")
 		s.Until504("/hangs", `cancelled /hangs`)
 		s.Says(`deadline\.py", line \d+, in deeper|deadline\.py:\d+`)
 		// On a busy machine, the request may time out before its task starts.
 		for {
-			x := s.Dial()
-			x.Send(fapwstest.Get("/begun", "Connection: close"))
+			x := s.DialSend(fapwstest.Get("/begun", "Connection: close"))
 			text, _ := io.ReadAll(x.In)
 			if strings.HasSuffix(string(text), "\r\n\r\n5\r\nbegun\r\n") {
 				break
@@ -148,8 +145,7 @@ func TestAsyncHandlerThatTimesOutIsCancelled(t *testing.T) {
 func TestAsyncStackShowsTheAwaitedCall(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "async.py", "--graceful-timeout", "100ms")
-	w := s.Dial()
-	w.Get("/waits")
+	s.DialGet("/waits")
 	fapwstest.Eventually(t, "the awaited call on the stack", func() bool {
 		_, stack, _ := s.Ctl("stack")
 		return strings.Contains(stack, "its task awaits") && strings.Contains(stack,
@@ -160,8 +156,7 @@ func TestAsyncStackShowsTheAwaitedCall(t *testing.T) {
 func TestAsyncGeneratorEndsWhenItsClientDisconnects(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "async.py")
-	w := s.Dial()
-	w.Get("/listens")
+	w := s.DialGet("/listens")
 	w.Head("GET")
 	w.Close()
 	fapwstest.Eventually(t, "it ends", func() bool { return s.Get("/plain", 200).Text == "plain, closed" })

@@ -192,8 +192,7 @@ PATHS = [("/waits", waits), ("/", handler)]
 	e.ask("configurationDone", nil)
 	e.until("attach")
 	for range 2 {
-		w := s.Dial()
-		w.Send(fapwstest.Get("/"))
+		w := s.DialGet("/")
 		stopped := e.until("stopped").Body.ThreadID
 		e.ask("stackTrace", map[string]any{"threadId": stopped})
 		frame := e.until("stackTrace").Body.StackFrames[0].ID
@@ -227,8 +226,7 @@ PATHS = [("/", show)]
 	s := fapwstest.Command{Script: script}.Serve(t, fapwstest.Threads)
 	var clients []*fapwstest.Client
 	for range 3 {
-		c := s.Dial()
-		c.Get("/")
+		c := s.DialGet("/")
 		clients = append(clients, c)
 	}
 	for _, c := range clients {

@@ -98,8 +98,7 @@ func TestErrorsStreamIsWrittenAtOnce(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	s := fapwstest.Command{Script: "environ_keys.py", Args: []string{folder}}.Serve(t, fapwstest.Inline)
-	w := s.Dial()
-	w.Get("/errors")
+	w := s.DialGet("/errors")
 	s.Says(`(?m)^first line\nsecond and third\nfourth\nno line$`)
 	fapwstest.Write(t, folder+"/go", "")
 	w.Answer().Is(t, "told")
@@ -157,8 +156,7 @@ func TestEnvironDescribesTheServer(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, serial, fapwstest.Workers,
 		fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "environ.py")
-		w := s.Dial()
-		w.Send(fapwstest.Request("POST", "/show/x%20y?a=%20b", "the body", "Content-Type: text/x", "Cookie: a=1"))
+		w := s.DialSend(fapwstest.Request("POST", "/show/x%20y?a=%20b", "the body", "Content-Type: text/x", "Cookie: a=1"))
 		_, port, _ := net.SplitHostPort(s.Address)
 		_, clientPort, _ := net.SplitHostPort(w.LocalAddr().String())
 		have(t, m.Name, w.Answer().Want(t, 200).Object(t), dict{

@@ -195,8 +195,7 @@ func TestExceptionTextCannotForgeLogLines(t *testing.T) {
 			}
 			evil := path + "\n2026-01-01 00:00:00.000 info forged\n[Thu Jan 01 00:00:00.000000 2026] [error] " +
 				"forged\r\x1b[31mred\u009b31m\u2028\u202e\u2066 last of " + path
-			w := s.Dial()
-			w.Get(path + "?" + url.QueryEscape(evil))
+			w := s.DialGet(path + "?" + url.QueryEscape(evil))
 			_, _ = w.Reads()
 			s.Says("last of " + regexp.QuoteMeta(path))
 		}

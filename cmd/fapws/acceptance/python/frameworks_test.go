@@ -67,8 +67,7 @@ func TestTodaysFrameworksEndStreamsWithTheirClientOrTheServer(t *testing.T) {
 	paths := strings.Fields("/starlette/events /middleware/events /fastapi/events /sse/events /litestar/events " +
 		"/quart/events /django/events")
 	for _, path := range paths {
-		w := s.Dial()
-		w.Get(path)
+		w := s.DialGet(path)
 		w.Head("GET")
 	}
 	s.Stop()
@@ -104,8 +103,7 @@ func TestEventStreamsEndWithTheServer(t *testing.T) {
 			s := c.Serve(t, test.mode)
 			streams := map[string]io.Reader{}
 			for _, path := range strings.Fields(test.paths) {
-				w := s.Dial()
-				w.Get(path)
+				w := s.DialGet(path)
 				streams[path] = w.Head("GET").Body
 			}
 			download, answer := s.Dial(), s.Dial()

@@ -259,11 +259,9 @@ func TestBusyServerWithOneThreadReportsWaitingRequests(t *testing.T) {
 		s, folder := hanging(t, fapwstest.Threads, append(flags, "--threads", "1", "--health", "/healthz", "--status",
 			"/_fapws")...)
 		s.Get("/healthz/ready", 200)
-		blocked := s.Dial()
-		blocked.Get("/blocked")
+		s.DialGet("/blocked")
 		fapwstest.FileSays(t, folder+"/blocked", "yes")
-		w := s.Dial()
-		w.Get("/queued")
+		w := s.DialGet("/queued")
 		s.Says(
 			`error the only thread \(--threads\) is busy, and 1 request has waited for \d+\.\d s; they run GET ` +
 				`/blocked at hang\.py:\d+ in blocked; .*--timeout ends handlers that hang\n`)
@@ -310,11 +308,9 @@ func TestTimeoutOfAHandlerThatKeepsTheGILIsLogged(t *testing.T) {
 func TestRequestThatWaitsForAThreadEndsWithItsClient(t *testing.T) {
 	t.Parallel()
 	s, folder := hanging(t, fapwstest.Threads, "--threads", "1")
-	first := s.Dial()
-	first.Get("/blocked")
+	first := s.DialGet("/blocked")
 	fapwstest.FileSays(t, folder+"/blocked", "yes")
-	w := s.Dial()
-	w.Get("/queued")
+	w := s.DialGet("/queued")
 	fapwstest.Eventually(t, "it waits", func() bool {
 		_, stdout, _ := s.Ctl("stack")
 		return strings.Contains(stdout, "GET /queued HTTP/1.1") && strings.Contains(stdout, "handler queued, queued\n")

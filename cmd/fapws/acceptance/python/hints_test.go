@@ -48,8 +48,7 @@ func TestEarlyHintsArriveBeforeTheResponse(t *testing.T) {
 			"/waits_async": "</a.css>; rel=preload; as=style </b.js>; rel=preload; as=script",
 			"/asgi/waits":  "</a.css>; rel=preload; as=style",
 		} {
-			w := s.Dial()
-			w.Send(fapwstest.Get(target, asBrowser))
+			w := s.DialSend(fapwstest.Get(target, asBrowser))
 			r, err := http.ReadResponse(w.In, nil)
 			fapwstest.Needf(t, err == nil, "%q %v", target, err)
 			fapwstest.Truef(t, r.StatusCode == 103 && strings.Join(r.Header["Link"], " ") == want && len(r.Header) == 1,

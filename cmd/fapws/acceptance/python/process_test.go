@@ -294,8 +294,7 @@ func TestHandlerSeesThatItsClientHasDisconnected(t *testing.T) {
 				Flags: []string{"--h2c", flag, "--access-log", folder + "/access"}}.Serve(t, fapwstest.Threads)
 			s.Get("/keeps", 200).Is(t, "[False]")
 			for i, target := range targets {
-				w := s.Dial()
-				w.Get(target)
+				w := s.DialGet(target)
 				fapwstest.FileSays(t, folder+"/entered", strings.Repeat("False\n", 2*i+1))
 				w.Reset()
 				fapwstest.FileSays(t, folder+"/left", strings.Repeat("yes\n", 2*i+1))
@@ -323,8 +322,7 @@ func TestHandlerSeesThatItsClientHasDisconnected(t *testing.T) {
 				s.Get("/keeps", 200).Is(t, "[False, False]")
 				s.Get("/keeps", 200).Is(t, "[False, False, False]")
 			}
-			w := s.Dial()
-			w.Get("/writes")
+			w := s.DialGet("/writes")
 			w.Head("GET")
 			w.Reset()
 			fapwstest.FileSays(t, folder+"/raised", "True\n")
@@ -334,8 +332,7 @@ func TestHandlerSeesThatItsClientHasDisconnected(t *testing.T) {
 			for _, target := range append(targets, "/sends") {
 				want := map[bool]string{false: "still here", true: "one two"}[target == "/sends"]
 				fapwstest.Eventually(t, target+" is answered", func() bool {
-					w := s.Dial()
-					w.Get(target)
+					w := s.DialGet(target)
 					_ = w.Conn.(*net.TCPConn).CloseWrite()
 					a, err := w.Reads()
 					return err == nil && a.Text == want

@@ -198,8 +198,7 @@ func TestFilesWithAWrongSizeAreSentCompletely(t *testing.T) {
 		fapwstest.Truef(t, s.Get("/here/sparse", 200).Is(t, wants[dir+"/sparse"]).Header.Get("ETag") != "",
 			"a sparse file has no ETag")
 	}
-	w := s.Dial()
-	w.Send(fapwstest.Request("HEAD", "/sys/online", ""))
+	w := s.DialSend(fapwstest.Request("HEAD", "/sys/online", ""))
 	w.AnswerTo("HEAD").Want(t, 200).Field(t, "Content-Length", strconv.Itoa(len(online)))
 }
 
@@ -274,8 +273,7 @@ func TestIterablesAreChunkedUnlessTheirLengthIsKnown(t *testing.T) {
 			s.once("HEAD "+c.kind, mark)
 
 			target, mark = s.target(c.kind, "")
-			old := s.Dial()
-			old.Send("GET ", target, " HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+			old := s.DialSend("GET ", target, " HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
 			a = old.Answer().Is(t, c.body)
 			fapwstest.Truef(t, len(a.TransferEncoding) == 0 && a.Close == (c.length < 0), "%s on HTTP/1.0: %v, close %v", c.kind,
 				a.TransferEncoding, a.Close)
@@ -351,8 +349,7 @@ func TestCloseRunsOnceForEachIterable(t *testing.T) {
 			}
 		}
 		target, mark := s.target("endless", "")
-		w := s.Dial()
-		w.Get(target)
+		w := s.DialGet(target)
 		w.Head("GET")
 		s.Stop()
 		fapwstest.FileSays(t, mark, "closed\n")

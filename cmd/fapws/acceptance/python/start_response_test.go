@@ -173,8 +173,7 @@ func TestWriteSendsBeforeTheResult(t *testing.T) {
 			s.Get("/json", 200).Is(t, `before {"a":1}`)
 			s.Get("/generator", 200).Is(t, "before one,between,two")
 			s.Ask("GET /generator HTTP/1.0\r\n\r\n").Is(t, "before one,between,two")
-			w := s.Dial()
-			w.Send(fapwstest.Request("HEAD", "/generator", ""), fapwstest.Get("/"))
+			w := s.DialSend(fapwstest.Request("HEAD", "/generator", ""), fapwstest.Get("/"))
 			w.AnswerTo("HEAD").Want(t, 200)
 			w.Answer().Is(t, "quick")
 
@@ -195,8 +194,7 @@ func TestWriteWaitsForAClientThatDoesNotRead(t *testing.T) {
 	folder := t.TempDir()
 	s := fapwstest.Command{Script: "write.py", Args: []string{folder}}.Serve(t, fapwstest.Threads)
 
-	w := s.Dial()
-	w.Get("/many?1000")
+	w := s.DialGet("/many?1000")
 	r := w.Head("GET")
 	before := s.RSS()
 	for range 100 {
@@ -224,8 +222,7 @@ func TestWriteThatWaitsLeavesThreadsForOthers(t *testing.T) {
 		Complains: true}.Serve(t, fapwstest.Threads)
 	var clients []*fapwstest.Client
 	for range 12 {
-		w := s.Dial()
-		w.Get("/endless?caught")
+		w := s.DialGet("/endless?caught")
 		w.Head("GET")
 		clients = append(clients, w)
 	}

@@ -51,8 +51,7 @@ func TestValidatorOfWsgirefFindsNoErrors(t *testing.T) {
 			}
 			s.Ask(fapwstest.Request("POST", "/single", body)).Is(t, "single")
 
-			w := s.Dial()
-			w.Get("/endless")
+			w := s.DialGet("/endless")
 			w.Head("GET")
 			w.Reset()
 			s.Get("/", 200).Is(t, "whole ")

@@ -256,8 +256,7 @@ func TestInterimResponsesAreNotPartOfTheCachedPage(t *testing.T) {
 	p, _ := serveOrigin(t, "cache = true\n")
 	page := target("/page", "Cache-Control: max-age=60",
 		"early: HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n")
-	w := p.Server.Dial()
-	w.Send(fapwstest.Get(page, "Sec-Fetch-Mode: navigate"))
+	w := p.Server.DialSend(fapwstest.Get(page, "Sec-Fetch-Mode: navigate"))
 	in := bufio.NewReader(w.Conn)
 	for i, want := range []int{102, 103, 200} {
 		r, err := http.ReadResponse(in, nil)
@@ -269,8 +268,8 @@ func TestInterimResponsesAreNotPartOfTheCachedPage(t *testing.T) {
 		}
 	}
 	p.asks("GET", page).Is(t, "page").Field(t, "Fapws-Cache", "hit").Field(t, "Link", "")
-	old := p.Server.Dial()
-	old.Send("GET ", target("/old", "early: HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"), " HTTP/1.0\r\n\r\n")
+	old := p.Server.DialSend("GET ", target("/old", "early: HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"),
+		" HTTP/1.0\r\n\r\n")
 	old.Answer().Want(t, 200).Field(t, "Link", "")
 }
 

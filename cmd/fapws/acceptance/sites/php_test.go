@@ -100,8 +100,7 @@ func phpWorks(t *testing.T, how string) {
 		fapwstest.Truef(t, !strings.Contains(s.Get(target, status).Text, "executed"), "%s runs a picture", target)
 	}
 	s.Get("/picture.jpg", 200).Is(t, `<?php echo "executed";`)
-	w := s.Dial()
-	w.Get("/late.php")
+	w := s.DialGet("/late.php")
 	reads(w, t, "first")
 	fapwstest.Write(t, folder+"/site/go", "")
 	reads(w, t, "second")

@@ -130,8 +130,7 @@ func TestCompressionOfLargeFilesNeedsLittleMemory(t *testing.T) {
 	for i := range files {
 		path := fapwstest.Write(t, fmt.Sprintf("%s/site/large%d.txt", folder, i), "")
 		fapwstest.Must(t, os.Truncate(path, size))
-		w := s.Dial()
-		w.Send(fmt.Sprintf("HEAD /static/large%d.txt HTTP/1.1\r\nHost: test\r\nAccept-Encoding: gzip\r\n\r\n", i))
+		w := s.DialSend(fmt.Sprintf("HEAD /static/large%d.txt HTTP/1.1\r\nHost: test\r\nAccept-Encoding: gzip\r\n\r\n", i))
 		clients = append(clients, w)
 	}
 	packed := 0
@@ -235,8 +234,7 @@ func TestHEADHasTheFieldsOfGET(t *testing.T) {
 			for range 2 {
 				var heads []string
 				for _, method := range []string{"GET", "HEAD"} {
-					w := s.Dial()
-					w.Send(fapwstest.Request(method, target, "", field, "Connection: close"))
+					w := s.DialSend(fapwstest.Request(method, target, "", field, "Connection: close"))
 					head, body, _ := strings.Cut(w.Rest(), "\r\n\r\n")
 					heads = append(heads, date.ReplaceAllString(head, ""))
 					fapwstest.Truef(t, method != "HEAD" || body == "", "HEAD %s: a body %.100q", target, body)

@@ -48,8 +48,7 @@ php = { children = 2 }
 		t.Helper()
 		var all []*fapwstest.Client
 		for range 6 {
-			w := s.Dial()
-			w.Get(large)
+			w := s.DialGet(large)
 			all = append(all, w)
 		}
 		other := from(t, s, "127.0.0.2")
@@ -109,8 +108,7 @@ func TestRequestsThatWaitForAnUpstreamLeaveDescriptorsToOthers(t *testing.T) {
 			before := len(s.Descriptors())
 			var all []*fapwstest.Client
 			for i := range 200 {
-				c := s.Dial()
-				c.Send(fapwstest.Get(fmt.Sprint("/silent/", i)))
+				c := s.DialSend(fapwstest.Get(fmt.Sprint("/silent/", i)))
 				all = append(all, c)
 			}
 			fapwstest.Eventually(t, "they hold descriptors", func() bool { return len(s.Descriptors()) > before+80 })
