@@ -69,9 +69,7 @@ func (term *terminal) carryOutAll(all []block) {
 
 func isUsed(file string, later []block) bool {
 	name := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
-	return slices.ContainsFunc(later, func(b block) bool {
-		return b.lang == "console" && strings.Contains(b.text, name)
-	})
+	return slices.ContainsFunc(later, func(b block) bool { return b.lang == "console" && strings.Contains(b.text, name) })
 }
 
 // check runs "fapws check" for a file if no command of the page uses the file.

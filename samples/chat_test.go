@@ -40,9 +40,7 @@ func (s *server) enter(room, name string, people ...string) *webSocket {
 
 func (w *webSocket) people(names ...string) {
 	w.t.Helper()
-	w.await(strings.Join(names, ", "), func(m map[string]any) bool {
-		return fmt.Sprint(m["people"]) == fmt.Sprint(names)
-	})
+	w.await(strings.Join(names, ", "), func(m map[string]any) bool { return fmt.Sprint(m["people"]) == fmt.Sprint(names) })
 }
 
 // hears waits for a line of the chat, and returns the line's number.

@@ -69,9 +69,7 @@ func TestFirstCtlTopShowsEarlierRequests(t *testing.T) {
 			}
 			done <- err
 		}()
-		fapwstest.Eventually(t, "the handler runs", func() bool {
-			return strings.Contains(s.Control("stack"), "in waits")
-		})
+		fapwstest.Eventually(t, "the handler runs", func() bool { return strings.Contains(s.Control("stack"), "in waits") })
 		var seen struct {
 			InFlight float64 `json:"in_flight"`
 			Active   []struct{ Request string }

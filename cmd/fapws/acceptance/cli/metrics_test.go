@@ -127,10 +127,7 @@ func TestCtlMetricsCountAWorkerThatEndsOnce(t *testing.T) {
 	ends, stopped := s.Workers()[0], s.Workers()[1]
 	metricsOf(t, s)
 	syscall.Kill(stopped, syscall.SIGSTOP)
-	fapwstest.Eventually(t, "it is stopped", func() bool {
-		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", stopped))
-		return err == nil && strings.Contains(string(text), ") T ")
-	})
+	fapwstest.FileSays(t, fmt.Sprintf("/proc/%d/stat", stopped), ") T ")
 	for range 3 {
 		get(t, s.URL+"/order")
 	}

@@ -257,9 +257,7 @@ func TestStatusPageInABrowserIsLive(t *testing.T) {
 		fapwstest.Shows(requests+` == "4"`),
 		emulation.SetScriptExecutionDisabled(true),
 		chromedp.Navigate(s.URL+"/_fapws/"),
-		chromedp.ActionFunc(func(ctx context.Context) error {
-			return chromedp.OuterHTML("html", &plain).Do(ctx)
-		}),
+		chromedp.ActionFunc(func(ctx context.Context) error { return chromedp.OuterHTML("html", &plain).Do(ctx) }),
 	)
 	fapwstest.Must(t, err)
 	refreshes = strings.Contains(plain, `http-equiv="refresh"`)

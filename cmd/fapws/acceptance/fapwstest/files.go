@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -16,6 +17,21 @@ func Read(t *testing.T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(name)
 	Must(t, err)
+	return string(text)
+}
+
+// FileMatches waits until the text of the file has a match of pattern.
+func FileMatches(t *testing.T, name, pattern string) {
+	t.Helper()
+	want := regexp.MustCompile(pattern)
+	Eventually(t, name+" has "+pattern, func() bool { return want.MatchString(TextOf(t, name)) })
+}
+
+// TextOf returns the text of a file, or "" if the file does not exist.
+func TextOf(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	Needf(t, err == nil || os.IsNotExist(err), "%v", err)
 	return string(text)
 }
 

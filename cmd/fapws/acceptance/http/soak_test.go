@@ -32,9 +32,7 @@ func TestSoakLeavesNoDescriptorsThreadsOrMemory(t *testing.T) {
 			moreThreads = 4        // Go and the thread pool may start threads
 			moreMemory  = 16 << 20 // the race detector keeps some memory
 		)
-		fapwstest.Eventually(t, "as many threads as before", func() bool {
-			return s.Threads() <= before.threads+moreThreads
-		})
+		fapwstest.Eventually(t, "as many threads as before", func() bool { return s.Threads() <= before.threads+moreThreads })
 		fapwstest.Eventually(t, "as much memory as before", func() bool { return s.RSS() <= before.rss+moreMemory })
 	})
 }

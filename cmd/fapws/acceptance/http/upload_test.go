@@ -358,8 +358,7 @@ func TestUploadGeneratorGetsThePiecesAndTheResult(t *testing.T) {
 			t.Helper()
 			name := filepath.Join(dir, "flash.log")
 			fapwstest.Eventually(t, strings.Join(want, ", "), func() bool {
-				text, _ := os.ReadFile(name)
-				return string(text) == strings.Join(want, "\n")+"\n"
+				return fapwstest.TextOf(t, name) == strings.Join(want, "\n")+"\n"
 			})
 			fapwstest.Must(t, os.Remove(name))
 		}
@@ -379,8 +378,7 @@ func TestUploadGeneratorGetsThePiecesAndTheResult(t *testing.T) {
 		log("begin  150000", "65536", "65536", "broke off")
 		w := s.DialSend(fapwstest.Request("PUT", "/flash", text)[:100_000])
 		fapwstest.Eventually(t, "a piece", func() bool {
-			text, _ := os.ReadFile(filepath.Join(dir, "flash.log"))
-			return strings.HasSuffix(string(text), "65536\n")
+			return strings.HasSuffix(fapwstest.TextOf(t, filepath.Join(dir, "flash.log")), "65536\n")
 		})
 		w.Reset()
 		log("begin  150000", "65536", "broke off")
@@ -464,9 +462,7 @@ func TestUploadContinuesInItsWorkerDuringAReload(t *testing.T) {
 	text := random(300_000)
 	request := fapwstest.Request("PUT", "/files/a", text)
 	w := s.DialSend(request[:len(request)-1])
-	fapwstest.Eventually(t, "a temporary file", func() bool {
-		return len(contents(t, filepath.Join(dir, "files"))) == 1
-	})
+	fapwstest.Eventually(t, "a temporary file", func() bool { return len(contents(t, filepath.Join(dir, "files"))) == 1 })
 	old := s.Workers()
 	s.Reload()
 	s.Ask(fapwstest.Request("PUT", "/files/a", text)).Want(t, 423) // an upload in the old worker has reserved the name

@@ -331,9 +331,7 @@ func TestWorkersShareTheProgressOfUploads(t *testing.T) {
 	text := random(100_000)
 	request := fapwstest.Request("PUT", "/files/a?id=7", text)
 	other.Send(request[:len(request)-50_000])
-	shows := func(path, want string) bool {
-		return one.Fetch(path).Want(t, 200).Text == `{"uploads":[`+want+"]}\n"
-	}
+	shows := func(path, want string) bool { return one.Fetch(path).Want(t, 200).Text == `{"uploads":[`+want+"]}\n" }
 	report := `{"id":"7","name":"a","received":%d,"size":100000,"state":"%s"}`
 	fapwstest.Eventually(t, "the upload is seen", func() bool {
 		return shows("/files", fmt.Sprintf(report, 50_000, "receiving"))

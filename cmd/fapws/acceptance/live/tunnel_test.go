@@ -3,7 +3,6 @@ package live_test
 import (
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -54,8 +53,7 @@ func TestTunnelHasALogLineWithItsBytesAfterItsEnd(t *testing.T) {
 	s := serveTunnels(t, "", "--access-log", "log",
 		"--access-log-format", `%h "%r" %s %B %I %O %X`, "--graceful-timeout", "1")
 	log := func() string {
-		text, _ := os.ReadFile(filepath.Join(s.Cmd.Dir, "log"))
-		return string(text)
+		return fapwstest.TextOf(t, filepath.Join(s.Cmd.Dir, "log"))
 	}
 	c := s.Socket("/room")
 	says(t, c, "echo 12345")
@@ -254,8 +252,7 @@ func TestTunnelsFromUnixSocketClients(t *testing.T) {
 		c.Conn.Close()
 	}
 	fapwstest.Eventually(t, "two lines", func() bool {
-		text, _ := os.ReadFile(dir + "/log")
-		return strings.Count(string(text), `"GET /room HTTP/1.1" 101 `) == 2
+		return strings.Count(fapwstest.TextOf(t, dir+"/log"), `"GET /room HTTP/1.1" 101 `) == 2
 	})
 	s.Stop()
 }

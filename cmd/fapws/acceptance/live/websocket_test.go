@@ -194,9 +194,7 @@ func TestWebSocketMessagesAfterTheCloseAreNotDecompressed(t *testing.T) {
 	says(t, c, "close 4002 enough")
 	f, err := c.ReadFrame()
 	fapwstest.Needf(t, err == nil && f.Op() == 8, "%v %v", f, err)
-	send := func(first byte, payload string) {
-		fapwstest.Must(t, c.WriteFrame(first, []byte(payload)))
-	}
+	send := func(first byte, payload string) { fapwstest.Must(t, c.WriteFrame(first, []byte(payload))) }
 	send(wstest.Fin|wstest.RSV1|wstest.Text, "no deflate")
 	_ = c.Conn.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
 	// The server must still wait for the client's close frame. If it had tried to decompress the message, it would have
@@ -282,9 +280,7 @@ func TestThousandWebSocketsNeedNoThreadsAndReleaseAll(t *testing.T) {
 	const crowd = 1000
 	s := fapwstest.Serve(t, fapwstest.Threads, "sockets.py", "--max-clients", "3000", "--ws-ping-interval", "0")
 	var n, threads, files, memory [3]int
-	look := func(i int) {
-		fmt.Sscan(s.Get("/state", 200).Text, &n[i], &threads[i], &files[i], &memory[i])
-	}
+	look := func(i int) { fmt.Sscan(s.Get("/state", 200).Text, &n[i], &threads[i], &files[i], &memory[i]) }
 	s.Get("/state", 200)
 	look(0)
 	all := make([]*wstest.Client, crowd)

@@ -62,9 +62,7 @@ func TestChildrenOfHandlersAreReapedByTheApplication(t *testing.T) {
 		with := s.Children()
 		s.Stop()
 		for pid := range with { // multiprocessing ends its processes in an atexit function
-			fapwstest.Eventually(t, "a process of the application ends with it", func() bool {
-				return !fapwstest.Runs(pid)
-			})
+			fapwstest.Eventually(t, "a process of the application ends with it", func() bool { return !fapwstest.Runs(pid) })
 		}
 	})
 }

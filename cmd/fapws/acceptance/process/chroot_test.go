@@ -98,8 +98,7 @@ func rotates(s *fapwstest.Server, log, target string) {
 	fapwstest.Eventually(s.T, "a new log", func() bool { _, err := os.Stat(log); return err == nil })
 	fapwstest.Eventually(s.T, "a request in the new log", func() bool {
 		s.Get(target, 200)
-		text, err := os.ReadFile(log)
-		return err == nil && strings.Contains(string(text), "GET "+target+" ")
+		return strings.Contains(fapwstest.TextOf(s.T, log), "GET "+target+" ")
 	})
 }
 
@@ -220,7 +219,7 @@ func TestErrorLogOutsideTheChrootIsRotated(t *testing.T) {
 	rotate.Succeeds(t)
 	says("last")
 	compressed(t, name)
-	all := append(logLines(t, name), strings.Split(textOf(t, name+".old"), "\n")...)
+	all := append(logLines(t, name), strings.Split(fapwstest.TextOf(t, name+".old"), "\n")...)
 	hasEachOnce(t, all, `^(said\w+ \d{6}) of `, said)
 	left, _ := filepath.Glob(inside + outside + "/*")
 	fapwstest.Truef(t, len(left) == 0, "in the new root there is %s", left)

@@ -65,9 +65,7 @@ func TestCrashInAHandlerIsReportedInOneLine(t *testing.T) {
 					if m.Workers() {
 						s.Says(`worker \d+ (was killed by SIG(SEGV|ABRT)|exited with status [01]): ` + tt.says +
 							`.*; starting a new one`)
-						fapwstest.Eventually(t, "there are two workers again", func() bool {
-							return len(s.Workers()) == 2
-						})
+						fapwstest.Eventually(t, "there are two workers again", func() bool { return len(s.Workers()) == 2 })
 						s.Get("/hello", 200)
 					} else {
 						s.Ended()
@@ -184,7 +182,7 @@ var inWorker = []fapwstest.Mode{
 func pidIn(t *testing.T, file string) (pid int) {
 	t.Helper()
 	fapwstest.Eventually(t, "a process ID in "+file, func() bool {
-		pid, _ = strconv.Atoi(strings.TrimSpace(textOf(t, file)))
+		pid, _ = strconv.Atoi(strings.TrimSpace(fapwstest.TextOf(t, file)))
 		return pid > 0
 	})
 	return pid
@@ -200,9 +198,7 @@ func TestWorkersEndInAnyStateAfterTheirSupervisorWasKilled(t *testing.T) {
 		for _, pid := range pids {
 			_ = syscall.Kill(pid, syscall.SIGCONT) // a worker may have ended already
 		}
-		fapwstest.Eventually(t, "the workers have ended", func() bool {
-			return !slices.ContainsFunc(pids, fapwstest.Runs)
-		})
+		fapwstest.Eventually(t, "the workers have ended", func() bool { return !slices.ContainsFunc(pids, fapwstest.Runs) })
 		s.Ended()
 	}
 	const grace = "--graceful-timeout=1"

@@ -65,7 +65,7 @@ func TestErrorLogHasEachErrorOfAConfigurationFile(t *testing.T) {
 			"\"/b\"\nproxy = \"y\"\n")
 	code, _, stderr := fapwstest.Command{Flags: []string{"--error-log", name, "--bind", "127.0.0.1:0", "--config",
 		file}, Script: "logs.py"}.Run(t)
-	text := textOf(t, name)
+	text := fapwstest.TextOf(t, name)
 	for _, at := range []string{":5: ", ":8: "} {
 		fapwstest.Truef(t, regexp.MustCompile(`(?m)^`+errorDate+`\[error\] `+regexp.QuoteMeta(file+at)).MatchString(text) &&
 			strings.Contains(stderr, "fapws: "+file+at), "nothing about line %s in %q, %q", at, text, stderr)
@@ -120,8 +120,7 @@ func TestErrorLogOnAFullDiskIsReportedOnce(t *testing.T) {
 		fapwstest.FileSays(t, name, "ValueError: of the handler")
 		fapwstest.Eventually(t, "a process that has lost lines says so", func() bool {
 			s.Get("/raises", 500)
-			text, err := os.ReadFile(name)
-			return err == nil && strings.Contains(string(text), " lines before this one\n")
+			return strings.Contains(fapwstest.TextOf(t, name), " lines before this one\n")
 		})
 		fapwstest.Equal(t, strings.Count(s.Stderr.String(), "keeping lines"), 1)
 	})
@@ -224,7 +223,7 @@ func objectsIn(t *testing.T, text string) (all []errorObject) {
 func awaitObject(t *testing.T, log, what string, is func(o errorObject) bool) (found errorObject) {
 	t.Helper()
 	fapwstest.Eventually(t, "a message about "+what+" in "+log, func() bool {
-		all := objectsIn(t, textOf(t, log))
+		all := objectsIn(t, fapwstest.TextOf(t, log))
 		i := slices.IndexFunc(all, is)
 		if i >= 0 {
 			found = all[i]
@@ -310,7 +309,7 @@ func TestEachMessageOfTheErrorLogIsAnObject(t *testing.T) {
 			})
 		}
 		s.Stop()
-		objectsIn(t, textOf(t, log))
+		objectsIn(t, fapwstest.TextOf(t, log))
 	})
 }
 

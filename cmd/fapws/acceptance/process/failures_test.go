@@ -312,9 +312,7 @@ func controlGroup(t *testing.T, controller string, files map[string]string) (dir
 		t.Logf("no control group can be made here: %v", err)
 		return "", "", false
 	}
-	t.Cleanup(func() {
-		fapwstest.Eventually(t, dir+" is empty", func() bool { return os.Remove(dir) == nil })
-	})
+	t.Cleanup(func() { fapwstest.Eventually(t, dir+" is empty", func() bool { return os.Remove(dir) == nil }) })
 	written := 0
 	for name, text := range files {
 		if _, err := os.Stat(dir + "/" + name); err != nil {

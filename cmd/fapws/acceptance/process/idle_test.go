@@ -70,9 +70,7 @@ func TestIdleStopEndsTheApplicationUntilTheNextRequest(t *testing.T) {
 			}
 		}
 		goOn(t, file, "")
-		fapwstest.Eventually(t, "it has loaded again", func() bool {
-			return s.Ask(fapwstest.Get("/")).StatusCode == 200
-		})
+		fapwstest.Eventually(t, "it has loaded again", func() bool { return s.Ask(fapwstest.Get("/")).StatusCode == 200 })
 		if !m.Forks() { // a child process cannot publish
 			s.Ask(fapwstest.Request("POST", "/publish", "")).Is(t, "published")
 			getsEvent(t, news, "from POST")
@@ -186,9 +184,7 @@ func TestIdleStopAnswers503IfTheApplicationHangs(t *testing.T) {
 		s.Says("the application did not load within 5s")
 		s.Says("failed to load the application; the next request tries again")
 		goOn(t, file, "")
-		fapwstest.Eventually(t, "it has loaded again", func() bool {
-			return s.Ask(fapwstest.Get("/")).StatusCode == 200
-		})
+		fapwstest.Eventually(t, "it has loaded again", func() bool { return s.Ask(fapwstest.Get("/")).StatusCode == 200 })
 	})
 }
 

@@ -223,9 +223,7 @@ func TestServerAnswersWhileTheApplicationLoads(t *testing.T) {
 			s.Says("http://" + s.Address + "/")
 			for _, line := range []string{"GET /files/a.txt HTTP/1.1\" 200", "GET /page HTTP/1.1\" 503",
 				"GET /same/connection HTTP/1.1\" 200", "POST /length HTTP/2.0\" 200"} {
-				fapwstest.Eventually(t, line+" in the access log", func() bool {
-					return strings.Contains(s.Stdout.String(), line)
-				})
+				fapwstest.Eventually(t, line+" in the access log", func() bool { return strings.Contains(s.Stdout.String(), line) })
 			}
 		})
 }

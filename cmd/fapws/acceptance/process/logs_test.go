@@ -216,7 +216,7 @@ func TestLogrotateMayRenameOrCopyTheFile(t *testing.T) {
 	fapwstest.Eventually(t, "a new file", func() bool { _, err := os.Stat(name); return err == nil })
 	fapwstest.Eventually(t, "lines in the new error log", func() bool {
 		s.Get("/printed?two", 200)
-		return strings.Contains(textOf(t, errors), " two\n")
+		return strings.Contains(fapwstest.TextOf(t, errors), " two\n")
 	})
 	s.Get("/two", 200)
 	fapwstest.FileSays(t, name, "/two")
@@ -233,7 +233,8 @@ func TestLogrotateMayRenameOrCopyTheFile(t *testing.T) {
 	fapwstest.FileSays(t, name, "/four")
 	compressed(t, name)
 	lines := logLines(t, name)
-	fapwstest.Truef(t, len(lines) == 2 && !strings.Contains(textOf(t, name), "/three"), "after ctl rotate: %q", lines)
+	fapwstest.Equalf(t, len(lines), 2, "after ctl rotate: %q", lines)
+	fapwstest.Lacks(t, fapwstest.TextOf(t, name), "/three")
 }
 
 // Lines stay in the buffer for --log-flush, here an hour. The server writes them earlier if the buffer is full, the

@@ -364,8 +364,7 @@ func TestRootIsGivenUpAfterBindingALowPort(t *testing.T) {
 	s.Signal(syscall.SIGUSR1)
 	fapwstest.Eventually(t, "an error in the new log", func() bool {
 		s.Get("/fails", 500)
-		text, err := os.ReadFile(folder + "/log/error")
-		return err == nil && strings.Contains(string(text), "ZeroDivisionError")
+		return strings.Contains(fapwstest.TextOf(t, folder+"/log/error"), "ZeroDivisionError")
 	})
 	family := s.Family()
 	fapwstest.Equal(t, len(family), 3)

@@ -134,10 +134,10 @@ upload = { to = "`+stored+`/image" }
 	s.ReloadFails("leads through a symbolic link that the application can have made")
 	s.Get("/attack?create,"+victim+"/new", 200).Is(t, "refused: EACCES")
 	put(201)
-	if entries, _ := os.ReadDir(victim); len(entries) != 1 || textOf(t, x.secret) != "secret" {
+	if entries, _ := os.ReadDir(victim); len(entries) != 1 || fapwstest.TextOf(t, x.secret) != "secret" {
 		t.Errorf("files in the directory that the link leads to: %v", entries)
 	}
-	fapwstest.Equal(t, textOf(t, stored+"/image"), "new")
+	fapwstest.Equal(t, fapwstest.TextOf(t, stored+"/image"), "new")
 }
 
 func TestSandboxedApplicationThatWakesLoadsOutside(t *testing.T) {

@@ -180,7 +180,8 @@ func (x *sandboxed) attacks(t *testing.T, s *fapwstest.Server, m fapwstest.Mode,
 			}
 		}
 	}
-	fapwstest.Truef(t, textOf(t, x.app) == fapwstest.Source(t, "attacker.py") || abi < files, "%s was changed", x.app)
+	fapwstest.Truef(t, fapwstest.Read(t, x.app) == fapwstest.Source(t, "attacker.py") || abi < files,
+		"%s was changed", x.app)
 }
 
 func TestSandboxAllowsTheApplicationOnlyItsWork(t *testing.T) {
@@ -289,7 +290,7 @@ func TestSandboxedApplicationCannotRedirectLogsByLinks(t *testing.T) {
 	s.Get("/fails", 500)
 	s.Ctl("rotate")
 	s.Stop()
-	fapwstest.Equal(t, textOf(t, x.secret), "secret")
+	fapwstest.Equal(t, fapwstest.TextOf(t, x.secret), "secret")
 	compressed, _ := filepath.Glob(log + "/*.gz")
 	for _, name := range compressed {
 		out, err := exec.Command("gzip", "-dc", name).Output()
@@ -325,7 +326,7 @@ func TestSandboxedApplicationCannotRedirectTheLogDirectory(t *testing.T) {
 	entries, _ := os.ReadDir(victim)
 	fapwstest.Equal(t, len(entries), 4)
 	for _, e := range entries {
-		got := textOf(t, victim+"/"+e.Name())
+		got := fapwstest.TextOf(t, victim+"/"+e.Name())
 		fapwstest.Truef(t, got == "precious" || got == "secret", "%s: %q", e.Name(), got)
 	}
 	fapwstest.Must(t, os.Remove(log), os.Mkdir(log, 0o777), os.Chmod(log, 0o777))

@@ -36,9 +36,7 @@ func TestStopFinishesActiveRequestsAndClosesIdleConnections(t *testing.T) {
 			for _, w := range idle {
 				w.Closed()
 			}
-			fapwstest.Eventually(t, "no connection comes any more", func() bool {
-				return !fapwstest.Listens("tcp", s.Address)
-			})
+			fapwstest.Eventually(t, "no connection comes any more", func() bool { return !fapwstest.Listens("tcp", s.Address) })
 		}
 		fapwstest.Write(t, folder+"/go", "")
 		fapwstest.Truef(t, busy.Answer().Is(t, "waited").Close || m.Inline(), "no Connection: close")
@@ -119,9 +117,7 @@ func TestShutdownDelayServesButIsNotReady(t *testing.T) {
 			return a.StatusCode == 503 && a.Text == "stopping\n"
 		})
 		s.Get("/healthz", 200).Is(t, "alive\n")
-		fapwstest.Eventually(t, "a response says that its connection closes", func() bool {
-			return kept.Fetch("/pid").Close
-		})
+		fapwstest.Eventually(t, "a response says that its connection closes", func() bool { return kept.Fetch("/pid").Close })
 		kept.Closed()
 		clients.goesOn(200)
 		clients.unharmed()

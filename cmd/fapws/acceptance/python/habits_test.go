@@ -134,8 +134,7 @@ func TestDeferredCallsAndTimersRunDuringRequests(t *testing.T) {
 		folder := t.TempDir()
 		s := fapwstest.Command{Script: "later.py", Args: []string{folder}, Complains: true}.Serve(t, m)
 		ticks := func() int {
-			text, _ := os.ReadFile(folder + "/ticks")
-			return strings.Count(string(text), "\n")
+			return strings.Count(fapwstest.TextOf(t, folder+"/ticks"), "\n")
 		}
 		fapwstest.Eventually(t, "a timer ticks while the server is idle", func() bool { return ticks() >= 3 })
 		s.Get("/later", 200)

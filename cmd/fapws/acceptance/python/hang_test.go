@@ -46,10 +46,7 @@ type started struct {
 // seconds, a request may time out on a busy machine before its handler runs.
 func starts(s *fapwstest.Server, target, file string) *started {
 	s.T.Helper()
-	lines := func() int {
-		text, _ := os.ReadFile(file)
-		return strings.Count(string(text), "\n")
-	}
+	lines := func() int { return strings.Count(fapwstest.TextOf(s.T, file), "\n") }
 	before := lines()
 	var r *started
 	fapwstest.Eventually(s.T, target+" runs", func() bool {
@@ -175,9 +172,7 @@ func TestLostThreadsAreReplaced(t *testing.T) {
 			for _, w := range all {
 				(<-w.answer).Want(t, 504)
 			}
-			fapwstest.Eventually(t, "others are served", func() bool {
-				return s.Ask(fapwstest.Get("/")).StatusCode == 200
-			})
+			fapwstest.Eventually(t, "others are served", func() bool { return s.Ask(fapwstest.Get("/")).StatusCode == 200 })
 			s.Says(
 				`GET /blocked .* timed out and did not end within \d+\.\d s after fapws\.Timeout was raised in ` +
 					`handler blocked\n`)

@@ -156,8 +156,7 @@ func TestCGIRunsPrograms(t *testing.T) {
 		w.Answer().Is(t, fmt.Sprintln(i))
 	}
 	written := func(name string) string {
-		text, _ := os.ReadFile(folder + "/hang/" + name)
-		return strings.TrimSpace(string(text))
+		return strings.TrimSpace(fapwstest.TextOf(t, folder+"/hang/"+name))
 	}
 	fapwstest.Eventually(t, "a program is in time to say which process it is", func() bool {
 		s.Get("/hang/hang", 504)

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -105,12 +104,8 @@ func TestSourceGetsTheTraceOfTheClientOrANewTrace(t *testing.T) {
 	for path, status := range map[string]int{"/wsgi/fails": 500, "/gone": 502} {
 		c.Send(fapwstest.Get(path, theirs))
 		c.Answer().Want(t, status)
-		want := regexp.MustCompile(`\[(?:error|warning)\] \[client 127\.0\.0\.1:\d+\] \[trace ` + theirTrace + `\] .*` +
-			map[int]string{500: "fails", 502: "nowhere"}[status])
-		fapwstest.Eventually(t, path+" is in the error log with its trace", func() bool {
-			text, _ := os.ReadFile(folder + "/error.log")
-			return want.Match(text)
-		})
+		fapwstest.FileMatches(t, folder+"/error.log", `\[(?:error|warning)\] \[client 127\.0\.0\.1:\d+\] \[trace `+
+			theirTrace+`\] .*`+map[int]string{500: "fails", 502: "nowhere"}[status])
 	}
 	// Together with the request's other fields, these fields reach the maximum number of fields.
 	fields := []string{"If-None-Match: x"}
@@ -221,12 +216,8 @@ func TestRequestIDOfATrustedProxyReachesTheSourceAndTheClient(t *testing.T) {
 			c.Send(fapwstest.Get(path, sendsID))
 			id := c.Answer().Want(t, status).Header.Get("X-Request-Id")
 			fapwstest.Equalf(t, id == theirID, trusted, "%s: the id of the proxy", path)
-			want := regexp.MustCompile(`\[(?:error|warning)\] \[client 127\.0\.0\.1:\d+\] \[request ` +
-				regexp.QuoteMeta(id) + `\] .*` + map[int]string{500: "fails", 502: "nowhere"}[status])
-			fapwstest.Eventually(t, path+" is in the error log with its id", func() bool {
-				text, _ := os.ReadFile(folder + "/error.log")
-				return want.Match(text)
-			})
+			fapwstest.FileMatches(t, folder+"/error.log", `\[(?:error|warning)\] \[client 127\.0\.0\.1:\d+\] \[request `+
+				regexp.QuoteMeta(id)+`\] .*`+map[int]string{500: "fails", 502: "nowhere"}[status])
 		}
 	}
 }

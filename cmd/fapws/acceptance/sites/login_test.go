@@ -174,9 +174,7 @@ route = [{ prefix = "/", status = 200, text = "in", auth = { realm = 'the "inner
 		}
 	}
 	fapwstest.Replace(t, file, "one:"+sha("third")+"\n")
-	fapwstest.Eventually(t, "the new password is right", func() bool {
-		return asks("Basic "+encoded("one:third")) == 200
-	})
+	fapwstest.Eventually(t, "the new password is right", func() bool { return asks("Basic "+encoded("one:third")) == 200 })
 	fapwstest.Equalf(t, asks("Basic "+encoded("one:first")), 401, "the old password")
 	fapwstest.Replace(t, file, "one\n")
 	damaged := file + ":1: not user:hash; the previous users stay valid"

@@ -183,9 +183,5 @@ PATHS = [("/late", late), ("/", app)]
 		"--access-log-format", "%>s %{fapws.wait}e %{fapws.python}e %{fapws.upstream}e %({fapws.send}e)s")
 	s.Ask(fapwstest.Get("/")).Is(t, "done").Field(t, "Server-Timing", "")
 	s.Ask(fapwstest.Get("/late")).Want(t, 504)
-	want := regexp.MustCompile(`^200 \d+ \d+ - \d+\n504 - - - \d+\n$`)
-	fapwstest.Eventually(t, "the lines", func() bool {
-		text, _ := os.ReadFile(folder + "/access.log")
-		return want.Match(text)
-	})
+	fapwstest.FileMatches(t, folder+"/access.log", `^200 \d+ \d+ - \d+\n504 - - - \d+\n$`)
 }

@@ -257,9 +257,7 @@ func TestServersBehindHAProxyLoseNoRequest(t *testing.T) {
 	more := func() {
 		t.Helper()
 		before := answered.Load()
-		fapwstest.Eventually(t, "200 more are answered", func() bool {
-			return t.Failed() || answered.Load() > before+200
-		})
+		fapwstest.Eventually(t, "200 more are answered", func() bool { return t.Failed() || answered.Load() > before+200 })
 	}
 	more()
 	a.Signal(syscall.SIGKILL)

@@ -94,9 +94,7 @@ func TestTLSAutoFilesBelongToTheUser(t *testing.T) {
 	before := leaf(t, s, "localhost")
 	fapwstest.Must(t, os.Remove(folder+"/state/tls/cert.pem"))
 	s.Signal(syscall.SIGHUP)
-	fapwstest.Eventually(t, "there is another certificate", func() bool {
-		return !leaf(t, s, "localhost").Equal(before)
-	})
+	fapwstest.Eventually(t, "there is another certificate", func() bool { return !leaf(t, s, "localhost").Equal(before) })
 	for _, name := range []string{"state", "state/tls", "state/tls/ca-key.pem", "state/tls/key.pem"} {
 		info, err := os.Stat(filepath.Join(folder, name))
 		fapwstest.Truef(t, err == nil && info.Sys().(*syscall.Stat_t).Uid != 0, "%s: of root, %v", name, err)
