@@ -112,10 +112,17 @@ func (w *Client) Answer() *Answer {
 	return w.AnswerTo("GET")
 }
 
-func (w *Client) Fetch(target string) *Answer {
+// Ask sends text, the text of a request or its rest, and reads the response.
+func (w *Client) Ask(text ...string) *Answer {
 	w.T.Helper()
-	w.Get(target)
-	return w.Answer()
+	w.Send(text...)
+	method, _, _ := strings.Cut(text[0], " ")
+	return w.AnswerTo(method)
+}
+
+func (w *Client) Fetch(target string, fields ...string) *Answer {
+	w.T.Helper()
+	return w.Ask(Get(target, fields...))
 }
 
 func (w *Client) AnswerTo(method string) *Answer {

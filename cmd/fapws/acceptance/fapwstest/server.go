@@ -104,9 +104,7 @@ func (s *Server) Ask(text string) *Answer {
 	s.T.Helper()
 	w := s.Dial()
 	defer w.Close()
-	w.Send(text)
-	method, _, _ := strings.Cut(text, " ")
-	return w.AnswerTo(method)
+	return w.Ask(text)
 }
 
 func (s *Server) Get(target string, status int, fields ...string) *Answer {

@@ -32,8 +32,7 @@ func TestHandlersRunInParallelOnThreadsOfOneProcess(t *testing.T) {
 		for range 8 {
 			w := s.Dial()
 			all.Go(func() {
-				w.Send(fapwstest.Get(path, "Connection: close"))
-				w.Answer().Is(t, pid)
+				w.Fetch(path, "Connection: close").Is(t, pid)
 			})
 		}
 		all.Wait()
@@ -221,8 +220,7 @@ func TestLongestIdleConnectionClosesWhenAnotherClientWaits(t *testing.T) {
 			fapwstest.Equal(t, err, nil)
 		},
 		func(w *fapwstest.Client) {
-			w.Send("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n")
-			w.Answer().Want(t, 400)
+			w.Ask("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n").Want(t, 400)
 		},
 		func(w *fapwstest.Client) { w.Fetch("/say?6").Is(t, "GET 6") },
 		func(w *fapwstest.Client) { w.Fetch("/say?7").Is(t, "GET 7") },

@@ -43,8 +43,7 @@ func TestRequestsBeyondTheQueueGet503WithRetryAfter(t *testing.T) {
 	for i := range answers {
 		w := s.Dial()
 		all.Go(func() {
-			w.Send(fapwstest.Get("/"))
-			answers[i] = w.Answer()
+			answers[i] = w.Fetch("/")
 			if answers[i].StatusCode == 503 {
 				refused <- i
 			}
@@ -322,8 +321,7 @@ func TestLargeIncompleteBodiesLeaveDescriptorsToOtherClients(t *testing.T) {
 		all = append(all, w)
 	}
 	other := s.DialFrom("127.0.0.2")
-	other.Send(fapwstest.Request("POST", "/", body))
-	other.Answer().Is(t, digest)
+	other.Ask(fapwstest.Request("POST", "/", body)).Is(t, digest)
 	for _, w := range all[:len(all)-waiting] {
 		w.Close()
 	}

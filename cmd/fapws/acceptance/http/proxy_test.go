@@ -52,15 +52,13 @@ func TestOnlyFieldsOfATrustedProxyChangeEnviron(t *testing.T) {
 			{w, nil, map[string]any{"REMOTE_ADDR": "127.0.0.1", "wsgi.url_scheme": "http", "HTTPS": nil,
 				"SCRIPT_NAME": "/show", "SERVER_PORT": port}},
 		} {
-			c.w.Send(fapwstest.Get("/show/x", c.fields...))
-			got := c.w.Answer().Want(t, 200).Object(t)
+			got := c.w.Fetch("/show/x", c.fields...).Want(t, 200).Object(t)
 			for key, value := range c.want {
 				fapwstest.Equalf(t, got[key], value, "%q: %s", c.fields, key)
 			}
 		}
 	}
-	w.Send(fapwstest.Get("/show/last", fields...))
-	w.Answer()
+	w.Fetch("/show/last", fields...)
 	s.Stop()
 	text, err := os.ReadFile(log)
 	fapwstest.Truef(t, err == nil && strings.Contains(string(text), "192.0.2.1 - - [") &&

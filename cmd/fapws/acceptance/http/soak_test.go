@@ -106,8 +106,7 @@ func soakConnection(s *fapwstest.Server, random *rand.Rand) (sent int) {
 			w.Reset()
 			return sent
 		case what == 2:
-			w.Send("GET / HTTP/1.1\r\nHost : a\r\n\r\n")
-			w.Answer().Want(s.T, 400)
+			w.Ask("GET / HTTP/1.1\r\nHost : a\r\n\r\n").Want(s.T, 400)
 			return sent
 		case what == 3:
 			w.Send(fapwstest.Get("/text?1"), fapwstest.Get("/stream"), fapwstest.Get("/none"), fapwstest.Get("/bytes"))
@@ -124,8 +123,7 @@ func soakConnection(s *fapwstest.Server, random *rand.Rand) (sent int) {
 			sent += 4
 		case what == 5:
 			body := strings.Repeat("0123456789", 30_000)
-			w.Send(fapwstest.Chunked("POST", "/echo", body, 7000))
-			fapwstest.Equalf(s.T, w.Answer().Want(s.T, 200).Text, body, "echo")
+			fapwstest.Equalf(s.T, w.Ask(fapwstest.Chunked("POST", "/echo", body, 7000)).Want(s.T, 200).Text, body, "echo")
 		case what == 6:
 			body := strings.Repeat(strconv.Itoa(random.IntN(1_000_000)), 1+random.IntN(30_000))
 			text := fapwstest.Chunked("POST", "/pieces", body, 1+random.IntN(9000))
@@ -158,8 +156,7 @@ func soakConnection(s *fapwstest.Server, random *rand.Rand) (sent int) {
 			w.Answer().Is(s.T, `{"a":["1","2"],"b":["&"]}`)
 		case what < 31:
 			body := strings.Repeat("e", 1+random.IntN(5000))
-			w.Send(fapwstest.Request("POST", "/echo", body))
-			w.Answer().Is(s.T, body)
+			w.Ask(fapwstest.Request("POST", "/echo", body)).Is(s.T, body)
 		default:
 			n := strconv.Itoa(random.IntN(1_000_000))
 			w.Fetch("/text?"+n).Is(s.T, "text "+n).Field(s.T, "X-Query", n)

@@ -130,8 +130,7 @@ func TestUploadWithoutAHandlerIsAnsweredByTheServer(t *testing.T) {
 	w := s.Dial()
 	text := random(100_000)
 	for range 2 {
-		w.Send(fapwstest.Request("PUT", "/bare/a", text))
-		w.Answer().Want(t, 201, `"name":"a"`)
+		w.Ask(fapwstest.Request("PUT", "/bare/a", text)).Want(t, 201, `"name":"a"`)
 	}
 	s.Ask(fapwstest.Request("PUT", "/one", text)).Want(t, 201, `"name":"one.bin"`, `"sha256":"`+sum(text)+`"`)
 	body, kind := form(t, "f@whatever=new", "sha256="+sum("new"))
@@ -276,8 +275,7 @@ func TestAbortedUploadsLeaveNoFiles(t *testing.T) {
 		}
 	}
 	full := s.DialFrom("127.0.0.3")
-	full.Send(fapwstest.Request("PUT", "/bare/b", "x"))
-	full.Answer().Want(t, 503, "too many")
+	full.Ask(fapwstest.Request("PUT", "/bare/b", "x")).Want(t, 503, "too many")
 	for _, w := range all {
 		w.Send("x")
 		w.Answer().Want(t, 201)
@@ -286,8 +284,7 @@ func TestAbortedUploadsLeaveNoFiles(t *testing.T) {
 	s, dir = serveUploads(t, fapwstest.Threads, "--body-timeout", "1s")
 	bare = filepath.Join(dir, "bare")
 	w = s.Dial()
-	w.Send(request[:half])
-	w.Answer().Want(t, 408, "body")
+	w.Ask(request[:half]).Want(t, 408, "body")
 	receiving(0)
 	stored(t, bare, nil)
 	fapwstest.Eventually(t, "a client that is in time can use the name", func() bool {
@@ -466,8 +463,7 @@ func TestUploadContinuesInItsWorkerDuringAReload(t *testing.T) {
 	old := s.Workers()
 	s.Reload()
 	s.Ask(fapwstest.Request("PUT", "/files/a", text)).Want(t, 423) // an upload in the old worker has reserved the name
-	w.Send(request[len(request)-1:])
-	w.Answer().Want(t, 202)
+	w.Ask(request[len(request)-1:]).Want(t, 202)
 	s.HasWorkers(2, old...)
 	stored(t, filepath.Join(dir, "files"), map[string]string{"a": text})
 }

@@ -337,8 +337,7 @@ func TestWorkersShareTheProgressOfUploads(t *testing.T) {
 		return shows("/files", fmt.Sprintf(report, 50_000, "receiving"))
 	})
 	fapwstest.Truef(t, shows("/other", ""), "the upload is seen elsewhere")
-	other.Send(request[len(request)-50_000:])
-	other.Answer().Want(t, 201)
+	other.Ask(request[len(request)-50_000:]).Want(t, 201)
 	fapwstest.Eventually(t, "its end is seen", func() bool {
 		return shows("/files", fmt.Sprintf(report, 100_000, "stored"))
 	})

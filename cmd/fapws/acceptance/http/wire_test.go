@@ -205,17 +205,14 @@ func TestClientThatExpectsContinueGets100BeforeItsBody(t *testing.T) {
 	fapwstest.Needf(t, r.StatusCode == 100, "%d instead of 100", r.StatusCode)
 	w.Send("2\r\nab\r\n0\r\n\r\n")
 	w.Answer().Is(t, "2 bytes")
-	w.Send("POST", head, "Content-Length: 4\r\n\r\nbody")
-	if a := w.Answer(); a.StatusCode == 100 {
+	if a := w.Ask("POST", head, "Content-Length: 4\r\n\r\nbody"); a.StatusCode == 100 {
 		w.Answer().Is(t, "4 bytes")
 	} else {
 		a.Is(t, "4 bytes")
 	}
-	w.Send("GET", head, "\r\n")
-	w.Answer().Is(t, "0 bytes")
+	w.Ask("GET", head, "\r\n").Is(t, "0 bytes")
 	fapwstest.TooBig(t, s, "POST"+head+"Content-Length: 1001\r\n\r\n", "")
 	w = s.Dial() // HTTP/1.0 has no 100 (Continue)
-	w.Send("POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\nbody")
-	w.Answer().Is(t, "4 bytes")
+	w.Ask("POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\nbody").Is(t, "4 bytes")
 	s.Ask("POST / HTTP/1.1\r\nHost: a\r\nExpect: wonders\r\nContent-Length: 4\r\n\r\nbody").Want(t, 417)
 }

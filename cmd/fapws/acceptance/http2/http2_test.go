@@ -273,8 +273,7 @@ func TestPrefaceMayArriveInPieces(t *testing.T) {
 	t.Parallel()
 	s := serve(t, fapwstest.Threads, "app.py")
 	w := s.DialSend("P")
-	w.Send("ROPFIND /show HTTP/1.1\r\nHost: h\r\n\r\n")
-	w.Answer().Want(t, 200, `"PROPFIND"`)
+	w.Ask("ROPFIND /show HTTP/1.1\r\nHost: h\r\n\r\n").Want(t, 200, `"PROPFIND"`)
 	w = s.Dial()
 	for _, piece := range []string{"PRI * HT", "TP/2.0\r\n\r\nS", "M\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"} {
 		w.Send(piece)

@@ -75,8 +75,7 @@ func TestUnfinishedBodiesLeaveDescriptorsToOtherRequests(t *testing.T) {
 	fapwstest.Truef(t, n <= 50, "%d descriptors", n)
 	s.GrownAtMost(memory, 60<<20)
 	w := s.DialFrom("127.0.0.2")
-	w.Send(fapwstest.Request("POST", "/", large))
-	w.Answer().Is(t, "hello")
+	w.Ask(fapwstest.Request("POST", "/", large)).Is(t, "hello")
 	s.Ask(fapwstest.Request("POST", "/", "small")).Is(t, "hello")
 	s.Ask(fapwstest.Request("POST", "/", large)).Is(t, "hello")
 	s.Says(

@@ -150,8 +150,7 @@ func TestLingeringChildKeepsNoConnectionOrAddressOpen(t *testing.T) {
 		w = s.Dial()
 		w.Send("GET /linger HTTP/1.0\r\n\r\n") // only the end of the connection ends the body
 		w.Answer().Is(t, "left a child")
-		bystander.Send(fapwstest.Get("/", "Connection: close"))
-		bystander.Answer().Is(t, "quick")
+		bystander.Fetch("/", "Connection: close").Is(t, "quick")
 		bystander.Closed()
 		fapwstest.Equal(t, len(s.Children()), 2)
 

@@ -30,8 +30,7 @@ func TestErrorLogHasEverythingOnStandardError(t *testing.T) {
 		s.Get("/raises", 500)
 		s.Get("/printed?1", 200)
 		s.Get("/child", 200)
-		w := s.DialGet("/short")
-		w.Rest()
+		s.DialGet("/short").Rest()
 		s.Get("/", 200)
 		s.Stop()
 

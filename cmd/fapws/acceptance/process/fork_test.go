@@ -235,8 +235,7 @@ func TestForkedChildThatDiesLeavesA500OrAnAbortedResponse(t *testing.T) {
 		`process \d+ exited with status 0 in handler dies, GET /dies HTTP/1\.1: the process exited before its ` +
 			`response was complete`)
 	s.Get("/dies?forks", 200).Is(t, "begin, end\n")
-	w := s.DialGet("/dies?late")
-	text := w.Rest()
+	text := s.DialGet("/dies?late").Rest()
 	fapwstest.Truef(t, strings.Contains(text, "Content-Length: 100\r\n") && strings.HasSuffix(text, "\r\n\r\nbegin"),
 		"got %q", text)
 	s.Says(`exited with status 7`)
@@ -301,8 +300,7 @@ func TestForkedHandlerWithoutAClientRunsToItsEnd(t *testing.T) {
 func TestForkedChildCannotUseFeaturesOfTheServer(t *testing.T) {
 	t.Parallel()
 	s, _ := forked(t, fapwstest.Threads, "--x-sendfile", "/")
-	events := s.DialGet("/news")
-	line, err := bufio.NewReader(events.Head("GET").Body).ReadString('\n')
+	line, err := bufio.NewReader(s.DialGet("/news").Head("GET").Body).ReadString('\n')
 	fapwstest.Truef(t, err == nil && strings.HasPrefix(line, "retry: "), "%q, %v", line, err)
 	for path, want := range map[string]string{
 		"/publishes": "RuntimeError: publish: a child process of the server cannot publish",
@@ -407,8 +405,7 @@ func TestForkedChildrenSendQueuedDataOfExporters(t *testing.T) {
 	s.Get("/exception", 200)
 	s.Get("/span", 200)
 	s.Get("/raises", 500)
-	w := s.DialGet("/breaks")
-	text := w.Rest()
+	text := s.DialGet("/breaks").Rest()
 	fapwstest.Truef(t, strings.HasSuffix(text, "first piece\n\r\n"), "the response is not aborted: %q", text)
 	fapwstest.Eventually(t, "all exceptions and spans have arrived", func() bool {
 		return exceptions.Load() == 3 && spans.Load() == 3

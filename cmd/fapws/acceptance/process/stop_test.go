@@ -68,8 +68,7 @@ func TestUnixSocketServesRequests(t *testing.T) {
 	s := fapwstest.Command{Script: "environ.py", Flags: []string{"--bind", "unix:" + socket}}.Start(t)
 	s.Says(`(?m)unix:` + socket)
 	w := fapwstest.Dial(t, "unix", socket)
-	w.Send(fapwstest.Request("POST", "/show/x", strings.Repeat("b", 300_000)))
-	got := w.Answer().Want(t, 200).Object(t)
+	got := w.Ask(fapwstest.Request("POST", "/show/x", strings.Repeat("b", 300_000))).Want(t, 200).Object(t)
 	for key, want := range map[string]string{
 		// PEP 3333 forbids empty values for SERVER_NAME and SERVER_PORT.
 		"REMOTE_ADDR": "", "PATH_INFO": "/x", "CONTENT_LENGTH": "300000", "SERVER_NAME": "localhost",

@@ -269,8 +269,7 @@ func TestASGIUnreadBodyDoesNotBreakTheConnection(t *testing.T) {
 	w.Closed()
 
 	w = s.Dial()
-	w.Send("POST /early HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n")
-	w.Answer().Want(t, 100)
+	w.Ask("POST /early HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n").Want(t, 100)
 	w.Answer().Want(t, 403)
 }
 

@@ -251,10 +251,8 @@ func TestInputReadsLikeBytesIO(t *testing.T) {
 		for _, call := range calls {
 			target := "/compare?" + url.QueryEscape(call)
 			target = strings.ReplaceAll(target, "+", "%20")
-			w.Send(fapwstest.Request("POST", target, body))
-			w.Answer().Is(t, "same")
-			w.Send(fapwstest.Chunked("POST", target, body, 5000))
-			w.Answer().Is(t, "same")
+			w.Ask(fapwstest.Request("POST", target, body)).Is(t, "same")
+			w.Ask(fapwstest.Chunked("POST", target, body, 5000)).Is(t, "same")
 		}
 	}
 }

@@ -67,8 +67,7 @@ func TestTodaysFrameworksEndStreamsWithTheirClientOrTheServer(t *testing.T) {
 	paths := strings.Fields("/starlette/events /middleware/events /fastapi/events /sse/events /litestar/events " +
 		"/quart/events /django/events")
 	for _, path := range paths {
-		w := s.DialGet(path)
-		w.Head("GET")
+		s.DialGet(path).Head("GET")
 	}
 	s.Stop()
 	said := strings.TrimPrefix(s.Stdout.String(), before)
@@ -103,8 +102,7 @@ func TestEventStreamsEndWithTheServer(t *testing.T) {
 			s := c.Serve(t, test.mode)
 			streams := map[string]io.Reader{}
 			for _, path := range strings.Fields(test.paths) {
-				w := s.DialGet(path)
-				streams[path] = w.Head("GET").Body
+				streams[path] = s.DialGet(path).Head("GET").Body
 			}
 			download, answer := s.Dial(), s.Dial()
 			download.Get("/finishes")

@@ -105,8 +105,7 @@ func TestPATHSMixesFunctionsClassesApplicationsAndFiles(t *testing.T) {
 	w := s.Dial()
 	w.Fetch("/item/5").Want(t, 200, "item").Field(t, "X-Path", "/item|/5")
 	send := func(method, target, body string) *fapwstest.Answer {
-		w.Send(fapwstest.Request(method, target, body))
-		return w.AnswerTo(method)
+		return w.Ask(fapwstest.Request(method, target, body))
 	}
 	send("HEAD", "/item", "").Want(t, 200).Field(t, "X-Path", "/item|")
 	send("DELETE", "/item", "").Want(t, 204)

@@ -273,8 +273,7 @@ func TestIterablesAreChunkedUnlessTheirLengthIsKnown(t *testing.T) {
 			s.once("HEAD "+c.kind, mark)
 
 			target, mark = s.target(c.kind, "")
-			old := s.DialSend("GET ", target, " HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
-			a = old.Answer().Is(t, c.body)
+			a = s.DialSend("GET ", target, " HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").Answer().Is(t, c.body)
 			fapwstest.Truef(t, len(a.TransferEncoding) == 0 && a.Close == (c.length < 0), "%s on HTTP/1.0: %v, close %v", c.kind,
 				a.TransferEncoding, a.Close)
 			s.once(c.kind+" on HTTP/1.0", mark)
@@ -336,8 +335,7 @@ func TestCloseRunsOnceForEachIterable(t *testing.T) {
 			s.once(c.name, mark)
 			if c.status == 500 {
 				target, mark = s.target(c.kind, c.more)
-				w.Send(fapwstest.Request("HEAD", target, ""))
-				head := w.AnswerTo("HEAD").Want(t, 500)
+				head := w.Ask(fapwstest.Request("HEAD", target, "")).Want(t, 500)
 				fapwstest.Truef(t, head.ContentLength == a.ContentLength &&
 					head.Header.Get("Content-Type") == a.Header.Get("Content-Type"), "HEAD, %s: %v", c.name, head.Header)
 				s.once("HEAD, "+c.name, mark)
@@ -349,8 +347,7 @@ func TestCloseRunsOnceForEachIterable(t *testing.T) {
 			}
 		}
 		target, mark := s.target("endless", "")
-		w := s.DialGet(target)
-		w.Head("GET")
+		s.DialGet(target).Head("GET")
 		s.Stop()
 		fapwstest.FileSays(t, mark, "closed\n")
 	})

@@ -41,8 +41,7 @@ func servePages(t *testing.T, m fapwstest.Mode, flags ...string) *pages {
 
 func (p *pages) asks(method, target string, fields ...string) *fapwstest.Answer {
 	p.Server.T.Helper()
-	p.Client.Send(fapwstest.Request(method, target, "", fields...))
-	return p.Client.AnswerTo(method)
+	return p.Client.Ask(fapwstest.Request(method, target, "", fields...))
 }
 
 func (p *pages) saysOf(target, said string, fields ...string) {

@@ -75,8 +75,7 @@ func TestSourceGetsTheTraceOfTheClientOrANewTrace(t *testing.T) {
 	c := s.Dial()
 	ask := func(path string, fields ...string) []string {
 		t.Helper()
-		c.Send(fapwstest.Get(path, fields...))
-		text := c.Answer().Want(t, 200).Text
+		text := c.Fetch(path, fields...).Want(t, 200).Text
 		found := ours.FindStringSubmatch(text)
 		fapwstest.Needf(t, found != nil && found[2] == found[4], "%s with %q gets %q", path, fields, text)
 		return found
@@ -102,8 +101,7 @@ func TestSourceGetsTheTraceOfTheClientOrANewTrace(t *testing.T) {
 		fapwstest.FileSays(t, folder+"/access.log", lines)
 	}
 	for path, status := range map[string]int{"/wsgi/fails": 500, "/gone": 502} {
-		c.Send(fapwstest.Get(path, theirs))
-		c.Answer().Want(t, status)
+		c.Fetch(path, theirs).Want(t, status)
 		fapwstest.FileMatches(t, folder+"/error.log", `\[(?:error|warning)\] \[client 127\.0\.0\.1:\d+\] \[trace `+
 			theirTrace+`\] .*`+map[int]string{500: "fails", 502: "nowhere"}[status])
 	}
@@ -194,8 +192,7 @@ func TestRequestIDOfATrustedProxyReachesTheSourceAndTheClient(t *testing.T) {
 		c, seen := s.Dial(), map[string]bool{}
 		ask := func(path string, fields ...string) (id string) {
 			t.Helper()
-			c.Send(fapwstest.Get(path, fields...))
-			a := c.Answer().Want(t, 200)
+			a := c.Fetch(path, fields...).Want(t, 200)
 			id = idOf(t, a.Text)
 			a.Field(t, "X-Request-Id", id)
 			return id
@@ -213,8 +210,7 @@ func TestRequestIDOfATrustedProxyReachesTheSourceAndTheClient(t *testing.T) {
 		fapwstest.Equalf(t, strings.Contains(curl(t, "-i", "--http2-prior-knowledge", "-H", sendsID, s.URL+"/wsgi"),
 			"x-request-id: "+theirID+"\r"), trusted, "HTTP/2")
 		for path, status := range map[string]int{"/wsgi/fails": 500, "/asgi/fails": 500, "/gone": 502} {
-			c.Send(fapwstest.Get(path, sendsID))
-			id := c.Answer().Want(t, status).Header.Get("X-Request-Id")
+			id := c.Fetch(path, sendsID).Want(t, status).Header.Get("X-Request-Id")
 			fapwstest.Equalf(t, id == theirID, trusted, "%s: the id of the proxy", path)
 			fapwstest.FileMatches(t, folder+"/error.log", `\[(?:error|warning)\] \[client 127\.0\.0\.1:\d+\] \[request `+
 				regexp.QuoteMeta(id)+`\] .*`+map[int]string{500: "fails", 502: "nowhere"}[status])
@@ -227,13 +223,10 @@ func TestRequestIDOfAResponseIsNotCached(t *testing.T) {
 	s, _ := identified(t, "127.0.0.1", false)
 	c := s.Dial()
 	for _, id := range []string{"one", "two"} {
-		c.Send(fapwstest.Get("/cached", "X-Request-ID: "+id))
-		c.Answer().Is(t, "one one").Field(t, "X-Request-Id", id)
-		c.Send(fapwstest.Get("/cached/echoes", "X-Request-ID: "+id))
-		c.Answer().Is(t, "one one").Field(t, "X-Request-Id", id)
+		c.Fetch("/cached", "X-Request-ID: "+id).Is(t, "one one").Field(t, "X-Request-Id", id)
+		c.Fetch("/cached/echoes", "X-Request-ID: "+id).Is(t, "one one").Field(t, "X-Request-Id", id)
 	}
-	c.Send(fapwstest.Get("/wsgi/sets", "X-Request-ID: theirs"))
-	c.Answer().Is(t, "theirs theirs").Field(t, "X-Request-Id", "mine")
+	c.Fetch("/wsgi/sets", "X-Request-ID: theirs").Is(t, "theirs theirs").Field(t, "X-Request-Id", "mine")
 }
 
 func TestRequestIDIsTheTraceThatTheServerBegins(t *testing.T) {
@@ -245,8 +238,7 @@ func TestRequestIDIsTheTraceThatTheServerBegins(t *testing.T) {
 		if !begins {
 			fields = append(fields, theirs)
 		}
-		c.Send(fapwstest.Get("/wsgi", fields...))
-		id := idOf(t, c.Answer().Want(t, 200).Text)
+		id := idOf(t, c.Fetch("/wsgi", fields...).Want(t, 200).Text)
 		trace := id
 		if !begins {
 			trace = theirTrace
@@ -254,8 +246,7 @@ func TestRequestIDIsTheTraceThatTheServerBegins(t *testing.T) {
 		fapwstest.Truef(t, madeID.MatchString(id) && id != theirTrace, "%q", id)
 		fapwstest.FileSays(t, folder+"/access.log", fmt.Sprintf(`"trace_id":"%s","request_id":"%s"}`, trace, id))
 	}
-	c.Send(fapwstest.Get("/wsgi/fails", theirs))
-	id := c.Answer().Want(t, 500).Header.Get("X-Request-Id")
+	id := c.Fetch("/wsgi/fails", theirs).Want(t, 500).Header.Get("X-Request-Id")
 	fapwstest.FileSays(t, folder+"/error.log", "] [request "+id+"] [trace "+theirTrace+"] error in")
 }
 
@@ -265,14 +256,11 @@ func TestEveryModeGivesRequestsAnID(t *testing.T) {
 		s := fapwstest.Serve(t, m, script, "--request-id", "--forwarded-allow-ips", "127.0.0.1")
 		c := s.Dial()
 		for range 3 {
-			c.Send(fapwstest.Get("/", sendsID))
-			c.Answer().Is(t, theirID+" "+theirID).Field(t, "X-Request-Id", theirID)
-			c.Send(fapwstest.Get("/"))
-			id := idOf(t, c.Answer().Want(t, 200).Text)
+			c.Fetch("/", sendsID).Is(t, theirID+" "+theirID).Field(t, "X-Request-Id", theirID)
+			id := idOf(t, c.Fetch("/").Want(t, 200).Text)
 			fapwstest.Truef(t, madeID.MatchString(id), "%q", id)
 		}
-		c.Send(fapwstest.Get("/fails", sendsID))
-		c.Answer().Want(t, 500).Field(t, "X-Request-Id", theirID)
+		c.Fetch("/fails", sendsID).Want(t, 500).Field(t, "X-Request-Id", theirID)
 		s.Complains = true
 		s.Says(`request ` + regexp.QuoteMeta(theirID) + `: .*fails`)
 	})

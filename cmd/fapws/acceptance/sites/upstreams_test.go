@@ -349,8 +349,7 @@ func TestProxyKeepsTLSConnectionsToAnUpstream(t *testing.T) {
 	before := connections.Load()
 	w := s.Dial()
 	for range 20 {
-		w.Send("GET / HTTP/1.1\r\nHost: knowing\r\n\r\n")
-		w.Answer().Want(t, 200)
+		w.Ask("GET / HTTP/1.1\r\nHost: knowing\r\n\r\n").Want(t, 200)
 	}
 	n := connections.Load() - before
 	fapwstest.Truef(t, n <= 1, "%d more connections for 20 requests", n)

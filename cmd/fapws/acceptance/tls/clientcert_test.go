@@ -200,8 +200,7 @@ route = [{ prefix = "/", status = 200, text = "c" }]
 		status int
 	}{{"a.test", 200}, {"b.test", 421}} {
 		w, _ := dial(t, s, config)
-		w.Send("GET /admin/ HTTP/1.1\r\nHost: " + c.host + "\r\n\r\n")
-		w.Answer().Want(t, c.status)
+		w.Ask("GET /admin/ HTTP/1.1\r\nHost: "+c.host+"\r\n\r\n").Want(t, c.status)
 		w.Close()
 	}
 	counted(t, s, ofServer.Leaf)

@@ -31,8 +31,7 @@ func secured(t *testing.T, m fapwstest.Mode, flags ...string) (*fapwstest.Server
 // serves sends a request over the connection of w, which must still be open.
 func serves(w *fapwstest.Client) {
 	w.T.Helper()
-	w.Send(fapwstest.Request("POST", "/length", "x"))
-	w.Answer().Want(w.T, 200)
+	w.Ask(fapwstest.Request("POST", "/length", "x")).Want(w.T, 200)
 }
 
 func TestTLSBodiesOfAnySizeArriveInBothDirections(t *testing.T) {
@@ -41,10 +40,8 @@ func TestTLSBodiesOfAnySizeArriveInBothDirections(t *testing.T) {
 	w, _ := dial(t, s, config)
 	for _, n := range []int{1, 5000, 16 << 10, 3_000_000} {
 		body := bytes.Repeat([]byte{'x'}, n)
-		w.Send(fapwstest.Request("POST", "/length", string(body)))
-		w.Answer().Want(t, 200).Is(t, fmt.Sprint(n, " ", n*'x'%65536))
-		w.Send(fapwstest.Chunked("POST", "/length", string(body), 10_000))
-		w.Answer().Want(t, 200).Is(t, fmt.Sprint(n, " ", n*'x'%65536))
+		w.Ask(fapwstest.Request("POST", "/length", string(body))).Want(t, 200).Is(t, fmt.Sprint(n, " ", n*'x'%65536))
+		w.Ask(fapwstest.Chunked("POST", "/length", string(body), 10_000)).Want(t, 200).Is(t, fmt.Sprint(n, " ", n*'x'%65536))
 	}
 	a := w.Fetch("/large").Want(t, 200)
 	for i := range 5_000_000 {
@@ -151,8 +148,7 @@ func TestNewConnectionOverTLSStaysOpenAtAReload(t *testing.T) {
 			request := fapwstest.Request("POST", "/length", "x")
 			w.Send(request[:early])
 			s.Reload()
-			w.Send(request[early:])
-			w.Answer().Want(t, 200)
+			w.Ask(request[early:]).Want(t, 200)
 		}
 	})
 }
