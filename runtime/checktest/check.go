@@ -18,6 +18,22 @@ func Must(t testing.TB, errs ...error) {
 	}
 }
 
+// A Result is what a function returned: a value, or an error.
+type Result[T any] struct {
+	value T
+	err   error
+}
+
+// Try is for calls such as Try(os.Open(name)).Must(t).
+func Try[T any](value T, err error) Result[T] { return Result[T]{value, err} }
+
+// Must returns the value, and ends the test if there is an error instead.
+func (r Result[T]) Must(t testing.TB) T {
+	t.Helper()
+	Must(t, r.err)
+	return r.value
+}
+
 // Mustf is Must with the circumstances of the error.
 func Mustf(t testing.TB, err error, format string, args ...any) {
 	t.Helper()

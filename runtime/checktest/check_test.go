@@ -42,6 +42,8 @@ func TestChecksReportWrongValues(t *testing.T) {
 		{func(t testing.TB) { Equalf(t, "x", "x", "case %d", 7) }, ""},
 		{func(t testing.TB) { Must(t, nil); Mustf(t, nil, "case %d", 7) }, ""},
 		{func(t testing.TB) { Must(t, nil, io.EOF) }, "fatal EOF"},
+		{func(t testing.TB) { Equal(t, Try(3, nil).Must(t), 3) }, ""},
+		{func(t testing.TB) { Try(3, io.EOF).Must(t) }, "fatal EOF"},
 		{func(t testing.TB) { Mustf(t, io.EOF, "case %d", 7) }, "fatal case 7: EOF"},
 		{func(t testing.TB) { Truef(t, true, "x"); Needf(t, true, "x") }, ""},
 		{func(t testing.TB) { Truef(t, false, "case %d", 7) }, "case 7"},
