@@ -19,8 +19,7 @@ func TestShortRunStoresResults(t *testing.T) {
 	_, err = os.Stat(program)
 	checktest.Mustf(t, err, "build it first: ./build.sh build")
 	t.Setenv("FAPWS_BIN", program)
-	apps, err := filepath.Abs("apps")
-	checktest.Must(t, err)
+	apps := checktest.Try(filepath.Abs("apps")).Must(t)
 	if err := chooseCPUs(); err != nil {
 		t.Logf("%v: both have the same here", err)
 	}

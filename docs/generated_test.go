@@ -54,8 +54,7 @@ func TestSettingsPageHasTheDescriptionsOfTheProgram(t *testing.T) {
 }
 
 func TestPerformancePageHasTheStoredResults(t *testing.T) {
-	r, err := results.Load("../bench/results/page.json")
-	checktest.Must(t, err)
+	r := checktest.Try(results.Load("../bench/results/page.json")).Must(t)
 	page, plots, err := r.Page()
 	checktest.Must(t, err)
 	generated(t, "performance.md", string(page))

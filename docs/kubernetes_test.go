@@ -22,9 +22,7 @@ func TestKubernetesManifestHasConsistentNumbers(t *testing.T) {
 		return found[1]
 	}
 	seconds := func(pattern string) time.Duration {
-		n, err := strconv.Atoi(find(pattern))
-		checktest.Must(t, err)
-		return time.Duration(n) * time.Second
+		return time.Duration(checktest.Try(strconv.Atoi(find(pattern))).Must(t)) * time.Second
 	}
 	var args []string
 	checktest.Must(t, json.Unmarshal([]byte(find(`args: (\[.*\])`)), &args))
@@ -38,9 +36,7 @@ func TestKubernetesManifestHasConsistentNumbers(t *testing.T) {
 		return string(found[1])
 	}
 	lasts := func(name string) time.Duration {
-		d, err := time.ParseDuration(setting(name))
-		checktest.Must(t, err)
-		return d
+		return checktest.Try(time.ParseDuration(setting(name))).Must(t)
 	}
 
 	health, port := setting("health"), find(`containerPort: (\d+)`)

@@ -138,8 +138,7 @@ func (s *sources) addGo(t *testing.T, name string) {
 		}
 		s.addWords(keyTag.FindString(literal))
 	}
-	file, err := parser.ParseFile(files, name, text, parser.SkipObjectResolution)
-	checktest.Must(t, err)
+	file := checktest.Try(parser.ParseFile(files, name, text, parser.SkipObjectResolution)).Must(t)
 	for _, imported := range file.Imports {
 		s.paths = append(s.paths, strings.Trim(imported.Path.Value, `"`))
 	}

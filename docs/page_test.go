@@ -31,9 +31,7 @@ func pages(t *testing.T) []string {
 
 func read(t *testing.T, name string) string {
 	t.Helper()
-	text, err := os.ReadFile(name)
-	checktest.Must(t, err)
-	return string(text)
+	return string(checktest.Try(os.ReadFile(name)).Must(t))
 }
 
 // blocks returns the fenced code blocks of a page. The line with ``` contains the type of a block and, if the block is

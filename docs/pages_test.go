@@ -22,8 +22,7 @@ func TestPagesWorkAsWritten(t *testing.T) {
 			t.Parallel()
 			text := read(t, page)
 			needFrameworks(t, text)
-			all, err := blocks(page, text)
-			checktest.Must(t, err)
+			all := checktest.Try(blocks(page, text)).Must(t)
 			term := newTerminal(t)
 			if page == "tools.md" {
 				term.activate(fapwstest.Today(t))
@@ -51,8 +50,7 @@ func (term *terminal) carryOutAll(all []block) {
 		case !slices.Contains(languages, b.lang):
 			t.Errorf("%s: a block of type %q; there are %s", b, b.lang, strings.Join(languages, ", "))
 		case b.lang == "console":
-			typed, err := commands(b)
-			checktest.Must(t, err)
+			typed := checktest.Try(commands(b)).Must(t)
 			for _, c := range typed {
 				term.typed(c)
 			}

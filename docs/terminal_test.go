@@ -250,8 +250,7 @@ func (term *terminal) saysWhere(typed string) bool {
 	if regexp.MustCompile(`(^|\s)(-b|-p|--bind|--port|fd://|--config|-c)\b`).MatchString(typed) {
 		return true
 	}
-	files, err := filepath.Glob(filepath.Join(term.folder, "*"))
-	checktest.Must(term.t, err)
+	files := checktest.Try(filepath.Glob(filepath.Join(term.folder, "*"))).Must(term.t)
 	for _, name := range files {
 		text, _ := os.ReadFile(name)
 		if base := filepath.Base(name); (base == "fapws.toml" || strings.Contains(typed, base)) &&
@@ -265,8 +264,7 @@ func (term *terminal) saysWhere(typed string) bool {
 // awaitReady returns a socket like systemd's, to which a server sends a message when it is ready.
 func (term *terminal) awaitReady(ready chan struct{}) string {
 	name := filepath.Join(term.t.TempDir(), "notify")
-	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
-	checktest.Must(term.t, err)
+	socket := checktest.Try(net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})).Must(term.t)
 	term.t.Cleanup(func() { socket.Close() })
 	go func() {
 		said := make([]byte, 4096)

@@ -13,8 +13,7 @@ import (
 // In the messages on trouble.md, "…" replaces the parts that fapws inserts.
 func TestQuotedMessagesExist(t *testing.T) {
 	source := messages(t)
-	all, err := blocks("trouble.md", read(t, "trouble.md"))
-	checktest.Must(t, err)
+	all := checktest.Try(blocks("trouble.md", read(t, "trouble.md"))).Must(t)
 	var quoted []string
 	for _, b := range all {
 		text := strings.ReplaceAll(b.text, "\n  ", " ") // a message on two lines

@@ -149,8 +149,7 @@ func (d *device) remember(t *testing.T) {
 				6e5*hill(i, 122, 9)},
 		}})
 	}
-	text, err := json.Marshal(points)
-	fapwstest.Must(t, err)
+	text := fapwstest.Try(json.Marshal(points)).Must(t)
 	d.write(t, "run/history.json", string(text), 0o600)
 	fapwstest.Must(t, os.Chmod(d.dir+"/run", 0o700))
 }
@@ -178,9 +177,7 @@ func (d *device) zombies() (n int) {
 
 func glob(t *testing.T, pattern string) []string {
 	t.Helper()
-	names, err := filepath.Glob(pattern)
-	fapwstest.Must(t, err)
-	return names
+	return fapwstest.Try(filepath.Glob(pattern)).Must(t)
 }
 
 var eventually = checktest.Eventually
@@ -268,8 +265,7 @@ func (p *tab) keep(name string) {
 		p.screen(screen)
 		var data []byte
 		p.run(chromedp.CaptureScreenshot(&data))
-		photo, err := png.Decode(bytes.NewReader(data))
-		fapwstest.Must(p.t, err)
+		photo := fapwstest.Try(png.Decode(bytes.NewReader(data))).Must(p.t)
 		draw.Draw(picture, screen, photo, image.Point{}, draw.Src)
 	}
 	counts, bounds := map[color.Color]int{}, picture.Bounds()

@@ -201,8 +201,7 @@ func (d *device) logs(p *tab) {
 	p.follow(`#find button`)
 	p.await(`document.getElementById("lines").innerText.trim() == "cron: <b>job</b> 1 failed"`)
 	eventually(p.t, "the log is followed", func() bool { return d.processes(p.t, "-F "+log) == 2 })
-	file, err := os.OpenFile(log, os.O_APPEND|os.O_WRONLY, 0)
-	fapwstest.Must(p.t, err)
+	file := fapwstest.Try(os.OpenFile(log, os.O_APPEND|os.O_WRONLY, 0)).Must(p.t)
 	defer file.Close()
 	written := 0
 	// Repeat the lines, because tail may not have opened the file when the first lines are written.
@@ -400,8 +399,7 @@ func TestConsoleSourceStaysSmall(t *testing.T) {
 }
 
 func TestConsoleHasTheColorsOfTheServersPages(t *testing.T) {
-	css, err := os.ReadFile("console/www/console.css")
-	fapwstest.Must(t, err)
+	css := fapwstest.Try(os.ReadFile("console/www/console.css")).Must(t)
 	for server, console := range map[string]string{"bg": "back", "box": "card", "fg": "text", "dim": "dim",
 		"line": "line", "red": "bad", "do": "accent", "on": "on"} {
 		colors := func(name, text string) []string {

@@ -46,8 +46,7 @@ func copySample(t *testing.T, sample string) (folder string) {
 	kept := map[string]bool{}
 	for pattern := range strings.Lines(string(patterns)) {
 		pattern, keep := strings.CutPrefix(strings.TrimSpace(pattern), "!")
-		names, err := filepath.Glob(filepath.Join(folder, pattern))
-		fapwstest.Must(t, err)
+		names := fapwstest.Try(filepath.Glob(filepath.Join(folder, pattern))).Must(t)
 		for _, name := range names {
 			kept[name] = keep
 		}
@@ -63,8 +62,7 @@ func copySample(t *testing.T, sample string) (folder string) {
 
 // browse gives the client cookies and, for each request, a new connection, so that any process may answer.
 func (s *server) browse() {
-	jar, err := cookiejar.New(nil)
-	fapwstest.Must(s.T, err)
+	jar := fapwstest.Try(cookiejar.New(nil)).Must(s.T)
 	s.client.Jar = jar
 	s.client.Transport.(*http.Transport).DisableKeepAlives = true
 	got := len(s.Workers())
@@ -151,8 +149,7 @@ func TestWSGISampleServesPagesAndDigests(t *testing.T) {
 		s.post("/digest", "application/octet-stream", strings.NewReader(sent)).want(200, want)
 		s.post("/digest", "application/octet-stream", unknownLength{strings.NewReader(sent)}).want(200, want)
 
-		source, err := os.ReadFile(filepath.Join(s.folder, "app.py"))
-		fapwstest.Must(t, err)
+		source := fapwstest.Try(os.ReadFile(filepath.Join(s.folder, "app.py"))).Must(t)
 		resp := s.get("/source").want(200)
 		fapwstest.Equal(t, resp.body, string(source))
 

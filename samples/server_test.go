@@ -31,8 +31,7 @@ type server struct {
 // startServer runs the built fapws like Command.Serve, on a free port unless flags set the address.
 func startServer(t *testing.T, flags []string, script string, args []string) *server {
 	t.Helper()
-	script, err := filepath.Abs(script)
-	fapwstest.Must(t, err)
+	script = fapwstest.Try(filepath.Abs(script)).Must(t)
 	if !slices.Contains(flags, "--bind") {
 		flags = slices.Concat([]string{"--bind", "127.0.0.1:0"}, flags)
 	}
@@ -64,8 +63,7 @@ func (s *server) post(path, contentType string, body io.Reader) *reply {
 
 func (s *server) request(method, path string, body io.Reader, header ...string) *http.Request {
 	s.T.Helper()
-	req, err := http.NewRequest(method, s.URL+path, body)
-	fapwstest.Must(s.T, err)
+	req := fapwstest.Try(http.NewRequest(method, s.URL+path, body)).Must(s.T)
 	for i := 0; i < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
@@ -84,9 +82,7 @@ func (s *server) do(req *http.Request) *reply {
 // open sends a request and returns the response, whose body the caller reads.
 func (s *server) open(req *http.Request) *http.Response {
 	s.T.Helper()
-	resp, err := s.client.Do(req)
-	fapwstest.Must(s.T, err)
-	return resp
+	return fapwstest.Try(s.client.Do(req)).Must(s.T)
 }
 
 func (r *reply) want(status int, texts ...string) *reply {

@@ -95,9 +95,7 @@ func TestRunOfSomeWorkloadsKeepsTheOthersOfThisMachine(t *testing.T) {
 	third.Machine.CPU = "b"
 	saved := func(r *Results) *Results {
 		checktest.Must(t, r.SaveInto(file))
-		loaded, err := Load(file)
-		checktest.Must(t, err)
-		return loaded
+		return checktest.Try(Load(file)).Must(t)
 	}
 	saved(first)
 	r := saved(second)

@@ -21,9 +21,7 @@ import (
 func get(t *testing.T, url string) string {
 	t.Helper()
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	r, err := client.Get(url)
-	fapwstest.Must(t, err)
-	return readAll(r)
+	return readAll(fapwstest.Try(client.Get(url)).Must(t))
 }
 
 func metricsOf(t *testing.T, s *fapwstest.Server, flags ...string) string {
@@ -35,9 +33,7 @@ func sample(t *testing.T, text, name string) float64 {
 	t.Helper()
 	found := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(name) + ` (\S+)$`).FindStringSubmatch(text)
 	fapwstest.Needf(t, found != nil, "no %s in\n%s", name, text)
-	v, err := strconv.ParseFloat(found[1], 64)
-	fapwstest.Must(t, err)
-	return v
+	return fapwstest.Try(strconv.ParseFloat(found[1], 64)).Must(t)
 }
 
 // samples waits until the metric has the value want. The client may receive the last byte of a response before the

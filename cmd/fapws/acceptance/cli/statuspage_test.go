@@ -29,8 +29,7 @@ type asked struct {
 
 func answerTo(t *testing.T, s *fapwstest.Server, q asked) (*http.Response, string) {
 	t.Helper()
-	r, err := http.NewRequest(q.method, s.URL+q.path, http.NoBody)
-	fapwstest.Must(t, err)
+	r := fapwstest.Try(http.NewRequest(q.method, s.URL+q.path, http.NoBody)).Must(t)
 	r.Host = q.host
 	for name, value := range q.fields {
 		r.Header.Set(name, value)
@@ -39,8 +38,7 @@ func answerTo(t *testing.T, s *fapwstest.Server, q asked) (*http.Response, strin
 		Transport:     &http.Transport{DisableKeepAlives: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	a, err := client.Do(r)
-	fapwstest.Must(t, err)
+	a := fapwstest.Try(client.Do(r)).Must(t)
 	return a, readAll(a)
 }
 

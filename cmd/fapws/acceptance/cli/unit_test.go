@@ -29,8 +29,7 @@ func TestUnitOfSystemdStartsTheTypedCommand(t *testing.T) {
 	fapwstest.Must(t, os.MkdirAll(dir, 0o755))
 	fapwstest.Write(t, dir+"/app.py", "import sys\nPATHS = [('/', lambda environ, start_response: "+
 		"repr(sys.argv[1:]))]\n")
-	me, err := user.Current()
-	fapwstest.Must(t, err)
+	me := fapwstest.Try(user.Current()).Must(t)
 	arguments := []string{"--bind", "127.0.0.1:0", "--allow-root", "--graceful-timeout", "90", "app.py", "--", "a b",
 		`100%"$`}
 	code, unit, hint := fapwstest.Command{Dir: dir, Flags: append([]string{"systemd-unit", "--user", me.Username},
@@ -67,9 +66,7 @@ func TestProcessesHaveTheirName(t *testing.T) {
 func TestHashPasswordOnATerminalAsksTwiceAndShowsNothing(t *testing.T) {
 	t.Parallel()
 	echoes := func(f *os.File) bool {
-		state, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
-		fapwstest.Must(t, err)
-		return state.Lflag&unix.ECHO != 0
+		return fapwstest.Try(unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)).Must(t).Lflag&unix.ECHO != 0
 	}
 	for _, test := range []struct {
 		first, second string

@@ -40,8 +40,7 @@ func Chromium(t *testing.T, options ...chromedp.ExecAllocatorOption) context.Con
 func chromium(t *testing.T, options []chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
 	// t.TempDir would fail if a process of the browser still writes to the directory.
-	profile, err := os.MkdirTemp("", "fapws-chromium")
-	Must(t, err)
+	profile := Try(os.MkdirTemp("", "fapws-chromium")).Must(t)
 	ctx, kill := chromedp.NewExecAllocator(context.Background(), append([]chromedp.ExecAllocatorOption{
 		chromedp.UserDataDir(profile),
 		chromedp.Env("HOME="+profile, "XDG_CONFIG_HOME="+profile, "XDG_CACHE_HOME="+profile),

@@ -21,6 +21,8 @@ var (
 	Matches = checktest.Matches
 )
 
+func Try[T any](value T, err error) checktest.Result[T] { return checktest.Try(value, err) }
+
 func Equal[T any](t testing.TB, got, want T) {
 	t.Helper()
 	checktest.Equal(t, got, want)
@@ -54,9 +56,7 @@ func Amount(t *testing.T, variable string, fallback int) int {
 	if text == "" {
 		return fallback
 	}
-	n, err := strconv.Atoi(text)
-	Must(t, err)
-	return n
+	return Try(strconv.Atoi(text)).Must(t)
 }
 
 // scalePatience multiplies the time limits of clients and servers by FAPWS_TEST_SLOWNESS. The variable contains the

@@ -46,16 +46,13 @@ func (s *Server) DialGet(target string) *Client {
 // DialFrom connects to s from a local address, such as 127.0.0.2, because the limits of a client are those of its address.
 func (s *Server) DialFrom(address string) *Client {
 	s.T.Helper()
-	c, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}).Dial("tcp", s.Address)
-	Must(s.T, err)
+	c := Try((&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}).Dial("tcp", s.Address)).Must(s.T)
 	return NewClient(s.T, c)
 }
 
 func Dial(t *testing.T, network, address string) *Client {
 	t.Helper()
-	c, err := net.Dial(network, address)
-	Must(t, err)
-	return NewClient(t, c)
+	return NewClient(t, Try(net.Dial(network, address)).Must(t))
 }
 
 func Listens(network, address string) bool {

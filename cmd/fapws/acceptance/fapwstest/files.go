@@ -15,9 +15,7 @@ import (
 
 func Read(t *testing.T, name string) string {
 	t.Helper()
-	text, err := os.ReadFile(name)
-	Must(t, err)
-	return string(text)
+	return string(Try(os.ReadFile(name)).Must(t))
 }
 
 // FileMatches waits until the text of the file has a match of pattern.
@@ -68,8 +66,7 @@ func Testdata(t *testing.T, script string) string {
 	if _, err := os.Stat(file); err != nil {
 		path = filepath.Join("..", path)
 	}
-	path, err := filepath.Abs(path)
-	Must(t, err)
+	path = Try(filepath.Abs(path)).Must(t)
 	return path
 }
 
@@ -115,8 +112,7 @@ func Change(t *testing.T, script, old, new string) {
 
 func Terminal(t *testing.T) (person, program *os.File) {
 	t.Helper()
-	person, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
-	Must(t, err)
+	person = Try(os.OpenFile("/dev/ptmx", os.O_RDWR, 0)).Must(t)
 	t.Cleanup(func() { person.Close() })
 	n, err := unix.IoctlGetInt(int(person.Fd()), unix.TIOCGPTN)
 	if err == nil {

@@ -88,8 +88,7 @@ func denied(folder string) []byte {
 
 func PublicFolder(t *testing.T) string {
 	t.Helper()
-	folder, err := os.MkdirTemp("", "fapws")
-	Must(t, err)
+	folder := Try(os.MkdirTemp("", "fapws")).Must(t)
 	t.Cleanup(func() { os.RemoveAll(folder) })
 	Must(t, os.Chmod(folder, 0o755))
 	return folder
@@ -115,8 +114,7 @@ func NeedModule(t *testing.T, module string) {
 // the test fails with the system's Python, and is skipped with another Python.
 func Today(t *testing.T) string {
 	t.Helper()
-	venv, err := filepath.Abs(Repository + "/build/today")
-	Must(t, err)
+	venv := Try(filepath.Abs(Repository + "/build/today")).Must(t)
 	if _, err := os.Stat(venv + "/installed.txt"); err != nil {
 		Needf(t, !strings.HasPrefix(Python, "/usr/bin/"), "%v\n./build.sh today", err)
 		t.Skipf("%s is not the system's: build/today has no packages for it", Python)
@@ -126,8 +124,7 @@ func Today(t *testing.T) string {
 
 func CopyOfProgram(t *testing.T) string {
 	t.Helper()
-	folder, err := filepath.EvalSymlinks(t.TempDir())
-	Must(t, err)
+	folder := Try(filepath.EvalSymlinks(t.TempDir())).Must(t)
 	folder += "/a copy" // with a space, because LD_PRELOAD is split at spaces
 	Must(t, os.Mkdir(folder, 0o755))
 	Must(t, copyProgram(Binary(t), folder))

@@ -70,9 +70,7 @@ func (a *Answer) Field(t *testing.T, name, want string) *Answer {
 
 func (a *Answer) Number(t *testing.T) int {
 	t.Helper()
-	n, err := strconv.Atoi(a.Text)
-	Must(t, err)
-	return n
+	return Try(strconv.Atoi(a.Text)).Must(t)
 }
 
 func (a *Answer) Object(t *testing.T) map[string]any {

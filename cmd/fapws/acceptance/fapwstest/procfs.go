@@ -39,10 +39,7 @@ func statOf(pid int) []string {
 func (s *Server) ProcessorTime() time.Duration {
 	s.T.Helper()
 	fields := statOf(s.Cmd.Process.Pid)
-	user, err := strconv.Atoi(fields[11])
-	Must(s.T, err)
-	system, err := strconv.Atoi(fields[12])
-	Must(s.T, err)
+	user, system := Try(strconv.Atoi(fields[11])).Must(s.T), Try(strconv.Atoi(fields[12])).Must(s.T)
 	return time.Duration(user+system) * 10 * time.Millisecond
 }
 
@@ -54,9 +51,7 @@ func (s *Server) Status(name string) int {
 	text := Read(s.T, s.Proc("status"))
 	for line := range strings.Lines(text) {
 		if rest, found := strings.CutPrefix(line, name+":"); found {
-			n, err := strconv.Atoi(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")))
-			Must(s.T, err)
-			return n
+			return Try(strconv.Atoi(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")))).Must(s.T)
 		}
 	}
 	s.T.Fatalf("no %s in %s", name, text)
@@ -71,8 +66,7 @@ func (s *Server) Descriptors() []string {
 func DescriptorsOf(t *testing.T, pid int) (open []string) {
 	t.Helper()
 	dir := fmt.Sprintf("/proc/%d/fd/", pid)
-	entries, err := os.ReadDir(dir)
-	Must(t, err)
+	entries := Try(os.ReadDir(dir)).Must(t)
 	for _, e := range entries {
 		if target, err := os.Readlink(dir + e.Name()); err == nil {
 			open = append(open, target)
@@ -103,8 +97,7 @@ func (s *Server) Children() map[int]string {
 func ChildrenOf(t *testing.T, parents ...int) map[int]string {
 	t.Helper()
 	states := map[int]string{}
-	entries, err := os.ReadDir("/proc")
-	Must(t, err)
+	entries := Try(os.ReadDir("/proc")).Must(t)
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())
 		if err != nil {

@@ -33,17 +33,14 @@ func overEach(t *testing.T, f func(t *testing.T, c *http.Client)) {
 
 func askFor(t *testing.T, c *http.Client, method, url string, a asked, fields ...string) *http.Response {
 	t.Helper()
-	r, err := http.NewRequest(method, url, nil)
-	fapwstest.Must(t, err)
-	text, err := json.Marshal(a)
-	fapwstest.Must(t, err)
+	r := fapwstest.Try(http.NewRequest(method, url, nil)).Must(t)
+	text := fapwstest.Try(json.Marshal(a)).Must(t)
 	r.Header.Set("X-Asked", string(text))
 	for _, field := range fields {
 		name, value, _ := strings.Cut(field, ": ")
 		r.Header.Add(name, value)
 	}
-	response, err := c.Do(r)
-	fapwstest.Must(t, err)
+	response := fapwstest.Try(c.Do(r)).Must(t)
 	t.Cleanup(func() { response.Body.Close() })
 	return response
 }
@@ -52,12 +49,9 @@ func decoded(t *testing.T, r *http.Response) io.Reader {
 	t.Helper()
 	switch r.Header.Get("Content-Encoding") {
 	case "gzip":
-		z, err := gzip.NewReader(r.Body)
-		fapwstest.Must(t, err)
-		return z
+		return fapwstest.Try(gzip.NewReader(r.Body)).Must(t)
 	case "zstd":
-		z, err := zstd.NewReader(r.Body, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(1<<20))
-		fapwstest.Must(t, err)
+		z := fapwstest.Try(zstd.NewReader(r.Body, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(1<<20))).Must(t)
 		t.Cleanup(z.Close)
 		return z
 	}

@@ -64,8 +64,7 @@ func inProtocols(t *testing.T, test func(t *testing.T, newReader func() *http.Cl
 
 func begin(t *testing.T, c *http.Client, url string) io.ReadCloser {
 	t.Helper()
-	r, err := c.Get(url)
-	fapwstest.Must(t, err)
+	r := fapwstest.Try(c.Get(url)).Must(t)
 	t.Cleanup(func() { r.Body.Close() })
 	return r.Body
 }
@@ -163,8 +162,7 @@ func TestUnreadResponsesAreAbortedIfTooMuchDataWaits(t *testing.T) {
 		honest := begin(t, newReader(), s.URL+"/huge")
 		read := int64(0)
 		for range time.NewTicker(50 * time.Millisecond).C {
-			n, err := io.CopyN(io.Discard, honest, 256<<10)
-			fapwstest.Must(t, err)
+			n := fapwstest.Try(io.CopyN(io.Discard, honest, 256<<10)).Must(t)
 			if read += n; read >= 20<<20 {
 				break
 			}

@@ -36,8 +36,7 @@ func stored(t *testing.T, dir string, want map[string]string) {
 
 func contents(t *testing.T, dir string) (all []string) {
 	t.Helper()
-	entries, err := os.ReadDir(dir)
-	fapwstest.Must(t, err)
+	entries := fapwstest.Try(os.ReadDir(dir)).Must(t)
 	for _, e := range entries {
 		all = append(all, e.Name())
 	}
@@ -304,8 +303,7 @@ func TestUploadsToAFIFOAreWrittenOneAtATime(t *testing.T) {
 	st, err := os.Stat("/dev/null")
 	fapwstest.Truef(t, err == nil && st.Mode()&os.ModeDevice != 0, "%v, %v", st, err)
 	s.Ask(fapwstest.Request("PUT", "/fifo", "x")).Want(t, 503, "no program reads")
-	reader, err := os.OpenFile(dir+"/fifo", os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	fapwstest.Must(t, err)
+	reader := fapwstest.Try(os.OpenFile(dir+"/fifo", os.O_RDONLY|syscall.O_NONBLOCK, 0)).Must(t)
 	defer reader.Close()
 	receiving := func(want bool) {
 		t.Helper()
@@ -315,9 +313,7 @@ func TestUploadsToAFIFOAreWrittenOneAtATime(t *testing.T) {
 	}
 	received := func() string {
 		t.Helper()
-		text, err := io.ReadAll(reader)
-		fapwstest.Must(t, err)
-		return string(text)
+		return string(fapwstest.Try(io.ReadAll(reader)).Must(t))
 	}
 
 	text := random(300_000)

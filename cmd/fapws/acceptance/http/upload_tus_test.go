@@ -50,9 +50,7 @@ func (c *tusClient) offset(length int) int {
 		"Upload-Length", strconv.Itoa(length))
 	_, err := time.Parse(time.RFC1123, answer.Header.Get("Upload-Expires"))
 	fapwstest.Equal(c.s.T, err, nil)
-	n, err := strconv.Atoi(answer.Header.Get("Upload-Offset"))
-	fapwstest.Must(c.s.T, err)
-	return n
+	return fapwstest.Try(strconv.Atoi(answer.Header.Get("Upload-Offset"))).Must(c.s.T)
 }
 
 const tusType = "Content-Type: application/offset+octet-stream"
@@ -246,9 +244,7 @@ func TestAnnouncedUploadTakesNoSpaceFromOtherClients(t *testing.T) {
 		if len(all) == 0 {
 			return "", 0
 		}
-		st, err := os.Stat(all[0])
-		fapwstest.Must(t, err)
-		return all[0], st.Sys().(*syscall.Stat_t).Blocks
+		return all[0], fapwstest.Try(os.Stat(all[0])).Must(t).Sys().(*syscall.Stat_t).Blocks
 	}
 	c := &tusClient{s: s}
 	a := c.create("/bare", 1<<20, "filename", "a").Want(t, 201)

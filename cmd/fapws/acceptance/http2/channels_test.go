@@ -30,8 +30,7 @@ func subscribe(t *testing.T, c *http.Client, url string, fields ...string) *even
 func (e *events) next() string {
 	e.t.Helper()
 	for {
-		line, err := e.in.ReadString('\n')
-		fapwstest.Must(e.t, err)
+		line := fapwstest.Try(e.in.ReadString('\n')).Must(e.t)
 		if data, found := strings.CutPrefix(line, "data:"); found {
 			return strings.TrimSpace(data)
 		}

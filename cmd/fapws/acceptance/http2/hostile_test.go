@@ -26,8 +26,7 @@ type frames struct {
 
 func dialFrames(t *testing.T, s *fapwstest.Server, settings ...http2.Setting) *frames {
 	t.Helper()
-	c, err := net.Dial("tcp", s.Address)
-	fapwstest.Must(t, err)
+	c := fapwstest.Try(net.Dial("tcp", s.Address)).Must(t)
 	t.Cleanup(func() { c.Close() })
 	c.SetDeadline(time.Now().Add(fapwstest.Patience))
 	f := &frames{t: t, Conn: c, Framer: http2.NewFramer(c, c)}

@@ -114,8 +114,7 @@ func TestStreamingASGIBodiesAreSentAsTheyAreMade(t *testing.T) {
 		ask(t, c, "GET", s.URL+"/scope", nil, "X-Name", "value").Want(t, 200, `"http_version": "2"`,
 			`["x-name", "value"]`, `["host", "`)
 		in, out := io.Pipe()
-		r, err := http.NewRequest("POST", s.URL+"/echo", in)
-		fapwstest.Must(t, err)
+		r := fapwstest.Try(http.NewRequest("POST", s.URL+"/echo", in)).Must(t)
 		go io.WriteString(out, "000000")
 		response, err := c.Do(r)
 		fapwstest.Must(t, err)

@@ -50,8 +50,7 @@ func client(t *testing.T) *http.Client {
 // fields contains names and values, in turn.
 func send(t *testing.T, c *http.Client, method, url string, body io.Reader, fields ...string) *http.Response {
 	t.Helper()
-	r, err := http.NewRequest(method, url, body)
-	fapwstest.Must(t, err)
+	r := fapwstest.Try(http.NewRequest(method, url, body)).Must(t)
 	for i := 0; i < len(fields); i += 2 {
 		r.Header.Add(fields[i], fields[i+1])
 	}

@@ -63,8 +63,7 @@ func TestBrowserUsesHTTP2ForPagesUploadsEventsAndWebSockets(t *testing.T) {
 func TestBrowserLoadsWhatEarlyHintsNameBeforeThePage(t *testing.T) {
 	t.Parallel()
 	s := serveTLS(t, fapwstest.Mode{}, "hintedpage.py")
-	c, err := tls.Dial("tcp", s.Address, &tls.Config{InsecureSkipVerify: true})
-	fapwstest.Must(t, err)
+	c := fapwstest.Try(tls.Dial("tcp", s.Address, &tls.Config{InsecureSkipVerify: true})).Must(t)
 	key := sha256.Sum256(c.ConnectionState().PeerCertificates[0].RawSubjectPublicKeyInfo)
 	c.Close()
 	// With IgnoreCertErrors, Chromium would discard files that it loads because of early hints.

@@ -158,8 +158,7 @@ PATHS = [
 				a := send(t, c, method, s.URL+path, nil, "Accept", "text/html", "Accept-Encoding", "identity",
 					"Sec-Fetch-Dest", destination)
 				defer a.Body.Close()
-				body, err := io.ReadAll(a.Body)
-				fapwstest.Must(t, err)
+				body := fapwstest.Try(io.ReadAll(a.Body)).Must(t)
 				if n := a.ContentLength; method == "GET" && n >= 0 && n != int64(len(body)) {
 					t.Errorf("%s: Content-Length %d, %d bytes", path, n, len(body))
 				}
@@ -195,12 +194,10 @@ PATHS = [
 			fapwstest.Truef(t, h.Get("Content-Length") == strconv.Itoa(len(text)) && h.Get("ETag") == `"1"`, "HEAD: %v", h)
 			coded := send(t, c, "GET", s.URL+"/large", nil, "Accept-Encoding", "gzip", "Sec-Fetch-Dest", "document")
 			defer coded.Body.Close()
-			packed, err := io.ReadAll(coded.Body)
-			fapwstest.Must(t, err)
+			packed := fapwstest.Try(io.ReadAll(coded.Body)).Must(t)
 			r, err := gzip.NewReader(bytes.NewReader(packed))
 			fapwstest.Mustf(t, err, "%v", coded.Header)
-			document, err := io.ReadAll(r)
-			fapwstest.Must(t, err)
+			document := fapwstest.Try(io.ReadAll(r)).Must(t)
 			fapwstest.Truef(t, appended.Match(document) != (name == "off") &&
 				bytes.HasPrefix(document, []byte(strings.Repeat(text, 200))), "compressed: %q", document)
 		})

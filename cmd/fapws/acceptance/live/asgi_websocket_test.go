@@ -319,8 +319,7 @@ func TestASGIReloadClosesWebSocketsWith1012AfterNewWorkersAccept(t *testing.T) {
 	}
 	all := make([]*wstest.Client, clients)
 	for i := range all {
-		c, err := open(1)
-		fapwstest.Must(t, err)
+		c := fapwstest.Try(open(1)).Must(t)
 		all[i] = c
 		defer func() { all[i].Conn.Close() }()
 	}

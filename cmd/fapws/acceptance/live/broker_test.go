@@ -116,8 +116,7 @@ func TestServersWithOneBrokerActAsOneServer(t *testing.T) {
 	for _, l := range []*subscriber{onA, onB} {
 		got, order := map[string]int{}, []string{}
 		for range len(want) {
-			e, err := l.next()
-			fapwstest.Must(t, err)
+			e := fapwstest.Try(l.next()).Must(t)
 			got[e.data]++
 			order = append(order, e.data)
 		}

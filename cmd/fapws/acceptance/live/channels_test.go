@@ -25,9 +25,7 @@ type event struct{ id, kind, data string }
 
 func listen(s *fapwstest.Server, target string, fields ...string) *subscriber {
 	s.T.Helper()
-	l, err := tryListen(s, target, fields...)
-	fapwstest.Must(s.T, err)
-	return l
+	return fapwstest.Try(tryListen(s, target, fields...)).Must(s.T)
 }
 
 func tryListen(s *fapwstest.Server, target string, fields ...string) (*subscriber, error) {

@@ -134,10 +134,8 @@ func TestReplayIsLimitedToTheHistory(t *testing.T) {
 		// Repeat the request, because the worker may not have received the last event yet.
 		fapwstest.Eventually(t, "the last events come again", func() bool {
 			l := listen(s, "/listen/news", "Last-Event-ID: "+first.last)
-			from, err := l.next()
-			fapwstest.Must(t, err)
-			n, err := strconv.Atoi(from.data)
-			fapwstest.Must(t, err)
+			from := fapwstest.Try(l.next()).Must(t)
+			n := fapwstest.Try(strconv.Atoi(from.data)).Must(t)
 			for n++; n < published; n++ {
 				l.gets(strconv.Itoa(n))
 			}

@@ -242,8 +242,7 @@ func TestTunnelsFromUnixSocketClients(t *testing.T) {
 	dir := t.TempDir()
 	s := serveTunnels(t, "", "-b", "unix:"+dir+"/s", "--access-log", dir+"/log")
 	for _, polite := range []bool{true, false} {
-		c, err := wstest.Open(fapwstest.Dial(t, "unix", dir+"/s").Conn, "/room")
-		fapwstest.Must(t, err)
+		c := fapwstest.Try(wstest.Open(fapwstest.Dial(t, "unix", dir+"/s").Conn, "/room")).Must(t)
 		says(t, c, "echo hello")
 		fapwstest.Hears(t, c, "echo hello")
 		if polite {

@@ -17,8 +17,7 @@ import (
 // The server loads the application as the user of --user and never as root.
 func TestChrootLoadsOutsideAndServesInside(t *testing.T) {
 	t.Parallel()
-	daemon, err := user.Lookup("daemon")
-	fapwstest.Must(t, err)
+	daemon := fapwstest.Try(user.Lookup("daemon")).Must(t)
 	folder := fapwstest.PublicFolder(t)
 	source := fapwstest.Source(t, "chroot.py")
 	script := fapwstest.Write(t, folder+"/site/app.py", source)
@@ -159,8 +158,7 @@ func TestErrorLogOutsideTheChrootIsRotated(t *testing.T) {
 		return
 	}
 	outside, inside := fapwstest.PublicFolder(t), fapwstest.PublicFolder(t)
-	daemon, err := user.Lookup("daemon")
-	fapwstest.Must(t, err)
+	daemon := fapwstest.Try(user.Lookup("daemon")).Must(t)
 	uid, _ := strconv.Atoi(daemon.Uid)
 	fapwstest.Must(t, os.Chown(outside, uid, -1))
 	source := fapwstest.Source(t, "logs.py")

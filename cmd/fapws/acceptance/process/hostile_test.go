@@ -39,8 +39,7 @@ func (x *takenOver) says(kinds string) { _ = os.WriteFile(x.place+"/say", []byte
 
 func (x *takenOver) isUnharmed(when string) {
 	x.T.Helper()
-	files, err := os.ReadDir(x.place)
-	fapwstest.Must(x.T, err)
+	files := fapwstest.Try(os.ReadDir(x.place)).Must(x.T)
 	fapwstest.Equalf(x.T, len(files), 1, "%s: the supervisor has made", when)
 	if status := x.Control("status"); strings.Contains(status, x.place) || strings.Contains(status, "forged") {
 		x.T.Errorf("%s: the supervisor believes %s", when, status)

@@ -23,9 +23,7 @@ import (
 // Every file must end with a complete line.
 func logLines(t *testing.T, path string) []string {
 	t.Helper()
-	lines, err := readLog(path)
-	fapwstest.Must(t, err)
-	return lines
+	return fapwstest.Try(readLog(path)).Must(t)
 }
 
 // readLog is like logLines, but may return an error, because the log may be written or rotated at the same time.
@@ -172,8 +170,7 @@ func TestFullDiskOfTheAccessLogIsReportedOnce(t *testing.T) {
 		request(100)
 		var got []string
 		empty := func() {
-			log, err := os.OpenFile(name, os.O_RDWR, 0)
-			fapwstest.Must(t, err)
+			log := fapwstest.Try(os.OpenFile(name, os.O_RDWR, 0)).Must(t)
 			defer log.Close()
 			// The lock ensures that no process removes an incomplete line meanwhile.
 			_ = syscall.Flock(int(log.Fd()), syscall.LOCK_EX)

@@ -19,8 +19,7 @@ import (
 func passed(t *testing.T, listeners ...net.Listener) (files []*os.File) {
 	t.Helper()
 	for _, ln := range listeners {
-		f, err := ln.(interface{ File() (*os.File, error) }).File()
-		fapwstest.Must(t, err)
+		f := fapwstest.Try(ln.(interface{ File() (*os.File, error) }).File()).Must(t)
 		f.Fd()
 		t.Cleanup(func() { f.Close() })
 		files = append(files, f)
@@ -30,8 +29,7 @@ func passed(t *testing.T, listeners ...net.Listener) (files []*os.File) {
 
 func listenOn(t *testing.T, network, address string) net.Listener {
 	t.Helper()
-	ln, err := net.Listen(network, address)
-	fapwstest.Must(t, err)
+	ln := fapwstest.Try(net.Listen(network, address)).Must(t)
 	t.Cleanup(func() { ln.Close() })
 	return ln
 }
@@ -75,11 +73,9 @@ func TestInheritedDescriptorIsServedIfItListens(t *testing.T) {
 		s.Get("/child", 200).Is(t, "none")
 	})
 	connected := fapwstest.Dial(t, "tcp", listenOn(t, "tcp", "127.0.0.1:0").Addr().String())
-	file, err := connected.Conn.(*net.TCPConn).File()
-	fapwstest.Must(t, err)
+	file := fapwstest.Try(connected.Conn.(*net.TCPConn).File()).Must(t)
 	defer file.Close()
-	null, err := os.Open(os.DevNull)
-	fapwstest.Must(t, err)
+	null := fapwstest.Try(os.Open(os.DevNull)).Must(t)
 	defer null.Close()
 	for _, tt := range []struct {
 		files []*os.File
@@ -109,8 +105,7 @@ type manager struct {
 func newManager(t *testing.T) *manager {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "notify")
-	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
-	fapwstest.Must(t, err)
+	c := fapwstest.Try(net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})).Must(t)
 	t.Cleanup(func() { c.Close() })
 	m := &manager{t, name, make(chan []byte, 100_000)}
 	go func() {

@@ -18,8 +18,7 @@ import (
 
 func TestUserFlagLeavesNoThreadOfRoot(t *testing.T) {
 	t.Parallel()
-	daemon, err := user.Lookup("daemon")
-	fapwstest.Must(t, err)
+	daemon := fapwstest.Try(user.Lookup("daemon")).Must(t)
 	for _, tt := range []struct{ user, group, uid, gid, groups, names string }{
 		{"daemon", "", daemon.Uid, daemon.Gid, daemon.Gid, daemon.HomeDir + " daemon daemon"},
 		{"54321", "54322", "54321", "54322", "54322", "/ - -"},
@@ -119,8 +118,7 @@ func TestCheckReportsWhatTheUserOfWorkersMayNotDo(t *testing.T) {
 	t.Parallel()
 	folder, name, flags, closed := fapwstest.PublicFolder(t), "daemon", []string{"--user", "daemon"}, os.FileMode(0o700)
 	if os.Geteuid() != 0 {
-		me, err := user.Current()
-		fapwstest.Must(t, err)
+		me := fapwstest.Try(user.Current()).Must(t)
 		name, flags, closed = me.Username, nil, 0
 	}
 	source := fapwstest.Source(t, "service.py")
@@ -226,8 +224,7 @@ func TestCheckReportsWhatTheUserOfWorkersMayNotDo(t *testing.T) {
 
 func threadsOf(t *testing.T, pid int) map[string]string {
 	t.Helper()
-	names, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
-	fapwstest.Must(t, err)
+	names := fapwstest.Try(filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))).Must(t)
 	all := map[string]string{}
 	for _, name := range names {
 		if text, err := os.ReadFile(name); err == nil {
@@ -333,8 +330,7 @@ func TestRootInAContainerServesWithOneWarning(t *testing.T) {
 
 func TestRootIsGivenUpAfterBindingALowPort(t *testing.T) {
 	t.Parallel()
-	nobody, err := user.Lookup("nobody")
-	fapwstest.Must(t, err)
+	nobody := fapwstest.Try(user.Lookup("nobody")).Must(t)
 	folder := fapwstest.PublicFolder(t)
 	source := fapwstest.Source(t, "service.py")
 	fapwstest.Must(t, os.Mkdir(folder+"/log", 0o755))

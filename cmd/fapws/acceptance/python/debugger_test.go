@@ -131,8 +131,7 @@ func (e *editor) until(name string) message {
 	for {
 		size := 0
 		for line := "-"; line != ""; {
-			text, err := e.input.ReadString('\n')
-			fapwstest.Must(e.t, err)
+			text := fapwstest.Try(e.input.ReadString('\n')).Must(e.t)
 			line = strings.TrimSpace(text)
 			_, _ = fmt.Sscanf(line, "Content-Length: %d", &size)
 		}
@@ -175,10 +174,8 @@ PATHS = [("/waits", waits), ("/", handler)]
 		Env: []string{"VIRTUAL_ENV=" + fapwstest.Today(t), "PYDEVD_DISABLE_FILE_VALIDATION=1"}}.Serve(t,
 		fapwstest.Threads)
 	s.Get("/waits", 200).Is(t, "went on")
-	port, err := os.ReadFile(dir + "/port")
-	fapwstest.Must(t, err)
-	c, err := net.Dial("tcp", "127.0.0.1:"+string(port))
-	fapwstest.Must(t, err)
+	port := fapwstest.Try(os.ReadFile(dir + "/port")).Must(t)
+	c := fapwstest.Try(net.Dial("tcp", "127.0.0.1:"+string(port))).Must(t)
 	defer c.Close()
 	c.SetDeadline(time.Now().Add(fapwstest.Patience))
 	e := &editor{t: t, conn: c, input: bufio.NewReader(c)}

@@ -38,11 +38,8 @@ func unzipped(t *testing.T, a *fapwstest.Answer) string {
 	t.Helper()
 	a.Field(t, "Content-Encoding", "gzip")
 	fapwstest.Truef(t, slices.Contains(a.Header.Values("Vary"), "Accept-Encoding"), "Vary: %q", a.Header.Values("Vary"))
-	r, err := gzip.NewReader(bytes.NewReader([]byte(a.Text)))
-	fapwstest.Must(t, err)
-	text, err := io.ReadAll(r)
-	fapwstest.Must(t, err)
-	return string(text)
+	r := fapwstest.Try(gzip.NewReader(bytes.NewReader([]byte(a.Text)))).Must(t)
+	return string(fapwstest.Try(io.ReadAll(r)).Must(t))
 }
 
 // A response that would not become smaller is sent without compression.

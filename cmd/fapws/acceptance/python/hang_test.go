@@ -358,8 +358,7 @@ func TestSteadyThreadsRunHandlers(t *testing.T) {
 // pythonThreads counts the threads that run handlers, without the threads of Go, which start at any time and never end.
 func pythonThreads(s *fapwstest.Server) (n int) {
 	s.T.Helper()
-	tasks, err := os.ReadDir(s.Proc("task"))
-	fapwstest.Must(s.T, err)
+	tasks := fapwstest.Try(os.ReadDir(s.Proc("task"))).Must(s.T)
 	for _, task := range tasks {
 		name, _ := os.ReadFile(s.Proc("task/" + task.Name() + "/comm"))
 		if strings.HasPrefix(string(name), "fapws-py-") {
@@ -374,8 +373,7 @@ func pythonThreads(s *fapwstest.Server) (n int) {
 func socketOf(s *fapwstest.Server, client net.Addr) string {
 	s.T.Helper()
 	text := fapwstest.Read(s.T, "/proc/net/tcp")
-	server, err := net.ResolveTCPAddr("tcp", s.Address)
-	fapwstest.Must(s.T, err)
+	server := fapwstest.Try(net.ResolveTCPAddr("tcp", s.Address)).Must(s.T)
 	// A client of a different server may have the same port.
 	local, remote := fmt.Sprintf("0100007F:%04X", server.Port), fmt.Sprintf("0100007F:%04X", client.(*net.TCPAddr).Port)
 	for line := range strings.Lines(text) {

@@ -171,8 +171,7 @@ func TestFilesWithAWrongSizeAreSentCompletely(t *testing.T) {
 	const sys, proc = "/sys/devices/system/cpu/online", "/proc/sys/kernel/ostype"
 	online := fapwstest.Read(t, sys)
 	dir := t.TempDir()
-	sparse, err := os.Create(filepath.Join(dir, "sparse"))
-	fapwstest.Must(t, err)
+	sparse := fapwstest.Try(os.Create(filepath.Join(dir, "sparse"))).Must(t)
 	fapwstest.Must(t, sparse.Truncate(100_000))
 	fapwstest.Must(t, sparse.Close())
 	fapwstest.Write(t, filepath.Join(dir, "empty"), "")

@@ -17,8 +17,7 @@ import (
 // fapws executable.
 func python(t *testing.T, dir, program string, args ...string) *exec.Cmd {
 	t.Helper()
-	contrib, err := filepath.Abs(fapwstest.Repository + "/contrib")
-	fapwstest.Must(t, err)
+	contrib := fapwstest.Try(filepath.Abs(fapwstest.Repository + "/contrib")).Must(t)
 	c := exec.Command(program, args...)
 	c.Dir = dir
 	c.Env = append(fapwstest.CleanEnviron(), "PYTHONPATH="+contrib, "PYTHONDONTWRITEBYTECODE=1",
@@ -43,8 +42,7 @@ func TestScriptStartsTheServerAndIsThenServed(t *testing.T) {
 	env := t.TempDir()
 	out, err := exec.Command(fapwstest.Python, "-m", "venv", "--without-pip", env).CombinedOutput()
 	fapwstest.Mustf(t, err, "%s", out)
-	packages, err := filepath.Glob(env + "/lib/*/site-packages")
-	fapwstest.Must(t, err)
+	packages := fapwstest.Try(filepath.Glob(env + "/lib/*/site-packages")).Must(t)
 	fapwstest.Write(t, packages[0]+"/only_here.py", "")
 	for name, call := range map[string]string{
 		"object":    "fapws.run(app, bind='127.0.0.1:0', allow_root=True, access_log=False, timeout=None)",
@@ -67,8 +65,7 @@ func TestScriptStartsTheServerAndIsThenServed(t *testing.T) {
 				_ = c.Process.Signal(os.Interrupt)
 				fapwstest.Equal(t, c.Wait(), nil)
 			})
-			r, err := http.Get("http://" + out.Await(t, fapwstest.BannerURL)[1])
-			fapwstest.Must(t, err)
+			r := fapwstest.Try(http.Get("http://" + out.Await(t, fapwstest.BannerURL)[1])).Must(t)
 			defer r.Body.Close()
 			text, err := io.ReadAll(r.Body)
 			fapwstest.Truef(t, err == nil && string(text) == "Hello from main one two", "%v; %q", err, text)
@@ -154,8 +151,7 @@ func TestScriptHasTheSameIdentityAsUnderPython3(t *testing.T) {
 		args := []string{"one", "--two", "-t", "", "print"}
 		cmd := exec.Command(fapwstest.InstalledPython(t), append([]string{c.script}, args...)...)
 		cmd.Dir, cmd.Env, cmd.Stderr = c.dir, fapwstest.CleanEnviron(), os.Stderr
-		text, err := cmd.Output()
-		fapwstest.Must(t, err)
+		text := fapwstest.Try(cmd.Output()).Must(t)
 		var want map[string]any
 		fapwstest.Must(t, json.Unmarshal(text, &want))
 		s := fapwstest.Command{Flags: []string{c.script}, Args: args, Dir: c.dir}.Serve(t, c.mode)

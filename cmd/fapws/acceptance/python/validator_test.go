@@ -99,8 +99,7 @@ var breaches = []breach{
 func TestDevWarnsOfEachBreachOfPEP3333(t *testing.T) {
 	t.Parallel()
 	const name = "testdata/pep3333.py"
-	source, err := os.ReadFile(name)
-	fapwstest.Must(t, err)
+	source := fapwstest.Try(os.ReadFile(name)).Must(t)
 	script, other := fapwstest.Write(t, t.TempDir()+"/app.py", string(source)),
 		fapwstest.Write(t, t.TempDir()+"/app.py", string(source))
 	var table strings.Builder

@@ -55,9 +55,7 @@ func (p *pages) saysOf(target, said string, fields ...string) {
 
 func (p *pages) called(path string) int {
 	p.Server.T.Helper()
-	text, err := os.ReadFile(p.calls)
-	fapwstest.Must(p.Server.T, err)
-	return strings.Count(string(text), " "+path+"\n")
+	return strings.Count(string(fapwstest.Try(os.ReadFile(p.calls)).Must(p.Server.T)), " "+path+"\n")
 }
 
 func TestCacheKeepsPagesThatARuleAndTheirFieldsAllow(t *testing.T) {

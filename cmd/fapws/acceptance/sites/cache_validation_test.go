@@ -30,8 +30,7 @@ type origin struct {
 
 func newOrigin(t *testing.T) *origin {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	fapwstest.Must(t, err)
+	ln := fapwstest.Try(net.Listen("tcp", "127.0.0.1:0")).Must(t)
 	o := &origin{t: t, listener: ln, requests: map[string][]*http.Request{}, conns: map[net.Conn]struct{}{},
 		body: "page"}
 	t.Cleanup(o.close)
@@ -259,8 +258,7 @@ func TestInterimResponsesAreNotPartOfTheCachedPage(t *testing.T) {
 	w := p.Server.DialSend(fapwstest.Get(page, "Sec-Fetch-Mode: navigate"))
 	in := bufio.NewReader(w.Conn)
 	for i, want := range []int{102, 103, 200} {
-		r, err := http.ReadResponse(in, nil)
-		fapwstest.Must(t, err)
+		r := fapwstest.Try(http.ReadResponse(in, nil)).Must(t)
 		fapwstest.Truef(t, r.StatusCode == want && (r.Header.Get("Link") != "") == (want == 103), "response %d: %s %v", i,
 			r.Status, r.Header)
 		if want == 200 {

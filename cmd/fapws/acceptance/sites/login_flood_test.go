@@ -30,8 +30,7 @@ func TestRightPasswordsAreAnsweredDuringAFloodOfWrongOnes(t *testing.T) {
 	var text strings.Builder
 	const honest = 3
 	for i := range honest {
-		hash, err := bcrypt.GenerateFromPassword(fmt.Appendf(nil, "right password %d", i), bcrypt.MinCost)
-		fapwstest.Must(t, err)
+		hash := fapwstest.Try(bcrypt.GenerateFromPassword(fmt.Appendf(nil, "right password %d", i), bcrypt.MinCost)).Must(t)
 		fmt.Fprintf(&text, "user%d:%s\n", i, hash)
 	}
 	users := fapwstest.Write(t, filepath.Join(dir, "users"), text.String())
@@ -83,8 +82,7 @@ func TestRightPasswordsAreAnsweredDuringAFloodOfWrongOnes(t *testing.T) {
 func TestFormChecksOnePasswordOfAConnectionAtATime(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	hash, err := bcrypt.GenerateFromPassword([]byte("right password"), 12)
-	fapwstest.Must(t, err)
+	hash := fapwstest.Try(bcrypt.GenerateFromPassword([]byte("right password"), 12)).Must(t)
 	users := fapwstest.Write(t, filepath.Join(dir, "users"), fmt.Sprintf("admin:%s\n", hash))
 	config := fapwstest.Write(t, filepath.Join(dir, "fapws.toml"),
 		fmt.Sprintf("trace = true\nh2c = true\n[[host]]\n[[host.route]]\nprefix = \"/\"\nstatus = 200\nlogin = %q\n", users))

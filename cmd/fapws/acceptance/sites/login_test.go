@@ -28,8 +28,7 @@ type visitor struct {
 
 func visit(t *testing.T, url string) *visitor {
 	t.Helper()
-	jar, err := cookiejar.New(nil)
-	fapwstest.Must(t, err)
+	jar := fapwstest.Try(cookiejar.New(nil)).Must(t)
 	return &visitor{t, url, http.Client{
 		Jar:           jar,
 		Transport:     &http.Transport{DisableKeepAlives: true},
@@ -44,8 +43,7 @@ type reply struct {
 
 func (v *visitor) ask(method, path, body string, fields ...string) reply {
 	v.t.Helper()
-	r, err := http.NewRequest(method, v.url+path, strings.NewReader(body))
-	fapwstest.Must(v.t, err)
+	r := fapwstest.Try(http.NewRequest(method, v.url+path, strings.NewReader(body))).Must(v.t)
 	r.Header.Set("Accept", "text/html")
 	if method == "POST" {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -54,12 +52,9 @@ func (v *visitor) ask(method, path, body string, fields ...string) reply {
 	for i := 0; i < len(fields); i += 2 {
 		r.Header.Set(fields[i], fields[i+1])
 	}
-	a, err := v.client.Do(r)
-	fapwstest.Must(v.t, err)
+	a := fapwstest.Try(v.client.Do(r)).Must(v.t)
 	defer a.Body.Close()
-	text, err := io.ReadAll(a.Body)
-	fapwstest.Must(v.t, err)
-	return reply{a, string(text)}
+	return reply{a, string(fapwstest.Try(io.ReadAll(a.Body)).Must(v.t))}
 }
 
 func (v *visitor) get(path string, fields ...string) reply { return v.ask("GET", path, "", fields...) }
@@ -92,8 +87,7 @@ func (v *visitor) logIn(name, password, next string, more ...string) reply {
 
 func (v *visitor) session() *http.Cookie {
 	v.t.Helper()
-	u, err := url.Parse(v.url)
-	fapwstest.Must(v.t, err)
+	u := fapwstest.Try(url.Parse(v.url)).Must(v.t)
 	for _, c := range v.client.Jar.Cookies(u) {
 		if !strings.HasSuffix(c.Name, "-form") {
 			return c

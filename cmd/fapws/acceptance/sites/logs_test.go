@@ -35,8 +35,7 @@ route = [
 	for _, c := range []http.Client{{}, {Transport: cleartext}} {
 		for _, path := range []string{"/first", "/poll", "/poll/quick?a", "/poll/loud", "/fixed", "/part.txt",
 			"/healthz", "/healthz/ready", "/last"} {
-			answer, err := c.Get(s.URL + path)
-			fapwstest.Must(t, err)
+			answer := fapwstest.Try(c.Get(s.URL + path)).Must(t)
 			answer.Body.Close()
 			fapwstest.Truef(t, answer.StatusCode < 400, "%s: %s", path, answer.Status)
 		}

@@ -281,8 +281,7 @@ func TestSpansAreSentBeforeAProcessEnds(t *testing.T) {
 
 func TestServerWorksWithoutItsCollector(t *testing.T) {
 	t.Parallel()
-	silent, err := net.Listen("tcp", "127.0.0.1:0")
-	fapwstest.Must(t, err)
+	silent := fapwstest.Try(net.Listen("tcp", "127.0.0.1:0")).Must(t)
 	defer silent.Close()
 	refusing := "http://127.0.0.1:" + fapwstest.FreePort(t)
 	script := fapwstest.Write(t, t.TempDir()+"/spans.py", spansApp+"PATHS = [('/wsgi', app)]\n")

@@ -81,8 +81,7 @@ func phpWorks(t *testing.T, how string) {
 		s.Ask(fapwstest.Request("POST", "/input.php", body)).Is(t, sum)
 		var form bytes.Buffer
 		w := multipart.NewWriter(&form)
-		part, err := w.CreateFormFile("f", "name.bin")
-		fapwstest.Must(t, err)
+		part := fapwstest.Try(w.CreateFormFile("f", "name.bin")).Must(t)
 		io.WriteString(part, body)
 		w.Close()
 		s.Ask(fapwstest.Request("POST", "/upload.php", form.String(), "Content-Type: "+w.FormDataContentType())).Is(t,
@@ -109,8 +108,7 @@ func phpWorks(t *testing.T, how string) {
 	}
 	pid := s.Get("/pid.php", 200).Text
 	s.Get("/pid.php", 200).Is(t, pid)
-	number, err := strconv.Atoi(pid)
-	fapwstest.Must(t, err)
+	number := fapwstest.Try(strconv.Atoi(pid)).Must(t)
 	for _, pid := range s.Handlers() {
 		syscall.Kill(pid, syscall.SIGKILL)
 	}
@@ -143,8 +141,7 @@ route = [
 			w.InTime(target).Is(t, "front "+target+" /index.php")
 		}
 		ends := func(pid string) {
-			number, err := strconv.Atoi(pid)
-			fapwstest.Must(t, err)
+			number := fapwstest.Try(strconv.Atoi(pid)).Must(t)
 			fapwstest.Eventually(t, "the process has ended", func() bool { return !fapwstest.Runs(number) })
 		}
 		var pid []byte

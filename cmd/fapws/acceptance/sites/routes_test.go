@@ -152,8 +152,7 @@ func TestRoutesOfAllKindsFollowTheirRules(t *testing.T) {
 	dir := t.TempDir()
 	fapwstest.Write(t, dir+"/app.py", routesApp)
 	fapwstest.Write(t, dir+"/site/file.txt", "content")
-	users, err := exec.Command("htpasswd", "-nbB", "ann", "secret").Output()
-	fapwstest.Must(t, err)
+	users := fapwstest.Try(exec.Command("htpasswd", "-nbB", "ann", "secret").Output()).Must(t)
 	fapwstest.Write(t, dir+"/users", string(users))
 	s := fapwstest.Command{Flags: []string{"-c", fapwstest.Write(t, dir+"/fapws.toml", `
 [[host]]
@@ -329,8 +328,7 @@ func TestProxyForwardsFieldsAndBodies(t *testing.T) {
 		}
 	}))
 	socket := t.TempDir() + "/s"
-	ln, err := net.Listen("unix", socket)
-	fapwstest.Must(t, err)
+	ln := fapwstest.Try(net.Listen("unix", socket)).Must(t)
 	behind.Listener.Close()
 	behind.Listener = ln
 	behind.Start()
@@ -371,8 +369,7 @@ func ownPage(t *testing.T, a *fapwstest.Answer) {
 }
 
 func TestErrorsOfAllSourcesHaveTheSamePage(t *testing.T) {
-	gone, err := net.Listen("tcp", "127.0.0.1:0")
-	fapwstest.Must(t, err)
+	gone := fapwstest.Try(net.Listen("tcp", "127.0.0.1:0")).Must(t)
 	fapwstest.Must(t, gone.Close())
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Forks},
 		func(t *testing.T, m fapwstest.Mode) {

@@ -216,8 +216,7 @@ func TestChangedFileIsServedWithinASecond(t *testing.T) {
 	})
 	fapwstest.Eventually(t, "the new content compressed", func() bool {
 		again := s.Get("/small.txt", 200, "Accept-Encoding: gzip").Field(t, "Content-Encoding", "gzip")
-		z, err := gzip.NewReader(strings.NewReader(again.Text))
-		fapwstest.Must(t, err)
+		z := fapwstest.Try(gzip.NewReader(strings.NewReader(again.Text))).Must(t)
 		body, err := io.ReadAll(z)
 		return err == nil && string(body) == strings.ToUpper(text) &&
 			again.Header.Get("ETag") != packed.Header.Get("ETag")

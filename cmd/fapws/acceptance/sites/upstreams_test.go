@@ -124,8 +124,7 @@ func atOnce(s *fapwstest.Server, n int, target string) {
 
 func begin(t *testing.T, program *exec.Cmd) (line string) {
 	t.Helper()
-	out, err := program.StdoutPipe()
-	fapwstest.Must(t, err)
+	out := fapwstest.Try(program.StdoutPipe()).Must(t)
 	fapwstest.Must(t, program.Start())
 	t.Cleanup(func() {
 		_ = program.Process.Kill()
@@ -214,8 +213,7 @@ func TestHAProxyDoesNotRepeatAPOST(t *testing.T) {
 	start(one)
 	start(two)
 	fapwstest.Eventually(t, "haproxy has found a server", func() bool { return ready(front) })
-	r, err := http.Post("http://"+front+"/die", "text/plain", strings.NewReader("pay"))
-	fapwstest.Must(t, err)
+	r := fapwstest.Try(http.Post("http://"+front+"/die", "text/plain", strings.NewReader("pay"))).Must(t)
 	r.Body.Close()
 	died, err := os.ReadFile(dir + "/died")
 	fapwstest.Truef(t, r.StatusCode == 502 && string(died) == "died ", "status %d, %q, %v", r.StatusCode, died, err)

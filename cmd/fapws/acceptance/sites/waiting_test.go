@@ -76,8 +76,7 @@ php = { children = 2 }
 
 func from(t *testing.T, s *fapwstest.Server, address string) *fapwstest.Client {
 	t.Helper()
-	c, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}).Dial("tcp", s.Address)
-	fapwstest.Must(t, err)
+	c := fapwstest.Try((&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}).Dial("tcp", s.Address)).Must(t)
 	return fapwstest.NewClient(t, c)
 }
 
@@ -91,8 +90,7 @@ func TestRequestsThatWaitForAnUpstreamLeaveDescriptorsToOthers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			silent, err := net.Listen("tcp", "127.0.0.1:0") // never accepts; the kernel connects clients
-			fapwstest.Must(t, err)
+			silent := fapwstest.Try(net.Listen("tcp", "127.0.0.1:0")).Must(t) // never accepts; the kernel connects clients
 			defer silent.Close()
 			dir := t.TempDir()
 			upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -130,8 +128,7 @@ func TestRequestsThatWaitForAnUpstreamLeaveDescriptorsToOthers(t *testing.T) {
 // requests to the share of one client.
 func TestTrustedProxyThatForwardsNoAddressHasNoShareOfDescriptors(t *testing.T) {
 	t.Parallel()
-	silent, err := net.Listen("tcp", "127.0.0.1:0")
-	fapwstest.Must(t, err)
+	silent := fapwstest.Try(net.Listen("tcp", "127.0.0.1:0")).Must(t)
 	defer silent.Close()
 	dir := t.TempDir()
 	config := fapwstest.Write(t, dir+"/fapws.toml", fmt.Sprintf(

@@ -10,8 +10,7 @@ import (
 
 func TestWholeExampleWorksAsItsCommentsSay(t *testing.T) {
 	t.Parallel()
-	file, err := filepath.Abs(fapwstest.Repository + "/samples/whole/fapws.toml")
-	fapwstest.Must(t, err)
+	file := fapwstest.Try(filepath.Abs(fapwstest.Repository + "/samples/whole/fapws.toml")).Must(t)
 	code, stdout, stderr := fapwstest.Command{Flags: []string{"check", "-c", file}}.Run(t)
 	fapwstest.Needf(t, code == 0 && stderr == "", "check: code %d: %s%s", code, stdout, stderr)
 	s := fapwstest.Command{Flags: []string{"-c", file}}.Serve(t,

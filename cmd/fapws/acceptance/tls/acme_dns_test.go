@@ -36,8 +36,7 @@ func (p *pebble) hooks(t *testing.T, more string) (flags []string, calls string)
 // the name of the hook as "hook".
 func called(t *testing.T, file string) (all []map[string]string) {
 	t.Helper()
-	text, err := os.ReadFile(file)
-	fapwstest.Must(t, err)
+	text := fapwstest.Try(os.ReadFile(file)).Must(t)
 	for call := range strings.SplitSeq(strings.TrimSpace(string(text)), "\n\n") {
 		name, variables, _ := strings.Cut(call, "\n")
 		one := map[string]string{"hook": name[strings.LastIndexByte(name, '/')+1:]}
@@ -101,8 +100,7 @@ func TestACMEHookReplacesACertificateThatDoesNotCoverANewName(t *testing.T) {
 	first := issued(t, s, "example.org")
 	issued(t, s, "www.example.org")
 	s.Stop()
-	account, err := os.ReadFile(state + "/acme/acme_account+key")
-	fapwstest.Must(t, err)
+	account := fapwstest.Try(os.ReadFile(state + "/acme/acme_account+key")).Must(t)
 	flags, calls := p.hooks(t, "while [ ! -e CALLS.go ]; do sleep 0.05; done\n")
 	flags = append(flags, "--acme-hosts", "*.example.org,example.org")
 	s = p.serve(t, fapwstest.Workers, state, p.http, p.https, flags...)

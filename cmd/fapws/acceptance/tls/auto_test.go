@@ -37,14 +37,12 @@ func TestTLSAutoServesAllNamesAndAddressesOfTheMachine(t *testing.T) {
 		}
 		s := serve(t, fapwstest.Threads, c)
 		plain := "http://" + s.Says(`https://\S+/\n  http://(\S+)/`)[1]
-		r, err := http.Get(plain + "/.well-known/fapws-ca.crt")
-		fapwstest.Must(t, err)
+		r := fapwstest.Try(http.Get(plain + "/.well-known/fapws-ca.crt")).Must(t)
 		der, err := io.ReadAll(r.Body)
 		r.Body.Close()
 		fapwstest.Needf(t, err == nil && r.StatusCode == 200 && r.Header.Get("Content-Type") == "application/x-x509-ca-cert",
 			"%s, %v, %v", r.Status, r.Header, err)
-		ca, err := x509.ParseCertificate(der)
-		fapwstest.Must(t, err)
+		ca := fapwstest.Try(x509.ParseCertificate(der)).Must(t)
 		sum := sha256.Sum256(der)
 		code, stdout, stderr := fapwstest.Command{Flags: []string{"ctl", "--socket", socket, "ca"}}.Run(t)
 		lines := strings.Split(stdout, "\n")

@@ -17,8 +17,7 @@ import (
 
 func TestCurlAcceptsTheCertificate(t *testing.T) {
 	t.Parallel()
-	curl, err := exec.LookPath("curl")
-	fapwstest.Must(t, err)
+	curl := fapwstest.Try(exec.LookPath("curl")).Must(t)
 	ca := certtest.NewAuthority(t)
 	dir := t.TempDir()
 	s := serve(t, fapwstest.Threads, fapwstest.Command{Flags: flagsFor(ca.For("example.org"), dir)})
@@ -254,10 +253,8 @@ route = [{ prefix = "/", status = 200, text = "served" }]
 	var sockets []*os.File
 	var at []string
 	for range 2 {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		fapwstest.Must(t, err)
-		f, err := ln.(*net.TCPListener).File()
-		fapwstest.Must(t, err)
+		ln := fapwstest.Try(net.Listen("tcp", "127.0.0.1:0")).Must(t)
+		f := fapwstest.Try(ln.(*net.TCPListener).File()).Must(t)
 		t.Cleanup(func() { f.Close(); ln.Close() })
 		sockets, at = append(sockets, f), append(at, ln.Addr().String())
 	}

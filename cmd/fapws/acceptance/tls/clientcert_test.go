@@ -24,9 +24,7 @@ func ofClient(t *testing.T, ca *certtest.Authority, o certtest.Options) tls.Cert
 	t.Helper()
 	o.Usages = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 	c := ca.Sign(o)
-	pair, err := tls.X509KeyPair(c.Certificate, c.Key)
-	fapwstest.Must(t, err)
-	return pair
+	return fapwstest.Try(tls.X509KeyPair(c.Certificate, c.Key)).Must(t)
 }
 
 // showing returns a client that sends certificate to every server, even if the server asks for certificates of other
@@ -156,8 +154,7 @@ route = [{ prefix = "/", status = 200, text = "c" }]
 		for _, protocol := range []string{"http/1.1", "h2"} {
 			client := showing(t, s, ca.Pool(), c.sni, c.certificate, protocol)
 			for range 2 {
-				r, err := http.NewRequest("GET", "https://"+s.Address+c.path, nil)
-				fapwstest.Must(t, err)
+				r := fapwstest.Try(http.NewRequest("GET", "https://"+s.Address+c.path, nil)).Must(t)
 				r.Host = c.host
 				r.Header.Set("Client-Cert", ":forged:")
 				r.Header.Set("Client-Cert-Chain", ":forged:")
@@ -187,8 +184,7 @@ route = [{ prefix = "/", status = 200, text = "c" }]
 	for _, resumed := range []bool{false, true} {
 		r, _ := http.NewRequest("GET", "https://"+s.Address+"/admin/", nil)
 		r.Host, r.Close = "a.test", true
-		res, err := client.Do(r)
-		fapwstest.Must(t, err)
+		res := fapwstest.Try(client.Do(r)).Must(t)
 		_, _ = io.Copy(io.Discard, res.Body)
 		res.Body.Close()
 		fapwstest.Truef(t, res.StatusCode == 200 && res.TLS.DidResume == resumed, "status %d, resumed %v, want %v",

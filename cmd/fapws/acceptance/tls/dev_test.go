@@ -92,8 +92,7 @@ func TestDevSendsAnOldUnusedTLSConnectionToTheNewCode(t *testing.T) {
 			s := serve(t, m, command)
 			for i := range 2 {
 				settings := &tls.Config{RootCAs: ca.Pool()}
-				early, err := tls.Dial("tcp", strings.TrimPrefix(s.URL, "https://"), settings)
-				fapwstest.Must(t, err)
+				early := fapwstest.Try(tls.Dial("tcp", strings.TrimPrefix(s.URL, "https://"), settings)).Must(t)
 				transport := &http.Transport{TLSClientConfig: settings, DisableKeepAlives: true}
 				var used atomic.Bool
 				transport.DialTLSContext = func(_ context.Context, network, address string) (net.Conn, error) {

@@ -34,8 +34,7 @@ func flagsFor(c *certtest.Certificate, dir string) []string {
 // dial connects to s with TLS, for the server name example.org unless config has another name.
 func dial(t *testing.T, s *fapwstest.Server, config *tls.Config) (*fapwstest.Client, tls.ConnectionState) {
 	t.Helper()
-	c, err := tryDial(t, s, config)
-	fapwstest.Must(t, err)
+	c := fapwstest.Try(tryDial(t, s, config)).Must(t)
 	return fapwstest.NewClient(t, c), c.ConnectionState()
 }
 

@@ -89,8 +89,7 @@ func TestRawSocketOfALibraryUsesTLS(t *testing.T) {
 	fapwstest.Equal(t, w.Head("GET").StatusCode, 101)
 	for i := range 100 {
 		w.Send(fmt.Sprintf("line %d %s\n", i, strings.Repeat("x", i*100)))
-		line, err := w.In.ReadString('\n')
-		fapwstest.Must(t, err)
+		line := fapwstest.Try(w.In.ReadString('\n')).Must(t)
 		fapwstest.Equal(t, line, fmt.Sprintf("LINE %d %s\n", i, strings.Repeat("X", i*100)))
 	}
 	w.Send("quit\n")
@@ -242,8 +241,7 @@ func TestClientWithMostHandshakesIsDisconnectedFirst(t *testing.T) {
 	t.Parallel()
 	s, config := secured(t, fapwstest.Threads, "--tls-max-handshakes", "3", "--tls-timeout", "1h")
 	from := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
-	slow, err := from.Dial("tcp", s.Address)
-	fapwstest.Must(t, err)
+	slow := fapwstest.Try(from.Dial("tcp", s.Address)).Must(t)
 	defer slow.Close()
 	first, second := s.Dial(), s.Dial()
 	w, _ := dial(t, s, config)
