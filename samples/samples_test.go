@@ -13,7 +13,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -219,19 +218,15 @@ func TestSQLiteSampleStoresEntries(t *testing.T) {
 	resp := s.get("/").want(200, "Robert")
 	fapwstest.Equal(t, strings.Count(resp.body, "<article>"), 1)
 	const guests = 30
-	var all sync.WaitGroup
-	for i := range guests {
-		all.Go(func() {
-			resp, err := s.client.PostForm(s.URL+"/sign", url.Values{"name": {fmt.Sprint("guest ", i)},
-				"text": {"hi"}})
-			if err != nil || resp.StatusCode != 303 {
-				t.Errorf("guest %d: %+v, %v", i, resp, err)
-			} else {
-				resp.Body.Close()
-			}
-		})
-	}
-	all.Wait()
+	fapwstest.AtOnce(guests, func(i int) {
+		resp, err := s.client.PostForm(s.URL+"/sign", url.Values{"name": {fmt.Sprint("guest ", i)},
+			"text": {"hi"}})
+		if err != nil || resp.StatusCode != 303 {
+			t.Errorf("guest %d: %+v, %v", i, resp, err)
+		} else {
+			resp.Body.Close()
+		}
+	})
 	resp = s.get("/").want(200)
 	fapwstest.Equal(t, strings.Count(resp.body, "<article>"), guests+1)
 }

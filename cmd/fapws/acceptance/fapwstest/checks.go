@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,6 +32,15 @@ func Equal[T any](t testing.TB, got, want T) {
 func Equalf[T any](t testing.TB, got, want T, format string, args ...any) {
 	t.Helper()
 	checktest.Equalf(t, got, want, format, args...)
+}
+
+// AtOnce calls do n times at once, each time in a goroutine, and waits until all calls have returned.
+func AtOnce(n int, do func(i int)) {
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() { do(i) })
+	}
+	all.Wait()
 }
 
 // Patience limits how long a test waits for an event that should come at once.

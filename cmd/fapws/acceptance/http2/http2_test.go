@@ -61,20 +61,16 @@ func TestBodiesOfParallelStreamsArriveWhole(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := serve(t, m, "app.py", "--max-body-size", "3M")
 		c := client(t)
-		var all sync.WaitGroup
-		for i := range 40 {
-			all.Go(func() {
-				size := []int{0, 1, 1000, 70_000, 300_000, 2 << 20}[i%6]
-				data := bytes.Repeat([]byte{byte('a' + i%26)}, size)
-				var body io.Reader = bytes.NewReader(data)
-				if i%2 == 1 {
-					body = io.MultiReader(body)
-				}
-				ask(t, c, "POST", s.URL+"/digest", body).Is(t, digest(data))
-				fapwstest.Equal(t, len(ask(t, c, "GET", fmt.Sprintf("%s/large?%d", s.URL, size), nil).Text), size)
-			})
-		}
-		all.Wait()
+		fapwstest.AtOnce(40, func(i int) {
+			size := []int{0, 1, 1000, 70_000, 300_000, 2 << 20}[i%6]
+			data := bytes.Repeat([]byte{byte('a' + i%26)}, size)
+			var body io.Reader = bytes.NewReader(data)
+			if i%2 == 1 {
+				body = io.MultiReader(body)
+			}
+			ask(t, c, "POST", s.URL+"/digest", body).Is(t, digest(data))
+			fapwstest.Equal(t, len(ask(t, c, "GET", fmt.Sprintf("%s/large?%d", s.URL, size), nil).Text), size)
+		})
 		text := ask(t, c, "GET", s.URL+"/pieces?1000", nil).Text
 		fapwstest.Truef(t, strings.Count(text, "\n") == 1000 && strings.HasSuffix(text, "piece 999\n"), "%d bytes", len(text))
 	})

@@ -346,21 +346,17 @@ func TestWebSocketsComeAndGoWithoutLeaks(t *testing.T) {
 func comeAndGo(t *testing.T, s *fapwstest.Server, path string, leave func(c *wstest.Client, turn int),
 	state func() (memory int, left bool)) {
 	round := func(turns int) (memory int) {
-		var all sync.WaitGroup
-		for w := range 4 {
-			all.Go(func() {
-				for i := range turns {
-					c, err := wstest.Dial(s.Address, path)
-					if err != nil {
-						t.Error(err)
-						return
-					}
-					leave(c, (i+w)%4)
-					c.Conn.Close()
+		fapwstest.AtOnce(4, func(w int) {
+			for i := range turns {
+				c, err := wstest.Dial(s.Address, path)
+				if err != nil {
+					t.Error(err)
+					return
 				}
-			})
-		}
-		all.Wait()
+				leave(c, (i+w)%4)
+				c.Conn.Close()
+			}
+		})
 		fapwstest.Eventually(t, "all have left", func() (left bool) {
 			memory, left = state()
 			return left

@@ -12,7 +12,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
@@ -340,15 +339,11 @@ def application(environ, start_response):
 	}()
 	address := said.Await(t, fapwstest.BannerURL)[1]
 	const clients, each = 8, 20
-	var done sync.WaitGroup
-	for range clients {
-		done.Go(func() {
-			for range each {
-				fapwstest.Dial(t, "tcp", address).Get("/")
-			}
-		})
-	}
-	done.Wait()
+	fapwstest.AtOnce(clients, func(int) {
+		for range each {
+			fapwstest.Dial(t, "tcp", address).Get("/")
+		}
+	})
 	fapwstest.Must(t, cmd.Process.Signal(os.Interrupt), cmd.Wait())
 	<-copied
 	failures := 0

@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -109,17 +108,13 @@ func TestForkedChildHasNoDescriptorsOfTheServer(t *testing.T) {
 		return n
 	}
 	before := count()
-	var all sync.WaitGroup
-	for range 4 {
-		all.Go(func() {
-			w := s.Dial()
-			for range 10 {
-				w.Fetch("/body")
-			}
-			w.Close()
-		})
-	}
-	all.Wait()
+	fapwstest.AtOnce(4, func(int) {
+		w := s.Dial()
+		for range 10 {
+			w.Fetch("/body")
+		}
+		w.Close()
+	})
 	fapwstest.Eventually(t, "as many descriptors as before", func() bool { return count() <= before })
 	fapwstest.Eventually(t, "no process is left", func() bool {
 		return len(fapwstest.ChildrenOf(t, loaders(s)...)) == len(loaders(s))

@@ -11,7 +11,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -114,22 +113,18 @@ func TestAccessLogIsRotatedWithoutLosingLines(t *testing.T) {
 		"--access-log", name, "--access-log-format", "common", "--log-max-size", "30K", "--log-keep", "10000",
 		"--log-buffer", "2K")
 	const clients, each = 6, 1000
-	var group sync.WaitGroup
-	for c := range clients {
-		group.Go(func() {
-			for from := 0; from < each; from += 20 {
-				w := s.Dial()
-				for n := range 20 {
-					w.Get(fmt.Sprintf("/c%d/n%05d?%s", c, from+n, strings.Repeat("y", n)))
-				}
-				for range 20 {
-					w.Answer().Is(t, "ok")
-				}
-				w.Close()
+	fapwstest.AtOnce(clients, func(c int) {
+		for from := 0; from < each; from += 20 {
+			w := s.Dial()
+			for n := range 20 {
+				w.Get(fmt.Sprintf("/c%d/n%05d?%s", c, from+n, strings.Repeat("y", n)))
 			}
-		})
-	}
-	group.Wait()
+			for range 20 {
+				w.Answer().Is(t, "ok")
+			}
+			w.Close()
+		}
+	})
 	s.Stop()
 	left, _ := filepath.Glob(name + ".rotated-*")
 	// The server has stopped during the compression, so the next process compresses the file.

@@ -5,7 +5,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -93,16 +92,12 @@ def fails(environ, start_response):
 PATHS = [("/", fails)]
 `)
 	s := fapwstest.Command{Script: script, Complains: true}.Serve(t, fapwstest.Threads)
-	var wait sync.WaitGroup
-	for range 4 {
-		wait.Go(func() {
-			w := s.Dial()
-			for range each {
-				w.Fetch("/").Want(t, 500)
-			}
-		})
-	}
-	wait.Wait()
+	fapwstest.AtOnce(4, func(int) {
+		w := s.Dial()
+		for range each {
+			w.Fetch("/").Want(t, 500)
+		}
+	})
 	whole :=
 		regexp.MustCompile(
 			`error in handler fails, GET / HTTP/1\.1 from 127\.0\.0\.1 \(thread \d\)\nTraceback .*\n` +

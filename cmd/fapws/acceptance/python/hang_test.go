@@ -177,11 +177,7 @@ func TestLostThreadsAreReplaced(t *testing.T) {
 				`GET /blocked .* timed out and did not end within \d+\.\d s after fapws\.Timeout was raised in ` +
 					`handler blocked\n`)
 			unblock(t, folder)
-			var wait sync.WaitGroup
-			for range 20 {
-				wait.Go(func() { s.Dial().InTime("/alone").Want(t, 200) })
-			}
-			wait.Wait()
+			fapwstest.AtOnce(20, func(int) { s.Dial().InTime("/alone").Want(t, 200) })
 			got := s.Dial().InTime("/alone").Text
 			fapwstest.Truef(t, got <= threads, "%s ran at once, with --threads %s", got, threads)
 		})
@@ -239,11 +235,7 @@ func TestHungRequestsAndEventsOfFlaskSocketIODoNotBlockOtherRequests(t *testing.
 func TestComputingHandlersAreLimitedToThreads(t *testing.T) {
 	t.Parallel()
 	s, _ := hanging(t, fapwstest.Threads, "--threads", "2")
-	var wait sync.WaitGroup
-	for range 8 {
-		wait.Go(func() { s.Dial().InTime("/computes").Want(t, 200) })
-	}
-	wait.Wait()
+	fapwstest.AtOnce(8, func(int) { s.Dial().InTime("/computes").Want(t, 200) })
 	got := s.Dial().InTime("/alone").Text
 	fapwstest.Truef(t, got <= "2", "%s ran at once, with --threads 2", got)
 }
@@ -337,16 +329,12 @@ func TestSteadyThreadsRunHandlers(t *testing.T) {
 		fapwstest.Equalf(t, len(seen), 1, "threads for requests of %s one after the other", path)
 	}
 	var mu sync.Mutex
-	var wait sync.WaitGroup
-	for range 3 {
-		wait.Go(func() {
-			id := s.Get("/together?"+together, 200).Text
-			mu.Lock()
-			seen[id] = true
-			mu.Unlock()
-		})
-	}
-	wait.Wait()
+	fapwstest.AtOnce(3, func(int) {
+		id := s.Get("/together?"+together, 200).Text
+		mu.Lock()
+		seen[id] = true
+		mu.Unlock()
+	})
 	fapwstest.Equalf(t, len(seen), 3, "threads for 3 requests at once")
 	for range 30 {
 		seen[s.Get("/ident", 200).Text] = true

@@ -186,18 +186,14 @@ func TestProgramsLeaveNeitherProcessesNorDescriptors(t *testing.T) {
 			"inherited: %s", open[0])
 	}
 	before := s.OpenFiles()
-	var all sync.WaitGroup
 	statuses := make(chan int, 200)
-	for range 25 {
-		all.Go(func() {
-			w := s.Dial()
-			defer w.Close()
-			for range 8 {
-				statuses <- w.Fetch("/cgi-bin/one").StatusCode
-			}
-		})
-	}
-	all.Wait()
+	fapwstest.AtOnce(25, func(int) {
+		w := s.Dial()
+		defer w.Close()
+		for range 8 {
+			statuses <- w.Fetch("/cgi-bin/one").StatusCode
+		}
+	})
 	close(statuses)
 	for status := range statuses {
 		fapwstest.Needf(t, status == 200, "%d", status)

@@ -93,22 +93,18 @@ func TestFormChecksOnePasswordOfAConnectionAtATime(t *testing.T) {
 	v.client.Transport = transport
 	defer transport.CloseIdleConnections()
 	token := tokenOf.FindStringSubmatch(v.get("/_fapws/login").body)[1]
-	var guesses sync.WaitGroup
 	var busy atomic.Int64
-	for i := range 8 {
-		guesses.Go(func() {
-			form := url.Values{"token": {token}, "name": {"admin"}, "password": {fmt.Sprint("wrong ", i)}}
-			a, err := v.client.PostForm(s.URL+"/_fapws/login", form)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			a.Body.Close()
-			if a.StatusCode == 503 {
-				busy.Add(1)
-			}
-		})
-	}
-	guesses.Wait()
+	fapwstest.AtOnce(8, func(i int) {
+		form := url.Values{"token": {token}, "name": {"admin"}, "password": {fmt.Sprint("wrong ", i)}}
+		a, err := v.client.PostForm(s.URL+"/_fapws/login", form)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		a.Body.Close()
+		if a.StatusCode == 503 {
+			busy.Add(1)
+		}
+	})
 	fapwstest.Truef(t, busy.Load() != 0, "all passwords were checked")
 }

@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
@@ -251,11 +250,7 @@ fastcgi = "127.0.0.1:1"
 		body := strings.Repeat("x", size)
 		s.Ask(fapwstest.Request("POST", "/a.php/x", body)).Is(t, fmt.Sprintf("a/x%x", md5.Sum([]byte(body))))
 	}
-	var all sync.WaitGroup
-	for range 30 {
-		all.Go(func() { s.Get("/a.php", 200) })
-	}
-	all.Wait()
+	fapwstest.AtOnce(30, func(int) { s.Get("/a.php", 200) })
 	s.Get("/dir/", 200).Is(t, "dir")
 	s.Get("/no/such/page?q=1", 200).Is(t, "front /no/such/page?q=1 yes")
 	s.Get("/plain.txt", 200).Is(t, "plain")

@@ -112,11 +112,7 @@ func TestCheckLooksUpEachUpstream(t *testing.T) {
 // atOnce sends n requests at the same time, and then a few requests one after the other.
 func atOnce(s *fapwstest.Server, n int, target string) {
 	s.T.Helper()
-	var all sync.WaitGroup
-	for range n {
-		all.Go(func() { s.Get(target, 200) })
-	}
-	all.Wait()
+	fapwstest.AtOnce(n, func(int) { s.Get(target, 200) })
 	for range 6 {
 		s.Get(target, 200)
 	}
