@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"os/exec"
 	"regexp"
@@ -39,14 +38,8 @@ func TestPrometheusScrapesTheStatusPage(t *testing.T) {
 	at := backendtest.Unused(t)
 	p := exec.Command(program, "--config.file", config, "--storage.tsdb.path", dir+"/data", "--web.listen-address", at,
 		"--log.level", "error")
-	var said strings.Builder
-	p.Stdout, p.Stderr = &said, &said
 	p.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	fapwstest.Must(t, p.Start())
-	t.Cleanup(func() {
-		_ = p.Process.Kill()
-		_ = p.Wait()
-	})
+	fapwstest.StartProgram(t, p)
 	query := func(what string) string {
 		r, err := http.Get("http://" + at + "/api/v1/query?query=" + url.QueryEscape(what))
 		if err != nil {
@@ -162,10 +155,9 @@ PATHS = [("/count", count)]
 
 func TestKeptUpstreamConnectionIsCounted(t *testing.T) {
 	t.Parallel()
-	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	upstream := fapwstest.Upstream(t, func(w http.ResponseWriter, _ *http.Request) {
 		io.WriteString(w, "upstream")
-	}))
-	t.Cleanup(upstream.Close)
+	})
 	s := fapwstest.ServeProxy(t, upstream.URL, "proxy-idle = '1h'\n")
 	samples(t, s, "fapws_upstream_connections_idle", 0)
 	get(t, s.URL+"/")

@@ -1,8 +1,11 @@
 package fapwstest
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -92,6 +95,33 @@ func PublicFolder(t *testing.T) string {
 	t.Cleanup(func() { os.RemoveAll(folder) })
 	Must(t, os.Chmod(folder, 0o755))
 	return folder
+}
+
+// StartProgram starts a program that the test needs, and kills it at the end. If the test has failed, the output of the
+// program is logged, unless the test reads the output itself.
+func StartProgram(t *testing.T, program *exec.Cmd) {
+	t.Helper()
+	var said bytes.Buffer
+	program.Stderr = &said
+	if program.Stdout == nil {
+		program.Stdout = &said
+	}
+	Must(t, program.Start())
+	t.Cleanup(func() {
+		_ = program.Process.Kill()
+		_ = program.Wait()
+		if t.Failed() {
+			t.Logf("%s:\n%.6000s", program, said.String())
+		}
+	})
+}
+
+// Upstream serves handler until the end of the test.
+func Upstream(t *testing.T, handler http.HandlerFunc) *httptest.Server {
+	t.Helper()
+	s := httptest.NewServer(handler)
+	t.Cleanup(s.Close)
+	return s
 }
 
 // Python is the path of the interpreter that fapws was built for (PYTHON in the output of `build.sh env`).

@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -92,14 +91,13 @@ func TestApplicationsEndResponsesWithTrailers(t *testing.T) {
 
 func TestProxyForwardsTrailersAndAnnouncesThem(t *testing.T) {
 	t.Parallel()
-	behind := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	behind := fapwstest.Upstream(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Trailer", "X-Sum, Location")
 		fmt.Fprint(w, strings.Repeat("x", 100_000))
 		w.Header().Set("X-Sum", "1")
 		w.Header().Set("Location", "/")
 		w.Header().Set(http.TrailerPrefix+"X-A", "TE="+r.Header.Get("TE"))
-	}))
-	defer behind.Close()
+	})
 	s := fapwstest.ServeProxy(t, behind.URL, "", "--h2c")
 	check := func(r *fapwstest.Answer, want map[string]string) {
 		t.Helper()

@@ -6,7 +6,6 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -384,7 +383,7 @@ func TestForkedChildrenSendQueuedDataOfExporters(t *testing.T) {
 	packages, err := filepath.Glob(fapwstest.Today(t) + "/lib/python3*/site-packages")
 	fapwstest.Needf(t, err == nil && len(packages) == 1, "%q, %v", packages, err)
 	var exceptions, spans atomic.Int64
-	collector := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	collector := fapwstest.Upstream(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		switch r.URL.Path {
 		case "/api/1/envelope/":
@@ -392,8 +391,7 @@ func TestForkedChildrenSendQueuedDataOfExporters(t *testing.T) {
 		case "/v1/traces":
 			spans.Add(1)
 		}
-	}))
-	defer collector.Close()
+	})
 	s := fapwstest.Command{Flags: []string{"--fork"}, Script: "exporters.py", Complains: true,
 		Args: []string{collector.Listener.Addr().String()},
 		Env:  []string{"PYTHONPATH=" + packages[0]}}.Serve(t, fapwstest.Threads)

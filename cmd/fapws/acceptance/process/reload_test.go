@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"html"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -225,10 +224,9 @@ func TestDevShowsCodeThatDoesNotLoad(t *testing.T) {
 // The scripts and styles of a page may come from a development server such as Vite, through a proxy route.
 func TestDevServesUpstreamsAndItsOwnPagesWhileCodeDoesNotLoad(t *testing.T) {
 	t.Parallel()
-	vite := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	vite := fapwstest.Upstream(t, func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, "script of ", r.URL.Path)
-	}))
-	defer vite.Close()
+	})
 	dir := t.TempDir()
 	path := fapwstest.Write(t, dir+"/app.py", saying("one"))
 	file := fapwstest.Write(t, dir+"/fapws.toml", "[[host]]\n[[host.route]]\nprefix = \"/vite/\"\nproxy = \""+vite.URL+

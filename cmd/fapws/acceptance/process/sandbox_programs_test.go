@@ -5,7 +5,6 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -21,10 +20,9 @@ import (
 // The programs run in the same sandbox as the application.
 func TestSandboxAllowsTheSourcesOfAConfigurationFile(t *testing.T) {
 	t.Parallel()
-	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	upstream := fapwstest.Upstream(t, func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, "upstream")
-	}))
-	t.Cleanup(upstream.Close)
+	})
 	folder, outside := fapwstest.PublicFolder(t), fapwstest.PublicFolder(t)
 	secret := fapwstest.Write(t, outside+"/secret", "secret")
 	fapwstest.Write(t, folder+"/site/page.txt", "page")

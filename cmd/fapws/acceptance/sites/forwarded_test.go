@@ -3,7 +3,6 @@ package sites_test
 import (
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -38,10 +37,9 @@ route = [
 // Remote-User, if the route of a request has users. Without users, a trusted proxy may set it.
 func TestForwardingFieldsOfUntrustedClientsAreRemoved(t *testing.T) {
 	t.Parallel()
-	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	upstream := fapwstest.Upstream(t, func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, r.Header)
-	}))
-	t.Cleanup(upstream.Close)
+	})
 	files := map[string]string{"seen.py": forwardingApp, "cgi/seen.sh": shell(plain, "env"),
 		"users": "ann:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n"}
 	const login, rule = "Authorization: Basic YW5uOnNlY3JldA==", `{ match = "*.in", auth = { users = "users" } },`
@@ -132,10 +130,9 @@ app = "app.py:PATHS"
 // of a WebSocket handshake.
 func TestForwardedSchemeWSSIsHTTPS(t *testing.T) {
 	t.Parallel()
-	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	upstream := fapwstest.Upstream(t, func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, r.Header.Get("X-Forwarded-Proto"), " ", r.Header.Get("Forwarded"))
-	}))
-	t.Cleanup(upstream.Close)
+	})
 	s, folder := configured(t, fapwstest.Threads, fmt.Sprintf(schemeSite, upstream.URL),
 		map[string]string{"app.py": schemeApp, "users": ""})
 	users(t, folder+"/users", "correct horse", "add", "ann")

@@ -29,14 +29,13 @@ const asBrowser = "Sec-Fetch-Mode: navigate"
 
 func TestEarlyHintsOfUpstreamsReachClientsThatUnderstandThem(t *testing.T) {
 	t.Parallel()
-	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	upstream := fapwstest.Upstream(t, func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusProcessing)
 		w.Header().Set("Link", "</a.css>")
 		w.WriteHeader(http.StatusEarlyHints)
 		w.Header().Del("Link")
 		w.Write([]byte("page"))
-	}))
-	t.Cleanup(upstream.Close)
+	})
 	s := fapwstest.ServeProxy(t, upstream.URL, "", "--h2c")
 	for _, c := range []struct {
 		want string
@@ -55,11 +54,10 @@ func TestEarlyHintsOfUpstreamsReachClientsThatUnderstandThem(t *testing.T) {
 // The server sends no early hints before a cached response, because the response is available at once.
 func TestRouteSendsItsEarlyHintsBeforeTheSourceAnswers(t *testing.T) {
 	t.Parallel()
-	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	upstream := fapwstest.Upstream(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "max-age=60")
 		w.Write([]byte("page"))
-	}))
-	t.Cleanup(upstream.Close)
+	})
 	const file = `h2c = true
 [[host]]
 early-hints = ["</a.css>; rel=preload; as=style"]

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"regexp"
 	"strings"
 	"testing"
@@ -56,15 +55,14 @@ var ours = regexp.MustCompile(`^(00-([0-9a-f]{32})-([0-9a-f]{16})-01) ([0-9a-f]{
 
 func TestSourceGetsTheTraceOfTheClientOrANewTrace(t *testing.T) {
 	t.Parallel()
-	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	upstream := fapwstest.Upstream(t, func(w http.ResponseWriter, r *http.Request) {
 		parent := r.Header["Traceparent"]
 		state := append(r.Header["Tracestate"], "-")[0]
 		if len(parent) != 1 {
 			parent = []string{fmt.Sprint(parent)}
 		}
 		fmt.Fprintf(w, "%s %s %s", parent[0], strings.Split(parent[0], "-")[1], state)
-	}))
-	t.Cleanup(upstream.Close)
+	})
 	paths := []string{"/wsgi", "/proxy", "/cgi/env", "/asgi"}
 	config := fmt.Sprintf(everySource, "trace = true\n"+logsTraces, upstream.URL)
 	s, folder := configured(t, fapwstest.Threads, config, map[string]string{
@@ -117,10 +115,9 @@ func TestSourceGetsTheTraceOfTheClientOrANewTrace(t *testing.T) {
 
 func TestTraceFieldsAreForwardedWithoutTheSetting(t *testing.T) {
 	t.Parallel()
-	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	upstream := fapwstest.Upstream(t, func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, r.Header.Get("Traceparent"))
-	}))
-	t.Cleanup(upstream.Close)
+	})
 	s, folder := configured(t, fapwstest.Threads, fmt.Sprintf(everySource, logsTraces, upstream.URL), map[string]string{
 		"app.py":  tracedApp,
 		"bin/env": shell(plain),
@@ -163,11 +160,10 @@ var madeID = regexp.MustCompile(`^[0-9a-f]{32}$`)
 
 func identified(t *testing.T, proxies string, trace bool) (s *fapwstest.Server, folder string) {
 	t.Helper()
-	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	upstream := fapwstest.Upstream(t, func(w http.ResponseWriter, r *http.Request) {
 		ids := r.Header.Values("X-Request-Id")
 		io.WriteString(w, strings.Join(append(ids, ids...), " "))
-	}))
-	t.Cleanup(upstream.Close)
+	})
 	top := fmt.Sprintf("request-id = true\naccess-log-format = \"json\"\ntrace = %v\nforwarded-allow-ips = %q", trace,
 		proxies)
 	return configured(t, fapwstest.Threads, fmt.Sprintf(everySource, top, upstream.URL), map[string]string{

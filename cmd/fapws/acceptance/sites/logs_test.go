@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"regexp"
 	"strings"
@@ -107,10 +106,9 @@ type parts struct {
 func TestTimesOfARequestAreInTheLogAndInServerTiming(t *testing.T) {
 	modes := []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers, fapwstest.Forks}
 	fapwstest.InEach(t, modes, func(t *testing.T, m fapwstest.Mode) {
-		upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		upstream := fapwstest.Upstream(t, func(w http.ResponseWriter, _ *http.Request) {
 			io.WriteString(w, "upstream")
-		}))
-		t.Cleanup(upstream.Close)
+		})
 		route := asgiRoute
 		if m.Forks() {
 			route = ""

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"regexp"
@@ -185,13 +184,12 @@ for name in sorted(os.listdir()):
 // The traceparent for the upstream names the CLIENT span. The parent of the CLIENT span is the SERVER span.
 func TestRequestToAnUpstreamHasASpanOfItsOwn(t *testing.T) {
 	t.Parallel()
-	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	upstream := fapwstest.Upstream(t, func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "/unavailable") {
 			w.WriteHeader(503)
 		}
 		fmt.Fprint(w, r.Header["Traceparent"])
-	}))
-	t.Cleanup(upstream.Close)
+	})
 	c := oteltest.Collect(t, nil)
 	s := spansServer(t, c, fapwstest.Threads, upstream.URL)
 	host, port, _ := net.SplitHostPort(upstream.Listener.Addr().String())

@@ -144,11 +144,10 @@ func TestRoutesOfAllKindsFollowTheirRules(t *testing.T) {
 	t.Parallel()
 	_, err := exec.LookPath("htpasswd")
 	fapwstest.Mustf(t, err, "htpasswd is missing: install apache2-utils (./build.sh does)")
-	behind := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	behind := fapwstest.Upstream(t, func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "%s %s for=%s host=%s", r.Method, r.RequestURI, r.Header.Get("X-Forwarded-For"), r.Host)
 		io.Copy(w, r.Body)
-	}))
-	defer behind.Close()
+	})
 	dir := t.TempDir()
 	fapwstest.Write(t, dir+"/app.py", routesApp)
 	fapwstest.Write(t, dir+"/site/file.txt", "content")

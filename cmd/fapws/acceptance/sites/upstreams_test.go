@@ -121,11 +121,7 @@ func atOnce(s *fapwstest.Server, n int, target string) {
 func begin(t *testing.T, program *exec.Cmd) (line string) {
 	t.Helper()
 	out := fapwstest.Try(program.StdoutPipe()).Must(t)
-	fapwstest.Must(t, program.Start())
-	t.Cleanup(func() {
-		_ = program.Process.Kill()
-		_ = program.Wait()
-	})
+	fapwstest.StartProgram(t, program)
 	line, _ = bufio.NewReader(out).ReadString('\n')
 	return strings.TrimSpace(line)
 }
@@ -181,17 +177,7 @@ def die(environ, start_response):
 
 PATHS = [('/die', die), ('/', page)]
 `)
-	var log strings.Builder
-	proxy := exec.Command("haproxy", "-db", "-f", haproxyConfig(t, front, one, two))
-	proxy.Stdout, proxy.Stderr = &log, &log
-	fapwstest.Must(t, proxy.Start())
-	t.Cleanup(func() {
-		_ = proxy.Process.Kill()
-		_ = proxy.Wait()
-		if t.Failed() {
-			t.Log(log.String())
-		}
-	})
+	fapwstest.StartProgram(t, exec.Command("haproxy", "-db", "-f", haproxyConfig(t, front, one, two)))
 	return front, one, two, func(address string) *fapwstest.Server {
 		s := fapwstest.Command{Script: app, Dir: dir, Flags: append(flags, "--bind", address, "--health", "/healthz"),
 			Complains: true}.Start(t)

@@ -65,16 +65,7 @@ func run(t *testing.T, address, program string, args ...string) {
 	t.Helper()
 	cmd := exec.Command(program, args...)
 	cmd.Env = append(os.Environ(), "PEBBLE_VA_NOSLEEP=1", "PEBBLE_WFE_NONCEREJECT=0")
-	var out strings.Builder
-	cmd.Stdout, cmd.Stderr = &out, &out
-	fapwstest.Must(t, cmd.Start())
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		if t.Failed() {
-			t.Logf("%s:\n%.6000s", program, out.String())
-		}
-	})
+	fapwstest.StartProgram(t, cmd)
 	fapwstest.Eventually(t, program+" listens", func() bool { return fapwstest.Listens("tcp", address) })
 }
 

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"regexp"
 	"strconv"
 	"strings"
@@ -49,11 +48,10 @@ func showing(t *testing.T, s *fapwstest.Server, roots *x509.CertPool, sni string
 func TestClientCertificatesAreRequiredByRules(t *testing.T) {
 	t.Parallel()
 	ca, ofA, ofB := certtest.NewAuthority(t), certtest.NewAuthority(t), certtest.NewAuthority(t)
-	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	upstream := fapwstest.Upstream(t, func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "Client-Cert %q, Client-Cert-Chain %q", r.Header["Client-Cert"],
 			r.Header["Client-Cert-Chain"])
-	}))
-	defer upstream.Close()
+	})
 	dir := t.TempDir()
 	ofServer := ca.For("a.test", "b.test", "c.test")
 	ofServer.Write(dir)
