@@ -71,7 +71,7 @@ func shown(value any) string {
 	case string, []byte, []string:
 		return fmt.Sprintf("%.4000q", value)
 	}
-	return fmt.Sprintf("%+v", value)
+	return fmt.Sprintf("%.4000s", fmt.Sprintf("%+v", value))
 }
 
 // Truef reports an error with this text unless ok.
