@@ -5,6 +5,7 @@ import (
 	"net"
 	"testing"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/eventloop/looptest"
 	"fapws/runtime/logfile"
 
@@ -37,24 +38,18 @@ func TestFloodOfARejectedClientIsReadOnlyInPart(t *testing.T) {
 	defer f.CloseReserve()
 	path := t.TempDir() + "/s"
 	ln, err := Listen("unix:"+path, ListenOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	defer ln.Close()
 	for _, size := range []int{100, 128 << 10} {
 		c, err := net.Dial("unix", path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, err)
 		defer c.Close()
-		if _, err := c.Write(make([]byte, size)); err != nil {
-			t.Fatal(err)
-		}
+		_, err = c.Write(make([]byte, size))
+		checktest.Must(t, err)
 		f.refuseQueued(ln.Fd())
 		// ReadAll fails if the server left input unread, because closing then resets the connection.
 		got, err := io.ReadAll(c)
-		if all := err == nil && string(got) == string(ServiceUnavailable); all != (size == 100) {
-			t.Errorf("%d bytes: %q, %v", size, got, err)
-		}
+		checktest.Equalf(t, err == nil && string(got) == string(ServiceUnavailable), size == 100,
+			"%d bytes: %q, %v", size, got, err)
 	}
 }

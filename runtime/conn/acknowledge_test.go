@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/checktest"
 )
 
 // Without the acknowledgment, Nagle's algorithm would delay the client's first request by 40 ms.
@@ -12,8 +14,7 @@ func TestLastHandshakeMessageIsAcknowledgedAtOnce(t *testing.T) {
 	c := s.dial(nil, nil)
 	p := s.only()
 	s.until("TLS", func() bool { return p.transport != nil })
-	if quick, err := unix.GetsockoptInt(p.Fd(), unix.IPPROTO_TCP, unix.TCP_QUICKACK); quick != 1 {
-		t.Errorf("TCP_QUICKACK is %d, %v", quick, err)
-	}
+	quick, err := unix.GetsockoptInt(p.Fd(), unix.IPPROTO_TCP, unix.TCP_QUICKACK)
+	checktest.Equalf(t, quick, 1, "TCP_QUICKACK, %v", err)
 	echoes(t, c, []byte("hello"))
 }

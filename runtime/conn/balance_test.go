@@ -3,6 +3,7 @@ package conn
 import (
 	"testing"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/eventloop/looptest"
 )
 
@@ -16,9 +17,7 @@ func newBalanced(t *testing.T) *Acceptor {
 
 func (a *Acceptor) expect(t *testing.T, what string, want Verdict) {
 	t.Helper()
-	if got := a.admit(); got != want {
-		t.Errorf("%s: %d, want %d", what, got, want)
-	}
+	checktest.Equalf(t, a.admit(), want, "%s", what)
 }
 
 func TestBusyProcessLeavesConnectionsToOthers(t *testing.T) {
@@ -31,9 +30,7 @@ func TestBusyProcessLeavesConnectionsToOthers(t *testing.T) {
 	a.expect(t, "it runs", Wait)
 	a.Occupied(-1)
 	a.expect(t, "it has ended", Take)
-	if a.Running() != 0 || a.balance.expected != 0 {
-		t.Error(a.balance)
-	}
+	checktest.Truef(t, a.Running() == 0 && a.balance.expected == 0, "%v", a.balance)
 }
 
 // Each time connections have waited in the queue for a moment, the process may accept twice as many

@@ -3,6 +3,8 @@ package conn
 import (
 	"net"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 func TestConnectionsOfTheSameMachineAreRecognized(t *testing.T) {
@@ -18,8 +20,6 @@ func TestConnectionsOfTheSameMachineAreRecognized(t *testing.T) {
 		{&net.TCPAddr{IP: net.ParseIP("fe80::1")}, &net.TCPAddr{IP: net.ParseIP("fe80::2")}, false},
 		{&net.UnixAddr{Name: "/run/x"}, &net.UnixAddr{}, false},
 	} {
-		if got := SameMachine(c.local, c.remote); got != c.want {
-			t.Errorf("%v, %v: %v", c.local, c.remote, got)
-		}
+		checktest.Equalf(t, SameMachine(c.local, c.remote), c.want, "%v, %v", c.local, c.remote)
 	}
 }

@@ -72,18 +72,13 @@ func (r *recorder) Sent(err error)    { r.sent = append(r.sent, err) }
 func tcp(t *testing.T) (fd int, local, remote net.Addr, client *net.TCPConn) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	defer ln.Close()
 	client = backendtest.Dial(t, ln.Addr().String())
 	accepted, err := ln.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if fd, err = descriptorOf(accepted); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
+	fd, err = descriptorOf(accepted)
+	checktest.Must(t, err)
 	return fd, accepted.LocalAddr(), accepted.RemoteAddr(), client
 }
 
@@ -94,9 +89,7 @@ func (s *set) open() (*recorder, *net.TCPConn) {
 	r.Holder = r
 	r.Init(fd, local, remote)
 	s.do(func() {
-		if err := r.Open(&s.Set, r); err != nil {
-			s.t.Error(err)
-		}
+		checktest.Equal(s.t, r.Open(&s.Set, r), nil)
 		r.Schedule()
 	})
 	return r, client
@@ -127,15 +120,12 @@ func TestDataBeforeAHalfCloseIsReadAfterAPause(t *testing.T) {
 		client.CloseWrite()
 		s.until("its end has been reported", func() bool { return r.untilEmpty })
 		s.do(func() {
-			if len(r.got) > 0 || r.ends > 0 {
-				t.Error("it was read from")
-			}
+			checktest.Truef(t, len(r.got) == 0 && r.ends <= 0, "it was read from")
 			r.Unpause()
 		})
 		s.until("it is closed", func() bool { return r.gone == 1 })
-		if !bytes.Equal(r.got, sent) || r.ends != 1 || r.closed != 1 {
-			t.Errorf("%d bytes, %d ends, closed %d times", len(r.got), r.ends, r.closed)
-		}
+		checktest.Truef(t, bytes.Equal(r.got, sent) && r.ends == 1 && r.closed == 1,
+			"%d bytes, %d ends, closed %d times", len(r.got), r.ends, r.closed)
 	}
 }
 
@@ -150,9 +140,7 @@ func TestResetOfAPausedConnectionClosesIt(t *testing.T) {
 
 func TestTruncatedFileClosesTheConnection(t *testing.T) {
 	f, err := os.CreateTemp(t.TempDir(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	defer f.Close()
 	f.WriteString("short")
 	s := newSet(t, 1000)
@@ -165,16 +153,10 @@ func TestTruncatedFileClosesTheConnection(t *testing.T) {
 	s.do(func() {
 		aborted.Queue(Output{Items: []Item{{Data: make([]byte, 64<<20)}}, Owner: aborted}, false)
 		aborted.Close("test")
-		if aborted.closed != 1 || aborted.gone > 0 {
-			t.Error("closing has ended the transfer")
-		}
+		checktest.Truef(t, aborted.closed == 1 && aborted.gone <= 0, "closing has ended the transfer")
 		aborted.Abort()
-		if aborted.gone != 1 || len(aborted.sent) != 1 || aborted.sent[0] == nil {
-			t.Error("the transfer goes on")
-		}
-		if len(short.sent) != 1 || !errors.Is(short.sent[0], ErrShortFile) {
-			t.Error(short.sent)
-		}
+		checktest.Truef(t, aborted.gone == 1 && len(aborted.sent) == 1 && aborted.sent[0] != nil, "the transfer goes on")
+		checktest.Truef(t, len(short.sent) == 1 && errors.Is(short.sent[0], ErrShortFile), "%v", short.sent)
 	})
 }
 
@@ -191,16 +173,13 @@ func TestClientDoesNotTimeOutWhileTheLoopCouldNotWrite(t *testing.T) {
 			}
 		}
 		r.transfer.progress -= int64(2 * time.Hour)
-		if !r.transfer.expired() || !r.Writing() || r.transfer.progress != s.Now {
-			t.Error("the room was not used")
-		}
+		checktest.Truef(t, r.transfer.expired() && r.Writing() && r.transfer.progress == s.Now, "the room was not used")
 		for r.Writing() {
 			r.transfer.progress -= int64(2 * time.Hour)
 			r.transfer.expired()
 		}
-		if len(r.sent) != 1 || !errors.Is(r.sent[0], os.ErrDeadlineExceeded) || r.gone != 1 {
-			t.Error("the client has more time", r.sent)
-		}
+		checktest.Truef(t, len(r.sent) == 1 && errors.Is(r.sent[0], os.ErrDeadlineExceeded) && r.gone == 1,
+			"the client has more time %v", r.sent)
 	})
 }
 
@@ -214,27 +193,21 @@ func TestSendingClientReceivesTheLastBytesAndTheEnd(t *testing.T) {
 		r.Finish()
 	})
 	for range 100 {
-		if _, err := client.Write(make([]byte, 1000)); err != nil {
-			t.Fatal(err)
-		}
+		_, err := client.Write(make([]byte, 1000))
+		checktest.Must(t, err)
 	}
-	if got, err := io.ReadAll(client); string(got) != "goodbye" || err != nil {
-		t.Errorf("%q, %v", got, err)
-	}
+	got, err := io.ReadAll(client)
+	checktest.Truef(t, string(got) == "goodbye" && err == nil, "%q, %v", got, err)
 	client.Close()
 	s.until("it is closed", func() bool { return r.gone == 1 })
-	if len(r.got) > 0 || r.ends > 0 {
-		t.Error("the protocol was given input that is thrown away")
-	}
+	checktest.Truef(t, len(r.got) == 0 && r.ends <= 0, "the protocol was given input that is thrown away")
 	late, _ := s.open()
 	s.do(func() {
 		late.Linger = true
 		late.Finish()
 		s.Now += maxLinger + tick
 		s.Tick()
-		if late.gone != 1 {
-			t.Error("a client that does nothing is waited for")
-		}
+		checktest.Equalf(t, late.gone, 1, "a client that does nothing is waited for")
 	})
 }
 
@@ -248,20 +221,13 @@ func TestAgainCallsInputOnce(t *testing.T) {
 		for _, c := range []*recorder{first, first, closed} {
 			c.Again()
 		}
-		if !first.WaitsForAgain() {
-			t.Error("it is not waited for")
-		}
+		checktest.Truef(t, first.WaitsForAgain(), "it is not waited for")
 		first.Upgrade(second)
 		closed.Close("the test")
-		if !s.Resume() {
-			t.Error("there was nothing to do")
-		}
-		if first.inputs != 0 || second.inputs != 1 || closed.inputs != 0 {
-			t.Errorf("called %d, %d and %d times", first.inputs, second.inputs, closed.inputs)
-		}
-		if first.WaitsForAgain() || s.Resume() {
-			t.Error("it is still waited for")
-		}
+		checktest.Truef(t, s.Resume(), "there was nothing to do")
+		checktest.Truef(t, first.inputs == 0 && second.inputs == 1 && closed.inputs == 0,
+			"called %d, %d and %d times", first.inputs, second.inputs, closed.inputs)
+		checktest.Truef(t, !first.WaitsForAgain() && !s.Resume(), "it is still waited for")
 		first.Upgrade(first)
 	})
 }
@@ -279,18 +245,15 @@ func TestPanicInATurnDoesNotSkipOtherConnections(t *testing.T) {
 			s.Resume()
 		}()
 		s.Resume()
-		if more := s.Resume(); runs != 1 || r.inputs != 1 || more {
-			t.Errorf("%d runs, %d inputs, more: %v", runs, r.inputs, more)
-		}
+		more := s.Resume()
+		checktest.Truef(t, runs == 1 && r.inputs == 1 && !more, "%d runs, %d inputs, more: %v", runs, r.inputs, more)
 	})
 }
 
 func TestReadsFromDiskAreLimited(t *testing.T) {
 	s := newSet(t, 1<<10)
 	file, err := os.Open(os.Args[0])
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	defer file.Close()
 	for range maxReading {
 		reading <- struct{}{}
@@ -305,7 +268,5 @@ func TestReadsFromDiskAreLimited(t *testing.T) {
 	for range maxReading {
 		<-reading
 	}
-	if err := <-read; err != nil {
-		t.Error(err)
-	}
+	checktest.Equal(t, <-read, nil)
 }

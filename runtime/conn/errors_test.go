@@ -10,23 +10,19 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/checktest"
 )
 
 func TestListenErrorsNameAddressAndCause(t *testing.T) {
 	ln, err := Listen("127.0.0.1:0", ListenOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	defer ln.Close()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, os.WriteFile(file, nil, 0o600))
 	live, err := Listen("unix:"+filepath.Join(dir, "live"), ListenOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	defer live.Close()
 	notSocket, _ := unix.Open("/dev/null", unix.O_CLOEXEC, 0)
 	notListening, _ := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
@@ -63,29 +59,21 @@ func TestListenErrorsNameAddressAndCause(t *testing.T) {
 			t.Errorf("%s: no error", test.addr)
 			continue
 		}
-		if test.want != nil && !errors.Is(err, test.want) {
-			t.Errorf("%s: %v, want %v", test.addr, err, test.want)
-		}
-		if strings.Contains(err.Error(), "\n") || !strings.HasPrefix(err.Error(), "cannot listen on "+test.addr+": ") {
-			t.Errorf("%s: %q", test.addr, err)
-		}
+		checktest.Truef(t, test.want == nil || errors.Is(err, test.want), "%s: %v, want %v", test.addr, err, test.want)
+		checktest.Truef(t, !strings.Contains(err.Error(), "\n") &&
+			strings.HasPrefix(err.Error(), "cannot listen on "+test.addr+": "), "%s: %q", test.addr, err)
 	}
 }
 
 func TestStaleSocketFileIsReplaced(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sock")
 	dead, err := net.Listen("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	dead.(*net.UnixListener).SetUnlinkOnClose(false)
 	dead.Close()
 	ln, err := Listen("unix:"+path, ListenOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	ln.Close()
-	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the file is still there after Close: %v", err)
-	}
+	_, err = os.Lstat(path)
+	checktest.Truef(t, errors.Is(err, os.ErrNotExist), "the file is still there after Close: %v", err)
 }

@@ -8,19 +8,17 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 // The files are in memory, on disk, or partly in memory; other bytes precede and follow each file.
 func TestFilesArriveIntactOverTLS(t *testing.T) {
 	content := pattern(5_000_000)
 	path := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(path, content, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, os.WriteFile(path, content, 0o600))
 	file, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	defer file.Close()
 	for _, c := range []struct {
 		name string
@@ -70,12 +68,9 @@ func TestFilesArriveIntactOverTLS(t *testing.T) {
 				[]byte("tail"))
 			p := s.only()
 			s.until("the file is sent", func() bool { return len(p.sent) == 1 })
-			if !errors.Is(p.sent[0], c.err) {
-				t.Errorf("%v", p.sent[0])
-			}
-			if c.err == nil && (err != nil || !bytes.Equal(got, want)) {
-				t.Errorf("%d bytes of %d, %v", len(got), len(want), err)
-			}
+			checktest.Truef(t, errors.Is(p.sent[0], c.err), "%v", p.sent[0])
+			checktest.Truef(t, c.err != nil || err == nil && bytes.Equal(got, want),
+				"%d bytes of %d, %v", len(got), len(want), err)
 		})
 	}
 }

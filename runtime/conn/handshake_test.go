@@ -9,15 +9,15 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/conn/certtest"
 )
 
 func hello(t *testing.T) []byte {
 	t.Helper()
 	var k keeper
-	if err := tls.Client(&k, clientConfig()).Handshake(); !errors.Is(err, errKept) {
-		t.Fatal(err)
-	}
+	err := tls.Client(&k, clientConfig()).Handshake()
+	checktest.Needf(t, errors.Is(err, errKept), "%v", err)
 	return k.written
 }
 
@@ -49,25 +49,21 @@ func TestHalfHandshakesNeedNoGoroutineAndAreClosedInTime(t *testing.T) {
 	echoes(t, s.dial(nil, nil), []byte("hello"))
 	s.do(func() {
 		for e := s.handshakes.Front(); e != nil; e = e.Next() {
-			if e.Value.(*Handshake).stage != collecting {
-				t.Error("a goroutine")
-			}
+			checktest.Equalf(t, e.Value.(*Handshake).stage, collecting, "a goroutine")
 		}
 		// The loop's clock stopped while there were no clients, so Restamp must correct the timestamps of the
 		// handshakes.
 		s.conns.Restamp(0, int64(time.Minute))
 		s.conns.SetTime(s.conns.Start.Add(time.Minute + defaultTimeout - time.Second))
 		s.conns.Tick()
-		if got := len(s.conns.All()); got != n+1 {
-			t.Errorf("%d clients are cut off too early", n+1-got)
-		}
+		got := len(s.conns.All())
+		checktest.Equalf(t, got, n+1, "%d clients are cut off too early", n+1-got)
 		s.conns.SetTime(s.conns.Start.Add(time.Minute + defaultTimeout + time.Second))
 		s.conns.Tick()
 	})
 	for _, c := range clients {
-		if _, err := c.Read(make([]byte, 1)); err != io.EOF {
-			t.Fatal(err)
-		}
+		_, err := c.Read(make([]byte, 1))
+		checktest.Needf(t, err == io.EOF, "%v", err)
 	}
 }
 
@@ -94,27 +90,17 @@ func TestSilentHandshakeEndsForEachNewClient(t *testing.T) {
 		return s.handshakes.Len() == most
 	})
 	s.do(func() {
-		if s.MakeRoom() || len(s.conns.All()) != most {
-			t.Error("a handshake was cut off too early")
-		}
+		checktest.Truef(t, !s.MakeRoom() && len(s.conns.All()) == most, "a handshake was cut off too early")
 		s.conns.SetTime(s.conns.Start.Add(2 * time.Second))
-		if s.Room() || len(s.conns.All()) != most {
-			t.Error("a handshake was cut off for nothing")
-		}
+		checktest.Truef(t, !s.Room() && len(s.conns.All()) == most, "a handshake was cut off for nothing")
 		for range 3 {
-			if s.MakeRoom() {
-				t.Error("a goroutine counts no more, and may go on")
-			}
+			checktest.Truef(t, !s.MakeRoom(), "a goroutine counts no more, and may go on")
 		}
-		if n := len(s.conns.All()); n != most-1 {
-			t.Errorf("%d handshakes go on", n)
-		}
+		checktest.Equalf(t, len(s.conns.All()), most-1, "handshakes go on")
 	})
 	s.until("there is room", func() bool { return freed == 1 })
 	s.do(func() {
-		if !s.Room() {
-			t.Error("there is no room")
-		}
+		checktest.Truef(t, s.Room(), "there is no room")
 	})
 	c := s.dial(nil, nil)
 	echoes(t, c, []byte("hello"))
@@ -125,9 +111,7 @@ func TestSilentHandshakeEndsForEachNewClient(t *testing.T) {
 	s.until("the others are closed", func() bool { return s.handshakes.Len() == 0 && len(s.conns.All()) == 1 })
 	echoes(t, c, []byte("still there"))
 	s.do(func() {
-		if s.ending != 0 {
-			t.Errorf("%d goroutines are about to end", s.ending)
-		}
+		checktest.Equalf(t, s.ending, 0, "goroutines are about to end")
 	})
 }
 
@@ -137,9 +121,8 @@ func TestPanicInATLSCallbackEndsItsHandshake(t *testing.T) {
 		error) {
 		panic("on purpose")
 	}})
-	if err := tls.Client(s.tcp(), clientConfig()).Handshake(); err == nil {
-		t.Fatal("no error")
-	}
+	err := tls.Client(s.tcp(), clientConfig()).Handshake()
+	checktest.Needf(t, err != nil, "no error")
 	s.until("the lines", func() bool {
 		return strings.Contains(s.logged(), "bug: on purpose") && strings.Contains(s.logged(), "internal error")
 	})
@@ -158,20 +141,15 @@ func TestRequestWithTheLastHandshakeBytesIsAnswered(t *testing.T) {
 	var held *holder
 	c := tls.Client(&holder{Conn: s.tcp()}, clientConfig())
 	held = c.NetConn().(*holder)
-	if err := c.Handshake(); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, c.Handshake())
 	c.Write([]byte("question"))
 	c.CloseWrite()
-	if err := held.release(); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, held.release())
 	p := s.only()
 	s.until("its end", func() bool { return p.ends == 1 })
 	s.do(func() { p.Finish() })
-	if got, err := io.ReadAll(c); err != nil || string(got) != "question" {
-		t.Errorf("%q, %v", got, err)
-	}
+	got, err := io.ReadAll(c)
+	checktest.Truef(t, err == nil && string(got) == "question", "%q, %v", got, err)
 }
 
 // holder delays all writes after the ClientHello.

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"fapws/runtime/checktest"
 )
 
 type waiting struct {
@@ -93,9 +95,7 @@ func TestLedgerAbortsResponsesInOrderOfTheirExpectedWait(t *testing.T) {
 				w := l.waiting[0].of.(*waiting)
 				l.Drop(&w.Unsent, w.body, 0)
 			}
-			if l.Total() != 0 || len(l.memory) > 0 {
-				t.Errorf("%d bytes are left behind", l.Total())
-			}
+			checktest.Truef(t, l.Total() == 0 && len(l.memory) == 0, "%d bytes are left behind", l.Total())
 		})
 	}
 }
@@ -111,12 +111,9 @@ func TestLedgerCountsSmallPartsUntilTheLastIsDropped(t *testing.T) {
 		t.Errorf("%d of %d bytes wait, %d are unwritten", n, l.Total(), w.left)
 	}
 	for i := range 3 {
-		if !w.Waits() || len(l.waiting) != 1 {
-			t.Errorf("it does not wait after %d parts", i)
-		}
+		checktest.Truef(t, w.Waits() && len(l.waiting) == 1, "it does not wait after %d parts", i)
 		l.DropSmall(&w.Unsent, 100, 0)
 	}
-	if w.Waits() || l.Total() != 0 || w.left != 0 || len(l.waiting) > 0 {
-		t.Errorf("%d bytes wait, %d are unwritten", l.Total(), w.left)
-	}
+	checktest.Truef(t, !w.Waits() && l.Total() == 0 && w.left == 0 && len(l.waiting) == 0,
+		"%d bytes wait, %d are unwritten", l.Total(), w.left)
 }

@@ -5,17 +5,16 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/checktest"
 )
 
 func TestUsedPortCannotBeSharedWithASecondSocket(t *testing.T) {
 	for _, host := range []string{"127.0.0.1", "", "0.0.0.0", "localhost"} {
 		ln, err := Listen(host+":0", ListenOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, err)
 		defer ln.Close()
-		if f, err := ListeningSocket(ln.Addr().String(), ListenOptions{}); !errors.Is(err, unix.EADDRINUSE) {
-			t.Errorf("%q: another at the same port: %v, %v", host, f, err)
-		}
+		f, err := ListeningSocket(ln.Addr().String(), ListenOptions{})
+		checktest.Truef(t, errors.Is(err, unix.EADDRINUSE), "%q: another at the same port: %v, %v", host, f, err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/http1"
 )
 
@@ -76,9 +77,8 @@ func TestProxyHeadersOfBothVersionsAreParsed(t *testing.T) {
 	} {
 		const request = "GET / HTTP/1.1\r\n\r\n"
 		h, n, err := ParseProxyHeader([]byte(c.in + request))
-		if err != c.err || err == nil && (h != c.want || n != len(c.in)) {
-			t.Errorf("%s: %+v, %d, %v; want %+v, %d, %v", c.name, h, n, err, c.want, len(c.in), c.err)
-		}
+		checktest.Truef(t, err == c.err && (err != nil || h == c.want && n == len(c.in)),
+			"%s: %+v, %d, %v; want %+v, %d, %v", c.name, h, n, err, c.want, len(c.in), c.err)
 		splitProxy(t, []byte(c.in+request))
 	}
 }
@@ -93,9 +93,8 @@ func splitProxy(t *testing.T, data []byte) {
 		if err1 == http1.ErrNeedMore {
 			continue
 		}
-		if h1 != h || n1 != n || err1 != err {
-			t.Fatalf("%q after %d bytes: %+v, %d, %v; the whole: %+v, %d, %v", data, i, h1, n1, err1, h, n, err)
-		}
+		checktest.Needf(t, h1 == h && n1 == n && err1 == err,
+			"%q after %d bytes: %+v, %d, %v; the whole: %+v, %d, %v", data, i, h1, n1, err1, h, n, err)
 		return
 	}
 }
@@ -109,12 +108,10 @@ func FuzzProxyHeader(f *testing.F) {
 	f.Add([]byte(binaryHeader(0x20, 0, "")))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		h, n, err := ParseProxyHeader(data)
-		if n < 0 || n > len(data) && err == nil || n > maxProxyHeader && err == nil {
-			t.Errorf("length %d of %d", n, len(data))
-		}
-		if err == nil && h.Kind == ProxyAddresses && (!h.From.IsValid() || !h.To.IsValid()) {
-			t.Errorf("no addresses: %+v", h)
-		}
+		checktest.Truef(t, n >= 0 && (n <= len(data) || err != nil) && (n <= maxProxyHeader || err != nil),
+			"length %d of %d", n, len(data))
+		checktest.Truef(t, err != nil || h.Kind != ProxyAddresses || h.From.IsValid() && h.To.IsValid(),
+			"no addresses: %+v", h)
 		splitProxy(t, data)
 	})
 }

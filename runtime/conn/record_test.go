@@ -17,6 +17,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/checktest"
 )
 
 // half is one direction of a TLS 1.3 connection with known keys (RFC 8446 §5.2, §7.3).
@@ -100,9 +102,8 @@ func (s *server) raw() (c *net.TCPConn, out, in *half) {
 	config := clientConfig()
 	config.KeyLogWriter, config.MinVersion = &log, tls.VersionTLS13
 	conn := s.dial(config, nil)
-	if suite := conn.ConnectionState().CipherSuite; suite != tls.TLS_AES_128_GCM_SHA256 {
-		s.t.Fatalf("this test knows no %s", tls.CipherSuiteName(suite))
-	}
+	suite := conn.ConnectionState().CipherSuite
+	checktest.Needf(s.t, suite == tls.TLS_AES_128_GCM_SHA256, "this test knows no %s", tls.CipherSuiteName(suite))
 	keys := map[string]*half{}
 	for line := range strings.Lines(log.String()) {
 		var name, random, secret string
@@ -118,9 +119,7 @@ func (h *half) next(t *testing.T, r io.Reader) (kind byte, data []byte) {
 	t.Helper()
 	for {
 		kind, data, err := h.open(r)
-		if err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, err)
 		if kind != handshakeRecord || data[0] != 4 {
 			return kind, data
 		}
@@ -141,13 +140,11 @@ func TestKeyUpdateIsAnsweredHoweverItsRecordsAreSplit(t *testing.T) {
 		for piece := range slices.Chunk(sent, 3) {
 			c.Write(piece)
 		}
-		if kind, data := in.next(t, c); kind != handshakeRecord || !bytes.Equal(data, updateAlone) {
-			t.Fatalf("record %d: %x", kind, data)
-		}
+		kind, data := in.next(t, c)
+		checktest.Needf(t, kind == handshakeRecord && bytes.Equal(data, updateAlone), "record %d: %x", kind, data)
 		in.update()
-		if kind, data := in.next(t, c); kind != dataRecord || string(data) != "with other keys" {
-			t.Fatalf("record %d: %q", kind, data)
-		}
+		kind, data = in.next(t, c)
+		checktest.Needf(t, kind == dataRecord && string(data) == "with other keys", "record %d: %q", kind, data)
 	}
 }
 
@@ -182,18 +179,14 @@ func TestKeyUpdateFloodNeedsBoundedMemory(t *testing.T) {
 		}
 		return still == 100
 	})
-	if most > 2*pieceSize || got == updates {
-		t.Errorf("%d of %d updates were read, and up to %d bytes of answers waited", got, updates, most)
-	}
+	checktest.Truef(t, most <= 2*pieceSize && got != updates,
+		"%d of %d updates were read, and up to %d bytes of answers waited", got, updates, most)
 	for range updates {
-		if kind, data := in.next(t, c); kind != handshakeRecord || !bytes.Equal(data, updateAlone) {
-			t.Fatalf("record %d: %x", kind, data)
-		}
+		kind, data := in.next(t, c)
+		checktest.Needf(t, kind == handshakeRecord && bytes.Equal(data, updateAlone), "record %d: %x", kind, data)
 		in.update()
 	}
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, <-done)
 	s.until("all of its bytes", func() bool { return len(p.got) == updates })
 }
 
@@ -214,9 +207,7 @@ func TestFewKeyUpdatesAreReadInOneTurn(t *testing.T) {
 	}
 	s.do(func() { c.Write(flood) })
 	s.until("all of its bytes", func() bool { return len(p.got) == updates })
-	if longest > turnRecords {
-		t.Errorf("%d records in a turn", 2*longest)
-	}
+	checktest.Truef(t, longest <= turnRecords, "%d records in a turn", 2*longest)
 }
 
 // The record is another ClientHello (renegotiation) or was modified.
@@ -242,8 +233,6 @@ func TestInvalidRecordEndsTheConnectionWithAnAlert(t *testing.T) {
 		}
 		p := s.only()
 		s.until("the connection is closed", func() bool { return p.gone })
-		if len(p.got) > 0 {
-			t.Errorf("%s: %q was let through", c.name, p.got)
-		}
+		checktest.Truef(t, len(p.got) == 0, "%s: %q was let through", c.name, p.got)
 	}
 }

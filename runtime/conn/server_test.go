@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"fapws/runtime/backend/backendtest"
+	"fapws/runtime/checktest"
 	"fapws/runtime/conn/certtest"
 	"fapws/runtime/eventloop/looptest"
 	"fapws/runtime/logfile"
@@ -48,9 +49,7 @@ func newServer(t *testing.T, peers func() *peer) *server {
 	s.Freed = func() {}
 	s.LogClient = func(level logfile.Level, client, line string) { s.log(level, "client: "+line) }
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	s.addr = ln.Addr().String()
 	go s.accept(ln)
 	looptest.Run(t, loop, func() { s.conns.CloseAll("the test has ended") })
@@ -195,9 +194,7 @@ func (s *server) dial(config *tls.Config, over func(net.Conn) net.Conn) *tls.Con
 		config = clientConfig()
 	}
 	c := tls.Client(below, config)
-	if err := c.Handshake(); err != nil {
-		s.t.Fatalf("%v; the log: %s", err, s.logged())
-	}
+	checktest.Mustf(s.t, c.Handshake(), "the log: %s", s.logged())
 	return c
 }
 
@@ -209,13 +206,8 @@ func echoes(t *testing.T, c net.Conn, sent []byte) {
 		failed <- err
 	}()
 	got := make([]byte, len(sent))
-	if n, err := io.ReadFull(c, got); err != nil {
-		t.Fatalf("%d of %d bytes: %v", n, len(sent), err)
-	}
-	if !bytes.Equal(got, sent) {
-		t.Fatal("other bytes")
-	}
-	if err := <-failed; err != nil {
-		t.Fatal(err)
-	}
+	n, err := io.ReadFull(c, got)
+	checktest.Mustf(t, err, "%d of %d bytes", n, len(sent))
+	checktest.Needf(t, bytes.Equal(got, sent), "other bytes")
+	checktest.Must(t, <-failed)
 }

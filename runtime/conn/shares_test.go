@@ -1,6 +1,10 @@
 package conn
 
-import "testing"
+import (
+	"testing"
+
+	"fapws/runtime/checktest"
+)
 
 func TestClientMayTakeHalfOfTheFreeShares(t *testing.T) {
 	s := Shares{Max: 30}
@@ -11,14 +15,10 @@ func TestClientMayTakeHalfOfTheFreeShares(t *testing.T) {
 		}
 		return n
 	}
-	if a, b, c := fill("a"), fill("b"), fill("c"); a != 10 || b != 7 || c < 4 {
-		t.Error(a, b, c)
-	}
-	if rest := fill(""); s.used != s.Max || rest == 0 || s.Room("d") > 0 {
-		t.Error(rest, s.used)
-	}
+	a, b, c := fill("a"), fill("b"), fill("c")
+	checktest.Truef(t, a == 10 && b == 7 && c >= 4, "%v %v %v", a, b, c)
+	rest := fill("")
+	checktest.Truef(t, s.used == s.Max && rest != 0 && s.Room("d") <= 0, "%v %v", rest, s.used)
 	s.Add("a", -10)
-	if len(s.clients) != 2 || s.Room("d") != 5 || s.Room("b") > 0 {
-		t.Errorf("%+v", s)
-	}
+	checktest.Truef(t, len(s.clients) == 2 && s.Room("d") == 5 && s.Room("b") <= 0, "%+v", s)
 }

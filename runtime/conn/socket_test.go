@@ -7,14 +7,14 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/checktest"
 )
 
 func pair(t *testing.T) (a, b int) {
 	t.Helper()
 	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	for _, fd := range ends {
 		unix.SetNonblock(fd, true)
 		t.Cleanup(func() { unix.Close(fd) })
@@ -30,9 +30,7 @@ func all(t *testing.T, b int) []byte {
 		if err == unix.EAGAIN || n == 0 && err == nil {
 			return got
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, err)
 		got = append(got, buf[:n]...)
 	}
 }
@@ -40,24 +38,18 @@ func all(t *testing.T, b int) []byte {
 func TestOffsetsAbove4GiBWorkOn32BitMachines(t *testing.T) {
 	const at = 5<<30 + 1
 	f, err := os.Create(filepath.Join(t.TempDir(), "file"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	defer f.Close()
-	if _, err := f.WriteAt([]byte("the end"), at); err != nil {
-		t.Fatal(err)
-	}
+	_, err = f.WriteAt([]byte("the end"), at)
+	checktest.Must(t, err)
 	fd := int(f.Fd())
 	buf := make([]byte, 10)
-	if n, err := ReadFile(fd, buf, at); string(buf[:n]) != "the end" || err != nil {
-		t.Errorf("%q, %v", buf[:n], err)
-	}
-	if cached(fd, at+7) {
-		t.Error("a byte behind the end is in memory")
-	}
+	n, err := ReadFile(fd, buf, at)
+	checktest.Truef(t, string(buf[:n]) == "the end" && err == nil, "%q, %v", buf[:n], err)
+	checktest.Truef(t, !cached(fd, at+7), "a byte behind the end is in memory")
 	a, b := pair(t)
 	from := int64(at)
-	n, err := sendCached(a, fd, &from, 10)
+	n, err = sendCached(a, fd, &from, 10)
 	if got := all(t, b); string(got) != "the end" || n != 7 || err != nil || from != at+7 {
 		t.Errorf("%q, %d bytes, %v, now at %d", got, n, err, from)
 	}
@@ -65,9 +57,7 @@ func TestOffsetsAbove4GiBWorkOn32BitMachines(t *testing.T) {
 
 func TestPiecesAreSentInOrder(t *testing.T) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	defer unix.Close(fds[0])
 	defer unix.Close(fds[1])
 	var v vector
@@ -79,9 +69,8 @@ func TestPiecesAreSentInOrder(t *testing.T) {
 			want += text
 			pieces = append(pieces, []byte(text), nil)
 		}
-		if n, err := v.Send(fds[0], pieces...); n != len(want) || err != nil {
-			t.Fatalf("%d pieces: %d of %d bytes, %v", count, n, len(want), err)
-		}
+		n, err := v.Send(fds[0], pieces...)
+		checktest.Needf(t, n == len(want) && err == nil, "%d pieces: %d of %d bytes, %v", count, n, len(want), err)
 		if count == 0 {
 			continue
 		}
@@ -92,7 +81,5 @@ func TestPiecesAreSentInOrder(t *testing.T) {
 	for err == nil {
 		_, err = v.Send(fds[0], buf)
 	}
-	if err != unix.EAGAIN {
-		t.Error(err)
-	}
+	checktest.Truef(t, err == unix.EAGAIN, "%v", err)
 }

@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 func TestRandomSplitsOfRecordsMakeNoDifference(t *testing.T) {
@@ -28,20 +30,16 @@ func TestRandomSplitsOfRecordsMakeNoDifference(t *testing.T) {
 				sent := pattern(1 + next(1+next(min(60_000, 2000*size)))) // small reads of large records take long
 				for rest := sent; len(rest) > 0; {
 					n := 1 + next(len(rest))
-					if _, err := c.Write(rest[:n]); err != nil {
-						t.Fatal(err)
-					}
+					_, err := c.Write(rest[:n])
+					checktest.Must(t, err)
 					rest = rest[n:]
 				}
 				done := make(chan error, 1)
 				go func() { done <- gathered.send() }()
 				got := make([]byte, len(sent))
-				if _, err := io.ReadFull(c, got); err != nil || !bytes.Equal(got, sent) {
-					t.Fatal(err)
-				}
-				if err := <-done; err != nil {
-					t.Fatal(err)
-				}
+				_, err := io.ReadFull(c, got)
+				checktest.Needf(t, err == nil && bytes.Equal(got, sent), "%v", err)
+				checktest.Must(t, <-done)
 			}
 		})
 	}
@@ -88,16 +86,13 @@ func TestCloseNotifyEndsTheInputOfAClient(t *testing.T) {
 	c.CloseWrite()
 	p := s.only()
 	s.until("its end", func() bool { return p.ends == 1 })
-	if string(p.got) != "question" {
-		t.Errorf("%q", p.got)
-	}
+	checktest.Equal(t, string(p.got), "question")
 	s.do(func() {
 		p.send([]byte("answer"))
 		p.Finish()
 	})
-	if got, err := io.ReadAll(c); err != nil || string(got) != "answer" {
-		t.Errorf("%q, %v", got, err)
-	}
+	got, err := io.ReadAll(c)
+	checktest.Truef(t, err == nil && string(got) == "answer", "%q, %v", got, err)
 }
 
 // If the input ends in the middle of a record, the server closes the connection.
@@ -111,9 +106,8 @@ func TestEndWithoutCloseNotifyEndsTheInput(t *testing.T) {
 		below.CloseWrite()
 		p := s.only()
 		s.until("its end", func() bool { return p.ends == 1 || p.closed })
-		if string(p.got) != "question" || p.closed != (rest != "") {
-			t.Errorf("%q: %q, closed: %v", rest, p.got, p.closed)
-		}
+		checktest.Truef(t, string(p.got) == "question" && p.closed == (rest != ""),
+			"%q: %q, closed: %v", rest, p.got, p.closed)
 	}
 }
 
@@ -133,9 +127,8 @@ func TestFinishSendsCloseNotifyWhileTheClientSends(t *testing.T) {
 		if linger {
 			c.Write(pattern(100_000))
 		}
-		if got, err := io.ReadAll(c); err != nil || string(got) != "answer" {
-			t.Errorf("%q, %v", got, err)
-		}
+		got, err := io.ReadAll(c)
+		checktest.Truef(t, err == nil && string(got) == "answer", "%q, %v", got, err)
 		c.Close()
 		p := s.only()
 		s.until("the connection is closed", func() bool { return p.gone })
@@ -152,9 +145,8 @@ func TestIncompleteOutputEndsWithoutCloseNotify(t *testing.T) {
 	})
 	c := s.dial(nil, nil)
 	c.Write([]byte("question"))
-	if _, err := io.ReadAll(c); err == nil {
-		t.Error("the client has seen a proper end")
-	}
+	_, err := io.ReadAll(c)
+	checktest.Truef(t, err != nil, "the client has seen a proper end")
 }
 
 func TestTLSClientThatDoesNotReadNeedsBoundedMemory(t *testing.T) {
@@ -174,17 +166,13 @@ func TestTLSClientThatDoesNotReadNeedsBoundedMemory(t *testing.T) {
 	p := s.only()
 	s.until("records wait", func() bool { return awaitsRoom(&p.Conn) && p.transport.wire.waiting() > 0 })
 	s.do(func() {
-		if n := p.transport.wire.waiting(); n > 2*pieceSize+4<<10 {
-			t.Errorf("%d bytes of records wait", n)
-		}
+		n := p.transport.wire.waiting()
+		checktest.Truef(t, n <= 2*pieceSize+4<<10, "%d bytes of records wait", n)
 	})
 	got, err := io.ReadAll(c)
-	if want := "head" + string(body) + "tail"; err != nil || string(got) != want {
-		t.Fatalf("%d of %d bytes, %v", len(got), len(want), err)
-	}
+	want := "head" + string(body) + "tail"
+	checktest.Needf(t, err == nil && string(got) == want, "%d of %d bytes, %v", len(got), len(want), err)
 	s.do(func() {
-		if len(p.sent) != 1 || p.sent[0] != nil {
-			t.Errorf("%v", p.sent)
-		}
+		checktest.Truef(t, len(p.sent) == 1 && p.sent[0] == nil, "%v", p.sent)
 	})
 }

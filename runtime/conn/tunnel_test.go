@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/eventloop"
 
 	"golang.org/x/sys/unix"
@@ -72,27 +73,20 @@ func TestTunnelSideThatDoesNotReadStopsTheOtherSide(t *testing.T) {
 		}()
 		f.until("bytes wait for the slow side", func() bool { return f.waits(slow) })
 		f.do(func() {
-			if waits := len(f.ends[1-slow].conn.Pending()); waits == 0 || waits > 64<<10 {
-				t.Errorf("%d bytes wait in memory", waits)
-			}
+			waits := len(f.ends[1-slow].conn.Pending())
+			checktest.Truef(t, waits != 0 && waits <= 64<<10, "%d bytes wait in memory", waits)
 		})
 		go io.WriteString(f.peers[slow], "the other direction goes on")
 		got := make([]byte, 27)
-		if _, err := io.ReadFull(f.peers[1-slow], got); err != nil || string(got) != "the other direction goes on" {
-			t.Errorf("%q, %v", got, err)
-		}
+		_, err := io.ReadFull(f.peers[1-slow], got)
+		checktest.Truef(t, err == nil && string(got) == "the other direction goes on", "%q, %v", got, err)
 		sum := sha256.New()
 		n, err := io.Copy(sum, f.peers[slow])
-		if n != int64(len(data)) || err != nil || !slices.Equal(sum.Sum(nil), sum256(data)) {
-			t.Errorf("%d bytes of %d came, %v", n, len(data), err)
-		}
-		if err := <-written; err != nil {
-			t.Error(err)
-		}
+		checktest.Truef(t, n == int64(len(data)) && err == nil && slices.Equal(sum.Sum(nil), sum256(data)),
+			"%d bytes of %d came, %v", n, len(data), err)
+		checktest.Equal(t, <-written, nil)
 		f.do(func() {
-			if f.waits(slow) {
-				t.Error("bytes still wait")
-			}
+			checktest.Truef(t, !f.waits(slow), "bytes still wait")
 		})
 	}
 }
@@ -112,26 +106,22 @@ func TestTunnelEndsWhenASideResetsItsConnection(t *testing.T) {
 			}
 			f.peers[ofClient].SetLinger(0)
 			f.peers[ofClient].Close()
-			if err := <-f.over; err != errBroken {
-				t.Error(err)
-			}
+			checktest.Equal(t, <-f.over, errBroken)
 		})
 	}
 	t.Run("upstream", func(t *testing.T) {
 		f := openTunnel(t, "", "")
 		f.peers[ofUpstream].SetLinger(0)
 		f.peers[ofUpstream].Close()
-		if err := <-f.over; !errors.Is(err, unix.ECONNRESET) {
-			t.Error(err)
-		}
+		err := <-f.over
+		checktest.Truef(t, errors.Is(err, unix.ECONNRESET), "%v", err)
 	})
 	t.Run("upstream that has said something", func(t *testing.T) {
 		f := openTunnel(t, "", "")
 		io.WriteString(f.peers[ofUpstream], "the reason")
 		got := make([]byte, 10)
-		if _, err := io.ReadFull(f.peers[ofClient], got); string(got) != "the reason" || err != nil {
-			t.Errorf("%q, %v", got, err)
-		}
+		_, err := io.ReadFull(f.peers[ofClient], got)
+		checktest.Truef(t, string(got) == "the reason" && err == nil, "%q, %v", got, err)
 		f.peers[ofUpstream].Close()
 		go func() {
 			for f.peers[ofClient].SetDeadline(time.Now().Add(patience)); ; {
@@ -140,12 +130,10 @@ func TestTunnelEndsWhenASideResetsItsConnection(t *testing.T) {
 				}
 			}
 		}()
-		if all, err := io.ReadAll(f.peers[ofClient]); len(all) > 0 || err != nil {
-			t.Errorf("%q, %v", all, err)
-		}
-		if err := <-f.over; err != nil && !errors.Is(err, unix.ECONNRESET) && !errors.Is(err, unix.EPIPE) {
-			t.Error(err)
-		}
+		all, err := io.ReadAll(f.peers[ofClient])
+		checktest.Truef(t, len(all) == 0 && err == nil, "%q, %v", all, err)
+		err = <-f.over
+		checktest.Truef(t, err == nil || errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE), "%v", err)
 	})
 }
 
@@ -155,12 +143,10 @@ func TestTunnelDoesNotAllocateForBytesThatNeedNotWait(t *testing.T) {
 	echo := func() {
 		for _, s := range []int{ofClient, ofUpstream} {
 			f.peers[s].Write(there)
-			if _, err := io.ReadFull(f.peers[1-s], back); err != nil {
-				t.Fatal(err)
-			}
+			_, err := io.ReadFull(f.peers[1-s], back)
+			checktest.Must(t, err)
 		}
 	}
-	if n := testing.AllocsPerRun(1000, echo); n > 2*eventloop.BatchAllocations {
-		t.Errorf("%v allocations for a message and its echo", n)
-	}
+	n := testing.AllocsPerRun(1000, echo)
+	checktest.Truef(t, n <= 2*eventloop.BatchAllocations, "%v allocations for a message and its echo", n)
 }

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/conn/certtest"
 )
 
@@ -28,23 +29,17 @@ func alternativeNames(t *testing.T) pkix.Extension {
 		Name string `asn1:"tag:0,explicit,utf8"`
 	}
 	user, err := asn1.MarshalWithParams(other{userPrincipalName, "ann@corp.example"}, "tag:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	all, err := asn1.Marshal([]asn1.RawValue{{FullBytes: user},
 		{Class: asn1.ClassContextSpecific, Tag: 1, Bytes: []byte("ann@example.org")}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	return pkix.Extension{Id: subjectAltName, Value: all}
 }
 
 func clientCertificate(t *testing.T, hosts ...string) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	at := time.Date(2020, 2, 3, 4, 5, 6, 0, time.UTC)
 	template := x509.Certificate{
 		SerialNumber: big.NewInt(0xabcdef), Subject: pkix.Name{CommonName: "Ann\x00, NUL",
@@ -59,13 +54,9 @@ func clientCertificate(t *testing.T, hosts ...string) tls.Certificate {
 		template.ExtraExtensions = []pkix.Extension{alternativeNames(t)}
 	}
 	der, err := x509.CreateCertificate(rand.Reader, &template, &template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
 }
 
@@ -95,10 +86,8 @@ func TestHandlersGetTLSParametersAndClientCertificates(t *testing.T) {
 		p := s.only()
 		s.do(func() {
 			d := p.transport.Client()
-			if d.Version != tls.VersionTLS13 || d.CipherSuite != client.ConnectionState().CipherSuite ||
-				d.Verified != c.verified || (len(d.Certificates) == 1) != c.shows {
-				t.Errorf("%v: %+v", c.auth, d)
-			}
+			checktest.Truef(t, d.Version == tls.VersionTLS13 && d.CipherSuite == client.ConnectionState().CipherSuite &&
+				d.Verified == c.verified && (len(d.Certificates) == 1) == c.shows, "%v: %+v", c.auth, d)
 			values := map[string]string{}
 			for line := range strings.SplitSeq(strings.TrimSuffix(d.Variables, "\x00"), "\x00") {
 				name, value, _ := strings.Cut(line, "=")
@@ -126,13 +115,9 @@ func TestHandlersGetTLSParametersAndClientCertificates(t *testing.T) {
 				}
 			}
 			for name, value := range want {
-				if values[name] != value {
-					t.Errorf("%v: %s=%q, not %q", c.auth, name, values[name], value)
-				}
+				checktest.Equalf(t, values[name], value, "%v: %s", c.auth, name)
 			}
-			if len(values) != len(want) {
-				t.Errorf("%v: %q", c.auth, values)
-			}
+			checktest.Equalf(t, len(values), len(want), "%v: %q", c.auth, values)
 		})
 	}
 }
@@ -146,9 +131,8 @@ func TestClientCertificateThatIsTooLargeEndsTheHandshake(t *testing.T) {
 		config.Certificates = []tls.Certificate{clientCertificate(t, slices.Repeat([]string{"h"}, hosts)...)}
 		client := s.dial(config, nil)
 		if size := len(config.Certificates[0].Certificate[0]); size > maxChain {
-			if n, err := client.Read(make([]byte, 1)); err == nil {
-				t.Errorf("a certificate of %d bytes: %d bytes were answered", size, n)
-			}
+			n, err := client.Read(make([]byte, 1))
+			checktest.Truef(t, err != nil, "a certificate of %d bytes: %d bytes were answered", size, n)
 			if log := s.logged(); !strings.Contains(log,
 				"TLS handshake failed: the client's certificates have more than 32768 bytes") {
 				t.Errorf("a certificate of %d bytes: %s", size, log)
@@ -158,9 +142,7 @@ func TestClientCertificateThatIsTooLargeEndsTheHandshake(t *testing.T) {
 		echoes(t, client, []byte("hello"))
 		p := s.only()
 		s.do(func() {
-			if n := strings.Count(p.transport.Client().Variables, "SSL_CLIENT_SAN_DNS_"); n != maxNames {
-				t.Errorf("%d variables", n)
-			}
+			checktest.Equalf(t, strings.Count(p.transport.Client().Variables, "SSL_CLIENT_SAN_DNS_"), maxNames, "variables")
 		})
 	}
 }

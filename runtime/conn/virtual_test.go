@@ -3,6 +3,8 @@ package conn
 import (
 	"io"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 type carried struct{ by *recorder }
@@ -36,9 +38,8 @@ func TestOutputOfVirtualConnectionsIsWrittenTogetherInOrder(t *testing.T) {
 		say(carrier, "head")
 		say(virtual[0], "a")
 		say(virtual[1], "b")
-		if !carrier.Gathers() || !virtual[1].Gathers() || virtual[0].Gathers() || carrier.flushed != 0 {
-			t.Errorf("it was written %d times", carrier.flushed)
-		}
+		checktest.Truef(t, carrier.Gathers() && virtual[1].Gathers() && !virtual[0].Gathers() && carrier.flushed == 0,
+			"it was written %d times", carrier.flushed)
 		say(virtual[0], "c")
 		virtual[0].Close("drops what it gathers")
 		say(virtual[1], "d")
@@ -46,17 +47,13 @@ func TestOutputOfVirtualConnectionsIsWrittenTogetherInOrder(t *testing.T) {
 		say(virtual[2], "e")
 		say(virtual[2], "f")
 		s.Flush()
-		if carrier.flushed != 1 || s.out != nil || carrier.Gathers() {
-			t.Errorf("it was written %d times", carrier.flushed)
-		}
+		checktest.Truef(t, carrier.flushed == 1 && s.out == nil && !carrier.Gathers(),
+			"it was written %d times", carrier.flushed)
 		say(other, "for another")
 		say(virtual[1], "g")
-		if other.flushed != 0 {
-			t.Error("it need not be written yet")
-		}
-		if b := other.TakeGathered(); string(b) != "for another" || other.Gathers() || !virtual[1].Gathers() {
-			t.Errorf("%q", b)
-		}
+		checktest.Equalf(t, other.flushed, 0, "it need not be written yet")
+		b := other.TakeGathered()
+		checktest.Truef(t, string(b) == "for another" && !other.Gathers() && virtual[1].Gathers(), "%q", b)
 		say(other, "once more")
 		say(virtual[1], "h")
 		say(carrier, "last")
@@ -67,8 +64,7 @@ func TestOutputOfVirtualConnectionsIsWrittenTogetherInOrder(t *testing.T) {
 		other.Finish()
 	})
 	for c, want := range map[io.Reader]string{client: "head|a|btail|d|ef", second: "once more"} {
-		if got, err := io.ReadAll(c); string(got) != want || err != nil {
-			t.Errorf("%q, %v, want %q", got, err, want)
-		}
+		got, err := io.ReadAll(c)
+		checktest.Truef(t, string(got) == want && err == nil, "%q, %v, want %q", got, err, want)
 	}
 }

@@ -3,14 +3,14 @@ package eventloop
 import (
 	"sync"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 // The tested events are ready descriptors, room in a socket, and posted functions.
 func TestLoopContinuesOnAnotherGoroutineWithoutLosingEvents(t *testing.T) {
 	l, err := New()
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	const sockets, rounds = 40, 20
 	var heard sync.WaitGroup
 	leaves := false
@@ -19,7 +19,7 @@ func TestLoopContinuesOnAnotherGoroutineWithoutLosingEvents(t *testing.T) {
 	for i := range sockets {
 		var ours int
 		ours, theirs[i] = pair(t)
-		if err := l.Add(&watches[i], ours, handlerFunc(func(Readiness) {
+		checktest.Must(t, l.Add(&watches[i], ours, handlerFunc(func(Readiness) {
 			if read(ours) < 0 {
 				return
 			}
@@ -28,9 +28,7 @@ func TestLoopContinuesOnAnotherGoroutineWithoutLosingEvents(t *testing.T) {
 				l.Leave()
 			}
 			heard.Done()
-		})); err != nil {
-			t.Fatal(err)
-		}
+		})))
 	}
 	ended := make(chan error)
 	go func() {
@@ -68,10 +66,6 @@ func TestLoopContinuesOnAnotherGoroutineWithoutLosingEvents(t *testing.T) {
 	for receive(t, room)&Writable == 0 {
 	}
 	l.Stop()
-	if err := receive(t, ended); err != nil {
-		t.Error(err)
-	}
-	if err := l.Close(); err != nil {
-		t.Error(err)
-	}
+	checktest.Equal(t, receive(t, ended), nil)
+	checktest.Equal(t, l.Close(), nil)
 }

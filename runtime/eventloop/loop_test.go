@@ -16,9 +16,7 @@ const patience = checktest.Patience
 func start(t *testing.T, set func(*Loop)) *Loop {
 	t.Helper()
 	l, err := New()
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	if set != nil {
 		set(l)
 	}
@@ -26,15 +24,9 @@ func start(t *testing.T, set func(*Loop)) *Loop {
 	go func() { ended <- l.Run() }()
 	t.Cleanup(func() {
 		l.Stop()
-		if err := receive(t, ended); err != nil {
-			t.Errorf("the loop ended: %v", err)
-		}
-		if l.Post(func() {}) {
-			t.Error("a loop that has ended takes functions")
-		}
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
+		checktest.Equalf(t, receive(t, ended), nil, "the loop ended")
+		checktest.Truef(t, !l.Post(func() {}), "a loop that has ended takes functions")
+		checktest.Equal(t, l.Close(), nil)
 	})
 	return l
 }
@@ -52,9 +44,7 @@ func receive[T any](t *testing.T, c <-chan T) (v T) {
 func do(t *testing.T, l *Loop, f func()) {
 	t.Helper()
 	done := make(chan bool)
-	if !l.Post(func() { defer close(done); f() }) {
-		t.Fatal("the loop has ended")
-	}
+	checktest.Needf(t, l.Post(func() { defer close(done); f() }), "the loop has ended")
 	receive(t, done)
 }
 
@@ -66,9 +56,7 @@ func (f handlerFunc) Ready(r Readiness) { f(r) }
 func pair(t *testing.T) (ours, theirs int) {
 	t.Helper()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	t.Cleanup(func() {
 		unix.Close(fds[0])
 		unix.Close(fds[1])
@@ -78,9 +66,8 @@ func pair(t *testing.T) (ours, theirs int) {
 
 func write(t *testing.T, fd int) {
 	t.Helper()
-	if _, err := unix.Write(fd, []byte("x")); err != nil {
-		t.Error(err)
-	}
+	_, err := unix.Write(fd, []byte("x"))
+	checktest.Equal(t, err, nil)
 }
 
 // read returns -1 if there is no input.
@@ -100,34 +87,27 @@ func TestReadinessIsReportedOncePerChange(t *testing.T) {
 	var w Watch
 	write(t, theirs)
 	do(t, l, func() {
-		if err := l.Add(&w, ours, handlerFunc(func(r Readiness) {
+		checktest.Equal(t, l.Add(&w, ours, handlerFunc(func(r Readiness) {
 			for read(ours) > 0 {
 			}
 			news <- r
-		})); err != nil {
-			t.Error(err)
-		}
+		})), nil)
 	})
-	if r := receive(t, news); r&Readable == 0 || r&(Writable|MaybeGone) != 0 {
-		t.Errorf("what had come before: %b", r)
-	}
+	r := receive(t, news)
+	checktest.Truef(t, r&Readable != 0 && r&(Writable|MaybeGone) == 0, "what had come before: %b", r)
 	write(t, theirs)
-	if r := receive(t, news); r&Readable == 0 {
-		t.Errorf("what has come: %b", r)
-	}
+	r = receive(t, news)
+	checktest.Truef(t, r&Readable != 0, "what has come: %b", r)
 	do(t, l, func() { _ = w.WantRoom(true) })
-	if r := receive(t, news); r&Writable == 0 {
-		t.Errorf("room: %b", r)
-	}
+	r = receive(t, news)
+	checktest.Truef(t, r&Writable != 0, "room: %b", r)
 	do(t, l, func() { _ = w.WantRoom(false) })
 	unix.Shutdown(theirs, unix.SHUT_WR)
 	for r := receive(t, news); r&MaybeGone == 0; r = receive(t, news) {
 	}
 	do(t, l, func() {
 		w.Remove()
-		if w.loop != nil || l.watches[ours] != nil {
-			t.Error("it is watched still")
-		}
+		checktest.Truef(t, w.loop == nil && l.watches[ours] == nil, "it is watched still")
 	})
 }
 
@@ -150,12 +130,9 @@ func TestReusedDescriptorMayGetAnEventOfItsPredecessor(t *testing.T) {
 				replaced = true
 				other.Remove()
 				unix.Close(otherFD)
-				if fresh, freshPeer = pair(t); fresh != otherFD {
-					t.Error(fresh, otherFD)
-				}
-				if err := l.Add(&wFresh, fresh, handlerFunc(func(Readiness) { hints <- read(fresh) })); err != nil {
-					t.Error(err)
-				}
+				fresh, freshPeer = pair(t)
+				checktest.Equal(t, fresh, otherFD)
+				checktest.Equal(t, l.Add(&wFresh, fresh, handlerFunc(func(Readiness) { hints <- read(fresh) })), nil)
 			}
 		}
 		_ = l.Add(&wFirst, first, replace(&wFirst, &wOld, old))
@@ -163,13 +140,9 @@ func TestReusedDescriptorMayGetAnEventOfItsPredecessor(t *testing.T) {
 		write(t, firstPeer)
 		unix.Close(oldPeer)
 	})
-	if got := receive(t, hints); got != -1 {
-		t.Errorf("the new connection read %d", got)
-	}
+	checktest.Equalf(t, receive(t, hints), -1, "the new connection read")
 	write(t, freshPeer)
-	if got := receive(t, hints); got != 1 {
-		t.Errorf("the new connection read %d", got)
-	}
+	checktest.Equalf(t, receive(t, hints), 1, "the new connection read")
 }
 
 // The loop checks for work from threads several times during a large batch.
@@ -224,12 +197,9 @@ func TestReadyDescriptorsAreOneBatchWithAnEnd(t *testing.T) {
 	})
 	receive(t, done)
 	do(t, l, func() {
-		if ends > n/2 || pending != 0 {
-			t.Errorf("%d ends for %d events, %d without one", ends, n, pending)
-		}
-		if calledAt == 0 || calledAt > callAt+lookEvery {
-			t.Errorf("called after event %d, seen after %d", callAt, calledAt)
-		}
+		checktest.Truef(t, ends <= n/2 && pending == 0, "%d ends for %d events, %d without one", ends, n, pending)
+		checktest.Truef(t, calledAt != 0 && calledAt <= callAt+lookEvery,
+			"called after event %d, seen after %d", callAt, calledAt)
 	})
 }
 
@@ -282,9 +252,7 @@ func TestPostedFunctionsRunInTheOrderOfTheirGoroutine(t *testing.T) {
 		wg.Go(func() {
 			for i := range each {
 				l.Post(func() {
-					if last[g] != i {
-						t.Errorf("goroutine %d: %d came in the place of %d", g, i, last[g])
-					}
+					checktest.Equalf(t, last[g], i, "goroutine %d: item", g)
 					last[g] = i + 1
 					ran.Done()
 				})
@@ -329,9 +297,7 @@ func TestOnceRunsAFunctionOnceForSeveralRequests(t *testing.T) {
 			do(t, l, func() {})
 		}
 		do(t, l, func() {
-			if runs != c.want {
-				t.Errorf("it ran %d times, want %d", runs, c.want)
-			}
+			checktest.Equalf(t, runs, c.want, "runs")
 		})
 	}
 }
@@ -361,9 +327,8 @@ func TestFinishedResponsesPrecedePostedFunctions(t *testing.T) {
 			l.Post(func() { order = append(order, "post") })
 			waker.Wake()
 		})
-		if got := receive(t, orders); !slices.Equal(got, []string{"wake", "post", "end"}) {
-			t.Fatal(got)
-		}
+		got := receive(t, orders)
+		checktest.Needf(t, slices.Equal(got, []string{"wake", "post", "end"}), "%v", got)
 	}
 }
 
@@ -372,9 +337,7 @@ func TestPanicEndsOneCallbackNotTheLoop(t *testing.T) {
 	var breaks bool
 	l := start(t, func(l *Loop) {
 		l.OnPanic(func(h Handler, p any, stack []byte) {
-			if (h != nil) != (p == "handler") || len(stack) == 0 {
-				t.Errorf("%v: handler %v", p, h)
-			}
+			checktest.Truef(t, (h != nil) == (p == "handler") && len(stack) > 0, "%v: handler %v", p, h)
 			panics <- p
 		})
 		l.AtEndOfBatch(func() {
@@ -385,30 +348,25 @@ func TestPanicEndsOneCallbackNotTheLoop(t *testing.T) {
 		})
 	})
 	l.Post(func() { panic("post") })
-	if p := receive(t, panics); p != "post" {
-		t.Error(p)
-	}
+	p := receive(t, panics)
+	checktest.Truef(t, p == "post", "%v", p)
 	l.Post(func() { breaks = true })
-	if p := receive(t, panics); p != "end" {
-		t.Error(p)
-	}
+	p = receive(t, panics)
+	checktest.Truef(t, p == "end", "%v", p)
 	ours, theirs := pair(t)
 	var w Watch
 	do(t, l, func() { _ = l.Add(&w, ours, handlerFunc(func(Readiness) { panic("handler") })) })
 	for range 3 {
 		write(t, theirs)
-		if p := receive(t, panics); p != "handler" {
-			t.Error(p)
-		}
+		p := receive(t, panics)
+		checktest.Truef(t, p == "handler", "%v", p)
 	}
 }
 
 func TestPostedFunctionsHaveRunWhenRunReturns(t *testing.T) {
 	for range 50 {
 		l, err := New()
-		if err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, err)
 		ended := make(chan error, 1)
 		go func() { ended <- l.Run() }()
 		taken, ran := 0, 0
@@ -419,13 +377,9 @@ func TestPostedFunctionsHaveRunWhenRunReturns(t *testing.T) {
 			}
 		})
 		l.Stop()
-		if err := receive(t, ended); err != nil {
-			t.Error(err)
-		}
+		checktest.Equal(t, receive(t, ended), nil)
 		posting.Wait()
-		if taken != ran {
-			t.Errorf("%d taken, %d run", taken, ran)
-		}
+		checktest.Equalf(t, taken, ran, "functions taken")
 		l.Close()
 	}
 }
@@ -454,9 +408,7 @@ func TestBusyReportsPostsCallsAndEvents(t *testing.T) {
 		write(t, theirs)
 		event = l.Busy()
 	})
-	if !posted || !called || !event {
-		t.Error(posted, called, event)
-	}
+	checktest.Truef(t, posted && called && event, "%v %v %v", posted, called, event)
 }
 
 func TestHandlerIsToldThatThePollerRejectsADescriptor(t *testing.T) {
@@ -471,9 +423,7 @@ func TestHandlerIsToldThatThePollerRejectsADescriptor(t *testing.T) {
 	}
 	watched := true
 	do(t, l, func() { watched = w.loop != nil })
-	if watched {
-		t.Error("its watch goes on")
-	}
+	checktest.Truef(t, !watched, "its watch goes on")
 }
 
 func TestRoomMayBeRequestedBeforeADescriptorIsWatched(t *testing.T) {
@@ -483,9 +433,7 @@ func TestRoomMayBeRequestedBeforeADescriptorIsWatched(t *testing.T) {
 	var w Watch
 	do(t, l, func() {
 		_ = l.AddNew(&w, ours, handlerFunc(func(r Readiness) { told <- r }))
-		if err := w.WantRoom(true); err != nil {
-			t.Error(err)
-		}
+		checktest.Equal(t, w.WantRoom(true), nil)
 	})
 	for r := receive(t, told); r&Writable == 0; r = receive(t, told) {
 	}

@@ -17,14 +17,10 @@ func TestQueueDeliversItemsOnceInOrder(t *testing.T) {
 	want := make([]int, n)
 	for i := range want {
 		want[i] = i
-		if !q.Add(i) {
-			t.Fatal("Add on an open queue returned false")
-		}
+		checktest.Needf(t, q.Add(i), "Add on an open queue returned false")
 	}
 	q.Wait(queuePatience)
-	if !slices.Equal(got, want) {
-		t.Errorf("%d items in another order or number", len(got))
-	}
+	checktest.Equalf(t, got, want, "%d items in another order or number", len(got))
 }
 
 func TestHeldQueueDeliversEverythingAfterwards(t *testing.T) {
@@ -34,13 +30,9 @@ func TestHeldQueueDeliversEverythingAfterwards(t *testing.T) {
 	q.Add("a", "b")
 	q.Add("c")
 	q.Wait(queuePatience)
-	if len(batches) > 0 {
-		t.Fatalf("%v was carried while held", <-batches)
-	}
+	checktest.Needf(t, len(batches) == 0, "a batch was carried while held")
 	q.Hold(false)
-	if got := <-batches; !slices.Equal(got, []string{"a", "b", "c"}) {
-		t.Error(got)
-	}
+	checktest.Equal(t, <-batches, []string{"a", "b", "c"})
 }
 
 func TestCloseOfAQueueWaitsForCarryAndDropsTheRest(t *testing.T) {
@@ -65,9 +57,7 @@ func TestCloseOfAQueueWaitsForCarryAndDropsTheRest(t *testing.T) {
 	}
 	goOn <- true
 	<-closed
-	if !slices.Equal(carried, []int{1}) || q.Add(3) {
-		t.Errorf("carried %v", carried)
-	}
+	checktest.Truef(t, slices.Equal(carried, []int{1}) && !q.Add(3), "carried %v", carried)
 }
 
 func TestWaitForAQueueIsLimited(t *testing.T) {

@@ -5,13 +5,13 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/checktest"
 )
 
 func TestSleepingLoopIsWokenOnce(t *testing.T) {
 	event, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	defer unix.Close(event)
 	state := new(int32)
 	w := &Waker{Event: event, State: state}
@@ -21,9 +21,8 @@ func TestSleepingLoopIsWokenOnce(t *testing.T) {
 		w.Wake()
 		w.Wake()
 		n, err := unix.Read(event, token[:])
-		if c.tokens == 0 && err != unix.EAGAIN || c.tokens == 1 && (n != 8 ||
-			binary.NativeEndian.Uint64(token[:]) != 1) || *state != Called {
-			t.Errorf("in state %d: read %d, %v, %v; state %d", c.before, n, err, token, *state)
-		}
+		checktest.Truef(t, (c.tokens != 0 || err == unix.EAGAIN) &&
+			(c.tokens != 1 || n == 8 && binary.NativeEndian.Uint64(token[:]) == 1) &&
+			*state == Called, "in state %d: read %d, %v, %v; state %d", c.before, n, err, token, *state)
 	}
 }

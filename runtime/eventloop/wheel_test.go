@@ -1,6 +1,10 @@
 package eventloop
 
-import "testing"
+import (
+	"testing"
+
+	"fapws/runtime/checktest"
+)
 
 type thing struct {
 	entry Entry[thing]
@@ -23,22 +27,18 @@ func TestWheelReturnsEntriesWhenTheyAreDue(t *testing.T) {
 			w.Remove(&one.entry)
 		}
 	}
-	if n := len(w.All()); n != len(left) || n == 1000 {
-		t.Fatalf("%d in the wheel, want %d", n, len(left))
-	}
+	n := len(w.All())
+	checktest.Needf(t, n == len(left) && n != 1000, "%d in the wheel, want %d", n, len(left))
 	for now := int64(0); len(left) > 0; now += Tick / 2 {
 		for one := w.Next(now); one != nil; one = w.Next(now) {
 			if one.due > now {
 				w.Add(&one.entry, one, one.due)
 				continue
 			}
-			if late := now - one.due; late > 2*Tick || !left[one] {
-				t.Fatalf("%d ns late", late)
-			}
+			late := now - one.due
+			checktest.Needf(t, late <= 2*Tick && left[one], "%d ns late", late)
 			delete(left, one)
 		}
-		if now > 20000*Tick {
-			t.Fatalf("%d never came up", len(left))
-		}
+		checktest.Needf(t, now <= 20000*Tick, "%d never came up", len(left))
 	}
 }

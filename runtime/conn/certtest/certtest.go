@@ -18,6 +18,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"fapws/runtime/checktest"
 )
 
 type Options struct {
@@ -73,13 +75,9 @@ func NewAuthority(t testing.TB) *Authority {
 	key := ECDSA(t)
 	template := templateOf(Options{CA: true, Common: "Test Authority"})
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	c, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	return &Authority{t, c, block("CERTIFICATE", der), key}
 }
 
@@ -95,17 +93,11 @@ func (a *Authority) Sign(o Options) *Certificate {
 		o.Key = ECDSA(a.T)
 	}
 	der, err := x509.CreateCertificate(rand.Reader, templateOf(o), a.Certificate, o.Key.Public(), a.key)
-	if err != nil {
-		a.T.Fatal(err)
-	}
+	checktest.Must(a.T, err)
 	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		a.T.Fatal(err)
-	}
+	checktest.Must(a.T, err)
 	key, err := x509.MarshalPKCS8PrivateKey(o.Key)
-	if err != nil {
-		a.T.Fatal(err)
-	}
+	checktest.Must(a.T, err)
 	c := &Certificate{T: a.T, Certificate: block("CERTIFICATE", der), Key: block("PRIVATE KEY", key), Leaf: leaf}
 	c.Chain = append(append([]byte{}, c.Certificate...), a.PEM...)
 	return c
@@ -120,9 +112,7 @@ func (a *Authority) Revoke(until time.Time, revoked ...*x509.Certificate) []byte
 			x509.RevocationListEntry{SerialNumber: c.SerialNumber, RevocationTime: list.ThisUpdate})
 	}
 	der, err := x509.CreateRevocationList(rand.Reader, list, a.Certificate, a.key)
-	if err != nil {
-		a.T.Fatal(err)
-	}
+	checktest.Must(a.T, err)
 	return block("X509 CRL", der)
 }
 
@@ -136,9 +126,7 @@ func (a *Authority) For(names ...string) *Certificate {
 func (c *Certificate) Write(dir string) (cert, key string) {
 	c.T.Helper()
 	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		c.T.Fatal(err)
-	}
+	checktest.Must(c.T, os.MkdirAll(dir, 0o755))
 	Write(c.T, cert, c.Chain)
 	Write(c.T, key, c.Key)
 	return cert, key
@@ -147,39 +135,29 @@ func (c *Certificate) Write(dir string) (cert, key string) {
 // Write replaces a file atomically, as certbot does. Only the owner may read the file.
 func Write(t testing.TB, name string, data []byte) string {
 	t.Helper()
-	if err := os.WriteFile(name+".new", data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(name+".new", name); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, os.WriteFile(name+".new", data, 0o600))
+	checktest.Must(t, os.Rename(name+".new", name))
 	return name
 }
 
 func ECDSA(t testing.TB) crypto.Signer {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	return key
 }
 
 func RSA(t testing.TB, bits int) crypto.Signer {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, bits)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	return key
 }
 
 func Ed25519(t testing.TB) crypto.Signer {
 	t.Helper()
 	_, key, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	return key
 }
 

@@ -11,9 +11,7 @@ import (
 func New(t testing.TB) *eventloop.Loop {
 	t.Helper()
 	loop, err := eventloop.New()
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	return loop
 }
 
@@ -24,9 +22,7 @@ func Run(t testing.TB, loop *eventloop.Loop, end func()) {
 	t.Cleanup(func() {
 		Do(loop, end)
 		loop.Stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
+		checktest.Equal(t, <-ended, nil)
 		loop.Close()
 	})
 }
