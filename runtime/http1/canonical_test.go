@@ -5,6 +5,8 @@ import (
 	"path"
 	"strings"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 func TestPathsAreResolvedToTwoForms(t *testing.T) {
@@ -46,44 +48,33 @@ func TestPathsAreResolvedToTwoForms(t *testing.T) {
 			t.Errorf("%s: %q %v, want %q", c.raw, resolved, ok, c.resolved)
 			continue
 		}
-		if got := string(MergeSlashes(nil, resolved[1:])); got != c.canonical {
-			t.Errorf("%s: canonical %q, want %q", c.raw, got, c.canonical)
-		}
+		checktest.Equalf(t, string(MergeSlashes(nil, resolved[1:])), c.canonical, "%s: canonical", c.raw)
 	}
 	for _, raw := range []string{
 		"/..", "/../a", "/a/../..", "/a/../../b", "/%2e%2e/a", "/a/b/%2e%2e/../..", "//..", "/a//..", "/a//../b",
 		"/a//./..", "/a%2f/../b",
 		`/a\..\b`, `/..\a`, `/a/..\`, "/a/..%5cb", `/a\.`, "/a/..;/b", "/a/..;x=1/b", "/a/.;/b", "/a%5c..;/b", `/a/.\b`,
 	} {
-		if got, ok := ResolvePath(nil, []byte(raw)); ok {
-			t.Errorf("%s: %q, want no canonical form", raw, got)
-		}
+		got, ok := ResolvePath(nil, []byte(raw))
+		checktest.Truef(t, !ok, "%s: %q, want no canonical form", raw, got)
 	}
 }
 
 func TestCanonicalPathsAreRecognized(t *testing.T) {
 	for _, p := range []string{"/", "/a", "/a/", "/a%20b", "/%2e", `/a\b`, "/.well-known/"} {
-		if !IsCanonicalPath(p) {
-			t.Errorf("%s is canonical", p)
-		}
+		checktest.Truef(t, IsCanonicalPath(p), "%s is canonical", p)
 	}
 	for _, p := range []string{"", "a", "//", "//a", "/a//b", "/a/./b", "/a/..", "/..", `/a\..\b`} {
-		if IsCanonicalPath(p) {
-			t.Errorf("%s is not canonical", p)
-		}
+		checktest.Truef(t, !IsCanonicalPath(p), "%s is not canonical", p)
 	}
 }
 
 func TestPrefixesOfCanonicalPathsAreRecognized(t *testing.T) {
 	for _, p := range []string{"", "/", "/a", "/a/", "/.", "/a/.", "/a%2f"} {
-		if !IsCanonicalPrefix(p) {
-			t.Errorf("%s is a beginning of canonical paths", p)
-		}
+		checktest.Truef(t, IsCanonicalPrefix(p), "%s is a beginning of canonical paths", p)
 	}
 	for _, p := range []string{"a", "//", "//a", "/a//", "/a/./", "/../", "/a/../b"} {
-		if IsCanonicalPrefix(p) {
-			t.Errorf("no canonical path begins with %s", p)
-		}
+		checktest.Truef(t, !IsCanonicalPrefix(p), "no canonical path begins with %s", p)
 	}
 }
 
@@ -97,25 +88,18 @@ func FuzzResolvePath(f *testing.F) {
 		if !ok {
 			return
 		}
-		if len(resolved) > len(raw) {
-			t.Errorf("%q became longer: %q", raw, resolved)
-		}
+		checktest.Truef(t, len(resolved) <= len(raw), "%q became longer: %q", raw, resolved)
 		canonical := string(MergeSlashes(nil, resolved))
 		decoded := string(DecodePath(nil, []byte(raw)))
 		if want := path.Clean(decoded); strings.TrimSuffix(canonical, "/") != strings.TrimSuffix(want, "/") {
 			t.Errorf("%q: %q, want %q", raw, canonical, want)
 		}
-		if !IsCanonicalPath(canonical) {
-			t.Errorf("%q: %q is not canonical", raw, canonical)
-		}
+		checktest.Truef(t, IsCanonicalPath(canonical), "%q: %q is not canonical", raw, canonical)
 		again, ok := ResolvePath(nil, bytes.ReplaceAll(resolved, []byte("%"), []byte("%25")))
-		if !ok || !bytes.Equal(again, resolved) {
-			t.Errorf("%q: %q becomes %q", raw, resolved, again)
-		}
+		checktest.Truef(t, ok && bytes.Equal(again, resolved), "%q: %q becomes %q", raw, resolved, again)
 		var r Request
-		if _, err := r.Parse([]byte("GET "+raw+" HTTP/1.1\r\nHost: h\r\n\r\n"), &DefaultLimits); err == nil &&
-			r.Plain && raw != canonical && !strings.Contains(raw, "?") {
-			t.Errorf("%q is called plain, and is %q", raw, canonical)
-		}
+		_, err := r.Parse([]byte("GET "+raw+" HTTP/1.1\r\nHost: h\r\n\r\n"), &DefaultLimits)
+		checktest.Truef(t, err != nil || !r.Plain || raw == canonical || strings.Contains(raw, "?"),
+			"%q is called plain, and is %q", raw, canonical)
 	})
 }

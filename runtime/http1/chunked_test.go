@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 // readChunked decodes the chunked body at the start of src. It passes src to a ChunkedReader in pieces, whose lengths
@@ -68,9 +70,8 @@ func TestValidChunkedBodiesAreDecoded(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			for _, steps := range [][]byte{nil, {1}, {2}, {3, 1}} {
 				body, n, err := readChunked([]byte(c.in+next), steps)
-				if err != nil || string(body) != c.want || n != len(c.in) {
-					t.Errorf("in steps of %v: %q, %d bytes of %d, %v", steps, body, n, len(c.in), err)
-				}
+				checktest.Truef(t, err == nil && string(body) == c.want && n == len(c.in),
+					"in steps of %v: %q, %d bytes of %d, %v", steps, body, n, len(c.in), err)
 			}
 		})
 	}
@@ -126,9 +127,8 @@ func TestInvalidChunkedBodiesAreRejected(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			for _, steps := range [][]byte{nil, {1}} {
 				_, _, err := readChunked([]byte(c.in), steps)
-				if se, ok := err.(*StatusError); !ok || se.Status != 400 {
-					t.Errorf("in steps of %v: %v", steps, err)
-				}
+				se, ok := err.(*StatusError)
+				checktest.Truef(t, ok && se.Status == 400, "in steps of %v: %v", steps, err)
 			}
 		})
 	}
@@ -137,18 +137,15 @@ func TestInvalidChunkedBodiesAreRejected(t *testing.T) {
 func TestIncompleteChunkedBodyNeedsMoreInput(t *testing.T) {
 	const in = "5;a=b\r\nhello\r\n0\r\nX: y\r\n\r\n"
 	for n := range in {
-		if _, _, err := readChunked([]byte(in[:n]), nil); err != io.ErrUnexpectedEOF {
-			t.Errorf("after %q: %v", in[:n], err)
-		}
+		_, _, err := readChunked([]byte(in[:n]), nil)
+		checktest.Equalf(t, err, io.ErrUnexpectedEOF, "after %q", in[:n])
 	}
 }
 
 func TestLargestChunkIsAccepted(t *testing.T) {
 	var d ChunkedReader
 	data, n, err := d.Next([]byte("7fffffffffffffff\r\nx"))
-	if err != nil || n != 19 || string(data) != "x" {
-		t.Errorf("%q, %d, %v", data, n, err)
-	}
+	checktest.Truef(t, err == nil && n == 19 && string(data) == "x", "%q, %d, %v", data, n, err)
 }
 
 // A caller that appends to the returned data cannot overwrite the following bytes of the source.
@@ -156,9 +153,8 @@ func TestChunkDataIsAPartOfTheSource(t *testing.T) {
 	src := []byte("5\r\nhello\r\n0\r\n\r\n")
 	var d ChunkedReader
 	data, n, err := d.Next(src)
-	if err != nil || n != 8 || &data[0] != &src[3] || cap(data) != 5 {
-		t.Errorf("%q with capacity %d, %d, %v", data, cap(data), n, err)
-	}
+	checktest.Truef(t, err == nil && n == 8 && &data[0] == &src[3] && cap(data) == 5,
+		"%q with capacity %d, %d, %v", data, cap(data), n, err)
 }
 
 const lastChunk = "0\r\n\r\n"
@@ -179,25 +175,20 @@ func TestAppendedChunkHeadersAreReadBack(t *testing.T) {
 	}
 	wire = append(wire, lastChunk...)
 	got, n, err := readChunked(wire, nil)
-	if err != nil || n != len(wire) || !bytes.Equal(got, want) {
-		t.Errorf("%d bytes of %d, took %d of %d, %v", len(got), len(want), n, len(wire), err)
-	}
-	if h := AppendChunkHeader(nil, 1<<63-1); string(h) != "7fffffffffffffff\r\n" {
-		t.Errorf("longest header is %q", h)
-	}
+	checktest.Truef(t, err == nil && n == len(wire) && bytes.Equal(got, want),
+		"%d bytes of %d, took %d of %d, %v", len(got), len(want), n, len(wire), err)
+	checktest.Equalf(t, string(AppendChunkHeader(nil, 1<<63-1)), "7fffffffffffffff\r\n", "longest header")
 }
 
 func TestChunkedDoesNotAllocate(t *testing.T) {
 	src := []byte("5;a=b\r\nhello\r\n0\r\nX: y\r\n\r\n")
-	if n := testing.AllocsPerRun(100, func() {
+	checktest.Equalf(t, testing.AllocsPerRun(100, func() {
 		var d ChunkedReader
 		for in := src; !d.Done(); {
 			_, n, _ := d.Next(in)
 			in = in[n:]
 		}
-	}); n != 0 {
-		t.Errorf("%v allocations", n)
-	}
+	}), 0, "allocations")
 }
 
 func FuzzChunkedSplit(f *testing.F) {
@@ -209,8 +200,6 @@ func FuzzChunkedSplit(f *testing.F) {
 		body, n, err := readChunked(in, nil)
 		body2, n2, err2 := readChunked(in, steps)
 		want, got := fmt.Sprintf("%q %d %v", body, n, err), fmt.Sprintf("%q %d %v", body2, n2, err2)
-		if got != want {
-			t.Errorf("%q in steps of %v:\n got %s\nwant %s", in, steps, got, want)
-		}
+		checktest.Equalf(t, got, want, "%q in steps of %v", in, steps)
 	})
 }

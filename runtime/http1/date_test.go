@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"fapws/runtime/checktest"
 )
 
 func TestDatesOfAllFormatsAreParsed(t *testing.T) {
@@ -13,9 +15,8 @@ func TestDatesOfAllFormatsAreParsed(t *testing.T) {
 		"SUNDAY, 06-nov-94 08:49:37 gmt",
 		"Sun Nov  6 08:49:37 1994", "Sun Nov 06 08:49:37 1994",
 	} {
-		if got, ok := ParseDate([]byte(text)); !ok || got != want {
-			t.Errorf("%q: %d %v", text, got, ok)
-		}
+		got, ok := ParseDate([]byte(text))
+		checktest.Truef(t, ok && got == want, "%q: %d %v", text, got, ok)
 	}
 	for _, text := range []string{
 		"", "0", "-1", "Sun, 06 Nov 1994", "Sun, 6 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 8:49:37 GMT",
@@ -28,17 +29,15 @@ func TestDatesOfAllFormatsAreParsed(t *testing.T) {
 		"Sun, 31 Feb 1994 08:49:37 GMT",
 		"Sun Nov 6 08:49:37 1994", "Sun Nov  6 08:49:37 1994 GMT", "Sun, 06 Foo 1994 08:49:37 GMT",
 	} {
-		if got, ok := ParseDate([]byte(text)); ok {
-			t.Errorf("%q: %d", text, got)
-		}
+		got, ok := ParseDate([]byte(text))
+		checktest.Truef(t, !ok, "%q: %d", text, got)
 	}
 	for unix := int64(0); unix < 1<<33; unix += 123_456_789 {
 		text, at := AppendDate(nil, unix), time.Unix(unix, 0).UTC()
 		if got, ok := ParseDate(text); !ok || got != unix || string(text) != at.Format(http.TimeFormat) {
 			t.Errorf("%s: %d %v, want %d", text, got, ok, unix)
 		}
-		if got, ok := ParseDate([]byte(at.Format(time.ANSIC))); !ok || got != unix {
-			t.Errorf("%s as of asctime: %d %v", text, got, ok)
-		}
+		got, ok := ParseDate([]byte(at.Format(time.ANSIC)))
+		checktest.Truef(t, ok && got == unix, "%s as of asctime: %d %v", text, got, ok)
 	}
 }

@@ -3,14 +3,14 @@ package http1
 import (
 	"strings"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 func edit(t *testing.T, set, add []HeaderField, remove ...string) *Edit {
 	t.Helper()
 	e, err := NewEdit(set, add, remove)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	return e
 }
 
@@ -37,43 +37,32 @@ func TestLaterEditReplacesTheFieldOfAnEarlierEdit(t *testing.T) {
 		r := Response{Fields: []byte("ETag: 1\r\nX-A: a\r\n"), Type: "text/plain"}
 		buf := test.edits.Apply(make([]byte, 3, 300), &r)
 		got := strings.ReplaceAll(string(r.Fields), "\r\n", "|")
-		if got != test.want || r.Type != test.kind || r.HasDate != test.date || r.HasServer {
-			t.Errorf("%s: %q, type %q, date %v; want %+v", test.name, got, r.Type, r.HasDate, test)
-		}
-		if n := testing.AllocsPerRun(10, func() { buf = test.edits.Apply(buf, &r) }); n > 0 {
-			t.Errorf("%s: %v allocations", test.name, n)
-		}
+		checktest.Truef(t, got == test.want && r.Type == test.kind && r.HasDate == test.date && !r.HasServer,
+			"%s: %q, type %q, date %v; want %+v", test.name, got, r.Type, r.HasDate, test)
+		n := testing.AllocsPerRun(10, func() { buf = test.edits.Apply(buf, &r) })
+		checktest.Equalf(t, n, 0, "%s: allocations", test.name)
 	}
 }
 
 func TestFieldsAreFoundByName(t *testing.T) {
 	fields := []byte("ETag: 1\r\nX-A: a\r\nx-a:  b \r\nEmpty:\r\n")
-	if !HasField(fields, []byte("etag")) || HasField(fields, []byte("ETa")) || HasField(fields, []byte("1")) {
-		t.Error("Has")
-	}
+	checktest.Truef(t, HasField(fields, []byte("etag")) && !HasField(fields, []byte("ETa")) &&
+		!HasField(fields, []byte("1")), "Has")
 	for name, want := range map[string]string{"X-A": "b", "empty": "", "none": "", "ETag": "1"} {
-		if got := FieldValue(fields, []byte(name)); got != want {
-			t.Errorf("%s: %q, want %q", name, got, want)
-		}
+		checktest.Equalf(t, FieldValue(fields, []byte(name)), want, "%s", name)
 	}
 }
 
 func TestInvalidFieldsOfRulesAreRejected(t *testing.T) {
 	for _, f := range []HeaderField{{"X-A", "a\tb"}, {"a!#$%&'*+-.^_`|~9", "é"}, {"A", ""}} {
-		if err := f.Check(); err != nil {
-			t.Errorf("%+v: %v", f, err)
-		}
+		checktest.Equalf(t, f.Check(), nil, "%+v", f)
 	}
 	for _, f := range []HeaderField{{"", "a"}, {"a b", "a"}, {"a:", "a"}, {"X", "a\r\nb"}, {"X", "\x7f"},
 		{"Content-Length", "1"}, {"connection", "close"}, {"Upgrade", "x"}} {
-		if f.Check() == nil {
-			t.Errorf("%+v is taken", f)
-		}
-		if _, err := NewEdit(nil, []HeaderField{f}, nil); err == nil {
-			t.Errorf("%+v is added", f)
-		}
+		checktest.Truef(t, f.Check() != nil, "%+v is taken", f)
+		_, err := NewEdit(nil, []HeaderField{f}, nil)
+		checktest.Truef(t, err != nil, "%+v is added", f)
 	}
-	if _, err := NewEdit(nil, nil, []string{"Content-Length"}); err == nil {
-		t.Error("Content-Length is removed")
-	}
+	_, err := NewEdit(nil, nil, []string{"Content-Length"})
+	checktest.Truef(t, err != nil, "Content-Length is removed")
 }

@@ -3,6 +3,8 @@ package http1
 import (
 	"mime"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 func TestMediaTypeDependsOnTheExtension(t *testing.T) {
@@ -33,23 +35,15 @@ func TestMediaTypeDependsOnTheExtension(t *testing.T) {
 		".html":                "text/html; charset=utf-8",
 		"a.ht\x00ml":           defaultType,
 	} {
-		if got := MediaTypeByName(name); got != want {
-			t.Errorf("%q: %s, not %s", name, got, want)
-		}
-		if got := MediaTypeByName([]byte(name)); got != want {
-			t.Errorf("%q as bytes: %s", name, got)
-		}
+		checktest.Equalf(t, MediaTypeByName(name), want, "%q", name)
+		checktest.Equalf(t, MediaTypeByName([]byte(name)), want, "%q as bytes", name)
 	}
 }
 
 func TestTableOfMediaTypesIsValid(t *testing.T) {
 	for extension, mediaType := range mediaTypes() {
-		if got := MediaTypeByName("x." + extension); got != mediaType {
-			t.Errorf("%q is not found: %s", extension, got)
-		}
+		checktest.Equalf(t, MediaTypeByName("x."+extension), mediaType, "%q is not found", extension)
 		name, params, err := mime.ParseMediaType(mediaType)
-		if err != nil || mime.FormatMediaType(name, params) != mediaType {
-			t.Errorf("%q: %v", mediaType, err)
-		}
+		checktest.Truef(t, err == nil && mime.FormatMediaType(name, params) == mediaType, "%q: %v", mediaType, err)
 	}
 }

@@ -1,6 +1,10 @@
 package http1
 
-import "testing"
+import (
+	"testing"
+
+	"fapws/runtime/checktest"
+)
 
 func TestFieldsAreMerged(t *testing.T) {
 	for _, test := range []struct{ fields, more, want string }{
@@ -10,14 +14,11 @@ func TestFieldsAreMerged(t *testing.T) {
 		{"Vary: A\r\nSet-Cookie: a\r\n", "Vary: B\r\nSet-Cookie: b\r\n",
 			"Vary: A\r\nSet-Cookie: a\r\nVary: B\r\nSet-Cookie: b\r\n"},
 	} {
-		if got := string(MergeFields([]byte(test.fields), []byte(test.more))); got != test.want {
-			t.Errorf("%q and %q: %q, want %q", test.fields, test.more, got, test.want)
-		}
+		checktest.Equalf(t, string(MergeFields([]byte(test.fields), []byte(test.more))), test.want,
+			"%q and %q", test.fields, test.more)
 	}
 }
 
 func TestFieldIsRemoved(t *testing.T) {
-	if got := string(WithoutField([]byte("A: 1\r\nB: 2\r\na: 3\r\n"), []byte("a"))); got != "B: 2\r\n" {
-		t.Error(got)
-	}
+	checktest.Equal(t, string(WithoutField([]byte("A: 1\r\nB: 2\r\na: 3\r\n"), []byte("a"))), "B: 2\r\n")
 }

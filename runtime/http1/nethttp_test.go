@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 // FuzzAgainstNetHTTP checks that net/http and this package read the same request, and find its end at the same byte, if
@@ -51,17 +53,12 @@ func FuzzAgainstNetHTTP(f *testing.F) {
 			return // net/http is stricter about chunks
 		}
 		if stdErr != nil {
-			if !laxOnPurpose(rest, stdErr) {
-				t.Fatalf("%q: body accepted, net/http says %v", msg, stdErr)
-			}
+			checktest.Needf(t, laxOnPurpose(rest, stdErr), "%q: body accepted, net/http says %v", msg, stdErr)
 			return
 		}
-		if !bytes.Equal(got, want) {
-			t.Fatalf("%q: body %q, net/http %q", msg, got, want)
-		}
-		if len(rest)-used != unread {
-			t.Fatalf("%q: next message after %d bytes of body, net/http after %d", msg, used, len(rest)-unread)
-		}
+		checktest.Needf(t, bytes.Equal(got, want), "%q: body %q, net/http %q", msg, got, want)
+		checktest.Needf(t, len(rest)-used == unread,
+			"%q: next message after %d bytes of body, net/http after %d", msg, used, len(rest)-unread)
 	})
 }
 
@@ -69,9 +66,7 @@ func compareHeads(t *testing.T, r *Request, head []byte, std *http.Request) {
 	t.Helper()
 	same := func(what, got, want string) {
 		t.Helper()
-		if got != want {
-			t.Fatalf("%q: %s %q, net/http %q", head, what, got, want)
-		}
+		checktest.Needf(t, got == want, "%q: %s %q, net/http %q", head, what, got, want)
 	}
 	same("method", string(r.Method.In(head)), std.Method)
 	same("target", string(r.Target.In(head)), std.RequestURI)
@@ -82,12 +77,9 @@ func compareHeads(t *testing.T, r *Request, head []byte, std *http.Request) {
 		host = decodedHost(t, string(r.Authority.In(head)))
 	}
 	same("host", host, std.Host)
-	if (r.Version > HTTP10) != std.ProtoAtLeast(1, 1) {
-		t.Fatalf("%q: %s, net/http %s", head, r.Version, std.Proto)
-	}
-	if r.KeepAlive == std.Close && std.ProtoAtLeast(1, 0) {
-		t.Fatalf("%q: keep-alive %v, net/http close %v", head, r.KeepAlive, std.Close)
-	}
+	checktest.Needf(t, (r.Version > HTTP10) == std.ProtoAtLeast(1, 1), "%q: %s, net/http %s", head, r.Version, std.Proto)
+	checktest.Needf(t, r.KeepAlive != std.Close || !std.ProtoAtLeast(1, 0),
+		"%q: keep-alive %v, net/http close %v", head, r.KeepAlive, std.Close)
 	length := int64(0)
 	switch r.Body {
 	case Sized:
@@ -95,9 +87,7 @@ func compareHeads(t *testing.T, r *Request, head []byte, std *http.Request) {
 	case Chunked:
 		length = -1
 	}
-	if length != std.ContentLength {
-		t.Fatalf("%q: length %d, net/http %d", head, length, std.ContentLength)
-	}
+	checktest.Needf(t, length == std.ContentLength, "%q: length %d, net/http %d", head, length, std.ContentLength)
 
 	// net/http removes Host, Transfer-Encoding and Trailer from the header.
 	ours := http.Header{}
@@ -110,13 +100,10 @@ func compareHeads(t *testing.T, r *Request, head []byte, std *http.Request) {
 		ours.Add(name, string(f.Value.In(head)))
 	}
 	std.Header.Del("Trailer")
-	if len(ours) != len(std.Header) {
-		t.Fatalf("%q: fields %v, net/http %v", head, ours, std.Header)
-	}
+	checktest.Needf(t, len(ours) == len(std.Header), "%q: fields %v, net/http %v", head, ours, std.Header)
 	for name, values := range ours {
-		if !slices.Equal(values, std.Header[name]) {
-			t.Fatalf("%q: %s is %q, net/http %q", head, name, values, std.Header[name])
-		}
+		checktest.Needf(t, slices.Equal(values, std.Header[name]),
+			"%q: %s is %q, net/http %q", head, name, values, std.Header[name])
 	}
 }
 
@@ -127,9 +114,7 @@ func compareHeads(t *testing.T, r *Request, head []byte, std *http.Request) {
 func decodedHost(t *testing.T, authority string) string {
 	t.Helper()
 	host, err := url.PathUnescape(authority)
-	if err != nil {
-		t.Fatalf("authority %q: %v", authority, err)
-	}
+	checktest.Mustf(t, err, "authority %q", authority)
 	return host
 }
 

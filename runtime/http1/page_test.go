@@ -3,6 +3,8 @@ package http1
 import (
 	"strings"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 func TestBrowserIsRecognizedByItsAcceptField(t *testing.T) {
@@ -13,21 +15,16 @@ func TestBrowserIsRecognizedByItsAcceptField(t *testing.T) {
 		"Accept: text/html;q=0, */*": false, "Accept: text/html; level=1; Q=0.000": false, "Accept: text/html;q=0.001": true,
 	} {
 		var r Request
-		if _, err := r.Parse([]byte("GET / HTTP/1.0\r\n"+fields+"\r\n\r\n"), &DefaultLimits); err != nil {
-			t.Fatal(err)
-		}
-		if r.HTML != want {
-			t.Errorf("%s: %v", fields, r.HTML)
-		}
+		_, err := r.Parse([]byte("GET / HTTP/1.0\r\n"+fields+"\r\n\r\n"), &DefaultLimits)
+		checktest.Must(t, err)
+		checktest.Equalf(t, r.HTML, want, "%s", fields)
 	}
 	for head, want := range map[string]bool{
 		"GET /%zz HTTP/1.1\r\nAccept: a/b, text/html;q=0.9\r\n\r\n": true, "GET /aaaaaaaaaaaaaaaaaaaaaa": true,
 		"GET /%zz HTTP/1.1\r\nAccept: text/html;q=0\r\nX: y\r\n\r\n": false, "GET /aaaaaaaaaaaaaaaa HTTP/1.1\r\n": false,
 		"GET /": false,
 	} {
-		if got := FromBrowser([]byte(head), 16); got != want {
-			t.Errorf("%q: %v", head, got)
-		}
+		checktest.Equalf(t, FromBrowser([]byte(head), 16), want, "%q", head)
 	}
 }
 
@@ -37,12 +34,8 @@ func TestErrorPageHasASentenceAndALinkHome(t *testing.T) {
 		text := string(StatusPage(status, StatusText(status), "/a\"b"))
 		_, rest, _ := strings.Cut(text, "<p>")
 		sentence, _, _ := strings.Cut(rest, "</p>")
-		if !strings.HasSuffix(sentence, ".") || !strings.Contains(text, ` href="/a&#34;b/">`) ||
-			strings.Contains(text, "<h1></h1>") {
-			t.Errorf("%d: %s", status, text)
-		}
+		checktest.Truef(t, strings.HasSuffix(sentence, ".") && strings.Contains(text, ` href="/a&#34;b/">`) &&
+			!strings.Contains(text, "<h1></h1>"), "%d: %s", status, text)
 	}
-	if text := string(StatusPage(404, "no <such> thing", "")); !strings.Contains(text, "<p>No &lt;such&gt; thing.</p>") {
-		t.Error(text)
-	}
+	checktest.Has(t, string(StatusPage(404, "no <such> thing", "")), "<p>No &lt;such&gt; thing.</p>")
 }

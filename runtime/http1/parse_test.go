@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 const helloRequest = "GET / HTTP/1.1\r\nHost: localhost:8888\r\n\r\n"
@@ -165,19 +167,11 @@ func TestValidHeadsAreParsed(t *testing.T) {
 			buf := []byte(c.in + body)
 			var r Request
 			n, err := r.Parse(buf, &DefaultLimits)
-			if err != nil {
-				t.Fatalf("%q: %v", c.in, err)
-			}
-			if n != len(c.in) {
-				t.Errorf("took %d bytes of %d", n, len(c.in))
-			}
+			checktest.Mustf(t, err, "%q", c.in)
+			checktest.Equalf(t, n, len(c.in), "bytes taken")
 			head := buf[n-r.HeadLen : n]
-			if strings.TrimLeft(c.in, "\r\n") != string(head) {
-				t.Errorf("head is %q", head)
-			}
-			if got := describe(&r, head); got != c.want {
-				t.Errorf("\n got %s\nwant %s", got, c.want)
-			}
+			checktest.Equalf(t, strings.TrimLeft(c.in, "\r\n"), string(head), "head")
+			checktest.Equal(t, describe(&r, head), c.want)
 		})
 	}
 }
@@ -387,15 +381,10 @@ func TestInvalidHeadsAreRejectedWithAStatus(t *testing.T) {
 				var r Request
 				n, err := feed.parse(&r, []byte(c.in), &DefaultLimits)
 				se, ok := err.(*StatusError)
-				if !ok {
-					t.Fatalf("%s: took %d bytes, error %v, want %d", feed.name, n, err, c.code)
-				}
-				if se.Status != c.code || n != 0 {
-					t.Errorf("%s: %d %q after %d bytes, want %d", feed.name, se.Status, se.Text, n, c.code)
-				}
-				if (r.Resume != Resume{}) {
-					t.Errorf("%s: Resume is %v after an error", feed.name, r.Resume)
-				}
+				checktest.Needf(t, ok, "%s: took %d bytes, error %v, want %d", feed.name, n, err, c.code)
+				checktest.Truef(t, se.Status == c.code && n == 0,
+					"%s: %d %q after %d bytes, want %d", feed.name, se.Status, se.Text, n, c.code)
+				checktest.Equalf(t, r.Resume, Resume{}, "%s: Resume after an error", feed.name)
 			}
 		})
 	}
@@ -418,9 +407,8 @@ func TestRejectionNamesTheCause(t *testing.T) {
 		{on11("POST /", "Content-Length: x\r\n"), errLength},
 	} {
 		var r Request
-		if _, err := r.Parse([]byte(c.in), &DefaultLimits); err != c.want {
-			t.Errorf("%q: %v, want %v", c.in, err, c.want)
-		}
+		_, err := r.Parse([]byte(c.in), &DefaultLimits)
+		checktest.Truef(t, err == c.want, "%q: %v, want %v", c.in, err, c.want)
 	}
 }
 
@@ -442,9 +430,8 @@ func TestIncompleteHeadNeedsMoreInput(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var r Request
-			if n, err := r.Parse([]byte(c.in), &DefaultLimits); n != 0 || err != ErrNeedMore {
-				t.Errorf("Parse(%q) = %d, %v", c.in, n, err)
-			}
+			n, err := r.Parse([]byte(c.in), &DefaultLimits)
+			checktest.Truef(t, n == 0 && err == ErrNeedMore, "Parse(%q) = %d, %v", c.in, n, err)
 		})
 	}
 }
@@ -475,13 +462,11 @@ func TestLimitsAreExact(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var r Request
-			if n, err := r.Parse([]byte(c.in), &c.exact); n != len(c.in) || err != nil {
-				t.Errorf("at the limit: %d, %v", n, err)
-			}
-			_, err := r.Parse([]byte(c.in), &c.tooFew)
-			if se, ok := err.(*StatusError); !ok || se.Status != c.refusal {
-				t.Errorf("beyond the limit: %v, want %d", err, c.refusal)
-			}
+			n, err := r.Parse([]byte(c.in), &c.exact)
+			checktest.Truef(t, n == len(c.in) && err == nil, "at the limit: %d, %v", n, err)
+			_, err = r.Parse([]byte(c.in), &c.tooFew)
+			se, ok := err.(*StatusError)
+			checktest.Truef(t, ok && se.Status == c.refusal, "beyond the limit: %v, want %d", err, c.refusal)
 		})
 	}
 }
@@ -493,33 +478,26 @@ func TestFieldsAreParsedInOrder(t *testing.T) {
 	want := "Host=h|X-A=1|x_b=two words|Empty=|X-A=\xe4\tb|Content-Length=5|Last=!"
 	var r Request
 	n, err := r.Parse(in, &DefaultLimits)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	head := in[n-r.HeadLen : n]
 	var got []string
 	for _, f := range r.Fields {
 		got = append(got, string(f.Name.In(head))+"="+string(f.Value.In(head)))
 	}
-	if s := strings.Join(got, "|"); s != want {
-		t.Errorf("\n got %q\nwant %q", s, want)
-	}
+	checktest.Equal(t, strings.Join(got, "|"), want)
 }
 
 func TestReusedRequestHasNothingOfThePreviousRequest(t *testing.T) {
 	var r Request
 	first := on11("OPTIONS http://a/%41?q",
 		"Connection: close, upgrade\r\nExpect: 100-continue\r\nContent-Length: 5\r\n")
-	if _, err := r.Parse([]byte(first), &DefaultLimits); err != nil {
-		t.Fatal(err)
-	}
+	_, err := r.Parse([]byte(first), &DefaultLimits)
+	checktest.Must(t, err)
 	buf := []byte("GET /x HTTP/1.0\r\n\r\n")
-	if _, err := r.Parse(buf, &DefaultLimits); err != nil {
-		t.Fatal(err)
-	}
-	if got, want := describe(&r, buf), "GET /x 1.0 safe"; got != want || len(r.Fields) != 0 {
-		t.Errorf("got %s with %d fields, want %s", got, len(r.Fields), want)
-	}
+	_, err = r.Parse(buf, &DefaultLimits)
+	checktest.Must(t, err)
+	got, want := describe(&r, buf), "GET /x 1.0 safe"
+	checktest.Truef(t, got == want && len(r.Fields) == 0, "got %s with %d fields, want %s", got, len(r.Fields), want)
 }
 
 func TestParseDoesNotAllocate(t *testing.T) {
@@ -531,12 +509,10 @@ func TestParseDoesNotAllocate(t *testing.T) {
 		on11("GET http://a/", "Connection: close\r\n"),
 		on11("POST /", "Content-Length: 5\r\nContent-Length: 6\r\n"), "GET / HTTP/9.9\r\n", "GET / HT"} {
 		buf := []byte(in)
-		if n := testing.AllocsPerRun(100, func() {
+		checktest.Equalf(t, testing.AllocsPerRun(100, func() {
 			r.Resume = Resume{}
 			r.Parse(buf, lim)
-		}); n != 0 {
-			t.Errorf("%q: %v allocations", in, n)
-		}
+		}), 0, "%q: allocations", in)
 	}
 }
 
@@ -556,12 +532,9 @@ func TestOnlyParseWholeAcceptsHTTP2(t *testing.T) {
 		if err != nil {
 			got = err.Error()
 		}
-		if got != want {
-			t.Errorf("%q: %s, want %s", head, got, want)
-		}
-		if _, err := r.Parse([]byte("GET /a HTTP/2.0\r\nhost: h\r\n\r\n"), &limits); err != errVersion {
-			t.Error(err)
-		}
+		checktest.Equalf(t, got, want, "%q", head)
+		_, err = r.Parse([]byte("GET /a HTTP/2.0\r\nhost: h\r\n\r\n"), &limits)
+		checktest.Truef(t, err == errVersion, "%v", err)
 	}
 }
 
@@ -576,15 +549,11 @@ func TestUTF8InATargetIsPercentEncoded(t *testing.T) {
 		fields := " HTTP/1.1\r\nHost: h\r\nX: \u00e4\r\n\r\n"
 		head := []byte("GET " + target + fields)
 		var r Request
-		if _, err := r.Parse(head, &DefaultLimits); err != nil || !r.Raw {
-			t.Fatalf("%q: %v", target, err)
-		}
+		_, err := r.Parse(head, &DefaultLimits)
+		checktest.Needf(t, err == nil && r.Raw, "%q: %v", target, err)
 		encoded := r.AppendEncoded(nil, head)
-		if string(encoded) != "GET "+want+fields {
-			t.Errorf("%q: %q", target, encoded)
-		}
-		if err := r.ParseWhole(encoded, &DefaultLimits); err != nil || r.Raw || string(r.Target.In(encoded)) != want {
-			t.Errorf("%q: %v, %q", target, err, encoded)
-		}
+		checktest.Equalf(t, string(encoded), "GET "+want+fields, "%q", target)
+		err = r.ParseWhole(encoded, &DefaultLimits)
+		checktest.Truef(t, err == nil && !r.Raw && string(r.Target.In(encoded)) == want, "%q: %v, %q", target, err, encoded)
 	}
 }

@@ -3,15 +3,15 @@ package http1
 import (
 	"net/url"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 // Parse rejects these paths.
 func TestInvalidEncodingsArePartsOfADecodedPath(t *testing.T) {
 	for in, want := range map[string]string{"/%": "/%", "/%4": "/%4", "/%zz": "/%zz", "/%%41": "/%A",
 		"/%4%41": "/%4A"} {
-		if got := string(DecodePath([]byte("|"), []byte(in))); got != "|"+want {
-			t.Errorf("%q: %q, want %q", in, got, "|"+want)
-		}
+		checktest.Equalf(t, string(DecodePath([]byte("|"), []byte(in))), "|"+want, "%q", in)
 	}
 }
 
@@ -23,11 +23,8 @@ func FuzzDecodePath(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, in string) {
 		got := string(DecodePath(nil, []byte(in)))
-		if want, err := url.PathUnescape(in); err == nil && got != want {
-			t.Errorf("%q: %q, net/url %q", in, got, want)
-		}
-		if len(got) > len(in) {
-			t.Errorf("%q became longer: %q", in, got)
-		}
+		want, err := url.PathUnescape(in)
+		checktest.Truef(t, err != nil || got == want, "%q: %q, net/url %q", in, got, want)
+		checktest.Truef(t, len(got) <= len(in), "%q became longer: %q", in, got)
 	})
 }

@@ -1,6 +1,10 @@
 package http1
 
-import "testing"
+import (
+	"testing"
+
+	"fapws/runtime/checktest"
+)
 
 const (
 	testTime = 784111777 // the example in RFC 9110 §5.6.7, in seconds since 1970
@@ -71,12 +75,9 @@ func TestHeadOfAResponseHasItsFieldsAndFraming(t *testing.T) {
 			tm := NewTemplate("fapws", testTime)
 			r := c.r
 			got := tm.AppendHead([]byte("before|"), &r)
-			if string(got) != "before|"+c.want {
-				t.Errorf("\n got %q\nwant %q", got, "before|"+c.want)
-			}
-			if r.Body != c.body || r.KeepAlive != c.keep {
-				t.Errorf("body %v, keep-alive %v, want %v, %v", r.Body, r.KeepAlive, c.body, c.keep)
-			}
+			checktest.Equal(t, string(got), "before|"+c.want)
+			checktest.Truef(t, r.Body == c.body && r.KeepAlive == c.keep,
+				"body %v, keep-alive %v, want %v, %v", r.Body, r.KeepAlive, c.body, c.keep)
 		})
 	}
 }
@@ -86,21 +87,19 @@ func TestTemplateSetsServerAndDate(t *testing.T) {
 	head := func() string {
 		return string(tm.AppendHead(nil, &Response{Status: 200, Version: HTTP11, KeepAlive: true}))
 	}
-	if got, want := head(), "HTTP/1.1 200 OK\r\n"+testDate+"Content-Length: 0\r\n\r\n"; got != want {
-		t.Errorf("without a server name: %q", got)
-	}
+	got, want := head(), "HTTP/1.1 200 OK\r\n"+testDate+"Content-Length: 0\r\n\r\n"
+	checktest.Equalf(t, got, want, "without a server name")
 	tm.SetTime(0)
-	if got, want := head(), "HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 "+
-		"GMT\r\nContent-Length: 0\r\n\r\n"; got != want {
-		t.Errorf("after SetTime: %q", got)
-	}
+	got, want = head(), "HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 "+
+		"GMT\r\nContent-Length: 0\r\n\r\n"
+	checktest.Equalf(t, got, want, "after SetTime")
 }
 
 func TestResponsesDoNotAllocate(t *testing.T) {
 	tm := NewTemplate("fapws", testTime)
 	dst := make([]byte, 0, 4096)
 	now := int64(testTime)
-	if n := testing.AllocsPerRun(100, func() {
+	checktest.Equalf(t, testing.AllocsPerRun(100, func() {
 		now++
 		tm.SetTime(now)
 		for _, r := range []Response{{Status: 200, Length: 7}, {Status: 404, Length: -1, Version: HTTP11},
@@ -108,7 +107,5 @@ func TestResponsesDoNotAllocate(t *testing.T) {
 			dst = tm.AppendHead(dst[:0], &r)
 		}
 		dst = AppendChunkHeader(dst, 100)
-	}); n != 0 {
-		t.Errorf("%v allocations", n)
-	}
+	}), 0, "allocations")
 }

@@ -3,8 +3,9 @@ package http1
 import (
 	"bytes"
 	"fmt"
-	"reflect"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 func parseBytewise(r *Request, buf []byte, lim *Limits) (n int, err error) {
@@ -42,12 +43,9 @@ func TestParseExaminesEachByteOnce(t *testing.T) {
 				before[i] = '\n'
 			}
 		}
-		if _, err := r.Parse(before, &DefaultLimits); err != ErrNeedMore {
-			t.Fatalf("after %d bytes: %v", n, err)
-		}
-		if int(r.Resume.seen) != n {
-			t.Fatalf("after %d bytes the next call would look again from %d", n, r.Resume.seen)
-		}
+		_, err := r.Parse(before, &DefaultLimits)
+		checktest.Needf(t, err == ErrNeedMore, "after %d bytes: %v", n, err)
+		checktest.Needf(t, int(r.Resume.seen) == n, "after %d bytes the next call would look again from %d", n, r.Resume.seen)
 		if want := bytes.LastIndexByte(head[:n], '\n') + 1; int(r.Resume.line) != want {
 			t.Fatalf("after %d bytes the next call would judge lines from %d, want %d", n, r.Resume.line, want)
 		}
@@ -63,9 +61,8 @@ func TestExceededLimitDoesNotDependOnSplits(t *testing.T) {
 				lim := limits(line, field, head, 0)
 				var whole, parts Request
 				_, want := whole.Parse(in, &lim)
-				if _, got := parseBytewise(&parts, in, &lim); got != want {
-					t.Fatalf("%+v: %v byte by byte, %v whole", lim, got, want)
-				}
+				_, got := parseBytewise(&parts, in, &lim)
+				checktest.Needf(t, got == want, "%+v: %v byte by byte, %v whole", lim, got, want)
 			}
 		}
 	}
@@ -78,13 +75,11 @@ func TestConnectionsCanShareARequest(t *testing.T) {
 	var ra, rb Resume
 	for n := 1; n < len(b); n++ {
 		r.Resume = ra
-		if _, err := r.Parse(a[:n], &DefaultLimits); err != ErrNeedMore {
-			t.Fatal(err)
-		}
+		_, err := r.Parse(a[:n], &DefaultLimits)
+		checktest.Needf(t, err == ErrNeedMore, "%v", err)
 		ra, r.Resume = r.Resume, rb
-		if _, err := r.Parse(b[:n], &DefaultLimits); err != ErrNeedMore {
-			t.Fatal(err)
-		}
+		_, err = r.Parse(b[:n], &DefaultLimits)
+		checktest.Needf(t, err == ErrNeedMore, "%v", err)
 		rb = r.Resume
 	}
 	for _, c := range []struct {
@@ -94,12 +89,9 @@ func TestConnectionsCanShareARequest(t *testing.T) {
 		var want Request
 		want.Parse(c.buf, &DefaultLimits)
 		r.Resume = c.resume
-		if n, err := r.Parse(c.buf, &DefaultLimits); n != len(c.buf) || err != nil {
-			t.Fatalf("%d, %v", n, err)
-		}
-		if !reflect.DeepEqual(r, want) {
-			t.Errorf("\n got %+v\nwant %+v", r, want)
-		}
+		n, err := r.Parse(c.buf, &DefaultLimits)
+		checktest.Needf(t, n == len(c.buf) && err == nil, "%d, %v", n, err)
+		checktest.Equal(t, r, want)
 	}
 }
 
@@ -144,9 +136,7 @@ func FuzzParseSplit(f *testing.F) {
 		if err == ErrNeedMore && err2 == ErrNeedMore {
 			return
 		}
-		if got := outcome(&parts, m, err2); got != want {
-			t.Errorf("%q in steps of %v:\n got %s\nwant %s", in, steps, got, want)
-		}
+		checktest.Equalf(t, outcome(&parts, m, err2), want, "%q in steps of %v", in, steps)
 	})
 }
 

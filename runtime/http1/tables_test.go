@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 func TestClassTableAgreesWithTheGrammar(t *testing.T) {
@@ -25,9 +27,7 @@ func TestClassTableAgreesWithTheGrammar(t *testing.T) {
 			{"host", isHost, in(c, digits+letters+"-._~!$&'()*+,;=")},
 			{"hex", isHex, in(c, hex)},
 		} {
-			if got := class[c]&want.bit != 0; got != want.is {
-				t.Errorf("%q as %s: %v", c, want.name, got)
-			}
+			checktest.Equalf(t, class[c]&want.bit != 0, want.is, "%q as %s", c, want.name)
 		}
 	}
 }
@@ -39,9 +39,8 @@ func TestValidValueAgreesWithTheTableAtEveryPosition(t *testing.T) {
 			for i := range 256 {
 				b := bytes.Repeat([]byte{'a'}, size)
 				b[at] = byte(i)
-				if got, want := validValue(b), class[byte(i)]&isValue != 0; got != want {
-					t.Fatalf("%q: %v", b, got)
-				}
+				got, want := validValue(b), class[byte(i)]&isValue != 0
+				checktest.Needf(t, got == want, "%q: %v", b, got)
 			}
 		}
 	}
@@ -57,9 +56,8 @@ func TestValidValueChecksAdjacentBytes(t *testing.T) {
 				b[j] = byte(i >> 8)
 			}
 		}
-		if got, want := validValue(b), all(b, isValue); got != want {
-			t.Fatalf("%q: %v", b, got)
-		}
+		got, want := validValue(b), all(b, isValue)
+		checktest.Needf(t, got == want, "%q: %v", b, got)
 	}
 }
 
@@ -82,8 +80,6 @@ func TestHostsAreValidated(t *testing.T) {
 		{"[::1]x", false}, {"[::1]80", false},
 		{"[g::]", false}, {"[fe80::1%25eth0]", false}, {"[v1.a]", false}, {"[::1]]", false}, {"a[::1]", false},
 	} {
-		if got := ValidHost([]byte(c.in)); got != c.ok {
-			t.Errorf("%q: %v", c.in, got)
-		}
+		checktest.Equalf(t, ValidHost([]byte(c.in)), c.ok, "%q", c.in)
 	}
 }

@@ -2,10 +2,10 @@ package http1_test
 
 import (
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/http1"
 )
 
@@ -24,9 +24,7 @@ func parse(t *testing.T, head []byte, rewritten bool) *http1.Request {
 		limits = limits.Plus(http1.OwnFields, http1.OwnLines)
 	}
 	r := new(http1.Request)
-	if err := r.ParseWhole(head, &limits); err != nil {
-		t.Fatalf("%v in %q", err, head)
-	}
+	checktest.Mustf(t, r.ParseWhole(head, &limits), "in %q", head)
 	return r
 }
 
@@ -47,20 +45,14 @@ func rewrite(t *testing.T, fields string) (string, string) {
 	out, own := identifier.Rewrite([]byte("before"), head, r, false, false, &made)
 	out = out[len("before"):]
 	again := parse(t, out, true)
-	if len(out) > len(head)+http1.OwnLines || r.HeadLen != len(out) || len(r.Fields) != len(again.Fields) ||
-		r.Host != again.Host || r.UpgradeTo != again.UpgradeTo {
-		t.Errorf("%q is %+v, not %+v", out, again, r)
-	}
-	if !slices.Equal(r.Fields, again.Fields) {
-		t.Errorf("the fields of %q are %+v, not %+v", out, again.Fields, r.Fields)
-	}
-	if found := identityIn(out, r, own, &made); found != made {
-		t.Errorf("found %+v, not %+v", found, made)
-	}
+	checktest.Truef(t, len(out) <= len(head)+http1.OwnLines && r.HeadLen == len(out) &&
+		len(r.Fields) == len(again.Fields) && r.Host == again.Host &&
+		r.UpgradeTo == again.UpgradeTo, "%q is %+v, not %+v", out, again, r)
+	checktest.Equalf(t, r.Fields, again.Fields, "the fields of %q", out)
+	checktest.Equalf(t, identityIn(out, r, own, &made), made, "found")
 	last := r.Fields[len(r.Fields)-1]
-	if string(last.Name.In(out)) != "traceparent" || string(out[last.Value.Off+last.Value.Len:]) != "\r\n\r\n" {
-		t.Errorf("the end is %q", out[last.Name.Off:])
-	}
+	checktest.Truef(t, string(last.Name.In(out)) == "traceparent" &&
+		string(out[last.Value.Off+last.Value.Len:]) == "\r\n\r\n", "the end is %q", out[last.Name.Off:])
 	return strings.TrimPrefix(string(out), "GET /a?b HTTP/1.1\r\n"), made.Trace.String()
 }
 
@@ -114,9 +106,8 @@ func TestTraceparentContinuesAValidTrace(t *testing.T) {
 			continue
 		}
 		m := made.FindStringSubmatch(values[0])
-		if m == nil || m[1] != trace || (m[1] == id) != tt.goesOn || m[2] == "1234567890123456" || m[3] != tt.flags {
-			t.Errorf("%q: %q, trace %s", tt.fields, values, trace)
-		}
+		checktest.Truef(t, m != nil && m[1] == trace && (m[1] == id) == tt.goesOn && m[2] != "1234567890123456" &&
+			m[3] == tt.flags, "%q: %q, trace %s", tt.fields, values, trace)
 	}
 }
 
@@ -148,9 +139,7 @@ func TestTracestateStaysWithItsTraceparent(t *testing.T) {
 		{"tracestate: foo=1\r\n", false},
 	} {
 		head, _ := rewrite(t, tt.fields)
-		if goesOn := strings.Contains(strings.ToLower(head), "tracestate"); goesOn != tt.goesOn {
-			t.Errorf("%.100q: %q", tt.fields, head)
-		}
+		checktest.Equalf(t, strings.Contains(strings.ToLower(head), "tracestate"), tt.goesOn, "%.100q: %q", tt.fields, head)
 	}
 }
 
@@ -160,9 +149,7 @@ func TestTraceIDsDiffer(t *testing.T) {
 		_, trace := rewrite(t, "")
 		seen[trace] = true
 	}
-	if len(seen) != 1000 {
-		t.Errorf("%d traces", len(seen))
-	}
+	checktest.Equalf(t, len(seen), 1000, "traces")
 }
 
 // FuzzRewrite checks that Rewrite gives every head exactly one valid traceparent and keeps all other fields.
@@ -179,9 +166,7 @@ func FuzzRewrite(f *testing.F) {
 		var made http1.Identity
 		out, own := http1.NewIdentifier(true, false).Rewrite(nil, head, &r, true, false, &made)
 		again := parse(t, out, true)
-		if identityIn(out, again, own, &made) != made || made.Trace.String() == "" {
-			t.Fatalf("no trace in %q", out)
-		}
+		checktest.Needf(t, identityIn(out, again, own, &made) == made && made.Trace.String() != "", "no trace in %q", out)
 		kept := func(head []byte, r *http1.Request) (all string) {
 			for _, f := range r.Fields {
 				if name := strings.ToLower(string(f.Name.In(head))); !strings.HasPrefix(name, "trace") {
@@ -190,9 +175,8 @@ func FuzzRewrite(f *testing.F) {
 			}
 			return all
 		}
-		if kept(out, again) != kept(head, &before) || kept(out, &r) != kept(head, &before) {
-			t.Fatalf("%q has become %q", head, out)
-		}
+		checktest.Needf(t, kept(out, again) == kept(head, &before) && kept(out, &r) == kept(head, &before),
+			"%q has become %q", head, out)
 	})
 }
 
@@ -202,9 +186,7 @@ func TestSubrequestKeepsTheSpanOfItsRequest(t *testing.T) {
 		head := []byte("GET / HTTP/1.1\r\nHost: h\r\n" + field + "\r\n")
 		var id http1.Identity
 		identifier.Rewrite(nil, head, parse(t, head, false), true, true, &id)
-		if id.Span == (http1.SpanID{}) || (id.Span == id.Parent) != (field != "") {
-			t.Errorf("%q: %+v", field, id)
-		}
+		checktest.Truef(t, id.Span != (http1.SpanID{}) && (id.Span == id.Parent) == (field != ""), "%q: %+v", field, id)
 	}
 }
 
@@ -228,9 +210,7 @@ func TestSamplerDecidesAboutTheFlagOfATrace(t *testing.T) {
 			head := []byte("GET / HTTP/1.1\r\nHost: h\r\n" + field + "\r\n")
 			var id http1.Identity
 			out, _ := i.Rewrite(nil, head, parse(t, head, false), false, false, &id)
-			if sent := strings.Contains(string(out), "-01\r\n"); sent != id.Sampled() {
-				t.Errorf("%+v: %q, %+v", tt.s, out, id)
-			}
+			checktest.Equalf(t, strings.Contains(string(out), "-01\r\n"), id.Sampled(), "%+v: %q, %+v", tt.s, out, id)
 			if id.Sampled() {
 				return 1
 			}
@@ -243,9 +223,8 @@ func TestSamplerDecidesAboutTheFlagOfATrace(t *testing.T) {
 		// The last eight bytes of this trace ID are above the middle of their range, so a Share of half excludes it.
 		const client = "traceparent: 00-4bf92f3577b34da6f3ce929d0e0e4736-00f067aa0ba902b7-0"
 		given, none := flag(client+"1\r\n"), flag(client+"0\r\n")
-		if sampled < tt.fresh[0] || sampled > tt.fresh[1] || given != tt.given || none != tt.none {
-			t.Errorf("%+v: %d, %d, %d", tt.s, sampled, given, none)
-		}
+		checktest.Truef(t, sampled >= tt.fresh[0] && sampled <= tt.fresh[1] && given == tt.given && none == tt.none,
+			"%+v: %d, %d, %d", tt.s, sampled, given, none)
 	}
 }
 
@@ -272,16 +251,11 @@ func TestRewriteGivesEachRequestOneID(t *testing.T) {
 				r := parse(t, head, false)
 				out, own := http1.NewIdentifier(traces, true).Rewrite(nil, head, r, trusted, false, &id)
 				found := identityIn(out, parse(t, out, true), own, &id)
-				if found != id || len(out) > len(head)+http1.OwnLines {
-					t.Errorf("%q has %+v, want %+v", out, found, id)
-				}
-				if kept := trusted && tt.kept != ""; kept != (id.Request == tt.kept) ||
-					!kept && traces && id.Request != id.Trace.String() || !kept && len(id.Request) != 32 {
-					t.Errorf("%q, trusted %v: %+v", tt.fields, trusted, id)
-				}
-				if n := strings.Count(strings.ToLower(string(out)), "x-request-id:"); n != 1 {
-					t.Errorf("%d ids in %q", n, out)
-				}
+				checktest.Truef(t, found == id && len(out) <= len(head)+http1.OwnLines, "%q has %+v, want %+v", out, found, id)
+				kept := trusted && tt.kept != ""
+				checktest.Truef(t, kept == (id.Request == tt.kept) && (kept || !traces || id.Request == id.Trace.String()) &&
+					(kept || len(id.Request) == 32), "%q, trusted %v: %+v", tt.fields, trusted, id)
+				checktest.Equalf(t, strings.Count(strings.ToLower(string(out)), "x-request-id:"), 1, "ids in %q", out)
 			}
 		}
 	}

@@ -1,6 +1,10 @@
 package http1
 
-import "testing"
+import (
+	"testing"
+
+	"fapws/runtime/checktest"
+)
 
 func TestTrailersThatHTTPForbidsAreInvalid(t *testing.T) {
 	for name, want := range map[string]bool{
@@ -13,8 +17,6 @@ func TestTrailersThatHTTPForbidsAreInvalid(t *testing.T) {
 		"Trailer": false,
 		"Host":    false,
 	} {
-		if got := ValidTrailer(name); got != want {
-			t.Errorf("%q: %v", name, got)
-		}
+		checktest.Equalf(t, ValidTrailer(name), want, "%q", name)
 	}
 }

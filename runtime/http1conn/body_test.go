@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
@@ -40,9 +41,7 @@ func TestBodiesOfAClientMoveToFilesAboveItsMemory(t *testing.T) {
 		b.X.Req = &exchange.Request{Spool: -1}
 		for range size >> 10 {
 			_ = b.Count(1<<10, 0)
-			if err := b.store(make([]byte, 1<<10)); err != nil {
-				t.Error(err)
-			}
+			checktest.Equal(t, b.store(make([]byte, 1<<10)), nil)
 		}
 		return b
 	}
@@ -53,13 +52,9 @@ func TestBodiesOfAClientMoveToFilesAboveItsMemory(t *testing.T) {
 		inMemory += b.InMemory()
 		all = append(all, b)
 	}
-	if inMemory < 1<<19 || inMemory > 1<<20 {
-		t.Errorf("one client has %d bytes in memory", inMemory)
-	}
+	checktest.Truef(t, inMemory >= 1<<19 && inMemory <= 1<<20, "one client has %d bytes in memory", inMemory)
 	for _, b := range []*framedBody{store("192.0.2.1", 8<<10), store("192.0.2.2", 200<<10)} {
-		if b.InFile() {
-			t.Errorf("%d bytes of %s are in a file", b.Size(), b.of)
-		}
+		checktest.Truef(t, !b.InFile(), "%d bytes of %s are in a file", b.Size(), b.of)
 		all = append(all, b)
 	}
 	for i, b := range all {
@@ -71,7 +66,6 @@ func TestBodiesOfAClientMoveToFilesAboveItsMemory(t *testing.T) {
 		}
 		b.Drop()
 	}
-	if n := s.InputMemory().Room(""); n != free {
-		t.Errorf("%d bytes still count", free-n)
-	}
+	n := s.InputMemory().Room("")
+	checktest.Equalf(t, n, free, "%d bytes still count", free-n)
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
@@ -60,11 +61,8 @@ func TestResponseIsFramedAsItsHeadSays(t *testing.T) {
 			}
 			got += sent
 		}
-		if got != c.want || cuts != c.cuts || r.Left != c.short {
-			t.Errorf("%v %q: %q, %d cuts, %d bytes short", c.framing, c.pieces, got, cuts, r.Left)
-		}
-		if r.Sent != size || r.Framed != head+int64(len(got))-size {
-			t.Errorf("%v %q: %+v", c.framing, c.pieces, r)
-		}
+		checktest.Truef(t, got == c.want && cuts == c.cuts && r.Left == c.short,
+			"%v %q: %q, %d cuts, %d bytes short", c.framing, c.pieces, got, cuts, r.Left)
+		checktest.Truef(t, r.Sent == size && r.Framed == head+int64(len(got))-size, "%v %q: %+v", c.framing, c.pieces, r)
 	}
 }

@@ -3,6 +3,7 @@ package http1conn
 import (
 	"testing"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 )
@@ -32,18 +33,14 @@ func FuzzDecode(f *testing.F) {
 				if done {
 					return content, string(left) + string(data[at:]), true, nil
 				}
-				if len(left) > 0 {
-					t.Fatalf("%q is left of a body that goes on", left)
-				}
+				checktest.Needf(t, len(left) == 0, "%q is left of a body that goes on", left)
 			}
 			return content, "", false, nil
 		}
 		content, rest, whole, err := decode()
 		content2, rest2, whole2, err2 := decode(int(first), int(first)+int(second))
-		if err != err2 || whole != whole2 || content != content2 || rest != rest2 {
-			t.Errorf("at once: %q, %q, %v, %v; cut: %q, %q, %v, %v", content, rest, whole, err, content2, rest2, whole2,
-				err2)
-		}
+		checktest.Truef(t, err == err2 && whole == whole2 && content == content2 && rest == rest2,
+			"at once: %q, %q, %v, %v; cut: %q, %q, %v, %v", content, rest, whole, err, content2, rest2, whole2, err2)
 		var want []byte
 		var d http1.ChunkedReader
 		for left := data; err == nil; {
@@ -53,9 +50,7 @@ func FuzzDecode(f *testing.F) {
 				break
 			}
 		}
-		if err == nil && string(want) != content {
-			t.Errorf("%q, want %q", content, want)
-		}
+		checktest.Truef(t, err != nil || string(want) == content, "%q, want %q", content, want)
 	})
 }
 
@@ -63,7 +58,5 @@ func TestChunkThatIsTooLargeIsRejectedBeforeItsBytes(t *testing.T) {
 	b := new(framedBody)
 	b.Begin(nil, &http1.Request{Body: http1.Chunked}, 5, 0)
 	_, _, _, err := b.Decode([]byte("6\r\n"))
-	if err == nil || b.Refused(new(exchange.Server), err).Status != 413 {
-		t.Error(err)
-	}
+	checktest.Truef(t, err != nil && b.Refused(new(exchange.Server), err).Status == 413, "%v", err)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/exchange"
 	"fapws/runtime/exchange/exchangetest"
 )
@@ -33,33 +34,24 @@ func TestManyRequestsOfAClientDoNotDelayOthers(t *testing.T) {
 	}
 	request := func(path string) string { return "GET /" + path + " HTTP/1.1\r\nHost:\r\n\r\n" }
 	for i, all := range []string{strings.Repeat(request("many"), many), request("one")} {
-		if _, err := io.WriteString(clients[i], all); err != nil {
-			t.Fatal(err)
-		}
+		_, err := io.WriteString(clients[i], all)
+		checktest.Must(t, err)
 	}
 	o.Do(func() {
 		for _, fd := range fds {
 			c := o.NewClient(fd)
-			if err := c.Open(c.Speaks()); err != nil {
-				t.Error(err)
-			}
+			checktest.Equal(t, c.Open(c.Speaks()), nil)
 		}
 	})
-	if err := clients[0].(interface{ CloseWrite() error }).CloseWrite(); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, clients[0].(interface{ CloseWrite() error }).CloseWrite())
 	if got, err := io.ReadAll(clients[0]); bytes.Count(got, []byte("HTTP/1.1 200 ")) != many || err != nil {
 		t.Errorf("%d responses, %v", bytes.Count(got, []byte("HTTP/1.1 200 ")), err)
 	}
 	o.Do(func() {
 		for i, path := range o.paths {
-			if path == "/one" && i > many/2 {
-				t.Errorf("%d requests of another client went before", i)
-			}
+			checktest.Truef(t, path != "/one" || i <= many/2, "%d requests of another client went before", i)
 		}
-		if len(o.paths) != many+1 {
-			t.Error(len(o.paths))
-		}
+		checktest.Equal(t, len(o.paths), many+1)
 	})
 }
 
@@ -81,28 +73,22 @@ func TestUnreadInterimResponsesCountAsUnsent(t *testing.T) {
 	h := &hints{fields: []byte("Link: " + strings.Repeat("x", 16<<10) + "\r\n")}
 	h.Run(t, h, exchange.Config{})
 	fd, client := exchangetest.Sockets(t)
-	if _, err := io.WriteString(client, "GET / HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n"); err != nil {
-		t.Fatal(err)
-	}
+	_, err := io.WriteString(client, "GET / HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n")
+	checktest.Must(t, err)
 	h.Do(func() {
 		c := h.NewClient(fd)
-		if err := c.Open(c.Speaks()); err != nil {
-			t.Error(err)
-		}
+		checktest.Equal(t, c.Open(c.Speaks()), nil)
 	})
 	waits := func() (n int64) {
 		h.Do(func() { n = h.Set.Unsent.Total() })
 		return n
 	}
-	if n := waits(); n < manyHints/2*int64(len(h.fields)) {
-		t.Errorf("%d bytes wait", n)
-	}
+	n := waits()
+	checktest.Truef(t, n >= manyHints/2*int64(len(h.fields)), "%d bytes wait", n)
 	got, err := io.ReadAll(client)
 	if n := bytes.Count(got, []byte("HTTP/1.1 103 ")); n != manyHints ||
 		bytes.Count(got, []byte("HTTP/1.1 200 ")) != 1 || err != nil {
 		t.Errorf("%d interim responses, %v", n, err)
 	}
-	if n := waits(); n != 0 {
-		t.Errorf("%d bytes still count", n)
-	}
+	checktest.Equalf(t, waits(), 0, "bytes still count")
 }

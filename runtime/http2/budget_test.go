@@ -8,6 +8,8 @@ import (
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
+
+	"fapws/runtime/checktest"
 )
 
 func TestBudgetLimitsFramesWithoutProgress(t *testing.T) {
@@ -18,18 +20,14 @@ func TestBudgetLimitsFramesWithoutProgress(t *testing.T) {
 	for b.charge(costReset, 0) {
 		n++
 	}
-	if n != resets {
-		t.Errorf("%d resets at once", n)
-	}
+	checktest.Equalf(t, n, resets, "resets at once")
 	n = 0
 	for second := range int64(10) {
 		for b.charge(costReset, (second+1)*1e9) {
 			n++
 		}
 	}
-	if n < 250 || n > 300 {
-		t.Errorf("%d resets in ten seconds", n)
-	}
+	checktest.Truef(t, n >= 250 && n <= 300, "%d resets in ten seconds", n)
 }
 
 func TestWindowUpdatesForSentDataCostNothing(t *testing.T) {
@@ -39,17 +37,13 @@ func TestWindowUpdatesForSentDataCostNothing(t *testing.T) {
 		b.sent()
 	}
 	for i := range 1000 * budgetFrame {
-		if !b.updated(0) {
-			t.Fatalf("update %d ends the connection", i)
-		}
+		checktest.Needf(t, b.updated(0), "update %d ends the connection", i)
 	}
 	n := 0
 	for b.updated(0) {
 		n++
 	}
-	if n != costReset {
-		t.Errorf("%d more", n)
-	}
+	checktest.Equalf(t, n, costReset, "more")
 }
 
 func TestFloodEndsItsConnection(t *testing.T) {
@@ -144,9 +138,7 @@ func TestFloodEndsItsConnection(t *testing.T) {
 					}
 				}
 			}
-			if got := <-code; got != http2.ErrCodeEnhanceYourCalm {
-				t.Errorf("%v", got)
-			}
+			checktest.Equal(t, <-code, http2.ErrCodeEnhanceYourCalm)
 			_, other := h.open(t)
 			other.request(1, "/", true)
 			other.is(1, "200 /:")
@@ -168,11 +160,8 @@ func TestUnreadControlFramesStopReading(t *testing.T) {
 			c.Input(flood.Bytes())
 			h.Flush()
 		}
-		if n := len(c.late); n > maxLate+1<<20 {
-			t.Errorf("%d bytes wait", n)
-		}
-		if !c.on.Paused() {
-			t.Error("the connection is read")
-		}
+		n := len(c.late)
+		checktest.Truef(t, n <= maxLate+1<<20, "%d bytes wait", n)
+		checktest.Truef(t, c.on.Paused(), "the connection is read")
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
@@ -90,9 +91,7 @@ func (p *peer) connectBytes(id uint32) {
 	p.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: p.block.Bytes(), EndHeaders: true})
 	for {
 		if f, ok := p.next().(*http2.MetaHeadersFrame); ok {
-			if f.StreamID != id || f.PseudoValue("status") != "200" {
-				p.t.Errorf("%v", f)
-			}
+			checktest.Truef(p.t, f.StreamID == id && f.PseudoValue("status") == "200", "%v", f)
 			return
 		}
 	}
@@ -113,17 +112,14 @@ func TestResetOfAByteStreamClosesItsVirtualConnection(t *testing.T) {
 	p.framer.WriteRSTStream(1, http2.ErrCodeCancel)
 	p.ping()
 	h.Do(func() {
-		if e := h.echoes[0]; !e.closed || !e.gone {
-			t.Errorf("%+v", e)
-		}
-		e := h.echoes[1]
+		e := h.echoes[0]
+		checktest.Truef(t, e.closed && e.gone, "%+v", e)
+		e = h.echoes[1]
 		e.conn.Reset = true
 		e.conn.Close("a mistake")
 		e.conn.Abort()
 	})
-	if text := p.response(3); text != "!CANCEL" {
-		t.Error(text)
-	}
+	checktest.Equal(t, p.response(3), "!CANCEL")
 	p.conn.Close()
 	h.waitGone(h.echoes[2])
 }
@@ -144,9 +140,7 @@ func TestWindowOpenedByteByByteEndsTheConnection(t *testing.T) {
 		case *http2.DataFrame:
 			n += len(f.Data())
 		case *http2.GoAwayFrame:
-			if f.ErrCode != http2.ErrCodeEnhanceYourCalm || n == 60_000 {
-				t.Errorf("%v after %d bytes", f, n)
-			}
+			checktest.Truef(t, f.ErrCode == http2.ErrCodeEnhanceYourCalm && n != 60_000, "%v after %d bytes", f, n)
 			return
 		}
 	}

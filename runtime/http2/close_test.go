@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
+
+	"fapws/runtime/checktest"
 )
 
 // A stream times out if its window stays closed. A request times out if its body arrives too slowly.
@@ -28,15 +30,11 @@ func TestClosedWindowsAndSlowBodiesTimeOut(t *testing.T) {
 	}
 	later(59 * time.Second)
 	h.Do(func() {
-		if len(c.streams) != 2 {
-			t.Errorf("%d streams", len(c.streams))
-		}
+		checktest.Equalf(t, len(c.streams), 2, "streams")
 	})
 	later(3 * time.Second)
 	h.Do(func() {
-		if st := c.streams[1]; st != nil {
-			t.Error("the stream with a closed window is still there")
-		}
+		checktest.Equalf(t, c.streams[1], nil, "the stream with a closed window is still there")
 	})
 	got := ""
 	for range 2 {
@@ -47,19 +45,15 @@ func TestClosedWindowsAndSlowBodiesTimeOut(t *testing.T) {
 			got += fmt.Sprint("head ", f.StreamID, f.PseudoValue("status"), " ")
 		}
 	}
-	if !strings.Contains(got, "reset 1 CANCEL") || !strings.Contains(got, "head 3408") {
-		t.Error(got)
-	}
+	checktest.Truef(t, strings.Contains(got, "reset 1 CANCEL") && strings.Contains(got, "head 3408"), "%s", got)
 	p.framer.WriteRSTStream(3, http2.ErrCodeCancel)
 	p.ping()
 	later(62 * time.Second)
 	f := p.next()
-	if g, ok := f.(*http2.GoAwayFrame); !ok || g.ErrCode != http2.ErrCodeNo {
-		t.Errorf("%v", f)
-	}
-	if _, err := p.framer.ReadFrame(); err != io.EOF {
-		t.Error(err)
-	}
+	g, ok := f.(*http2.GoAwayFrame)
+	checktest.Truef(t, ok && g.ErrCode == http2.ErrCodeNo, "%v", f)
+	_, err := p.framer.ReadFrame()
+	checktest.Equal(t, err, io.EOF)
 }
 
 // A client that has been silent since its last request gets a single GOAWAY with the number of the last stream. To a

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"golang.org/x/net/http2/hpack"
+
+	"fapws/runtime/checktest"
 )
 
 // Encoding the same head again gives the same fields, regardless of the size of the client's table. Connection-specific
@@ -38,17 +40,14 @@ func TestHeadLinesBecomeFields(t *testing.T) {
 			"none":                       "none=",
 		} {
 			fields, err := hpack.NewDecoder(0, nil).DecodeFull(s.code([]byte(line)))
-			if err != nil {
-				t.Fatal(line, err)
-			}
+			checktest.Mustf(t, err, "%s", line)
 			got, hidden := "", false
 			for _, f := range fields {
 				got, hidden = got+f.Name+"="+f.Value, f.Sensitive
 			}
 			name, _, _ := strings.Cut(want, "=")
-			if got != want || hidden != slices.Contains(neverKept, name) {
-				t.Errorf("%.50q: %.50q, want %.50q", line, got, want)
-			}
+			checktest.Truef(t, got == want && hidden == slices.Contains(neverKept, name),
+				"%.50q: %.50q, want %.50q", line, got, want)
 		}
 	}
 }

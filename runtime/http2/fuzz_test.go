@@ -6,6 +6,8 @@ import (
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
+
+	"fapws/runtime/checktest"
 )
 
 func FuzzFrames(f *testing.F) {
@@ -52,9 +54,7 @@ func FuzzFrames(f *testing.F) {
 		}
 		h.Do(func() { h.Set.CloseAll("the end") })
 		h.Do(func() {
-			if n := h.Active(); n != 0 {
-				t.Errorf("%d exchanges have not ended", n)
-			}
+			checktest.Equalf(t, h.Active(), 0, "exchanges have not ended")
 		})
 	})
 }

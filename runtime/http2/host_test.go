@@ -11,6 +11,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 	"golang.org/x/sys/unix"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/exchange/exchangetest"
@@ -76,9 +77,7 @@ func (h *host) open(t testing.TB, settings ...http2.Setting) (*client, *peer) {
 	c := new(client)
 	h.Do(func() {
 		below := h.NewClient(fd)
-		if err := below.Open(below); err != nil {
-			t.Error(err)
-		}
+		checktest.Equal(t, below.Open(below), nil)
 		h.http2.Begin(&below.Client)
 		c.Conn, c.on = below.Protocol().(*Conn), &below.Client.Conn
 	})
@@ -97,9 +96,7 @@ func (h *host) open(t testing.TB, settings ...http2.Setting) (*client, *peer) {
 func (p *peer) next() http2.Frame {
 	p.t.Helper()
 	f, err := p.framer.ReadFrame()
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	checktest.Must(p.t, err)
 	return f
 }
 
@@ -140,9 +137,7 @@ func (p *peer) response(id uint32) (text string) {
 	for {
 		switch f := p.next().(type) {
 		case *http2.MetaHeadersFrame:
-			if f.StreamID != id {
-				p.t.Fatalf("%v, want stream %d", f, id)
-			}
+			checktest.Needf(p.t, f.StreamID == id, "%v, want stream %d", f, id)
 			text += f.PseudoValue("status") + " "
 			if f.StreamEnded() {
 				return text
@@ -162,7 +157,5 @@ func (p *peer) response(id uint32) (text string) {
 
 func (p *peer) is(id uint32, want string) {
 	p.t.Helper()
-	if got := p.response(id); got != want {
-		p.t.Errorf("stream %d: %.200q, want %.200q", id, got, want)
-	}
+	checktest.Equalf(p.t, p.response(id), want, "stream %d", id)
 }

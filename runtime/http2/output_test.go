@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/net/http2"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/exchange"
 )
 
@@ -16,16 +17,12 @@ func TestFilesAreSentAndTruncatedFilesResetTheirStream(t *testing.T) {
 	p.framer.WriteWindowUpdate(0, 1<<24)
 	content := bytes.Repeat([]byte("0123456789abcdef"), 64<<10)
 	name := t.TempDir() + "/file"
-	if err := os.WriteFile(name, content, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, os.WriteFile(name, content, 0o600))
 	id := uint32(1)
 	for _, warm := range []int64{0, 1 << 20} {
 		for _, c := range []struct{ offset, count int64 }{{0, 1 << 20}, {5, 100_000}, {1<<20 - 7, 7}, {1<<20 - 7, 8}} {
 			f, err := os.Open(name)
-			if err != nil {
-				t.Fatal(err)
-			}
+			checktest.Must(t, err)
 			p.request(id, "/later", true)
 			h.waitHeld(int(id+1) / 2)
 			h.Do(func() {

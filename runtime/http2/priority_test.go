@@ -1,8 +1,9 @@
 package http2
 
 import (
-	"slices"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 func TestPriorityFieldIsParsed(t *testing.T) {
@@ -19,9 +20,8 @@ func TestPriorityFieldIsParsed(t *testing.T) {
 		"\xff,,=":        {3, false},
 	} {
 		var p priority
-		if p.parse(value); p != want {
-			t.Errorf("%q: %v, want %v", value, p, want)
-		}
+		p.parse(value)
+		checktest.Equalf(t, p, want, "%q", value)
 	}
 }
 
@@ -45,9 +45,7 @@ func TestStreamsHaveTurnsByUrgency(t *testing.T) {
 	}
 	is := func(want ...uint32) {
 		t.Helper()
-		if got := turns(len(want)); !slices.Equal(got, want) {
-			t.Errorf("%v, want %v", got, want)
-		}
+		checktest.Equal(t, turns(len(want)), want)
 	}
 	add(1, defaultPriority)
 	add(3, defaultPriority)
@@ -69,9 +67,7 @@ func TestStreamsHaveTurnsByUrgency(t *testing.T) {
 	}
 	is(9)
 	c.dequeue(streams[9])
-	if st := c.turn(); st != nil {
-		t.Error(st.id)
-	}
+	checktest.Truef(t, c.turn() == nil, "a stream has a turn")
 }
 
 // A client may send a priority before it opens the stream (RFC 9218 §7.1).
@@ -82,16 +78,10 @@ func TestPriorityMayPrecedeItsStream(t *testing.T) {
 		c.expect(id, priority{urgency: 7})
 		c.expect(id, own)
 	}
-	if len(c.expected) != maxExpected {
-		t.Errorf("%d are kept", len(c.expected))
-	}
-	if p := c.priorityOf(1, other); p != other {
-		t.Error(p)
-	}
-	if p := c.priorityOf(997, other); p != own || len(c.expected) != 1 {
-		t.Error(p, len(c.expected))
-	}
-	if p := c.priorityOf(999, other); p != own || c.expected != nil {
-		t.Error(p, c.expected)
-	}
+	checktest.Equalf(t, len(c.expected), maxExpected, "kept")
+	checktest.Equal(t, c.priorityOf(1, other), other)
+	p := c.priorityOf(997, other)
+	checktest.Truef(t, p == own && len(c.expected) == 1, "%v %v", p, len(c.expected))
+	p = c.priorityOf(999, other)
+	checktest.Truef(t, p == own && c.expected == nil, "%v %v", p, c.expected)
 }

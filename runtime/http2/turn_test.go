@@ -7,6 +7,7 @@ import (
 	"golang.org/x/net/http2"
 	"golang.org/x/sys/unix"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/exchange"
 	"fapws/runtime/exchange/exchangetest"
 )
@@ -30,9 +31,8 @@ func TestManySmallRequestsLeaveTurnsToOthers(t *testing.T) {
 	h.Do(func() {
 		c.Input(p.requests(1, 1000))
 		h.Flush()
-		if n := c.last / 2; n > turnBytes/turnStream {
-			t.Errorf("%d streams in a turn", n)
-		}
+		n := c.last / 2
+		checktest.Truef(t, n <= turnBytes/turnStream, "%d streams in a turn", n)
 	})
 	go p.conn.Write(p.requests(2001, all))
 	most := 0
@@ -45,9 +45,7 @@ func TestManySmallRequestsLeaveTurnsToOthers(t *testing.T) {
 			h.Do(func() { most = max(most, len(c.on.Pending())) })
 		}
 	}
-	if most > 128<<10 {
-		t.Errorf("%d bytes were kept", most)
-	}
+	checktest.Truef(t, most <= 128<<10, "%d bytes were kept", most)
 }
 
 // The client of the large response accepts all data at once.
@@ -67,9 +65,8 @@ func TestLargeResponseLeavesTurnsToOthers(t *testing.T) {
 		h.Held[0].Sink.Send(&exchange.Part{First: true, End: exchange.Complete, Head: exchange.Head{Status: 200,
 			Length: size}, Body: content})
 		h.Flush()
-		if n := before - c.credit; takesAll && n < turnBytes/2 || n > turnBytes {
-			t.Errorf("%d bytes in a turn", n)
-		}
+		n := before - c.credit
+		checktest.Truef(t, (!takesAll || n >= turnBytes/2) && n <= turnBytes, "%d bytes in a turn", n)
 	})
 	p.is(1, "200 "+string(content))
 }
@@ -92,9 +89,8 @@ func TestSmallPartsLeaveTurnsToOthers(t *testing.T) {
 		before := c.credit
 		c.Input(opens.Bytes())
 		h.Flush()
-		if n := before - c.credit; n > turnBytes/turnFrame {
-			t.Errorf("%d parts in a turn", n)
-		}
+		n := before - c.credit
+		checktest.Truef(t, n <= turnBytes/turnFrame, "%d parts in a turn", n)
 	})
 	p.is(1, "200 "+string(bytes.Repeat([]byte{'x'}, parts)))
 }
@@ -119,9 +115,8 @@ func TestSmallWindowUpdatesDoNotMakeATurnLonger(t *testing.T) {
 			Length: size}, Body: content})
 		c.Input(opens.Bytes())
 		h.Flush()
-		if n := 2*size - st.credit; takesAll && n < turnBytes/2 || n > turnBytes {
-			t.Errorf("%d bytes in a turn", n)
-		}
+		n := 2*size - st.credit
+		checktest.Truef(t, (!takesAll || n >= turnBytes/2) && n <= turnBytes, "%d bytes in a turn", n)
 	})
 	p.is(1, "200 "+string(content))
 }

@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/net/http2"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/exchange"
 	"fapws/runtime/exchange/exchangetest"
 )
@@ -38,9 +39,7 @@ func (u *uploads) fill(id uint32) {
 	for u.window > 0 {
 		u.send(id, u.window)
 		u.answered = false
-		if err := u.framer.WritePing(false, [8]byte{}); err != nil {
-			u.t.Fatal(err)
-		}
+		checktest.Must(u.t, u.framer.WritePing(false, [8]byte{}))
 		for !u.answered {
 			u.frame()
 		}
@@ -65,9 +64,7 @@ func (u *uploads) send(id uint32, n int) {
 			u.frame()
 			continue
 		}
-		if err := u.framer.WriteData(id, false, make([]byte, k)); err != nil {
-			u.t.Fatal(err)
-		}
+		checktest.Must(u.t, u.framer.WriteData(id, false, make([]byte, k)))
 		n -= k
 		u.window -= k
 		u.streams[id] -= k
@@ -97,18 +94,13 @@ func TestStreamedBodiesOfAConnectionAreBounded(t *testing.T) {
 			given += int64(st.x.Outstanding)
 		}
 	})
-	if given < window-minUpdate || given > window+1<<10 {
-		t.Errorf("handlers have %d bytes", given)
-	}
+	checktest.Truef(t, given >= window-minUpdate && given <= window+1<<10, "handlers have %d bytes", given)
 	h.Do(func() {
 		for _, st := range c.streams {
 			at := c.inflow.since + int64(h.Config.BodyTimeout)
-			if st.received -= int64(h.Config.BodyTimeout); st.late(at) {
-				t.Error("a client that must not send is late")
-			}
-			if !st.late(at + 2*tick) {
-				t.Error("a client may wait indefinitely")
-			}
+			st.received -= int64(h.Config.BodyTimeout)
+			checktest.Truef(t, !st.late(at), "a client that must not send is late")
+			checktest.Truef(t, st.late(at+2*tick), "a client may wait indefinitely")
 		}
 		x := h.Held[1]
 		x.Sink.Send(&exchange.Part{Op: exchange.OpCredit, Number: int64(c.streams[3].x.Outstanding)})
@@ -116,9 +108,7 @@ func TestStreamedBodiesOfAConnectionAreBounded(t *testing.T) {
 	for u.window == 0 {
 		u.frame()
 	}
-	if u.window > each {
-		t.Errorf("the client may send %d bytes", u.window)
-	}
+	checktest.Truef(t, u.window <= each, "the client may send %d bytes", u.window)
 	u.send(3, u.window)
 	h.Do(func() { exchangetest.Answer(h.Held[0], "end") })
 	for u.window == 0 {
@@ -128,13 +118,9 @@ func TestStreamedBodiesOfAConnectionAreBounded(t *testing.T) {
 	u.begin("/later", 60<<10, 2*window/each+1, 2*window/each+5)
 	for {
 		f, err := u.framer.ReadFrame()
-		if err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, err)
 		if end, ok := f.(*http2.GoAwayFrame); ok {
-			if end.ErrCode != http2.ErrCodeFlowControl {
-				t.Error(end.ErrCode)
-			}
+			checktest.Equal(t, end.ErrCode, http2.ErrCodeFlowControl)
 			return
 		}
 	}
@@ -159,9 +145,8 @@ func TestLargeHeadsWithoutAResponseAreBounded(t *testing.T) {
 			refused++
 		}
 	}
-	if want := streams - most/(4*(3500+len("x: \r\n"))); refused != want {
-		t.Errorf("%d requests were refused, not %d", refused, want)
-	}
+	want := streams - most/(4*(3500+len("x: \r\n")))
+	checktest.Equalf(t, refused, want, "requests were refused")
 	h.Do(func() {
 		for i, x := range h.Held {
 			if i%2 == 0 {
@@ -169,8 +154,7 @@ func TestLargeHeadsWithoutAResponseAreBounded(t *testing.T) {
 			}
 		}
 		c.on.Close("the client leaves")
-		if free := h.http2.heads.Room(""); free != most {
-			t.Errorf("%d bytes still count", most-free)
-		}
+		free := h.http2.heads.Room("")
+		checktest.Equalf(t, free, most, "%d bytes still count", most-free)
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/websocket/wstest"
 )
 
@@ -20,9 +21,7 @@ func TestMessagesAreCompressedAndRestored(t *testing.T) {
 		for _, text := range []string{"a", strings.Repeat("Hello, world! ", 10), strings.Repeat("x", 1<<20),
 			string(noise), strings.Repeat(string(noise[:300]), 100), strings.Repeat(string(noise), 10)} {
 			packed, ok := d.Deflate([]byte(text), bits)
-			if ok != (len(packed) < len(text)) {
-				t.Errorf("%d bytes became %d: %v", len(text), len(packed), ok)
-			}
+			checktest.Equalf(t, ok, len(packed) < len(text), "%d bytes became %d", len(text), len(packed))
 			if got, err := wstest.Unpack(packed); err != nil || string(got) != text {
 				t.Errorf("%d bits: %d bytes became %d: %v", bits, len(text), len(got), err)
 			}
@@ -30,15 +29,12 @@ func TestMessagesAreCompressedAndRestored(t *testing.T) {
 				t.Errorf("%d bits: %d bytes became %d: %v", bits, len(text), len(got), err)
 			}
 			// A repetition whose distance exceeds the window is not compressed.
-			if repeats := strings.Repeat(string(noise[:300]), 100); text == repeats &&
-				(len(packed) < 2000) != (bits >= 9) {
-				t.Errorf("%d bits: %d bytes became %d", bits, len(text), len(packed))
-			}
+			repeats := strings.Repeat(string(noise[:300]), 100)
+			checktest.Truef(t, text != repeats || (len(packed) < 2000) == (bits >= 9),
+				"%d bits: %d bytes became %d", bits, len(text), len(packed))
 		}
 	}
-	if cap(d.out.Bytes()) > 2<<20 {
-		t.Error("a large buffer is kept")
-	}
+	checktest.Truef(t, cap(d.out.Bytes()) <= 2<<20, "a large buffer is kept")
 }
 
 func TestCompressedBlocksAreInflated(t *testing.T) {
@@ -53,9 +49,8 @@ func TestCompressedBlocksAreInflated(t *testing.T) {
 		{"empty", "\x00", ""},
 		{"nothing", "", ""},
 	} {
-		if got, err := f.inflate([]byte(test.data), 100); err != nil || string(got) != test.want {
-			t.Errorf("%s: %q, %v", test.name, got, err)
-		}
+		got, err := f.inflate([]byte(test.data), 100)
+		checktest.Truef(t, err == nil && string(got) == test.want, "%s: %q, %v", test.name, got, err)
 	}
 	for _, test := range []struct {
 		name, data string
@@ -70,33 +65,26 @@ func TestCompressedBlocksAreInflated(t *testing.T) {
 	} {
 		_, err := f.inflate([]byte(test.data), 100)
 		var e *Error
-		if !errors.As(err, &e) || e.Code != test.code {
-			t.Errorf("%s: %v", test.name, err)
-		}
+		checktest.Truef(t, errors.As(err, &e) && e.Code == test.code, "%s: %v", test.name, err)
 	}
-	if got, err := f.inflate(pack(strings.Repeat("x", 100)), 100); err != nil || len(got) != 100 {
-		t.Error(len(got), err)
-	}
+	got, err := f.inflate(pack(strings.Repeat("x", 100)), 100)
+	checktest.Truef(t, err == nil && len(got) == 100, "%v %v", len(got), err)
 }
 
 func TestDecompressionBombIsInflatedOnlyToTheLimit(t *testing.T) {
 	bomb := pack(strings.Repeat("\x00", 20<<20)) // 20 MiB of zeros compress to less than 100 KB
 	d := Decoder{Max: 1 << 20, Inflater: new(Inflater)}
-	if got := decode(&d, frame(0xc2, string(bomb)), 0); got != "error 1009 a message is too big;" {
-		t.Error(got)
-	}
-	if n := d.Inflater.out.Cap(); n > 3<<20 {
-		t.Errorf("%d bytes were used", n)
-	}
+	checktest.Equal(t, decode(&d, frame(0xc2, string(bomb)), 0), "error 1009 a message is too big;")
+	n := d.Inflater.out.Cap()
+	checktest.Truef(t, n <= 3<<20, "%d bytes were used", n)
 }
 
 // Invalid data in discarded messages is not an error.
 func TestDiscardedMessagesAreNeitherDecompressedNorStored(t *testing.T) {
 	d := Decoder{Max: 1 << 20, Inflater: new(Inflater), Discard: true}
 	got := decode(&d, cat(frame(0xc1, "no deflate"), frame(0x01, "\xff"), frame(0x80, "\xff"), frame(0x89, "p")), 3)
-	if got != `1 "";1 "";9 "p";` || d.Inflater.r != nil || cap(d.buf) != 0 {
-		t.Errorf("got %s; it keeps %d bytes", got, cap(d.buf))
-	}
+	checktest.Truef(t, got == `1 "";1 "";9 "p";` && d.Inflater.r == nil && cap(d.buf) == 0,
+		"got %s; it keeps %d bytes", got, cap(d.buf))
 }
 
 func TestCompressedMessagesAreDecoded(t *testing.T) {
@@ -120,9 +108,7 @@ func TestCompressedMessagesAreDecoded(t *testing.T) {
 	} {
 		for _, size := range []int{0, 1, 3} {
 			d := Decoder{Max: 1000, Inflater: new(Inflater)}
-			if got := decode(&d, test.data, size); got != test.want {
-				t.Errorf("%s, in pieces of %d: %s", test.name, size, got)
-			}
+			checktest.Equalf(t, decode(&d, test.data, size), test.want, "%s, in pieces of %d", test.name, size)
 		}
 	}
 }

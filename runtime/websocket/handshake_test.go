@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/http1"
 )
 
@@ -11,9 +12,8 @@ func ask(t *testing.T, lines ...string) (Handshake, *Refusal) {
 	t.Helper()
 	head := []byte(strings.Join(lines, "\r\n") + "\r\n\r\n")
 	var r http1.Request
-	if _, err := r.Parse(head, &http1.DefaultLimits); err != nil {
-		t.Fatalf("%q: %v", head, err)
-	}
+	_, err := r.Parse(head, &http1.DefaultLimits)
+	checktest.Mustf(t, err, "%q", head)
 	if !Asked(&r, head) {
 		return Handshake{}, &Refusal{Text: "not asked"}
 	}
@@ -84,16 +84,12 @@ func TestHandshakesAreValidated(t *testing.T) {
 				why = string(rune('0'+refused.Status/100)) + string(rune('0'+refused.Status/10%10)) +
 					string(rune('0'+refused.Status%10)) + " " + refused.Text
 			}
-			if (refused.Status == 426) != strings.Contains(refused.Fields, "Sec-WebSocket-Version: 13\r\n") {
-				t.Errorf("%s: fields %q", test.name, refused.Fields)
-			}
+			checktest.Equalf(t, refused.Status == 426, strings.Contains(refused.Fields, "Sec-WebSocket-Version: 13\r\n"),
+				"%s: fields %q", test.name, refused.Fields)
 		}
-		if why != test.why {
-			t.Errorf("%s: %q", test.name, why)
-		}
-		if why == "" && string(h.Accept[:]) != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" {
-			t.Errorf("%s: accepts with %s", test.name, h.Accept[:])
-		}
+		checktest.Equalf(t, why, test.why, "%s", test.name)
+		checktest.Truef(t, why != "" || string(h.Accept[:]) == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
+			"%s: accepts with %s", test.name, h.Accept[:])
 	}
 }
 
@@ -153,13 +149,9 @@ func TestExtensionsAreNegotiated(t *testing.T) {
 		} else if c.On {
 			got = c.String()
 		}
-		if got != test.answer {
-			t.Errorf("%q: %q", test.offers, got)
-		}
+		checktest.Equalf(t, got, test.answer, "%q", test.offers)
 	}
 	h, _ := ask(t, line, host, upgrade, conn, key, version, "Sec-WebSocket-Extensions: other",
 		"Sec-WebSocket-Extensions: permessage-deflate")
-	if !h.Compression.On {
-		t.Error("an offer in a second field was not seen")
-	}
+	checktest.Truef(t, h.Compression.On, "an offer in a second field was not seen")
 }
