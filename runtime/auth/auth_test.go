@@ -22,13 +22,9 @@ func TestHashesOfAllKindsAreVerified(t *testing.T) {
 	for _, c := range checktest.Cases(t, "testdata/hashes.txt", 2) {
 		password, hash := c[0], c[1]
 		checktest.Must(t, checkHash(hash))
-		if !verify(hash, password) {
-			t.Errorf("%s is not accepted for %q", hash, password)
-		}
+		checktest.Truef(t, verify(hash, password), "%s is not accepted for %q", hash, password)
 		for _, wrong := range []string{"", password + "x", strings.ToUpper(password) + "."} {
-			if wrong != password && verify(hash, wrong) {
-				t.Errorf("%s is accepted for %q", hash, wrong)
-			}
+			checktest.Truef(t, wrong == password || !verify(hash, wrong), "%s is accepted for %q", hash, wrong)
 		}
 	}
 }
@@ -36,28 +32,22 @@ func TestHashesOfAllKindsAreVerified(t *testing.T) {
 // Apache's htpasswd in Ubuntu 24.04 does not support the flags -2 and -5, so OpenSSL computes these hashes.
 func TestHashesOfHtpasswdAndOpenSSLAreAccepted(t *testing.T) {
 	for program, name := range map[string]string{"htpasswd": "apache2-utils", "openssl": "openssl"} {
-		if _, err := exec.LookPath(program); err != nil {
-			t.Fatalf("%s is missing: install %s (./build.sh does)", program, name)
-		}
+		_, err := exec.LookPath(program)
+		checktest.Mustf(t, err, "%s is missing: install %s (./build.sh does)", program, name)
 	}
 	for _, maker := range []string{"htpasswd -nbm someone", "htpasswd -nbB someone", "htpasswd -nbs someone",
 		"openssl passwd -5", "openssl passwd -6"} {
 		for _, password := range []string{"x", "correct horse", "äöü€", strings.Repeat("long", 15)} {
 			words := append(strings.Fields(maker), password)
 			out, err := exec.Command(words[0], words[1:]...).Output()
-			if err != nil {
-				t.Fatalf("%s: %v", maker, err)
-			}
+			checktest.Mustf(t, err, "%s", maker)
 			if words[0] == "openssl" {
 				out = append([]byte("someone:"), out...)
 			}
 			u, err := parseTable("users", out)
-			if err != nil {
-				t.Fatalf("%s: %v", out, err)
-			}
-			if !u.verify("someone", password) || u.verify("someone", password+"x") || u.verify("other", password) {
-				t.Errorf("%q: %s", password, out)
-			}
+			checktest.Mustf(t, err, "%s", out)
+			checktest.Truef(t, u.verify("someone", password) && !u.verify("someone", password+"x") &&
+				!u.verify("other", password), "%q: %s", password, out)
 		}
 	}
 }
@@ -77,22 +67,16 @@ func TestUserFileErrorsNameLineUserAndCause(t *testing.T) {
 	} {
 		file := filepath.Join(t.TempDir(), "users")
 		os.WriteFile(file, []byte(text), 0o600)
-		if _, err := NewUsers(NewChecker(), file, false, nil); err == nil || !strings.Contains(err.Error(), want) ||
-			strings.Contains(err.Error(), "\n") {
-			t.Errorf("%q: %v, want %s", text, err, want)
-		}
+		_, err := NewUsers(NewChecker(), file, false, nil)
+		checktest.Truef(t, err != nil && strings.Contains(err.Error(), want) && !strings.Contains(err.Error(), "\n"),
+			"%q: %v, want %s", text, err, want)
 	}
-	if _, err := NewUsers(NewChecker(), "/nowhere/users", false, nil); err == nil ||
-		!strings.Contains(err.Error(), "/nowhere/users") {
-		t.Error(err)
-	}
-	if _, err := NewUsers(NewChecker(), t.TempDir(), false, nil); err == nil ||
-		!strings.Contains(err.Error(), "is not a file") {
-		t.Error(err)
-	}
-	if _, err := NewBasic("a\nb", nil); err == nil || !strings.Contains(err.Error(), "realm") {
-		t.Error(err)
-	}
+	_, err := NewUsers(NewChecker(), "/nowhere/users", false, nil)
+	checktest.Truef(t, err != nil && strings.Contains(err.Error(), "/nowhere/users"), "%v", err)
+	_, err = NewUsers(NewChecker(), t.TempDir(), false, nil)
+	checktest.Truef(t, err != nil && strings.Contains(err.Error(), "is not a file"), "%v", err)
+	_, err = NewBasic("a\nb", nil)
+	checktest.Truef(t, err != nil && strings.Contains(err.Error(), "realm"), "%v", err)
 }
 
 func credentials(user, password string) []byte {

@@ -42,17 +42,12 @@ func TestDamagedUserFileIsReadOnceInAWhile(t *testing.T) {
 	checktest.Must(t, err)
 	for _, text := range []string{"damaged", string(good)} {
 		checktest.Must(t, os.WriteFile(u.Path(), []byte(text), 0o600))
-		if u.looked.Add(-int64(lookEvery)); u.Fresh() {
-			t.Errorf("%.10q is not noticed", text)
-		}
+		u.looked.Add(-int64(lookEvery))
+		checktest.Truef(t, !u.Fresh(), "%.10q is not noticed", text)
 		u.Refresh()
-		if !u.Fresh() || u.Hash("ann") == "" {
-			t.Errorf("%.10q is read for each question", text)
-		}
+		checktest.Truef(t, u.Fresh() && u.Hash("ann") != "", "%.10q is read for each question", text)
 	}
-	if u.complaint != "" {
-		t.Error("the file is good again")
-	}
+	checktest.Equalf(t, u.complaint, "", "the file is good again")
 }
 
 func blocked(c *Checker) (release func()) {
@@ -124,17 +119,12 @@ func TestFloodOfGuessesDoesNotDelayOtherUsers(t *testing.T) {
 	now += 2*maxPenalty + time.Second
 	r.check(u, "198.51.100.2", "bob", "right")
 	release()
-	if r.order[0] != "198.51.100.1 ann right" || slices.Index(r.order, "192.0.2.1 bob right") > 5 {
-		t.Errorf("%q went first", r.order[:10])
-	}
-	if last := r.order[len(r.order)-1]; last != "198.51.100.2 bob right" {
-		t.Errorf("%s went last", last)
-	}
+	checktest.Truef(t, r.order[0] == "198.51.100.1 ann right" && slices.Index(r.order, "192.0.2.1 bob right") <= 5,
+		"not the first ones: %q", r.order)
+	checktest.Equalf(t, r.order[len(r.order)-1], "198.51.100.2 bob right", "went last")
 	for _, name := range []string{"192.0.2.1 admin right", "192.0.2.1 bob right", "198.51.100.1 admin right",
 		"2001:db8::ffff ann right", "198.51.100.1 ann right", "198.51.100.2 bob right"} {
-		if v := r.verdict(name); v != Right {
-			t.Errorf("%s: %v", name, v)
-		}
+		checktest.Equalf(t, r.verdict(name), Right, "%s", name)
 	}
 }
 
@@ -172,13 +162,10 @@ func TestManyChecksOfOneNetworkDoNotDelayOthers(t *testing.T) {
 		"198.51.100.200 admin right": 130,
 		"2001:db8::63 eve right":     110, "2001:db8:0:1::63 eve right": 203, "192.0.2.3 eve right": 204,
 	} {
-		if at := slices.Index(r.order, name); at < 0 || at > latest {
-			t.Errorf("%s: %d of %d", name, at, len(r.order))
-		}
+		at := slices.Index(r.order, name)
+		checktest.Truef(t, at >= 0 && at <= latest, "%s: %d of %d", name, at, len(r.order))
 	}
-	if last := r.order[len(r.order)-1]; last != "192.0.2.3 eve right" {
-		t.Errorf("a client that has left does not come last, but %s", last)
-	}
+	checktest.Equalf(t, r.order[len(r.order)-1], "192.0.2.3 eve right", "a client that has left does not come last")
 }
 
 func TestLastChecksInAFullQueueAreRejected(t *testing.T) {
@@ -194,9 +181,7 @@ func TestLastChecksInAFullQueueAreRejected(t *testing.T) {
 	}
 	r.check(u, "198.51.100.1", "ann", "right")
 	c.mu.Lock()
-	if n := len(c.waiting); n != maxWaiting {
-		t.Errorf("%d wait", n)
-	}
+	checktest.Equalf(t, len(c.waiting), maxWaiting, "wait")
 	c.mu.Unlock()
 	eventually(t, "51 are refused", func() bool {
 		r.mu.Lock()
@@ -204,17 +189,11 @@ func TestLastChecksInAFullQueueAreRejected(t *testing.T) {
 		return len(r.of) == 51
 	})
 	for name, v := range r.of {
-		if v != Busy {
-			t.Errorf("%s: %v", name, v)
-		}
+		checktest.Equalf(t, v, Busy, "%s", name)
 	}
-	if r.verdict("192.0.2.1 admin guess0") == Busy {
-		t.Error("the first one was refused")
-	}
+	checktest.Truef(t, r.verdict("192.0.2.1 admin guess0") != Busy, "the first one was refused")
 	release()
-	if v := r.verdict("198.51.100.1 ann right"); v != Right {
-		t.Errorf("the right one: %v", v)
-	}
+	checktest.Equalf(t, r.verdict("198.51.100.1 ann right"), Right, "the right one")
 	for _, k := range c.waiting {
 		k.Cancel()
 	}
@@ -236,9 +215,7 @@ func TestChecksOfDisconnectedClientsAreReplacedFirst(t *testing.T) {
 	r.check(u, "192.0.2.1", "ann", "right")
 	release()
 	eventually(t, "the right one has a verdict", func() bool { return r.verdict("192.0.2.1 ann right") != Unknown })
-	if v := r.verdict("192.0.2.1 ann right"); v != Right {
-		t.Errorf("the right one: %v", v)
-	}
+	checktest.Equalf(t, r.verdict("192.0.2.1 ann right"), Right, "the right one")
 	for _, k := range all {
 		k.Cancel()
 	}
@@ -256,9 +233,7 @@ func TestRepeatedWrongPasswordIsComputedAndCountedOnce(t *testing.T) {
 	for i := range freeOfCost {
 		r.check(u, "192.0.2.1", "admin", fmt.Sprint("guess", i))
 		wait(fmt.Sprint("192.0.2.1 admin guess", i), Wrong)
-		if v := u.Known([]byte(fmt.Sprint("admin:guess", i))); v != Wrong {
-			t.Errorf("guess %d: %v", i, v)
-		}
+		checktest.Equalf(t, u.Known([]byte(fmt.Sprint("admin:guess", i))), Wrong, "guess %d", i)
 		r.check(u, "192.0.2.1", "admin", fmt.Sprint("guess", i))
 	}
 	eventually(t, "all are answered", func() bool {
@@ -267,28 +242,22 @@ func TestRepeatedWrongPasswordIsComputedAndCountedOnce(t *testing.T) {
 		return len(r.order) == 2*freeOfCost
 	})
 	c.mu.Lock()
-	if f, _ := c.addresses.get("192.0.2.1"); f.n != freeOfCost {
-		t.Errorf("%v failures, want %v", f.n, freeOfCost)
-	}
+	f, _ := c.addresses.get("192.0.2.1")
+	checktest.Equalf(t, f.n, freeOfCost, "failures")
 	c.mu.Unlock()
 	// From here on, verdicts on wrong passwords are delayed, also for a client that repeats its request.
 	held := r.check(u, "192.0.2.1", "admin", "held")
 	eventually(t, "it was computed", func() bool { c.mu.Lock(); defer c.mu.Unlock(); return held.answer != nil })
-	if v := u.Known([]byte("admin:held")); v != Unknown {
-		t.Errorf("held back: %v", v)
-	}
+	checktest.Equalf(t, u.Known([]byte("admin:held")), Unknown, "held back")
 	again := r.check(u, "192.0.2.2", "admin", "held")
 	eventually(t, "it is held back, too", func() bool { c.mu.Lock(); defer c.mu.Unlock(); return again.answer != nil })
 	wait("192.0.2.1 admin held", Wrong)
 	c.mu.Lock()
-	if f, _ := c.accounts.get(account{u, "admin"}); f.n != freeOfCost+1 {
-		t.Errorf("%v failures, want %v", f.n, freeOfCost+1)
-	}
+	f, _ = c.accounts.get(account{u, "admin"})
+	checktest.Equalf(t, f.n, freeOfCost+1, "failures")
 	c.mu.Unlock()
 	now += maxPenalty
-	if v := u.Known([]byte("admin:held")); v != Wrong {
-		t.Errorf("later: %v", v)
-	}
+	checktest.Equalf(t, u.Known([]byte("admin:held")), Wrong, "later")
 	r.check(u, "192.0.2.1", "admin", "right")
 	wait("192.0.2.1 admin right", Right)
 }
@@ -305,16 +274,10 @@ func TestCancelledCheckGetsNoAnswer(t *testing.T) {
 	waits.Cancel()
 	held := r.check(u, "192.0.2.1", "admin", "b")
 	release()
-	if held.answer == nil {
-		t.Error("the answer is not held back")
-	}
+	checktest.Truef(t, held.answer != nil, "the answer is not held back")
 	held.Cancel()
-	if held.answer.Stop() {
-		t.Error("an answer would still come")
-	}
-	if len(c.waiting) != 0 || len(r.order) != 0 {
-		t.Errorf("%d wait, %q", len(c.waiting), r.order)
-	}
+	checktest.Truef(t, !held.answer.Stop(), "an answer would still come")
+	checktest.Truef(t, len(c.waiting) == 0 && len(r.order) == 0, "%d wait, %q", len(c.waiting), r.order)
 }
 
 func TestPenaltyGrowsWithFailuresAndHalves(t *testing.T) {
@@ -324,34 +287,26 @@ func TestPenaltyGrowsWithFailuresAndHalves(t *testing.T) {
 		for range n {
 			f.count("a", 0)
 		}
-		if got := f.penalty("a", 0); got != want {
-			t.Errorf("%v after %v more failures, want %v", got, n, want)
-		}
+		checktest.Equalf(t, f.penalty("a", 0), want, "after %v more failures", n)
 	}
 	at(0, 0)
 	at(freeOfCost, 0)
 	at(2, 2*eachCosts)
 	at(1000, maxPenalty)
-	if got := f.penalty("a", 10*halfLife); got != 0 {
-		t.Errorf("%v after ten minutes", got)
-	}
-	if f.penalty("b", 0) != 0 {
-		t.Error("others pay")
-	}
+	checktest.Equalf(t, f.penalty("a", 10*halfLife), 0, "after ten minutes")
+	checktest.Equalf(t, f.penalty("b", 0), 0, "others pay")
 	for i := range 3 * maxFailures {
 		f.count(fmt.Sprint(i), time.Duration(i))
 	}
-	if n := len(f.newer) + len(f.older); n > 2*maxFailures {
-		t.Errorf("%d are remembered", n)
-	}
+	n := len(f.newer) + len(f.older)
+	checktest.Truef(t, n <= 2*maxFailures, "%d are remembered", n)
 	for in, want := range map[string]string{"": "", "192.0.2.1": "192.0.2.1", "::ffff:192.0.2.1": "192.0.2.1",
 		"2001:db8:1:2:3::4": "2001:db8:1:2::/64", "fe80::1%eth0": "fe80::/64"} {
 		if want == "192.0.2.1" {
 			want = conn.Network("192.0.2.1")
 		}
-		if got := conn.Network(in); got != want && in != "::ffff:192.0.2.1" {
-			t.Errorf("%s: %s, want %s", in, got, want)
-		}
+		got := conn.Network(in)
+		checktest.Truef(t, got == want || in == "::ffff:192.0.2.1", "%s: %s, want %s", in, got, want)
 	}
 }
 
@@ -363,13 +318,9 @@ func TestRecentKeepsEntriesInUse(t *testing.T) {
 	}
 	for i := range 100 {
 		m.add(i, true)
-		if !has(0) {
-			t.Fatalf("the first is forgotten after %d", i)
-		}
+		checktest.Needf(t, has(0), "the first is forgotten after %d", i)
 	}
-	if len(m.newer)+len(m.older) > 20 || !has(95) || has(50) {
-		t.Errorf("%d and %d", len(m.newer), len(m.older))
-	}
+	checktest.Truef(t, len(m.newer)+len(m.older) <= 20 && has(95) && !has(50), "%d and %d", len(m.newer), len(m.older))
 }
 
 func TestKnownDoesNotAllocate(t *testing.T) {
@@ -381,19 +332,13 @@ func TestKnownDoesNotAllocate(t *testing.T) {
 	wrong := credentials("one", "wrong")
 	check(b, "", wrong)
 	u.looked.Store(1 << 62)
-	if n := testing.AllocsPerRun(100, func() { b.Known(decode(buf[:], wrong)) }); n > 0 {
-		t.Errorf("%v allocations", n)
-	}
+	n := testing.AllocsPerRun(100, func() { b.Known(decode(buf[:], wrong)) })
+	checktest.Equalf(t, n, 0, "allocations")
 	right := credentials("one", "right")
 	check(b, "", right)
-	if n := testing.AllocsPerRun(100, func() { b.Known(decode(buf[:], right)) }); n > 0 {
-		t.Errorf("%v allocations", n)
-	}
+	n = testing.AllocsPerRun(100, func() { b.Known(decode(buf[:], right)) })
+	checktest.Equalf(t, n, 0, "allocations")
 	long := credentials("one", string(slices.Repeat([]byte("x"), 2*maxText)))
-	if pair := decode(buf[:], long); pair != nil {
-		t.Errorf("long ones: %q", pair)
-	}
-	if v := u.Known(slices.Repeat([]byte("x"), 2*maxText)); v != Unknown {
-		t.Errorf("a long pair: %v", v)
-	}
+	checktest.Equalf(t, decode(buf[:], long), nil, "long ones")
+	checktest.Equalf(t, u.Known(slices.Repeat([]byte("x"), 2*maxText)), Unknown, "a long pair")
 }

@@ -63,9 +63,7 @@ func (l *Login) user(token string) string {
 // is checks whose session a token identifies; user is "" if the token must be invalid.
 func (l *Login) is(t testing.TB, token, user, what string) {
 	t.Helper()
-	if got := l.user(token); got != user {
-		t.Errorf("%s: the session is of %q, want %q", what, got, user)
-	}
+	checktest.Equalf(t, l.user(token), user, "%s: the session", what)
 }
 
 func TestSessionsStayValidIfTheDirectoryIsRemoved(t *testing.T) {
@@ -78,9 +76,7 @@ func TestSessionsStayValidIfTheDirectoryIsRemoved(t *testing.T) {
 	for range 3 {
 		l.is(t, token, "ann", "without the directory")
 	}
-	if lines != 1 {
-		t.Errorf("%d lines", lines)
-	}
+	checktest.Equalf(t, lines, 1, "lines")
 }
 
 func TestSessionIsKnownToOtherProcessesAndCannotBeForged(t *testing.T) {
@@ -123,13 +119,9 @@ func TestSessionIsKnownToOtherProcessesAndCannotBeForged(t *testing.T) {
 		} else {
 			token, _, _ = strings.Cut(strings.TrimPrefix(cookie, l.cookie+"="), ";")
 		}
-		if l.Renew(l.open([]byte(token)), false) != "" {
-			t.Error("each request gets another cookie")
-		}
+		checktest.Equalf(t, l.Renew(l.open([]byte(token)), false), "", "each request gets another cookie")
 	}
-	if used != 12 {
-		t.Errorf("used %d times in an hour", used)
-	}
+	checktest.Equalf(t, used, 12, "uses in an hour")
 }
 
 // Running and new processes reject ended sessions, and sessions of users who were removed or have a new password.
@@ -144,9 +136,7 @@ func TestEndedSessionsAreRejectedByEveryProcess(t *testing.T) {
 	check := func(want string) {
 		t.Helper()
 		for name, l := range map[string]*Login{"this one": l, "another one": other, "a new one": p.open(t)} {
-			if got := users(l); got != want {
-				t.Errorf("%s: %q, want %q", name, got, want)
-			}
+			checktest.Equalf(t, users(l), want, "%s", name)
 		}
 	}
 	check("ann ann bob")
@@ -202,9 +192,7 @@ func TestFileOfEndedSessionsStaysSmall(t *testing.T) {
 		checktest.Must(t, err)
 		largest = max(largest, info.Size())
 	}
-	if largest > (keptOfEach+2)*70 {
-		t.Errorf("%d bytes", largest)
-	}
+	checktest.Truef(t, largest <= (keptOfEach+2)*70, "%d bytes", largest)
 	for name, s := range map[string]*Session{"the last one": last, "an old one": first, "bob's": bob} {
 		l.is(t, l.token(s), "", name)
 	}
@@ -220,22 +208,18 @@ func TestLoginRedirectsOnlyToLocalTargets(t *testing.T) {
 		"javascript:alert(1)":                false,
 		"/" + strings.Repeat("a", maxTarget): false,
 	} {
-		if got := local(target); got != want {
-			t.Errorf("%q: %v", target, got)
-		}
+		checktest.Equalf(t, local(target), want, "%q", target)
 	}
-	if got, want := loginLocation("/site", "/site/a?b=c&d"),
-		"/site/_fapws/login?next=%2Fsite%2Fa%3Fb%3Dc%26d"; got != want {
-		t.Error(got)
-	}
+	got, want := loginLocation("/site", "/site/a?b=c&d"),
+		"/site/_fapws/login?next=%2Fsite%2Fa%3Fb%3Dc%26d"
+	checktest.Equal(t, got, want)
 }
 
 func request(t testing.TB, fields string) (head []byte, r http1.Request) {
 	t.Helper()
 	head = []byte("GET / HTTP/1.1\r\nHost: nas:8080\r\n" + fields + "\r\n")
-	if _, err := r.Parse(head, &http1.DefaultLimits); err != nil {
-		t.Fatal(err)
-	}
+	_, err := r.Parse(head, &http1.DefaultLimits)
+	checktest.Must(t, err)
 	return head, r
 }
 
@@ -255,14 +239,10 @@ func TestRequestsFromOtherSitesAreDetected(t *testing.T) {
 		"Sec-Fetch-Site: cross-site\r\nOrigin: http://nas:8080\r\n": true,
 	} {
 		head, r := request(t, fields)
-		if got := FromElsewhere(head, r.Fields, "nas:8080"); got != want {
-			t.Errorf("%q: %v", fields, got)
-		}
+		checktest.Equalf(t, FromElsewhere(head, r.Fields, "nas:8080"), want, "%q", fields)
 	}
 	head, r := request(t, "Origin: https://nas\r\n")
-	if FromElsewhere(head, r.Fields, "nas:443") {
-		t.Error("the usual port is another one")
-	}
+	checktest.Truef(t, !FromElsewhere(head, r.Fields, "nas:443"), "the usual port is another one")
 }
 
 func TestSessionCookiesAreFound(t *testing.T) {
@@ -280,9 +260,7 @@ func TestSessionCookiesAreFound(t *testing.T) {
 		for value := range cookies(head, r.Fields, "a", 1) {
 			all = append(all, string(value))
 		}
-		if got := strings.Join(all, " "); got != want {
-			t.Errorf("%q: %q, want %q", fields, got, want)
-		}
+		checktest.Equalf(t, strings.Join(all, " "), want, "%q", fields)
 	}
 }
 
@@ -298,22 +276,16 @@ func TestDamagedKeyIsReplacedAndKept(t *testing.T) {
 		var keys [][]byte
 		for range 2 {
 			s, err := OpenLoginState(p.dir, time.Hour, func(line string) { lines = append(lines, line) })
-			if err != nil {
-				t.Fatalf("%q: %v", text, err)
-			}
+			checktest.Mustf(t, err, "%q", text)
 			keys = append(keys, s.key)
 			s.Close()
 		}
-		if len(keys[0]) != 32 || !bytes.Equal(keys[0], keys[1]) {
-			t.Errorf("%q: the keys are %x", text, keys)
-		}
+		checktest.Truef(t, len(keys[0]) == 32 && bytes.Equal(keys[0], keys[1]), "%q: the keys are %x", text, keys)
 		aside := filepath.Join(p.dir, AsideFile)
-		if kept, err := os.ReadFile(aside); err != nil || string(kept) != text {
-			t.Errorf("%q: kept %q, %v", text, kept, err)
-		}
-		if len(lines) != 1 || !strings.Contains(lines[0], key) || !strings.Contains(lines[0], aside) {
-			t.Errorf("%q: %q", text, lines)
-		}
+		kept, err := os.ReadFile(aside)
+		checktest.Truef(t, err == nil && string(kept) == text, "%q: kept %q, %v", text, kept, err)
+		checktest.Truef(t, len(lines) == 1 && strings.Contains(lines[0], key) && strings.Contains(lines[0], aside),
+			"%q: %q", text, lines)
 	}
 }
 
@@ -322,17 +294,13 @@ func TestErrorsInTheStateDirectoryAreReportedInOneLine(t *testing.T) {
 	p.open(t)
 	key := filepath.Join(p.dir, KeyFile)
 	checktest.Must(t, os.Chmod(key, 0o644))
-	if _, err := OpenLoginState(p.dir, time.Hour, nil); err == nil || strings.Contains(err.Error(), "\n") ||
-		!strings.Contains(err.Error(), "others may read the file key") {
-		t.Errorf("%v", err)
-	}
+	_, err := OpenLoginState(p.dir, time.Hour, nil)
+	checktest.Truef(t, err != nil && !strings.Contains(err.Error(), "\n") &&
+		strings.Contains(err.Error(), "others may read the file key"), "%v", err)
 	checktest.Must(t, os.Remove(key))
 	checktest.Must(t, os.Symlink(p.users, key))
-	if _, err := OpenLoginState(p.dir, time.Hour, nil); !errors.Is(err, unix.ELOOP) {
-		t.Errorf("a link in the place of the key: %v", err)
-	}
-	if _, err := OpenLoginState(filepath.Join(p.users, "state"), time.Hour, nil); err == nil ||
-		!strings.Contains(err.Error(), "--state-dir") {
-		t.Errorf("%v", err)
-	}
+	_, err = OpenLoginState(p.dir, time.Hour, nil)
+	checktest.Truef(t, errors.Is(err, unix.ELOOP), "a link in the place of the key: %v", err)
+	_, err = OpenLoginState(filepath.Join(p.users, "state"), time.Hour, nil)
+	checktest.Truef(t, err != nil && strings.Contains(err.Error(), "--state-dir"), "%v", err)
 }

@@ -10,16 +10,12 @@ import (
 func TestCodingIsChosenByAcceptEncoding(t *testing.T) {
 	sets := map[string]Set{"all": {Gzip: true, Zstd: true, Brotli: true}, "made": Made}
 	for _, c := range checktest.Cases(t, "testdata/accept.txt", 3) {
-		if got := chooseCoding(sets[c[0]], []byte(c[1])); got.String() != c[2] {
-			t.Errorf("%q of %s: %v, want %s", c[1], c[0], got, c[2])
-		}
+		checktest.Equalf(t, chooseCoding(sets[c[0]], []byte(c[1])).String(), c[2], "%q of %s", c[1], c[0])
 	}
 }
 
 func TestSeveralFieldsAreOneList(t *testing.T) {
-	if got := chooseCoding(Made, []byte("gzip;q=0.5"), []byte("zstd;q=0.1")); got != Gzip {
-		t.Errorf("%v", got)
-	}
+	checktest.Equal(t, chooseCoding(Made, []byte("gzip;q=0.5"), []byte("zstd;q=0.1")), Gzip)
 }
 
 func TestOnlyCompressibleTypesAndSizesAreCompressed(t *testing.T) {
@@ -29,14 +25,10 @@ func TestOnlyCompressibleTypesAndSizesAreCompressed(t *testing.T) {
 		"image/png": false, "application/zip": false, "application/octet-stream": false, "text/event-stream": false,
 		"font/woff2": false, "": false, "video/mp4": false,
 	} {
-		if got := Worth(mediaType, 5000); got != want {
-			t.Errorf("%q: %v", mediaType, got)
-		}
+		checktest.Equalf(t, Worth(mediaType, 5000), want, "%q", mediaType)
 	}
 	for size, want := range map[int64]bool{0: false, 1023: false, 1024: true, 8 << 20: true, 8<<20 + 1: false} {
-		if got := Worth("text/css", size); got != want {
-			t.Errorf("%d: %v", size, got)
-		}
+		checktest.Equalf(t, Worth("text/css", size), want, "%d", size)
 	}
 }
 
@@ -46,9 +38,8 @@ func FuzzAccept(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, value []byte) {
 		for _, has := range []Set{{}, Made, {Brotli: true}} {
-			if c := chooseCoding(has, value); c != Identity && !has[c] {
-				t.Fatalf("%q: %v, which there is not", value, c)
-			}
+			c := chooseCoding(has, value)
+			checktest.Needf(t, c == Identity || has[c], "%q: %v, which there is not", value, c)
 		}
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/conn"
 )
 
@@ -27,12 +28,8 @@ func TestBodyMovesFromMemoryToAFileWhenItIsLarge(t *testing.T) {
 		b.Begin(-1, 0)
 		b.X = &Exchange{s: &Server{Config: Config{SpoolDir: t.TempDir()}, files: conn.Shares{Max: 1}}}
 		for _, piece := range c.pieces {
-			if err := b.Count(len(piece), 0); err != nil {
-				t.Error(err)
-			}
-			if err := b.Store([]byte(piece), 5); err != nil {
-				t.Error(err)
-			}
+			checktest.Equal(t, b.Count(len(piece), 0), nil)
+			checktest.Equal(t, b.Store([]byte(piece), 5), nil)
 		}
 		data, spool := b.stored()
 		got := string(data)
@@ -40,13 +37,11 @@ func TestBodyMovesFromMemoryToAFileWhenItIsLarge(t *testing.T) {
 			f := os.NewFile(uintptr(spool), "spool")
 			content, err := io.ReadAll(io.NewSectionReader(f, 0, 1<<20))
 			f.Close()
-			if got += string(content); err != nil {
-				t.Error(err)
-			}
+			got += string(content)
+			checktest.Equal(t, err, nil)
 		}
-		if got != want || c.file != (spool >= 0) || b.Size() != int64(len(want)) {
-			t.Errorf("%q: %q, in a file: %v", c.pieces, got, spool >= 0)
-		}
+		checktest.Truef(t, got == want && c.file == (spool >= 0) && b.Size() == int64(len(want)),
+			"%q: %q, in a file: %v", c.pieces, got, spool >= 0)
 		b.Drop()
 	}
 }
@@ -56,18 +51,12 @@ func TestBodyAboveItsLimitIsTooLarge(t *testing.T) {
 		size, max int64
 		want      bool
 	}{{0, 0, false}, {1, 0, true}, {5, 5, false}, {6, 5, true}, {6, -1, false}} {
-		if got := TooLarge(c.size, c.max); got != c.want {
-			t.Errorf("%d of %d: %v", c.size, c.max, got)
-		}
+		checktest.Equalf(t, TooLarge(c.size, c.max), c.want, "%d of %d", c.size, c.max)
 	}
 	b := new(Body)
 	b.Begin(5, 0)
-	if err := b.Count(5, 0); err != nil {
-		t.Error(err)
-	}
-	if err := b.Count(0, 1); err != errTooLarge {
-		t.Error(err)
-	}
+	checktest.Equal(t, b.Count(5, 0), nil)
+	checktest.Equal(t, b.Count(0, 1), errTooLarge)
 }
 
 // Pauses do not count for the rate of a body, because the server does not read during a pause.
@@ -91,12 +80,9 @@ func TestPausesDoNotMakeABodyTooSlow(t *testing.T) {
 		b.Count(c.size, 0)
 		if c.pauses {
 			b.Pause(5 * second)
-			if b.Resume(65 * second); b.Paused {
-				t.Error("the pause has not ended")
-			}
+			b.Resume(65 * second)
+			checktest.Truef(t, !b.Paused, "the pause has not ended")
 		}
-		if got := b.TooSlow(c.now*second, 20*time.Second, 100); got != c.want {
-			t.Errorf("%+v: %v", c, got)
-		}
+		checktest.Equalf(t, b.TooSlow(c.now*second, 20*time.Second, 100), c.want, "%+v", c)
 	}
 }

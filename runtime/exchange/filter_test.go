@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/exchange"
 	"fapws/runtime/exchange/exchangetest"
 )
@@ -40,19 +41,15 @@ func TestFirstFilterIsNextToTheClient(t *testing.T) {
 	h.Filters = []exchange.Filter{filter("a"), filter("b")}
 	h.Run(t, h, exchange.Config{})
 	fd, client := exchangetest.Sockets(t)
-	if _, err := io.WriteString(client, "GET /plain HTTP/1.1\r\nHost:\r\n\r\n"+
-		"GET / HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n"); err != nil {
-		t.Fatal(err)
-	}
+	_, err := io.WriteString(client, "GET /plain HTTP/1.1\r\nHost:\r\n\r\n"+
+		"GET / HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n")
+	checktest.Must(t, err)
 	h.Do(func() {
 		c := h.NewClient(fd)
-		if err := c.Open(c.Speaks()); err != nil {
-			t.Error(err)
-		}
+		checktest.Equal(t, c.Open(c.Speaks()), nil)
 	})
 	got, err := io.ReadAll(client)
-	if parts := strings.Split(string(got), "\r\n\r\n"); err != nil || len(parts) != 3 ||
-		!strings.HasPrefix(parts[1], "text") || parts[2] != "abtextba" {
-		t.Errorf("%v; %q", err, got)
-	}
+	parts := strings.Split(string(got), "\r\n\r\n")
+	checktest.Truef(t, err == nil && len(parts) == 3 && strings.HasPrefix(parts[1], "text") && parts[2] == "abtextba",
+		"%v; %q", err, got)
 }

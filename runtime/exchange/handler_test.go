@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/logfile"
 )
 
@@ -14,9 +15,8 @@ func TestOccupancyOfAResponseEndsWithItsPart(t *testing.T) {
 		OccupiesNothing: nil, OccupiesUntilHead: {head, whole}, OccupiesUntilEnd: {whole},
 	} {
 		for _, p := range []*Part{head, whole, interim} {
-			if got, want := o.EndsWith(p), slices.Contains(ends, p); got != want {
-				t.Errorf("%d: %v after %+v", o, got, p)
-			}
+			got, want := o.EndsWith(p), slices.Contains(ends, p)
+			checktest.Equalf(t, got, want, "%d: after %+v", o, p)
 		}
 	}
 }
@@ -33,7 +33,6 @@ func TestRecordsOfEndedExchangesAreReused(t *testing.T) {
 	for _, x := range all {
 		x.End()
 	}
-	if n := len(s.records); n != spareRecords || s.Active() != 0 {
-		t.Errorf("%d records are kept, %d exchanges are active", n, s.Active())
-	}
+	n := len(s.records)
+	checktest.Truef(t, n == spareRecords && s.Active() == 0, "%d records are kept, %d exchanges are active", n, s.Active())
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/exchange"
 	"fapws/runtime/exchange/exchangetest"
 	"fapws/runtime/logfile"
@@ -17,26 +18,19 @@ func TestMalformedRequestIsLoggedWithItsTimeAndItsNumber(t *testing.T) {
 	var lines []string
 	h.Run(t, h, exchange.Config{Answered: []func(*logfile.Entry){func(e *logfile.Entry) {
 		lines = append(lines, string(e.RequestLine))
-		if e.Time.Before(began) || e.Duration < 0 || e.Duration > time.Since(began) || e.Earlier != len(lines)-1 {
-			t.Errorf("%s at %v, %v, after %d requests", e.RequestLine, e.Time, e.Duration, e.Earlier)
-		}
+		checktest.Truef(t, !e.Time.Before(began) && e.Duration >= 0 && e.Duration <= time.Since(began) &&
+			e.Earlier == len(lines)-1, "%s at %v, %v, after %d requests", e.RequestLine, e.Time, e.Duration, e.Earlier)
 	}}})
 	fd, client := exchangetest.Sockets(t)
-	if _, err := io.WriteString(client, "GET / HTTP/1.1\r\nHost:\r\n\r\nnonsense\r\n\r\n"); err != nil {
-		t.Fatal(err)
-	}
+	_, err := io.WriteString(client, "GET / HTTP/1.1\r\nHost:\r\n\r\nnonsense\r\n\r\n")
+	checktest.Must(t, err)
 	h.Do(func() {
 		c := h.NewClient(fd)
-		if err := c.Open(c.Speaks()); err != nil {
-			t.Error(err)
-		}
+		checktest.Equal(t, c.Open(c.Speaks()), nil)
 	})
-	if _, err := io.ReadAll(client); err != nil {
-		t.Error(err)
-	}
+	_, err = io.ReadAll(client)
+	checktest.Equal(t, err, nil)
 	h.Do(func() {
-		if got := strings.Join(lines, ", "); got != "GET / HTTP/1.1, nonsense" {
-			t.Error(got)
-		}
+		checktest.Equal(t, strings.Join(lines, ", "), "GET / HTTP/1.1, nonsense")
 	})
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 func TestCacheOfMissingPathsIsBounded(t *testing.T) {
@@ -11,15 +13,12 @@ func TestCacheOfMissingPathsIsBounded(t *testing.T) {
 	for i := range 3 * missesMax {
 		m.add(fmt.Appendf(nil, "/%d", i), 0)
 	}
-	if n := len(m.since); n > missesMax {
-		t.Errorf("%d paths", n)
-	}
+	n := len(m.since)
+	checktest.Truef(t, n <= missesMax, "%d paths", n)
 	long := bytes.Repeat([]byte("x"), missesLen+1)
-	if m.add(long, 0); m.has(long, 0) {
-		t.Error("a long path is remembered")
-	}
+	m.add(long, 0)
+	checktest.Truef(t, !m.has(long, 0), "a long path is remembered")
 	path := []byte("/x")
-	if m.add(path, 5); !m.has(path, 5+missesAge-1) || m.has(path, 5+missesAge) {
-		t.Error("remembered for another time")
-	}
+	m.add(path, 5)
+	checktest.Truef(t, m.has(path, 5+missesAge-1) && !m.has(path, 5+missesAge), "remembered for another time")
 }

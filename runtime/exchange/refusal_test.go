@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"fapws/runtime/checktest"
 )
 
 func TestReplyIsTextOrAPage(t *testing.T) {
@@ -23,19 +25,16 @@ func TestReplyIsTextOrAPage(t *testing.T) {
 	} {
 		var head Head
 		body := string(fillHead(&head, &test.r, test.html, "/<app"))
-		if body != test.body && (test.kind != htmlType || !strings.Contains(body, test.body)) {
-			t.Errorf("%s: %q, want %q", test.name, body, test.body)
-		}
-		if head.Status != test.r.Status || head.Type != test.kind || head.Length != int64(len(body)) {
-			t.Errorf("%s: %+v", test.name, head)
-		}
+		checktest.Truef(t, body == test.body || test.kind == htmlType && strings.Contains(body, test.body),
+			"%s: %q, want %q", test.name, body, test.body)
+		checktest.Truef(t, head.Status == test.r.Status && head.Type == test.kind && head.Length == int64(len(body)),
+			"%s: %+v", test.name, head)
 	}
 }
 
 func TestPageOfALoadingApplicationShowsForHowLong(t *testing.T) {
 	for since, want := range map[time.Duration]string{time.Second / 2: " 1 second.", 5 * time.Second / 2: " 2 seconds."} {
-		if r := Starting(since); !strings.Contains(string(r.Body), want) {
-			t.Errorf("%v: %s", since, r.Body)
-		}
+		r := Starting(since)
+		checktest.Truef(t, strings.Contains(string(r.Body), want), "%v: %s", since, r.Body)
 	}
 }

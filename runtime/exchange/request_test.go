@@ -3,6 +3,7 @@ package exchange
 import (
 	"testing"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/conn"
 	"fapws/runtime/http1"
 )
@@ -21,18 +22,15 @@ func TestRequestIsValidUntilItsSourceHasStartedOrTheEndIfKept(t *testing.T) {
 	s.Init(nil, new(conn.Set), nil, nil, "")
 	s.Configure(Config{Limits: http1.DefaultLimits})
 	table, err := s.Prepare([]Site{{Table: []Mount{{Prefix: "/", Source: starting{}}}}}, nil, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	s.Use(table)
 	client := &Client{peer: new(Peer)}
 	var all []*Exchange
 	for _, path := range []string{"/first", "/kept", "/last"} {
 		r := s.Request()
 		r.Head = []byte("GET " + path + " HTTP/1.1\r\nHost:\r\n\r\n")
-		if _, err := r.Parsed.Parse(r.Head, &s.Config.Limits); err != nil {
-			t.Fatal(err)
-		}
+		_, err := r.Parsed.Parse(r.Head, &s.Config.Limits)
+		checktest.Must(t, err)
 		x := s.New(client, new(Sub))
 		x.Decide()
 		all = append(all, x)
@@ -40,7 +38,6 @@ func TestRequestIsValidUntilItsSourceHasStartedOrTheEndIfKept(t *testing.T) {
 	if first, last := all[0], all[2]; first.Req != nil || first.req != nil || last.Req != nil || last.req != nil {
 		t.Errorf("the requests are still valid: %v, %v", first.Req, last.Req)
 	}
-	if kept := all[1].Req; kept == nil || string(kept.Path) != "/kept" {
-		t.Errorf("kept: %+v", kept)
-	}
+	kept := all[1].Req
+	checktest.Truef(t, kept != nil && string(kept.Path) == "/kept", "kept: %+v", kept)
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/http1"
 )
 
@@ -15,9 +16,8 @@ func TestInvalidRulesAreRejected(t *testing.T) {
 		"a header field needs a name":      {Set: []http1.HeaderField{{Name: "", Value: "x"}}},
 		`"get" is not a method (GET, POST`: {Methods: []string{"get"}},
 	} {
-		if _, err := NewRules(o); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%+v: %v, want %s", o, err, want)
-		}
+		_, err := NewRules(o)
+		checktest.Truef(t, err != nil && strings.Contains(err.Error(), want), "%+v: %v, want %s", o, err, want)
 	}
 }
 
@@ -27,9 +27,7 @@ func TestServerPagesKeepTheFieldsThatTheyNeed(t *testing.T) {
 		Add:    []http1.HeaderField{field("Referrer-Policy")},
 		Remove: []string{"X-B", "Referrer-Policy"}, SetSecure: []http1.HeaderField{field("Strict-Transport-Security"),
 			field("Content-Security-Policy")}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	site := &Site{Rules: given}
 	kept := rulesOf(site, &Mount{OwnPolicy: true})
 	for want, edits := range map[string]http1.Edits{
@@ -43,9 +41,7 @@ func TestServerPagesKeepTheFieldsThatTheyNeed(t *testing.T) {
 		response := http1.Response{Fields: []byte("Content-Security-Policy: page\r\nReferrer-Policy: " +
 			"page\r\nX-B: page\r\n")}
 		edits.Apply(nil, &response)
-		if string(response.Fields) != want {
-			t.Errorf("%q, want %q", response.Fields, want)
-		}
+		checktest.Equal(t, string(response.Fields), want)
 	}
 }
 
@@ -72,18 +68,15 @@ func TestLimitsCountOnceAndThoseOfUsersAfterTheLogin(t *testing.T) {
 	x.from, x.Req = new(Peer), &x.req.handed
 	x.Req.Peer = x.from
 	r := &rules{access: access{&asked}, limits: []*RateLimit{limit("user:", true, false), limit("dry", false, true)}}
-	if refusal, known := r.admit(x); refusal != nil || known {
-		t.Errorf("before the password check: %v, %v", refusal, known)
-	}
+	refusal, known := r.admit(x)
+	checktest.Truef(t, refusal == nil && !known, "before the password check: %v, %v", refusal, known)
 	if refusal, known := r.admit(x); refusal == nil || !known || asked != "dry login login user:ann " {
 		t.Errorf("%v, %v, %q", refusal, known, asked)
 	}
-	if refusal, known := r.admit(x); refusal != nil || !known {
-		t.Errorf("the next mount: %v, %v", refusal, known)
-	}
+	refusal, known = r.admit(x)
+	checktest.Truef(t, refusal == nil && known, "the next mount: %v, %v", refusal, known)
 	inner := &Exchange{client: &Client{subrequest: new(Origin)}, req: newRequest()}
 	inner.Req = &inner.req.handed
-	if refusal, _ := (&rules{limits: r.limits}).admit(inner); refusal != nil {
-		t.Error("a subrequest is limited")
-	}
+	refusal, _ = (&rules{limits: r.limits}).admit(inner)
+	checktest.Equalf(t, refusal, nil, "a subrequest is limited")
 }

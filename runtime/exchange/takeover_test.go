@@ -4,6 +4,7 @@ import (
 	"io"
 	"testing"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/exchange"
 	"fapws/runtime/exchange/exchangetest"
 )
@@ -17,30 +18,24 @@ func TestSitesStayUntilTheResponseThatTakesOverIsSent(t *testing.T) {
 	h := new(holding)
 	pages := 0
 	h.Pages = func(x *exchange.Exchange, r exchange.Reply) {
-		if pages++; !h.HasFormer() {
-			t.Error("the former sites end with the request")
-		}
+		pages++
+		checktest.Truef(t, h.HasFormer(), "the former sites end with the request")
 		x.SendReply(&r)
 	}
 	h.Run(t, h, exchange.Config{})
 	fd, client := exchangetest.Sockets(t)
-	if _, err := io.WriteString(client, "GET / HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n"); err != nil {
-		t.Fatal(err)
-	}
+	_, err := io.WriteString(client, "GET / HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n")
+	checktest.Must(t, err)
 	h.Do(func() {
 		c := h.NewClient(fd)
-		if err := c.Open(c.Speaks()); err != nil {
-			t.Error(err)
-		}
+		checktest.Equal(t, c.Open(c.Speaks()), nil)
 	})
 	h.Stream(t)
 	h.Do(func() {
 		h.Held[0].FailWith(exchange.Reply{Status: 503}, nil)
-		if h.HasFormer() || pages != 1 {
-			t.Errorf("%d pages; former sites after the response: %v", pages, h.HasFormer())
-		}
+		checktest.Truef(t, !h.HasFormer() && pages == 1,
+			"%d pages; former sites after the response: %v", pages, h.HasFormer())
 	})
-	if _, err := io.ReadAll(client); err != nil {
-		t.Error(err)
-	}
+	_, err = io.ReadAll(client)
+	checktest.Equal(t, err, nil)
 }

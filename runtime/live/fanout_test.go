@@ -51,9 +51,7 @@ func TestSubscriberGetsEachEventOnceAndInOrder(t *testing.T) {
 			f.Remove(e, name)
 		case 2:
 			seq, err := f.Publish(0, eventOf(name, fmt.Sprint(name)))
-			if err != nil {
-				t.Fatal(err)
-			}
+			checktest.Must(t, err)
 			for _, one := range all {
 				if one.position.In(name) {
 					want[one] = append(want[one], got{name, seq})
@@ -66,18 +64,16 @@ func TestSubscriberGetsEachEventOnceAndInOrder(t *testing.T) {
 				if due < 0 {
 					due = len(want[e])
 				}
-				if len(received[e]) != due {
-					t.Fatalf("subscriber %d has got %d events, and %d up to %d, which it has reached", e.id,
-						len(received[e]), due, f.Reached(e))
-				}
+				checktest.Needf(t, len(received[e]) == due,
+					"subscriber %d has got %d events, and %d up to %d, which it has reached", e.id, len(received[e]), due,
+					f.Reached(e))
 			}
 		}
 	}
 	f.Finish(time.Hour)
 	for _, e := range all {
-		if !slices.Equal(received[e], want[e]) {
-			t.Fatalf("subscriber %d has got %v, want %v", e.id, received[e], want[e])
-		}
+		checktest.Needf(t, slices.Equal(received[e], want[e]),
+			"subscriber %d has got %v, want %v", e.id, received[e], want[e])
 		f.Leave(e)
 	}
 	if n := f.Waiting(); n != 0 || len(f.channels) != 0 {
@@ -102,24 +98,19 @@ func TestPacerWaitsForSubscribersUntilPatienceIsUsedUp(t *testing.T) {
 			p.counted = time.Now()
 			slow := &ear{}
 			p.Lag(slow)
-			if n, want := waits(), int(leastPatience/pause); n != want {
-				t.Errorf("%d pauses, want %d", n, want)
-			}
+			n, want := waits(), int(leastPatience/pause)
+			checktest.Equalf(t, n, want, "pauses")
 			p.Lag(slow)
-			if n := waits(); n != 0 {
-				t.Errorf("%d pauses for one that was waited for", n)
-			}
+			checktest.Equalf(t, waits(), 0, "pauses for one that was waited for")
 			p.CaughtUp(slow)
 			p.saved, p.counted = 0, time.Now()
 			time.Sleep(time.Second)
 			p.Lag(slow)
-			if n, want := waits(), int((leastPatience+time.Second/10)/pause); n != want {
-				t.Errorf("%d pauses after a second, want %d", n, want)
-			}
+			n, want = waits(), int((leastPatience+time.Second/10)/pause)
+			checktest.Equalf(t, n, want, "pauses after a second")
 			p.CaughtUp(slow)
-			if n := waits(); n != 0 || len(p.young)+len(p.old) != 0 {
-				t.Errorf("%d pauses when nothing is behind", n)
-			}
+			n = waits()
+			checktest.Truef(t, n == 0 && len(p.young)+len(p.old) == 0, "%d pauses when nothing is behind", n)
 		})
 	}
 }
@@ -149,14 +140,11 @@ func TestHubNoticesAForgottenEvent(t *testing.T) {
 	}
 	since := func(after uint64) int { return len(h.Since([]string{"a"}, after)) }
 	for after := uint64(0); after < 10; after++ {
-		if whole := since(after) == 9-int(after); whole != h.Complete(after) {
-			t.Errorf("after %d there are %d events, and Complete says %t", after, since(after), h.Complete(after))
-		}
+		checktest.Equalf(t, since(after) == 9-int(after), h.Complete(after),
+			"after %d there are %d events, and Complete says", after, since(after))
 	}
 	h.Expire(2000)
-	if n := since(0); n != 0 {
-		t.Errorf("%d events are kept when Hold is over", n)
-	}
+	checktest.Equalf(t, since(0), 0, "events are kept when Hold is over")
 }
 
 // If the time grew with the square of the number of events, the end would take minutes.
@@ -169,9 +157,8 @@ func TestEndOfHoldTakesNoLongerThanTheEventsTook(t *testing.T) {
 			h.Take(NewFrame(fmt.Sprint(seq%100), seq+1, make([]byte, 3), 2, exchange.OpText), 1)
 		}
 	})
-	if ended := checktest.ProcessorTime(t, func() { h.Expire(2000) }); ended > 4*taken {
-		t.Errorf("%v to take the events, and %v to drop them", taken, ended)
-	}
+	ended := checktest.ProcessorTime(t, func() { h.Expire(2000) })
+	checktest.Truef(t, ended <= 4*taken, "%v to take the events, and %v to drop them", taken, ended)
 	if n := len(h.Kept()); n != 100*kept || h.bytes != n*h.oldest().cost() || h.oldest().Seq != events-uint64(n)+1 {
 		t.Errorf("%d events are left, the first one is %d", n, h.oldest().Seq)
 	}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 // FuzzJoin checks that valid channel names are safe in a header field, and that Since returns the right events in order
@@ -27,26 +29,19 @@ func FuzzJoin(f *testing.F) {
 	f.Fuzz(func(t *testing.T, list, id string) {
 		names, err := ParseNames(list)
 		if err != nil {
-			if strings.ContainsAny(err.Error(), "\r\n") {
-				t.Fatalf("%q: an error of several lines: %v", list, err)
-			}
+			checktest.Needf(t, !strings.ContainsAny(err.Error(), "\r\n"), "%q: an error of several lines: %v", list, err)
 			return
 		}
 		for _, name := range names {
-			if CheckChannelName(name) != nil || strings.ContainsAny(name, ", \t\r\n") {
-				t.Fatalf("%q: %q", list, name)
-			}
+			checktest.Needf(t, CheckChannelName(name) == nil && !strings.ContainsAny(name, ", \t\r\n"), "%q: %q", list, name)
 		}
 		again, err := ParseNames(strings.Join(names, ","))
-		if err != nil || strings.Join(again, ",") != strings.Join(names, ",") {
-			t.Fatalf("%q: %q, then %q, %v", list, names, again, err)
-		}
+		checktest.Needf(t, err == nil && strings.Join(again, ",") == strings.Join(names, ","),
+			"%q: %q, then %q, %v", list, names, again, err)
 		after := h.Position(names, id, "e")
 		last := after
 		for _, e := range h.Since(names, after) {
-			if e.Seq <= last || !slices.Contains(names, e.Name) {
-				t.Fatalf("%q: %d of %s after %d", id, e.Seq, e.Name, last)
-			}
+			checktest.Needf(t, e.Seq > last && slices.Contains(names, e.Name), "%q: %d of %s after %d", id, e.Seq, e.Name, last)
 			last = e.Seq
 		}
 	})
@@ -61,25 +56,20 @@ func FuzzEvent(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data, event, id string) {
 		m := Message{Name: "n", Data: data, Event: event, ID: id}
 		if err := m.Check(); err != nil {
-			if strings.ContainsAny(err.Error(), "\r\n") {
-				t.Fatalf("an error of several lines: %v", err)
-			}
+			checktest.Needf(t, !strings.ContainsAny(err.Error(), "\r\n"), "an error of several lines: %v", err)
 			return
 		}
 		e := NewEvent(&m, 5, "e")
-		if text := string(e.Text()); string(e.Wire(0)) != text || string(e.Wire(1)) != fmt.Sprintf("%x\r\n%s\r\n",
-			len(text), text) {
-			t.Fatalf("%q is sent as %q", text, e.Wire(1))
-		}
+		text := string(e.Text())
+		checktest.Needf(t, string(e.Wire(0)) == text && string(e.Wire(1)) == fmt.Sprintf("%x\r\n%s\r\n",
+			len(text), text), "%q is sent as %q", text, e.Wire(1))
 		got := readEvents(string(e.Text()))
 		if m.ID == "" {
 			m.ID = "e-5"
 		}
 		m.Data = strings.ReplaceAll(strings.ReplaceAll(data, "\r\n", "\n"), "\r", "\n")
 		m.Name = ""
-		if len(got) != 1 || got[0] != m {
-			t.Fatalf("%q is read as %q, want %q", e.Text(), got, m)
-		}
+		checktest.Needf(t, len(got) == 1 && got[0] == m, "%q is read as %q, want %q", e.Text(), got, m)
 	})
 }
 

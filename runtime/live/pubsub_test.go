@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 func TestChannelNamesAreValidated(t *testing.T) {
@@ -32,13 +34,9 @@ func TestChannelNamesAreValidated(t *testing.T) {
 		got := strings.Join(names, " ")
 		if err != nil {
 			got = "error"
-			if strings.ContainsAny(err.Error(), "\r\n") {
-				t.Errorf("%q: an error of several lines: %v", list, err)
-			}
+			checktest.Truef(t, !strings.ContainsAny(err.Error(), "\r\n"), "%q: an error of several lines: %v", list, err)
 		}
-		if got != want {
-			t.Errorf("%q: got %q, want %q", list, got, want)
-		}
+		checktest.Equalf(t, got, want, "%q", list)
 	}
 }
 
@@ -49,9 +47,7 @@ func TestEventIDsAreParsed(t *testing.T) {
 		"e-1 ": "0 false", "e-18446744073709551616": "0 false", "e-1_0": "0 false",
 	} {
 		seq, ok := ParseID("e", id)
-		if got := fmt.Sprint(seq, ok); got != want {
-			t.Errorf("%q: got %s, want %s", id, got, want)
-		}
+		checktest.Equalf(t, fmt.Sprint(seq, ok), want, "%q", id)
 	}
 }
 
@@ -87,14 +83,10 @@ func TestHistoryKeepsTheNewestEventsOfAChannel(t *testing.T) {
 	for seq := uint64(1); seq <= 10; seq++ {
 		h.Take(event(seq, [...]string{"a", "b"}[seq%2], 10), int64(seq))
 	}
-	if h.Take(event(10, "a", 1), 10) || h.Take(event(9, "a", 1), 10) {
-		t.Error("an event was taken twice")
-	}
+	checktest.Truef(t, !h.Take(event(10, "a", 1), 10) && !h.Take(event(9, "a", 1), 10), "an event was taken twice")
 	check := func(what string, names []string, after uint64, want string) {
 		t.Helper()
-		if got := numbers(h.Since(names, after)); got != want {
-			t.Errorf("%s: got %q, want %q", what, got, want)
-		}
+		checktest.Equalf(t, numbers(h.Since(names, after)), want, "%s", what)
 	}
 	both := []string{"a", "b"}
 	check("both", both, 0, "5 6 7 8 9 10")
@@ -105,9 +97,7 @@ func TestHistoryKeepsTheNewestEventsOfAChannel(t *testing.T) {
 	h.Take(event(11, "a", 700), 11)
 	check("bytes of one", []string{"a"}, 0, "8 10 11")
 	h.Take(event(12, "a", 700), 12)
-	if got := numbers(h.Replay(both, 0, 12)); got != "5 7 9 12" {
-		t.Errorf("replayed within the limits: got %q", got)
-	}
+	checktest.Equalf(t, numbers(h.Replay(both, 0, 12)), "5 7 9 12", "replayed within the limits")
 	check("bytes of one", []string{"a"}, 0, "12")
 	h.Expire(107)
 	check("age", both, 0, "7 9 12")
@@ -119,24 +109,19 @@ func TestHistoryKeepsTheNewestEventsOfAChannel(t *testing.T) {
 	h.Expire(900)
 	check("held", both, 9, "12 20 21 22 23 24 25 26 27 28 29")
 	for now, want := range map[int64]string{110: "27 28 29", 300: "27 28 29", 301: ""} {
-		if got := numbers(h.Replay(both, 9, now)); got != want {
-			t.Errorf("replayed at %d while held: got %q, want %q", now, got, want)
-		}
+		checktest.Equalf(t, numbers(h.Replay(both, 9, now)), want, "replayed at %d while held", now)
 	}
 	for _, seq := range []uint64{13, 20, 15, 14, 40} {
 		h.Restore(event(seq, "b", 10), 900)
 	}
 	check("restored", both, 9, "12 13 14 15 20 20 21 22 23 24 25 26 27 28 29 40")
-	if !h.Take(event(30, "a", 10), 900) {
-		t.Error("what was restored is no reason not to take what is before it")
-	}
+	checktest.Truef(t, h.Take(event(30, "a", 10), 900), "what was restored is no reason not to take what is before it")
 	h.Expire(1000)
 	check("no longer held", both, 0, "15 20 28 29 30 40")
 	h.Expire(5000)
 	check("expired", both, 0, "")
-	if h.bytes != 0 || len(h.rings) != 0 || h.all.Len() != 0 {
-		t.Errorf("%d bytes and %d rings are left over", h.bytes, len(h.rings))
-	}
+	checktest.Truef(t, h.bytes == 0 && len(h.rings) == 0 && h.all.Len() == 0,
+		"%d bytes and %d rings are left over", h.bytes, len(h.rings))
 }
 
 func TestHistoryIsBoundedWithManyNames(t *testing.T) {
@@ -145,12 +130,9 @@ func TestHistoryIsBoundedWithManyNames(t *testing.T) {
 	for seq := uint64(1); seq <= 20000; seq++ {
 		h.Take(event(seq, fmt.Sprint("n", seq), int(seq%50)), 1)
 	}
-	if h.bytes > total || h.bytes < total/2 || len(h.rings) > total/overhead {
-		t.Errorf("%d bytes in %d rings", h.bytes, len(h.rings))
-	}
-	if got := numbers(h.Since([]string{"n20000"}, 0)); got != "20000" {
-		t.Error(got)
-	}
+	checktest.Truef(t, h.bytes <= total && h.bytes >= total/2 && len(h.rings) <= total/overhead,
+		"%d bytes in %d rings", h.bytes, len(h.rings))
+	checktest.Equal(t, numbers(h.Since([]string{"n20000"}, 0)), "20000")
 }
 
 func TestPositionIsFoundByEventID(t *testing.T) {
@@ -161,37 +143,27 @@ func TestPositionIsFoundByEventID(t *testing.T) {
 	for id, want := range map[string]uint64{"x": 4, "y": 2, "e-3": 3, "e-1": 1, "e-2": 5, "e-100": 100, "z": 0,
 		"e-1048581": 1048581, "e-1048582": 0, "e-18446744073709551615": 0, "e-18446744073709551616": 0, "": 0,
 		"f-3": 0} {
-		if got := h.Position([]string{"a", "b"}, id, "e"); got != want {
-			t.Errorf("%q: got %d, want %d", id, got, want)
-		}
+		checktest.Equalf(t, h.Position([]string{"a", "b"}, id, "e"), want, "%q", id)
 	}
 	// A new process restores the events of an earlier process, and then accepts their IDs.
 	h = newTestHub(ChannelLimits{Events: 10, Bytes: 1 << 20, Total: 1 << 20, Age: 1 << 60})
 	h.Restore(NewEvent(&Message{Name: "a"}, 5000000, "e"), 1)
-	if got := h.Position([]string{"b"}, "e-5000001", "e"); got != 5000001 {
-		t.Errorf("got %d", got)
-	}
+	checktest.Equal(t, h.Position([]string{"b"}, "e-5000001", "e"), 5000001)
 }
 
 func TestEventsAreEncodedAndDecoded(t *testing.T) {
 	events := []*Event{event(1, "a", 5), NewEvent(&Message{Name: "b", ID: "<ü>", Event: "t", Data: "x\r\ny"}, 7, "e")}
 	text := Encode(events)
 	got, err := Decode(text)
-	if err != nil || len(got) != 2 {
-		t.Fatalf("%v, %d events", err, len(got))
-	}
+	checktest.Needf(t, err == nil && len(got) == 2, "%v, %d events", err, len(got))
 	for i, e := range got {
-		if e.Seq != events[i].Seq || e.Name != events[i].Name || e.ID != events[i].ID ||
-			string(e.Wire(1)) != string(events[i].Wire(1)) {
-			t.Errorf("got %+v, want %+v", e, events[i])
-		}
+		checktest.Truef(t, e.Seq == events[i].Seq && e.Name == events[i].Name && e.ID == events[i].ID &&
+			string(e.Wire(1)) == string(events[i].Wire(1)), "got %+v, want %+v", e, events[i])
 	}
-	if got, err := Decode(text[:len(text)-2]); err == nil || len(got) != 1 {
-		t.Errorf("cut off: %v, %d events", err, len(got))
-	}
+	got, err = Decode(text[:len(text)-2])
+	checktest.Truef(t, err != nil && len(got) == 1, "cut off: %v, %d events", err, len(got))
 	for _, bad := range []string{"\n", "x\n", "{}\n", `{"Seq":1,"Name":"a b"}` + "\n", `{"Seq":-1,"Name":"a"}` + "\n"} {
-		if _, err := Decode([]byte(bad)); err == nil {
-			t.Errorf("%q was read", bad)
-		}
+		_, err := Decode([]byte(bad))
+		checktest.Truef(t, err != nil, "%q was read", bad)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/exchange"
 	"fapws/runtime/exchange/exchangetest"
 )
@@ -86,21 +87,14 @@ func TestPartsOfAHandlerBeginAStream(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			h := serve(t, StreamConfig{})
 			h.answer(c.request, func(_ *exchange.Exchange, client *exchangetest.Client, handler *handler) {
-				if got := sent(client); got != c.want {
-					t.Errorf("got %s, want %s", got, c.want)
-				}
-				if fields := string(client.Parts[0].Head.Fields); fields != "Content-Type: text/event-stream\r\nX-A: "+
-					"1\r\nCache-Control: no-store\r\nX-Accel-Buffering: no\r\n" {
-					t.Errorf("fields %q", fields)
-				}
-				if len(handler.released) != len(c.parts) || !strings.HasSuffix(handler.released[len(c.parts)-1],
-					" true") {
-					t.Errorf("the handler got back %q", handler.released)
-				}
+				checktest.Equal(t, sent(client), c.want)
+				checktest.Equalf(t, string(client.Parts[0].Head.Fields), "Content-Type: text/event-stream\r\nX-A: "+
+					"1\r\nCache-Control: no-store\r\nX-Accel-Buffering: no\r\n", "fields")
+				checktest.Truef(t, len(handler.released) == len(c.parts) && strings.HasSuffix(handler.released[len(c.parts)-1],
+					" true"), "the handler got back %q", handler.released)
 				// this client releases the last part without calling Upgrade, so it must not become a subscriber
-				if handler.gone != 0 || h.s.joined != 0 || len(h.s.addresses) != 0 {
-					t.Errorf("told %d times, %d subscribers", handler.gone, h.s.joined)
-				}
+				checktest.Truef(t, handler.gone == 0 && h.s.joined == 0 && len(h.s.addresses) == 0,
+					"told %d times, %d subscribers", handler.gone, h.s.joined)
 			}, c.parts...)
 		})
 	}
@@ -111,13 +105,10 @@ func TestClientThatDisconnectsEarlyIsNoSubscriber(t *testing.T) {
 	h := serve(t, StreamConfig{})
 	h.answer(get, func(x *exchange.Exchange, client *exchangetest.Client, handler *handler) {
 		x.Source.Input(x, exchange.Input{})
-		if h.s.joined != 1 {
-			t.Errorf("%d subscribers", h.s.joined)
-		}
+		checktest.Equalf(t, h.s.joined, 1, "subscribers")
 		x.Source.OnGone(x)
-		if handler.inputs != 1 || handler.gone != 1 || h.s.joined != 0 {
-			t.Errorf("%d inputs, told %d times, %d subscribers", handler.inputs, handler.gone, h.s.joined)
-		}
+		checktest.Truef(t, handler.inputs == 1 && handler.gone == 1 && h.s.joined == 0,
+			"%d inputs, told %d times, %d subscribers", handler.inputs, handler.gone, h.s.joined)
 		x.Sink.Send(&exchange.Part{End: exchange.Complete, Owner: handler})
 	}, exchange.Part{Body: []byte("data: 1\n\n")})
 }

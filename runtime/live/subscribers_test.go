@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/eventloop/looptest"
@@ -63,9 +64,7 @@ func serve(t testing.TB, cfg StreamConfig) *host {
 func (h *host) subscribe(address string, names ...string) (fd int, p *StreamSubscriber, err error) {
 	h.t.Helper()
 	fds, failed := system.SocketpairNonblock()
-	if failed != nil {
-		h.t.Fatal(failed)
-	}
+	checktest.Must(h.t, failed)
 	h.t.Cleanup(func() { unix.Close(fds[0]) })
 	h.Do(func() {
 		p, err = h.s.admit(names, &exchange.Request{Parsed: &http1.Request{Version: http1.HTTP11},
@@ -74,9 +73,7 @@ func (h *host) subscribe(address string, names ...string) (fd int, p *StreamSubs
 			unix.Close(fds[1])
 			return
 		}
-		if failed := h.s.open(p, fds[1], nil, nil); failed != nil {
-			h.t.Error(failed)
-		}
+		checktest.Equal(h.t, h.s.open(p, fds[1], nil, nil), nil)
 		h.open++
 		h.s.begin(p)
 	})
@@ -85,9 +82,8 @@ func (h *host) subscribe(address string, names ...string) (fd int, p *StreamSubs
 
 func (h *host) publish(name, data string) {
 	h.t.Helper()
-	if _, err := h.s.Publish(0, &Message{Name: name, Data: data}); err != nil {
-		h.t.Fatal(err)
-	}
+	_, err := h.s.Publish(0, &Message{Name: name, Data: data})
+	checktest.Must(h.t, err)
 	for h.s.Waiting() > 0 {
 		h.Do(func() {})
 	}
@@ -101,23 +97,18 @@ func TestSubscriberThatDoesNotReadIsDropped(t *testing.T) {
 	text, buf := strings.Repeat("x", 4<<10), make([]byte, 64<<10)
 	for slow.state != gone {
 		h.publish("news", text)
-		if n, err := conn.Receive(quick, buf); err != nil || !bytes.Contains(buf[:n], []byte(text)) {
-			t.Fatal(n, err)
-		}
+		n, err := conn.Receive(quick, buf)
+		checktest.Needf(t, err == nil && bytes.Contains(buf[:n], []byte(text)), "%v %v", n, err)
 	}
 	h.Do(func() {
 		for p := range h.s.young {
 			t.Errorf("%s is still behind", p)
 		}
-		if p.queue != nil || p.state != idle {
-			t.Error("the quick one still has a queue")
-		}
-		if h.open != 1 || h.s.joined != 1 || len(h.s.addresses) != 1 {
-			t.Errorf("%d clients, %d joined, %d addresses", h.open, h.s.joined, len(h.s.addresses))
-		}
-		if len(h.log) != 1 || !strings.Contains(h.log[0], "192.0.2.1:80: a subscriber of news reads too slowly") {
-			t.Error(h.log)
-		}
+		checktest.Truef(t, p.queue == nil && p.state == idle, "the quick one still has a queue")
+		checktest.Truef(t, h.open == 1 && h.s.joined == 1 && len(h.s.addresses) == 1,
+			"%d clients, %d joined, %d addresses", h.open, h.s.joined, len(h.s.addresses))
+		checktest.Truef(t, len(h.log) == 1 &&
+			strings.Contains(h.log[0], "192.0.2.1:80: a subscriber of news reads too slowly"), "%v", h.log)
 	})
 }
 
@@ -131,19 +122,16 @@ func TestSubscribersAreCountedByAddressUntilTheyLeave(t *testing.T) {
 		{"2001:db8::1", true}, {"2001:db8::ffff:1", false}, {"2001:db8:0:1::1", true},
 		{"", true}, {"", true},
 	} {
-		if _, _, err := h.subscribe(test.address, "a", "b"); test.ok != (err == nil) {
-			t.Errorf("%q: %v", test.address, err)
-		}
+		_, _, err := h.subscribe(test.address, "a", "b")
+		checktest.Equalf(t, test.ok, err == nil, "%q: %v", test.address, err)
 	}
 	h.Do(func() {
 		h.s.Drain(false)
-		if len(h.s.addresses) != 0 || h.s.joined != 0 || h.open != 0 {
-			t.Errorf("%d addresses, %d joined, %d clients", len(h.s.addresses), h.s.joined, h.open)
-		}
+		checktest.Truef(t, len(h.s.addresses) == 0 && h.s.joined == 0 && h.open == 0,
+			"%d addresses, %d joined, %d clients", len(h.s.addresses), h.s.joined, h.open)
 	})
-	if counts := h.s.Counts(); len(counts) != 0 {
-		t.Error(counts)
-	}
+	counts := h.s.Counts()
+	checktest.Equalf(t, len(counts), 0, "%v", counts)
 }
 
 func TestHistoryMovesToAnotherServer(t *testing.T) {
@@ -151,9 +139,7 @@ func TestHistoryMovesToAnotherServer(t *testing.T) {
 	for i, size := range []int{10, 150 << 10, 0, 50 << 10, 20 << 10} {
 		from.publish(fmt.Sprint(i%2), strings.Repeat("x", size))
 	}
-	if err := to.s.ImportHistory(Encode(from.s.History()), 5); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, to.s.ImportHistory(Encode(from.s.History()), 5))
 	texts := func(h *host) (all []string) {
 		h.Do(func() {
 			for _, e := range h.s.Kept() {

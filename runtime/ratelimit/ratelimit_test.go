@@ -45,15 +45,13 @@ func TestRatesAreParsed(t *testing.T) {
 		"1000000/s":         {time.Microsecond, 1_000_000},
 		"1/h burst 1000000": {time.Hour, 1_000_000},
 	} {
-		if got, err := ParseRate(text); got != want || err != nil {
-			t.Errorf("%s: %+v, %v", text, got, err)
-		}
+		got, err := ParseRate(text)
+		checktest.Truef(t, got == want && err == nil, "%s: %+v, %v", text, got, err)
 	}
 	for _, text := range []string{"", "20", "20r/s", "0/s", "20/s burst 0", "1000001/s", "20/d", "-1/s", "20/s burst",
 		"20/s burst 40 nodelay", " 20/s", "99999999/s"} {
-		if got, err := ParseRate(text); err == nil {
-			t.Errorf("%q: %+v", text, got)
-		}
+		got, err := ParseRate(text)
+		checktest.Truef(t, err != nil, "%q: %+v", text, got)
 	}
 }
 
@@ -66,9 +64,8 @@ func TestClientMaySendTheBurstAtOnceAndThenTheRate(t *testing.T) {
 				accepted++
 			}
 		}
-		if want := r.Burst + 200; accepted < want-1 || accepted > want+1 {
-			t.Errorf("%s: %d accepted, want %d", text, accepted, want)
-		}
+		want := r.Burst + 200
+		checktest.Truef(t, accepted >= want-1 && accepted <= want+1, "%s: %d accepted, want %d", text, accepted, want)
 	}
 }
 
@@ -76,13 +73,11 @@ func TestRejectedRequestsDoNotProlongTheWait(t *testing.T) {
 	table, r, now := open(t, 1)[0], rate(t, "1/s burst 1"), int64(time.Hour)
 	table.take(1, r, now)
 	for range 100 {
-		if ahead, ok := table.take(1, r, now); ok || ahead != time.Second {
-			t.Fatalf("%v, %v", ahead, ok)
-		}
+		ahead, ok := table.take(1, r, now)
+		checktest.Needf(t, !ok && ahead == time.Second, "%v, %v", ahead, ok)
 	}
-	if _, ok := table.take(1, r, now+int64(time.Second)); !ok {
-		t.Error("still rejected after a second")
-	}
+	_, ok := table.take(1, r, now+int64(time.Second))
+	checktest.Truef(t, ok, "still rejected after a second")
 }
 
 func TestProcessesCountTogether(t *testing.T) {
@@ -99,9 +94,7 @@ func TestProcessesCountTogether(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if n := accepted.Load(); n != 1000 {
-		t.Errorf("%d accepted, want 1000", n)
-	}
+	checktest.Equalf(t, accepted.Load(), 1000, "accepted")
 }
 
 // If no slot is free, a new client replaces the client with the earliest theoretical arrival time.
@@ -109,17 +102,14 @@ func TestFullTableForgetsClientsInsteadOfRejecting(t *testing.T) {
 	table, r, now := open(t, 1)[0], rate(t, "1/h burst 2"), int64(time.Hour)
 	for i := range uint64(ways + 1) { // all clients are in the same bucket
 		for range 2 {
-			if _, ok := table.take(1+i*buckets, r, now+int64(i)); !ok {
-				t.Fatalf("client %d is rejected", i)
-			}
+			_, ok := table.take(1+i*buckets, r, now+int64(i))
+			checktest.Needf(t, ok, "client %d is rejected", i)
 		}
 	}
-	if _, ok := table.take(1+buckets, r, now); ok {
-		t.Error("the second client was forgotten")
-	}
-	if _, ok := table.take(1, r, now); !ok {
-		t.Error("the first client was not forgotten")
-	}
+	_, ok := table.take(1+buckets, r, now)
+	checktest.Truef(t, !ok, "the second client was forgotten")
+	_, ok = table.take(1, r, now)
+	checktest.Truef(t, ok, "the first client was not forgotten")
 }
 
 func TestMillionClientsNeedSixteenMegabytes(t *testing.T) {
@@ -128,9 +118,8 @@ func TestMillionClientsNeedSixteenMegabytes(t *testing.T) {
 	const n = 1_000_000
 	for i := range n {
 		who := fmt.Sprintf("2001:db8:%x:%x::/64", i>>16, i&0xffff)
-		if _, ok := table.take(l.hash('a', who), r, int64(time.Hour)); !ok {
-			t.Fatalf("client %d is rejected", i)
-		}
+		_, ok := table.take(l.hash('a', who), r, int64(time.Hour))
+		checktest.Needf(t, ok, "client %d is rejected", i)
 	}
 	used := 0
 	for i := range table.slots {
@@ -138,9 +127,8 @@ func TestMillionClientsNeedSixteenMegabytes(t *testing.T) {
 			used++
 		}
 	}
-	if used < n*3/4 || unsafe.Sizeof(slot{})*uintptr(len(table.slots)) != 16<<20 {
-		t.Errorf("%d slots of %d are used", used, len(table.slots))
-	}
+	checktest.Truef(t, used >= n*3/4 && unsafe.Sizeof(slot{})*uintptr(len(table.slots)) == 16<<20,
+		"%d slots of %d are used", used, len(table.slots))
 }
 
 // If the file were shortened, a process that has mapped the file would crash.
@@ -148,15 +136,12 @@ func TestFileCannotBeShortened(t *testing.T) {
 	f, err := Create()
 	checktest.Must(t, err)
 	defer f.Close()
-	if f.Truncate(0) == nil || f.Truncate(size*2) == nil {
-		t.Error("the size has changed")
-	}
+	checktest.Truef(t, f.Truncate(0) != nil && f.Truncate(size*2) != nil, "the size has changed")
 	other, err := os.CreateTemp(t.TempDir(), "")
 	checktest.Must(t, err)
 	defer other.Close()
-	if _, err := Open(other); err == nil {
-		t.Error("another file is a table")
-	}
+	_, err = Open(other)
+	checktest.Truef(t, err != nil, "another file is a table")
 }
 
 func TestHashesDependOnTheKeyOfTheTableAndOnTheRate(t *testing.T) {
@@ -165,14 +150,10 @@ func TestHashesDependOnTheKeyOfTheTableAndOnTheRate(t *testing.T) {
 		return (&limiter{Options: Options{Rate: rate(t, text), Number: number}, t: table}).hash(by, "x")
 	}
 	one := hash(tables[0], "1/s", 1, 'a')
-	if hash(tables[1], "1/s", 1, 'a') != one {
-		t.Error("two processes have different hashes")
-	}
+	checktest.Equalf(t, hash(tables[1], "1/s", 1, 'a'), one, "two processes have different hashes")
 	for what, h := range map[string]uint64{"table": hash(other, "1/s", 1, 'a'), "rate": hash(tables[0], "2/s", 1, 'a'),
 		"limit": hash(tables[0], "1/s", 2, 'a'), "kind of client": hash(tables[0], "1/s", 1, 'u')} {
-		if h == one {
-			t.Errorf("another %s has the same hash", what)
-		}
+		checktest.Truef(t, h != one, "another %s has the same hash", what)
 	}
 }
 
@@ -208,9 +189,8 @@ func TestFieldsTellTheClientWhatIsLeft(t *testing.T) {
 		}
 	}
 	const line = "got 429: more than 1/s burst 3 by header"
-	if n := len(client.Logged); n != 1 || !strings.Contains(client.Logged[0], line) {
-		t.Errorf("%q", client.Logged)
-	}
+	n := len(client.Logged)
+	checktest.Truef(t, n == 1 && strings.Contains(client.Logged[0], line), "%q", client.Logged)
 }
 
 // A client of a unix socket has no address.
@@ -219,16 +199,13 @@ func TestClientWithoutAddressIsNotLimitedByAddress(t *testing.T) {
 	limit := table.Limit(Options{Rate: rate(t, "1/h"), Policy: "default"})
 	client := new(exchangetest.Client)
 	for range 3 {
-		if limit.Take(client.Exchange("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "")) != nil {
-			t.Error("rejected")
-		}
+		checktest.Equalf(t, limit.Take(client.Exchange("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "")), nil, "rejected")
 	}
 }
 
 func TestSameOptionsGiveTheSameLimit(t *testing.T) {
 	table := open(t, 1)[0]
 	a, b := Options{Rate: rate(t, "1/s"), Number: 1}, Options{Rate: rate(t, "1/s"), Number: 2}
-	if limit := table.Limit(a); limit != table.Limit(a) || limit == table.Limit(b) {
-		t.Error("a limit is not known by its options")
-	}
+	limit := table.Limit(a)
+	checktest.Truef(t, limit == table.Limit(a) && limit != table.Limit(b), "a limit is not known by its options")
 }

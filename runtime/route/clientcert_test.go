@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"testing"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/conn"
 )
 
@@ -29,9 +30,8 @@ func TestRuleAndTLSStateDecideWhetherAClientPasses(t *testing.T) {
 	} {
 		for name, state := range clients {
 			status, text := c.rule.check(&conn.Peer{TLS: state})
-			if status != c.want[name] || (text == "") != (status == 0) {
-				t.Errorf("%+v, %s: status %d, %q", c.rule, name, status, text)
-			}
+			checktest.Truef(t, status == c.want[name] && (text == "") == (status == 0),
+				"%+v, %s: status %d, %q", c.rule, name, status, text)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/conn"
 	"fapws/runtime/http1"
 )
@@ -25,13 +26,9 @@ func parse(text string) (r Request, ok bool) {
 func guarded(t testing.TB) *Table {
 	t.Helper()
 	to, err := NewRewrite("/new/$1")
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	round, err := NewRewrite("/round")
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	mounts := []Mount{
 		{Prefix: "/priv/", Guard: Guard{Deny: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}},
 		{Prefix: "/", Match: "*.inc", Guard: Guard{Methods: []string{"POST"}, AllowField: []byte("Allow: POST\r\n")}},
@@ -50,9 +47,7 @@ func guarded(t testing.TB) *Table {
 		{Mounts: mounts},
 		{Names: []string{"other.example"}, Guard: Guard{Admission: true}},
 	}, false)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	return table
 }
 
@@ -85,9 +80,7 @@ func TestRequestsAreRoutedToMountsAndRejected(t *testing.T) {
 		{"GET / HTTP/1.1\r\nHost: other.example", NeedsAdmission, -1, 0, "/", ""},
 	} {
 		r, ok := parse(c.head)
-		if !ok {
-			t.Fatalf("%q is no request", c.head)
-		}
+		checktest.Needf(t, ok, "%q is no request", c.head)
 		table.Decide(&d, r)
 		if d.Outcome != c.outcome || d.Mount != c.mount || d.Status != c.status || string(d.Path) != c.path ||
 			string(d.Path[:d.Script]) != c.script && d.Mount >= 0 {
@@ -158,12 +151,9 @@ func TestMountWithHavingNeedsASegmentThatMatches(t *testing.T) {
 		{Prefix: "/", Having: "*.key"},
 		{Prefix: "/"},
 	}}}, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := New([]Site{{Mounts: []Mount{{Having: "["}}}}, false); err == nil {
-		t.Error("a bad pattern is taken")
-	}
+	checktest.Must(t, err)
+	_, err = New([]Site{{Mounts: []Mount{{Having: "["}}}}, false)
+	checktest.Truef(t, err != nil, "a bad pattern is taken")
 	var d Decision
 	for target, mount := range map[string]int{
 		"/x/private.key": 0, "/x//private.key/more": 0, "/x/private.keys": 3, "/x/a/private.key": 2, "/a.key": 2,
@@ -183,9 +173,8 @@ func TestRoutingDoesNotAllocate(t *testing.T) {
 	r, _ := parse("GET //files/%41 HTTP/1.1\r\nHost: example.org")
 	r.Root = "/outer"
 	var d Decision
-	if n := testing.AllocsPerRun(100, func() { table.Decide(&d, r); d.Skip() }); n > 0 {
-		t.Errorf("%v allocations", n)
-	}
+	n := testing.AllocsPerRun(100, func() { table.Decide(&d, r); d.Skip() })
+	checktest.Equalf(t, n, 0, "allocations")
 }
 
 func FuzzDecide(f *testing.F) {
@@ -209,12 +198,9 @@ func FuzzDecide(f *testing.F) {
 		if d.Status == 400 || d.Status == 204 {
 			return
 		}
-		if !http1.IsCanonicalPath(string(d.Path)) {
-			t.Fatalf("%q is decided on %q", target, d.Path)
-		}
-		if d.Script > len(d.Path) || d.Mount >= 0 && d.Script < d.Root {
-			t.Fatalf("%q: script %d, root %d, path %q", target, d.Script, d.Root, d.Path)
-		}
+		checktest.Needf(t, http1.IsCanonicalPath(string(d.Path)), "%q is decided on %q", target, d.Path)
+		checktest.Needf(t, d.Script <= len(d.Path) && (d.Mount < 0 || d.Script >= d.Root),
+			"%q: script %d, root %d, path %q", target, d.Script, d.Root, d.Path)
 		if d.Rewritten {
 			return // the rewritten path differs from the client's path
 		}
@@ -224,10 +210,8 @@ func FuzzDecide(f *testing.F) {
 		}
 		canonical.Root = root
 		table.Decide(&again, canonical)
-		if again.Outcome != d.Outcome || again.Mount != d.Mount || again.Site != d.Site || again.Status != d.Status ||
-			again.Script != d.Script {
-			t.Fatalf("%q: %d %d %d, but %q: %d %d %d", target, d.Outcome, d.Mount, d.Status, d.Path, again.Outcome,
-				again.Mount, again.Status)
-		}
+		checktest.Needf(t, again.Outcome == d.Outcome && again.Mount == d.Mount && again.Site == d.Site &&
+			again.Status == d.Status && again.Script == d.Script, "%q: %d %d %d, but %q: %d %d %d", target, d.Outcome, d.Mount,
+			d.Status, d.Path, again.Outcome, again.Mount, again.Status)
 	})
 }

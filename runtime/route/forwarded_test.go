@@ -4,11 +4,11 @@ import (
 	"cmp"
 	"net/netip"
 	"os"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/conn"
 )
 
@@ -18,16 +18,12 @@ func trustTen(a netip.Addr) bool {
 
 func TestForwardingFieldsNameTheOrigin(t *testing.T) {
 	text, err := os.ReadFile("testdata/forwarded.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	var said forwarding
 	for line := range strings.Lines(string(text)) {
 		line = strings.TrimSuffix(line, "\n")
 		if want, found := strings.CutPrefix(line, "\t"); found {
-			if got := described(said.origin(trustTen)); got != want {
-				t.Errorf("%q: %s, want %s", said, got, want)
-			}
+			checktest.Equalf(t, described(said.origin(trustTen)), want, "%q", said)
 			said = forwarding{}
 		} else if name, value, found := strings.Cut(line, ": "); found && line[0] != '#' {
 			i := slices.Index(forwardFields[:], strings.ToLower(name))
@@ -63,9 +59,7 @@ func TestLongForwardingFieldsNameTheOrigin(t *testing.T) {
 	} {
 		var said forwarding
 		said[c.field] = []string{c.value}
-		if got := said.origin(trustTen); got != c.want {
-			t.Errorf("%.100q: %+v, want %+v", said, got, c.want)
-		}
+		checktest.Equalf(t, said.origin(trustTen), c.want, "%.100q", said)
 	}
 }
 
@@ -105,9 +99,7 @@ func TestPeerHasTheAddressesOfItsOrigin(t *testing.T) {
 		})},
 	} {
 		c.want.Balances = c.o.addr == ""
-		if got := *c.o.Peer(&connected, c.host); !reflect.DeepEqual(got, c.want) {
-			t.Errorf("%+v, host %q:\n got %+v\nwant %+v", c.o, c.host, got, c.want)
-		}
+		checktest.Equalf(t, *c.o.Peer(&connected, c.host), c.want, "%+v, host %q", c.o, c.host)
 	}
 }
 
@@ -119,28 +111,20 @@ func FuzzForwarded(f *testing.F) {
 			[]string{path}}
 		o := said.origin(trustTen)
 		if o.addr != "" {
-			if a, err := netip.ParseAddr(o.addr); err != nil || a.Zone() != "" {
-				t.Errorf("addr %q", o.addr)
-			}
+			a, err := netip.ParseAddr(o.addr)
+			checktest.Truef(t, err == nil && a.Zone() == "", "addr %q", o.addr)
 		}
-		if o.proto != "" && o.proto != "http" && o.proto != "https" {
-			t.Errorf("proto %q", o.proto)
-		}
-		if strings.ContainsAny(o.host+o.port+o.hostPort, "/@ \r\n\t\\") ||
-			strings.ContainsAny(o.Prefix, "\r\n\\\x00") ||
-			strings.Contains(o.Prefix+"/", "/../") || o.Prefix != "" && o.Prefix[0] != '/' ||
-			strings.HasPrefix(o.Prefix, "//") {
-			t.Errorf("%+v", o)
-		}
+		checktest.Truef(t, o.proto == "" || o.proto == "http" || o.proto == "https", "proto %q", o.proto)
+		checktest.Truef(t, !strings.ContainsAny(o.host+o.port+o.hostPort, "/@ \r\n\t\\") &&
+			!strings.ContainsAny(o.Prefix, "\r\n\\\x00") && !strings.Contains(o.Prefix+"/", "/../") &&
+			(o.Prefix == "" || o.Prefix[0] == '/') && !strings.HasPrefix(o.Prefix, "//"), "%+v", o)
 		// Text from the client does not change the meaning of the element that a proxy appended.
 		said[0] = []string{forwarded + ", for=192.0.2.7;proto=http;host=h", `for="10.0.0.9:1"`}
 		said[1] = nil
-		if o := said.origin(trustTen); o.addr != "192.0.2.7" || o.proto != "http" || o.host != "h" {
-			t.Errorf("%q: %+v", said[0], o)
-		}
+		o = said.origin(trustTen)
+		checktest.Truef(t, o.addr == "192.0.2.7" && o.proto == "http" && o.host == "h", "%q: %+v", said[0], o)
 		said[1] = []string{client + ",192.0.2.7, 10.0.0.9:1"}
-		if o := said.origin(trustTen); o.addr != "192.0.2.7" {
-			t.Errorf("%q: %+v", said[1], o)
-		}
+		o = said.origin(trustTen)
+		checktest.Equalf(t, o.addr, "192.0.2.7", "%q: %+v", said[1], o)
 	})
 }

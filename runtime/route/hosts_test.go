@@ -3,6 +3,8 @@ package route
 import (
 	"strings"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 func TestHostsSelectTheirSite(t *testing.T) {
@@ -19,9 +21,7 @@ func TestHostsSelectTheirSite(t *testing.T) {
 		sites = append(sites, Site{Names: n})
 	}
 	h, err := newHosts(sites, false)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	for host, want := range map[string]int{
 		"example.org":                     1,
 		"EXAMPLE.org:8080":                1,
@@ -44,14 +44,11 @@ func TestHostsSelectTheirSite(t *testing.T) {
 		"":                                -1,
 		strings.Repeat("a.", 200) + "org": -1,
 	} {
-		if got := h.find([]byte(host)); got != want {
-			t.Errorf("%q: site %d, want %d", host, got, want)
-		}
+		checktest.Equalf(t, h.find([]byte(host)), want, "%q: site", host)
 	}
 	host := []byte("A.B.Example.org:8080")
-	if n := testing.AllocsPerRun(100, func() { h.find(host) }); n > 0 {
-		t.Errorf("%v allocations", n)
-	}
+	n := testing.AllocsPerRun(100, func() { h.find(host) })
+	checktest.Equalf(t, n, 0, "allocations")
 }
 
 func TestInvalidHostNamesAreRejected(t *testing.T) {
@@ -73,25 +70,20 @@ func TestInvalidHostNamesAreRejected(t *testing.T) {
 		for _, n := range test.names {
 			sites = append(sites, Site{Names: n})
 		}
-		if _, err := newHosts(sites, false); err == nil || !strings.Contains(err.Error(), test.want) ||
-			strings.Contains(err.Error(), "\n") {
-			t.Errorf("%q: %v, want %s", test.names, err, test.want)
-		}
+		_, err := newHosts(sites, false)
+		checktest.Truef(t, err != nil && strings.Contains(err.Error(), test.want) && !strings.Contains(err.Error(), "\n"),
+			"%q: %v, want %s", test.names, err, test.want)
 	}
-	if h, err := newHosts([]Site{{Names: []string{"a"}}}, false); h != nil || err != nil {
-		t.Errorf("one site: %v, %v: there is nothing to choose", h, err)
-	}
-	if h, err := newHosts([]Site{{}}, true); h != nil && h.strict || err != nil {
-		t.Errorf("a site for all hosts: %v", err)
-	}
+	h, err := newHosts([]Site{{Names: []string{"a"}}}, false)
+	checktest.Truef(t, h == nil && err == nil, "one site: %v, %v: there is nothing to choose", h, err)
+	h, err = newHosts([]Site{{}}, true)
+	checktest.Truef(t, (h == nil || !h.strict) && err == nil, "a site for all hosts: %v", err)
 }
 
 func FuzzHosts(f *testing.F) {
 	sites := []Site{{Names: []string{"a.example"}}, {Names: []string{"*.b.example", "c.example.*"}}}
 	h, err := newHosts(sites, false)
-	if err != nil {
-		f.Fatal(err)
-	}
+	checktest.Must(f, err)
 	for _, host := range []string{"a.example", "A.EXAMPLE.:80", "x.b.example", "[::1]:80", "..", "c.example.", "[",
 		"]:"} {
 		f.Add(host)
@@ -100,13 +92,10 @@ func FuzzHosts(f *testing.F) {
 		name := string(NormalHost(nil, []byte(host)))
 		switch h.find([]byte(host)) {
 		case 0:
-			if name != "a.example" {
-				t.Errorf("%q is taken for a.example", host)
-			}
+			checktest.Equalf(t, name, "a.example", "%q is taken for a.example", host)
 		case 1:
-			if !strings.HasSuffix(name, ".b.example") && !strings.HasPrefix(name, "c.example.") {
-				t.Errorf("%q is taken for another host", host)
-			}
+			checktest.Truef(t, strings.HasSuffix(name, ".b.example") || strings.HasPrefix(name, "c.example."),
+				"%q is taken for another host", host)
 		}
 	})
 }

@@ -3,6 +3,7 @@ package route
 import (
 	"testing"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/conn"
 	"fapws/runtime/http1"
 )
@@ -10,9 +11,7 @@ import (
 func TestMountForPlainHTTPDoesNotMatchHTTPS(t *testing.T) {
 	table, err := New([]Site{{Mounts: []Mount{{Prefix: "/", Plain: true, Except: []string{"/.well-known/a/"}},
 		{Prefix: "/"}}}}, false)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	for _, c := range []struct {
 		scheme, path string
 		mount        int
@@ -24,13 +23,10 @@ func TestMountForPlainHTTPDoesNotMatchHTTPS(t *testing.T) {
 		head := []byte("GET " + c.path + " HTTP/1.1\r\nHost: a\r\n\r\n")
 		limits := http1.DefaultLimits
 		var r http1.Request
-		if _, err := r.Parse(head, &limits); err != nil {
-			t.Fatal(err)
-		}
+		_, err := r.Parse(head, &limits)
+		checktest.Must(t, err)
 		var d Decision
 		table.Decide(&d, Request{Parsed: &r, Head: head, Client: &conn.Peer{HTTPS: c.scheme == "https"}})
-		if d.Mount != c.mount {
-			t.Errorf("%q %s: mount %d, want %d", c.scheme, c.path, d.Mount, c.mount)
-		}
+		checktest.Equalf(t, d.Mount, c.mount, "%q %s: mount", c.scheme, c.path)
 	}
 }

@@ -3,6 +3,8 @@ package route
 import (
 	"net/netip"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 func TestPathSelectsTheFirstMountThatMatches(t *testing.T) {
@@ -46,10 +48,9 @@ func TestPathSelectsTheFirstMountThatMatches(t *testing.T) {
 		if mount < 0 {
 			continue
 		}
-		if got := test.path[:script]; got != test.script || test.path[script:] != test.info {
-			t.Errorf("%q on %q: %q + %q, want %q + %q", test.prefixes, test.path, got, test.path[script:], test.script,
-				test.info)
-		}
+		got := test.path[:script]
+		checktest.Truef(t, got == test.script && test.path[script:] == test.info,
+			"%q on %q: %q + %q, want %q + %q", test.prefixes, test.path, got, test.path[script:], test.script, test.info)
 	}
 }
 
@@ -68,9 +69,7 @@ func TestUnixSocketClientsMatchOnlyNetworksOfAllAddresses(t *testing.T) {
 		{nil, all, "nonsense", false},
 	} {
 		g := Guard{Allow: prefixes(test.allow), Deny: prefixes(test.deny)}
-		if got := g.admits(test.addr); got != test.want {
-			t.Errorf("allow %v, deny %v: %q %v", test.allow, test.deny, test.addr, got)
-		}
+		checktest.Equalf(t, g.admits(test.addr), test.want, "allow %v, deny %v: %q", test.allow, test.deny, test.addr)
 	}
 }
 

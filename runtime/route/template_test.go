@@ -3,6 +3,8 @@ package route
 import (
 	"bytes"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 func FuzzTemplate(f *testing.F) {
@@ -14,9 +16,7 @@ func FuzzTemplate(f *testing.F) {
 	for _, target := range []string{"${path}", "/x${rest}?${query}", "/${rest}", "/${query}",
 		"https://safe.example${path}", "https://safe.example${rest}?${query}", "https://safe.example/$1"} {
 		parsed, err := ParseTemplate(target, VarPath, VarRest, VarQuery)
-		if err != nil {
-			f.Fatal(err)
-		}
+		checktest.Must(f, err)
 		templates = append(templates, parsed)
 	}
 	f.Fuzz(func(t *testing.T, path, query string) {
@@ -27,15 +27,11 @@ func FuzzTemplate(f *testing.F) {
 			} {
 				got := templates[i].Append(nil, &v)
 				for _, c := range got {
-					if c <= ' ' || c >= 0x7f {
-						t.Fatalf("%q has %q", got, c)
-					}
+					checktest.Needf(t, c > ' ' && c < 0x7f, "%q has %q", got, c)
 				}
 				if i >= 4 {
 					rest, ok := bytes.CutPrefix(got, []byte("https://safe.example"))
-					if !ok || len(rest) > 0 && rest[0] != '/' && rest[0] != '?' {
-						t.Fatalf("%q is another host", got)
-					}
+					checktest.Needf(t, ok && (len(rest) == 0 || rest[0] == '/' || rest[0] == '?'), "%q is another host", got)
 				} else if bytes.HasPrefix(got, []byte("//")) || bytes.HasPrefix(got, []byte("/\\")) {
 					t.Fatalf("%q is another host", got)
 				}

@@ -74,9 +74,8 @@ func (h *Host) Run(t testing.TB, source exchange.Source, cfg exchange.Config) {
 	t.Cleanup(func() {
 		h.Do(func() { h.Set.CloseAll("the test has ended") })
 		h.Do(func() {
-			if n := h.Active(); n != len(h.Held)-h.Gone && n != 0 {
-				t.Errorf("%d exchanges have not ended", n)
-			}
+			n := h.Active()
+			checktest.Truef(t, n == len(h.Held)-h.Gone || n == 0, "%d exchanges have not ended", n)
 		})
 	})
 }
@@ -87,9 +86,7 @@ func (h *Host) use(t testing.TB) {
 		Streams: h.Streams,
 		Filters: h.Filters}}}}
 	table, err := h.Prepare(all, nil, func(*exchange.Mount) (exchange.Source, bool) { return h.source, false })
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	h.Use(table)
 }
 
@@ -126,12 +123,9 @@ func (h *Host) Do(run func()) {
 func Sockets(t testing.TB) (fd int, client net.Conn) {
 	t.Helper()
 	fds, err := system.SocketpairNonblock()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if client, err = system.Conn(fds[0], "client"); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
+	client, err = system.Conn(fds[0], "client")
+	checktest.Must(t, err)
 	t.Cleanup(func() { client.Close() })
 	client.SetDeadline(time.Now().Add(checktest.Patience))
 	return fds[1], client
