@@ -33,9 +33,7 @@ func (r *rig) submit() (body int, ok bool) { return r.submitAs(0) }
 
 func (r *rig) submitAs(ticket exchange.Ticket) (body int, ok bool) {
 	body, err := unix.Open(r.t.TempDir(), unix.O_RDONLY, 0)
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	checktest.Must(r.t, err)
 	services := &exchange.Services{Publish: func(_ exchange.Ticket, p *exchange.Part) { r.parts <- *p }}
 	ok = r.Submit(ticket, &exchange.Request{Parsed: new(http1.Request), Peer: &exchange.Peer{}, Spool: body,
 		Services: services})
@@ -74,25 +72,19 @@ func TestPoolRejectsRequestsAboveItsLimit(t *testing.T) {
 	})
 	for _, begun = range []bool{false, true} {
 		body, ok := r.submit()
-		if full, taken := r.submit(); !ok || taken || unix.Close(full) != unix.EBADF {
-			t.Error("the limit does not hold, or a body is left")
-		}
+		full, taken := r.submit()
+		checktest.Truef(t, ok && !taken && unix.Close(full) == unix.EBADF, "the limit does not hold, or a body is left")
 		goOn <- true
-		if last := r.take(1 << 20); (last.End == exchange.Incomplete) != begun || !begun && (last.Head.Status != 500 ||
-			last.Head.Then != exchange.Then(exchange.Refusal{})) {
-			t.Errorf("%+v", r.all)
-		}
-		if line := <-r.log; !strings.HasPrefix(line, "bug: on purpose") {
-			t.Error(line)
-		}
-		if err := unix.Close(body); err != unix.EBADF {
-			t.Error("the body is left")
-		}
+		last := r.take(1 << 20)
+		checktest.Truef(t, (last.End == exchange.Incomplete) == begun &&
+			(begun || last.Head.Status == 500 && last.Head.Then == exchange.Then(exchange.Refusal{})), "%+v", r.all)
+		line := <-r.log
+		checktest.Truef(t, strings.HasPrefix(line, "bug: on purpose"), "%s", line)
+		err := unix.Close(body)
+		checktest.Truef(t, err == unix.EBADF, "the body is left")
 		r.release()
 	}
-	if n := r.Active(); n != 0 {
-		t.Errorf("%d requests", n)
-	}
+	checktest.Equalf(t, r.Active(), 0, "requests")
 }
 
 // One case sends small pieces of a body, and the other case sends interim responses.
@@ -117,9 +109,8 @@ func TestSmallPartsDoNotAccumulateForASlowClient(t *testing.T) {
 		for before := int64(-1); before != sent.Load(); time.Sleep(50 * time.Millisecond) {
 			before = sent.Load()
 		}
-		if n := sent.Load(); n > unackedMax/partCost {
-			t.Errorf("%d %s wait", n, what)
-		}
+		n := sent.Load()
+		checktest.Truef(t, n <= unackedMax/partCost, "%d %s wait", n, what)
 		r.Cancel(0, 0)
 		r.take(1 << 20)
 	}
@@ -136,9 +127,8 @@ func TestHangingResponderLeavesRoomForOthers(t *testing.T) {
 		t.Helper()
 		r.Handler = h
 		ticket++
-		if _, got := r.submitAs(ticket); got != want {
-			t.Errorf("request %d is taken: %v", ticket, got)
-		}
+		_, got := r.submitAs(ticket)
+		checktest.Equalf(t, got, want, "request %d", ticket)
 	}
 	for _, want := range []bool{true, true, true, false} {
 		takes(hangs, want)
@@ -156,9 +146,8 @@ func TestHangingResponderLeavesRoomForOthers(t *testing.T) {
 func TestUnreadCompleteResponseDoesNotCountTowardsTheLimit(t *testing.T) {
 	r := newRig(t, func(w *Response, _ *Request) { io.WriteString(w, "all") })
 	for i := range 3 {
-		if _, ok := r.submit(); !ok {
-			t.Fatalf("request %d is refused", i)
-		}
+		_, ok := r.submit()
+		checktest.Needf(t, ok, "request %d is refused", i)
 		r.take(1 << 20)
 	}
 	r.release()
@@ -179,18 +168,15 @@ func TestResponderBlocksWhileItsResponseWaits(t *testing.T) {
 	for range 3 {
 		r.take(unackedMax)
 		time.Sleep(10 * time.Millisecond)
-		if r.take(0); len(r.all) > unackedMax/chunkSize+1 {
-			t.Errorf("%d parts", len(r.all))
-		}
+		r.take(0)
+		checktest.Truef(t, len(r.all) <= unackedMax/chunkSize+1, "%d parts", len(r.all))
 		r.release()
 	}
 	r.take(unackedMax)
 	time.Sleep(10 * time.Millisecond)
 	r.Cancel(0, 0)
-	if err := <-ended; !errors.Is(err, ErrGone) {
-		t.Error(err)
-	}
-	if last := r.take(1 << 20); last.End != exchange.Incomplete {
-		t.Errorf("%+v", last)
-	}
+	err := <-ended
+	checktest.Truef(t, errors.Is(err, ErrGone), "%v", err)
+	last := r.take(1 << 20)
+	checktest.Equalf(t, last.End, exchange.Incomplete, "%+v", last)
 }

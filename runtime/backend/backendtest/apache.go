@@ -18,9 +18,8 @@ import (
 // writes the error log "apache.error" to this directory, and the log is shown if the test fails.
 func Apache(t testing.TB, root, address string, modules []string, lines string) (stop func()) {
 	t.Helper()
-	if _, err := exec.LookPath("apache2"); err != nil {
-		t.Fatal("apache2 is missing; ./build.sh test installs it")
-	}
+	_, err := exec.LookPath("apache2")
+	checktest.Mustf(t, err, "apache2 is missing; ./build.sh test installs it")
 	var b strings.Builder
 	for _, module := range modules {
 		fmt.Fprintf(&b, "LoadModule %s_module /usr/lib/apache2/modules/mod_%s.so\n", module, module)

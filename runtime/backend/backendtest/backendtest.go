@@ -75,13 +75,10 @@ func Ask(t testing.TB, addr, method, target, body string, fields ...string) Answ
 	for _, field := range fields {
 		head += field + "\r\n"
 	}
-	if _, err := io.WriteString(c, head+"\r\n"+body); err != nil {
-		t.Fatal(err)
-	}
+	_, err := io.WriteString(c, head+"\r\n"+body)
+	checktest.Must(t, err)
 	resp, err := http.ReadResponse(bufio.NewReader(c), &http.Request{Method: method})
-	if err != nil {
-		t.Fatalf("%s %s: %v", method, target, err)
-	}
+	checktest.Mustf(t, err, "%s %s", method, target)
 	text, err := io.ReadAll(resp.Body)
 	return Answer{resp, string(text), err}
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
@@ -135,9 +136,7 @@ func (r *rig) got() string {
 
 func (r *rig) want(what, got, want string) {
 	r.t.Helper()
-	if got != want {
-		r.t.Errorf("%s: %q, want %q", what, got, want)
-	}
+	checktest.Equalf(r.t, got, want, "%s", what)
 }
 
 func (r *rig) told() string { return strings.Join(r.h.told, " ") }
@@ -160,14 +159,10 @@ func TestLastPartIsReleasedLast(t *testing.T) {
 		Body: []byte("b")})
 	k.kept[1].Owner.Release(&k.kept[1])
 	r.want("released", strings.Join(r.h.released, " "), "")
-	if r.Idle() {
-		t.Error("the ticket is free")
-	}
+	checktest.Truef(t, !r.Idle(), "the ticket is free")
 	k.kept[0].Owner.Release(&k.kept[0])
 	r.want("released", strings.Join(r.h.released, " "), "a b")
-	if !r.Idle() {
-		t.Error("the ticket is taken")
-	}
+	checktest.Truef(t, r.Idle(), "the ticket is taken")
 }
 
 func TestHandlerThatIsOverdueGets504(t *testing.T) {
@@ -196,17 +191,14 @@ func TestHandlerThatIsOverdueGets504(t *testing.T) {
 			}
 			r.want("sent", r.got(), c.sent)
 			r.want("told", r.told(), c.told)
-			if (c.told != "" || c.name == "WebSocket") && (r.server.occupied != 0 || r.AwaitsPart() != 0) {
-				t.Errorf("%d occupy, %d are owed", r.server.occupied, r.AwaitsPart())
-			}
+			checktest.Truef(t, c.told == "" && c.name != "WebSocket" || r.server.occupied == 0 && r.AwaitsPart() == 0,
+				"%d occupy, %d are owed", r.server.occupied, r.AwaitsPart())
 			r.make(exchange.Part{First: true, End: exchange.Complete, Head: head, Body: []byte("late")})
 			if c.late == "" {
 				c.late = c.sent
 			}
 			r.want("then sent", r.got(), c.late)
-			if !r.Idle() {
-				t.Error("its ticket is taken")
-			}
+			checktest.Truef(t, r.Idle(), "its ticket is taken")
 		})
 	}
 }
@@ -235,9 +227,8 @@ func TestDeferredHandlerIsResumedUntilItsLastPart(t *testing.T) {
 	r := newRig(t, Options{Timeout: time.Second}, Config{})
 	r.start()
 	r.make(exchange.Part{Op: exchange.OpDeferred})
-	if r.client.Delayed != 1 || r.AwaitsPart() != 0 {
-		t.Errorf("%d times deferred, %d owed", r.client.Delayed, r.AwaitsPart())
-	}
+	checktest.Truef(t, r.client.Delayed == 1 && r.AwaitsPart() == 0,
+		"%d times deferred, %d owed", r.client.Delayed, r.AwaitsPart())
 	r.x.Source.Start(r.x)
 	r.x.Source.Start(r.x)
 	r.want("told", r.told(), "resume")
@@ -247,9 +238,7 @@ func TestDeferredHandlerIsResumedUntilItsLastPart(t *testing.T) {
 	r.make(exchange.Part{Op: exchange.OpDeferred})
 	r.want("told", r.told(), "resume resume cancel resume")
 	r.make(exchange.Part{First: true, End: exchange.Complete, Head: head})
-	if !r.Idle() {
-		t.Error("its ticket is taken")
-	}
+	checktest.Truef(t, r.Idle(), "its ticket is taken")
 }
 
 func TestInputReachesTheHandlerUntilItsLastPart(t *testing.T) {
@@ -258,9 +247,7 @@ func TestInputReachesTheHandlerUntilItsLastPart(t *testing.T) {
 	in := r.x.Source
 	in.Input(r.x, exchange.Input{Data: []byte("a")})
 	r.make(exchange.Part{Op: exchange.OpCredit, Number: 65})
-	if r.client.Credited != 65 {
-		t.Errorf("credit of %d", r.client.Credited)
-	}
+	checktest.Equalf(t, r.client.Credited, 65, "credit")
 	k := &keeping{}
 	r.x.Sink = k
 	r.make(exchange.Part{First: true, End: exchange.Complete, Head: head})
@@ -289,9 +276,7 @@ func TestRejectionByAHandlerReplacesTheResponse(t *testing.T) {
 			}
 			r.want("sent", r.got(), c.sent)
 			r.want("told", r.told(), c.told)
-			if !r.Idle() {
-				t.Error("its ticket is taken")
-			}
+			checktest.Truef(t, r.Idle(), "its ticket is taken")
 		})
 	}
 }
@@ -315,9 +300,7 @@ func TestFileWaitsUntilItsResponseIsFirstOfItsConnection(t *testing.T) {
 		r.start()
 		r.make(exchange.Part{First: true, End: exchange.Complete, Head: exchange.Head{Status: 200,
 			Then: sendsFile{r.Dispatcher}}})
-		if r.got() != "" {
-			t.Fatalf("sent %q", r.got())
-		}
+		checktest.Needf(t, r.got() == "", "sent %q", r.got())
 		r.client.Waits = false
 		if gone {
 			r.x.Source.OnGone(r.x)
@@ -326,8 +309,6 @@ func TestFileWaitsUntilItsResponseIsFirstOfItsConnection(t *testing.T) {
 			r.x.TakeTurn()
 			r.want("sent", r.got(), "[file a for x]")
 		}
-		if !r.Idle() {
-			t.Error("its ticket is taken")
-		}
+		checktest.Truef(t, r.Idle(), "its ticket is taken")
 	}
 }

@@ -3,6 +3,7 @@ package app
 import (
 	"testing"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/exchange"
 )
 
@@ -29,25 +30,19 @@ func crowd(t *testing.T, n int) (r *rig, g *Gate, all []*exchange.Exchange) {
 
 func TestRequestWaitsForAPlaceOfTheGate(t *testing.T) {
 	r, g, all := crowd(t, 3)
-	if g.active != 1 || len(g.waiting) != 3 {
-		t.Fatalf("%d are active, %d wait", g.active, len(g.waiting))
-	}
+	checktest.Needf(t, g.active == 1 && len(g.waiting) == 3, "%d are active, %d wait", g.active, len(g.waiting))
 	all[0].Source.OnGone(all[0])
 	piece := []byte("gi")
 	all[1].Source.Input(all[1], exchange.Input{Data: piece})
 	copy(piece, "??")
 	c := all[1].Source.(*call)
-	if string(c.held.request.Body) != "be" || string(c.held.request.Head[:6]) != "POST /" {
-		t.Errorf("%+v", c.held.request)
-	}
+	checktest.Truef(t, string(c.held.request.Body) == "be" && string(c.held.request.Head[:6]) == "POST /",
+		"%+v", c.held.request)
 	r.make(exchange.Part{First: true, End: exchange.Complete, Head: exchange.Head{Status: 200}})
 	r.run()
-	if g.active != 1 || len(g.waiting) != 1 || c.work != owing || all[1].By != "application" {
-		t.Errorf("%d are active, %d wait, work %d", g.active, len(g.waiting), c.work)
-	}
-	if len(r.h.inputs) != 1 || r.h.inputs[0] != "gi" {
-		t.Errorf("%q", r.h.inputs)
-	}
+	checktest.Truef(t, g.active == 1 && len(g.waiting) == 1 && c.work == owing && all[1].By == "application",
+		"%d are active, %d wait, work %d", g.active, len(g.waiting), c.work)
+	checktest.Truef(t, len(r.h.inputs) == 1 && r.h.inputs[0] == "gi", "%q", r.h.inputs)
 }
 
 func TestGateAnswers503ToTooManyRequestsAndAfterTheTimeout(t *testing.T) {
@@ -57,9 +52,7 @@ func TestGateAnswers503ToTooManyRequestsAndAfterTheTimeout(t *testing.T) {
 	}
 	r.server.after(20 * second)
 	r.Tick()
-	if len(g.waiting) != mostWaiting {
-		t.Errorf("%d wait after 20 s", len(g.waiting))
-	}
+	checktest.Equalf(t, len(g.waiting), mostWaiting, "wait after 20 s")
 	r.server.after(20 * second)
 	r.Tick()
 	if n := len(r.client.Replies); n != mostWaiting+2 || len(g.waiting) != 0 || g.active != 1 {

@@ -80,9 +80,8 @@ func (r *rig) want(c *exchangetest.Client, x *exchange.Exchange, body, verdict s
 	for _, p := range c.Replies {
 		got.WriteString(http1.StatusText(p.Status))
 	}
-	if got.String() != body || verdict != "" && string(x.Fields) != "Fapws-Cache: "+verdict+"\r\n" {
-		r.t.Errorf("got %q, %q, want %q, %q", got.String(), x.Fields, body, verdict)
-	}
+	checktest.Truef(r.t, got.String() == body && (verdict == "" || string(x.Fields) == "Fapws-Cache: "+verdict+"\r\n"),
+		"got %q, %q, want %q, %q", got.String(), x.Fields, body, verdict)
 }
 
 const kept = "Cache-Control: max-age=60\r\n"
@@ -91,17 +90,13 @@ func TestClientThatDisconnectsEndsTheFetch(t *testing.T) {
 	r := newRig(t)
 	_, ax := r.ask("GET /a")
 	ax.Source.OnGone(ax)
-	if r.origin.gone != 1 {
-		t.Errorf("the origin is told %d times", r.origin.gone)
-	}
+	checktest.Equalf(t, r.origin.gone, 1, "times that the origin is told")
 	r.origin.asked[0].Sink.Send(&exchange.Part{End: exchange.Complete})
 
 	_, ax = r.ask("GET /b")
 	b, bx := r.ask("GET /b")
 	ax.Source.OnGone(ax)
-	if r.origin.gone != 1 {
-		t.Error("the origin is told, though another client waits")
-	}
+	checktest.Equalf(t, r.origin.gone, 1, "the origin is told, though another client waits")
 	r.answer(1, kept, "page")
 	r.want(b, bx, "page", "hit")
 
@@ -109,9 +104,7 @@ func TestClientThatDisconnectsEndsTheFetch(t *testing.T) {
 	_, bx = r.ask("GET /c")
 	ax.Source.OnGone(ax)
 	bx.Source.OnGone(bx)
-	if r.origin.gone != 2 || len(r.pages.Store.fills) > 0 {
-		t.Errorf("the origin is told %d times", r.origin.gone)
-	}
+	checktest.Truef(t, r.origin.gone == 2 && len(r.pages.Store.fills) == 0, "the origin is told %d times", r.origin.gone)
 }
 
 func TestTimeoutOfTheOriginAppliesToAllWaiters(t *testing.T) {
@@ -122,9 +115,7 @@ func TestTimeoutOfTheOriginAppliesToAllWaiters(t *testing.T) {
 	r.server.conns.Resume()
 	r.want(a, ax, "Gateway Timeout", "")
 	r.want(b, bx, "Gateway Timeout", "")
-	if len(r.origin.asked) != 1 {
-		t.Errorf("the origin is asked %d times", len(r.origin.asked))
-	}
+	checktest.Equalf(t, len(r.origin.asked), 1, "requests to the origin")
 }
 
 // On a device without a battery for its clock, the clock may be set after the server has started.
@@ -137,9 +128,7 @@ func TestClockThatIsSetDoesNotExtendExpires(t *testing.T) {
 	r.want(b, bx, "page", "hit")
 	r.server.conns.Now += 61 * second
 	r.ask("GET /a")
-	if len(r.origin.asked) != 2 {
-		t.Error("the page is kept for longer than a minute")
-	}
+	checktest.Equalf(t, len(r.origin.asked), 2, "the page is kept for longer than a minute")
 }
 
 // The event loop answers some waiting clients in each turn, and serves other clients between the turns.
@@ -164,9 +153,7 @@ func TestManyWaitersAreAnsweredInTurns(t *testing.T) {
 			x.Source.OnGone(x)
 		}
 	})
-	if left > came {
-		t.Errorf("the clients came in %v and left in %v", came, left)
-	}
+	checktest.Truef(t, left <= came, "the clients came in %v and left in %v", came, left)
 	answered := func(want int) {
 		t.Helper()
 		n := 0
@@ -175,9 +162,7 @@ func TestManyWaitersAreAnsweredInTurns(t *testing.T) {
 				n++
 			}
 		}
-		if n != want {
-			t.Errorf("%d clients are answered, want %d", n, want)
-		}
+		checktest.Equalf(t, n, want, "clients are answered")
 	}
 	r.answer(0, kept, "page")
 	answered(maxReleased)
@@ -196,7 +181,5 @@ func TestRequestsDoNotWaitForAPageThatIsSentForTooLong(t *testing.T) {
 	r.server.conns.Now += beginWait + second
 	r.pages.Tick()
 	r.server.conns.Resume()
-	if len(r.origin.asked) != 2 {
-		t.Errorf("the origin is asked %d times", len(r.origin.asked))
-	}
+	checktest.Equalf(t, len(r.origin.asked), 2, "requests to the origin")
 }

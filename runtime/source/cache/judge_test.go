@@ -42,9 +42,7 @@ func TestRuleAndFieldsDecideHowLongAPageIsKept(t *testing.T) {
 		checktest.Must(t, err)
 		read := readFields([]byte(strings.ReplaceAll(tt[2]+"|", "|", "\r\n")), 0)
 		asked := get(t, "/", strings.ReplaceAll(tt[3], "|", "\r\n"))
-		if got := described(c.judge(c.personal(asked), status, &read)); got != tt[4] {
-			t.Errorf("%.300q: %s", tt, got)
-		}
+		checktest.Equalf(t, described(c.judge(c.personal(asked), status, &read)), tt[4], "%.300q", tt)
 	}
 }
 
@@ -89,10 +87,9 @@ func TestFieldsOfTheCacheAreNotKept(t *testing.T) {
 	read := readFields([]byte("Age: 3\r\nX: y\r\nFapws-Cache-Tags: a,, b\r\nFapws-Cache: hit\r\nVary: "+
 		"B\r\nVary: A, b\r\n"), 0)
 	got := c.judge(false, 200, &read)
-	if string(read.fields) != "X: y\r\nVary: B\r\nVary: A, b\r\n" || strings.Join(read.tags, "|") != "a|b" ||
-		strings.Join(got.vary, "|") != "a|b" || got.age != 3*second {
-		t.Errorf("%+v %+v", read, got)
-	}
+	checktest.Truef(t, string(read.fields) == "X: y\r\nVary: B\r\nVary: A, b\r\n" &&
+		strings.Join(read.tags, "|") == "a|b" && strings.Join(got.vary, "|") == "a|b" &&
+		got.age == 3*second, "%+v %+v", read, got)
 }
 
 func TestInvalidCacheRulesAreRejected(t *testing.T) {
@@ -105,9 +102,8 @@ func TestInvalidCacheRulesAreRejected(t *testing.T) {
 		{Rule{Vary: []string{"a b"}}, `vary: "a b" is not a valid header field name`},
 		{Rule{Vary: strings.Fields("a b c d e f g h i")}, "vary: more than 8 names"},
 	} {
-		if _, err := Compile(tt.r); err == nil || err.Error() != tt.want {
-			t.Errorf("%+v: %v, want %s", tt.r, err, tt.want)
-		}
+		_, err := Compile(tt.r)
+		checktest.Truef(t, err != nil && err.Error() == tt.want, "%+v: %v, want %s", tt.r, err, tt.want)
 	}
 }
 
@@ -119,13 +115,11 @@ func FuzzTargeted(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, value string) {
 		c := control{}
-		if ok := c.setTargeted([]byte(value)); ok && (c["max-age"] > int64(MaxTTL)/second || c["max-age"] < 0) {
-			t.Errorf("%q: %+v", value, c)
-		}
+		ok := c.setTargeted([]byte(value))
+		checktest.Truef(t, !ok || c["max-age"] <= int64(MaxTTL)/second && c["max-age"] >= 0, "%q: %+v", value, c)
 		again := control{}
-		if ok := again.setTargeted([]byte(value + ", &")); ok {
-			t.Errorf("%q with a member that is not valid counts", value)
-		}
+		ok = again.setTargeted([]byte(value + ", &"))
+		checktest.Truef(t, !ok, "%q with a member that is not valid counts", value)
 	})
 }
 
@@ -148,18 +142,14 @@ func FuzzFields(f *testing.F) {
 		}
 		base := "Cache-Control: " + control + "\r\nVary: " + vary + "\r\n"
 		got := judge(base)
-		if got.keep && (got.fresh < 0 || got.fresh > int64(MaxTTL) || got.stale < 0 || len(got.vary) > maxVary) {
-			t.Errorf("%q: %+v", base, got)
-		}
-		if with := judge(base + "Set-Cookie: fapws-upstream-a=b\r\n"); with.keep != got.keep {
-			t.Errorf("%q: a cookie of the proxy changes the result", base)
-		}
+		checktest.Truef(t, !got.keep ||
+			got.fresh >= 0 && got.fresh <= int64(MaxTTL) && got.stale >= 0 && len(got.vary) <= maxVary, "%q: %+v", base, got)
+		checktest.Equalf(t, judge(base+"Set-Cookie: fapws-upstream-a=b\r\n").keep, got.keep,
+			"%q: a cookie of the proxy changes the result", base)
 		for _, never := range []string{"Cache-Control: no-store", "Cache-Control: private", "Set-Cookie: a=b",
 			"Vary: *"} {
-			if judge(base+never+"\r\n").keep && !(strings.Contains(never, "no-store") &&
-				strings.Contains(strings.ToLower(control), "must-understand")) {
-				t.Errorf("%q with %s is kept", base, never)
-			}
+			checktest.Truef(t, !judge(base+never+"\r\n").keep || strings.Contains(never, "no-store") &&
+				strings.Contains(strings.ToLower(control), "must-understand"), "%q with %s is kept", base, never)
 		}
 	})
 }
@@ -174,9 +164,7 @@ func TestClientWithALoginOrCertificateIsKnown(t *testing.T) {
 			{User: "ada", Login: exchange.Form}},
 	} {
 		for _, peer := range peers {
-			if got := c.personal(&exchange.Request{Parsed: new(http1.Request), Peer: &peer}); got != want {
-				t.Errorf("%+v: %v", peer, got)
-			}
+			checktest.Equalf(t, c.personal(&exchange.Request{Parsed: new(http1.Request), Peer: &peer}), want, "%+v", peer)
 		}
 	}
 }

@@ -35,9 +35,7 @@ func TestPageMakesConditionsOfItsValidators(t *testing.T) {
 		{404, `"a"`, date, ""},
 	} {
 		p := &Page{Head: exchange.Head{Status: tt.status}, etag: []byte(tt.etag), date: []byte(tt.date)}
-		if got := strings.ReplaceAll(string(p.Conditions()), "\r\n", "|"); got != tt.want {
-			t.Errorf("%+v: %s", tt, got)
-		}
+		checktest.Equalf(t, strings.ReplaceAll(string(p.Conditions()), "\r\n", "|"), tt.want, "%+v", tt)
 	}
 }
 
@@ -54,9 +52,8 @@ func TestPageIsFreshAgainAfterA304(t *testing.T) {
 		look(t, s, c, r, 10*s1, Wait)
 		p, shared := confirm(f.Fill, fields, 10*s1)
 		got := strings.ReplaceAll(strings.TrimSuffix(string(p.Fields), "\r\n"), "\r\n", "|")
-		if got != tt[2] || string(p.Body) != "page" || p.Status != 200 || shared != (tt[4] == "yes") {
-			t.Errorf("%s, %s: %s %q, shared %v", stored, fields, got, p.Body, shared)
-		}
+		checktest.Truef(t, got == tt[2] && string(p.Body) == "page" && p.Status == 200 && shared == (tt[4] == "yes"),
+			"%s, %s: %s %q, shared %v", stored, fields, got, p.Body, shared)
 		if f := look(t, s, c, r, 10*s1+1, next); f.Fill != nil {
 			f.Fill.end()
 		}
@@ -96,9 +93,8 @@ func TestCodedFormsAreValidatedWithTheirPage(t *testing.T) {
 	// A compressed form of the previous page is not kept for the new page.
 	s.SetCoded(old, compress.Zstd, []byte("late"), true)
 	s.PurgeNow(Pattern{Path: "*"})
-	if st := s.Stats(); st.Bytes != 0 {
-		t.Errorf("%+v are left", st)
-	}
+	st := s.Stats()
+	checktest.Equalf(t, st.Bytes, 0, "%+v are left", st)
 }
 
 func TestA304AppliesToThePageOfItsRequest(t *testing.T) {
@@ -110,17 +106,12 @@ func TestA304AppliesToThePageOfItsRequest(t *testing.T) {
 			body: string(r.Parsed.Fields[1].Value.In(r.Head))}, 0)
 	}
 	confirm(look(t, s, c, de, 10*second, Expired).Fill, "", 10*second)
-	if p := look(t, s, c, de, 11*second, Hit).Page; string(p.Body) != "de" {
-		t.Errorf("got %s", p.Body)
-	}
+	checktest.Equal(t, string(look(t, s, c, de, 11*second, Hit).Page.Body), "de")
 	f := look(t, s, c, en, 11*second, Expired).Fill
 	confirm(f, "Vary: Accept-Language, X", 11*second)
-	if p := look(t, s, c, en, 12*second, Hit).Page; string(p.Body) != "en" {
-		t.Errorf("got %s", p.Body)
-	}
-	if !f.For(en) || f.For(de) || f.For(get(t, "/", "Accept-Language: en", "X: 2")) {
-		t.Error("the page is given to other requests")
-	}
+	checktest.Equal(t, string(look(t, s, c, en, 12*second, Hit).Page.Body), "en")
+	checktest.Truef(t, f.For(en) && !f.For(de) && !f.For(get(t, "/", "Accept-Language: en", "X: 2")),
+		"the page is given to other requests")
 	look(t, s, c, get(t, "/", "Accept-Language: en", "X: 2"), 12*second, Miss).Fill.end()
 }
 
@@ -142,17 +133,15 @@ func TestPageMayChangeWhileItIsValidated(t *testing.T) {
 		put(t, s, c, r, answer{fields: page, body: "page"}, 0)
 		f := look(t, s, c, r, 10*second, Expired).Fill
 		tt.does(s)
-		if p, _ := confirm(f, "", 10*second); string(p.Body) != "page" {
-			t.Errorf("%s: %q", tt.name, p.Body)
-		}
+		p, _ := confirm(f, "", 10*second)
+		checktest.Equalf(t, string(p.Body), "page", "%s", tt.name)
 		next := look(t, s, c, r, 11*second, tt.next)
 		if next.Fill != nil {
 			next.Fill.end()
 		}
 		s.PurgeNow(Pattern{Path: "*"})
-		if st := s.Stats(); st.Bytes != 0 || len(s.fills) != 0 {
-			t.Errorf("%s: %+v are left", tt.name, st)
-		}
+		st := s.Stats()
+		checktest.Truef(t, st.Bytes == 0 && len(s.fills) == 0, "%s: %+v are left", tt.name, st)
 	}
 }
 
@@ -168,16 +157,13 @@ func TestEachRequestIsValidatedWithoutWaiting(t *testing.T) {
 	r := get(t, "/")
 	put(t, s, c, r, answer{fields: `ETag: "1"|Cache-Control: no-cache`, body: "one"}, 0)
 	first, second := look(t, s, c, r, 1, Expired), look(t, s, c, r, 1, Expired)
-	if first.Fill == second.Fill || string(first.Page.Conditions()) != "If-None-Match: \"1\"\r\n" {
-		t.Errorf("%+v %+v", first, second)
-	}
+	checktest.Truef(t, first.Fill != second.Fill && string(first.Page.Conditions()) == "If-None-Match: \"1\"\r\n",
+		"%+v %+v", first, second)
 	third := look(t, s, c, r, 1, Expired)
-	if !feed(second.Fill, answer{fields: `ETag: "2"|Cache-Control: no-cache`, body: "two"}, 2) {
-		t.Error("a new page is not kept")
-	}
-	if p, shared := confirm(first.Fill, "", 3); string(p.Body) != "one" || shared {
-		t.Errorf("%q, shared %v", p.Body, shared)
-	}
+	checktest.Truef(t, feed(second.Fill, answer{fields: `ETag: "2"|Cache-Control: no-cache`, body: "two"}, 2),
+		"a new page is not kept")
+	p, shared := confirm(first.Fill, "", 3)
+	checktest.Truef(t, string(p.Body) == "one" && !shared, "%q, shared %v", p.Body, shared)
 	if f := look(t, s, c, r, 4, Expired); string(f.Page.Body) != "two" {
 		t.Errorf("an older page is back: %q", f.Page.Body)
 	} else {
@@ -186,9 +172,7 @@ func TestEachRequestIsValidatedWithoutWaiting(t *testing.T) {
 	// If the handler fails, the page is kept. A successful response that cannot be stored removes the page.
 	third.Fill.refuse(false, 503, 5)
 	f := look(t, s, c, r, 6, Expired)
-	if f.Page.Instead(503, true, 6) {
-		t.Error("a page that says no-cache is sent in place of an error")
-	}
+	checktest.Truef(t, !f.Page.Instead(503, true, 6), "a page that says no-cache is sent in place of an error")
 	f.Fill.Begin(&exchange.Head{Status: 200, Fields: []byte("Cache-Control: no-store\r\n")}, 7)
 	look(t, s, c, r, 8, Miss).Fill.end()
 	// HEAD requests and range requests are sent to the handler, because a page with no-cache must be confirmed.
@@ -211,20 +195,15 @@ func TestStalePageReplacesAnErrorIfItMay(t *testing.T) {
 		f := s.Look(c, r, at)
 		failed := f.Page.Instead(503, false, at)
 		got := fmt.Sprint(failed, f.Page.Instead(502, true, at), f.Page.Instead(404, false, at))
-		if got != tt[2] {
-			t.Errorf("%s after %s s: %s", control, tt[1], got)
-		}
+		checktest.Equalf(t, got, tt[2], "%s after %s s", control, tt[1])
 		if !failed {
 			continue
 		}
 		f.Fill.Failed(at)
 		// Until the next attempt, other requests get the stale page.
-		if again := look(t, s, c, r, at+1, Stale); again.Fill != nil {
-			t.Errorf("%s: another request is tried at once", control)
-		}
-		if again := s.Look(c, r, at+tryEvery); again.Fill == nil {
-			t.Errorf("%s: nothing is tried again", control)
-		}
+		checktest.Equalf(t, look(t, s, c, r, at+1, Stale).Fill, nil, "%s: another request is tried at once", control)
+		again := s.Look(c, r, at+tryEvery)
+		checktest.Truef(t, again.Fill != nil, "%s: nothing is tried again", control)
 	}
 }
 
@@ -244,8 +223,7 @@ func TestEquivalentListsInFieldsShareAPage(t *testing.T) {
 	} {
 		s := New(1<<20, 0)
 		put(t, s, c, get(t, "/", tt.vary+": "+tt.one), answer{fields: "Cache-Control: max-age=9|Vary: " + tt.vary}, 0)
-		if f := s.Look(c, get(t, "/", tt.vary+": "+tt.other), 1); (f.Verdict == Hit) != tt.same {
-			t.Errorf("%s: %q and %q: %v", tt.vary, tt.one, tt.other, f.Verdict)
-		}
+		f := s.Look(c, get(t, "/", tt.vary+": "+tt.other), 1)
+		checktest.Equalf(t, f.Verdict == Hit, tt.same, "%s: %q and %q: %v", tt.vary, tt.one, tt.other, f.Verdict)
 	}
 }

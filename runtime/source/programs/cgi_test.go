@@ -54,34 +54,20 @@ func TestProgramResponsesAreForwarded(t *testing.T) {
 	}
 	s := newSite(t, scripts, nil)
 	a := s.get("/cgi/status.cgi", 404)
-	if a.Status != "404 Gone Fishing" || a.Text != "no" || a.Header.Get("X-A") != "b" ||
-		a.Header.Get("Connection") != "" || a.ContentLength != 2 {
-		t.Errorf("%s %v %q", a.Status, a.Header, a.Text)
-	}
-	if a := s.get("/cgi/full.cgi", 302); a.Header.Get("Location") != "http://other.example/x" {
-		t.Errorf("%v", a.Header)
-	}
-	if a := s.get("/cgi/cookie.cgi", 302); a.Header.Get("Set-Cookie") != "a=b" {
-		t.Errorf("%v", a.Header)
-	}
-	if a := s.get("/cgi/local.cgi", 200); a.Text != "there: q=1" {
-		t.Errorf("%q", a.Text)
-	}
+	checktest.Truef(t, a.Status == "404 Gone Fishing" && a.Text == "no" && a.Header.Get("X-A") == "b" &&
+		a.Header.Get("Connection") == "" && a.ContentLength == 2, "%s %v %q", a.Status, a.Header, a.Text)
+	checktest.Equal(t, s.get("/cgi/full.cgi", 302).Header.Get("Location"), "http://other.example/x")
+	checktest.Equal(t, s.get("/cgi/cookie.cgi", 302).Header.Get("Set-Cookie"), "a=b")
+	checktest.Equal(t, s.get("/cgi/local.cgi", 200).Text, "there: q=1")
 	s.get("/cgi/around.cgi", 502)
 	s.get("/cgi/not.cgi", 304)
-	if a := s.get("/cgi/empty.cgi", 201); a.ContentLength != 0 {
-		t.Errorf("Content-Length %d", a.ContentLength)
-	}
-	if a := s.get("/cgi/nph-raw.cgi", 203); a.Text != "raw" || a.Header.Get("Server") != "me" ||
-		a.Header.Get("Date") == "" || a.ProtoMinor != 1 {
-		t.Errorf("%v %q", a.Header, a.Text)
-	}
-	if a := s.get("/cgi/long.cgi", 200); a.Text != "abc" {
-		t.Errorf("%q", a.Text)
-	}
-	if a := s.get("/cgi/lacking.cgi", 200); a.Err == nil {
-		t.Error("a body that is short of its length looks whole")
-	}
+	checktest.Equalf(t, s.get("/cgi/empty.cgi", 201).ContentLength, 0, "Content-Length")
+	a = s.get("/cgi/nph-raw.cgi", 203)
+	checktest.Truef(t, a.Text == "raw" && a.Header.Get("Server") == "me" && a.Header.Get("Date") != "" &&
+		a.ProtoMinor == 1, "%v %q", a.Header, a.Text)
+	checktest.Equal(t, s.get("/cgi/long.cgi", 200).Text, "abc")
+	a = s.get("/cgi/lacking.cgi", 200)
+	checktest.Truef(t, a.Err != nil, "a body that is short of its length looks whole")
 	for name, why := range map[string]string{
 		"silent.cgi": "no response", "notype.cgi": "Content-Type", "rubbish.cgi": "invalid header line",
 		"cut.cgi": "within its header", "status1.cgi": "status",
@@ -112,12 +98,9 @@ func TestProgramWhoseOutputIsDiscardedNeedNotEnd(t *testing.T) {
 		fmt.Fprintf(c, "%s HTTP/1.1\r\nHost: a\r\n\r\n", request)
 		method, _, _ := strings.Cut(request, " ")
 		response, err := http.ReadResponse(in, &http.Request{Method: method})
-		if err != nil {
-			t.Fatal(request, err)
-		}
-		if _, err := io.Copy(io.Discard, response.Body); err != nil || response.StatusCode != 200 {
-			t.Errorf("%s: %s, %v", request, response.Status, err)
-		}
+		checktest.Mustf(t, err, "%s", request)
+		_, err = io.Copy(io.Discard, response.Body)
+		checktest.Truef(t, err == nil && response.StatusCode == 200, "%s: %s, %v", request, response.Status, err)
 	}
 }
 
@@ -132,13 +115,11 @@ func TestLocalRedirectIsForwardedAsItArrives(t *testing.T) {
 	response, err := http.ReadResponse(bufio.NewReader(c), nil)
 	checktest.Must(t, err)
 	first := make([]byte, len("first"))
-	if _, err := io.ReadFull(response.Body, first); err != nil || string(first) != "first" {
-		t.Fatalf("%q, %v", first, err)
-	}
+	_, err = io.ReadFull(response.Body, first)
+	checktest.Needf(t, err == nil && string(first) == "first", "%q, %v", first, err)
 	s.write("go", "", 0o644)
-	if rest, err := io.ReadAll(response.Body); err != nil || string(rest) != "second" {
-		t.Errorf("%q, %v", rest, err)
-	}
+	rest, err := io.ReadAll(response.Body)
+	checktest.Truef(t, err == nil && string(rest) == "second", "%q, %v", rest, err)
 }
 
 func TestOnlyProgramsInTheDirectoryAreRun(t *testing.T) {
@@ -158,9 +139,8 @@ func TestOnlyProgramsInTheDirectoryAreRun(t *testing.T) {
 		"": 403, "sub": 403, "sub/": 403, "data.txt": 403, "data.txt/x.cgi": 403, "pipe.cgi": 403,
 		"out.cgi": 404, "up/a.cgi": 404, ".hidden": 404, "%2e%2e/a.cgi": 404, "no": 404,
 	} {
-		if a := s.get("/cgi/"+target, status); strings.Contains(a.Text, "secret") {
-			t.Errorf("%s gives the text away", target)
-		}
+		a := s.get("/cgi/"+target, status)
+		checktest.Truef(t, !strings.Contains(a.Text, "secret"), "%s gives the text away", target)
 	}
 	none := newSite(t, map[string]string{"a.cgi": shell(plain, "echo a")}, func(o *programs.CGIOptions) {
 		o.Links = static.LinksNo
@@ -171,10 +151,8 @@ func TestOnlyProgramsInTheDirectoryAreRun(t *testing.T) {
 	owner := newSite(t, map[string]string{"real/a.cgi": shell(plain, "echo a")}, func(o *programs.CGIOptions) {
 		o.Links = static.LinksOwner
 	})
-	if err := errors.Join(os.Symlink("real", owner.directory+"/middle"),
-		os.Symlink("middle/a.cgi", owner.directory+"/in.cgi")); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, errors.Join(os.Symlink("real", owner.directory+"/middle"),
+		os.Symlink("middle/a.cgi", owner.directory+"/in.cgi")))
 	owner.get("/cgi/in.cgi", 200)
 	if os.Lchown(owner.directory+"/middle", 65534, -1) == nil {
 		owner.get("/cgi/in.cgi", 404)
@@ -196,15 +174,12 @@ func TestProgramsAboveTheLimitGet503(t *testing.T) {
 		go ask()
 	}
 	for range 3 {
-		if a := <-answers; a.StatusCode != 503 || a.Header.Get("Retry-After") == "" {
-			t.Errorf("%d %v", a.StatusCode, a.Header)
-		}
+		a := <-answers
+		checktest.Truef(t, a.StatusCode == 503 && a.Header.Get("Retry-After") != "", "%d %v", a.StatusCode, a.Header)
 	}
 	s.write("go", "", 0o644)
 	for range 2 {
-		if a := <-answers; a.StatusCode != 200 {
-			t.Errorf("%d", a.StatusCode)
-		}
+		checktest.Equal(t, (<-answers).StatusCode, 200)
 	}
 }
 
@@ -222,32 +197,22 @@ func FuzzParseHead(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte, raw bool) {
 		given := slices.Clone(data)
 		h, n, err := programs.ParseHead(data, raw)
-		if !bytes.Equal(given, data) {
-			t.Fatal("it changes its input")
-		}
+		checktest.Needf(t, bytes.Equal(given, data), "it changes its input")
 		if err != nil {
 			return
 		}
-		if n <= 0 || n > len(data) || n > programs.MaxHead+1 {
-			t.Fatalf("n = %d of %d", n, len(data))
-		}
-		if h.Status < 200 || h.Status > 999 || h.Length < -1 || h.Local && (h.Location == "" || h.Location[0] != '/') {
-			t.Fatalf("%+v", h)
-		}
+		checktest.Needf(t, n > 0 && n <= len(data) && n <= programs.MaxHead+1, "n = %d of %d", n, len(data))
+		checktest.Needf(t, h.Status >= 200 && h.Status <= 999 && h.Length >= -1 &&
+			(!h.Local || h.Location != "" && h.Location[0] == '/'), "%+v", h)
 		for line := range bytes.Lines(h.Fields) {
 			text, ended := bytes.CutSuffix(line, []byte("\r\n"))
 			name, _, ok := bytes.Cut(text, []byte(": "))
-			if !ended || !ok || len(name) == 0 || bytes.ContainsAny(text, "\r\n\x00") {
-				t.Fatalf("field %q", line)
-			}
+			checktest.Needf(t, ended && ok && len(name) > 0 && !bytes.ContainsAny(text, "\r\n\x00"), "field %q", line)
 		}
-		if bytes.ContainsAny(h.Reason, "\r\n\x00") {
-			t.Fatalf("reason %q", h.Reason)
-		}
+		checktest.Needf(t, !bytes.ContainsAny(h.Reason, "\r\n\x00"), "reason %q", h.Reason)
 		for _, cut := range []int{0, 1, n / 2, n - 1} {
-			if _, _, err := programs.ParseHead(data[:cut], raw); !errors.Is(err, programs.ErrNeedMore) {
-				t.Fatalf("%d of %d bytes: %v", cut, n, err)
-			}
+			_, _, err := programs.ParseHead(data[:cut], raw)
+			checktest.Needf(t, errors.Is(err, programs.ErrNeedMore), "%d of %d bytes: %v", cut, n, err)
 		}
 	})
 }

@@ -73,15 +73,11 @@ func TestInvalidFastCGIRecordsGet502(t *testing.T) {
 			address, _ := script(t, c.answer)
 			s := newFastCGISite(t, programs.FastCGIOptions{Address: address})
 			a := s.get("/app/x", c.status)
-			if c.status == 200 && c.why != "too short" && a.Text != "good" {
-				t.Errorf("%q", a.Text)
-			}
+			checktest.Truef(t, c.status != 200 || c.why == "too short" || a.Text == "good", "%q", a.Text)
 			if c.why != "" {
 				s.log.Says(t, c.why)
 			}
-			if c.why == "too short" && a.Err == nil {
-				t.Error("a broken response looks whole")
-			}
+			checktest.Truef(t, c.why != "too short" || a.Err != nil, "a broken response looks whole")
 		})
 	}
 	s := newFastCGISite(t, programs.FastCGIOptions{Address: "unix:" + os.DevNull})
@@ -96,22 +92,17 @@ func TestConnectionClosedByTheApplicationIsNotReused(t *testing.T) {
 	for range 20 {
 		s.get("/app/x", 200)
 	}
-	if n := asked.Load(); n != 20 {
-		t.Errorf("%d requests", n)
-	}
+	checktest.Equalf(t, asked.Load(), 20, "requests")
 	address, _ = script(t, good, "")
 	s = newFastCGISite(t, programs.FastCGIOptions{Address: address, Idle: checktest.Patience})
 	s.get("/app/x", 200)
 	s.get("/app/x", 200)
-	if a := s.ask("POST", "/app/x", "x"); a.StatusCode != 502 {
-		t.Errorf("POST: %d", a.StatusCode)
-	}
+	checktest.Equalf(t, s.ask("POST", "/app/x", "x").StatusCode, 502, "POST")
 }
 
 func TestInvalidFastCGIAddressesAreRejected(t *testing.T) {
 	for _, address := range []string{"", "unix:", "9000", "localhost:", ":9000", "http://x:1/"} {
-		if _, err := programs.NewFastCGI(programs.FastCGIOptions{Address: address}); err == nil {
-			t.Errorf("%q is taken", address)
-		}
+		_, err := programs.NewFastCGI(programs.FastCGIOptions{Address: address})
+		checktest.Truef(t, err != nil, "%q is taken", address)
 	}
 }

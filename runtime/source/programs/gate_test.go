@@ -32,16 +32,12 @@ func testGateShares(t *testing.T) {
 		for _, one := range want {
 			select {
 			case got := <-entered:
-				if got != one {
-					t.Errorf("%s, want %s", got, one)
-				}
+				checktest.Equal(t, got, one)
 			default:
 				t.Errorf("nobody, want %s", one)
 			}
 		}
-		if len(entered) > 0 {
-			t.Errorf("%s, too", <-entered)
-		}
+		checktest.Equalf(t, len(entered), 0, "further requests that entered")
 	}
 	for range 8 {
 		enter("a")
@@ -84,20 +80,13 @@ func testGateOrder(t *testing.T) {
 		}()
 		synctest.Wait()
 	}
-	if err := g.Enter(ctx, ""); !errors.Is(err, ErrBusy) {
-		t.Errorf("a fourth: %v", err)
-	}
+	err := g.Enter(ctx, "")
+	checktest.Truef(t, errors.Is(err, ErrBusy), "a fourth: %v", err)
 	leave()
-	if got := <-order; got != -1 {
-		t.Errorf("%d came in without a place", got)
-	}
+	checktest.Equalf(t, <-order, -1, "entered without a place")
 	g.Leave("")
 	for _, want := range []int{0, 2} {
-		if got := <-order; got != want {
-			t.Errorf("%d before %d", got, want)
-		}
+		checktest.Equalf(t, <-order, want, "before")
 	}
-	if err := g.Enter(ctx, ""); err != nil {
-		t.Errorf("afterwards: %v", err)
-	}
+	checktest.Equalf(t, g.Enter(ctx, ""), nil, "afterwards")
 }

@@ -72,8 +72,6 @@ func (s *site) ask(method, target, body string, fields ...string) backendtest.An
 func (s *site) get(target string, status int) backendtest.Answer {
 	s.t.Helper()
 	a := s.ask("GET", target, "")
-	if a.StatusCode != status {
-		s.t.Errorf("GET %s: %d %.300q, want %d; log: %q", target, a.StatusCode, a.Text, status, s.log.String())
-	}
+	checktest.Equalf(s.t, a.StatusCode, status, "GET %s: %.300q; log: %q", target, a.Text, s.log.String())
 	return a
 }

@@ -6,15 +6,15 @@ import (
 	"io"
 	"testing"
 	"testing/iotest"
+
+	"fapws/runtime/checktest"
 )
 
 func TestParamsAreEncoded(t *testing.T) {
 	long := string(bytes.Repeat([]byte{'v'}, 300))
 	got := appendParam(appendParam(nil, "A", "bc"), "NAME", long)
 	want := append([]byte{1, 2, 'A', 'b', 'c', 4, 0x80, 0, 1, 44}, "NAME"+long...)
-	if !bytes.Equal(got, want) {
-		t.Errorf("%q", got)
-	}
+	checktest.Equal(t, got, want)
 }
 
 // FuzzReadRecords checks that the accepted records do not depend on how the input is split, and that each record fits
@@ -27,9 +27,8 @@ func FuzzReadRecords(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		whole, wholeErr := readAll(bytes.NewReader(data))
 		cut, cutErr := readAll(iotest.OneByteReader(bytes.NewReader(data)))
-		if cut != whole || cutErr.Error() != wholeErr.Error() {
-			t.Fatalf("%q, %v; in single bytes %q, %v", whole, wholeErr, cut, cutErr)
-		}
+		checktest.Needf(t, cut == whole && cutErr.Error() == wholeErr.Error(),
+			"%q, %v; in single bytes %q, %v", whole, wholeErr, cut, cutErr)
 	})
 }
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"fapws/runtime/backend/backendtest"
+	"fapws/runtime/checktest"
 	"fapws/runtime/source/proxy"
 )
 
@@ -46,9 +47,7 @@ func get(t *testing.T, address, request string) (*http.Response, string) {
 	t.Helper()
 	method, target, _ := strings.Cut(request, " ")
 	a := backendtest.Ask(t, address, method, target, "")
-	if a.Err != nil {
-		t.Errorf("%s: %v", request, a.Err)
-	}
+	checktest.Equalf(t, a.Err, nil, "%s", request)
 	return a.Response, a.Text
 }
 
@@ -89,10 +88,9 @@ func TestBytesAfterAResponseNeverBecomeAnotherResponse(t *testing.T) {
 					for i := range 40 {
 						path := fmt.Sprintf("/%d/%d", client, i)
 						if i%2 == 1 {
-							if response, body := get(t, address, test.method+" "+path); strings.Contains(body,
-								"poison") || response.StatusCode >= 500 {
-								t.Errorf("%s %s: %s %q", test.method, path, response.Status, body)
-							}
+							response, body := get(t, address, test.method+" "+path)
+							checktest.Truef(t, !strings.Contains(body,
+								"poison") && response.StatusCode < 500, "%s %s: %s %q", test.method, path, response.Status, body)
 						} else if response, body := get(t, address, "GET "+path); body != path {
 							t.Errorf("GET %s: %s %q", path, response.Status, body)
 						}
@@ -121,19 +119,15 @@ func TestConnectionWithAnUnsolicitedResponseIsNotReused(t *testing.T) {
 		}
 	})
 	address, _ := front(t, "/", proxy.Options{Targets: []string{url}})
-	if _, body := get(t, address, "GET /first"); body != "/first" {
-		t.Fatal(body)
-	}
+	_, body := get(t, address, "GET /first")
+	checktest.Needf(t, body == "/first", "%s", body)
 	close(release)
 	<-sent
 	for _, path := range []string{"/second", "/third"} {
-		if _, body := get(t, address, "POST "+path); body != path {
-			t.Errorf("%s: %q", path, body)
-		}
+		_, body := get(t, address, "POST "+path)
+		checktest.Equal(t, body, path)
 	}
-	if n := connections.Load(); n != 2 {
-		t.Errorf("%d connections, want one for the first request and one for the others", n)
-	}
+	checktest.Equalf(t, connections.Load(), 2, "connections, one for the first request and one for the others")
 }
 
 func TestConnectionIsReusedAfterAResponseWithoutABody(t *testing.T) {
@@ -152,15 +146,12 @@ func TestConnectionIsReusedAfterAResponseWithoutABody(t *testing.T) {
 	address, _ := front(t, "/", proxy.Options{Targets: []string{url}})
 	for range 3 {
 		for _, request := range []string{"GET /204", "GET /304", "GET /chunked", "GET /", "DELETE /", "POST /"} {
-			if response, _ := get(t, address, request); response.StatusCode >= 400 {
-				t.Errorf("%s: %s", request, response.Status)
-			}
+			response, _ := get(t, address, request)
+			checktest.Truef(t, response.StatusCode < 400, "%s: %s", request, response.Status)
 		}
 		talk(t, address, "POST / HTTP/1.0\r\nContent-Length: 300000\r\n\r\n"+strings.Repeat("x", 300000))
 	}
-	if n := connections.Load(); n != 1 {
-		t.Errorf("%d connections, want 1", n)
-	}
+	checktest.Equalf(t, connections.Load(), 1, "connections")
 }
 
 func TestUpstreamMayRespondBeforeItHasReadTheBody(t *testing.T) {
@@ -173,9 +164,7 @@ func TestUpstreamMayRespondBeforeItHasReadTheBody(t *testing.T) {
 	address, _ := front(t, "/", proxy.Options{Targets: []string{url}})
 	for range 3 {
 		got := talk(t, address, "POST / HTTP/1.0\r\nContent-Length: 8000000\r\n\r\n"+strings.Repeat("x", 8000000))
-		if !strings.HasPrefix(got, "HTTP/1.1 413 ") || !strings.HasSuffix(got, "big") {
-			t.Errorf("%.200q", got)
-		}
+		checktest.Truef(t, strings.HasPrefix(got, "HTTP/1.1 413 ") && strings.HasSuffix(got, "big"), "%.200q", got)
 	}
 }
 
@@ -191,12 +180,10 @@ func TestOnlySafeRequestsAreRetriedOnAClosedConnection(t *testing.T) {
 		})
 		address, _ := front(t, "/", proxy.Options{Targets: []string{url}})
 		get(t, address, "GET /first")
-		if response, _ := get(t, address, method+" /second"); response.StatusCode != want {
-			t.Errorf("%s: %s, want %d", method, response.Status, want)
-		}
-		if n, want := seen.Load(), map[int]int64{200: 2, 502: 1}[want]; n != want {
-			t.Errorf("%s reached the upstream %d times, want %d", method, n, want)
-		}
+		response, _ := get(t, address, method+" /second")
+		checktest.Equalf(t, response.StatusCode, want, "%s: %s", method, response.Status)
+		n, want := seen.Load(), map[int]int64{200: 2, 502: 1}[want]
+		checktest.Equalf(t, n, want, "times that %s reached the upstream", method)
 	}
 }
 
@@ -221,10 +208,8 @@ func TestWhiteSpaceBeforeAColonIsRemovedOrRejected(t *testing.T) {
 		address, _ := front(t, "/", proxy.Options{Targets: []string{url}})
 		got := talk(t, address, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 		head, _, _ := strings.Cut(got, "\r\n\r\n")
-		if !strings.Contains(head+"\r\n", test.want) || strings.Contains(head, " :") ||
-			strings.Contains(head, "Keep-Alive") {
-			t.Errorf("%q: %q, want %q", test.fields, head, test.want)
-		}
+		checktest.Truef(t, strings.Contains(head+"\r\n", test.want) && !strings.Contains(head, " :") &&
+			!strings.Contains(head, "Keep-Alive"), "%q: %q, want %q", test.fields, head, test.want)
 	}
 }
 
@@ -250,10 +235,8 @@ func TestFieldsNamedByConnectionAreNotForwarded(t *testing.T) {
 			address, _ := front(t, "/", proxy.Options{Targets: []string{url}})
 			got := talk(t, address,
 				"GET / HTTP/1.1\r\nHost: x\r\nSec-Fetch-Mode: navigate\r\nConnection: close\r\n\r\n")
-			if strings.Contains(got, "X-Hop: ") || !strings.Contains(got, "X-End: 2\r\n") ||
-				!strings.HasSuffix(got, "\r\n\r\nok") {
-				t.Errorf("%.99q, %.99q: %.999q", status, fields, got)
-			}
+			checktest.Truef(t, !strings.Contains(got, "X-Hop: ") && strings.Contains(got, "X-End: 2\r\n") &&
+				strings.HasSuffix(got, "\r\n\r\nok"), "%.99q, %.99q: %.999q", status, fields, got)
 		}
 	}
 }
@@ -273,9 +256,8 @@ func TestViaNamesThisServerAfterExistingEntries(t *testing.T) {
 		{"GET /old HTTP/1.0\r\nVia: 1.1 outer\r\n\r\n", "1.1 outer|1.0 fapws", "Via: 1.1 inner\r\nVia: 1.0 fapws\r\n"},
 	} {
 		head, body, _ := strings.Cut(talk(t, address, test.request), "\r\n\r\n")
-		if body != test.body || !strings.Contains(head+"\r\n", test.via) {
-			t.Errorf("%q: %q, %q", test.request, head, body)
-		}
+		checktest.Truef(t, body == test.body && strings.Contains(head+"\r\n", test.via),
+			"%q: %q, %q", test.request, head, body)
 	}
 }
 
@@ -335,23 +317,17 @@ func TestTLSConnectionsAreReusedUnlessBytesAreLeft(t *testing.T) {
 		address, _ := front(t, "/", proxy.Options{Targets: []string{"https://" + target}, NoVerify: true})
 		for i := range 10 {
 			path := fmt.Sprintf("/%d", i)
-			if _, body := get(t, address, "GET "+path); body != path {
-				t.Errorf("%s: %q", path, body)
-			}
+			_, body := get(t, address, "GET "+path)
+			checktest.Equal(t, body, path)
 		}
-		if n := connections.Load(); n != 1 {
-			t.Errorf("TLS version %x: %d connections, want 1", version, n)
-		}
+		checktest.Equalf(t, connections.Load(), 1, "TLS version %x: connections", version)
 		for i := range 10 {
 			path := fmt.Sprintf("/%d", i)
 			for _, method := range []string{"OPTIONS", "GET"} {
-				if _, body := get(t, address, method+" "+path); body != path {
-					t.Errorf("%s %s: %q", method, path, body)
-				}
+				_, body := get(t, address, method+" "+path)
+				checktest.Equalf(t, body, path, "%s", method)
 			}
 		}
-		if n := connections.Load(); n != 11 {
-			t.Errorf("TLS version %x: %d connections, want 11", version, n)
-		}
+		checktest.Equalf(t, connections.Load(), 11, "TLS version %x: connections", version)
 	}
 }

@@ -37,9 +37,7 @@ func front(t *testing.T, prefix string, o proxy.Options) (address string, logged
 	cfg.Sites.MaxBodySize, cfg.Sites.Proxies = 100<<20, []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")}
 	cfg.Log = func(level logfile.Level, line string) { logged.Add(level.String() + " " + line) }
 	t.Cleanup(func() {
-		if text := logged.String(); strings.Contains(text, "bug:") {
-			t.Error(text)
-		}
+		checktest.Lacks(t, logged.String(), "bug:")
 	})
 	_, address = runtimetest.Serve(t, cfg, nil, exchange.Mount{Prefix: prefix, Handler: pool.Handler(p),
 		Upgrades: exchange.ToUpstream, Resolved: true, Streams: o.Streams})
@@ -56,9 +54,7 @@ func talk(t *testing.T, address, request string) string {
 	defer c.Close()
 	go io.WriteString(c, request)
 	got, err := io.ReadAll(c)
-	if err != nil {
-		t.Fatalf("after %.100q: %v", got, err)
-	}
+	checktest.Mustf(t, err, "after %.100q", got)
 	return string(got)
 }
 
@@ -66,9 +62,7 @@ func TestInvalidTargetsAreRejected(t *testing.T) {
 	for _, target := range []string{"", "host:80", "http://", "ftp://x", "unix:relative", "unix:/x:y", "http://u:p@x/",
 		"http://x/?q"} {
 		_, err := proxy.New(proxy.Options{Targets: []string{target}})
-		if err == nil || strings.Contains(err.Error(), "\n") {
-			t.Errorf("%q: %v", target, err)
-		}
+		checktest.Truef(t, err != nil && !strings.Contains(err.Error(), "\n"), "%q: %v", target, err)
 	}
 }
 
@@ -109,18 +103,16 @@ func TestClientThatDisconnectsEndsTheRequestToTheUpstream(t *testing.T) {
 	<-begun
 	c.SetLinger(0)
 	c.Close()
-	if err := <-ended; !errors.Is(err, context.Canceled) {
-		t.Error(err)
-	}
+	err := <-ended
+	checktest.Truef(t, errors.Is(err, context.Canceled), "%v", err)
 }
 
 func TestPiecesOfAStreamedBodyAreForwardedAtOnce(t *testing.T) {
 	received := make(chan bool)
 	works, _ := server(t, func(c *net.TCPConn, _ *bufio.Reader, r *http.Request) {
 		first := make([]byte, 5)
-		if _, err := io.ReadFull(r.Body, first); err != nil {
-			t.Error(err)
-		}
+		_, err := io.ReadFull(r.Body, first)
+		checktest.Equal(t, err, nil)
 		received <- true
 		rest, err := io.ReadAll(r.Body)
 		fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n%s%s, %v", first, rest, err)
@@ -134,9 +126,8 @@ func TestPiecesOfAStreamedBodyAreForwardedAtOnce(t *testing.T) {
 		} {
 			c, r := client(t, address, "POST / HTTP/1.1\r\nHost: x\r\n"+parts[0]+"\r\n\r\n"+parts[1])
 			<-received
-			if _, err := io.WriteString(c, parts[2]); err != nil {
-				t.Fatal(err)
-			}
+			_, err := io.WriteString(c, parts[2])
+			checktest.Must(t, err)
 			reads(t, status(t, r, 200).Body, "0123456789, <nil>")
 		}
 	}
@@ -145,9 +136,8 @@ func TestPiecesOfAStreamedBodyAreForwardedAtOnce(t *testing.T) {
 // The client sends the rest of the body only after it has received the response.
 func TestUpstreamMayRejectAStreamedBodyEarly(t *testing.T) {
 	url, _ := server(t, func(c *net.TCPConn, _ *bufio.Reader, r *http.Request) {
-		if _, err := io.ReadFull(r.Body, make([]byte, 5)); err != nil {
-			t.Error(err)
-		}
+		_, err := io.ReadFull(r.Body, make([]byte, 5))
+		checktest.Equal(t, err, nil)
 		io.WriteString(c, "HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 3\r\n\r\nbig")
 	})
 	address, _ := front(t, "/", proxy.Options{Targets: []string{url}, Streams: true})
@@ -163,9 +153,7 @@ func TestStreamedBodyIsSentOnce(t *testing.T) {
 	address, _ := front(t, "/", proxy.Options{Targets: []string{one, two}, Streams: true})
 	_, r := client(t, address, "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nbegin")
 	status(t, r, 502)
-	if n := first.Load() + second.Load(); n != 1 {
-		t.Errorf("%d upstreams have received it", n)
-	}
+	checktest.Equalf(t, first.Load()+second.Load(), 1, "upstreams have received it")
 }
 
 // Both upstreams wait for the rest of the body.
@@ -190,9 +178,7 @@ func TestStreamedBodyArrivesWhole(t *testing.T) {
 	address, _ := front(t, "/", proxy.Options{Targets: []string{url}, Streams: true})
 	const size = 20 << 20
 	a := backendtest.Ask(t, address, "POST", "/", strings.Repeat("x", size))
-	if a.Text != fmt.Sprintf("%d, <nil>", size) || a.Err != nil {
-		t.Errorf("%s %q, %v", a.Status, a.Text, a.Err)
-	}
+	checktest.Truef(t, a.Text == fmt.Sprintf("%d, <nil>", size) && a.Err == nil, "%s %q, %v", a.Status, a.Text, a.Err)
 }
 
 // The head of the client's response names the announced trailers. Fields that must not be trailers are dropped.
@@ -235,20 +221,14 @@ func TestTrailersReachClientsThatAcceptThem(t *testing.T) {
 		if test.te == "trailers" {
 			wantTE = "X-TE: trailers\r\n"
 		}
-		if !strings.HasSuffix(got, test.ends) || test.lacks != "" && strings.Contains(got, test.lacks) ||
-			!strings.Contains(strings.ReplaceAll(got, "X-Te", "X-TE"), wantTE) {
-			t.Errorf("%s, TE: %s: %q", test.path, test.te, got)
-		}
-		if announces := strings.HasPrefix(test.path, "/announced") && test.te == "trailers"; strings.Contains(got,
-			field) != announces {
-			t.Errorf("%s, TE: %s: %q", test.path, test.te, got)
-		}
+		checktest.Truef(t, strings.HasSuffix(got, test.ends) && (test.lacks == "" || !strings.Contains(got, test.lacks)) &&
+			strings.Contains(strings.ReplaceAll(got, "X-Te", "X-TE"), wantTE), "%s, TE: %s: %q", test.path, test.te, got)
+		announces := strings.HasPrefix(test.path, "/announced") && test.te == "trailers"
+		checktest.Equalf(t, strings.Contains(got,
+			field), announces, "%s, TE: %s: %q", test.path, test.te, got)
 	}
-	if got := talk(t, address, "HEAD /announced HTTP/1.1\r\nHost: h\r\nTE: trailers\r\nConnection: "+
-		"close\r\n\r\n"); strings.Contains(got, "Trailer:") || !strings.HasSuffix(got, "\r\n\r\n") {
-		t.Errorf("HEAD: %q", got)
-	}
-	if text := logged.String(); !strings.Contains(text, `dropped the trailer field "Set-Cookie"`) {
-		t.Error(text)
-	}
+	got := talk(t, address, "HEAD /announced HTTP/1.1\r\nHost: h\r\nTE: trailers\r\nConnection: "+
+		"close\r\n\r\n")
+	checktest.Truef(t, !strings.Contains(got, "Trailer:") && strings.HasSuffix(got, "\r\n\r\n"), "HEAD: %q", got)
+	checktest.Has(t, logged.String(), `dropped the trailer field "Set-Cookie"`)
 }

@@ -38,9 +38,8 @@ func TestRepeatedRequestHasItsWholeBody(t *testing.T) {
 		want := strings.Repeat("x", size)
 		for before := tried.Load(); tried.Load() == before; {
 			address, _ := front(t, "/", proxy.Options{Targets: []string{closes, echoes}})
-			if a := backendtest.Ask(t, address, "PUT", "/", want); a.Text != want || a.Err != nil {
-				t.Errorf("%s, %d bytes of %d, %v", a.Status, len(a.Text), size, a.Err)
-			}
+			a := backendtest.Ask(t, address, "PUT", "/", want)
+			checktest.Truef(t, a.Text == want && a.Err == nil, "%s, %d bytes of %d, %v", a.Status, len(a.Text), size, a.Err)
 		}
 	}
 }
@@ -53,9 +52,8 @@ func TestRequestsAvoidAnUpstreamThatRefusesConnections(t *testing.T) {
 	refuses := "http://" + backendtest.Unused(t)
 	address, logged := front(t, "/", proxy.Options{Targets: []string{refuses, works}})
 	checktest.Eventually(t, "the upstream is chosen", func() bool {
-		if a := backendtest.Ask(t, address, "POST", "/", "body"); a.StatusCode != 200 {
-			t.Error(a.Status)
-		}
+		a := backendtest.Ask(t, address, "POST", "/", "body")
+		checktest.Equalf(t, a.StatusCode, 200, "%s", a.Status)
 		return strings.Contains(logged.String(), "proxy "+refuses+": cannot connect: connection refused; it gets no requests "+
 			"for 10s")
 	})
@@ -97,12 +95,10 @@ func TestClientStaysWithTheUpstreamOfItsCookie(t *testing.T) {
 	cookies := map[string]string{}
 	for range 200 {
 		body, c := visit(t, address)
-		if c == nil || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || c.Secure {
-			t.Fatalf("cookie %+v", c)
-		}
-		if strings.Contains(c.Value, "127") || cookies[body] != "" && cookies[body] != c.Value {
-			t.Fatalf("%s has the cookies %q and %q", body, cookies[body], c.Value)
-		}
+		checktest.Needf(t, c != nil && c.HttpOnly && c.SameSite == http.SameSiteLaxMode && c.Path == "/" && !c.Secure,
+			"cookie %+v", c)
+		checktest.Needf(t, !strings.Contains(c.Value, "127") && (cookies[body] == "" || cookies[body] == c.Value),
+			"%s has the cookies %q and %q", body, cookies[body], c.Value)
 		if cookies[body] = c.Value; len(cookies) == 2 {
 			break
 		}
@@ -111,17 +107,13 @@ func TestClientStaysWithTheUpstreamOfItsCookie(t *testing.T) {
 	for name, value := range cookies {
 		cookie := "Cookie: own={\"a\": \"b\"}; unnamed; " + c.Name + "=" + value
 		for range 20 {
-			if body, again := visit(t, address, cookie); body != name || again != nil {
-				t.Fatalf("%s responds to a client of %s, and sets %+v", body, name, again)
-			}
+			body, again := visit(t, address, cookie)
+			checktest.Needf(t, body == name && again == nil, "%s responds to a client of %s, and sets %+v", body, name, again)
 		}
 	}
-	if len(cookies) != 2 {
-		t.Errorf("cookies %v", cookies)
-	}
-	if _, again := visit(t, address, "Cookie: "+c.Name+"=0123456789abcdef"); again == nil {
-		t.Error("a client with an unknown value gets no cookie")
-	}
+	checktest.Equalf(t, len(cookies), 2, "cookies %v", cookies)
+	_, again := visit(t, address, "Cookie: "+c.Name+"=0123456789abcdef")
+	checktest.Truef(t, again != nil, "a client with an unknown value gets no cookie")
 }
 
 func TestClientMovesIfTheUpstreamOfItsCookieFails(t *testing.T) {
@@ -135,9 +127,8 @@ func TestClientMovesIfTheUpstreamOfItsCookieFails(t *testing.T) {
 	_, of := visit(t, address)
 	// A client with an unknown cookie value gets the cookie value of the working upstream.
 	for range 5 {
-		if _, c := visit(t, address, "Cookie: "+of.Name+"=of-another"); c == nil || c.Value != of.Value {
-			t.Fatalf("cookie %+v, want %+v", c, of)
-		}
+		_, c := visit(t, address, "Cookie: "+of.Name+"=of-another")
+		checktest.Needf(t, c != nil && c.Value == of.Value, "cookie %+v, want %+v", c, of)
 	}
 }
 
@@ -163,15 +154,12 @@ func TestUpstreamThatFailsItsHealthCheckGetsNoRequests(t *testing.T) {
 	logged.Says(t, "proxy "+one+": the health check /healthz?a=b failed: status 503; it gets no requests until a check "+
 		"succeeds")
 	for range 10 {
-		if got := ask(); got != "two" {
-			t.Errorf("%q responds", got)
-		}
+		checktest.Equalf(t, ask(), "two", "the upstream")
 	}
 	sick.Store(false)
 	checktest.Eventually(t, "the other upstream responds", func() bool { return ask() == "one" })
-	if !strings.Contains(logged.String(), "proxy "+one+": responds again") || strings.Contains(logged.String(), "proxy "+two) {
-		t.Error(logged.String())
-	}
+	checktest.Truef(t, strings.Contains(logged.String(), "proxy "+one+": responds again") &&
+		!strings.Contains(logged.String(), "proxy "+two), "%s", logged.String())
 }
 
 func TestOnlyUpstreamThatFailsItsHealthCheckGetsNoRequests(t *testing.T) {

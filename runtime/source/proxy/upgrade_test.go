@@ -51,27 +51,23 @@ func server(t *testing.T, serve func(c *net.TCPConn, r *bufio.Reader, request *h
 func client(t *testing.T, address, text string) (*net.TCPConn, *bufio.Reader) {
 	t.Helper()
 	c := backendtest.Dial(t, address)
-	if _, err := io.WriteString(c, text); err != nil {
-		t.Fatal(err)
-	}
+	_, err := io.WriteString(c, text)
+	checktest.Must(t, err)
 	return c, bufio.NewReader(c)
 }
 
 func status(t *testing.T, r *bufio.Reader, want int) *http.Response {
 	t.Helper()
 	response, err := http.ReadResponse(r, nil)
-	if err != nil || response.StatusCode != want {
-		t.Fatalf("%+v, %v, want %d", response, err, want)
-	}
+	checktest.Needf(t, err == nil && response.StatusCode == want, "%+v, %v, want %d", response, err, want)
 	return response
 }
 
 func reads(t *testing.T, r io.Reader, want string) {
 	t.Helper()
 	got := make([]byte, len(want))
-	if n, err := io.ReadFull(r, got); err != nil || string(got) != want {
-		t.Fatalf("%q, %v, want %q", got[:n], err, want)
-	}
+	n, err := io.ReadFull(r, got)
+	checktest.Needf(t, err == nil && string(got) == want, "%q, %v, want %q", got[:n], err, want)
 }
 
 func TestInvalidHandshakeNeverReachesTheUpstream(t *testing.T) {
@@ -87,13 +83,9 @@ func TestInvalidHandshakeNeverReachesTheUpstream(t *testing.T) {
 	} {
 		const last = "GET /last HTTP/1.1\r\nHost: x\r\nConnection: close, Upgrade\r\nUpgrade: websocket\r\n\r\n"
 		got := talk(t, address, strings.Replace(handshake, test.old, test.new, 1)+"\r\n\r\n"+last)
-		if !strings.HasPrefix(got, test.want) {
-			t.Errorf("%s: %q", test.new, got)
-		}
+		checktest.Truef(t, strings.HasPrefix(got, test.want), "%s: %q", test.new, got)
 	}
-	if n := connections.Load(); n != 0 {
-		t.Errorf("the server was asked %d times", n)
-	}
+	checktest.Equalf(t, connections.Load(), 0, "requests to the server")
 }
 
 // See RFC 9110 §7.8.
@@ -113,9 +105,8 @@ func TestIgnoredUpgradeIsForwardedAsAPlainRequest(t *testing.T) {
 		_, r := client(t, address, strings.Replace(handshake, test.old, test.new, 1)+"\r\n")
 		response, err := http.ReadResponse(r, nil)
 		checktest.Must(t, err)
-		if got, err := io.ReadAll(response.Body); err != nil || string(got) != test.want {
-			t.Errorf("%s: %d %q, %v", test.new, response.StatusCode, got, err)
-		}
+		got, err := io.ReadAll(response.Body)
+		checktest.Truef(t, err == nil && string(got) == test.want, "%s: %d %q, %v", test.new, response.StatusCode, got, err)
 	}
 }
 
@@ -137,9 +128,7 @@ func TestHandshakeUsesItsOwnConnection(t *testing.T) {
 		for _, want := range []string{"plain", "no", "plain"} {
 			reads(t, status(t, r, 200).Body, want)
 		}
-		if n := connections.Load(); n != int64(2+i) {
-			t.Errorf("%d connections after %d rounds", n, i+1)
-		}
+		checktest.Equalf(t, connections.Load(), int64(2+i), "connections after %d rounds", i+1)
 	}
 }
 
@@ -215,9 +204,8 @@ func TestUpstreamFailuresGet502Or504AndALogLine(t *testing.T) {
 	for target, log := range map[string]string{"http://" + backendtest.Unused(t): "connection refused",
 		"unix:/nowhere/x.sock": "no such file or directory"} {
 		address, logged := front(t, "/", proxy.Options{Targets: []string{target}})
-		if got := talk(t, address, plain); !strings.HasPrefix(got, "HTTP/1.1 502 ") {
-			t.Errorf("%s: %q", target, got)
-		}
+		got := talk(t, address, plain)
+		checktest.Truef(t, strings.HasPrefix(got, "HTTP/1.1 502 "), "%s: %q", target, got)
 		logged.Says(t, "proxy "+target+": cannot connect: "+log)
 	}
 }
@@ -237,9 +225,7 @@ func TestTunnelClosesTheOtherSide(t *testing.T) {
 		c.SetLinger(0)
 		c.Close()
 		<-ended
-		if said := logged.String(); said != "" {
-			t.Errorf("it is the fault of nobody: %s", said)
-		}
+		checktest.Equalf(t, logged.String(), "", "it is the fault of nobody")
 	})
 	t.Run("server", func(t *testing.T) {
 		opened := make(chan bool)
@@ -252,9 +238,8 @@ func TestTunnelClosesTheOtherSide(t *testing.T) {
 		_, r := client(t, address, handshake+"\r\n")
 		status(t, r, 101)
 		close(opened)
-		if all, _ := io.ReadAll(r); len(all) > 0 {
-			t.Errorf("%q", all)
-		}
+		all, _ := io.ReadAll(r)
+		checktest.Truef(t, len(all) == 0, "%q", all)
 		logged.Says(t, "WebSocket closed: the upstream broke off")
 	})
 }
@@ -312,16 +297,14 @@ func TestTLSErrorsOfAnUpstreamAreReportedInOneLine(t *testing.T) {
 				url := "https://" + backendtest.Serve(t, func(_ int, c *net.TCPConn) { test.serve(c) })
 				o.Targets = []string{url}
 				address, logged := front(t, "/", o)
-				if got := talk(t, address, request); !strings.HasPrefix(got, test.want) {
-					t.Errorf("%q", got)
-				}
+				got := talk(t, address, request)
+				checktest.Truef(t, strings.HasPrefix(got, test.want), "%q", got)
 				if test.log == "" {
 					return
 				}
 				logged.Says(t, "proxy "+url+": "+test.log)
-				if said := logged.String(); strings.Contains(said, "\n") {
-					t.Errorf("the log is %q", said)
-				}
+				said := logged.String()
+				checktest.Truef(t, !strings.Contains(said, "\n"), "the log is %q", said)
 			})
 		}
 	}

@@ -32,14 +32,11 @@ func TestUpstreamWithTheFewestActiveRequestsGetsTheNext(t *testing.T) {
 		p.take(nil, nil)
 	}
 	for _, up := range p.upstreams {
-		if up.active != 4 {
-			t.Errorf("%s has %d requests", up.name, up.active)
-		}
+		checktest.Equalf(t, up.active, 4, "requests of %s", up.name)
 	}
 	p.leave(p.upstreams[1])
-	if up, _ := p.take(nil, nil); up != p.upstreams[1] {
-		t.Errorf("%s gets the next request", up.name)
-	}
+	up, _ := p.take(nil, nil)
+	checktest.Equalf(t, up, p.upstreams[1], "%s gets the next request", up.name)
 }
 
 // While an upstream fails to respond to one request for a minute, it may respond to other requests.
@@ -65,15 +62,12 @@ func TestUpstreamThatAnswersOtherRequestsIsNotDisabled(t *testing.T) {
 		if test.last {
 			p.upstreams[1].trial = now.Add(time.Hour)
 		}
-		if got, _ := p.failed(p.upstreams[0], now.Add(-time.Minute), test.sent, test.err); got != test.want ||
-			p.upstreams[0].trial.IsZero() == got {
-			t.Errorf("%s: %v", test.name, got)
-		}
+		got, _ := p.failed(p.upstreams[0], now.Add(-time.Minute), test.sent, test.err)
+		checktest.Truef(t, got == test.want && p.upstreams[0].trial.IsZero() != got, "%s: %v", test.name, got)
 	}
 	p := several(t, 1)
-	if counts, _ := p.failed(p.upstreams[0], time.Now(), false, errors.New("connection refused")); counts {
-		t.Error("the only upstream is disabled")
-	}
+	counts, _ := p.failed(p.upstreams[0], time.Now(), false, errors.New("connection refused"))
+	checktest.Truef(t, !counts, "the only upstream is disabled")
 }
 
 func TestOneRequestIsTheTrialOfAFailedUpstream(t *testing.T) {
@@ -82,40 +76,31 @@ func TestOneRequestIsTheTrialOfAFailedUpstream(t *testing.T) {
 	before := time.Now()
 	p.failed(failed, before, false, errors.New("connection refused"))
 	for range 8 {
-		if up, _ := p.take(nil, nil); up != working {
-			t.Fatal("an upstream that has failed gets a request")
-		}
+		up, _ := p.take(nil, nil)
+		checktest.Needf(t, up == working, "an upstream that has failed gets a request")
 	}
-	if up, _ := p.take([]*upstream{working}, nil); up != nil {
-		t.Error("an upstream that has failed gets a request of another one")
-	}
+	up, _ := p.take([]*upstream{working}, nil)
+	checktest.Equalf(t, up, nil, "an upstream that has failed gets a request of another one")
 	p.responded(failed, before)
-	if failed.trial.IsZero() {
-		t.Error("the response to an older request ends the pause")
-	}
+	checktest.Truef(t, !failed.trial.IsZero(), "the response to an older request ends the pause")
 	failed.trial = time.Now()
-	if up, _ := p.take([]*upstream{working}, nil); up != nil {
-		t.Error("a request that has failed once is the trial")
-	}
-	if up, _ := p.take(nil, nil); up != failed {
-		t.Fatal("there is no trial")
-	}
-	if up, _ := p.take(nil, nil); up != working {
-		t.Error("there are two trials at once")
-	}
+	up, _ = p.take([]*upstream{working}, nil)
+	checktest.Equalf(t, up, nil, "a request that has failed once is the trial")
+	up, _ = p.take(nil, nil)
+	checktest.Needf(t, up == failed, "there is no trial")
+	up, _ = p.take(nil, nil)
+	checktest.Equalf(t, up, working, "there are two trials at once")
 	p.responded(failed, time.Now())
-	if up, _ := p.take(nil, nil); up != failed {
-		t.Error("the upstream gets no requests after its response")
-	}
+	up, _ = p.take(nil, nil)
+	checktest.Equalf(t, up, failed, "the upstream gets no requests after its response")
 }
 
 func TestRequestWaitsForTheNextTrial(t *testing.T) {
 	p := several(t, 2)
 	p.upstreams[0].trial, p.upstreams[1].trial = time.Now().Add(time.Hour), time.Now().Add(time.Minute)
 	for _, tried := range [][]*upstream{nil, p.upstreams} {
-		if up, wait := p.take(tried, nil); up != nil || wait > time.Minute || wait <= 0 {
-			t.Errorf("%v, %v", up, wait)
-		}
+		up, wait := p.take(tried, nil)
+		checktest.Truef(t, up == nil && wait <= time.Minute && wait > 0, "%v, %v", up, wait)
 	}
 }
 
@@ -160,11 +145,9 @@ func TestConnectionIsReusedAfterAnEarlyResponse(t *testing.T) {
 	checktest.Must(t, err)
 	response, err := c.ask(request, nil)
 	checktest.Must(t, err)
-	if body, err := io.ReadAll(response.Body); string(body) != "ok" || err != nil {
-		t.Fatalf("%q, %v", body, err)
-	}
+	body, err := io.ReadAll(response.Body)
+	checktest.Needf(t, string(body) == "ok" && err == nil, "%q, %v", body, err)
 	time.AfterFunc(10*time.Millisecond, func() { close(conn.may) })
-	if again, surplus := c.settle(); !again || len(surplus) > 0 {
-		t.Errorf("the connection is not kept, %q", surplus)
-	}
+	again, surplus := c.settle()
+	checktest.Truef(t, again && len(surplus) == 0, "the connection is not kept, %q", surplus)
 }

@@ -54,9 +54,8 @@ func showsBadConditions(t *testing.T) bool {
 	checktest.Must(t, err)
 	var patch int
 	_, version, _ := strings.Cut(string(text), "Apache/")
-	if _, err := fmt.Sscanf(version, "2.4.%d", &patch); err != nil {
-		t.Fatalf("%s: %v", text, err)
-	}
+	_, err = fmt.Sscanf(version, "2.4.%d", &patch)
+	checktest.Mustf(t, err, "%s", text)
 	return patch < 68
 }
 
@@ -72,9 +71,7 @@ func TestPagesAreProcessedLikeApache(t *testing.T) {
 		}
 		return err
 	})
-	if err != nil || len(pages) < 40 {
-		t.Fatal(len(pages), err)
-	}
+	checktest.Needf(t, err == nil && len(pages) >= 40, "%v %v", len(pages), err)
 	before68 := showsBadConditions(t)
 	for _, page := range pages {
 		name := strings.TrimPrefix(page, "/")
@@ -87,9 +84,7 @@ func TestPagesAreProcessedLikeApache(t *testing.T) {
 		})
 	}
 	for page := range differences {
-		if !slices.Contains(pages, "/"+page) {
-			t.Errorf("there is no page %s", page)
-		}
+		checktest.Truef(t, slices.Contains(pages, "/"+page), "there is no page %s", page)
 	}
 }
 
@@ -123,9 +118,7 @@ func ask(t *testing.T, url string) string {
 	checktest.Must(t, err)
 	defer r.Body.Close()
 	body, err := io.ReadAll(r.Body)
-	if err != nil || r.StatusCode != 200 {
-		t.Fatalf("%s: %s %v", url, r.Status, err)
-	}
+	checktest.Needf(t, err == nil && r.StatusCode == 200, "%s: %s %v", url, r.Status, err)
 	return string(body)
 }
 

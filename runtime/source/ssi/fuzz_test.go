@@ -23,21 +23,14 @@ func FuzzParse(f *testing.F) {
 		rest, elements := page, 0
 		for i, n := range d.nodes {
 			if n.element != nil {
-				if n.element.line < 1 || n.element.line > 1+strings.Count(page, "\n") {
-					t.Fatalf("line %d", n.element.line)
-				}
-				if elements++; elements > strings.Count(page, startTag) {
-					t.Fatal("more elements than there are")
-				}
+				checktest.Needf(t, n.element.line >= 1 && n.element.line <= 1+strings.Count(page, "\n"), "line %d", n.element.line)
+				elements++
+				checktest.Needf(t, elements <= strings.Count(page, startTag), "more elements than there are")
 				continue
 			}
-			if strings.Contains(n.text, startTag) {
-				t.Fatalf("text with an element: %q", n.text)
-			}
+			checktest.Needf(t, !strings.Contains(n.text, startTag), "text with an element: %q", n.text)
 			at := strings.Index(rest, n.text)
-			if at < 0 || i == 0 && at > 0 {
-				t.Fatalf("text that is not in the page: %q", n.text)
-			}
+			checktest.Needf(t, at >= 0 && (i != 0 || at <= 0), "text that is not in the page: %q", n.text)
 			rest = rest[at+len(n.text):]
 		}
 	})
@@ -54,9 +47,7 @@ func FuzzExpression(f *testing.F) {
 	f.Fuzz(func(t *testing.T, source, value string) {
 		e := &element{args: []argument{{name: "expr", value: source, hasValue: true}}}
 		e.compile()
-		if (e.holds == nil) == (e.wrong == "") {
-			t.Fatalf("%+v", e)
-		}
+		checktest.Needf(t, (e.holds == nil) != (e.wrong == ""), "%+v", e)
 		if e.holds != nil {
 			p := testPage()
 			p.vars.put("a", value)
@@ -70,9 +61,8 @@ func FuzzSubstitute(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s, value string) {
 		p := testPage()
 		p.vars.put("b", value)
-		if got := p.substitute(s); len(got) > len(s)*(1+len(value))+maxVariables {
-			t.Fatal(len(got))
-		}
+		got := p.substitute(s)
+		checktest.Needf(t, len(got) <= len(s)*(1+len(value))+maxVariables, "%v", len(got))
 		for _, f := range decoders {
 			f(s)
 		}
@@ -87,9 +77,7 @@ func FuzzSubstitute(f *testing.F) {
 
 func FuzzPage(f *testing.F) {
 	names, err := filepath.Glob("testdata/site/*.shtml")
-	if err != nil || len(names) == 0 {
-		f.Fatal(err)
-	}
+	checktest.Needf(f, err == nil && len(names) > 0, "%v", err)
 	for _, name := range names {
 		page, err := os.ReadFile(name)
 		checktest.Must(f, err)
@@ -115,8 +103,6 @@ func FuzzPage(f *testing.F) {
 				p.write(n.text)
 			}
 		}
-		if len(p.buf) > bufferSize+len(p.errmsg) {
-			t.Fatal(len(p.buf))
-		}
+		checktest.Needf(t, len(p.buf) <= bufferSize+len(p.errmsg), "%v", len(p.buf))
 	})
 }

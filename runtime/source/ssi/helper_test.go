@@ -93,18 +93,14 @@ func (s *site) write(name, text string) {
 func (s *site) get(target string) string {
 	s.t.Helper()
 	r, body := s.do("GET", target)
-	if r.StatusCode != 200 {
-		s.t.Fatalf("%s: %s %s", target, r.Status, body)
-	}
+	checktest.Needf(s.t, r.StatusCode == 200, "%s: %s %s", target, r.Status, body)
 	return body
 }
 
 // shows checks the text of a page.
 func (s *site) shows(target, want string) {
 	s.t.Helper()
-	if got := s.get(target); got != want {
-		s.t.Errorf("%s: %q, want %q", target, got, want)
-	}
+	checktest.Equalf(s.t, s.get(target), want, "%s", target)
 }
 
 func (s *site) do(method, target string) (*http.Response, string) {

@@ -60,28 +60,23 @@ func TestPagesAreLimitedInDepthTimeAndOutput(t *testing.T) {
 			k, err = r.Body.Read(buf)
 			n += k
 		}
-		if err.Error() != "unexpected EOF" || n > 4<<20 || n < 2<<20 {
-			t.Errorf("%d bytes, %v", n, err)
-		}
+		checktest.Truef(t, err.Error() == "unexpected EOF" && n <= 4<<20 && n >= 2<<20, "%d bytes, %v", n, err)
 		s.log.Says(t, "the output is too large")
 	})
 	t.Run("included output", func(t *testing.T) {
 		s := newSite(t, Options{MaxOutput: 10}, map[string]string{
 			"a.shtml": `12345<!--#include virtual="b.shtml" -->x`, "b.shtml": "123456"})
-		if got := s.get("/p/a.shtml"); !strings.HasPrefix(got, "12345"+errorMessage) {
-			t.Error(got)
-		}
+		got := s.get("/p/a.shtml")
+		checktest.Truef(t, strings.HasPrefix(got, "12345"+errorMessage), "%s", got)
 	})
 	t.Run("variables", func(t *testing.T) {
 		s := newSite(t, Options{}, map[string]string{
 			"a.shtml": `<!--#set var="a" value="0123456789" -->` + strings.Repeat(`<!--#set var="a" value="$a$a" -->`,
 				40) + "end"})
-		if got := s.get("/p/a.shtml"); !strings.HasPrefix(got, errorMessage) || !strings.HasSuffix(got, "end") {
-			t.Error(len(got), got)
-		}
-		if n := strings.Count(s.log.String(), "\n"); n > maxLines {
-			t.Errorf("%d lines in the log", n)
-		}
+		got := s.get("/p/a.shtml")
+		checktest.Truef(t, strings.HasPrefix(got, errorMessage) && strings.HasSuffix(got, "end"), "%v %s", len(got), got)
+		n := strings.Count(s.log.String(), "\n")
+		checktest.Truef(t, n <= maxLines, "%d lines in the log", n)
 	})
 	t.Run("commands", func(t *testing.T) {
 		checktest.InItsTime(t, func(timeout time.Duration) (wrong string) {
@@ -133,14 +128,11 @@ func TestExecRunsCommandsOnlyIfAllowed(t *testing.T) {
 	got := s.get("/p/b.shtml")
 	left, ok := strings.CutPrefix(got, "y\ny\n")
 	pid, err := strconv.Atoi(strings.TrimSpace(left))
-	if !ok || err != nil {
-		t.Fatalf("%q", got)
-	}
+	checktest.Needf(t, ok && err == nil, "%q", got)
 	checktest.Eventually(t, "the program in the background has ended", func() bool { return !running(pid) })
-	if got = s.get("/p/c.shtml"); len(got) < 8_000_000 || len(got) > 8<<20+100 ||
-		!strings.HasSuffix(got, errorMessage) {
-		t.Error(len(got))
-	}
+	got = s.get("/p/c.shtml")
+	checktest.Truef(t, len(got) >= 8_000_000 && len(got) <= 8<<20+100 && strings.HasSuffix(got, errorMessage),
+		"%v", len(got))
 }
 
 func running(pid int) bool {
@@ -167,34 +159,27 @@ func TestPageResponseHasFieldsOfItsVariables(t *testing.T) {
 		"f.txt":            "text",
 	})
 	r, body := s.do("GET", "/p/a.shtml")
-	if body != "page" || r.ContentLength != 4 || r.Header.Get("Content-Type") != "text/html; charset=utf-8" ||
-		r.Header.Get("ETag") != "" || r.Header.Get("Last-Modified") != "" || r.Header.Get("Accept-Ranges") != "" {
-		t.Errorf("%q %v", body, r.Header)
-	}
-	if r, body = s.do("HEAD", "/p/a.shtml"); body != "" || r.ContentLength != 4 || r.StatusCode != 200 {
-		t.Errorf("%q %v", body, r.Header)
-	}
-	if r, body = s.do("POST", "/p/a.shtml"); body != "page" || r.StatusCode != 200 {
-		t.Errorf("%q %v", body, r.Header)
-	}
-	if r, _ = s.do("PUT", "/p/a.shtml"); r.StatusCode != 405 || r.Header.Get("Allow") != "GET, HEAD, POST" {
-		t.Errorf("%s %v", r.Status, r.Header)
-	}
-	if r, body = s.do("GET", "/p/big.shtml"); r.ContentLength != -1 || len(body) != 16<<14 {
-		t.Errorf("%d %v", len(body), r.Header)
-	}
+	checktest.Truef(t, body == "page" && r.ContentLength == 4 &&
+		r.Header.Get("Content-Type") == "text/html; charset=utf-8" && r.Header.Get("ETag") == "" &&
+		r.Header.Get("Last-Modified") == "" && r.Header.Get("Accept-Ranges") == "", "%q %v", body, r.Header)
+	r, body = s.do("HEAD", "/p/a.shtml")
+	checktest.Truef(t, body == "" && r.ContentLength == 4 && r.StatusCode == 200, "%q %v", body, r.Header)
+	r, body = s.do("POST", "/p/a.shtml")
+	checktest.Truef(t, body == "page" && r.StatusCode == 200, "%q %v", body, r.Header)
+	r, _ = s.do("PUT", "/p/a.shtml")
+	checktest.Truef(t, r.StatusCode == 405 && r.Header.Get("Allow") == "GET, HEAD, POST", "%s %v", r.Status, r.Header)
+	r, body = s.do("GET", "/p/big.shtml")
+	checktest.Truef(t, r.ContentLength == -1 && len(body) == 16<<14, "%d %v", len(body), r.Header)
 	s.shows("/p/dir/", "index")
 	for target, vary := range map[string]string{"a": "", "field": "X-Mark, User-Agent", "if": "Accept, X-Other",
 		"inner": "Accept, X-Other", "all": "*", "addr": "*",
 		"app": "Accept-Language", "late": "*", "text": "X-Mark"} {
-		if r, body := s.do("GET", "/p/vary/"+target+".shtml"); r.Header.Get("Vary") != vary {
-			t.Errorf("%s: Vary: %q, want %q; %s", target, r.Header.Get("Vary"), vary, body)
-		}
+		r, body := s.do("GET", "/p/vary/"+target+".shtml")
+		checktest.Equalf(t, r.Header.Get("Vary"), vary, "%s: Vary; %s", target, body)
 	}
 	for _, target := range []string{"/p/f.txt", "/p/none.shtml", "/p/a.shtml/more", "/p/..%2fa.shtml", "/p/",
 		"/p/dir/none.shtml"} {
-		if r, _ := s.do("GET", target); r.StatusCode != 404 {
-			t.Errorf("%s: %s", target, r.Status)
-		}
+		r, _ := s.do("GET", target)
+		checktest.Equalf(t, r.StatusCode, 404, "%s: %s", target, r.Status)
 	}
 }

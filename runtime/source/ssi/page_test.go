@@ -37,13 +37,10 @@ func TestExpressionsAreEvaluated(t *testing.T) {
 		if holds, err := parseExpression(source); err == nil {
 			got = strconv.FormatBool(holds(p))
 		}
-		if got != c[0] {
-			t.Errorf("%s: %s", source, got)
-		}
+		checktest.Equalf(t, got, c[0], "%s", source)
 	}
-	if _, err := parseExpression("a = " + strings.Repeat("a", maxExpression)); err == nil {
-		t.Error("a long expression is taken")
-	}
+	_, err := parseExpression("a = " + strings.Repeat("a", maxExpression))
+	checktest.Truef(t, err != nil, "a long expression is taken")
 }
 
 func TestTextOfAnInvalidConditionIsNotShown(t *testing.T) {
@@ -70,12 +67,8 @@ func TestTextOfAnInvalidConditionIsNotShown(t *testing.T) {
 
 func TestFormattedTimeIsBounded(t *testing.T) {
 	at := time.Date(2024, 1, 7, 5, 4, 9, 0, time.UTC)
-	if got := formatTime("%F %k", at); got != "2024-01-07  5" {
-		t.Error(got)
-	}
-	if got := formatTime(strings.Repeat("%100a", 5000), at); len(got) != maxTime {
-		t.Errorf("%d bytes", len(got))
-	}
+	checktest.Equal(t, formatTime("%F %k", at), "2024-01-07  5")
+	checktest.Equalf(t, len(formatTime(strings.Repeat("%100a", 5000), at)), maxTime, "bytes")
 }
 
 func show(d *document) string {
@@ -105,9 +98,7 @@ func TestElementsAreParsed(t *testing.T) {
 	for _, c := range checktest.Cases(t, "testdata/elements.txt", 2) {
 		page, err := strconv.Unquote(c[0])
 		checktest.Must(t, err)
-		if got := cmp.Or(show(parse(page)), "nothing"); got != c[1] {
-			t.Errorf("%q:\n got %s\nwant %s", page, got, c[1])
-		}
+		checktest.Equalf(t, cmp.Or(show(parse(page)), "nothing"), c[1], "%q", page)
 	}
 }
 

@@ -15,17 +15,14 @@ import (
 func mustHit(t testing.TB, f *Files, req *Request) answered {
 	t.Helper()
 	a, ok := hit(t, f, req)
-	if !ok {
-		t.Fatalf("%s is not in memory", req.Path)
-	}
+	checktest.Needf(t, ok, "%s is not in memory", req.Path)
 	return a
 }
 
 func mustMiss(t testing.TB, f *Files, req *Request) {
 	t.Helper()
-	if a, ok := hit(t, f, req); ok {
-		t.Fatalf("%s is in memory: %+v", req.Path, a)
-	}
+	a, ok := hit(t, f, req)
+	checktest.Needf(t, !ok, "%s is in memory: %+v", req.Path, a)
 }
 
 func TestChangesOnDiskAreNoticed(t *testing.T) {
@@ -76,19 +73,15 @@ func TestChangesOnDiskAreNoticed(t *testing.T) {
 			open(t, f, req)
 			mustHit(t, f, req)
 			c.change(t, filepath.Join(root, "a"))
-			if a := mustHit(t, f, req); a.body != "first" {
-				t.Errorf("within the second: %+v", a)
-			}
+			a := mustHit(t, f, req)
+			checktest.Equalf(t, a.body, "first", "within the second: %+v", a)
 			later(f, time.Second)
 			mustMiss(t, f, req)
-			a := open(t, f, req)
-			if a.status != c.status || c.status == 200 && a.body != c.want {
-				t.Errorf("%+v", a)
-			}
+			a = open(t, f, req)
+			checktest.Truef(t, a.status == c.status && (c.status != 200 || a.body == c.want), "%+v", a)
 			if c.status == 200 {
-				if a := mustHit(t, f, req); a.body != c.want {
-					t.Errorf("then from memory: %+v", a)
-				}
+				a := mustHit(t, f, req)
+				checktest.Equalf(t, a.body, c.want, "then from memory: %+v", a)
 			} else {
 				mustMiss(t, f, req)
 			}
@@ -101,9 +94,8 @@ func TestRemovedVariantIsNoticedWithinTheSecond(t *testing.T) {
 	f := serve(t, Options{Root: root})
 	open(t, f, request(t, "", "GET", "/a"))
 	checktest.Must(t, os.Remove(filepath.Join(root, "a.gz")))
-	if a := open(t, f, request(t, "", "GET", "/a", "Accept-Encoding: gzip")); a.status != 200 || a.body != "first" {
-		t.Errorf("%+v", a)
-	}
+	a := open(t, f, request(t, "", "GET", "/a", "Accept-Encoding: gzip"))
+	checktest.Truef(t, a.status == 200 && a.body == "first", "%+v", a)
 }
 
 func TestReplacedLargeFileIsNoticedWithinTheSecond(t *testing.T) {
@@ -112,13 +104,10 @@ func TestReplacedLargeFileIsNoticedWithinTheSecond(t *testing.T) {
 	first := open(t, f, request(t, "", "GET", "/a"))
 	write(t, filepath.Join(root, "a"), strings.Repeat("2", 100001))
 	a := open(t, f, request(t, "", "GET", "/a"))
-	if a.length != 100001 || a.body[0] != '2' || a.get("Etag") == first.get("Etag") {
-		t.Errorf("%d %v", a.length, a.fields)
-	}
+	checktest.Truef(t, a.length == 100001 && a.body[0] == '2' && a.get("Etag") != first.get("Etag"),
+		"%d %v", a.length, a.fields)
 	a = open(t, f, request(t, "", "GET", "/a", "If-None-Match: "+first.get("Etag")))
-	if a.status != 200 {
-		t.Errorf("%d", a.status)
-	}
+	checktest.Equal(t, a.status, 200)
 }
 
 func TestOneRequestChecksTheDiskWhileOthersUseTheCache(t *testing.T) {
@@ -149,18 +138,15 @@ func TestHitAndOpenAgreeOnTheAgeOfARecord(t *testing.T) {
 	start := time.Now()
 	req := request(t, "", "GET", "/a")
 	open(t, f, req)
-	if !f.Hit(start.UnixNano()+int64(time.Since(start)), req, new(Response)) {
-		t.Error("not in memory")
-	}
+	checktest.Truef(t, f.Hit(start.UnixNano()+int64(time.Since(start)), req, new(Response)), "not in memory")
 }
 
 func TestFileThatHasJustChangedIsNotKept(t *testing.T) {
 	f := serve(t, Options{Root: tree(t, map[string]string{"a": "x"})})
 	f.wall = func() int64 { return time.Now().Add(-time.Minute).UnixNano() }
 	req := request(t, "", "GET", "/a")
-	if a := open(t, f, req); a.body != "x" || a.file {
-		t.Errorf("%+v", a)
-	}
+	a := open(t, f, req)
+	checktest.Truef(t, a.body == "x" && !a.file, "%+v", a)
 	mustMiss(t, f, req)
 }
 
@@ -182,12 +168,10 @@ func TestFileThatChangesDuringAReadIsDiscarded(t *testing.T) {
 	} {
 		s := StampOf(info)
 		c.change(&s)
-		if _, err := file.Seek(0, 0); err != nil {
-			t.Fatal(err)
-		}
-		if body := readWhole(file, s); (body != nil) != c.ok {
-			t.Errorf("%s: %q", c.name, body)
-		}
+		_, err := file.Seek(0, 0)
+		checktest.Must(t, err)
+		body := readWhole(file, s)
+		checktest.Equalf(t, body != nil, c.ok, "%s: %q", c.name, body)
 	}
 }
 
@@ -217,9 +201,7 @@ func TestCacheIsBounded(t *testing.T) {
 				kept++
 			}
 		}
-		if kept < c.least || kept > c.most {
-			t.Errorf("limit %d: %d files", c.limit, kept)
-		}
+		checktest.Truef(t, kept >= c.least && kept <= c.most, "limit %d: %d files", c.limit, kept)
 		if size, ok := f.cache.audit(); !ok || c.limit != 0 && size > max(c.limit, 0) {
 			t.Errorf("limit %d: size %d, consistent %v", c.limit, size, ok)
 		}
@@ -245,9 +227,8 @@ func TestHitAndOpenMayRunAtTheSameTime(t *testing.T) {
 	var group sync.WaitGroup
 	done := make(chan struct{})
 	check := func(a answered, req *Request) {
-		if a.status != 200 && a.status != 404 || a.status == 200 && strings.Trim(a.body, a.body[:1]) != "" {
-			t.Errorf("%s: %d %.20q", req.Path, a.status, a.body)
-		}
+		checktest.Truef(t, (a.status == 200 || a.status == 404) &&
+			(a.status != 200 || strings.Trim(a.body, a.body[:1]) == ""), "%s: %d %.20q", req.Path, a.status, a.body)
 	}
 	var requests []*Request
 	for _, target := range []string{"/a", "/b", "/c", "/missing"} {
@@ -263,9 +244,7 @@ func TestHitAndOpenMayRunAtTheSameTime(t *testing.T) {
 			}
 			path := filepath.Join(root, "a")
 			write(t, path+".new", strings.Repeat(fmt.Sprint(i%10), 4+i%3))
-			if err := os.Rename(path+".new", path); err != nil {
-				t.Error(err)
-			}
+			checktest.Equal(t, os.Rename(path+".new", path), nil)
 		}
 	})
 	now := f.clock()
@@ -299,9 +278,8 @@ func TestHitAndOpenMayRunAtTheSameTime(t *testing.T) {
 	openers.Wait()
 	close(done)
 	group.Wait()
-	if _, ok := f.cache.audit(); !ok {
-		t.Error("the cache is inconsistent")
-	}
+	_, ok := f.cache.audit()
+	checktest.Truef(t, ok, "the cache is inconsistent")
 }
 
 func TestHitDoesNotAllocate(t *testing.T) {
@@ -321,14 +299,10 @@ func TestHitDoesNotAllocate(t *testing.T) {
 		var out Response
 		now := f.clock()
 		n := testing.AllocsPerRun(100, func() {
-			if !f.Hit(now, req, &out) {
-				t.Fatal("not in memory")
-			}
+			checktest.Needf(t, f.Hit(now, req, &out), "not in memory")
 			out.Close()
 		})
-		if n != 0 {
-			t.Errorf("%q: %v allocations", fields, n)
-		}
+		checktest.Equalf(t, n, 0, "%q: allocations", fields)
 	}
 }
 
@@ -338,11 +312,8 @@ func TestSweepVisitsOnlyRecordsWithOpenFiles(t *testing.T) {
 	get(t, f, request(t, "", "GET", "/small"))
 	get(t, f, request(t, "", "GET", "/large"))
 	f.cache.sweep()
-	if small, large := f.cache.records["/small"], f.cache.records["/large"]; !small.used || large.used {
-		t.Errorf("small %v, large %v", small.used, large.used)
-	}
+	small, large := f.cache.records["/small"], f.cache.records["/large"]
+	checktest.Truef(t, small.used && !large.used, "small %v, large %v", small.used, large.used)
 	f.cache.sweep()
-	if f.cache.records["/small"] == nil || f.cache.records["/large"] != nil {
-		t.Errorf("%v", f.cache.records)
-	}
+	checktest.Truef(t, f.cache.records["/small"] != nil && f.cache.records["/large"] == nil, "%v", f.cache.records)
 }

@@ -43,68 +43,54 @@ func TestOriginalIsSentWhileOtherFilesAreCompressed(t *testing.T) {
 	go func() { answers <- get(t, f, request(t, "", "GET", "/a.html", "Accept-Encoding: gzip")) }()
 	select {
 	case a := <-answers:
-		if a.body != text || a.get("Content-Encoding") != "" || a.get("Vary") != "Accept-Encoding" {
-			t.Errorf("%.200v", a)
-		}
+		checktest.Truef(t, a.body == text && a.get("Content-Encoding") == "" && a.get("Vary") == "Accept-Encoding",
+			"%.200v", a)
 	case <-time.After(20 * time.Second):
 		t.Error("no answer")
 	}
 	for range cap(compress.Processors) {
 		compress.Processors.Leave()
 	}
-	if a := get(t, f, request(t, "", "GET", "/a.html", "Accept-Encoding: gzip")); a.get("Content-Encoding") != "gzip" ||
-		unpack(t, a) != text {
-		t.Errorf("later: %.200v", a)
-	}
+	a := get(t, f, request(t, "", "GET", "/a.html", "Accept-Encoding: gzip"))
+	checktest.Truef(t, a.get("Content-Encoding") == "gzip" && unpack(t, a) == text, "later: %.200v", a)
 }
 
 func TestFilesAreCompressedOnTheFly(t *testing.T) {
 	root := tree(t, map[string]string{"a.html": text, "b.png": text, "small.html": "x", "noise.txt": noise(5000)})
 	f := serve(t, Options{Root: root, Compress: true})
 	plain := get(t, f, request(t, "", "GET", "/a.html"))
-	if plain.body != text || plain.get("Vary") != "Accept-Encoding" || plain.get("Content-Encoding") != "" {
-		t.Errorf("%.200v", plain)
-	}
+	checktest.Truef(t, plain.body == text && plain.get("Vary") == "Accept-Encoding" && plain.get("Content-Encoding") == "",
+		"%.200v", plain)
 	for _, accept := range []string{"gzip", "zstd"} {
 		req := request(t, "", "GET", "/a.html", "Accept-Encoding: "+accept)
 		head := get(t, f, request(t, "", "HEAD", "/a.html", "Accept-Encoding: "+accept))
 		a := get(t, f, req)
 		mustHit(t, f, req)
 		tag := strings.TrimSuffix(plain.get("ETag"), `"`) + "-" + accept + `"`
-		if a.get("Content-Encoding") != accept || a.get("ETag") != tag || a.get("Vary") != "Accept-Encoding" ||
-			len(a.body) > 1000 || unpack(t, a) != text {
-			t.Errorf("%s: %.200v", accept, a)
-		}
-		if head.length != a.length || fmt.Sprint(head.fields) != fmt.Sprint(a.fields) {
-			t.Errorf("%s: HEAD %v, GET %v", accept, head, a.fields)
-		}
+		checktest.Truef(t, a.get("Content-Encoding") == accept && a.get("ETag") == tag &&
+			a.get("Vary") == "Accept-Encoding" && len(a.body) <= 1000 && unpack(t, a) == text, "%s: %.200v", accept, a)
+		checktest.Truef(t, head.length == a.length && fmt.Sprint(head.fields) == fmt.Sprint(a.fields),
+			"%s: HEAD %v, GET %v", accept, head, a.fields)
 		part := get(t, f, request(t, "", "GET", "/a.html", "Accept-Encoding: "+accept, "Range: bytes=5-9", "If-Range: "+
 			tag))
-		if part.status != 206 || part.body != a.body[5:10] || part.get("Content-Range") != fmt.Sprintf("bytes 5-9/%d",
-			len(a.body)) {
-			t.Errorf("%s: %+v", accept, part)
-		}
+		checktest.Truef(t, part.status == 206 && part.body == a.body[5:10] &&
+			part.get("Content-Range") == fmt.Sprintf("bytes 5-9/%d",
+				len(a.body)), "%s: %+v", accept, part)
 		other := get(t, f, request(t, "", "GET", "/a.html", "Accept-Encoding: "+accept, "Range: bytes=5-9",
 			"If-Range: "+plain.get("ETag")))
-		if other.status != 200 || other.body != a.body {
-			t.Errorf("%s: a part of another coding's: %.200v", accept, other)
-		}
+		checktest.Truef(t, other.status == 200 && other.body == a.body,
+			"%s: a part of another coding's: %.200v", accept, other)
 		same := get(t, f, request(t, "", "GET", "/a.html", "Accept-Encoding: "+accept, "If-None-Match: W/"+tag))
-		if same.status != 304 || same.get("ETag") != tag || same.get("Vary") != "Accept-Encoding" {
-			t.Errorf("%s: %+v", accept, same)
-		}
+		checktest.Truef(t, same.status == 304 && same.get("ETag") == tag && same.get("Vary") == "Accept-Encoding",
+			"%s: %+v", accept, same)
 	}
 	for target, body := range map[string]string{"/b.png": text, "/small.html": "x", "/noise.txt": noise(5000)} {
 		a := get(t, f, request(t, "", "GET", target, "Accept-Encoding: gzip, zstd"))
-		if a.get("Content-Encoding") != "" || a.body != body {
-			t.Errorf("%s: %.200v", target, a)
-		}
+		checktest.Truef(t, a.get("Content-Encoding") == "" && a.body == body, "%s: %.200v", target, a)
 	}
 	for _, o := range []Options{{Root: root}, {Root: root, Compress: true, CacheBytes: -1}} {
-		if a := get(t, serve(t, o), request(t, "", "GET", "/a.html", "Accept-Encoding: gzip")); a.body != text ||
-			a.get("Vary") != "" {
-			t.Errorf("%+v: %.200v", o, a)
-		}
+		a := get(t, serve(t, o), request(t, "", "GET", "/a.html", "Accept-Encoding: gzip"))
+		checktest.Truef(t, a.body == text && a.get("Vary") == "", "%+v: %.200v", o, a)
 	}
 }
 
@@ -134,23 +120,19 @@ func TestFileIsCompressedOnceForManyRequests(t *testing.T) {
 	}
 	group.Wait()
 	for i := range bodies {
-		if &bodies[i][0] != &bodies[0][0] || !bytes.Equal(bodies[i], bodies[0]) {
-			t.Fatalf("the body of %d is another one", i)
-		}
+		checktest.Needf(t, &bodies[i][0] == &bodies[0][0] && bytes.Equal(bodies[i], bodies[0]),
+			"the body of %d is another one", i)
 	}
 	n := 0
 	f.makings.Range(func(any, any) bool { n++; return true })
-	if n != 0 {
-		t.Errorf("%d are under way", n)
-	}
+	checktest.Equalf(t, n, 0, "under way")
 }
 
 func TestCompressedFileThatIsTooLargeIsNotKept(t *testing.T) {
 	f := serve(t, Options{Root: tree(t, map[string]string{"a.txt": text + noise(20000)}), Compress: true,
 		CacheBytes: 50000})
 	req := request(t, "", "GET", "/a.txt", "Accept-Encoding: gzip")
-	if a := get(t, f, req); a.get("Content-Encoding") != "" || a.length != int64(len(text)+20000) {
-		t.Errorf("%.200v", a)
-	}
+	a := get(t, f, req)
+	checktest.Truef(t, a.get("Content-Encoding") == "" && a.length == int64(len(text)+20000), "%.200v", a)
 	mustHit(t, f, req)
 }

@@ -72,9 +72,7 @@ func request(t testing.TB, mount, method, target string, fields ...string) *Requ
 	}
 	parsed := new(http1.Request)
 	n, err := parsed.Parse(head, &http1.DefaultLimits)
-	if err != nil {
-		t.Fatalf("%q: %v", head, err)
-	}
+	checktest.Mustf(t, err, "%q", head)
 	path := http1.DecodePath(nil, parsed.Path.In(head))
 	return &Request{Path: bytes.TrimPrefix(path, []byte(mount)), Head: head[:n], Parsed: parsed}
 }
@@ -96,33 +94,24 @@ func read(t testing.TB, req *Request, out *Response) answered {
 		fields: textproto.MIMEHeader{}}
 	for line := range strings.SplitSeq(strings.TrimSuffix(string(out.Head.Fields), "\r\n"), "\r\n") {
 		name, value, ok := strings.Cut(line, ": ")
-		if !ok || strings.ContainsAny(value, "\r\n\x00") {
-			t.Fatalf("field line %q", line)
-		}
+		checktest.Needf(t, ok && !strings.ContainsAny(value, "\r\n\x00"), "field line %q", line)
 		a.fields.Add(name, value)
 	}
 	var body bytes.Buffer
 	for _, s := range out.Segments {
 		if s.Data != nil {
-			if s.Count != 0 || len(s.Data) == 0 {
-				t.Fatalf("segment %+v", s)
-			}
+			checktest.Needf(t, s.Count == 0 && len(s.Data) > 0, "segment %+v", s)
 			body.Write(s.Data)
 			continue
 		}
-		if s.Count <= 0 {
-			t.Fatalf("segment %+v", s)
-		}
-		if _, err := io.Copy(&body, io.NewSectionReader(out.file.file, s.Offset, s.Count)); err != nil {
-			t.Fatal(err)
-		}
+		checktest.Needf(t, s.Count > 0, "segment %+v", s)
+		_, err := io.Copy(&body, io.NewSectionReader(out.file.file, s.Offset, s.Count))
+		checktest.Must(t, err)
 	}
 	a.body = body.String()
 	switch {
 	case req.Parsed.Head || a.status == 304:
-		if a.body != "" || a.file {
-			t.Fatalf("a body where there is none: %q", a.body)
-		}
+		checktest.Needf(t, a.body == "" && !a.file, "a body where there is none: %q", a.body)
 	case int64(body.Len()) != a.length:
 		t.Fatalf("%d bytes, promised were %d", body.Len(), a.length)
 	}
@@ -140,9 +129,7 @@ func hit(t testing.TB, f *Files, req *Request) (a answered, ok bool) {
 	t.Helper()
 	var out Response
 	if !f.Hit(f.clock(), req, &out) {
-		if out.Head.Status != 0 || out.Segments != nil || out.file != nil {
-			t.Fatalf("out was changed: %+v", &out)
-		}
+		checktest.Needf(t, out.Head.Status == 0 && out.Segments == nil && out.file == nil, "out was changed: %+v", &out)
 		return a, false
 	}
 	return read(t, req, &out), true
@@ -156,9 +143,8 @@ func get(t testing.TB, f *Files, req *Request) answered {
 		return a
 	}
 	a.file, b.file = false, false
-	if x, y := withoutBoundary(a), withoutBoundary(b); x != y {
-		t.Fatalf("Open: %s\nHit: %s", x, y)
-	}
+	x, y := withoutBoundary(a), withoutBoundary(b)
+	checktest.Needf(t, x == y, "Open: %s\nHit: %s", x, y)
 	return a
 }
 
@@ -174,10 +160,9 @@ func checkParts(t testing.TB, a answered, whole string) {
 	t.Helper()
 	check := func(span, body string) {
 		var first, last, size int
-		if _, err := fmt.Sscanf(span, "bytes %d-%d/%d", &first, &last, &size); err != nil || size != len(whole) ||
-			first > last || last >= size || body != whole[first:last+1] {
-			t.Fatalf("%q: %q", span, body)
-		}
+		_, err := fmt.Sscanf(span, "bytes %d-%d/%d", &first, &last, &size)
+		checktest.Needf(t, err == nil && size == len(whole) && first <= last && last < size && body == whole[first:last+1],
+			"%q: %q", span, body)
 	}
 	kind, params, err := mime.ParseMediaType(a.get("Content-Type"))
 	checktest.Must(t, err)
@@ -191,9 +176,7 @@ func checkParts(t testing.TB, a answered, whole string) {
 		if err == io.EOF && n > 1 {
 			return
 		}
-		if err != nil {
-			t.Fatalf("part %d: %v", n, err)
-		}
+		checktest.Mustf(t, err, "part %d", n)
 		body, err := io.ReadAll(part)
 		checktest.Must(t, err)
 		check(part.Header.Get("Content-Range"), string(body))

@@ -34,14 +34,11 @@ func TestSpecialFilesAreNotOpened(t *testing.T) {
 	defer listener.Close()
 	f := serve(t, everything(root))
 	for target, status := range map[string]int{"/fifo": 404, "/socket": 404, "/a": 200} {
-		if a := get(t, f, request(t, "", "GET", target, "Accept-Encoding: gzip")); a.status != status {
-			t.Errorf("%s: %+v", target, a)
-		}
+		a := get(t, f, request(t, "", "GET", target, "Accept-Encoding: gzip"))
+		checktest.Equalf(t, a.status, status, "%s: %+v", target, a)
 	}
-	if a := get(t, f, request(t, "", "GET", "/")); strings.Contains(a.body, "fifo") ||
-		strings.Contains(a.body, "socket") {
-		t.Errorf("listed: %s", a.body)
-	}
+	a := get(t, f, request(t, "", "GET", "/"))
+	checktest.Truef(t, !strings.Contains(a.body, "fifo") && !strings.Contains(a.body, "socket"), "listed: %s", a.body)
 }
 
 func TestFileMayBecomeAFIFOBeforeItIsOpened(t *testing.T) {
@@ -52,9 +49,8 @@ func TestFileMayBecomeAFIFOBeforeItIsOpened(t *testing.T) {
 	open(t, f, req)
 	checktest.Must(t, os.Remove(root+"/a"))
 	checktest.Must(t, syscall.Mkfifo(root+"/a", 0o666))
-	if a := open(t, f, req); a.status != 404 {
-		t.Errorf("%+v", a)
-	}
+	a := open(t, f, req)
+	checktest.Equalf(t, a.status, 404, "%+v", a)
 }
 
 func TestErrorsOfTheFileSystemHaveAStatus(t *testing.T) {
@@ -74,9 +70,7 @@ func TestErrorsOfTheFileSystemHaveAStatus(t *testing.T) {
 		{&fs.PathError{Op: "open", Path: "x", Err: syscall.ENFILE}, 503},
 		{&fs.PathError{Op: "open", Path: "x", Err: syscall.EIO}, 500},
 	} {
-		if got := StatusOf(c.err); got != c.status {
-			t.Errorf("%v: %d", c.err, got)
-		}
+		checktest.Equalf(t, StatusOf(c.err), c.status, "%v", c.err)
 	}
 }
 
@@ -88,20 +82,17 @@ func TestRootIsFollowedWhenItIsReplaced(t *testing.T) {
 	symlink(t, "release0", dir+"/current")
 	f := serve(t, Options{Root: dir + "/current"})
 	req := request(t, "", "GET", "/a")
-	if a := get(t, f, req); a.body != "release 0" {
-		t.Errorf("%+v", a)
-	}
+	a := get(t, f, req)
+	checktest.Equalf(t, a.body, "release 0", "%+v", a)
 	symlink(t, "release1", dir+"/next")
 	checktest.Must(t, os.Rename(dir+"/next", dir+"/current"))
 	later(f, time.Duration(freshFor))
-	if a := get(t, f, req); a.body != "release 1" {
-		t.Errorf("%+v", a)
-	}
+	a = get(t, f, req)
+	checktest.Equalf(t, a.body, "release 1", "%+v", a)
 	checktest.Must(t, os.Remove(dir+"/current"))
 	later(f, time.Duration(freshFor))
-	if a := get(t, f, req); a.body != "release 1" {
-		t.Errorf("out of reach: %+v", a)
-	}
+	a = get(t, f, req)
+	checktest.Equalf(t, a.body, "release 1", "out of reach: %+v", a)
 }
 
 // quoted returns the test cases in a text file, whose columns are strings of Go.
@@ -126,21 +117,15 @@ func TestPathsAreCleanedOrRejected(t *testing.T) {
 			if !ok {
 				got = []byte("-")
 			}
-			if string(got) != want {
-				t.Errorf("%q, dot files %v: %q, not %q", c[0], dotFiles, got, want)
-			}
+			checktest.Equalf(t, string(got), want, "%q, dot files %v", c[0], dotFiles)
 			again, ok := cleanPath(nil, got, dotFiles)
-			if want != "-" && (!ok || string(again) != want) {
-				t.Errorf("%q is not stable: %q", got, again)
-			}
+			checktest.Truef(t, want == "-" || ok && string(again) == want, "%q is not stable: %q", got, again)
 		}
 	}
 }
 
 func TestSlashRedirectStaysOnItsHost(t *testing.T) {
 	for _, c := range quoted(t, "testdata/redirects.txt", 4) {
-		if got := string(slashLocation(nil, c[0], []byte(c[1]), []byte(c[2]))); got != c[3] {
-			t.Errorf("%q, %q: %q, not %q", c[0], c[1], got, c[3])
-		}
+		checktest.Equalf(t, string(slashLocation(nil, c[0], []byte(c[1]), []byte(c[2]))), c[3], "%q, %q", c[0], c[1])
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"fapws/runtime/checktest"
 )
 
 var link = regexp.MustCompile(`<td><a href="([^"]*)">([^<]*)</a>`)
@@ -17,17 +19,13 @@ func TestListingIsBounded(t *testing.T) {
 	f := serve(t, Options{Root: tree(t, map[string]string{"a": "x", "b": "x", "c": "x"}), Listing: true})
 	for most, shown := range map[int]int{1: 1, 2: 2, 3: 3, 4: 3} {
 		entries, more, err := f.readDirectory(f.root.now, ".", most, byName)
-		if err != nil || len(entries) != shown || more != (most < 3) {
-			t.Errorf("%d: %v %v %v", most, entries, more, err)
-		}
-		if page := string(listing("/", false, entries, more, byName)); strings.Contains(page,
-			fmt.Sprintf("more than these %d entries", shown)) != more {
-			t.Errorf("%s", page)
-		}
+		checktest.Truef(t, err == nil && len(entries) == shown && more == (most < 3),
+			"%d: %v %v %v", most, entries, more, err)
+		page := string(listing("/", false, entries, more, byName))
+		checktest.Equalf(t, strings.Contains(page,
+			fmt.Sprintf("more than these %d entries", shown)), more, "%s", page)
 	}
-	if page := string(listing("/", false, nil, false, byName)); !strings.Contains(page, "This directory is empty.") {
-		t.Errorf("%s", page)
-	}
+	checktest.Has(t, string(listing("/", false, nil, false, byName)), "This directory is empty.")
 }
 
 func TestListingIsSorted(t *testing.T) {
@@ -49,30 +47,20 @@ func TestListingIsSorted(t *testing.T) {
 			for _, l := range link.FindAllStringSubmatch(a.body, -1) {
 				shown = append(shown, l[2])
 			}
-			if got := strings.Join(shown, " "); got != want {
-				t.Errorf("%q: %s, want %s", query, got, want)
-			}
+			checktest.Equalf(t, strings.Join(shown, " "), want, "%q", query)
 			tag := a.get("ETag")
-			if same := get(t, f, request(t, "", "GET", "/"+query, "If-None-Match: "+tag)); tag == "" ||
-				same.status != 304 {
-				t.Errorf("%q: ETag %q, %d", query, tag, same.status)
-			}
+			same := get(t, f, request(t, "", "GET", "/"+query, "If-None-Match: "+tag))
+			checktest.Truef(t, tag != "" && same.status == 304, "%q: ETag %q, %d", query, tag, same.status)
 			tags[tag] = true
 		}
 	}
-	if len(tags) != 6 {
-		t.Errorf("%d tags", len(tags))
-	}
+	checktest.Equalf(t, len(tags), 6, "tags")
 	a := get(t, f, request(t, "", "GET", "/", "Accept-Encoding: gzip"))
-	if a.get("Content-Encoding") != "gzip" || !strings.Contains(unpack(t, a), "./dir/") {
-		t.Errorf("%+v", a)
-	}
+	checktest.Truef(t, a.get("Content-Encoding") == "gzip" && strings.Contains(unpack(t, a), "./dir/"), "%+v", a)
 	write(t, root+"/new", "x")
 	later(f, time.Second)
-	if b := get(t, f, request(t, "", "GET", "/", "If-None-Match: "+a.get("ETag"))); b.status != 200 ||
-		!strings.Contains(b.body, "./new") {
-		t.Errorf("%+v", b)
-	}
+	b := get(t, f, request(t, "", "GET", "/", "If-None-Match: "+a.get("ETag")))
+	checktest.Truef(t, b.status == 200 && strings.Contains(b.body, "./new"), "%+v", b)
 }
 
 func TestListingShowsThePathThatItsClientRequested(t *testing.T) {
@@ -80,22 +68,18 @@ func TestListingShowsThePathThatItsClientRequested(t *testing.T) {
 	for _, prefix := range []string{"/one", "/two", "/one", "/<b>&\"'"} {
 		req := request(t, "", "GET", "/d/")
 		req.Prefix = prefix
-		if a := get(t, f, req); !strings.Contains(a.body, "<title>"+html.EscapeString(prefix)+"/d/</title>") ||
-			strings.Contains(a.body, "<b>") {
-			t.Errorf("%s: %s", prefix, a.body)
-		}
+		a := get(t, f, req)
+		checktest.Truef(t, strings.Contains(a.body, "<title>"+html.EscapeString(prefix)+"/d/</title>") &&
+			!strings.Contains(a.body, "<b>"), "%s: %s", prefix, a.body)
 	}
 	kept := len(f.cache.records)
 	for _, spelling := range []string{"/%64/", "/.//%64//", "/x/../d/", "/d%2F"} {
 		req := request(t, "", "GET", spelling)
-		if req.Prefix, req.Path = "/one", []byte("/d/"); !strings.Contains(get(t, f, req).body,
-			"<title>/one/d/</title>") {
-			t.Errorf("%s: %s", spelling, get(t, f, req).body)
-		}
+		req.Prefix, req.Path = "/one", []byte("/d/")
+		page := get(t, f, req).body
+		checktest.Truef(t, strings.Contains(page, "<title>/one/d/</title>"), "%s: %s", spelling, page)
 	}
-	if len(f.cache.records) != kept {
-		t.Errorf("%d pages in memory, %d with other spellings", kept, len(f.cache.records))
-	}
+	checktest.Equalf(t, len(f.cache.records), kept, "pages in memory with other spellings")
 }
 
 // The files of this test have names that are common for private keys, but only files that contain a private key are
@@ -111,9 +95,8 @@ func TestListingDoesNotReadWholeFilesToFindPrivateKeys(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	a := get(t, f, request(t, "", "GET", "/"))
 	runtime.ReadMemStats(&after)
-	if n, used := len(link.FindAllString(a.body, -1)), after.TotalAlloc-before.TotalAlloc; n != 50 || used > 10<<20 {
-		t.Errorf("%d files, for which %d bytes were read", n, used)
-	}
+	n, used := len(link.FindAllString(a.body, -1)), after.TotalAlloc-before.TotalAlloc
+	checktest.Truef(t, n == 50 && used <= 10<<20, "%d files, for which %d bytes were read", n, used)
 }
 
 func TestFilesDoNotWaitForListings(t *testing.T) {

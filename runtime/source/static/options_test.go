@@ -29,9 +29,7 @@ func TestExpiresSelectsCacheControlByPattern(t *testing.T) {
 		"/n.json":       "no-store",
 		"/build/x.css":  "public, max-age=31536000, immutable",
 	} {
-		if a := get(t, f, request(t, "", "GET", target)); a.get("Cache-Control") != want {
-			t.Errorf("%s: %q, want %q", target, a.get("Cache-Control"), want)
-		}
+		checktest.Equalf(t, get(t, f, request(t, "", "GET", target)).get("Cache-Control"), want, "%s", target)
 	}
 }
 
@@ -59,9 +57,8 @@ func TestInvalidOptionsAreRejected(t *testing.T) {
 		if err == nil {
 			f.Close()
 		}
-		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
-			t.Errorf("%s: %v", want, err)
-		}
+		checktest.Truef(t, err != nil && strings.Contains(err.Error(), want) && !strings.Contains(err.Error(), "\n"),
+			"%s: %v", want, err)
 	}
 }
 
@@ -73,10 +70,9 @@ func TestErrorNamesEveryInvalidOption(t *testing.T) {
 	for _, one := range wrong {
 		names = append(names, one.Option)
 	}
-	if got := strings.Join(names, " "); f != nil ||
-		got != "index spa expires charset mime_types types headers symlinks root" {
-		t.Errorf("%v: %s", wrong, got)
-	}
+	got := strings.Join(names, " ")
+	checktest.Truef(t, f == nil && got == "index spa expires charset mime_types types headers symlinks root",
+		"%v: %s", wrong, got)
 }
 
 func TestLinksAreFollowedByPolicy(t *testing.T) {
@@ -121,9 +117,8 @@ func TestLinksAreFollowedByPolicy(t *testing.T) {
 					continue
 				}
 				a := get(t, f, request(t, "", "GET", target))
-				if want == "" && a.status != 404 || want != "" && a.body != want || strings.Contains(a.body, secret) {
-					t.Errorf("%s of %s %s: %+v", target, path, policy, a)
-				}
+				checktest.Truef(t, (want != "" || a.status == 404) && (want == "" || a.body == want) &&
+					!strings.Contains(a.body, secret), "%s of %s %s: %+v", target, path, policy, a)
 			}
 			page := get(t, f, request(t, "", "GET", "/")).body
 			if strings.Contains(page, "out-") || strings.Contains(page, "loop") ||
@@ -146,18 +141,16 @@ func TestLargerFileStaysOpenWhileItIsRequested(t *testing.T) {
 		req := request(t, "", "GET", c.target)
 		open(t, f, req)
 		var one, two Response
-		if !f.Hit(f.clock(), req, &one) || !f.Hit(f.clock(), req, &two) || one.file == nil || one.file != two.file ||
-			one.Segments[0].Warm > 0 != c.warm {
-			t.Fatalf("%s: files %v and %v, %+v", c.target, one.file, two.file, one.Segments)
-		}
+		checktest.Needf(t, f.Hit(f.clock(), req, &one) && f.Hit(f.clock(), req, &two) && one.file != nil &&
+			one.file == two.file &&
+			one.Segments[0].Warm > 0 == c.warm, "%s: files %v and %v, %+v", c.target, one.file, two.file, one.Segments)
 		two.Close()
 		f.cache.sweep()
 		f.cache.sweep()
 		mustMiss(t, f, req)
 		var stat syscall.Stat_t
-		if err := syscall.Fstat(one.file.fd, &stat); err != nil || stat.Size != one.Head.Length {
-			t.Errorf("%s: a response lost its file: %v", c.target, err)
-		}
+		err := syscall.Fstat(one.file.fd, &stat)
+		checktest.Truef(t, err == nil && stat.Size == one.Head.Length, "%s: a response lost its file: %v", c.target, err)
 		fd := one.file.fd
 		one.Close()
 		checktest.Eventually(t, c.target+" is closed", func() bool {
@@ -166,9 +159,8 @@ func TestLargerFileStaysOpenWhileItIsRequested(t *testing.T) {
 			return syscall.Fstat(fd, &now) != nil || now.Ino != stat.Ino
 		})
 	}
-	if size, ok := f.cache.audit(); !ok || size != 0 {
-		t.Errorf("%d bytes, %v", size, ok)
-	}
+	size, ok := f.cache.audit()
+	checktest.Truef(t, ok && size == 0, "%d bytes, %v", size, ok)
 }
 
 func TestOpenFilesAreBounded(t *testing.T) {
@@ -190,7 +182,5 @@ func TestOpenFilesAreBounded(t *testing.T) {
 			out.Close()
 		}
 	}
-	if len(kept) == 0 || len(kept) > 5 {
-		t.Errorf("%d files are kept open", len(kept))
-	}
+	checktest.Truef(t, len(kept) > 0 && len(kept) <= 5, "%d files are kept open", len(kept))
 }

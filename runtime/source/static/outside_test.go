@@ -24,9 +24,7 @@ func tries(t *testing.T) int {
 	if os.Getenv("FAPWS_TRIES") == "" {
 		n, err = 20000, nil
 	}
-	if err != nil || n < 1 {
-		t.Fatalf("FAPWS_TRIES=%q is not a number", os.Getenv("FAPWS_TRIES"))
-	}
+	checktest.Needf(t, err == nil && n >= 1, "FAPWS_TRIES=%q is not a number", os.Getenv("FAPWS_TRIES"))
 	return n
 }
 
@@ -93,9 +91,7 @@ func TestNoByteFromOutsideTheRootIsSent(t *testing.T) {
 	asking.Wait()
 	t.Logf("%d tries, answered with a file or listing: %v", tries(t), found)
 	for i, n := range found {
-		if n == 0 {
-			t.Errorf("asker %d has never been given a file: the test shows nothing", i)
-		}
+		checktest.Truef(t, n != 0, "asker %d has never been given a file: the test shows nothing", i)
 	}
 }
 
@@ -189,15 +185,11 @@ func FuzzByteranges(f *testing.F) {
 		a := get(t, files, &Request{Path: []byte("/a.txt"), Head: head, Parsed: parsed})
 		switch a.status {
 		case 200:
-			if a.body != text {
-				t.Fatalf("%q: %d bytes", value, len(a.body))
-			}
+			checktest.Needf(t, a.body == text, "%q: %d bytes", value, len(a.body))
 		case 206:
 			checkParts(t, a, text)
 		case 416:
-			if a.get("Content-Range") != fmt.Sprintf("bytes */%d", len(text)) {
-				t.Fatalf("%q: %v", value, a.fields)
-			}
+			checktest.Needf(t, a.get("Content-Range") == fmt.Sprintf("bytes */%d", len(text)), "%q: %v", value, a.fields)
 		default:
 			t.Fatalf("%q: %d", value, a.status)
 		}

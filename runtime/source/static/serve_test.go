@@ -50,36 +50,28 @@ func TestVariantIsSentIfItIsNotOlderThanItsFile(t *testing.T) {
 	} {
 		for _, method := range []string{"GET", "HEAD"} {
 			a := get(t, f, request(t, "", method, c.path, "Accept-Encoding: "+c.accept))
-			if a.status != 200 || a.length != int64(len(c.body)) || method == "GET" && a.body != c.body {
-				t.Errorf("%s %s with %q: %+v", method, c.path, c.accept, a)
-			}
-			if a.get("Content-Encoding") != c.coding || a.get("Vary") != c.vary ||
-				a.get("Content-Type") != c.mediaType {
-				t.Errorf("%s %s with %q: %v", method, c.path, c.accept, a.fields)
-			}
+			checktest.Truef(t, a.status == 200 && a.length == int64(len(c.body)) && (method != "GET" || a.body == c.body),
+				"%s %s with %q: %+v", method, c.path, c.accept, a)
+			checktest.Truef(t, a.get("Content-Encoding") == c.coding && a.get("Vary") == c.vary &&
+				a.get("Content-Type") == c.mediaType, "%s %s with %q: %v", method, c.path, c.accept, a.fields)
 		}
 	}
-	if a := get(t, f, request(t, "", "GET", "/only.js", "Accept-Encoding: gzip")); a.status != 404 {
-		t.Errorf("a variant without original: %+v", a)
-	}
+	a := get(t, f, request(t, "", "GET", "/only.js", "Accept-Encoding: gzip"))
+	checktest.Equalf(t, a.status, 404, "a variant without original: %+v", a)
 
 	tags := map[string]string{}
 	for _, accept := range []string{"", "gzip", "br"} {
 		tag := get(t, f, request(t, "", "GET", "/a.js", "Accept-Encoding: "+accept)).get("Etag")
-		if other, ok := tags[tag]; ok {
-			t.Errorf("%q and %q have the same tag", accept, other)
-		}
+		other, ok := tags[tag]
+		checktest.Truef(t, !ok, "%q and %q have the same tag", accept, other)
 		tags[tag] = accept
 		a := get(t, f, request(t, "", "GET", "/a.js", "Accept-Encoding: "+accept, "If-None-Match: "+tag))
-		if a.status != 304 || a.get("Vary") != "Accept-Encoding" || a.get("Etag") != tag {
-			t.Errorf("%q: %+v", accept, a)
-		}
+		checktest.Truef(t, a.status == 304 && a.get("Vary") == "Accept-Encoding" && a.get("Etag") == tag,
+			"%q: %+v", accept, a)
 	}
-	a := get(t, f, request(t, "", "GET", "/a.js", "Accept-Encoding: gzip", "Range: bytes=1-2"))
-	if a.status != 206 || a.body != "ZI" || a.get("Content-Range") != "bytes 1-2/4" ||
-		a.get("Content-Encoding") != "gzip" || a.get("Vary") == "" {
-		t.Errorf("range of a variant: %+v", a)
-	}
+	a = get(t, f, request(t, "", "GET", "/a.js", "Accept-Encoding: gzip", "Range: bytes=1-2"))
+	checktest.Truef(t, a.status == 206 && a.body == "ZI" && a.get("Content-Range") == "bytes 1-2/4" &&
+		a.get("Content-Encoding") == "gzip" && a.get("Vary") != "", "range of a variant: %+v", a)
 }
 
 // A validator must not rely on these modification times: constants of build tools, and times years before the last
@@ -105,15 +97,11 @@ func TestValidatorsChangeWithTheContentOfConstantTimes(t *testing.T) {
 		f := serve(t, Options{Root: root})
 		first := get(t, f, request(t, "", "GET", "/a"))
 		tag, date := first.get("Etag"), first.get("Last-Modified")
-		if tag == "" || (date != "") != c.dated {
-			t.Errorf("%s: %+v", name, first)
-		}
-		if a := get(t, f, request(t, "", "GET", "/a", "If-None-Match: "+tag)); a.status != 304 {
-			t.Errorf("%s: %+v", name, a)
-		}
-		if a := get(t, f, request(t, "", "GET", "/a", "If-Modified-Since: "+date)); c.dated != (a.status == 304) {
-			t.Errorf("%s: %+v", name, a)
-		}
+		checktest.Truef(t, tag != "" && (date != "") == c.dated, "%s: %+v", name, first)
+		a := get(t, f, request(t, "", "GET", "/a", "If-None-Match: "+tag))
+		checktest.Equalf(t, a.status, 304, "%s: %+v", name, a)
+		a = get(t, f, request(t, "", "GET", "/a", "If-Modified-Since: "+date))
+		checktest.Equalf(t, c.dated, a.status == 304, "%s: %+v", name, a)
 		if name == "future" {
 			continue
 		}
@@ -129,9 +117,8 @@ func TestValidatorsChangeWithTheContentOfConstantTimes(t *testing.T) {
 			{"If-None-Match: " + tag}, {"If-Modified-Since: " + date}, {"If-Modified-Since: " + oldDate},
 			{"If-Range: " + tag, "Range: bytes=0-1"}, {"If-Range: " + date, "Range: bytes=0-1"},
 		} {
-			if a := get(t, f, request(t, "", "GET", "/a", fields...)); a.status != 200 || a.body != "4567" {
-				t.Errorf("%s, %q: %+v", name, fields, a)
-			}
+			a := get(t, f, request(t, "", "GET", "/a", fields...))
+			checktest.Truef(t, a.status == 200 && a.body == "4567", "%s, %q: %+v", name, fields, a)
 		}
 	}
 }
@@ -142,9 +129,8 @@ func TestRelativeRootStaysWhenTheWorkingDirectoryChanges(t *testing.T) {
 	f := serve(t, Options{Root: "root"})
 	t.Chdir("/")
 	later(f, 5e9)
-	if a := get(t, f, request(t, "", "GET", "/a")); a.body != "hello" {
-		t.Errorf("%+v", a)
-	}
+	a := get(t, f, request(t, "", "GET", "/a"))
+	checktest.Equalf(t, a.body, "hello", "%+v", a)
 }
 
 func TestNothingStaysOpen(t *testing.T) {

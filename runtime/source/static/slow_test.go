@@ -100,9 +100,8 @@ func deadDisk(t *testing.T) (dir string, dead *atomic.Uint32, revive func()) {
 	file, err := unix.Open(dir+"/a", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	checktest.Must(t, err)
 	defer unix.Close(file)
-	if _, err := unix.Poll([]unix.PollFd{{Fd: int32(file), Events: unix.POLLIN}}, 0); err != nil {
-		t.Fatal(err)
-	}
+	_, err = unix.Poll([]unix.PollFd{{Fd: int32(file), Events: unix.POLLIN}}, 0)
+	checktest.Must(t, err)
 	return dir, dead, revive
 }
 
@@ -111,9 +110,8 @@ func threads(t *testing.T) (n int) {
 	status, err := os.ReadFile("/proc/self/status")
 	checktest.Must(t, err)
 	_, after, _ := strings.Cut(string(status), "Threads:")
-	if _, err := fmt.Sscan(after, &n); err != nil {
-		t.Fatal(err)
-	}
+	_, err = fmt.Sscan(after, &n)
+	checktest.Must(t, err)
 	return n
 }
 
@@ -127,17 +125,14 @@ func TestDeadDiskOccupiesALimitedNumberOfThreads(t *testing.T) {
 		all.Go(func() {
 			var out Response
 			f.Open(request(t, "", "GET", fmt.Sprintf("/%d", i)), &out)
-			if out.Head.Status == 200 {
-				t.Errorf("%d: found", i)
-			}
+			checktest.Truef(t, out.Head.Status != 200, "%d: found", i)
 			out.Close()
 		})
 	}
 	checktest.Eventually(t, "the requests wait", func() bool { return threads(t) >= before+maxLooking/2 })
 	time.Sleep(100 * time.Millisecond)
-	if n := threads(t) - before; n < maxLooking/2 || n > maxLooking+maxLooking/4 {
-		t.Errorf("%d threads more", n)
-	}
+	n := threads(t) - before
+	checktest.Truef(t, n >= maxLooking/2 && n <= maxLooking+maxLooking/4, "%d threads more", n)
 	revive()
 	all.Wait()
 }
@@ -146,9 +141,8 @@ func TestResponseDoesNotWaitForTheCloseOfItsFile(t *testing.T) {
 	dir, dead, revive := deadDisk(t)
 	f := serve(t, Options{Root: dir, CacheFileBytes: -1})
 	var out Response
-	if f.Open(request(t, "", "GET", "/a"), &out); out.Head.Status != 200 || out.file == nil {
-		t.Fatalf("%+v", &out.Head)
-	}
+	f.Open(request(t, "", "GET", "/a"), &out)
+	checktest.Needf(t, out.Head.Status == 200 && out.file != nil, "%+v", &out.Head)
 	f.cache.empty()
 	dead.Store(fuseFlush)
 	ended := make(chan bool)
@@ -179,9 +173,7 @@ func TestSourceWaitsForItsTurnInThePipeline(t *testing.T) {
 		})
 		time.Sleep(20 * time.Millisecond)
 		looptest.Do(loop, func() {
-			if len(c.Parts)+len(c.Replies) > 0 {
-				t.Errorf("%+v", c)
-			}
+			checktest.Truef(t, len(c.Parts)+len(c.Replies) <= 0, "%+v", c)
 		})
 	}
 }
@@ -202,9 +194,7 @@ func TestUnreadableFileIsForbidden(t *testing.T) {
 		// thread with the goroutine, because the goroutine stays locked to the thread.
 		runtime.LockOSThread()
 		if os.Geteuid() == 0 {
-			if err := syscall.Setfsuid(65534); err != nil {
-				t.Error(err)
-			}
+			checktest.Equal(t, syscall.Setfsuid(65534), nil)
 		}
 		for target, status := range map[string]int{"/a": 403, "/d/b": 403, "/open": 200} {
 			for _, method := range []string{"GET", "HEAD"} {
@@ -212,9 +202,7 @@ func TestUnreadableFileIsForbidden(t *testing.T) {
 				if method == "HEAD" && target == "/a" {
 					continue
 				}
-				if a.status != status {
-					t.Errorf("%s %s: %+v", method, target, a)
-				}
+				checktest.Equalf(t, a.status, status, "%s %s: %+v", method, target, a)
 			}
 		}
 	})

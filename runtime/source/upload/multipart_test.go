@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 func arriving(all ...string) func() ([]byte, error) {
@@ -73,9 +75,8 @@ func TestFormHasTheSameContentsHoweverItIsSplit(t *testing.T) {
 	}
 	check := func(what string, next func() ([]byte, error)) {
 		t.Helper()
-		if got := read(next, boundary); !reflect.DeepEqual(got, want) {
-			t.Fatalf("%s: got %+v, want %+v", what, got, want)
-		}
+		got := read(next, boundary)
+		checktest.Needf(t, reflect.DeepEqual(got, want), "%s: got %+v, want %+v", what, got, want)
 	}
 	check("whole", arriving(whole))
 	check("byte by byte", arriving(strings.Split(whole, "")...))
@@ -113,9 +114,8 @@ func TestInvalidFormIsAnErrorAndNotACompleteFile(t *testing.T) {
 			}
 		}
 		var r *refusal
-		if !errors.As(err, &r) || r.status != c.status || !strings.Contains(r.text, c.want) {
-			t.Errorf("%s: %v, want %d with %q", name, err, c.status, c.want)
-		}
+		checktest.Truef(t, errors.As(err, &r) && r.status == c.status && strings.Contains(r.text, c.want),
+			"%s: %v, want %d with %q", name, err, c.status, c.want)
 	}
 }
 
@@ -130,9 +130,7 @@ func TestErrorOfTheBodyIsNotReportedAsAFormError(t *testing.T) {
 			}
 			return piece, err
 		}, boundary)
-		if got.Error != gone.Error() {
-			t.Fatalf("cut at %d: %q", i, got.Error)
-		}
+		checktest.Needf(t, got.Error == gone.Error(), "cut at %d: %q", i, got.Error)
 	}
 }
 
@@ -147,8 +145,6 @@ func FuzzForm(f *testing.F) {
 		}
 		at = min(max(at, 0), len(body))
 		one, two := read(arriving(body), boundary), read(arriving(body[:at], body[at:]), boundary)
-		if !reflect.DeepEqual(one, two) {
-			t.Errorf("%q cut at %d: %+v and %+v", body, at, one, two)
-		}
+		checktest.Equalf(t, one, two, "%q cut at %d", body, at)
 	})
 }

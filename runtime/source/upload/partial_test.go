@@ -28,21 +28,18 @@ func TestResumableUploadsAreLimited(t *testing.T) {
 		}
 		last = p
 	}
-	if _, err := f.create(rand.Text(), description{Length: 3, Name: "a"}); status(err) != 503 {
-		t.Errorf("one more: %v", err)
-	}
-	if _, err := f.resume(last.id); status(err) != 423 {
-		t.Errorf("one that is being written: %v", err)
-	}
+	_, err := f.create(rand.Text(), description{Length: 3, Name: "a"})
+	checktest.Equalf(t, status(err), 503, "one more: %v", err)
+	_, err = f.resume(last.id)
+	checktest.Equalf(t, status(err), 423, "one that is being written: %v", err)
 	checktest.Must(t, last.write([]byte("on")))
 	last.close()
 	p, err := f.resume(last.id)
 	checktest.Must(t, err)
 	checktest.Must(t, p.write([]byte("e")))
-	if err := p.complete(); err != nil ||
-		p.sum() != "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed" {
-		t.Errorf("%v, %s", err, p.sum())
-	}
+	err = p.complete()
+	checktest.Truef(t, err == nil && p.sum() == "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed",
+		"%v, %s", err, p.sum())
 	next, err := f.create(rand.Text(), description{Length: 3, Name: "b"})
 	checktest.Must(t, err)
 	next.remove()
@@ -75,9 +72,8 @@ func TestSimultaneousUploadsDoNotExceedTheShareOfAClient(t *testing.T) {
 	}
 	all.Wait()
 	runtime.ReadMemStats(&after)
-	if n, used := begun.Load(), after.TotalAlloc-before.TotalAlloc; n != maxOwned || used > 10<<20 {
-		t.Errorf("%d uploads, which took %d bytes", n, used)
-	}
+	n, used := begun.Load(), after.TotalAlloc-before.TotalAlloc
+	checktest.Truef(t, n == maxOwned && used <= 10<<20, "%d uploads, which took %d bytes", n, used)
 }
 
 func TestClientsWithManyUnfinishedUploadsLoseThemFirst(t *testing.T) {
@@ -97,9 +93,8 @@ func TestClientsWithManyUnfinishedUploadsLoseThemFirst(t *testing.T) {
 	for i := range maxPartial {
 		checktest.Must(t, create([]string{"a", "b", "c", "writes"}[i%4]))
 	}
-	if err := create("a"); status(err) != 503 {
-		t.Errorf("one that has its share: %v", err)
-	}
+	err := create("a")
+	checktest.Equalf(t, status(err), 503, "one that has its share: %v", err)
 	for create("other") == nil {
 	}
 	dir, err := f.open()
@@ -110,9 +105,8 @@ func TestClientsWithManyUnfinishedUploadsLoseThemFirst(t *testing.T) {
 		what, _ := describe(dir, id)
 		owners[what.Owner]++
 	}
-	if want := map[string]int{"a": 19, "b": 19, "c": 19, "writes": 25, "other": 18}; !reflect.DeepEqual(owners, want) {
-		t.Errorf("%v", owners)
-	}
+	want := map[string]int{"a": 19, "b": 19, "c": 19, "writes": 25, "other": 18}
+	checktest.Equal(t, owners, want)
 	for _, p := range written {
 		p.close()
 	}
@@ -128,9 +122,8 @@ func TestAbandonedUploadIsRemovedInTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	for left := []os.DirEntry{nil}; len(left) > 0; time.Sleep(time.Millisecond) {
-		if left, err = os.ReadDir(dir); err != nil {
-			t.Fatal(err)
-		}
+		left, err = os.ReadDir(dir)
+		checktest.Must(t, err)
 	}
 }
 
@@ -146,14 +139,11 @@ func TestUploadMetadataIsParsed(t *testing.T) {
 		strings.Repeat("x", 9000): nil,
 	} {
 		got, err := readMetadata(text)
-		if want != nil && !reflect.DeepEqual(got, want) || (err == nil) != (want != nil) {
-			t.Errorf("%.40q: %v, %v", text, got, err)
-		}
+		checktest.Truef(t, (want == nil || reflect.DeepEqual(got, want)) && (err == nil) == (want != nil),
+			"%.40q: %v, %v", text, got, err)
 	}
 	for id, want := range map[string]bool{rand.Text(): true, "": false, "../" + rand.Text(): false,
 		strings.ToLower(rand.Text()): false} {
-		if isToken(id) != want {
-			t.Errorf("%q", id)
-		}
+		checktest.Equalf(t, isToken(id), want, "%q", id)
 	}
 }

@@ -32,9 +32,7 @@ func has(t *testing.T, dir string, want ...string) {
 		content, _ := os.ReadFile(filepath.Join(dir, e.Name()))
 		got = append(got, e.Name()+"="+string(content))
 	}
-	if strings.Join(got, " ") != strings.Join(want, " ") {
-		t.Errorf("%s has %q, want %q", dir, got, want)
-	}
+	checktest.Equalf(t, strings.Join(got, " "), strings.Join(want, " "), "%s has %q, want %q", dir, got, want)
 }
 
 func begin(t *testing.T, u *Upload, name, content string) *draft {
@@ -64,16 +62,12 @@ func TestLinkIsReplacedAndNotFollowed(t *testing.T) {
 	for _, name := range []string{"a", temporary("b")} {
 		checktest.Must(t, os.Symlink(outside, filepath.Join(dir, name)))
 	}
-	if err := begin(t, u, "a", "new").commit(); err != nil {
-		t.Error(err)
-	}
-	if _, err := u.target.begin(nil, "", stored{Name: "b", Size: 1}); err == nil {
-		t.Error("a temporary file was opened through a link")
-	}
+	checktest.Equal(t, begin(t, u, "a", "new").commit(), nil)
+	_, err := u.target.begin(nil, "", stored{Name: "b", Size: 1})
+	checktest.Truef(t, err != nil, "a temporary file was opened through a link")
 	checktest.Must(t, os.Mkdir(filepath.Join(dir, "c"), 0o700))
-	if _, err := u.target.begin(nil, "", stored{Name: "c", Size: 1}); status(err) != 409 {
-		t.Errorf("a name that a directory has: %v", err)
-	}
+	_, err = u.target.begin(nil, "", stored{Name: "c", Size: 1})
+	checktest.Equalf(t, status(err), 409, "a name that a directory has: %v", err)
 	has(t, filepath.Dir(outside), "outside=safe")
 }
 
@@ -97,18 +91,15 @@ func TestDescriptorIsWrittenByOneUploadAtATime(t *testing.T) {
 	checktest.Must(t, err)
 	w.Close()
 	d := begin(t, u, "", "one")
-	if _, err := u.target.begin(nil, "", stored{Name: "", Size: 1}); status(err) != 423 {
-		t.Errorf("a second upload: %v", err)
-	}
+	_, err = u.target.begin(nil, "", stored{Name: "", Size: 1})
+	checktest.Equalf(t, status(err), 423, "a second upload: %v", err)
 	checktest.Must(t, d.commit())
 	begin(t, u, "", "two").abort()
 	got := make([]byte, 6)
-	if n, _ := r.Read(got); string(got[:n]) != "onetwo" {
-		t.Errorf("the pipe has %q", got[:n])
-	}
-	if _, err := New(Options{Descriptor: int(r.Fd())}); err == nil {
-		t.Error("a descriptor for reading")
-	}
+	n, _ := r.Read(got)
+	checktest.Equalf(t, string(got[:n]), "onetwo", "the pipe")
+	_, err = New(Options{Descriptor: int(r.Fd())})
+	checktest.Truef(t, err != nil, "a descriptor for reading")
 }
 
 // The process enters the chroot before it opens the files.
@@ -129,9 +120,8 @@ func TestPathsAreRelativeToTheChroot(t *testing.T) {
 func FuzzName(f *testing.F) {
 	f.Add("../x")
 	f.Fuzz(func(t *testing.T, name string) {
-		if checkName(name) == "" && filepath.Join("/dir", name) != "/dir/"+name {
-			t.Errorf("%q leaves the directory", name)
-		}
+		checktest.Truef(t, checkName(name) != "" || filepath.Join("/dir", name) == "/dir/"+name,
+			"%q leaves the directory", name)
 	})
 }
 
@@ -147,15 +137,9 @@ func TestDigestFieldsAreParsed(t *testing.T) {
 		"md5=:YQ==:":                                "",
 	} {
 		got, err := readDigest(value)
-		if got != want || (err == nil) != (want != "") {
-			t.Errorf("%q: %q, %v", value, got, err)
-		}
+		checktest.Truef(t, got == want && (err == nil) == (want != ""), "%q: %q, %v", value, got, err)
 	}
 	d := &draft{hash: sha256.New()}
-	if err := errors.Join(d.checkSum(""), d.checkSum(digits), d.checkSum(" "+strings.ToUpper(digits))); err != nil {
-		t.Error(err)
-	}
-	if d.checkSum("00") == nil {
-		t.Error("a wrong digest")
-	}
+	checktest.Equal(t, errors.Join(d.checkSum(""), d.checkSum(digits), d.checkSum(" "+strings.ToUpper(digits))), nil)
+	checktest.Truef(t, d.checkSum("00") != nil, "a wrong digest")
 }
