@@ -115,25 +115,18 @@ func start(t testing.TB, cfg Config, h app.Interpreter, mounts ...exchange.Mount
 		cfg.Log = ts.log.add
 	}
 	var err error
-	if ts.Server, err = New(cfg); err != nil {
-		t.Fatal(err)
-	}
+	ts.Server, err = New(cfg)
+	checktest.Must(t, err)
 	ln, err := conn.Listen("127.0.0.1:0", conn.ListenOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	ts.addr = ln.Addr().String()
 	if h, ok := h.(interface{ of(*Server) }); ok {
 		h.of(ts.Server)
 	}
-	if err := ts.Serve([]*conn.Listener{ln}, []exchange.Site{{Table: mounts}}, h); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, ts.Serve([]*conn.Listener{ln}, []exchange.Site{{Table: mounts}}, h))
 	t.Cleanup(func() {
 		ts.Close()
-		if text := ts.log.String(); strings.Contains(text, "bug:") {
-			t.Error(text)
-		}
+		checktest.Lacks(t, ts.log.String(), "bug:")
 	})
 	return ts
 }
@@ -176,13 +169,10 @@ func (s *testServer) talk(t testing.TB, request string) string {
 	t.Helper()
 	c := s.dial(t)
 	defer c.Close()
-	if _, err := io.WriteString(c, request); err != nil {
-		t.Fatal(err)
-	}
+	_, err := io.WriteString(c, request)
+	checktest.Must(t, err)
 	got, err := io.ReadAll(c)
-	if err != nil && !errors.Is(err, unix.ECONNRESET) {
-		t.Fatalf("after %q: %v", got, err)
-	}
+	checktest.Needf(t, err == nil || errors.Is(err, unix.ECONNRESET), "after %q: %v", got, err)
 	return string(got)
 }
 
@@ -196,8 +186,6 @@ func (s *testServer) gone(t testing.TB) {
 func openFiles(t testing.TB) int {
 	t.Helper()
 	names, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	return len(names)
 }

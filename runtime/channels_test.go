@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/exchange"
 	"fapws/runtime/live"
 )
@@ -17,9 +18,7 @@ import (
 func (s *testServer) publish(t testing.TB, name, data string) string {
 	t.Helper()
 	seq, err := s.Subscribers().Publish(0, &live.Message{Name: name, Data: data})
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	return live.MakeID("e", seq)
 }
 
@@ -91,9 +90,7 @@ func TestLargeBurstDoesNotDropSubscribersThatRead(t *testing.T) {
 					got++
 				}
 			}
-			if got < events {
-				t.Errorf("%d events of %d: %v", got, events, lines.Err())
-			}
+			checktest.Truef(t, got >= events, "%d events of %d: %v", got, events, lines.Err())
 		})
 	}
 	s.awaitSubscribers(t, "news", 4)

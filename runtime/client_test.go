@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/exchange"
 	"fapws/runtime/system"
 )
@@ -26,11 +27,10 @@ func TestInvalidSubrequestIsAnError(t *testing.T) {
 		{"cancelled", cancelled, 0, "/", context.Canceled},
 		{"stopped", t.Context(), 0, "/", stopped},
 	} {
-		if _, err := subrequest(test.ctx, exchange.Origin{Depth: test.depth}, test.target, nil, func(int) error {
+		_, err := subrequest(test.ctx, exchange.Origin{Depth: test.depth}, test.target, nil, func(int) error {
 			return stopped
-		}); !errors.Is(err, test.want) {
-			t.Errorf("%s: %v, want %v", test.name, err, test.want)
-		}
+		})
+		checktest.Truef(t, errors.Is(err, test.want), "%s: %v, want %v", test.name, err, test.want)
 	}
 }
 
@@ -47,7 +47,5 @@ func TestSubrequestEndsWithItsContext(t *testing.T) {
 		}
 		return err
 	})
-	if !errors.Is(err, context.Canceled) {
-		t.Error(err)
-	}
+	checktest.Truef(t, errors.Is(err, context.Canceled), "%v", err)
 }

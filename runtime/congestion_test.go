@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/checktest"
 )
 
 func TestLocalConnectionsAreNotPaced(t *testing.T) {
@@ -22,7 +24,5 @@ func TestLocalConnectionsAreNotPaced(t *testing.T) {
 		})
 		return ok
 	})
-	if strings.TrimRight(name, "\x00") != "reno" {
-		t.Errorf("it has %q", name)
-	}
+	checktest.Equalf(t, strings.TrimRight(name, "\x00"), "reno", "it has %q", name)
 }

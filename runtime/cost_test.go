@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
@@ -23,14 +24,10 @@ type rawClient struct {
 func dialRaw(t testing.TB, addr string) rawClient {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	var port int
 	fmt.Sscanf(addr, "127.0.0.1:%d", &port)
-	if err := unix.Connect(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: port}); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, unix.Connect(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: port}))
 	tv := unix.NsecToTimeval(int64(patience))
 	unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv)
 	return rawClient{t, fd}
@@ -48,7 +45,7 @@ func (c rawClient) read(buf []byte) int {
 	for err == unix.EINTR {
 		n, err = unix.Read(c.fd, buf)
 	}
-	if err != nil || n == 0 {
+	if err != nil || n == 0 { // without allocations for the message of a check
 		c.t.Fatal(n, err)
 	}
 	return n
@@ -68,9 +65,7 @@ func TestRequestsDoNotAllocate(t *testing.T) {
 		Allow: mustPrefixes("127.0.0.0/8"), Methods: []string{"GET"},
 	})}
 	cached, err := cache.Compile(cache.Rule{TTL: time.Hour})
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	mounts := append(tree(t, map[string]string{"hello": "hello", "cached": string(pattern(50000)),
 		"open": string(pattern(100000))}), ruled,
 		exchange.Mount{Prefix: "/page", Cache: cached}, exchange.Mount{Prefix: "/"})
@@ -114,9 +109,8 @@ func TestRequestsDoNotAllocate(t *testing.T) {
 		for range 100 {
 			c.ask(test.request, buf, size)
 		}
-		if n := testing.AllocsPerRun(300, func() { c.ask(test.request, buf, size) }); n > eventloop.BatchAllocations {
-			t.Errorf("%s: %v allocations a request", test.name, n)
-		}
+		n := testing.AllocsPerRun(300, func() { c.ask(test.request, buf, size) })
+		checktest.Truef(t, n <= eventloop.BatchAllocations, "%s: %v allocations a request", test.name, n)
 		unix.Close(c.fd)
 	}
 }

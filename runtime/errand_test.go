@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/checktest"
 )
 
 func TestLoopContinuesWhileItsThreadDoesOtherWork(t *testing.T) {
@@ -15,23 +17,16 @@ func TestLoopContinuesWhileItsThreadDoesOtherWork(t *testing.T) {
 		var now int
 		s.DoBeside(func() {
 			now = unix.Gettid()
-			if got := s.talk(t, "GET / HTTP/1.0\r\n\r\n"); !strings.HasSuffix(got, "\r\n\r\nhello") {
-				t.Errorf("meanwhile: %q", got)
-			}
+			got := s.talk(t, "GET / HTTP/1.0\r\n\r\n")
+			checktest.Truef(t, strings.HasSuffix(got, "\r\n\r\nhello"), "meanwhile: %q", got)
 			s.do(func() {
-				if unix.Gettid() == now {
-					t.Error("the loop is on the same thread")
-				}
+				checktest.Truef(t, unix.Gettid() != now, "the loop is on the same thread")
 			})
 		})
-		if thread != 0 && now != thread {
-			t.Error("it has another thread")
-		}
+		checktest.Truef(t, thread == 0 || now == thread, "it has another thread")
 		thread = now
 	}
 	s.Do(func() {
-		if unix.Gettid() != thread {
-			t.Error("the loop is on another thread")
-		}
+		checktest.Equalf(t, unix.Gettid(), thread, "the loop is on another thread")
 	})
 }

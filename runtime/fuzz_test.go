@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/exchange"
 )
 
@@ -47,17 +48,14 @@ func FuzzConnection(f *testing.F) {
 		all, err := io.ReadAll(c)
 		if err != nil && !errors.Is(err, unix.ECONNRESET) {
 			var timeout net.Error
-			if errors.As(err, &timeout) && timeout.Timeout() {
-				t.Fatalf("no end after %.200q", all)
-			}
+			checktest.Needf(t, !errors.As(err, &timeout) || !timeout.Timeout(), "no end after %.200q", all)
 		}
 		// The test cannot find the end of a response to HEAD, or of a stream over HTTP/1.0.
 		if !bytes.Contains(data, []byte("HEAD")) {
 			checkResponses(t, all)
 		}
-		if text := s.log.String(); strings.Contains(text, "bug:") && !bytes.Contains(data, []byte("/panic")) {
-			t.Fatal(text)
-		}
+		text := s.log.String()
+		checktest.Needf(t, !strings.Contains(text, "bug:") || bytes.Contains(data, []byte("/panic")), "%s", text)
 		eventually(t, "no exchange is left", func() (idle bool) {
 			s.do(func() { idle = s.loop.sites.Active() == 0 && s.loop.app.Idle() })
 			return idle
@@ -73,11 +71,8 @@ func checkResponses(t *testing.T, all []byte) {
 			return
 		}
 		resp, err := http.ReadResponse(r, nil)
-		if err != nil {
-			t.Fatalf("%v in %.300q", err, all)
-		}
-		if _, err := io.Copy(io.Discard, resp.Body); err != nil {
-			t.Fatalf("body: %v in %.300q", err, all)
-		}
+		checktest.Mustf(t, err, "in %.300q", all)
+		_, err = io.Copy(io.Discard, resp.Body)
+		checktest.Mustf(t, err, "body: in %.300q", all)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"fapws/runtime/auth"
+	"fapws/runtime/checktest"
 	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
 )
@@ -18,21 +19,13 @@ import (
 func mustAuth(t testing.TB) *auth.Basic {
 	t.Helper()
 	hash, err := bcrypt.GenerateFromPassword([]byte("secret"), bcrypt.MinCost)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	file := filepath.Join(t.TempDir(), "users")
-	if err := os.WriteFile(file, append([]byte("ann:"), hash...), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, os.WriteFile(file, append([]byte("ann:"), hash...), 0o600))
 	known, err := auth.NewUsers(auth.NewChecker(), file, false, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	a, err := auth.NewBasic("test", known)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	return a
 }
 
@@ -51,9 +44,8 @@ func TestHalfClosedConnectionDoesNotWaitForItsWrongPassword(t *testing.T) {
 		c.CloseWrite()
 	}
 	s.gone(t)
-	if n := answered.Load(); n > 100 {
-		t.Errorf("%d were answered", n)
-	}
+	n := answered.Load()
+	checktest.Truef(t, n <= 100, "%d were answered", n)
 }
 
 // Try sends a request from the server to itself, without a password and without a header of the PROXY protocol.
@@ -62,7 +54,6 @@ func TestRequestOfTheProcessToItselfNeedsNoPassword(t *testing.T) {
 	rules := mustRules(t, exchange.Rules{Access: mustAuth(t)})
 	s := start(t, patient(Config{Sites: exchange.Config{ProxyUnix: true, ProxyProtocol: true}}), &instant{},
 		exchange.Mount{Prefix: "/", Rules: rules})
-	if status, err := s.Try(t.Context(), "/"); status != 200 || err != nil {
-		t.Error(status, err)
-	}
+	status, err := s.Try(t.Context(), "/")
+	checktest.Truef(t, status == 200 && err == nil, "%v %v", status, err)
 }

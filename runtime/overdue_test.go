@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/http1conn"
 )
 
@@ -42,7 +43,6 @@ func TestRecentHeadDoesNotTimeOutIfTheClockOfTheLoopIsLate(t *testing.T) {
 		return begun
 	})
 	io.WriteString(half, "Host: x\r\nConnection: close\r\n\r\n")
-	if text, err := io.ReadAll(half); !strings.HasPrefix(string(text), "HTTP/1.1 200 ") || err != nil {
-		t.Errorf("got %q, %v", text, err)
-	}
+	text, err := io.ReadAll(half)
+	checktest.Truef(t, strings.HasPrefix(string(text), "HTTP/1.1 200 ") && err == nil, "got %q, %v", text, err)
 }

@@ -1,11 +1,11 @@
 package runtime
 
 import (
-	"bytes"
 	"io"
 	"strings"
 	"testing"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1conn"
@@ -61,13 +61,9 @@ func TestFilesOnDiskAreSentByOtherGoroutinesInOrder(t *testing.T) {
 			eventually(t, "it waits", func() bool { return len(s.waiting()) == 1 })
 			c.CloseWrite()
 		}
-		if got := readBody(t, c); !bytes.Equal(got, body) {
-			t.Errorf("%s: wrong bytes", end)
-		}
+		checktest.Equalf(t, readBody(t, c), body, "%s: wrong bytes", end)
 		if end == "next" {
-			if got := readBody(t, c); string(got) != "small" {
-				t.Errorf("then %q", got)
-			}
+			checktest.Equalf(t, string(readBody(t, c)), "small", "then")
 		}
 		c.Close()
 	}
@@ -76,9 +72,8 @@ func TestFilesOnDiskAreSentByOtherGoroutinesInOrder(t *testing.T) {
 	io.WriteString(c, "GET /s/large HTTP/1.1\r\nHost: x\r\n\r\n")
 	io.ReadFull(c, make([]byte, 1<<20))
 	s.do(s.loop.closeAll)
-	if all, err := io.ReadAll(c); err == nil && len(all) >= 7<<20 {
-		t.Error("it got everything")
-	}
+	all, err := io.ReadAll(c)
+	checktest.Truef(t, err != nil || len(all) < 7<<20, "it got everything")
 	s.gone(t)
 }
 
@@ -97,13 +92,11 @@ func TestHalfClosedClientGetsTheWholeResponse(t *testing.T) {
 		})
 		return seen
 	})
-	if now := openFiles(t); now > files {
-		t.Errorf("%d descriptors more", now-files)
-	}
+	now := openFiles(t)
+	checktest.Truef(t, now <= files, "%d descriptors more", now-files)
 	all, err := io.ReadAll(c)
-	if _, got, _ := strings.Cut(string(all), "\r\n\r\n"); err != nil || got != body {
-		t.Errorf("%d bytes, %v", len(got), err)
-	}
+	_, got, _ := strings.Cut(string(all), "\r\n\r\n")
+	checktest.Truef(t, err == nil && got == body, "%d bytes, %v", len(got), err)
 	s.gone(t)
 }
 
@@ -132,23 +125,18 @@ func TestBytesAfterUrgentDataAreRead(t *testing.T) {
 	s := serve(t, Config{})
 	c := s.dial(t)
 	raw, err := c.SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	for range 3 {
 		hold, held := make(chan struct{}), make(chan struct{})
 		go s.do(func() { close(held); <-hold })
 		<-held
 		io.WriteString(c, "GET /be")
 		raw.Control(func(fd uintptr) { err = unix.Sendto(int(fd), []byte("!"), unix.MSG_OOB, nil) })
-		if err != nil && err != unix.EISCONN {
-			t.Fatal(err)
-		}
+		checktest.Needf(t, err == nil || err == unix.EISCONN, "%v", err)
 		io.WriteString(c, "hind HTTP/1.1\r\nHost: x\r\n\r\n")
 		close(hold)
-		if got := readBody(t, c); string(got) != "hello" {
-			t.Fatalf("%q", got)
-		}
+		got := readBody(t, c)
+		checktest.Needf(t, string(got) == "hello", "%q", got)
 	}
 }
 
@@ -157,16 +145,11 @@ func TestPanicOnTheLoopClosesOnlyTheConnection(t *testing.T) {
 	rec := &logRecorder{}
 	s := serve(t, Config{Log: rec.add})
 	for range 3 {
-		if got := s.talk(t, "GET /panic HTTP/1.1\r\nHost: x\r\n\r\n"); got != "" {
-			t.Errorf("got %q", got)
-		}
-		if got := s.talk(t, "GET /a HTTP/1.0\r\n\r\n"); !strings.HasSuffix(got, "hello") {
-			t.Errorf("then %q", got)
-		}
+		checktest.Equal(t, s.talk(t, "GET /panic HTTP/1.1\r\nHost: x\r\n\r\n"), "")
+		got := s.talk(t, "GET /a HTTP/1.0\r\n\r\n")
+		checktest.Truef(t, strings.HasSuffix(got, "hello"), "then %q", got)
 	}
-	if n := strings.Count(rec.String(), "bug: oops"); n != 3 {
-		t.Errorf("%d log lines: %s", n, rec)
-	}
+	checktest.Equalf(t, strings.Count(rec.String(), "bug: oops"), 3, "log lines: %s", rec)
 }
 
 // While the server stops, subrequests succeed until the last connection has closed, and then fail, although the loop
@@ -176,20 +159,15 @@ func TestSubrequestsAreAnsweredWhileTheServerStops(t *testing.T) {
 	ending := serve(t, Config{})
 	release := ending.HoldEnd()
 	ending.do(ending.loop.drain)
-	if a, err := ending.subrequest(t.Context(), exchange.Origin{Host: "x"}, "/x", nil); err != nil ||
-		a.StatusCode != 200 || a.Body.Close() != nil {
-		t.Error(a, err)
-	}
+	a, err := ending.subrequest(t.Context(), exchange.Origin{Host: "x"}, "/x", nil)
+	checktest.Truef(t, err == nil && a.StatusCode == 200 && a.Body.Close() == nil, "%v %v", a, err)
 	ending.do(ending.loop.closeAll)
 	release()
 	ended, err := New(settled(Config{}))
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	ended.Close()
 	for _, s := range []*Server{ending.Server, ended} {
-		if a, err := s.subrequest(t.Context(), exchange.Origin{}, "/x", nil); err == nil {
-			t.Errorf("answered with %d", a.StatusCode)
-		}
+		_, err := s.subrequest(t.Context(), exchange.Origin{}, "/x", nil)
+		checktest.Truef(t, err != nil, "the subrequest is answered")
 	}
 }

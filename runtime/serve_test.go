@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/exchange"
 	"fapws/runtime/source/static"
 )
@@ -20,9 +21,7 @@ func mustPrefixes(list ...string) (out []netip.Prefix) {
 func mustRules(t testing.TB, o exchange.Rules) *exchange.Rules {
 	t.Helper()
 	r, err := exchange.NewRules(o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	return r
 }
 
@@ -30,17 +29,11 @@ func tree(t testing.TB, contents map[string]string) []exchange.Mount {
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range contents {
-		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755))
+		checktest.Must(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644))
 	}
 	files, err := static.New(static.Options{Root: dir, Index: []string{"index.html"}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	t.Cleanup(func() { files.Close() })
 	return []exchange.Mount{{Prefix: "/s/", Source: static.NewSource(files, false)}}
 }

@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"errors"
+	"fapws/runtime/checktest"
 	"fapws/runtime/conn"
 	"os"
 	"testing"
@@ -33,9 +34,8 @@ func TestStuckLoopDoesNotDelayTheShutdown(t *testing.T) {
 	s.dial(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
-	if err := s.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("Shutdown: %v", err)
-	}
+	err := s.Shutdown(ctx)
+	checktest.Truef(t, errors.Is(err, context.DeadlineExceeded), "Shutdown: %v", err)
 }
 
 func TestLateListenerIsClosed(t *testing.T) {
@@ -43,11 +43,8 @@ func TestLateListenerIsClosed(t *testing.T) {
 	s := serve(t, Config{})
 	s.StopAccepting()
 	ln, err := conn.Listen("127.0.0.1:0", conn.ListenOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	s.Accept(ln)
-	if err := ln.Close(); !errors.Is(err, os.ErrClosed) {
-		t.Error(err)
-	}
+	err = ln.Close()
+	checktest.Truef(t, errors.Is(err, os.ErrClosed), "%v", err)
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/exchange"
 	"fapws/runtime/live"
 	"fapws/runtime/websocket/wstest"
@@ -116,22 +117,17 @@ func TestHandlerThatReleasedASocketIsToldOfItsEnd(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			a := &talkApp{talks: map[exchange.Ticket]*talk{}}
 			t.Cleanup(func() {
-				if !a.idle() {
-					t.Error("an exchange has not ended")
-				}
+				checktest.Truef(t, a.idle(), "an exchange has not ended")
 			})
 			cfg := settled(Config{Channels: live.StreamConfig{Epoch: "e", HandOver: true}})
 			s := start(t, cfg, a, exchange.Mount{Prefix: "/", Upgrades: exchange.ToMessages, Group: "all"})
 			s.HoldHistory(time.Hour)
 			c, err := wstest.Dial(s.addr, "/")
-			if err != nil {
-				t.Fatal(err)
-			}
+			checktest.Must(t, err)
 			defer c.Conn.Close()
 			c.SendText("state")
-			if _, got, err := c.Receive(); err != nil || string(got) != "state" {
-				t.Fatalf("%q, %v", got, err)
-			}
+			_, got, err := c.Receive()
+			checktest.Needf(t, err == nil && string(got) == "state", "%q, %v", got, err)
 			s.do(func() { a.lets = func(k *talk) { test.lets(s, k, c) } })
 			closed := make(chan error, 1)
 			if test.code != 0 {
@@ -143,19 +139,14 @@ func TestHandlerThatReleasedASocketIsToldOfItsEnd(t *testing.T) {
 			var retired sync.WaitGroup
 			retired.Go(func() { s.Retire(t.Context(), time.Second) })
 			n, err := s.Sockets().Export(t.Context(), func(any, int) error {
-				if !test.fails {
-					t.Error("it was given away")
-				}
+				checktest.Truef(t, test.fails, "it was given away")
 				return errTaken
 			})
-			if n != 0 || test.fails != (err == errTaken) {
-				t.Error(n, err)
-			}
+			checktest.Truef(t, n == 0 && test.fails == (err == errTaken), "%v %v", n, err)
 			var frame *wstest.Closed
 			if test.code != 0 {
-				if err := <-closed; !errors.As(err, &frame) || frame.Code != int(test.code) {
-					t.Errorf("the client got %v", err)
-				}
+				err := <-closed
+				checktest.Truef(t, errors.As(err, &frame) && frame.Code == int(test.code), "the client got %v", err)
 			}
 			c.Conn.Close()
 			retired.Wait()
@@ -163,10 +154,9 @@ func TestHandlerThatReleasedASocketIsToldOfItsEnd(t *testing.T) {
 				s.do(func() { told = strings.HasSuffix(a.notes, "; ended") && a.idle() })
 				return told
 			})
-			if notes := a.notes; !strings.HasPrefix(notes, "resumed ") || strings.Count(notes, "resumed") != 1 ||
-				(test.code != 0) != strings.Contains(notes, "closed") {
-				t.Errorf("%.100q", notes)
-			}
+			notes := a.notes
+			checktest.Truef(t, strings.HasPrefix(notes, "resumed ") && strings.Count(notes, "resumed") == 1 &&
+				(test.code != 0) == strings.Contains(notes, "closed"), "%.100q", notes)
 		})
 	}
 }
@@ -187,30 +177,21 @@ func TestWaitingMessagesPrecedeTheHandoverOfASocket(t *testing.T) {
 		exchange.Mount{Prefix: "/", Upgrades: exchange.ToMessages, Group: "all"})
 	for range clients {
 		c, err := wstest.Dial(s.addr, "/")
-		if err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, err)
 		defer c.Conn.Close()
 		go io.Copy(io.Discard, c.Conn)
 	}
 	s.do(func() {
 		for range messages {
-			if err := s.Sockets().Broadcast(0, &live.GroupMessage{Group: "all", Data: "x"}); err != nil {
-				t.Error(err)
-			}
+			checktest.Equal(t, s.Sockets().Broadcast(0, &live.GroupMessage{Group: "all", Data: "x"}), nil)
 		}
 		s.loop.leave(exchange.Leaving, time.Second)
-		if !s.loop.sockets.Sending() {
-			t.Error("the loop has sent all messages at once")
-		}
+		checktest.Truef(t, s.loop.sockets.Sending(), "the loop has sent all messages at once")
 	})
 	n, err := s.Sockets().Export(t.Context(), func(d any, _ int) error {
-		if seq := d.(*exchange.SocketState).Seq; seq < messages {
-			t.Errorf("a WebSocket was handed over behind message %d", seq)
-		}
+		seq := d.(*exchange.SocketState).Seq
+		checktest.Truef(t, seq >= messages, "a WebSocket was handed over behind message %d", seq)
 		return nil
 	})
-	if n != clients || err != nil {
-		t.Error(n, err)
-	}
+	checktest.Truef(t, n == clients && err == nil, "%v %v", n, err)
 }

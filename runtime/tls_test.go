@@ -6,6 +6,7 @@ import (
 	"net"
 	"testing"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/conn"
 	"fapws/runtime/conn/certtest"
 
@@ -17,9 +18,7 @@ func TestIdleTLSConnectionsAreSmall(t *testing.T) {
 	cert, _ := certtest.Localhost()
 	s := serve(t, Config{TLS: &tls.Config{Certificates: []tls.Certificate{cert}}})
 	ln, err := conn.Listen("127.0.0.1:0", conn.ListenOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	ln.Secure = true
 	s.Accept(ln)
 	buf := make([]byte, 4096)
@@ -27,12 +26,10 @@ func TestIdleTLSConnectionsAreSmall(t *testing.T) {
 		raw := dialRaw(t, ln.Addr().String())
 		unix.SetsockoptInt(raw.fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 		c := tls.Client(rawConn{c: raw}, &tls.Config{InsecureSkipVerify: true, DynamicRecordSizingDisabled: true})
-		if _, err := c.Write(request); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := c.Read(buf); err != nil {
-			t.Fatal(err)
-		}
+		_, err := c.Write(request)
+		checktest.Must(t, err)
+		_, err = c.Read(buf)
+		checktest.Must(t, err)
 		return raw.fd
 	}
 	upload := fmt.Appendf(nil, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 50000\r\n\r\n%050000d", 1)

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/checktest"
 )
 
 func pattern(n int) []byte {
@@ -26,9 +28,7 @@ func slowly(t *testing.T, s *testServer) *net.TCPConn {
 		return rc.Control(func(fd uintptr) { unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 4096) })
 	}}
 	c, err := d.Dial("tcp", s.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	c.SetDeadline(time.Now().Add(patience))
 	t.Cleanup(func() { c.Close() })
 	return c.(*net.TCPConn)
@@ -39,9 +39,8 @@ func readBody(t *testing.T, r io.Reader) []byte {
 	var head []byte
 	one := make([]byte, 1)
 	for !bytes.HasSuffix(head, []byte("\r\n\r\n")) {
-		if _, err := io.ReadFull(r, one); err != nil {
-			t.Fatalf("in a head, after %q: %v", head, err)
-		}
+		_, err := io.ReadFull(r, one)
+		checktest.Mustf(t, err, "in a head, after %q", head)
 		head = append(head, one[0])
 	}
 	var n int
@@ -51,8 +50,7 @@ func readBody(t *testing.T, r io.Reader) []byte {
 		fmt.Sscan(string(head[i+16:]), &n)
 	}
 	body := make([]byte, n)
-	if k, err := io.ReadFull(r, body); err != nil {
-		t.Fatalf("%d of %d bytes: %v", k, n, err)
-	}
+	k, err := io.ReadFull(r, body)
+	checktest.Mustf(t, err, "%d of %d bytes", k, n)
 	return body
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/websocket/wstest"
@@ -107,9 +108,8 @@ func TestWebSocketMessagesDoNotAllocate(t *testing.T) {
 		for range 100 {
 			c.ask(frame, buf, size)
 		}
-		if n := testing.AllocsPerRun(300, func() { c.ask(frame, buf, size) }); n > eventloop.BatchAllocations {
-			t.Errorf("%s: %v allocations a message", test.name, n)
-		}
+		n := testing.AllocsPerRun(300, func() { c.ask(frame, buf, size) })
+		checktest.Truef(t, n <= eventloop.BatchAllocations, "%s: %v allocations a message", test.name, n)
 		unix.Close(c.fd)
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/exchange"
 	"fapws/runtime/live"
 	"fapws/runtime/logfile"
@@ -23,13 +24,9 @@ func TestIdleWebSocketsAreSmall(t *testing.T) {
 	each := func(what, request string, also []byte, most int64) {
 		t.Run(what, func(t *testing.T) {
 			format, err := logfile.ParseFormat("combined")
-			if err != nil {
-				t.Fatal(err)
-			}
+			checktest.Must(t, err)
 			file, err := logfile.Open(logfile.Options{Path: path})
-			if err != nil {
-				t.Fatal(err)
-			}
+			checktest.Must(t, err)
 			t.Cleanup(func() { file.Close() })
 			// no pings, because these clients would not answer them
 			cfg := Config{Sites: exchange.Config{AccessLog: &logfile.AccessLog{File: file, Format: format}},

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"fapws/runtime/checktest"
 )
 
 var noon = time.Date(2026, 7, 4, 12, 0, 0, 1234567, time.FixedZone("", 2*3600))
@@ -41,17 +43,13 @@ func entry(f *Format) *Entry {
 func line(t *testing.T, format string, e func(*Entry)) string {
 	t.Helper()
 	f, err := ParseFormat(format)
-	if err != nil {
-		t.Fatalf("%s: %v", format, err)
-	}
+	checktest.Mustf(t, err, "%s", format)
 	full := entry(f)
 	if e != nil {
 		e(full)
 	}
 	text, ended := strings.CutSuffix(string(f.appendLine(nil, full)), "\n")
-	if !ended {
-		t.Errorf("%s: no end of the line", format)
-	}
+	checktest.Truef(t, ended, "%s: no end of the line", format)
 	return text
 }
 
@@ -107,17 +105,13 @@ func TestAtomsAreReplacedByTheirValues(t *testing.T) {
 		{"%({SERVER_NAME}e)s %({server_port}e)s %({wsgi.url_scheme}e)s %{REQUEST_URI}e x%{QUERY_STRING}e",
 			"example.org 8080 https /a%20b?c=%22d xc=%22d", "- 80 http - x"},
 	} {
-		if got := line(t, c.format, nil); got != c.full {
-			t.Errorf("%s: %q, not %q", c.format, got, c.full)
-		}
+		checktest.Equalf(t, line(t, c.format, nil), c.full, "%s", c.format)
 		if c.empty == "" && c.format != "%q" {
 			continue
 		}
-		if got := line(t, c.format, func(e *Entry) {
+		checktest.Equalf(t, line(t, c.format, func(e *Entry) {
 			*e = Entry{Time: noon, Request: make([]Value, 9), Response: make([]Value, 9)}
-		}); got != c.empty {
-			t.Errorf("%s without anything: %q, not %q", c.format, got, c.empty)
-		}
+		}), c.empty, "%s without anything", c.format)
 	}
 }
 
@@ -133,9 +127,7 @@ func TestTargetsOfAllFormsAreSplit(t *testing.T) {
 		"nonsense":                               "example.org - ",
 		"two words":                              "example.org words ",
 	} {
-		if got := line(t, "%V %U %q", func(e *Entry) { e.RequestLine = []byte(request) }); got != want {
-			t.Errorf("%s: %q, not %q", request, got, want)
-		}
+		checktest.Equalf(t, line(t, "%V %U %q", func(e *Entry) { e.RequestLine = []byte(request) }), want, "%s", request)
 	}
 }
 
@@ -152,9 +144,7 @@ func TestNamedFormatsAreThoseOfApache(t *testing.T) {
 			`"query":"?c=%22d","request":"GET /a%20b?c=%22d HTTP/1.1","status":200,"bytes":12,"duration_us":2345678,` +
 			`"referer":"http://x/","user_agent":"curl \"8\"","trace_id":null,"request_id":null}`,
 	} {
-		if got := line(t, name, nil); got != want {
-			t.Errorf("%s: %s", name, got)
-		}
+		checktest.Equalf(t, line(t, name, nil), want, "%s", name)
 	}
 }
 
@@ -171,37 +161,26 @@ func TestClientTextCannotLeaveItsField(t *testing.T) {
 			}
 		}
 		got := line(t, "combined", set)
-		if strings.Count(got, want) != 4 || strings.ContainsAny(got, "\r\n\x1b\x00") {
-			t.Errorf("%q", got)
-		}
+		checktest.Truef(t, strings.Count(got, want) == 4 && !strings.ContainsAny(got, "\r\n\x1b\x00"), "%q", got)
 		var read struct {
 			User, Request, Referer string
 			Agent                  string `json:"user_agent"`
 		}
 		got = line(t, "json", set)
-		if err := json.Unmarshal([]byte(got), &read); err != nil {
-			t.Errorf("%v: %s", err, got)
-		}
+		checktest.Equalf(t, json.Unmarshal([]byte(got), &read), nil, "%s", got)
 		valid := strings.ToValidUTF8(sent, "\ufffd")
-		if read.User != valid || read.Request != valid || read.Referer != valid || read.Agent != valid {
-			t.Errorf("%+v", read)
-		}
+		checktest.Truef(t, read.User == valid && read.Request == valid && read.Referer == valid && read.Agent == valid,
+			"%+v", read)
 		for _, c := range []byte(got) {
-			if c < ' ' || c == 0x7f {
-				t.Errorf("a control character in %q", got)
-			}
+			checktest.Truef(t, c >= ' ' && c != 0x7f, "a control character in %q", got)
 		}
-		if strings.ContainsAny(got, "\u2028\u202e") {
-			t.Errorf("the direction changes in %q", got)
-		}
+		checktest.Truef(t, !strings.ContainsAny(got, "\u2028\u202e"), "the direction changes in %q", got)
 	}
 }
 
 func TestMissingValuesAreNullInJSON(t *testing.T) {
 	got := line(t, "json", func(e *Entry) { e.Request[1].There, e.User = false, "" })
-	if !strings.Contains(got, `"user":null`) || !strings.Contains(got, `"referer":null`) {
-		t.Error(got)
-	}
+	checktest.Truef(t, strings.Contains(got, `"user":null`) && strings.Contains(got, `"referer":null`), "%s", got)
 }
 
 func TestFormatErrorNamesMistakeAndPosition(t *testing.T) {
@@ -224,9 +203,7 @@ func TestFormatErrorNamesMistakeAndPosition(t *testing.T) {
 			`common, vhost_combined, timed, short, json, json_timed`,
 	} {
 		_, err := ParseFormat(format)
-		if err == nil || err.Error() != want {
-			t.Errorf("%s: %v", format, err)
-		}
+		checktest.Truef(t, err != nil && err.Error() == want, "%s: %v", format, err)
 	}
 }
 
@@ -242,9 +219,7 @@ func TestTimestampFollowsTheClock(t *testing.T) {
 		{noon, "[04/Jul/2026:12:00:00 +0200]"},
 		{time.Unix(0, 0).UTC(), "[01/Jan/1970:00:00:00 +0000]"},
 	} {
-		if got := stamp.of(c.at); got != c.want {
-			t.Errorf("%v: got %s", c.at, got)
-		}
+		checktest.Equalf(t, stamp.of(c.at), c.want, "%v", c.at)
 	}
 }
 
@@ -257,21 +232,15 @@ func TestAppendingALineDoesNotAllocate(t *testing.T) {
 	}, FormatNames...)
 	for _, format := range formats {
 		f, err := ParseFormat(format)
-		if err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, err)
 		file, err := Open(Options{Path: "/dev/null"})
-		if err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, err)
 		l, e := &AccessLog{file, f}, entry(f)
 		e.User = ""
 		for range 2000 { // let both buffers grow to their final size
 			l.Append(e)
 		}
-		if n := testing.AllocsPerRun(3000, func() { l.Append(e) }); n != 0 {
-			t.Errorf("%s: %v allocations", format, n)
-		}
+		checktest.Equalf(t, testing.AllocsPerRun(3000, func() { l.Append(e) }), 0, "%s: allocations", format)
 		file.Close()
 	}
 }

@@ -4,11 +4,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/checktest"
 )
 
 // rotated waits for a number of rotations, and returns the lines of the newest rotated file.
@@ -26,24 +27,16 @@ func TestErrorLogIsRotatedByTime(t *testing.T) {
 	defer func(every time.Duration) { lookEvery = every }(lookEvery)
 	lookEvery = time.Millisecond
 	before, err := unix.FcntlInt(2, unix.F_DUPFD_CLOEXEC, 3)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	defer func() {
 		unix.Dup3(before, 2, 0)
 		unix.Close(before)
 		settled(t, path)
 	}()
 	e, err := RedirectErrors(Options{Path: path, Every: Each(time.Second), Keep: 9}, func() {})
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	defer e.Close()
-	if got := rotated(t, path, 1); !slices.Equal(got, []string{"yesterday"}) {
-		t.Errorf("%q", got)
-	}
+	checktest.Equal(t, rotated(t, path, 1), []string{"yesterday"})
 	io.WriteString(os.Stderr, "this second\n")
-	if got := rotated(t, path, 2); !slices.Equal(got, []string{"this second"}) {
-		t.Errorf("%q", got)
-	}
+	checktest.Equal(t, rotated(t, path, 2), []string{"this second"})
 }

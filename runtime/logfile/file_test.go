@@ -21,9 +21,7 @@ func open(t *testing.T, o Options) *File {
 		o.Flush = time.Millisecond
 	}
 	f, err := Open(o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	t.Cleanup(func() {
 		f.Close()
 		// Wait, because the directory must not be removed while a file is compressed.
@@ -36,9 +34,7 @@ func (f *File) line(format string, args ...any) { fmt.Fprintf(f, format+"\n", ar
 
 func closed(t *testing.T, f *File) {
 	t.Helper()
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, f.Close())
 }
 
 func lines(t *testing.T, path string) []string {
@@ -50,24 +46,18 @@ func lines(t *testing.T, path string) []string {
 			b, err = io.ReadAll(z)
 		}
 	}
-	if err != nil {
-		t.Fatalf("%s: %v", path, err)
-	}
+	checktest.Mustf(t, err, "%s", path)
 	if len(b) == 0 {
 		return nil
 	}
-	if b[len(b)-1] != '\n' {
-		t.Fatalf("%s: the last line is cut: %q", path, b[max(0, len(b)-100):])
-	}
+	checktest.Needf(t, b[len(b)-1] == '\n', "%s: the last line is cut: %q", path, b[max(0, len(b)-100):])
 	return strings.Split(strings.TrimSuffix(string(b), "\n"), "\n")
 }
 
 func files(t *testing.T, path string) (list []string) {
 	t.Helper()
 	entries, err := os.ReadDir(filepath.Dir(path))
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	for _, e := range entries {
 		list = append(list, e.Name())
 	}
@@ -100,22 +90,16 @@ func TestLogFileIsAppendedToAndPrivate(t *testing.T) {
 		f := open(t, Options{Path: path})
 		f.line("x")
 		closed(t, f)
-		if got := len(lines(t, path)); got != i+1 {
-			t.Errorf("%d lines", got)
-		}
+		checktest.Equalf(t, len(lines(t, path)), i+1, "lines")
 	}
 	st, _ := os.Stat(path)
-	if st.Mode().Perm()&^0o640 != 0 {
-		t.Errorf("mode %v", st.Mode())
-	}
+	checktest.Equalf(t, st.Mode().Perm()&^0o640, 0, "mode")
 }
 
 func TestOpenErrorsAreOneLine(t *testing.T) {
 	dir := t.TempDir()
 	fifo := filepath.Join(dir, "fifo")
-	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, syscall.Mkfifo(fifo, 0o600))
 	for _, path := range []string{dir, filepath.Join(dir, "no", "log"), fifo, ""} {
 		f, err := Open(Options{Path: path, Name: "access log"})
 		if err == nil {
@@ -123,34 +107,26 @@ func TestOpenErrorsAreOneLine(t *testing.T) {
 			t.Errorf("%q opened", path)
 			continue
 		}
-		if msg := err.Error(); strings.Contains(msg, "\n") || !strings.HasPrefix(msg, "access log: ") {
-			t.Errorf("%q: %q", path, msg)
-		}
+		msg := err.Error()
+		checktest.Truef(t, !strings.Contains(msg, "\n") && strings.HasPrefix(msg, "access log: "), "%q: %q", path, msg)
 	}
 }
 
 func TestMissingDirectoryKeepsTheOldFile(t *testing.T) {
 	dir := t.TempDir()
 	sub, moved := filepath.Join(dir, "sub"), filepath.Join(dir, "moved")
-	if err := os.Mkdir(sub, 0o700); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, os.Mkdir(sub, 0o700))
 	told := make(chan string, 100)
 	f := open(t, Options{Path: filepath.Join(sub, "log"), Report: func(msg string) { told <- msg }})
-	if err := os.Rename(sub, moved); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, os.Rename(sub, moved))
 	for range 3 {
 		f.line("x")
 		f.Reopen()
 	}
 	closed(t, f)
-	if got := lines(t, filepath.Join(moved, "log")); len(got) != 3 {
-		t.Errorf("%q", got)
-	}
-	if len(told) != 1 {
-		t.Errorf("told %d times", len(told))
-	}
+	got := lines(t, filepath.Join(moved, "log"))
+	checktest.Equalf(t, len(got), 3, "%q", got)
+	checktest.Equalf(t, len(told), 1, "times told")
 }
 
 func TestLineAboveTheLimitGetsItsOwnFile(t *testing.T) {
@@ -161,10 +137,8 @@ func TestLineAboveTheLimitGetsItsOwnFile(t *testing.T) {
 	}
 	closed(t, f)
 	settled(t, path)
-	if a, b, c := lines(t, path+".2.gz"), lines(t, path+".1.gz"), lines(t, path); len(a) != 1 || len(b) != 1 ||
-		len(c) != 2 {
-		t.Errorf("%q %q %q", a, b, c)
-	}
+	a, b, c := lines(t, path+".2.gz"), lines(t, path+".1.gz"), lines(t, path)
+	checktest.Truef(t, len(a) == 1 && len(b) == 1 && len(c) == 2, "%q %q %q", a, b, c)
 }
 
 func TestLineWithoutAnEndIsWrittenAndCounted(t *testing.T) {
@@ -187,20 +161,15 @@ func TestLineWithoutAnEndIsWrittenAndCounted(t *testing.T) {
 
 	f = open(t, Options{Path: "/dev/full", Report: func(string) {}})
 	fmt.Fprint(f, "ended\nbegun")
-	if err := f.Close(); err == nil || !strings.Contains(err.Error(), " 2 lines not written") {
-		t.Errorf("close: %v", err)
-	}
+	err := f.Close()
+	checktest.Truef(t, err != nil && strings.Contains(err.Error(), " 2 lines not written"), "close: %v", err)
 }
 
 func TestAppendNeverWaitsAndLossesAreReported(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "fifo")
-	if err := syscall.Mkfifo(path, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, syscall.Mkfifo(path, 0o600))
 	reader, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	defer reader.Close()
 	told := make(chan string, 100)
 	f := open(t, Options{Path: path, Report: func(msg string) { told <- msg }})
@@ -210,9 +179,8 @@ func TestAppendNeverWaitsAndLossesAreReported(t *testing.T) {
 		f.line("%s", line)
 		sent++
 	}
-	if held := sent * 8000; held > 3*memoryMax {
-		t.Errorf("%d bytes were taken", held)
-	}
+	held := sent * 8000
+	checktest.Truef(t, held <= 3*memoryMax, "%d bytes were taken", held)
 
 	// When the reader reads again, it receives the complete buffered lines, and the dropped lines are reported.
 	var got bytes.Buffer
@@ -221,14 +189,12 @@ func TestAppendNeverWaitsAndLossesAreReported(t *testing.T) {
 		defer close(read)
 		got.ReadFrom(reader)
 	}()
-	if msg := <-told; !strings.Contains(msg, "lines lost") || strings.Contains(msg, "\n") {
-		t.Errorf("report: %q", msg)
-	}
+	msg := <-told
+	checktest.Truef(t, strings.Contains(msg, "lines lost") && !strings.Contains(msg, "\n"), "report: %q", msg)
 	closed(t, f)
 	<-read
-	if want := strings.Repeat(line+"\n", sent-int(f.Dropped())); got.String() != want {
-		t.Errorf("%d bytes arrived, not the %d of whole lines", got.Len(), len(want))
-	}
+	want := strings.Repeat(line+"\n", sent-int(f.Dropped()))
+	checktest.Equalf(t, got.String(), want, "%d bytes arrived, not the %d of whole lines", got.Len(), len(want))
 }
 
 func TestPipeGetsCompleteLines(t *testing.T) {
@@ -239,8 +205,6 @@ func TestPipeGetsCompleteLines(t *testing.T) {
 		{"aaaaaaaaaaaaa\nb\n", "aaaaaaaaaaaaa\n"},
 		{"rest of a cut line\nb\n", "rest of a cut line\n"},
 	} {
-		if got := string(firstLines([]byte(c.lines), 8)); got != c.want {
-			t.Errorf("%q: %q", c.lines, got)
-		}
+		checktest.Equalf(t, string(firstLines([]byte(c.lines), 8)), c.want, "%q", c.lines)
 	}
 }

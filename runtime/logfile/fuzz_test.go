@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 // FuzzParse checks that each format is rejected with an error of one line, or never lets a request add a line end or a
@@ -17,9 +19,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, format, request, value string) {
 		p, err := ParseFormat(format)
 		if err != nil {
-			if strings.Contains(err.Error(), "\n") && !strings.Contains(format, "\n") {
-				t.Errorf("%q", err)
-			}
+			checktest.Truef(t, !strings.Contains(err.Error(), "\n") || strings.Contains(format, "\n"), "%q", err)
 			return
 		}
 		entry := func(request, value string) []byte {
@@ -34,12 +34,9 @@ func FuzzParse(f *testing.F) {
 		}
 		plain, line := entry("GET / HTTP/1.1", "plain"), entry(request, value)
 		for _, c := range []string{"\n", "\x00"} {
-			if got, want := bytes.Count(line, []byte(c)), bytes.Count(plain, []byte(c)); got != want {
-				t.Errorf("%q gives %q, which has %d of %q instead of %d", format, line, got, c, want)
-			}
+			got, want := bytes.Count(line, []byte(c)), bytes.Count(plain, []byte(c))
+			checktest.Equalf(t, got, want, "%q gives %q: number of %q", format, line, c)
 		}
-		if format == "json" && !json.Valid(line) {
-			t.Errorf("%q", line)
-		}
+		checktest.Truef(t, format != "json" || json.Valid(line), "%q", line)
 	})
 }

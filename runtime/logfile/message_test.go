@@ -7,20 +7,17 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"fapws/runtime/checktest"
 )
 
 func TestNameOfAClientHasTheWholeRequest(t *testing.T) {
 	about := About{Client: "[::1]:4711", Trace: "4bf9", Path: "/a request b", Exception: Exception{Traceback: "a\nb\n"}}
-	if got := AboutOf(about.Name()); got != about {
-		t.Errorf("%+v", got)
-	}
-	if got := (About{Client: "192.0.2.7:4711"}).Name(); got != "192.0.2.7:4711" {
-		t.Errorf("%q", got)
-	}
+	checktest.Equal(t, AboutOf(about.Name()), about)
+	checktest.Equal(t, (About{Client: "192.0.2.7:4711"}).Name(), "192.0.2.7:4711")
 	forged := About{Client: "a", Path: "/\x00forged"}
-	if got := AboutOf(forged.Name()); got.Path != "/\ufffdforged" || got.Handler != "" {
-		t.Errorf("%+v", got)
-	}
+	got := AboutOf(forged.Name())
+	checktest.Truef(t, got.Path == "/\ufffdforged" && got.Handler == "", "%+v", got)
 }
 
 func TestObjectsAreBoundedLinesOfJSON(t *testing.T) {
@@ -35,47 +32,36 @@ func TestObjectsAreBoundedLinesOfJSON(t *testing.T) {
 			Exception            Exception
 			PID                  int
 		}
-		if err := json.Unmarshal(line, &o); err != nil {
-			t.Fatalf("%v in %.100q", err, line)
-		}
+		checktest.Mustf(t, json.Unmarshal(line, &o), "in %.100q", line)
 		want := strings.ToValidUTF8(text, "\ufffd")
 		if len(text) > 1000 {
-			if len(o.Message) > longestText || len(o.Exception.Traceback) > longestText+3 || len(*o.Client) > longestName ||
-				len(line) > 2<<20 {
-				t.Errorf("%.10q: %d bytes", text, len(line))
-			}
+			checktest.Truef(t, len(o.Message) <= longestText && len(o.Exception.Traceback) <= longestText+3 &&
+				len(*o.Client) <= longestName && len(line) <= 2<<20, "%.10q: %d bytes", text, len(line))
 			want = o.Message
 		} else if text == "\xff\xc0\xaf\xed\xa0\x80" {
 			want = strings.Repeat("\ufffd", len(text))
 		}
-		if o.Level != "warning" || o.Host != "localhost" || o.PID == 0 || o.Message != want ||
-			!strings.HasSuffix(o.Exception.Traceback, "end") || (o.Client == nil) != (text == "") ||
-			strings.Count(string(line), "\n") != 1 {
-			t.Errorf("%.300q", line)
-		}
-		if got, ok := ParseObject(string(line)); !ok || got.Text != o.Message || got.Exception != o.Exception {
-			t.Errorf("%+v", got)
-		}
+		checktest.Truef(t, o.Level == "warning" && o.Host == "localhost" && o.PID != 0 && o.Message == want &&
+			strings.HasSuffix(o.Exception.Traceback, "end") && (o.Client == nil) == (text == "") &&
+			strings.Count(string(line), "\n") == 1, "%.300q", line)
+		got, ok := ParseObject(string(line))
+		checktest.Truef(t, ok && got.Text == o.Message && got.Exception == o.Exception, "%+v", got)
 	}
 	for _, line := range []string{"", "text", "{}", `{"message":"a"}`, `{"time":"","message":"a","pid":1,"more":2}`} {
-		if _, ok := ParseObject(line); ok {
-			t.Errorf("%q is an object", line)
-		}
+		_, ok := ParseObject(line)
+		checktest.Truef(t, !ok, "%q is an object", line)
 	}
 }
 
 func TestComplaintAboutAnErrorLogOfObjectsIsAnObject(t *testing.T) {
 	in, out, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	defer in.Close()
 	defer func(before *os.File) { os.Stderr = before }(os.Stderr)
 	os.Stderr = out
 	Options{Look: Object}.withDefaults().Report("error log: not rotated")
 	out.Close()
 	line, _ := io.ReadAll(in)
-	if m, ok := ParseObject(string(line)); !ok || m.Text != "error log: not rotated" {
-		t.Errorf("%q", line)
-	}
+	m, ok := ParseObject(string(line))
+	checktest.Truef(t, ok && m.Text == "error log: not rotated", "%q", line)
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/http1"
 )
 
@@ -11,9 +12,7 @@ import (
 func TestStateCarriesALineToAnotherProcess(t *testing.T) {
 	parse := func(text string) *AccessLog {
 		f, err := ParseFormat(text)
-		if err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, err)
 		return &AccessLog{nil, f}
 	}
 	from := parse(`%r %{X-A}i %{X-B}o`)
@@ -28,57 +27,45 @@ func TestStateCarriesALineToAnotherProcess(t *testing.T) {
 		{`%{X-Other}i %{X-A}i`, "", ""},
 	} {
 		got := r.State().Record(parse(test.format))
-		if len(got.Request) != len(got.Format().Request) || len(got.Response) != len(got.Format().Response) {
-			t.Fatalf("%s: %d and %d fields", test.format, len(got.Request), len(got.Response))
-		}
+		checktest.Needf(t, len(got.Request) == len(got.Format().Request) && len(got.Response) == len(got.Format().Response),
+			"%s: %d and %d fields", test.format, len(got.Request), len(got.Response))
 		first := func(values []Value) string {
 			if len(values) == 0 {
 				return ""
 			}
 			return string(values[0].Text)
 		}
-		if string(got.RequestLine) != "GET / HTTP/1.1" || got.Client != r.Client ||
-			first(got.Request) != test.request || first(got.Response) != test.response {
-			t.Errorf("%s: %+v", test.format, got)
-		}
+		checktest.Truef(t, string(got.RequestLine) == "GET / HTTP/1.1" && got.Client == r.Client &&
+			first(got.Request) == test.request && first(got.Response) == test.response, "%s: %+v", test.format, got)
 	}
-	if none := r.State().Record(nil); len(none.Request)+len(none.Response) > 0 {
-		t.Errorf("fields without a log: %+v", none)
-	}
+	none := r.State().Record(nil)
+	checktest.Truef(t, len(none.Request)+len(none.Response) <= 0, "fields without a log: %+v", none)
 	r.Request[0].Text = []byte(strings.Repeat("x", mostFields))
 	r.RequestLine = []byte(strings.Repeat("y", 2*mostRequestLine))
-	if got := r.State().Record(from); len(got.RequestLine) != mostRequestLine || len(got.Request) != 1 ||
-		got.Request[0].There {
-		t.Errorf("%d bytes of request line, %+v", len(got.RequestLine), got.Request)
-	}
+	got := r.State().Record(from)
+	checktest.Truef(t, len(got.RequestLine) == mostRequestLine && len(got.Request) == 1 && !got.Request[0].There,
+		"%d bytes of request line, %+v", len(got.RequestLine), got.Request)
 }
 
 // The format names the request line, and fields of the request and of the response.
 func TestLineHasTheFieldsOfItsFormat(t *testing.T) {
 	f, err := ParseFormat(`%r %{x-a}i %{X-B}o %{Status}o`)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	r := &Record{Log: &AccessLog{nil, f}}
 	r.Begin(r.Format())
 	head := []byte("GET /a HTTP/1.1\r\nHost: x\r\nX-A: 1\r\nX-AB: 2\r\nx-a:\t3\r\n\r\n")
 	var parsed http1.Request
 	limits := http1.DefaultLimits
-	if _, err := parsed.Parse(head, &limits); err != nil {
-		t.Fatal(err)
-	}
+	_, err = parsed.Parse(head, &limits)
+	checktest.Must(t, err)
 	r.NoteRequest(head, parsed.Fields)
 	r.NoteResponse([]byte("HTTP/1.1 200 OK\r\nX-B: 4 \r\nX-BC: 5\r\nx-b: 6\r\n\r\n"))
-	if string(r.RequestLine) != "GET /a HTTP/1.1" || string(r.Request[0].Text) != "1, 3" ||
-		string(r.Response[0].Text) != "4, 6" || r.Response[1].There {
-		t.Errorf("%q, %+v, %+v", r.RequestLine, r.Request, r.Response)
-	}
+	checktest.Truef(t, string(r.RequestLine) == "GET /a HTTP/1.1" && string(r.Request[0].Text) == "1, 3" &&
+		string(r.Response[0].Text) == "4, 6" && !r.Response[1].There, "%q, %+v, %+v", r.RequestLine, r.Request, r.Response)
 	none := &Record{}
 	none.Begin(none.Format())
 	none.NoteRequest(head, parsed.Fields)
 	none.NoteResponse(head)
 	none.End()
-	if string(none.RequestLine) != "GET /a HTTP/1.1" {
-		t.Errorf("%q", none.RequestLine)
-	}
+	checktest.Equal(t, string(none.RequestLine), "GET /a HTTP/1.1")
 }

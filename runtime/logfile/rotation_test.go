@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/checktest"
 )
 
 func TestFileIsRotatedAtASize(t *testing.T) {
@@ -25,14 +27,11 @@ func TestFileIsRotatedAtASize(t *testing.T) {
 	closed(t, f)
 	f.line("too late")
 	f.Write([]byte("two lines\nat once\n"))
-	if f.Dropped() != 3 {
-		t.Errorf("dropped: %d", f.Dropped())
-	}
+	checktest.Equalf(t, f.Dropped(), 3, "dropped")
 	settled(t, path)
 	// Lines 0 to 19 were removed with old files, and lines 50 and 51 are in the current log.
-	if got := files(t, path); !slices.Equal(got, []string{"log", "log.1.gz", "log.2.gz", "log.3.gz"}) {
-		t.Fatalf("%q", got)
-	}
+	got := files(t, path)
+	checktest.Needf(t, slices.Equal(got, []string{"log", "log.1.gz", "log.2.gz", "log.3.gz"}), "%q", got)
 	for name, first := range map[string]int{"log.3.gz": 20, "log.2.gz": 30, "log.1.gz": 40, "log": 50} {
 		got := lines(t, filepath.Join(filepath.Dir(path), name))
 		if want := min(10, 52-first); len(got) != want || !strings.HasSuffix(got[0], fmt.Sprintf("x%05d", first)) {
@@ -40,21 +39,15 @@ func TestFileIsRotatedAtASize(t *testing.T) {
 		}
 	}
 	st, err := os.Stat(path + ".1.gz")
-	if err != nil || st.Mode().Perm()&^0o640 != 0 {
-		t.Errorf("%v %v", st.Mode(), err)
-	}
+	checktest.Truef(t, err == nil && st.Mode().Perm()&^0o640 == 0, "%v %v", st.Mode(), err)
 }
 
 func ofYesterday(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "log")
-	if err := os.WriteFile(path, []byte("yesterday\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, os.WriteFile(path, []byte("yesterday\n"), 0o600))
 	yesterday := time.Now().AddDate(0, 0, -1)
-	if err := os.Chtimes(path, yesterday, yesterday); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, os.Chtimes(path, yesterday, yesterday))
 	return path
 }
 
@@ -66,9 +59,8 @@ func TestFileIsRotatedByTime(t *testing.T) {
 	f.line("today")
 	closed(t, f)
 	settled(t, path)
-	if old, now := lines(t, path+".1.gz"), lines(t, path); !slices.Equal(old, []string{"yesterday"}) || len(now) != 2 {
-		t.Errorf("%q %q", old, now)
-	}
+	old, now := lines(t, path+".1.gz"), lines(t, path)
+	checktest.Truef(t, slices.Equal(old, []string{"yesterday"}) && len(now) == 2, "%q %q", old, now)
 }
 
 func TestScheduleSaysWhenToRotate(t *testing.T) {
@@ -91,9 +83,7 @@ func TestScheduleSaysWhenToRotate(t *testing.T) {
 		{"six hours", Each(6 * time.Hour), at(20, 6, 59), at(20, 7, 0), true}, // 6:00 UTC
 		{"within six", Each(6 * time.Hour), at(20, 7, 0), at(20, 12, 59), false},
 	} {
-		if got := c.s.between(c.last, c.now); got != c.want {
-			t.Errorf("%s: %v", c.name, got)
-		}
+		checktest.Equalf(t, c.s.between(c.last, c.now), c.want, "%s", c.name)
 	}
 }
 
@@ -121,19 +111,14 @@ func TestNextProcessCompletesARotation(t *testing.T) {
 			pack(t, path+".1.gz", "zeroth\n", "other")
 			c.make(path)
 			for _, left := range []struct{ stamp, text string }{{stamp, "first\n"}, {later, "second\n"}} {
-				if err := os.WriteFile(path+rotatedMark+left.stamp, []byte(left.text), 0o600); err != nil {
-					t.Fatal(err)
-				}
+				checktest.Must(t, os.WriteFile(path+rotatedMark+left.stamp, []byte(left.text), 0o600))
 			}
 			closed(t, open(t, Options{Path: path, Keep: 5}))
 			settled(t, path)
-			if got := files(t, path); !slices.Equal(got, []string{"log", "log.1.gz", "log.2.gz", "log.3.gz"}) {
-				t.Fatalf("%q", got)
-			}
+			got := files(t, path)
+			checktest.Needf(t, slices.Equal(got, []string{"log", "log.1.gz", "log.2.gz", "log.3.gz"}), "%q", got)
 			for n, want := range map[string]string{"1": "second", "2": "first", "3": "zeroth"} {
-				if got := lines(t, path+"."+n+".gz"); !slices.Equal(got, []string{want}) {
-					t.Errorf("%s: %q", n, got)
-				}
+				checktest.Equalf(t, lines(t, path+"."+n+".gz"), []string{want}, "%s", n)
 			}
 		})
 	}
@@ -146,59 +131,40 @@ func pack(t *testing.T, path, text, comment string) {
 	z.Comment = comment
 	io.WriteString(z, text)
 	z.Close()
-	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, os.WriteFile(path, b.Bytes(), 0o600))
 }
 
 func TestRotatedFileIsCompressedAfterItsWritersClose(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	left := path + rotatedMark + "0000000000000000001"
 	slow, err := os.OpenFile(left, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	defer slow.Close()
-	if err := unix.Flock(int(slow.Fd()), unix.LOCK_SH); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, unix.Flock(int(slow.Fd()), unix.LOCK_SH))
 	open(t, Options{Path: path, Keep: 5})
 	time.Sleep(50 * time.Millisecond)
 	slow.WriteString("late\n")
-	if _, err := os.Stat(path + ".1.gz"); err == nil {
-		t.Error("it did not wait")
-	}
+	_, err = os.Stat(path + ".1.gz")
+	checktest.Truef(t, err != nil, "it did not wait")
 	slow.Close()
 	settled(t, path)
-	if got := lines(t, path+".1.gz"); !slices.Equal(got, []string{"late"}) {
-		t.Errorf("%q", got)
-	}
+	checktest.Equal(t, lines(t, path+".1.gz"), []string{"late"})
 }
 
 // The server cannot compress a rotated file that another process keeps open.
 func TestUncompressedRotatedFilesAreLimitedToKeep(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	for n := range 7 {
-		if err := os.WriteFile(fmt.Sprintf("%s%s%019d", path, rotatedMark, n), []byte("x\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, os.WriteFile(fmt.Sprintf("%s%s%019d", path, rotatedMark, n), []byte("x\n"), 0o600))
 	}
 	for n := range 7 {
 		slow, err := os.Open(fmt.Sprintf("%s%s%019d", path, rotatedMark, n))
-		if err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, err)
 		defer slow.Close()
-		if err := unix.Flock(int(slow.Fd()), unix.LOCK_SH); err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, unix.Flock(int(slow.Fd()), unix.LOCK_SH))
 	}
-	if err := compressAll(&Options{Path: path, Keep: 3}); err != errBusy {
-		t.Errorf("%v", err)
-	}
+	checktest.Equal(t, compressAll(&Options{Path: path, Keep: 3}), errBusy)
 	want := []string{"log.rotated-0000000000000000004", "log.rotated-0000000000000000005",
 		"log.rotated-0000000000000000006"}
-	if got := files(t, path); !slices.Equal(got, want) {
-		t.Errorf("%q", got)
-	}
+	checktest.Equal(t, files(t, path), want)
 }

@@ -3,6 +3,8 @@ package logfile
 import (
 	"testing"
 	"time"
+
+	"fapws/runtime/checktest"
 )
 
 var at = time.Date(2024, 1, 7, 5, 4, 9, 0, time.FixedZone("CET", 3600))
@@ -15,9 +17,7 @@ func TestTimesAreFormattedLikeStrftime(t *testing.T) {
 		{"%Q %", "%Q %"},
 		{"%-", "%-"},
 	} {
-		if got := string(AppendTime([]byte("> "), c.format, at)); got != "> "+c.want {
-			t.Errorf("%s: %q, want %q", c.format, got, c.want)
-		}
+		checktest.Equalf(t, string(AppendTime([]byte("> "), c.format, at)), "> "+c.want, "%s: %q", c.format, c.want)
 	}
 }
 
@@ -33,18 +33,15 @@ func TestInvalidTimeFormatsAreRejected(t *testing.T) {
 		if err := CheckTimeFormat(format); err != nil {
 			got = err.Error()
 		}
-		if got != want {
-			t.Errorf("%s: %q, want %q", format, got, want)
-		}
+		checktest.Equalf(t, got, want, "%s", format)
 	}
 }
 
 func FuzzAppend(f *testing.F) {
 	f.Add("%F %T%n%-d%100a")
 	f.Fuzz(func(t *testing.T, format string) {
-		if got := AppendTime(nil, format, at); len(got) > 1024*(len(format)+1) {
-			t.Fatalf("%q: %d bytes", format, len(got))
-		}
+		got := AppendTime(nil, format, at)
+		checktest.Needf(t, len(got) <= 1024*(len(format)+1), "%q: %d bytes", format, len(got))
 		_ = CheckTimeFormat(format)
 	})
 }

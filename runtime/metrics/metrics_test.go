@@ -14,9 +14,7 @@ import (
 func TestRequestsAreCountedByRouteAndStatusClass(t *testing.T) {
 	r := NewRecorder()
 	shop := r.Route("a.example", "/shop")
-	if r.Route("a.example", "/shop") != shop {
-		t.Error("the same route is counted twice")
-	}
+	checktest.Equalf(t, r.Route("a.example", "/shop"), shop, "the same route is counted twice")
 	for _, status := range []int{200, 204, 404, 0, 999} {
 		r.End(r.Begin(), shop, status)
 	}
@@ -27,17 +25,11 @@ func TestRequestsAreCountedByRouteAndStatusClass(t *testing.T) {
 	got := map[string]int64{}
 	for _, s := range Find(families, "fapws_request_duration_seconds").Series {
 		got[s.Label("host")+s.Label("route")+" "+s.Label("code")] = s.Count()
-		if s.Label("code") == "5xx" && (s.Counts[len(Bounds)] != 1 || s.Total < 3600) {
-			t.Errorf("an hour: %+v", s)
-		}
+		checktest.Truef(t, s.Label("code") != "5xx" || s.Counts[len(Bounds)] == 1 && !(s.Total < 3600), "an hour: %+v", s)
 	}
 	want := map[string]int64{"a.example/shop 2xx": 2, "a.example/shop 4xx": 1, "a.example/shop gone": 2, "none 5xx": 1}
-	if fmt.Sprint(got) != fmt.Sprint(want) {
-		t.Errorf("%v, want %v", got, want)
-	}
-	if n := Find(families, "fapws_requests_in_flight").Series[0].Value; n != 1 {
-		t.Errorf("%v in flight", n)
-	}
+	checktest.Equal(t, fmt.Sprint(got), fmt.Sprint(want))
+	checktest.Equalf(t, Find(families, "fapws_requests_in_flight").Series[0].Value, 1, "in flight")
 	r.End(began, shop, 200)
 }
 
@@ -45,20 +37,15 @@ func TestRequestsOfOneTurnShareTheClock(t *testing.T) {
 	r := NewRecorder()
 	first := r.Begin()
 	time.Sleep(time.Microsecond)
-	if second := r.Begin(); second != first || first == 0 {
-		t.Errorf("%d and %d", first, second)
-	}
+	second := r.Begin()
+	checktest.Truef(t, second == first && first != 0, "%d and %d", first, second)
 	r.Turn()
 	third := r.Begin()
-	if third <= first {
-		t.Errorf("%d behind %d", third, first)
-	}
+	checktest.Truef(t, third > first, "%d behind %d", third, first)
 	route := r.Route("", "/")
 	r.End(first, route, 200)
 	r.End(first, route, 200)
-	if n := len(Find(r.Families(), "fapws_request_duration_seconds").Series); n != 0 {
-		t.Errorf("%d series before the turn", n)
-	}
+	checktest.Equalf(t, len(Find(r.Families(), "fapws_request_duration_seconds").Series), 0, "series before the turn")
 	// On a busy machine, the third request is in a different bucket from the first two requests.
 	r.End(third, route, 200)
 	r.Turn()
@@ -66,9 +53,7 @@ func TestRequestsOfOneTurnShareTheClock(t *testing.T) {
 	if least := float64(third-first) * 2 / 1e9; s.Count() != 3 || s.Total < least {
 		t.Errorf("%d requests took %v s, at least %v", s.Count(), s.Total, least)
 	}
-	if n := Find(r.Families(), "fapws_requests_in_flight").Series[0].Value; n != 0 {
-		t.Errorf("%v in flight", n)
-	}
+	checktest.Equalf(t, Find(r.Families(), "fapws_requests_in_flight").Series[0].Value, 0, "in flight")
 }
 
 func TestNumberOfSeriesIsLimited(t *testing.T) {
@@ -78,12 +63,9 @@ func TestNumberOfSeriesIsLimited(t *testing.T) {
 	}
 	r.Turn()
 	f := Find(r.Families(), "fapws_request_duration_seconds")
-	if len(f.Series) != mostRoutes {
-		t.Errorf("%d series", len(f.Series))
-	}
-	if s := f.Series[mostRoutes-1]; s.Label("route") != "other" || s.Count() != 10000-mostRoutes+1 {
-		t.Errorf("%+v", s)
-	}
+	checktest.Equalf(t, len(f.Series), mostRoutes, "series")
+	s := f.Series[mostRoutes-1]
+	checktest.Truef(t, s.Label("route") == "other" && s.Count() == 10000-mostRoutes+1, "%+v", s)
 }
 
 func TestLabelsAreEscapedAndReadBack(t *testing.T) {
@@ -94,9 +76,8 @@ func TestLabelsAreEscapedAndReadBack(t *testing.T) {
 			t.Errorf("%s: %q, %q", text, got, s.Label("z"))
 		}
 	}
-	if s := (Series{Labels: Labels("a", "\xff")}); s.Label("a") != "\uFFFD" {
-		t.Errorf("%q", s.Labels)
-	}
+	s := (Series{Labels: Labels("a", "\xff")})
+	checktest.Equalf(t, s.Label("a"), "\uFFFD", "%q", s.Labels)
 }
 
 func families(t *testing.T, n int64) (all []Family) {
@@ -142,19 +123,13 @@ h_seconds_count 7
 x 1
 # EOF
 `
-	if got := OpenMetrics(all); got != want {
-		t.Errorf("got\n%s", got)
-	}
-	if n := one[0].Series[0].Value; n != 2 {
-		t.Errorf("Merge has changed its argument: %v", n)
-	}
-	if plain := Plain(all); !strings.Contains(plain, "# TYPE c_total counter\n") || strings.Contains(plain, "UNIT") ||
-		strings.Contains(plain, "EOF") {
-		t.Errorf("plain:\n%s", plain)
-	}
-	if lasting := Lasting(all); len(lasting) != 2 || Find(lasting, "g_bytes") != nil {
-		t.Errorf("%v", lasting)
-	}
+	checktest.Equal(t, OpenMetrics(all), want)
+	checktest.Equalf(t, one[0].Series[0].Value, 2, "Merge has changed its argument")
+	plain := Plain(all)
+	checktest.Truef(t, strings.Contains(plain, "# TYPE c_total counter\n") && !strings.Contains(plain, "UNIT") &&
+		!strings.Contains(plain, "EOF"), "plain:\n%s", plain)
+	lasting := Lasting(all)
+	checktest.Truef(t, len(lasting) == 2 && Find(lasting, "g_bytes") == nil, "%v", lasting)
 }
 
 func TestQuantilesAreInterpolated(t *testing.T) {
@@ -172,18 +147,15 @@ func TestQuantilesAreInterpolated(t *testing.T) {
 		{[]int64{0, 0, 0, 10}, 0.5, 4},
 		{[]int64{1, 2}, 0.5, 0},
 	} {
-		if got := Quantile(bounds, c.counts, c.q); math.Abs(got-c.want) > 1e-9 {
-			t.Errorf("%v of %v: %v, want %v", c.q, c.counts, got, c.want)
-		}
+		got := Quantile(bounds, c.counts, c.q)
+		checktest.Truef(t, !(math.Abs(got-c.want) > 1e-9), "%v of %v: %v, want %v", c.q, c.counts, got, c.want)
 	}
 }
 
 func TestCountingARequestDoesNotAllocate(t *testing.T) {
 	r := NewRecorder()
 	route := r.Route("", "/")
-	if n := testing.AllocsPerRun(100, func() { r.End(r.Begin(), route, 200) }); n != 0 {
-		t.Errorf("%v allocations", n)
-	}
+	checktest.Equalf(t, testing.AllocsPerRun(100, func() { r.End(r.Begin(), route, 200) }), 0, "allocations")
 }
 
 func TestSoundRejectsInvalidFamilies(t *testing.T) {
@@ -197,9 +169,8 @@ func TestSoundRejectsInvalidFamilies(t *testing.T) {
 	for _, line := range checktest.Cases(t, "testdata/unsound.txt", 1) {
 		var f Family
 		checktest.Must(t, json.Unmarshal([]byte(line[0]), &f))
-		if got := Sound([]Family{f}); len(got) > 0 {
-			t.Errorf("%s is sound", line)
-		}
+		got := Sound([]Family{f})
+		checktest.Truef(t, len(got) == 0, "%s is sound", line)
 	}
 	many := Family{Name: "a", Kind: Counter}
 	for i := range mostSeries + 1 {
@@ -234,9 +205,8 @@ func FuzzSound(f *testing.F) {
 			}
 			lines += one * len(all[i].Series)
 		}
-		if got := strings.Count(Plain(all), "\n"); got != lines {
-			t.Fatalf("%d lines, want %d: %q", got, lines, Plain(all))
-		}
+		got := strings.Count(Plain(all), "\n")
+		checktest.Needf(t, got == lines, "%d lines, want %d: %q", got, lines, Plain(all))
 		OpenMetrics(all)
 	})
 }

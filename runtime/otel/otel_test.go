@@ -33,38 +33,32 @@ func TestWrongVariableIsReportedInALine(t *testing.T) {
 	lines := []string{"OTEL_SDK_DISABLED=a\nb", `OTEL_SDK_DISABLED=a\nb in the environment: must be false or true`}
 	for _, tt := range append(checktest.Cases(t, "testdata/wrong.txt", 2), lines) {
 		_, err := otel.Read(lookup(tt[0]))
-		if err == nil || !strings.Contains(err.Error(), tt[1]) || strings.ContainsAny(err.Error(), "\n") ||
-			strings.Contains(err.Error(), "secret") {
-			t.Errorf("%s: %v", tt[0], err)
-		}
+		checktest.Truef(t, err != nil && strings.Contains(err.Error(), tt[1]) && !strings.ContainsAny(err.Error(), "\n") &&
+			!strings.Contains(err.Error(), "secret"), "%s: %v", tt[0], err)
 	}
 	_, err := otel.Read(lookup("OTEL_TRACES_SAMPLER=traceidratio", "OTEL_TRACES_SAMPLER_ARG=NaN",
 		"OTEL_EXPORTER_OTLP_ENDPOINT=https://x", "OTEL_EXPORTER_OTLP_CERTIFICATE=/nowhere"))
-	if err == nil || strings.Count(err.Error(), "\n") != 1 || !strings.Contains(err.Error(), "from 0 to 1") ||
-		!strings.Contains(err.Error(), "/nowhere in the environment: no such file") {
-		t.Errorf("%v", err)
-	}
+	checktest.Truef(t, err != nil && strings.Count(err.Error(), "\n") == 1 &&
+		strings.Contains(err.Error(), "from 0 to 1") &&
+		strings.Contains(err.Error(), "/nowhere in the environment: no such file"), "%v", err)
 }
 
 func TestVariablesThatDisableTracesAndForeignOnesAreNoMistakes(t *testing.T) {
 	for _, variable := range []string{"OTEL_SDK_DISABLED=TRUE", "OTEL_TRACES_EXPORTER=none"} {
-		if c, err := otel.Read(lookup(variable, "OTEL_EXPORTER_OTLP_PROTOCOL=grpc")); c != nil || err != nil {
-			t.Errorf("%s: %v, %v", variable, c, err)
-		}
+		c, err := otel.Read(lookup(variable, "OTEL_EXPORTER_OTLP_PROTOCOL=grpc"))
+		checktest.Truef(t, c == nil && err == nil, "%s: %v, %v", variable, c, err)
 	}
 	c, err := otel.Read(lookup("OTEL_PYTHON_LOG_CORRELATION=x", "OTEL_METRICS_EXPORTER=x", "OTEL_TRACES_SAMPLER=",
 		"OTEL_PROPAGATORS=tracecontext, baggage", "OTEL_TRACES_EXPORTER=console,otlp"))
-	if err != nil || c.URL.String() != "http://localhost:4318/v1/traces" || c.Port != 4318 {
-		t.Errorf("%+v, %v", c, err)
-	}
+	checktest.Truef(t, err == nil && c.URL.String() == "http://localhost:4318/v1/traces" && c.Port == 4318,
+		"%+v, %v", c, err)
 	for variable, want := range map[string]string{
 		"OTEL_EXPORTER_OTLP_ENDPOINT=https://x/base/":      "https://x/base/v1/traces",
 		"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://x:1/as": "http://x:1/as",
 		"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://x":      "http://x/",
 	} {
-		if c, err := otel.Read(lookup(variable)); err != nil || c.URL.String() != want {
-			t.Errorf("%s: %v, %v", variable, c, err)
-		}
+		c, err := otel.Read(lookup(variable))
+		checktest.Truef(t, err == nil && c.URL.String() == want, "%s: %v, %v", variable, c, err)
 	}
 }
 
@@ -76,9 +70,8 @@ func start(t *testing.T, url string, variables ...string) (x *otel.Exporter, lin
 	lines = new(atomic.Int64)
 	x = otel.New(c, "1.2", func(line string) {
 		lines.Add(1)
-		if strings.Contains(line, "\n") || !strings.Contains(line, "fapws_otel_spans_dropped_total") {
-			t.Errorf("%q", line)
-		}
+		checktest.Truef(t, !strings.Contains(line, "\n") && strings.Contains(line, "fapws_otel_spans_dropped_total"),
+			"%q", line)
 	})
 	t.Cleanup(func() { x.Close(time.Now()) })
 	return x, lines
@@ -109,10 +102,8 @@ func TestTextsOfClientsAreRedactedAndValid(t *testing.T) {
 		x.Answered(e)
 		x.Close(later())
 		s := c.Spans()[n]
-		if s.Attributes[tt[2]] != tt[1] || s.Attributes["user_agent.original"] != "a\uFFFDb" ||
-			s.Attributes["server.address"] != "::1" || s.Attributes["server.port"] != "8080" {
-			t.Errorf("%.80s: %q", tt[0], s.Attributes)
-		}
+		checktest.Truef(t, s.Attributes[tt[2]] == tt[1] && s.Attributes["user_agent.original"] == "a\uFFFDb" &&
+			s.Attributes["server.address"] == "::1" && s.Attributes["server.port"] == "8080", "%.80s: %q", tt[0], s.Attributes)
 	}
 }
 
@@ -138,22 +129,16 @@ func TestStatusOfASpanIsErrorFor5xxOnly(t *testing.T) {
 	for _, s := range c.Spans() {
 		status, kind := s.Attributes["http.response.status_code"], s.Attributes["error.type"]
 		failed := strings.HasPrefix(status, "5") || s.Kind == "CLIENT"
-		if s.Failed != failed || s.Kind == "SERVER" && !strings.HasPrefix(s.Attributes["url.path"], "/"+status) ||
-			(kind == "client_disconnected") != (s.Attributes["url.path"] == "/499true") {
-			t.Errorf("%+v", s)
-		}
-		if s.Kind == "CLIENT" && (kind != "timeout" || s.Why != "too\uFFFD late" || s.Parent != "0102000000000000" ||
-			s.Attributes["url.full"] != "http://u:80/x?sig=REDACTED" || s.Name != "GET" ||
-			s.Attributes["http.request.resend_count"] != "2" || parent != "00-"+s.Trace+"-"+s.ID+"-01") {
-			t.Errorf("%s: %+v", parent, s)
-		}
-		if s.Kind == "SERVER" && (s.Flags != 0x301 || s.Parent != "00f067aa0ba902b7" || s.End.Sub(s.Begin) != time.Second) {
-			t.Errorf("%+v", s)
-		}
+		checktest.Truef(t, s.Failed == failed &&
+			(s.Kind != "SERVER" || strings.HasPrefix(s.Attributes["url.path"], "/"+status)) &&
+			(kind == "client_disconnected") == (s.Attributes["url.path"] == "/499true"), "%+v", s)
+		checktest.Truef(t, s.Kind != "CLIENT" || kind == "timeout" && s.Why == "too\uFFFD late" &&
+			s.Parent == "0102000000000000" && s.Attributes["url.full"] == "http://u:80/x?sig=REDACTED" && s.Name == "GET" &&
+			s.Attributes["http.request.resend_count"] == "2" && parent == "00-"+s.Trace+"-"+s.ID+"-01", "%s: %+v", parent, s)
+		checktest.Truef(t, s.Kind != "SERVER" ||
+			s.Flags == 0x301 && s.Parent == "00f067aa0ba902b7" && s.End.Sub(s.Begin) == time.Second, "%+v", s)
 	}
-	if len(c.Spans()) != 7 {
-		t.Errorf("%d spans", len(c.Spans()))
-	}
+	checktest.Equalf(t, len(c.Spans()), 7, "spans")
 }
 
 func TestQueueDropsAndCountsSpansAboveItsLimit(t *testing.T) {
@@ -167,9 +152,7 @@ func TestQueueDropsAndCountsSpansAboveItsLimit(t *testing.T) {
 	for range 13 {
 		x.Answered(entry("GET /second HTTP/1.1"))
 	}
-	if x.Dropped() != 3 {
-		t.Errorf("%d spans were dropped", x.Dropped())
-	}
+	checktest.Equalf(t, x.Dropped(), 3, "spans were dropped")
 	close(release)
 	x.Close(later())
 	if n := len(c.Spans()); n != 14 || c.Requests() != 4 || lines.Load() != 1 {
@@ -191,14 +174,11 @@ func TestBatchIsSentAgainWhenTheCollectorAsksForIt(t *testing.T) {
 	x.Answered(entry("GET /a HTTP/1.1"))
 	x.Close(later())
 	_, headers := c.Bodies()
-	if len(c.Spans()) != 1 || x.Dropped() != 0 || lines.Load() != 1 || times[1].Sub(times[0]) < time.Second ||
-		times[2].Sub(times[1]) < time.Second {
-		t.Errorf("%d spans, %d dropped, %d lines, at %v", len(c.Spans()), x.Dropped(), lines.Load(), times)
-	}
-	if headers[0].Get("Api-Key") != "a b" || headers[0].Get("X") != "y" ||
-		headers[0].Get("Content-Encoding") != "gzip" {
-		t.Errorf("%q", headers[0])
-	}
+	checktest.Truef(t, len(c.Spans()) == 1 && x.Dropped() == 0 && lines.Load() == 1 &&
+		times[1].Sub(times[0]) >= time.Second && times[2].Sub(times[1]) >= time.Second,
+		"%d spans, %d dropped, %d lines, at %v", len(c.Spans()), x.Dropped(), lines.Load(), times)
+	checktest.Truef(t, headers[0].Get("Api-Key") == "a b" && headers[0].Get("X") == "y" &&
+		headers[0].Get("Content-Encoding") == "gzip", "%q", headers[0])
 }
 
 // The collector asks for a pause that ends after the deadline of Close.
@@ -214,9 +194,8 @@ func TestCloseDoesNotWaitForAPauseThatEndsLater(t *testing.T) {
 	x.Answered(entry("GET /b HTTP/1.1"))
 	until := time.Now().Add(4 * time.Minute)
 	x.Close(until)
-	if x.Dropped() != 2 || c.Requests() != 1 || time.Now().After(until) {
-		t.Errorf("%d spans were dropped after %d requests", x.Dropped(), c.Requests())
-	}
+	checktest.Truef(t, x.Dropped() == 2 && c.Requests() == 1 && !time.Now().After(until),
+		"%d spans were dropped after %d requests", x.Dropped(), c.Requests())
 }
 
 // A status such as 400 means that the batch is invalid, so a retry would fail again.
@@ -232,9 +211,8 @@ func TestRefusedBatchIsDroppedAndTheNextOneIsSent(t *testing.T) {
 	checktest.Eventually(t, "the first batch is dropped", func() bool { return x.Dropped() == 1 })
 	x.Answered(entry("GET /b HTTP/1.1"))
 	x.Close(later())
-	if len(c.Spans()) != 1 || c.Requests() != 2 || lines.Load() != 1 {
-		t.Errorf("%d spans in %d requests, %d lines", len(c.Spans()), c.Requests(), lines.Load())
-	}
+	checktest.Truef(t, len(c.Spans()) == 1 && c.Requests() == 2 && lines.Load() == 1,
+		"%d spans in %d requests, %d lines", len(c.Spans()), c.Requests(), lines.Load())
 }
 
 func TestCloseDoesNotWaitForACollectorThatDoesNotAnswer(t *testing.T) {
@@ -246,16 +224,13 @@ func TestCloseDoesNotWaitForACollectorThatDoesNotAnswer(t *testing.T) {
 		x.Answered(entry("GET /a HTTP/1.1"))
 	}
 	x.Close(time.Now().Add(10 * time.Millisecond)) // Without this deadline, Close would wait for OTLP_TIMEOUT.
-	if x.Dropped() != 2000 {
-		t.Errorf("%d spans were dropped", x.Dropped())
-	}
+	checktest.Equalf(t, x.Dropped(), 2000, "spans were dropped")
 	refused := "http://" + ln.Addr().String()
 	ln.Close()
 	x, _ = start(t, refused)
 	x.Answered(entry("GET /a HTTP/1.1"))
-	if x.Close(later()); x.Dropped() != 1 {
-		t.Errorf("%d spans were dropped", x.Dropped())
-	}
+	x.Close(later())
+	checktest.Equalf(t, x.Dropped(), 1, "spans were dropped")
 }
 
 func TestSpanNeedsNoAllocation(t *testing.T) {
@@ -279,14 +254,10 @@ func TestUnsampledTraceHasNoSpan(t *testing.T) {
 	x.Answered(e)
 	var none *otel.Exporter
 	for _, call := range []*otel.Call{x.Call(http1.Identity{}), none.Call(entry("").Trace.ID)} {
-		if call != nil {
-			t.Error("a call")
-		}
+		checktest.Equalf(t, call, nil, "a call")
 		call.End(200, "", nil)
 	}
 	none.Close(time.Now())
 	x.Close(later())
-	if c.Requests() != 0 {
-		t.Errorf("%d requests", c.Requests())
-	}
+	checktest.Equalf(t, c.Requests(), 0, "requests")
 }

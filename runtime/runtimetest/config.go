@@ -5,6 +5,7 @@ import (
 
 	"fapws/cmd/fapws/settings"
 	"fapws/runtime"
+	"fapws/runtime/checktest"
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/source/app"
@@ -28,16 +29,10 @@ func Serve(t testing.TB, cfg runtime.Config, h app.Interpreter, mounts ...exchan
 	address string) {
 	t.Helper()
 	s, err := runtime.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	ln, err := conn.Listen("127.0.0.1:0", conn.ListenOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Serve([]*conn.Listener{ln}, []exchange.Site{{Table: mounts}}, h); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
+	checktest.Must(t, s.Serve([]*conn.Listener{ln}, []exchange.Site{{Table: mounts}}, h))
 	t.Cleanup(func() { s.Close() })
 	return s, ln.Addr().String()
 }

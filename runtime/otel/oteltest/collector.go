@@ -112,9 +112,7 @@ func (c *Collector) Await(n int, what string, match func(*Span) bool) (found []S
 		}
 		return len(found) >= n
 	})
-	if len(found) > n {
-		c.t.Errorf("%d spans of %s, not %d: %+v", len(found), what, n, found)
-	}
+	checktest.Truef(c.t, len(found) <= n, "%d spans of %s, not %d: %+v", len(found), what, n, found)
 	return found
 }
 
@@ -165,9 +163,7 @@ func (c *Collector) fields(b []byte) (all []field) {
 }
 
 func (c *Collector) text(f field) string {
-	if !utf8.Valid(f.bytes) {
-		c.t.Errorf("%q is not UTF-8", f.bytes)
-	}
+	checktest.Truef(c.t, utf8.Valid(f.bytes), "%q is not UTF-8", f.bytes)
 	return string(f.bytes)
 }
 
@@ -188,9 +184,8 @@ func (c *Collector) attribute(to map[string]string, f field) {
 			}
 		}
 	}
-	if _, twice := to[key]; twice || key == "" || value == "" {
-		c.t.Errorf("attribute %q is %q, and was %q", key, value, to[key])
-	}
+	_, twice := to[key]
+	checktest.Truef(c.t, !twice && key != "" && value != "", "attribute %q is %q, and was %q", key, value, to[key])
 	to[key] = value
 }
 
@@ -248,8 +243,6 @@ func (c *Collector) span(whole field) Span {
 			s.Flags = uint32(f.n)
 		}
 	}
-	if len(s.Trace) != 32 || len(s.ID) != 16 || s.End.Before(s.Begin) {
-		c.t.Errorf("%+v", s)
-	}
+	checktest.Truef(c.t, len(s.Trace) == 32 && len(s.ID) == 16 && !s.End.Before(s.Begin), "%+v", s)
 	return s
 }
