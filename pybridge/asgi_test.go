@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/http1"
 )
 
@@ -43,9 +44,7 @@ func submitHandler(t testing.TB, r *response, line, body string) *response {
 
 func same(t testing.TB, got, want string) {
 	t.Helper()
-	if got != want {
-		t.Errorf("got  %s\nwant %s", got, want)
-	}
+	checktest.Equal(t, got, want)
 }
 
 func TestASGITrailerThatHTTPForbidsIsAnError(t *testing.T) {
@@ -63,14 +62,10 @@ func TestASGITrailerThatHTTPForbidsIsAnError(t *testing.T) {
 			want += name + ": 1\r\n"
 		}
 	}
-	if len(want) == 0 || strings.Contains(want, "ookie") {
-		t.Error(want)
-	}
+	checktest.Truef(t, len(want) > 0 && !strings.Contains(want, "ookie"), "%s", want)
 	r := asgi(t, "GET /trailers?"+strings.Join(names, ","), "", "TE: trailers")
 	same(t, r.body.String()+"|"+r.behind, "hello|"+want)
-	if r.head.Length != -1 || r.failed {
-		t.Error("length", r.head.Length, "failed", r.failed)
-	}
+	checktest.Truef(t, r.head.Length == -1 && !r.failed, "length %v failed %v", r.head.Length, r.failed)
 }
 
 func TestStackNamesTheAsyncioThread(t *testing.T) {
@@ -106,10 +101,9 @@ func TestBlockedAsyncioThreadIsReported(t *testing.T) {
 		same(t, asgi(t, "GET /hello", "").body.String(), "hello")
 		loop.h.settled()
 	})
-	if !strings.Contains(said, "after waiting ") || !strings.Contains(said, "s for the asyncio thread; discarded") ||
-		!strings.Contains(said, "; stack:\n") || !strings.Contains(said, "in do_blocks_afterwards\n    os.read(") {
-		t.Error(said)
-	}
+	checktest.Truef(t, strings.Contains(said, "after waiting ") &&
+		strings.Contains(said, "s for the asyncio thread; discarded") && strings.Contains(said, "; stack:\n") &&
+		strings.Contains(said, "in do_blocks_afterwards\n    os.read("), "%s", said)
 }
 
 // The threads pass the coroutines of send() to the event loop of the application, because threads cannot await
@@ -119,9 +113,7 @@ func TestASGISendWorksFromOtherThreads(t *testing.T) {
 	same(t, strings.TrimLeft(body, "x"),
 		"receive() and send() must be awaited on the thread that runs the application; use "+
 			"asyncio.run_coroutine_threadsafe")
-	if n := strings.Count(body, "x"); n != 50*20000 {
-		t.Error(n, "bytes")
-	}
+	checktest.Equalf(t, strings.Count(body, "x"), 50*20000, "bytes")
 }
 
 func (h *Handler) settled() { <-h.withGIL(func() {}) }

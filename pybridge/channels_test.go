@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/exchange"
 )
 
@@ -58,9 +59,7 @@ func (s *saying) take(t *testing.T, n int) (all []string) {
 		if len(all) >= n {
 			return all
 		}
-		if time.Now().After(end) {
-			t.Fatalf("only %q was said", all)
-		}
+		checktest.Needf(t, !time.Now().After(end), "only %q was said", all)
 	}
 }
 
@@ -81,14 +80,11 @@ func TestCallbacksOfChannelsRunInOrder(t *testing.T) {
 	loop.h.Notified(generous)
 	text := loop.get(t, "/tells").body.String()
 	calls := strings.Split(strings.TrimSuffix(text, " 5"), ",")
-	if len(calls) != 2*n || !strings.HasSuffix(text, " 5") {
-		t.Fatalf("%d calls, %s", len(calls), text[max(0, len(text)-100):])
-	}
+	checktest.Needf(t, len(calls) == 2*n && strings.HasSuffix(text, " 5"),
+		"%d calls, %s", len(calls), text[max(0, len(text)-100):])
 	for i := range n {
-		if in, out := fmt.Sprintf("+room/1 %d ada é\"\n", i), fmt.Sprintf("-hall %d None None", i); calls[2*i] != in ||
-			calls[2*i+1] != out {
-			t.Fatalf("calls %q, want %q and %q", calls[2*i:2*i+2], in, out)
-		}
+		in, out := fmt.Sprintf("+room/1 %d ada é\"\n", i), fmt.Sprintf("-hall %d None None", i)
+		checktest.Needf(t, calls[2*i] == in && calls[2*i+1] == out, "calls %q, want %q and %q", calls[2*i:2*i+2], in, out)
 	}
 	refused := 0
 	loop.do(func() {
@@ -99,9 +95,7 @@ func TestCallbacksOfChannelsRunInOrder(t *testing.T) {
 		}
 	})
 	loop.h.Notified(generous)
-	if refused != 1 {
-		t.Errorf("it was said %d times that there are too many", refused)
-	}
+	checktest.Equalf(t, refused, 1, "lines that there are too many")
 }
 
 func TestLateGroupChangeDoesNotAffectTheNextWebSocket(t *testing.T) {
@@ -112,9 +106,8 @@ func TestLateGroupChangeDoesNotAffectTheNextWebSocket(t *testing.T) {
 	r := loop.submitAs(t, &response{}, func(string) (int, int) { return crowd.Index, len(crowd.Prefix) }, "GET /crowd",
 		"")
 	loop.do(func() { loop.change = nil })
-	if all := said.take(t, 2); !strings.Contains(all[0], " joins ") {
-		t.Errorf("%q", all)
-	}
+	all := said.take(t, 2)
+	checktest.Truef(t, strings.Contains(all[0], " joins "), "%q", all)
 	loop.do(func() {
 		loop.h.changeGroup(uint64(r.ticket), "x", true)
 		loop.h.Deliver(exchange.Input{Ticket: r.ticket, Op: exchange.OpClose, Code: 1000})
@@ -122,9 +115,8 @@ func TestLateGroupChangeDoesNotAffectTheNextWebSocket(t *testing.T) {
 		loop.drain()
 	})
 	<-r.done
-	if all := said.take(t, 0); len(all) > 0 {
-		t.Errorf("%q", all)
-	}
+	all = said.take(t, 0)
+	checktest.Truef(t, len(all) == 0, "%q", all)
 }
 
 func TestPlaceOfAWebSocketSurvivesOtherEntries(t *testing.T) {
@@ -140,15 +132,11 @@ func TestPlaceOfAWebSocketSurvivesOtherEntries(t *testing.T) {
 	moved := Mount{Kind: WebSocket, Prefix: "/talk", Name: "WebSocket(hear)"}
 	plain := Mount{Prefix: "/chat", Name: "hear"}
 	one, two := places(chat, plain, moved), places(plain, moved, plain, chat)
-	if one[0] != two[3] || one[2] != two[1] || one[1] != "" {
-		t.Errorf("%q, and in another order %q", one, two)
-	}
+	checktest.Truef(t, one[0] == two[3] && one[2] == two[1] && one[1] == "", "%q, and in another order %q", one, two)
 	all := places(chat, chat, renamed, moved)
 	seen := map[string]bool{}
 	for _, place := range all {
 		seen[place] = true
 	}
-	if len(seen) != 4 || !reflect.DeepEqual(all, places(chat, chat, renamed, moved)) {
-		t.Errorf("%q", all)
-	}
+	checktest.Truef(t, len(seen) == 4 && reflect.DeepEqual(all, places(chat, chat, renamed, moved)), "%q", all)
 }

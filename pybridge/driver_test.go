@@ -40,10 +40,9 @@ var applications = []Application{
 const socketApp, asyncPaths, asgiApp, socketsAgain = 1, 2, 3, 4
 
 func TestApplicationNamedTwiceIsLoadedOnce(t *testing.T) {
-	if a, b := loop.app.Apps[socketApp].Table[0], loop.app.Apps[socketsAgain].Table[0]; a.Index != b.Index ||
-		a.callable != b.callable {
-		t.Errorf("the same script has mounts %d and %d", a.Index, b.Index)
-	}
+	a, b := loop.app.Apps[socketApp].Table[0], loop.app.Apps[socketsAgain].Table[0]
+	checktest.Truef(t, a.Index == b.Index && a.callable == b.callable,
+		"the same script has mounts %d and %d", a.Index, b.Index)
 }
 
 func init() { goruntime.LockOSThread() }
@@ -300,9 +299,7 @@ func parseHead(t testing.TB, line string, size int64, fields ...string) ([]byte,
 	head += "\r\n"
 	parsed := new(http1.Request)
 	n, err := parsed.Parse([]byte(head), &http1.DefaultLimits)
-	if err != nil || n != len(head) {
-		t.Fatalf("parse %q: %v", head, err)
-	}
+	checktest.Needf(t, err == nil && n == len(head), "parse %q: %v", head, err)
 	return []byte(head), parsed
 }
 
@@ -332,9 +329,7 @@ func captured(t *testing.T, f func()) string {
 		os.Stderr = stderr
 	}
 	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	saved, _ := syscall.Dup(2)
 	syscall.Dup2(int(w.Fd()), 2)
 	w.Close()

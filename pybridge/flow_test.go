@@ -4,6 +4,7 @@ import (
 	goruntime "runtime"
 	"testing"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/exchange"
 )
 
@@ -63,22 +64,18 @@ func (d *driver) submitRaw(t *testing.T, r *response, target string) bool {
 func TestContentLengthOfAStaticResponseIsReplaced(t *testing.T) {
 	said := captured(t, func() {
 		r := loop.get(t, "/static_with_length")
-		if r.head.Then == nil || r.head.Length != -1 || r.failed {
-			t.Errorf("continued by %v, length %d, failed %v", r.head.Then, r.head.Length, r.failed)
-		}
+		checktest.Truef(t, r.head.Then != nil && r.head.Length == -1 && !r.failed,
+			"continued by %v, length %d, failed %v", r.head.Then, r.head.Length, r.failed)
 	})
-	if said != "" {
-		t.Error(said)
-	}
+	checktest.Equal(t, said, "")
 }
 
 // A Go test can recover this panic, even if C code has installed a handler for the signal.
 func TestNilPointerInGoIsAPanic(t *testing.T) {
 	watchLoading("app.py")
 	defer func() {
-		if _, is := recover().(goruntime.Error); !is {
-			t.Error("no panic")
-		}
+		_, is := recover().(goruntime.Error)
+		checktest.Truef(t, is, "no panic")
 	}()
 	var p *int
 	*p = 1

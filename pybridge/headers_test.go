@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 // A section begins with a line such as "--- core_flow.c ---" and lists the functions and variables of that file that
@@ -22,9 +24,7 @@ func TestHeadersListWhatTheirFilesDefine(t *testing.T) {
 			var declares []string
 			defines[file], declares = globals(text)
 			for _, name := range declares {
-				if ours.MatchString(name) {
-					t.Errorf("%s declares %s, which only the header of its file should", file, name)
-				}
+				checktest.Truef(t, !ours.MatchString(name), "%s declares %s, which only the header of its file should", file, name)
 			}
 		}
 		here := map[string]bool{}
@@ -39,19 +39,15 @@ func TestHeadersListWhatTheirFilesDefine(t *testing.T) {
 	for _, header := range sources(t, "*.h") {
 		began := map[string]bool{}
 		for _, s := range sectionsOf(strings.Join(lines(t, header), "\n") + "\n") {
-			if began[s.file] && s.file != "" {
-				t.Errorf("%s has several sections %s", header, s.file)
-			}
+			checktest.Truef(t, !began[s.file] || s.file == "", "%s has several sections %s", header, s.file)
 			began[s.file] = true
 			_, declares := globals(s.text)
 			for _, name := range declares {
-				if other, is := listed[name]; is {
-					t.Errorf("%s: %s is also declared in section %s", header, name, other)
-				}
+				other, is := listed[name]
+				checktest.Truef(t, !is, "%s: %s is also declared in section %s", header, name, other)
 				listed[name] = s.file
-				if !slices.Contains(defines[s.file], name) {
-					t.Errorf("%s: section %q declares %s, which that file does not define", header, s.file, name)
-				}
+				checktest.Truef(t, slices.Contains(defines[s.file], name),
+					"%s: section %q declares %s, which that file does not define", header, s.file, name)
 			}
 		}
 	}

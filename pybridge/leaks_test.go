@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"os"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 // leavesNothing calls round many times. In each call, a leak adds at least one block or reference to Python's counts, or
@@ -12,9 +14,7 @@ func leavesNothing(t *testing.T, rounds int, limit float64, round func()) {
 	measure := func() (blocks, refs float64, fds int) {
 		loop.get(t, "/stats")
 		var n []float64
-		if err := json.Unmarshal(loop.get(t, "/stats").body.Bytes(), &n); err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, json.Unmarshal(loop.get(t, "/stats").body.Bytes(), &n))
 		entries, _ := os.ReadDir("/proc/self/fd")
 		return n[0], n[1], len(entries)
 	}
@@ -31,9 +31,7 @@ func leavesNothing(t *testing.T, rounds int, limit float64, round func()) {
 				round()
 			}
 			moreBlocks, moreRefs, moreFds := measure()
-			if moreFds > fds {
-				t.Errorf("%d descriptors, %d before", moreFds, fds)
-			}
+			checktest.Truef(t, moreFds <= fds, "%d descriptors, %d before", moreFds, fds)
 			grown[w] = max(moreBlocks-blocks, moreRefs-refs) / float64(rounds)
 			if grown[w] < limit {
 				return

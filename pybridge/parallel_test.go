@@ -5,6 +5,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 func freeThreaded() bool { return strings.HasSuffix(Version(), "t") && loop.h.Warning() == "" }
@@ -18,9 +20,7 @@ func TestHandlersComputeInParallelWithoutTheGIL(t *testing.T) {
 	for _, sent := range []chan *response{first, second} {
 		r := <-sent
 		<-r.done
-		if got := r.body.String(); got != "met" {
-			t.Errorf("%q, want %q", got, "met")
-		}
+		checktest.Equal(t, r.body.String(), "met")
 	}
 }
 
@@ -41,9 +41,7 @@ func TestSharedObjectsOfARequestMayBeUsedOnOtherThreads(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if got := loop.get(t, "/shared_wrong").body.String(); got != "[]" {
-		t.Errorf("threads failed: %s", got)
-	}
+	checktest.Equalf(t, loop.get(t, "/shared_wrong").body.String(), "[]", "threads failed")
 }
 
 // The thread waits in write() for the client. After the request has ended, the thread must not use the record of the
@@ -58,8 +56,6 @@ func TestWriteOnAnotherThreadEndsWithItsHandler(t *testing.T) {
 	}
 	loop.get(t, "/lets_return")
 	<-r.done
-	if got := loop.get(t, "/joins_writer").body.String(); got != "ended" {
-		t.Errorf("the thread %s", got)
-	}
+	checktest.Equalf(t, loop.get(t, "/joins_writer").body.String(), "ended", "the thread")
 	loop.release(r)
 }

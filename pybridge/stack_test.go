@@ -7,15 +7,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"fapws/runtime/checktest"
 )
 
 type gate struct{ in, out *os.File }
 
 func newGate(t *testing.T) gate {
 	in, out, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	t.Cleanup(func() { in.Close(); out.Close() })
 	return gate{in, out}
 }
@@ -32,9 +32,7 @@ func (d *driver) begin(t *testing.T, target string) chan *response {
 func stack(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
-	if err := loop.h.Stack(&b, generous); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, loop.h.Stack(&b, generous))
 	return b.String()
 }
 
@@ -62,9 +60,7 @@ func TestStackOfARecursionIsShortened(t *testing.T) {
 	} {
 		got := regexp.MustCompile(`  File "none\.py", line \d, in (\w)\n|  (\[.*\])\n`).ReplaceAllString(s.text(),
 			"$1$2")
-		if got != want {
-			t.Errorf("%q, want %q", got, want)
-		}
+		checktest.Equal(t, got, want)
 	}
 }
 
@@ -92,16 +88,12 @@ func TestCallThatHasEndedIsNeverLate(t *testing.T) {
 	ended := make(chan struct{})
 	close(ended)
 	for range 100 {
-		if !endsWithin(ended, 0) {
-			t.Fatal("an ended call was late")
-		}
+		checktest.Needf(t, endsWithin(ended, 0), "an ended call was late")
 	}
 }
 
 func TestStackEscapesTextOfAClient(t *testing.T) {
-	if got := printable([]byte("/a\x1b[31m\xff\"\\ é")); got != `/a\x1b[31m\xff"\\ \u00e9` {
-		t.Errorf("got %q", got)
-	}
+	checktest.Equal(t, printable([]byte("/a\x1b[31m\xff\"\\ é")), `/a\x1b[31m\xff"\\ \u00e9`)
 }
 
 func TestStackShowsStreamsThatWaitForTheirClient(t *testing.T) {
@@ -110,9 +102,7 @@ func TestStackShowsStreamsThatWaitForTheirClient(t *testing.T) {
 	loop.do(func() { loop.h.Cancel(r.ticket, 0) })
 	<-r.done
 	loop.release(r)
-	if got := loop.get(t, "/was_gone").body.String(); got != "[True]" {
-		t.Errorf("disconnected() at the end: %s", got)
-	}
+	checktest.Equalf(t, loop.get(t, "/was_gone").body.String(), "[True]", "at the end")
 	if got := r.body.String(); !strings.HasPrefix(got, "False ") || strings.Contains(got, "True") {
 		t.Errorf("disconnected() before: %.20q", got)
 	}
@@ -129,7 +119,5 @@ func (d *driver) release(r *response) {
 }
 
 func TestDisconnectedWorksOnOtherThreads(t *testing.T) {
-	if got := loop.get(t, "/disconnected_elsewhere").body.String(); got != "False" {
-		t.Errorf("got %q", got)
-	}
+	checktest.Equal(t, loop.get(t, "/disconnected_elsewhere").body.String(), "False")
 }

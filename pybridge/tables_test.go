@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 // All differences between modes, and between kinds, are in tables (core_mode and core_kind of core_pool.h, asgi_kind of
@@ -27,10 +29,8 @@ func TestModesAndKindsAreComparedOnlyToSelectATable(t *testing.T) {
 		}
 		for i, line := range lines(t, name) {
 			line = prose.ReplaceAllString(line, "")
-			if names.MatchString(line) && !chosen.MatchString(line) && (name != "live_module.c" ||
-				!strings.HasPrefix(line, "    [CORE_")) {
-				t.Errorf("%s:%d asks for a mode or a kind: %s", name, i+1, line)
-			}
+			checktest.Truef(t, !names.MatchString(line) || chosen.MatchString(line) || name == "live_module.c" &&
+				strings.HasPrefix(line, "    [CORE_"), "%s:%d asks for a mode or a kind: %s", name, i+1, line)
 		}
 	}
 }
@@ -45,9 +45,8 @@ func TestPartsOfTheCCallOnlyLowerParts(t *testing.T) {
 		"core.h": {"core_pool.h"},
 		"wsgi.h": {"core.h"}, "asgi.h": {"wsgi.h"}, "live.h": {"asgi.h"}, "shim.h": {}}
 	for _, header := range sources(t, "*.h") {
-		if _, known := includes[header]; !known {
-			t.Errorf("unknown header %s", header)
-		}
+		_, known := includes[header]
+		checktest.Truef(t, known, "unknown header %s", header)
 	}
 	for level, part := range parts {
 		higher := regexp.MustCompile(`(?i)\b(` + strings.Join(append(parts[level+1:], "fapws"), "|") + `)_\w+`)
@@ -56,10 +55,9 @@ func TestPartsOfTheCCallOnlyLowerParts(t *testing.T) {
 			for i, line := range lines(t, name) {
 				if include, ok := strings.CutPrefix(line, `#include "`); ok {
 					include = strings.TrimSuffix(include, `"`)
-					if allowed, isHeader := includes[name]; isHeader && !slices.Contains(allowed, include) ||
-						!isHeader && include != part+".h" {
-						t.Errorf("%s:%d includes %s", name, i+1, include)
-					}
+					allowed, isHeader := includes[name]
+					checktest.Truef(t, (!isHeader || slices.Contains(allowed, include)) && (isHeader || include == part+".h"),
+						"%s:%d includes %s", name, i+1, include)
 					continue
 				}
 				line = prose.ReplaceAllString(line, "")
@@ -72,9 +70,8 @@ func TestPartsOfTheCCallOnlyLowerParts(t *testing.T) {
 					strings.HasPrefix(line, "typedef ") || strings.HasPrefix(line, "__attribute__") {
 					continue
 				}
-				if !strings.HasPrefix(found[1], part+"_") && !replacesLibc[found[1]] {
-					t.Errorf("%s:%d defines %s", name, i+1, found[1])
-				}
+				checktest.Truef(t, strings.HasPrefix(found[1], part+"_") || replacesLibc[found[1]],
+					"%s:%d defines %s", name, i+1, found[1])
 			}
 		}
 	}
@@ -87,9 +84,7 @@ func sources(t *testing.T, patterns ...string) (names []string) {
 	t.Helper()
 	for _, pattern := range patterns {
 		found, err := filepath.Glob(pattern)
-		if err != nil || len(found) == 0 {
-			t.Fatal(pattern, err)
-		}
+		checktest.Needf(t, err == nil && len(found) > 0, "%s %v", pattern, err)
 		for _, name := range found {
 			if !strings.HasSuffix(name, "_test.go") {
 				names = append(names, name)
@@ -102,8 +97,6 @@ func sources(t *testing.T, patterns ...string) (names []string) {
 func lines(t *testing.T, name string) []string {
 	t.Helper()
 	text, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	return strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
 }

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 func TestInterpreterOfAnEnvironmentIsFound(t *testing.T) {
@@ -41,27 +43,19 @@ func TestInterpreterOfAnEnvironmentIsFound(t *testing.T) {
 		folder := t.TempDir()
 		for file, text := range tt.files {
 			path := filepath.Join(folder, file)
-			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-				t.Fatal(err)
-			}
+			checktest.Must(t, os.MkdirAll(filepath.Dir(path), 0o755))
+			checktest.Must(t, os.WriteFile(path, []byte(text), 0o644))
 		}
 		got, _, err := findInterpreter(folder)
 		if tt.err != "" {
-			if err == nil || !strings.Contains(err.Error(), tt.err) || strings.Contains(err.Error(), "\n") {
-				t.Errorf("%s: %v, want %q", name, err, tt.err)
-			}
+			checktest.Truef(t, err != nil && strings.Contains(err.Error(), tt.err) && !strings.Contains(err.Error(), "\n"),
+				"%s: %v, want %q", name, err, tt.err)
 			continue
 		}
-		if err != nil || got != filepath.Join(folder, tt.want) {
-			t.Errorf("%s: %q, %v", name, got, err)
-		}
+		checktest.Truef(t, err == nil && got == filepath.Join(folder, tt.want), "%s: %q, %v", name, got, err)
 	}
-	if got, _, err := findInterpreter(""); got != interpreter || err != nil {
-		t.Errorf("without one: %q, %v", got, err)
-	}
+	got, _, err := findInterpreter("")
+	checktest.Truef(t, got == interpreter && err == nil, "without one: %q, %v", got, err)
 }
 
 // A different Python of the same version has created the environment, so the extension modules in its library may not
@@ -73,16 +67,10 @@ func TestEnvironmentOfAnotherPythonUsesOurStandardLibrary(t *testing.T) {
 	ours, bare := filepath.Join(root, "ours"), filepath.Join(root, "bare")
 	for _, folder := range []string{ours + "/bin", ours + "/lib/python" + minor(Version()), bare + "/bin",
 		root + "/theirs/bin"} {
-		if err := os.MkdirAll(folder, 0o755); err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, os.MkdirAll(folder, 0o755))
 	}
-	if err := os.WriteFile(ours+"/lib/python"+minor(Version())+"/os.py", nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink("ours", root+"/link"); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, os.WriteFile(ours+"/lib/python"+minor(Version())+"/os.py", nil, 0o644))
+	checktest.Must(t, os.Symlink("ours", root+"/link"))
 	for _, tt := range []struct{ interpreter, cfg, want string }{
 		{ours + "/bin/python3", "home = " + ours + "/bin\nversion = 1\n", ""},
 		{ours + "/bin/python3", "home = " + root + "/link/bin\n", ""},
@@ -93,8 +81,6 @@ func TestEnvironmentOfAnotherPythonUsesOurStandardLibrary(t *testing.T) {
 		{"", "home = " + root + "/theirs/bin\n", ""},
 	} {
 		interpreter = tt.interpreter
-		if got := ownHome(tt.cfg); got != tt.want {
-			t.Errorf("%q with %s: %q", tt.cfg, tt.interpreter, got)
-		}
+		checktest.Equalf(t, ownHome(tt.cfg), tt.want, "%q with %s", tt.cfg, tt.interpreter)
 	}
 }
