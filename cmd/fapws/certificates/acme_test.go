@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/conn/certtest"
 	"fapws/runtime/logfile"
 )
@@ -17,14 +18,12 @@ func TestOnlyTokensOfTheDirectoryAreSent(t *testing.T) {
 	dir := t.TempDir()
 	certtest.Write(t, dir+"/a-token_1+http-01", []byte("answer"))
 	certtest.Write(t, dir+"/example.org", []byte("key"))
-	if text, err := TokenACME(dir, "a-token_1"); err != nil || string(text) != "answer" {
-		t.Errorf("%q, %v", text, err)
-	}
+	text, err := TokenACME(dir, "a-token_1")
+	checktest.Truef(t, err == nil && string(text) == "answer", "%q, %v", text, err)
 	for _, token := range []string{"", "none", "example.org", "../a-token_1", "a/b", "a-token_1+http-01", "a\x00",
 		strings.Repeat("a", 129)} {
-		if text, err := TokenACME(dir, token); err == nil {
-			t.Errorf("%q: %q", token, text)
-		}
+		text, err := TokenACME(dir, token)
+		checktest.Truef(t, err != nil, "%q: %q", token, text)
 	}
 }
 
@@ -50,18 +49,15 @@ func TestCertificateIsOrderedIfMissingOrTwoThirdsOver(t *testing.T) {
 		"damaged.test": "it cannot be read", "empty.test": "it cannot be read", "missing.test": "there is none",
 		"mixed.test": "it cannot be read", "new.test *.new.test": "it does not cover *.new.test",
 	} {
-		if why := a.due(strings.Fields(name), time.Now()); why != want {
-			t.Errorf("%s: %q, want %q", name, why, want)
-		}
+		checktest.Equalf(t, a.due(strings.Fields(name), time.Now()), want, "%s", name)
 	}
 }
 
 func TestOnlyClientsThatOfferACMEAloneAreAuthorities(t *testing.T) {
 	for protocols, want := range map[string]bool{acmeProtocol: true, "": false, "http/1.1": false, acmeProtocol +
 		" http/1.1": false} {
-		if asksACME(&tls.ClientHelloInfo{SupportedProtos: strings.Fields(protocols)}) != want {
-			t.Errorf("%q: %v", protocols, !want)
-		}
+		checktest.Equalf(t, asksACME(&tls.ClientHelloInfo{SupportedProtos: strings.Fields(protocols)}), want,
+			"%q: %v", protocols, !want)
 	}
 }
 
@@ -92,12 +88,9 @@ func TestReplacedWorkerDoesNotEndThePauseAfterAFailure(t *testing.T) {
 		{func() {}, 6},
 	} {
 		c.do()
-		if pause := o.round(now); pause > longestPause {
-			t.Errorf("a pause of %v", pause)
-		}
-		if tries != c.want {
-			t.Errorf("%d tries, want %d", tries, c.want)
-		}
+		pause := o.round(now)
+		checktest.Truef(t, pause <= longestPause, "a pause of %v", pause)
+		checktest.Equalf(t, tries, c.want, "tries")
 	}
 }
 
@@ -119,20 +112,14 @@ func TestOrdersLockOnlyTheDirectoryOfTheLastReload(t *testing.T) {
 		t.Helper()
 		for end := time.Now().Add(10 * time.Second); locked(dirs[0]) != first ||
 			locked(dirs[1]) != second; time.Sleep(time.Millisecond) {
-			if time.Now().After(end) {
-				t.Fatalf("not locked: %v, %v", first, second)
-			}
+			checktest.Needf(t, !time.Now().After(end), "not locked: %v, %v", first, second)
 		}
 	}
 	comes(true, false)
 	o.Order(&ACME{Dir: dirs[1]})
 	comes(false, false)
-	if line := <-logged; !strings.Contains(line, dirs[1]) {
-		t.Error(line)
-	}
-	if err := os.Remove(dirs[1]); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Has(t, <-logged, dirs[1])
+	checktest.Must(t, os.Remove(dirs[1]))
 	o.Retry()
 	comes(false, true)
 }

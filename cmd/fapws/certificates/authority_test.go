@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"fapws/runtime/checktest"
 )
 
 var (
@@ -22,18 +24,12 @@ func keep(t *testing.T, dir string, s []string, now time.Time, hosts ...string) 
 	done, doubts []string) {
 	t.Helper()
 	done, doubts, err := maintain(dir, s, hosts, now, made)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	read := func(name string) *x509.Certificate {
 		text, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, err)
 		c, err := certificateOf(text)
-		if err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, err)
 		return c
 	}
 	return read(CAFile), read(CertFile), done, doubts
@@ -45,29 +41,23 @@ func TestAuthorityCreatesAllFilesOnce(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "tls")
 	ca, leaf, done, doubts := keep(t, dir, of("box", "box.local", "localhost"), today)
 	print, err := Fingerprint(block("CERTIFICATE", ca.Raw))
-	if err != nil || len(done) != 2 || !strings.Contains(done[0], print) || len(print) != 95 || len(doubts) > 0 {
-		t.Errorf("%v, %v, %q, %q", print, err, done, doubts)
-	}
+	checktest.Truef(t, err == nil && len(done) == 2 && strings.Contains(done[0], print) && len(print) == 95 &&
+		len(doubts) == 0, "%v, %v, %q, %q", print, err, done, doubts)
 	roots := x509.NewCertPool()
 	roots.AddCert(ca)
 	for _, name := range []string{"box", "box.local", "localhost", "192.168.1.5", "::1"} {
-		if _, err := leaf.Verify(x509.VerifyOptions{DNSName: name, Roots: roots, CurrentTime: today}); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
+		_, err := leaf.Verify(x509.VerifyOptions{DNSName: name, Roots: roots, CurrentTime: today})
+		checktest.Equalf(t, err, nil, "%s", name)
 	}
-	if life := leaf.NotAfter.Sub(leaf.NotBefore); life > 397*24*time.Hour ||
-		leaf.NotBefore.After(today.Add(-time.Hour)) {
-		t.Errorf("from %v for %v", leaf.NotBefore, life)
-	}
+	life := leaf.NotAfter.Sub(leaf.NotBefore)
+	checktest.Truef(t, life <= 397*24*time.Hour && !leaf.NotBefore.After(today.Add(-time.Hour)),
+		"from %v for %v", leaf.NotBefore, life)
 	for name, mode := range map[string]os.FileMode{caKey: 0o600, KeyFile: 0o600, CAFile: 0o644, ".": 0o700} {
-		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode().Perm() != mode {
-			t.Errorf("%s: %v, %v", name, info.Mode(), err)
-		}
+		info, err := os.Stat(filepath.Join(dir, name))
+		checktest.Truef(t, err == nil && info.Mode().Perm() == mode, "%s: %v, %v", name, info.Mode(), err)
 	}
-	if again, same, done, _ := keep(t, dir, of("box.local"), today.Add(24*time.Hour)); !again.Equal(ca) ||
-		!same.Equal(leaf) || len(done) > 0 {
-		t.Errorf("again: %q", done)
-	}
+	again, same, done, _ := keep(t, dir, of("box.local"), today.Add(24*time.Hour))
+	checktest.Truef(t, again.Equal(ca) && same.Equal(leaf) && len(done) == 0, "again: %q", done)
 }
 
 // A new address, two thirds of the lifetime, a clock that was set back, and a damaged file each cause a new
@@ -95,13 +85,11 @@ func TestAuthorityRenewsTheCertificate(t *testing.T) {
 	} {
 		c.before()
 		sameCA, next, done, _ := keep(t, dir, c.subject, now)
-		if !sameCA.Equal(ca) || next.Equal(leaf) || len(done) != 1 || !strings.Contains(done[0], c.why) {
-			t.Errorf("%s: %q", c.name, done)
-		}
+		checktest.Truef(t, sameCA.Equal(ca) && !next.Equal(leaf) && len(done) == 1 && strings.Contains(done[0], c.why),
+			"%s: %q", c.name, done)
 		leaf = next
-		if _, again, done, _ := keep(t, dir, c.subject, now); !again.Equal(leaf) {
-			t.Errorf("%s: made twice, %q", c.name, done)
-		}
+		_, again, done, _ := keep(t, dir, c.subject, now)
+		checktest.Truef(t, again.Equal(leaf), "%s: made twice, %q", c.name, done)
 	}
 }
 
@@ -112,35 +100,25 @@ func TestAuthorityCannotSignForForeignNames(t *testing.T) {
 	ca, _, _, _ := keep(t, dir, of("box.example.org"), today)
 	_, leaf, _, doubts := keep(t, dir, of("box.example.org", "www.example.com", "nas.lan"), today, "www.example.com",
 		"nas.lan")
-	if len(doubts) != 1 || !strings.Contains(doubts[0], "host www.example.com") {
-		t.Errorf("%q", doubts)
-	}
+	checktest.Truef(t, len(doubts) == 1 && strings.Contains(doubts[0], "host www.example.com"), "%q", doubts)
 	roots := x509.NewCertPool()
 	roots.AddCert(ca)
 	for name, good := range map[string]bool{"box.example.org": true, "nas.lan": true, "www.example.com": false} {
-		if _, err := leaf.Verify(x509.VerifyOptions{DNSName: name, Roots: roots,
-			CurrentTime: today}); (err == nil) != good {
-			t.Errorf("%s: %v", name, err)
-		}
+		_, err := leaf.Verify(x509.VerifyOptions{DNSName: name, Roots: roots,
+			CurrentTime: today})
+		checktest.Equalf(t, err == nil, good, "%s: %v", name, err)
 	}
 	d, err := openDirectory(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	a, err := load(d, nil, today)
 	d.close()
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	stolen, _, err := a.sign(of("www.example.com"), today)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	forged, _ := certificateOf(stolen)
-	if _, err := forged.Verify(x509.VerifyOptions{DNSName: "www.example.com", Roots: roots,
-		CurrentTime: today}); err == nil {
-		t.Error("a stolen key vouches for any site")
-	}
+	_, err = forged.Verify(x509.VerifyOptions{DNSName: "www.example.com", Roots: roots,
+		CurrentTime: today})
+	checktest.Truef(t, err != nil, "a stolen key vouches for any site")
 }
 
 // A machine without a clock starts in 1970. When its clock is correct, the certificate is renewed. When the clock is
@@ -150,18 +128,14 @@ func TestCertificateCreatedIn1970IsValidAndRenewed(t *testing.T) {
 	ca, leaf, _, _ := keep(t, dir, of("box"), time.Unix(100, 0))
 	roots := x509.NewCertPool()
 	roots.AddCert(ca)
-	if _, err := leaf.Verify(x509.VerifyOptions{DNSName: "box", Roots: roots, CurrentTime: today}); err != nil {
-		t.Error(err)
-	}
+	_, err := leaf.Verify(x509.VerifyOptions{DNSName: "box", Roots: roots, CurrentTime: today})
+	checktest.Equal(t, err, nil)
 	late := made.Add(3 * 365 * 24 * time.Hour)
 	_, leaf, done, _ := keep(t, dir, of("box"), late)
-	if _, err := leaf.Verify(x509.VerifyOptions{DNSName: "box", Roots: roots, CurrentTime: late}); err != nil ||
-		len(done) != 1 {
-		t.Errorf("%v, %q", err, done)
-	}
-	if _, again, done, _ := keep(t, dir, of("box"), time.Unix(100, 0)); !again.Equal(leaf) {
-		t.Errorf("at the next start it is made again: %q", done)
-	}
+	_, err = leaf.Verify(x509.VerifyOptions{DNSName: "box", Roots: roots, CurrentTime: late})
+	checktest.Truef(t, err == nil && len(done) == 1, "%v, %q", err, done)
+	_, again, done, _ := keep(t, dir, of("box"), time.Unix(100, 0))
+	checktest.Truef(t, again.Equal(leaf), "at the next start it is made again: %q", done)
 }
 
 func TestServersThatStartTogetherCreateOneAuthority(t *testing.T) {
@@ -171,9 +145,7 @@ func TestServersThatStartTogetherCreateOneAuthority(t *testing.T) {
 	for range cap(lines) {
 		all.Go(func() {
 			done, _, err := maintain(dir, of("box"), nil, today, made)
-			if err != nil {
-				t.Error(err)
-			}
+			checktest.Equal(t, err, nil)
 			lines <- len(done)
 		})
 	}
@@ -182,9 +154,7 @@ func TestServersThatStartTogetherCreateOneAuthority(t *testing.T) {
 	for range cap(lines) {
 		sum += <-lines
 	}
-	if sum != 2 {
-		t.Errorf("%d files were made", sum)
-	}
+	checktest.Equalf(t, sum, 2, "files were made")
 }
 
 func TestAuthorityErrorsAreReportedInOneLineWithAdvice(t *testing.T) {
@@ -218,34 +188,23 @@ func TestAuthorityErrorsAreReportedInOneLineWithAdvice(t *testing.T) {
 		dir := t.TempDir() + "/tls"
 		keep(t, dir, of("box"), today)
 		before, _ := os.ReadFile(dir + "/" + CAFile)
-		if err := c.change(dir); err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, c.change(dir))
 		_, _, err := maintain(dir, of("box"), nil, today, made)
-		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "; ") ||
-			strings.Contains(err.Error(), "\n") {
-			t.Errorf("%s: %v", name, err)
-		}
-		if after, err := os.ReadFile(dir + "/" + CAFile); err == nil && len(after) > 1 && !bytes.Equal(before, after) {
-			t.Errorf("%s: there is another CA", name)
-		}
+		checktest.Truef(t, err != nil && strings.Contains(err.Error(), c.want) && strings.Contains(err.Error(), "; ") &&
+			!strings.Contains(err.Error(), "\n"), "%s: %v", name, err)
+		after, err := os.ReadFile(dir + "/" + CAFile)
+		checktest.Truef(t, err != nil || len(after) <= 1 || bytes.Equal(before, after), "%s: there is another CA", name)
 	}
 }
 
 func TestMachineNamesIncludeLocalhostLoopbackAndHosts(t *testing.T) {
 	s, err := machine([]string{"Shop.example.org.", "[2001:db8::1]", "*.a.test", "blog.*"})
-	if err != nil {
-		t.Error(err)
-	}
+	checktest.Equal(t, err, nil)
 	for _, want := range []string{"localhost", "127.0.0.1", "::1", "shop.example.org", "2001:db8::1", "*.a.test",
 		".local"} {
-		if !strings.Contains(strings.Join(s, ", "), want) {
-			t.Errorf("no %s in %s", want, s)
-		}
+		checktest.Truef(t, strings.Contains(strings.Join(s, ", "), want), "no %s in %s", want, s)
 	}
-	if strings.Contains(strings.Join(s, ", "), "blog") {
-		t.Errorf("an open pattern in %s", s)
-	}
+	checktest.Truef(t, !strings.Contains(strings.Join(s, ", "), "blog"), "an open pattern in %s", s)
 }
 
 func certificateOf(text []byte) (*x509.Certificate, error) {

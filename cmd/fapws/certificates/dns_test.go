@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/conn/certtest"
 )
 
@@ -22,9 +23,7 @@ func TestNameWithStarSharesTheCertificateOfItsDomain(t *testing.T) {
 		"www.a.test *.a.test *.www.a.test": "[[www.a.test *.www.a.test] [*.a.test]]",
 	} {
 		a := ACME{Hosts: strings.Fields(hosts)}
-		if got := fmt.Sprint(slices.Collect(a.Certificates())); got != want {
-			t.Errorf("%s: %s, want %s", hosts, got, want)
-		}
+		checktest.Equalf(t, fmt.Sprint(slices.Collect(a.Certificates())), want, "%s", hosts)
 	}
 }
 
@@ -39,9 +38,7 @@ func newHooks(t *testing.T) (o *Orders, log *logged) {
 func hookFile(t *testing.T, text string) string {
 	t.Helper()
 	file := certtest.Write(t, t.TempDir()+"/hook", []byte("#!/bin/sh\n"+text))
-	if err := os.Chmod(file, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, os.Chmod(file, 0o755))
 	return file
 }
 
@@ -71,15 +68,12 @@ func TestHookReturnsItsOutputOrTheReasonOfItsFailure(t *testing.T) {
 		if err != nil {
 			failure = strings.TrimPrefix(err.Error(), "acme-dns-hook "+file+": ")
 		}
-		if failure != want.failure || want.failure == "" && output != want.output {
-			t.Errorf("%s: %.100q, %v", text, output, err)
-		}
+		checktest.Truef(t, failure == want.failure && (want.failure != "" || output == want.output),
+			"%s: %.100q, %v", text, output, err)
 	}
 	o, log := newHooks(t)
-	if _, err := o.hook(t.Context(), "acme-dns-hook", t.TempDir()+"/none", nil); err == nil ||
-		!strings.HasSuffix(err.Error(), "/none: exit status 127") {
-		t.Error(err)
-	}
+	_, err := o.hook(t.Context(), "acme-dns-hook", t.TempDir()+"/none", nil)
+	checktest.Truef(t, err != nil && strings.HasSuffix(err.Error(), "/none: exit status 127"), "%v", err)
 	log.want(t, "not found")
 }
 
@@ -103,17 +97,11 @@ func TestOrderedCertificateThatIsNotValidDoesNotPreventTheStart(t *testing.T) {
 	log := &logged{}
 	r := Reader{Log: log.log}
 	b, err := r.Bundle(w)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	log.want(t, "the certificate expired on", "damaged.test: no certificate in this file")
 	c, err := newConfigs(w, b)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	for name, want := range map[string]bool{"a.test": true, "*.a.test": false, "over.test": false} {
-		if (c.certs.hosts[name] != nil) != want {
-			t.Errorf("%s has a certificate: %v", name, !want)
-		}
+		checktest.Equalf(t, c.certs.hosts[name] != nil, want, "%s has a certificate: %v", name, !want)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/logfile"
 )
 
@@ -101,16 +102,10 @@ func TestRejectedOrderIsLoggedAndRetriedInTime(t *testing.T) {
 			o.Order(&ACME{Dir: t.TempDir(), Directory: directory, Hosts: []string{"a.test"}})
 			before := time.Now()
 			o.round(before)
-			if !regexp.MustCompile("^a.test: " + c.want +
-				`; next try at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d, or at a reload$`).MatchString(line) {
-				t.Errorf("%q", line)
-			}
-			if wait := o.hosts[0].next.Sub(before).Round(time.Minute); wait != c.wait {
-				t.Errorf("waits %v, want %v", wait, c.wait)
-			}
-			if n := deactivated.Load(); n != c.deactivated {
-				t.Errorf("%d authorizations were deactivated, want %d", n, c.deactivated)
-			}
+			checktest.Truef(t, regexp.MustCompile("^a.test: "+c.want+
+				`; next try at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d, or at a reload$`).MatchString(line), "%q", line)
+			checktest.Equalf(t, o.hosts[0].next.Sub(before).Round(time.Minute), c.wait, "waits")
+			checktest.Equalf(t, deactivated.Load(), c.deactivated, "authorizations were deactivated")
 		})
 	}
 }

@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/conn/certtest"
 	"fapws/runtime/logfile"
 )
@@ -31,13 +32,9 @@ func (l *logged) log(level logfile.Level, line string) {
 
 func (l *logged) want(t *testing.T, texts ...string) {
 	t.Helper()
-	if len(l.lines) != len(texts) {
-		t.Errorf("logged %q, want %q", l.lines, texts)
-	}
+	checktest.Equalf(t, len(l.lines), len(texts), "logged %q, want %q", l.lines, texts)
 	for i := range min(len(l.lines), len(texts)) {
-		if !strings.Contains(l.lines[i], texts[i]) {
-			t.Errorf("logged %q, want %q", l.lines[i], texts[i])
-		}
+		checktest.Truef(t, strings.Contains(l.lines[i], texts[i]), "logged %q, want %q", l.lines[i], texts[i])
 	}
 	l.lines = nil
 }
@@ -66,9 +63,7 @@ func TestUnusableFileIsReportedWithCauseAndAdvice(t *testing.T) {
 	der, _ := pem.Decode(good.Certificate)
 	keyDER, _ := pem.Decode(good.Key)
 	fifo := filepath.Join(dir, "fifo")
-	if err := unix.Mkfifo(fifo, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, unix.Mkfifo(fifo, 0o600))
 	for _, c := range []struct {
 		name string
 		pair Pair
@@ -134,18 +129,12 @@ func TestUnusableFileIsReportedWithCauseAndAdvice(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			c.pair.From = "fapws.toml:3: certfile"
 			_, err := new(Reader).Bundle(&Want{Pairs: []Pair{c.pair}})
-			if err == nil {
-				t.Fatal("no error")
-			}
+			checktest.Needf(t, err != nil, "no error")
 			line := err.Error()
 			for _, text := range append(c.want, "fapws.toml:3: certfile: ") {
-				if !strings.Contains(line, text) {
-					t.Errorf("%q has no %q", line, text)
-				}
+				checktest.Has(t, line, text)
 			}
-			if strings.Contains(line, "\n") {
-				t.Errorf("several lines: %q", line)
-			}
+			checktest.Truef(t, !strings.Contains(line, "\n"), "several lines: %q", line)
 		})
 	}
 }
@@ -156,9 +145,7 @@ func TestAllKindsOfKeysAreUsable(t *testing.T) {
 	ca := certtest.NewAuthority(t)
 	rsaKey, ecKey := certtest.RSA(t, 2048), certtest.ECDSA(t)
 	der, err := x509.MarshalECPrivateKey(ecKey.(*ecdsa.PrivateKey))
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	block := func(kind string, der []byte) []byte { return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}) }
 	pkcs1 := block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsaKey.(*rsa.PrivateKey)))
 	sec1 := append(block("EC PARAMETERS", []byte{6, 8, 42, 134, 72, 206, 61, 3, 1, 7}), block("EC PRIVATE KEY", der)...)
@@ -186,12 +173,8 @@ func TestAllKindsOfKeysAreUsable(t *testing.T) {
 			r := Reader{Log: log.log}
 			w := &Want{Pairs: []Pair{{Cert: cert, Key: key, Names: append(of.Names, "example.*")}, {Cert: both}}}
 			b, err := r.Bundle(w)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := new(Server).Use(w, b); err != nil {
-				t.Error(err)
-			}
+			checktest.Must(t, err)
+			checktest.Equal(t, new(Server).Use(w, b), nil)
 			log.want(t)
 		})
 	}
@@ -209,9 +192,7 @@ func TestLastValidPairStaysInUse(t *testing.T) {
 	bundle := func() *Bundle {
 		t.Helper()
 		b, err := r.Bundle(w)
-		if err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, err)
 		return b
 	}
 	before := bundle()
@@ -227,9 +208,7 @@ func TestLastValidPairStaysInUse(t *testing.T) {
 	} {
 		wrong.change()
 		for range 3 {
-			if !reflect.DeepEqual(bundle(), before) {
-				t.Errorf("%s: the old pair has gone", wrong.name)
-			}
+			checktest.Equalf(t, *bundle(), *before, "%s: the old pair has gone", wrong.name)
 		}
 		log.want(t, wrong.text)
 	}
@@ -239,16 +218,13 @@ func TestLastValidPairStaysInUse(t *testing.T) {
 	}
 	log.want(t, "info: certificate "+cert+" was replaced")
 	certtest.Write(t, cas, []byte("x"))
-	if b := bundle(); !bytes.Equal(b.Files[cas].Certificate, ca.PEM) {
-		t.Error("the old CAs have gone")
-	}
+	checktest.Equalf(t, bundle().Files[cas].Certificate, ca.PEM, "the old CAs have gone")
 	log.want(t, "ca.pem: no certificate in this file")
 	certtest.Write(t, cert, []byte("x"))
 	log.lines = nil
 	w.Pairs[0].Names = []string{"other.example.org"}
-	if _, err := r.Bundle(w); err == nil {
-		t.Error("the old pair is used for a host that it does not cover")
-	}
+	_, err := r.Bundle(w)
+	checktest.Truef(t, err != nil, "the old pair is used for a host that it does not cover")
 }
 
 func TestExpiredCertificateStaysInUse(t *testing.T) {
@@ -257,27 +233,20 @@ func TestExpiredCertificateStaysInUse(t *testing.T) {
 	var log logged
 	r := Reader{Log: log.log, Now: func() time.Time { return now }}
 	w := &Want{Pairs: []Pair{{Cert: cert, Key: key}}}
-	if _, err := r.Bundle(w); err != nil {
-		t.Fatal(err)
-	}
+	_, err := r.Bundle(w)
+	checktest.Must(t, err)
 	now = now.Add(84 * 24 * time.Hour)
-	if _, err := r.Bundle(w); err != nil {
-		t.Fatal(err)
-	}
+	_, err = r.Bundle(w)
+	checktest.Must(t, err)
 	log.want(t, "warning: "+cert+": the certificate expires on ")
 	now = now.Add(10 * 24 * time.Hour)
 	b, err := r.Bundle(w)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	log.want(t, "the certificate expired on")
-	if err := new(Server).Use(w, b); err != nil {
-		t.Error(err)
-	}
+	checktest.Equal(t, new(Server).Use(w, b), nil)
 	next := Reader{Log: log.log, Now: r.Now, Kept: r.Kept}
-	if _, err := next.Bundle(w); err != nil {
-		t.Errorf("after an upgrade: %v", err)
-	}
+	_, err = next.Bundle(w)
+	checktest.Equalf(t, err, nil, "after an upgrade")
 }
 
 func TestCertificatesAreServedWithTheClockIn1970(t *testing.T) {
@@ -285,9 +254,8 @@ func TestCertificatesAreServedWithTheClockIn1970(t *testing.T) {
 	var log logged
 	r := Reader{Log: log.log, Now: func() time.Time { return time.Unix(60, 0) }}
 	for range 2 {
-		if _, err := r.Bundle(&Want{Pairs: []Pair{{Cert: cert, Key: key}}}); err != nil {
-			t.Fatal(err)
-		}
+		_, err := r.Bundle(&Want{Pairs: []Pair{{Cert: cert, Key: key}}})
+		checktest.Must(t, err)
 	}
 	log.want(t, "the clock of this machine says 1970-01-01")
 }
@@ -300,16 +268,13 @@ func TestProbablyUnintendedSettingIsAWarning(t *testing.T) {
 	certtest.Write(t, cert, c.Certificate)
 	certtest.Write(t, dir+"/fullchain.pem", c.Chain)
 	for mode, warned := range map[os.FileMode]bool{0o644: true, 0o604: true, 0o602: true, 0o640: false, 0o400: false} {
-		if err := os.Chmod(key, mode); err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, os.Chmod(key, mode))
 		var log logged
 		r := Reader{Log: log.log}
 		w := &Want{Pairs: []Pair{{Cert: cert, Key: key}}, Hosts: []string{"example.org", "shop.example.org"}}
 		for range 2 {
-			if _, err := r.Bundle(w); err != nil {
-				t.Fatal(err)
-			}
+			_, err := r.Bundle(w)
+			checktest.Must(t, err)
 		}
 		want := []string{cert + " has no certificate of its CA, so many clients refuse it; use " + dir +
 			"/fullchain.pem", "no certificate covers the host shop.example.org"}
@@ -338,9 +303,8 @@ func TestCertificateThatRequiresStaplingIsUsedWithAWarning(t *testing.T) {
 		cert, key := ca.Sign(certtest.Options{Names: []string{"example.org"}, Extra: extra}).Write(dir)
 		var log logged
 		r := Reader{Log: log.log}
-		if _, err := r.Bundle(&Want{Pairs: []Pair{{Cert: cert, Key: key}}}); err != nil {
-			t.Fatal(err)
-		}
+		_, err := r.Bundle(&Want{Pairs: []Pair{{Cert: cert, Key: key}}})
+		checktest.Must(t, err)
 		if c.warned {
 			log.want(t, cert+": the certificate requires OCSP stapling (must-staple)")
 		} else {
@@ -361,10 +325,9 @@ func TestFileOfAuthoritiesMustHaveOne(t *testing.T) {
 		name, _, _ := strings.Cut(text, ":")
 		w := &Want{Pairs: []Pair{{Cert: cert, Key: key}},
 			Asking: []Asking{{CAs: certtest.Write(t, dir+"/"+name, data), From: "--ca-certs"}}}
-		if _, err := new(Reader).Bundle(w); err == nil || !strings.Contains(err.Error(), text) ||
-			!strings.HasPrefix(err.Error(), "--ca-certs: ") {
-			t.Errorf("%v, want %s", err, text)
-		}
+		_, err := new(Reader).Bundle(w)
+		checktest.Truef(t, err != nil && strings.Contains(err.Error(), text) &&
+			strings.HasPrefix(err.Error(), "--ca-certs: "), "%v, want %s", err, text)
 	}
 }
 

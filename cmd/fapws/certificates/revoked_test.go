@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/conn/certtest"
 )
 
@@ -26,38 +27,29 @@ func TestRevokedCertificateIsRejected(t *testing.T) {
 	s := serverWith(t, w)
 	for _, c := range []*certtest.Certificate{lost, kept} {
 		own, err := tls.X509KeyPair(c.Certificate, c.Key)
-		if err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, err)
 		client := &tls.Config{ServerName: "example.org", RootCAs: ca.Pool(), Certificates: []tls.Certificate{own},
 			ClientSessionCache: tls.NewLRUClientSessionCache(1)}
 		certtest.Write(t, cas, clients.PEM)
 		use(t, s, w, nil)
-		if _, err := shake(t, s, client); err != nil {
-			t.Fatal(err)
-		}
+		_, err = shake(t, s, client)
+		checktest.Must(t, err)
 		certtest.Write(t, cas, lists)
 		use(t, s, w, nil)
-		if _, err := shake(t, s, client); (err != nil) != (c == lost) {
-			t.Errorf("revoked %v: %v", c == lost, err)
-		}
+		_, err = shake(t, s, client)
+		checktest.Equalf(t, err != nil, c == lost, "revoked: %v", err)
 		of, err := parseClients(lists)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := of.verify([]*x509.Certificate{c.Leaf}); (err == errRevoked) != (c == lost) {
-			t.Errorf("by a rule, revoked %v: %v", c == lost, err)
-		}
+		checktest.Must(t, err)
+		err = of.verify([]*x509.Certificate{c.Leaf})
+		checktest.Equalf(t, err == errRevoked, c == lost, "by a rule, revoked: %v", err)
 	}
-	if _, err := parseClients(slices.Concat(clients.PEM, ca.Revoke(later))); err == nil ||
-		!strings.Contains(err.Error(), "revocation list 1 of the file is of CN=Test Authority, which is no CA "+
-			"of this file") {
-		t.Errorf("a list of another CA: %v", err)
-	}
+	_, err := parseClients(slices.Concat(clients.PEM, ca.Revoke(later)))
+	checktest.Truef(t, err != nil &&
+		strings.Contains(err.Error(), "revocation list 1 of the file is of CN=Test Authority, which is no CA "+
+			"of this file"), "a list of another CA: %v", err)
 	var log logged
 	certtest.Write(t, cas, slices.Concat(clients.PEM, clients.Revoke(time.Now().Add(-time.Hour))))
-	if _, err := (&Reader{Log: log.log}).Bundle(w); err != nil {
-		t.Fatal(err)
-	}
+	_, err = (&Reader{Log: log.log}).Bundle(w)
+	checktest.Must(t, err)
 	log.want(t, "ca.pem: a revocation list should have been replaced on")
 }

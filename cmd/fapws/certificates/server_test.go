@@ -11,15 +11,14 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/conn/certtest"
 )
 
 func shake(t *testing.T, s *Server, client *tls.Config) (tls.ConnectionState, error) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	defer ln.Close()
 	served := make(chan error, 1)
 	go func() {
@@ -60,15 +59,11 @@ func serverWith(t *testing.T, w *Want) *Server {
 func use(t *testing.T, s *Server, w *Want, secrets tickets) {
 	t.Helper()
 	b, err := new(Reader).Bundle(w)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	if secrets != nil {
 		b.Tickets = secrets
 	}
-	if err := s.Use(w, b); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, s.Use(w, b))
 }
 
 func pair(t *testing.T, c *certtest.Certificate, names ...string) Pair {
@@ -103,9 +98,7 @@ func TestClientGetsTheCertificateOfItsHost(t *testing.T) {
 			got, err := shake(t, s, &tls.Config{ServerName: name, InsecureSkipVerify: true})
 			switch {
 			case want == "" && strict:
-				if err == nil || !strings.Contains(err.Error(), "unrecognized name") {
-					t.Errorf("strict, %s: %v", name, err)
-				}
+				checktest.Truef(t, err != nil && strings.Contains(err.Error(), "unrecognized name"), "strict, %s: %v", name, err)
 				continue
 			case want == "":
 				want = "first"
@@ -123,16 +116,11 @@ func TestClientGetsTheCertificateOfItsHost(t *testing.T) {
 func TestLongNameOfAClientNeedsOneLookup(t *testing.T) {
 	n := names[int]{hosts: map[string]int{"*.b": 1, "a.*": 2}, first: 3}
 	long := strings.Repeat("a.", 30_000) + "b"
-	if got := n.find(long[len(long)-maxName:]); got != 1 {
-		t.Errorf("the longest name: %d", got)
-	}
-	if looks := testing.AllocsPerRun(1, func() {
-		if got := n.find(long); got != 3 {
-			t.Errorf("a longer name: %d", got)
-		}
-	}); looks > 10 {
-		t.Errorf("%v names were made", looks)
-	}
+	checktest.Equalf(t, n.find(long[len(long)-maxName:]), 1, "the longest name")
+	looks := testing.AllocsPerRun(1, func() {
+		checktest.Equalf(t, n.find(long), 3, "a longer name")
+	})
+	checktest.Truef(t, looks <= 10, "%v names were made", looks)
 }
 
 func TestClientGetsTheCertificateThatItSupports(t *testing.T) {
@@ -178,12 +166,9 @@ func TestOnlyTLS12And13AreSupported(t *testing.T) {
 			client.CipherSuites = []uint16{c.suite}
 		}
 		got, err := shake(t, s, client)
-		if (err != nil) != c.refused {
-			t.Errorf("%+v: %v", c, err)
-		}
-		if err == nil && (got.Version != c.version || got.NegotiatedProtocol != "http/1.1") {
-			t.Errorf("%+v: version %x, protocol %q", c, got.Version, got.NegotiatedProtocol)
-		}
+		checktest.Equalf(t, err != nil, c.refused, "%+v: %v", c, err)
+		checktest.Truef(t, err != nil || got.Version == c.version && got.NegotiatedProtocol == "http/1.1",
+			"%+v: version %x, protocol %q", c, got.Version, got.NegotiatedProtocol)
 	}
 }
 
@@ -226,15 +211,13 @@ func TestSessionResumesAtAnotherProcess(t *testing.T) {
 		} {
 			client := &tls.Config{ServerName: "example.org", RootCAs: ca.Pool(), MinVersion: version,
 				MaxVersion: version, ClientSessionCache: tls.NewLRUClientSessionCache(1)}
-			if got, err := shake(t, first, client); err != nil || got.DidResume {
-				t.Fatalf("first connection: resumed %v, %v", got.DidResume, err)
-			}
+			got, err := shake(t, first, client)
+			checktest.Needf(t, err == nil && !got.DidResume, "first connection: resumed %v, %v", got.DidResume, err)
 			second := new(Server)
 			use(t, second, c.want, c.tickets)
-			got, err := shake(t, second, client)
-			if err != nil || got.DidResume != c.resumes {
-				t.Errorf("TLS %x, %s: resumed %v, %v", version, name, got.DidResume, err)
-			}
+			got, err = shake(t, second, client)
+			checktest.Truef(t, err == nil && got.DidResume == c.resumes,
+				"TLS %x, %s: resumed %v, %v", version, name, got.DidResume, err)
 		}
 	}
 }
@@ -247,44 +230,34 @@ func TestTicketSecretsRotate(t *testing.T) {
 	r := Reader{Now: clock}
 	bundle := func(r *Reader) *Bundle {
 		b, err := r.Bundle(&Want{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, err)
 		return b
 	}
 	first := bundle(&r)
 	for i := range ticketSecrets {
 		before := bundle(&r)
-		if now = now.Add(ticketPeriod - 1); !reflect.DeepEqual(bundle(&r), before) {
-			t.Error("another secret before the period is over")
-		}
+		now = now.Add(ticketPeriod - 1)
+		checktest.Equalf(t, *bundle(&r), *before, "another secret before the period is over")
 		now = now.Add(1)
 		b := bundle(&r)
 		kept := slices.ContainsFunc(b.Tickets, func(one []byte) bool { return bytes.Equal(one, first.Tickets[0]) })
-		if reflect.DeepEqual(b, before) || kept != (i < ticketSecrets-1) {
-			t.Errorf("period %d: %d secrets, with the first one %v", i+1, len(b.Tickets), kept)
-		}
+		checktest.Truef(t, !reflect.DeepEqual(b, before) && kept == (i < ticketSecrets-1),
+			"period %d: %d secrets, with the first one %v", i+1, len(b.Tickets), kept)
 	}
 	next := Reader{Now: clock, Kept: r.Kept}
-	if b := bundle(&next); !bytes.Equal(b.Tickets[1], r.Kept.Tickets[0]) {
-		t.Error("the next reader does not have the secrets")
-	}
+	checktest.Equalf(t, bundle(&next).Tickets[1], r.Kept.Tickets[0], "the next reader does not have the secrets")
 }
 
 func TestBundleWithoutACertificateChangesNothing(t *testing.T) {
 	ca := certtest.NewAuthority(t)
 	w := &Want{Pairs: []Pair{pair(t, ca.For("example.org"))}}
 	s := serverWith(t, w)
-	if err := s.Use(w, &Bundle{}); err == nil {
-		t.Error("no error")
-	}
-	if err := s.Use(&Want{}, &Bundle{}); err == nil {
-		t.Error("no error without a certificate")
-	}
-	if _, err := shake(t, s, &tls.Config{ServerName: "example.org", RootCAs: ca.Pool()}); err != nil {
-		t.Error(err)
-	}
-	if _, err := shake(t, new(Server), &tls.Config{ServerName: "example.org", RootCAs: ca.Pool()}); err == nil {
-		t.Errorf("before the first certificate: %v", err)
-	}
+	err := s.Use(w, &Bundle{})
+	checktest.Truef(t, err != nil, "no error")
+	err = s.Use(&Want{}, &Bundle{})
+	checktest.Truef(t, err != nil, "no error without a certificate")
+	_, err = shake(t, s, &tls.Config{ServerName: "example.org", RootCAs: ca.Pool()})
+	checktest.Equal(t, err, nil)
+	_, err = shake(t, new(Server), &tls.Config{ServerName: "example.org", RootCAs: ca.Pool()})
+	checktest.Truef(t, err != nil, "before the first certificate: %v", err)
 }

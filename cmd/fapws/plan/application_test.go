@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"fapws/cmd/fapws/settings"
+	"fapws/runtime/checktest"
 )
 
 func TestApplicationIsFoundInTheDirectory(t *testing.T) {
@@ -18,12 +19,8 @@ func TestApplicationIsFoundInTheDirectory(t *testing.T) {
 		"a.b/c.py":        "dotted",
 		"pkg/__init__.py": "pkg", "pkg/mod.py": "pkg.mod", "other/far.py": "far", "folder/x.txt": "",
 	} {
-		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, os.MkdirAll(filepath.Dir(name), 0o755))
+		checktest.Must(t, os.WriteFile(name, []byte(text), 0o644))
 	}
 	for _, tt := range []struct{ name, want string }{
 		{"app.py", "imports script app.py: app"},
@@ -54,13 +51,9 @@ func TestApplicationIsFoundInTheDirectory(t *testing.T) {
 			"object, not \"make(\""},
 	} {
 		cmd, err := settings.ParseCommand(strings.Fields(tt.name))
-		if err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, err)
 		set, err := settings.New(cmd.Flags, func(string) (string, bool) { return "", false })
-		if err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, err)
 		conf, _ := set.Config()
 		got := ""
 		if a, err := findApplication(cmd.Script, "", conf); err != nil {
@@ -77,8 +70,6 @@ func TestApplicationIsFoundInTheDirectory(t *testing.T) {
 			}
 			got += ": " + string(a.Source)
 		}
-		if got != tt.want {
-			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
-		}
+		checktest.Equalf(t, got, tt.want, "%s", tt.name)
 	}
 }

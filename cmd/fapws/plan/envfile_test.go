@@ -4,6 +4,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 func TestEnvFileIsParsed(t *testing.T) {
@@ -24,9 +26,7 @@ func TestEnvFileIsParsed(t *testing.T) {
 		"I": "a b/c/again", "J": "f:-g/home/me", "K": "${A:-d}",
 		"L": "set//empty/", "M": "again/abc/</home/me>/${A:-${", "N": "${A}\nC:\\new ${A}", "O": "${NOTHING:-again",
 	}
-	if err != nil || !reflect.DeepEqual(got, want) {
-		t.Errorf("%q, %v; want %q", got, err, want)
-	}
+	checktest.Truef(t, err == nil && reflect.DeepEqual(got, want), "%q, %v; want %q", got, err, want)
 	for text, want := range map[string]string{
 		"A=1\n\nnonsense":          ".env:3: expected NAME=value",
 		"A=\"1\n2\"\nB-C=1":        ".env:3: expected NAME=value",
@@ -37,8 +37,7 @@ func TestEnvFileIsParsed(t *testing.T) {
 		"A=1\nB=" + strings.Repeat("${X:-", 12) +
 			strings.Repeat("}", 12): ".env:2: the value of B nests ${ } more than 10 deep",
 	} {
-		if _, err := parseEnvFile(".env", text, lookup); err == nil || err.Error() != want {
-			t.Errorf("%q: %v, want %s", text, err, want)
-		}
+		_, err := parseEnvFile(".env", text, lookup)
+		checktest.Truef(t, err != nil && err.Error() == want, "%q: %v, want %s", text, err, want)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/logfile"
 )
 
@@ -41,9 +42,7 @@ func TestLoggerFormatsLinesForPeopleAndApache(t *testing.T) {
 			if file {
 				want = tt.file
 			}
-			if out.String() != want {
-				t.Errorf("%+v: got %q", tt, out.String())
-			}
+			checktest.Equalf(t, out.String(), want, "%+v", tt)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"testing"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/logfile"
 )
 
@@ -16,7 +17,5 @@ func TestLoggerCountsLostLines(t *testing.T) {
 	l.Log(logfile.Error, "one")
 	l.Log(logfile.Debug, "not shown")
 	l.Log(logfile.Info, "two")
-	if n := l.Lost(); n != 2 {
-		t.Errorf("%d lines", n)
-	}
+	checktest.Equalf(t, l.Lost(), 2, "lines")
 }

@@ -8,6 +8,7 @@ import (
 
 	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
+	"fapws/runtime/checktest"
 )
 
 // A server is not open if it has a trusted proxy, or if a key auth, allow or deny restricts clients. A server is also
@@ -22,35 +23,23 @@ func TestServerIsOpenWithoutRestrictionsOfClients(t *testing.T) {
 		"[[host]]\nroot = '.'\nauth = { realm = 'x', users = 'y' }\n":                         false,
 	} {
 		name := filepath.Join(t.TempDir(), "fapws.toml")
-		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, os.WriteFile(name, []byte(text), 0o600))
 		set, err := settings.New(settings.Flags{}, func(key string) (string, bool) {
 			return name, key == "FAPWS_CONFIG"
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, err)
 		p, err := Read(&settings.Command{}, set)
-		if err != nil || p.Mistakes != nil {
-			t.Fatal(err, p.Mistakes)
-		}
+		checktest.Needf(t, err == nil && p.Mistakes == nil, "%v %v", err, p.Mistakes)
 		conf, err := set.Config()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := p.IsOpen(&conf, nil); got != want {
-			t.Errorf("%q: open is %v", text, got)
-		}
+		checktest.Must(t, err)
+		checktest.Equalf(t, p.IsOpen(&conf, nil), want, "%q: open", text)
 		for logins, without := range map[string]bool{"": true, "yes": false, "yes yes": false, "yes no": true} {
 			contents := &pybridge.Contents{Apps: []pybridge.Content{{}}}
 			for _, login := range strings.Fields(logins) {
 				contents.Apps[0].Table = append(contents.Apps[0].Table,
 					pybridge.Mount{Login: strings.TrimPrefix(login, "no")})
 			}
-			if got := p.IsOpen(&conf, contents); got != (want && without) {
-				t.Errorf("%q, entries with a login: %q: open is %v", text, logins, got)
-			}
+			checktest.Equalf(t, p.IsOpen(&conf, contents), want && without, "%q, entries with a login: %q: open", text, logins)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/logfile"
 )
 
@@ -21,8 +22,6 @@ func TestRequestLogLinesAreEscapedAndColored(t *testing.T) {
 			false, `POST /\x1b[31m\xe9 500 0 bytes 12s`},
 		{logfile.Entry{Status: 400, Duration: 55 * time.Millisecond}, false, "(no request) 400 0 bytes 55ms"},
 	} {
-		if got := string(appendAnswered(nil, &tt.r, tt.colour)); got != tt.want+"\n" {
-			t.Errorf("%q, want %q", got, tt.want)
-		}
+		checktest.Equalf(t, string(appendAnswered(nil, &tt.r, tt.colour)), tt.want+"\n", "%q", tt.want)
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
+	"fapws/runtime/checktest"
 	"fapws/runtime/logfile"
 	"fapws/runtime/source/static"
 )
@@ -22,9 +23,7 @@ func settled(t testing.TB, dir, text string) (*SiteConfig, *settings.Settings, e
 		return nil, nil, err
 	}
 	set, err := settings.New(settings.Flags{}, func(string) (string, bool) { return "", false })
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	wrong := []error{set.ReadFile(f, FileKeys())}
 	c := readSites(f, func(err error) { wrong = append(wrong, err) })
 	return c, set, settings.JoinPath(wrong...)
@@ -76,9 +75,7 @@ func shown(b *Built) string {
 func TestConfigurationBuildsSitesAndRoutes(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"a", "b"} {
-		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, os.Mkdir(filepath.Join(dir, name), 0o755))
 	}
 	for text, want := range cases(t, "sites.txt") {
 		built, err := build(t, dir, text)
@@ -86,9 +83,7 @@ func TestConfigurationBuildsSitesAndRoutes(t *testing.T) {
 			t.Errorf("%q: %v", text, err)
 			continue
 		}
-		if got := strings.TrimSpace(shown(built)); got != want {
-			t.Errorf("%q:\n got %s\nwant %s", text, got, want)
-		}
+		checktest.Equalf(t, strings.TrimSpace(shown(built)), want, "%q", text)
 		built.Close()
 	}
 }
@@ -98,9 +93,8 @@ func TestConfigurationErrorsNameLineAndCause(t *testing.T) {
 	for text, want := range cases(t, "errors.txt") {
 		want = strings.ReplaceAll(want, "$DIR", dir)
 		_, err := build(t, dir, text)
-		if got := fmt.Sprint(err); !strings.Contains("\n"+got, "\n"+want) {
-			t.Errorf("%q:\n got %s\nwant %s", text, got, want)
-		}
+		got := fmt.Sprint(err)
+		checktest.Truef(t, strings.Contains("\n"+got, "\n"+want), "%q:\n got %s\nwant %s", text, got, want)
 	}
 }
 
@@ -109,9 +103,7 @@ func TestConfigurationErrorsNameLineAndCause(t *testing.T) {
 func cases(t *testing.T, file string) iter.Seq2[string, string] {
 	t.Helper()
 	all, err := os.ReadFile("testdata/" + file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	return func(yield func(text, want string) bool) {
 		for _, one := range settings.ReadTexts(string(all)) {
 			text, err := strconv.Unquote(one.Head)
@@ -154,27 +146,22 @@ func FuzzConfig(f *testing.F) {
 		}
 		for line := range strings.SplitSeq(err.Error(), "\n") {
 			var n int
-			if _, err := fmt.Sscanf(line, "f:%d:", &n); err != nil || n < 1 || strings.ContainsAny(line, "\r\x00\x1b") {
-				t.Fatalf("%q: %q", text, line)
-			}
+			_, err := fmt.Sscanf(line, "f:%d:", &n)
+			checktest.Needf(t, err == nil && n >= 1 && !strings.ContainsAny(line, "\r\x00\x1b"), "%q: %q", text, line)
 		}
 	})
 }
 
 func TestKeysOfTheConfigurationAreDocumented(t *testing.T) {
 	for _, k := range KeyDocs() {
-		if k.Help == "" || strings.HasSuffix(k.Help, ".") || k.Value == "" {
-			t.Errorf("%s: %+v", k.Key, k)
-		}
+		checktest.Truef(t, k.Help != "" && !strings.HasSuffix(k.Help, ".") && k.Value != "", "%s: %+v", k.Key, k)
 	}
 }
 
 func TestNearestLoginOrAuthApplies(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "users"), []byte("ann:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n"),
-		0o600); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, os.WriteFile(filepath.Join(dir, "users"), []byte("ann:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n"),
+		0o600))
 	const auth, login, off = "auth = { users = \"users\" }\n", "login = \"users\"\n", "login = false\n"
 	for _, test := range []struct{ top, host, route, want string }{
 		{login, "", "", "login"}, {"", login, "", "login"}, {"", "", login, "login"}, {login, auth, "", "auth"},
@@ -195,9 +182,8 @@ func TestNearestLoginOrAuthApplies(t *testing.T) {
 			err = settings.JoinPath(err, more)
 		}
 		if len(test.want) > 5 {
-			if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
-				t.Errorf("%q: %v", test, err)
-			}
+			checktest.Truef(t, err != nil && strings.Contains(err.Error(), test.want) && !strings.Contains(err.Error(), "\n"),
+				"%q: %v", test, err)
 			continue
 		}
 		got := ""
@@ -207,8 +193,6 @@ func TestNearestLoginOrAuthApplies(t *testing.T) {
 		case r.Login.wanted():
 			got = "login"
 		}
-		if err != nil || got != test.want {
-			t.Errorf("%q: %q %v", test, got, err)
-		}
+		checktest.Truef(t, err == nil && got == test.want, "%q: %q %v", test, got, err)
 	}
 }

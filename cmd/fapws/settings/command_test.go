@@ -4,11 +4,12 @@ import (
 	"fmt"
 	"iter"
 	"os"
-	"reflect"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 func TestCommandLineIsParsed(t *testing.T) {
@@ -19,9 +20,8 @@ func TestCommandLineIsParsed(t *testing.T) {
 			continue
 		}
 		got := fmt.Sprint(cmd.Word, " ", cmd.Topic, cmd.Script, " ", cmd.Args, " ", cmd.Flags)
-		if got = strings.Replace(got, "  ", " ", 1); got != want {
-			t.Errorf("%s:\n got %s\nwant %s", line, got, want)
-		}
+		got = strings.Replace(got, "  ", " ", 1)
+		checktest.Equalf(t, got, want, "%s", line)
 	}
 }
 
@@ -34,9 +34,7 @@ func TestCommandLineErrorsNameTheFlagAndAdvice(t *testing.T) {
 				_, err = set.Config()
 			}
 		}
-		if err == nil || err.Error() != want {
-			t.Errorf("%s:\n got %v\nwant %s", line, err, want)
-		}
+		checktest.Truef(t, err != nil && err.Error() == want, "%s:\n got %v\nwant %s", line, err, want)
 	}
 }
 
@@ -44,9 +42,7 @@ func TestCommandLineErrorsNameTheFlagAndAdvice(t *testing.T) {
 func cases(t *testing.T, file string) iter.Seq2[string, string] {
 	t.Helper()
 	text, err := os.ReadFile("testdata/" + file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	return func(yield func(input, want string) bool) {
 		for _, one := range ReadTexts(string(text)) {
 			input, err := strconv.Unquote(one.Head)
@@ -77,9 +73,8 @@ func TestAppIsSplitIntoPlaceObjectAndName(t *testing.T) {
 	} {
 		place, object := SplitApp(tt.app)
 		name := (&Command{Script: tt.app}).ScriptName()
-		if place != tt.place || object != tt.object || name != tt.name {
-			t.Errorf("SplitApp(%q) = %q, %q; called %q", tt.app, place, object, name)
-		}
+		checktest.Truef(t, place == tt.place && object == tt.object && name == tt.name,
+			"SplitApp(%q) = %q, %q; called %q", tt.app, place, object, name)
 	}
 }
 
@@ -90,9 +85,7 @@ func TestForeignFlagsAreAnsweredWithFlagsThatExist(t *testing.T) {
 	for _, row := range append(commands, table()...) {
 		for _, one := range row.names() {
 			ours["--"+one.name] = true
-			if answer := foreignAnswer("--"+one.name, "12345"); answer != "" {
-				t.Errorf("--%s: %s", one.name, answer)
-			}
+			checktest.Equalf(t, foreignAnswer("--"+one.name, "12345"), "", "--%s", one.name)
 		}
 		if row.Short != "" {
 			ours["-"+row.Short] = true
@@ -103,13 +96,11 @@ func TestForeignFlagsAreAnsweredWithFlagsThatExist(t *testing.T) {
 	}
 	seen := map[string]bool{}
 	for _, f := range foreign() {
-		if _, err := regexp.Compile(f.when); err != nil {
-			t.Error(err)
-		}
+		_, err := regexp.Compile(f.when)
+		checktest.Equal(t, err, nil)
 		for _, name := range f.names {
-			if ours[name] && f.when == "" || seen[name+" "+f.when] || seen[name+" "] {
-				t.Errorf("%s is a flag of fapws, or its row is never reached", name)
-			}
+			checktest.Truef(t, (!ours[name] || f.when != "") && !seen[name+" "+f.when] && !seen[name+" "],
+				"%s is a flag of fapws, or its row is never reached", name)
 			seen[name+" "+f.when] = true
 		}
 		if strings.HasPrefix(f.names[0], "-") {
@@ -126,19 +117,15 @@ func TestForeignFlagsAreAnsweredWithFlagsThatExist(t *testing.T) {
 // The file flags.txt lists the flags of other servers, as their --help shows them.
 func TestEachFlagOfAnotherServerIsTakenOrAnswered(t *testing.T) {
 	text, err := os.ReadFile("testdata/flags.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	for line := range strings.Lines(string(text)) {
 		if strings.HasPrefix(line, "#") {
 			continue
 		}
 		for _, flag := range strings.Fields(line) {
 			_, err := ParseCommand([]string{flag + "=1", "app.py"})
-			if err != nil && (strings.Contains(err.Error(), "lists the flags") ||
-				strings.Contains(err.Error(), "did you mean")) {
-				t.Error(err)
-			}
+			checktest.Truef(t, err == nil ||
+				!strings.Contains(err.Error(), "lists the flags") && !strings.Contains(err.Error(), "did you mean"), "%v", err)
 		}
 	}
 }
@@ -155,7 +142,5 @@ func TestUnknownVariablesAreReportedWithAdvice(t *testing.T) {
 			"--threads sets its threads, 0 runs handlers inline",
 		"unknown variable FAPWS_XYZZY in the environment; fapws --help all lists the settings",
 	}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("got %q\nwant %q", got, want)
-	}
+	checktest.Equal(t, got, want)
 }

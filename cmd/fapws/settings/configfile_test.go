@@ -4,6 +4,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 // The configuration file in serviceDir is used only if the command line names no application. All other configuration
@@ -15,14 +17,10 @@ func TestConfigurationFileOfTheServiceIsForNoApplication(t *testing.T) {
 	defer func(dir string) { serviceDir = dir }(serviceDir)
 	serviceDir = service
 	set, err := New(Flags{}, func(string) (string, bool) { return "", false })
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	expect := func(appNamed bool, want string) {
 		t.Helper()
-		if got := FindFile(set, appNamed); got != want {
-			t.Errorf("with an application %t: %q, not %q", appNamed, got, want)
-		}
+		checktest.Equalf(t, FindFile(set, appNamed), want, "with an application %t", appNamed)
 	}
 	expect(false, "")
 	ofService := empty(t, filepath.Join(service, fileName))
@@ -38,11 +36,7 @@ func TestConfigurationFileOfTheServiceIsForNoApplication(t *testing.T) {
 
 func empty(t *testing.T, name string) string {
 	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(name, nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, os.MkdirAll(filepath.Dir(name), 0o755))
+	checktest.Must(t, os.WriteFile(name, nil, 0o644))
 	return name
 }

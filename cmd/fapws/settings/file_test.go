@@ -2,10 +2,11 @@ package settings
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"fapws/runtime/checktest"
 )
 
 func nowhereSet(string) (string, bool) { return "", false }
@@ -13,17 +14,11 @@ func nowhereSet(string) (string, bool) { return "", false }
 func read(t *testing.T, text string, flags ...string) (*Settings, error) {
 	t.Helper()
 	cmd, err := ParseCommand(flags)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	s, err := New(cmd.Flags, nowhereSet)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	f, err := ParseTOML("fapws.toml", "/etc/fapws", []byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	return s, s.ReadFile(f, []string{"app", "host"})
 }
 
@@ -59,13 +54,10 @@ func TestEachExampleCanBeSet(t *testing.T) {
 			continue
 		}
 		have = append(have, key)
-		if _, err := read(t, one.Head); err != nil {
-			t.Error(err)
-		}
+		_, err := read(t, one.Head)
+		checktest.Equal(t, err, nil)
 	}
-	if !slices.Equal(have, want) {
-		t.Errorf("settings.txt has\n%q, not\n%q", have, want)
-	}
+	checktest.Equalf(t, have, want, "settings.txt")
 }
 
 func TestEveryFlagIsAKeyOfTheFile(t *testing.T) {
@@ -90,15 +82,11 @@ func TestEveryFlagIsAKeyOfTheFile(t *testing.T) {
 				t.Errorf("%s: %v", line, err)
 				continue
 			}
-			if got := s.from[row.Name].String(); got != "file fapws.toml:2" {
-				t.Errorf("%s: %s comes from %s", line, row.Name, got)
-			}
+			checktest.Equalf(t, s.from[row.Name].String(), "file fapws.toml:2", "%s: source of %s", line, row.Name)
 			n++
 		}
 	}
-	if n < 70 {
-		t.Errorf("only %d names", n)
-	}
+	checktest.Truef(t, n >= 70, "only %d names", n)
 }
 
 func TestFileSetsValues(t *testing.T) {
@@ -117,71 +105,46 @@ pythonpath = []
 app = "x"
 chdir = ".."
 `, "--workers", "5")
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	c, err := s.Config()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := fmt.Sprintln(c.Bind, c.Server.Sites.MaxBodySize, c.Server.Sites.Limits.RequestLine,
+	checktest.Must(t, err)
+	checktest.Equal(t, fmt.Sprintln(c.Bind, c.Server.Sites.MaxBodySize, c.Server.Sites.Limits.RequestLine,
 		c.Server.Sites.KeepAlive, c.Server.Timeout, c.Workers, c.Umask, c.AccessLog, c.Server.AccelRoots, c.PythonPath,
-		c.Chdir); got != fmt.Sprintln(
+		c.Chdir), fmt.Sprintln(
 		"[127.0.0.1:80 unix:/etc/fapws/run/x.sock unix:@name]", 100<<20, 4096, 1500*time.Millisecond, 2*time.Minute, 5,
 		0o27,
-		"/etc/fapws/logs/a", "[/private/=/etc/fapws/files /other/=/srv]", "[]", "/etc") {
-		t.Error(got)
-	}
-	if got := s.Source("workers").String(); got != "flag --workers" {
-		t.Errorf("workers: %s", got)
-	}
+		"/etc/fapws/logs/a", "[/private/=/etc/fapws/files /other/=/srv]", "[]", "/etc"))
+	checktest.Equalf(t, s.Source("workers").String(), "flag --workers", "workers")
 }
 
 func TestFileHasPriorityBetweenEnvironmentAndScript(t *testing.T) {
 	s, err := New(Flags{}, func(name string) (string, bool) { return "7", name == "FAPWS_THREADS" })
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	f, err := ParseTOML("f", "/", []byte("threads = 2\nmax-queue = 3"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.ReadFile(f, nil); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
+	checktest.Must(t, s.ReadFile(f, nil))
 	script := map[string]any{"THREADS": int64(1), "MAX_QUEUE": int64(1), "BACKLOG": int64(9)}
 	err = s.ReadScript("app.py", script)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	c, _ := s.Config()
-	if c.Threads != 7 || c.MaxQueue != 3 || c.Backlog != 9 {
-		t.Errorf("threads %d, queue %d, backlog %d", c.Threads, c.MaxQueue, c.Backlog)
-	}
+	checktest.Truef(t, c.Threads == 7 && c.MaxQueue == 3 && c.Backlog == 9,
+		"threads %d, queue %d, backlog %d", c.Threads, c.MaxQueue, c.Backlog)
 }
 
 func TestFileErrorsNameLineKeyAndCause(t *testing.T) {
 	for text, want := range cases(t, "file-errors.txt") {
 		_, err := read(t, text)
-		if got := fmt.Sprint(err); got != want {
-			t.Errorf("%q:\n got %s\nwant %s", text, got, want)
-		}
+		checktest.Equalf(t, fmt.Sprint(err), want, "%q", text)
 	}
 }
 
 func TestReloadKeepsSettingsThatNeedARestart(t *testing.T) {
 	before, err := read(t, "workers = 1\nbind = ':1'\ntimeout = 1")
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	after, err := read(t, "workers = 2\nbind = ':1'\ntimeout = 2\nuser = 'nobody'\nsandbox = "+
 		"true\nsandbox-connect = [80]")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := fmt.Sprint(before.Kept(after)); got != "[workers user sandbox]" {
-		t.Error(got)
-	}
+	checktest.Must(t, err)
+	checktest.Equal(t, fmt.Sprint(before.Kept(after)), "[workers user sandbox]")
 }
 
 // In the tables of settings, each setting that is a path is marked as a path.
@@ -190,8 +153,7 @@ func TestPathSettingsAreRelativeToTheFile(t *testing.T) {
 		names := strings.HasSuffix(row.Arg, "FILE") || strings.HasSuffix(row.Arg, "FILES") ||
 			strings.HasSuffix(row.Arg, "DIR") || strings.HasSuffix(row.Arg, "DIRS")
 		within := row.Name == "config" || row.Name == "spa"
-		if names && !within && !row.path || row.path && !names {
-			t.Errorf("%s %s: path is %v", row.Name, row.Arg, row.path)
-		}
+		checktest.Truef(t, (!names || within || row.path) && (!row.path || names),
+			"%s %s: path is %v", row.Name, row.Arg, row.path)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 func TestHelpFitsTheScreenAndNamesExitCodes(t *testing.T) {
@@ -15,24 +17,20 @@ func TestHelpFitsTheScreenAndNamesExitCodes(t *testing.T) {
 	for _, word := range typedWords {
 		if text := CommandHelp(Word(word)); text != "" {
 			texts[Word(word)] = text
-			if !strings.HasPrefix(text, "Usage: fapws "+word) || !strings.Contains(text, "Exit status: ") {
-				t.Errorf("%s: %s", word, text)
-			}
+			checktest.Truef(t, strings.HasPrefix(text, "Usage: fapws "+word) && strings.Contains(text, "Exit status: "),
+				"%s: %s", word, text)
 		}
 	}
 	for _, all := range []bool{false, true} {
 		var out bytes.Buffer
 		WriteHelp(&out, all)
 		texts[Word(fmt.Sprint("--help all: ", all))] = out.String()
-		if lines := strings.Count(out.String(), "\n"); !all && lines > 40 {
-			t.Errorf("daily help has %d lines", lines)
-		}
+		lines := strings.Count(out.String(), "\n")
+		checktest.Truef(t, all || lines <= 40, "daily help has %d lines", lines)
 	}
 	for word, text := range texts {
 		for _, line := range strings.Split(text, "\n") {
-			if len(line) > 80 {
-				t.Errorf("%s: %d columns: %s", word, len(line), line)
-			}
+			checktest.Truef(t, len(line) <= 80, "%s: %d columns: %s", word, len(line), line)
 		}
 	}
 }
@@ -53,9 +51,8 @@ func TestTableRowsReadTheirDefaultsAndAreDocumented(t *testing.T) {
 	names := map[string]bool{}
 	for _, row := range rows {
 		for _, one := range append(row.names(), variant{name: row.Short}) {
-			if name := one.name; name != "" && names[name] {
-				t.Errorf("two flags are called %s", name)
-			}
+			name := one.name
+			checktest.Truef(t, name == "" || !names[name], "two flags are called %s", name)
 			names[one.name] = true
 		}
 		if v := row.value; row.Default != "" {
@@ -63,25 +60,18 @@ func TestTableRowsReadTheirDefaultsAndAreDocumented(t *testing.T) {
 				t.Errorf("%s: default %q reads as %q, %v", row.Name, row.Default, v.show(), err)
 			}
 		}
-		if row.explanation() == "" || strings.HasSuffix(row.explanation(), ".") {
-			t.Errorf("%s: help %q", row.Name, row.explanation())
-		}
+		checktest.Truef(t, row.explanation() != "" && !strings.HasSuffix(row.explanation(), "."),
+			"%s: help %q", row.Name, row.explanation())
 		for topic, text := range written {
-			if !strings.Contains(text, "--"+row.Name) {
-				t.Errorf("%s does not mention --%s", topic, row.Name)
-			}
+			checktest.Truef(t, strings.Contains(text, "--"+row.Name), "%s does not mention --%s", topic, row.Name)
 		}
-		if !strings.Contains(written["man"], row.EnvName()) {
-			t.Errorf("the man page does not mention %s", row.EnvName())
-		}
+		checktest.Truef(t, strings.Contains(written["man"], row.EnvName()), "the man page does not mention %s", row.EnvName())
 	}
 }
 
 func TestRoffEscapesText(t *testing.T) {
 	for in, want := range map[string]string{"a-b": `a\-b`, `a\b`: `a\eb`, ".x": `\&.x`, "'x": `\&'x`, "x.y": "x.y"} {
-		if got := roff(in); got != want {
-			t.Errorf("roff(%q) = %q, want %q", in, got, want)
-		}
+		checktest.Equalf(t, roff(in), want, "roff(%q)", in)
 	}
 }
 
@@ -90,13 +80,9 @@ func TestCompletionWorksInBash(t *testing.T) {
 	var script bytes.Buffer
 	WriteInternal(&script, "completion", "", nil)
 	for name, text := range map[string]string{"completion": script.String(), "app.py": "", "notes.txt": ""} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	}
-	if err := os.Mkdir(filepath.Join(dir, "site"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, os.Mkdir(filepath.Join(dir, "site"), 0o700))
 	for line, want := range map[string]string{
 		"--keep":        "--keep-alive",
 		"--log-level w": "warning",
@@ -130,9 +116,8 @@ _fapws
 echo "${COMPREPLY[*]}"`, "bash", line)
 		cmd.Dir = dir
 		out, err := cmd.CombinedOutput()
-		if got := strings.TrimSpace(string(out)); err != nil || got != want {
-			t.Errorf("fapws %s: %q, %v; want %q", line, got, err, want)
-		}
+		got := strings.TrimSpace(string(out))
+		checktest.Truef(t, err == nil && got == want, "fapws %s: %q, %v; want %q", line, got, err, want)
 	}
 }
 
@@ -140,13 +125,9 @@ func TestManPageDescribesEachSignal(t *testing.T) {
 	var man bytes.Buffer
 	WriteInternal(&man, "man", "", nil)
 	for _, name := range []string{"fapws check|routes|shell|systemd", `bench|import|hash\-password|user`} {
-		if !strings.Contains(man.String(), name) {
-			t.Errorf("the man page does not mention %s", name)
-		}
+		checktest.Truef(t, strings.Contains(man.String(), name), "the man page does not mention %s", name)
 	}
 	for _, name := range []string{"TERM", "INT", "QUIT", "HUP", "USR1", "USR2", "TTIN", "TTOU"} {
-		if !strings.Contains(man.String(), "SIG"+name) {
-			t.Errorf("the man page does not mention SIG%s", name)
-		}
+		checktest.Truef(t, strings.Contains(man.String(), "SIG"+name), "the man page does not mention SIG%s", name)
 	}
 }

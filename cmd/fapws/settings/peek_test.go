@@ -1,6 +1,10 @@
 package settings
 
-import "testing"
+import (
+	"testing"
+
+	"fapws/runtime/checktest"
+)
 
 func TestThreadsAreReadFromTheTextOfAScript(t *testing.T) {
 	const none = -1
@@ -45,8 +49,6 @@ func TestThreadsAreReadFromTheTextOfAScript(t *testing.T) {
 		if !found {
 			got = none
 		}
-		if got != tt.want {
-			t.Errorf("%s: %d, want %d", name, got, tt.want)
-		}
+		checktest.Equalf(t, got, tt.want, "%s", name)
 	}
 }

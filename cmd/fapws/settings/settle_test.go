@@ -2,10 +2,11 @@ package settings
 
 import (
 	"fmt"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"fapws/runtime/checktest"
 )
 
 type places struct {
@@ -17,9 +18,7 @@ type places struct {
 func (p places) settle(t *testing.T) (*Settings, Config, error) {
 	t.Helper()
 	cmd, err := ParseCommand(append(strings.Fields(p.flags), "app.py"))
-	if err != nil {
-		t.Fatalf("%s: %v", p.flags, err)
-	}
+	checktest.Mustf(t, err, "%s", p.flags)
 	s, err := New(cmd.Flags, func(name string) (string, bool) { v, ok := p.env[name]; return v, ok })
 	if err != nil {
 		return nil, Config{}, err
@@ -34,9 +33,7 @@ func (p places) settle(t *testing.T) (*Settings, Config, error) {
 func TestDefaultMaxClientsDependsOnOpenFiles(t *testing.T) {
 	for open, want := range map[uint64]int{0: 768, 16: 1, 64: 32, 256: 192, 1024: 768, 4096: 3072, 20000: 15000,
 		1 << 30: 65536} {
-		if got := defaultClients(open); got != want {
-			t.Errorf("defaultClients(%d) = %d, want %d", open, got, want)
-		}
+		checktest.Equalf(t, defaultClients(open), want, "defaultClients(%d)", open)
 	}
 }
 
@@ -72,9 +69,7 @@ func TestAddressIsTakenFromThePlaceWithPriority(t *testing.T) {
 		if c.Server.Debug > 0 {
 			got += fmt.Sprintf(", debug %d of the loop", c.Server.Debug)
 		}
-		if got != want {
-			t.Errorf("%s:\n got %s\nwant %s", given, got, want)
-		}
+		checktest.Equalf(t, got, want, "%s", given)
 	}
 }
 
@@ -82,9 +77,7 @@ func TestClientCertificatesAreRequestedByWordOrNumber(t *testing.T) {
 	for given, want := range map[string]string{"1": "optional", "2": "required", "CERT_REQUIRED": "required",
 		"Optional": "optional"} {
 		_, conf, err := places{flags: "--certfile c --ca-certs a --cert-reqs " + given}.settle(t)
-		if err != nil || conf.CertReqs != want {
-			t.Errorf("--cert-reqs %s: %s, %v", given, conf.CertReqs, err)
-		}
+		checktest.Truef(t, err == nil && conf.CertReqs == want, "--cert-reqs %s: %s, %v", given, conf.CertReqs, err)
 	}
 }
 
@@ -132,9 +125,7 @@ func TestInvalidValuesAreReportedWithTheirPlace(t *testing.T) {
 			`app.py: LOG_LEVEL is "` + strings.Repeat("x", 59) + "...: must be one of debug, info, warning, error"},
 	} {
 		_, _, err := tt.settle(t)
-		if err == nil || err.Error() != tt.want {
-			t.Errorf("%+v:\n got %v\nwant %s", tt.places, err, tt.want)
-		}
+		checktest.Truef(t, err != nil && err.Error() == tt.want, "%+v:\n got %v\nwant %s", tt.places, err, tt.want)
 	}
 }
 
@@ -144,16 +135,12 @@ func TestScriptSetsValuesUnlessNamesAreTooCommon(t *testing.T) {
 		"GRACEFUL_TIMEOUT": int64(0), "HEAD_TIMEOUT": "2m", "LOG_LEVEL": int64(30), "ACCESS_LOG": "-",
 		"HOST": "smtp.lan", "PORT": int64(25), "CHDIR": "/", // these names are too common in scripts
 	}}.settle(t)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	got := []any{c.Bind, c.Threads, c.Server.Sites.MaxBodySize, c.Server.Sites.KeepAlive, c.GracefulTimeout,
 		c.Server.Sites.HeadTimeout, c.LogLevel, c.AccessLog, c.Chdir}
 	want := []any{[]string{":1", "[::1]:2"}, 0, int64(100 << 20), 1500 * time.Millisecond, time.Duration(0),
 		2 * time.Minute, "warning", "-", ""}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("\n got %v\nwant %v", got, want)
-	}
+	checktest.Equal(t, got, want)
 }
 
 func TestLimitOfAHeadHasRoomForItsLine(t *testing.T) {
@@ -167,10 +154,9 @@ func TestLimitOfAHeadHasRoomForItsLine(t *testing.T) {
 		{"--limit-request-head 4K --limit-request-line 1K", 1 << 10, 4 << 10},
 	} {
 		_, c, err := places{flags: tt.flags}.settle(t)
-		if err != nil || c.Server.Sites.Limits.RequestLine != tt.line || c.Server.Sites.Limits.Head != tt.head {
-			t.Errorf("%s: line %d, head %d, %v; want %d, %d", tt.flags, c.Server.Sites.Limits.RequestLine,
-				c.Server.Sites.Limits.Head, err, tt.line, tt.head)
-		}
+		checktest.Truef(t, err == nil && c.Server.Sites.Limits.RequestLine == tt.line &&
+			c.Server.Sites.Limits.Head == tt.head, "%s: line %d, head %d, %v; want %d, %d", tt.flags,
+			c.Server.Sites.Limits.RequestLine, c.Server.Sites.Limits.Head, err, tt.line, tt.head)
 	}
 }
 
@@ -188,18 +174,14 @@ func TestDebugOnAndOffAre1And0InEveryPlace(t *testing.T) {
 		{places{flags: "--debug no"}, 0},
 		{places{flags: "--no-dev --debug 3"}, 3},
 	} {
-		if _, c, err := tt.settle(t); err != nil || c.Debug != tt.want {
-			t.Errorf("%+v: %d, %v; want %d", tt.places, c.Debug, err, tt.want)
-		}
+		_, c, err := tt.settle(t)
+		checktest.Truef(t, err == nil && c.Debug == tt.want, "%+v: %d, %v; want %d", tt.places, c.Debug, err, tt.want)
 	}
 	for text, want := range map[string]int{"true": 1, "false": 0, "2": 2} {
 		s, err := read(t, "debug = "+text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if c, err := s.Config(); err != nil || c.Debug != want {
-			t.Errorf("debug = %s: %d, %v; want %d", text, c.Debug, err, want)
-		}
+		checktest.Must(t, err)
+		c, err := s.Config()
+		checktest.Truef(t, err == nil && c.Debug == want, "debug = %s: %d, %v; want %d", text, c.Debug, err, want)
 	}
 }
 
@@ -216,8 +198,7 @@ func TestTrustedAddressIsANetworkOfItsOwn(t *testing.T) {
 		"::ffff:10.0.0.1/104": "[10.0.0.0/8] false",
 	} {
 		_, c, err := places{flags: "--forwarded-allow-ips " + list}.settle(t)
-		if got := fmt.Sprint(c.Server.Sites.Proxies, c.Server.Sites.ProxyUnix); err != nil || got != want {
-			t.Errorf("%s: %s, want %s", list, got, want)
-		}
+		got := fmt.Sprint(c.Server.Sites.Proxies, c.Server.Sites.ProxyUnix)
+		checktest.Truef(t, err == nil && got == want, "%s: %s, want %s", list, got, want)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 func flat(t *TOMLTable, path string) (list []string) {
@@ -47,9 +49,7 @@ func TestTOMLValuesHaveLineNumbers(t *testing.T) {
 			t.Errorf("%q: %v", tt.text, err)
 			continue
 		}
-		if got := strings.Join(flat(f.Top, ""), " "); got != tt.want {
-			t.Errorf("%q:\n got %s\nwant %s", tt.text, got, tt.want)
-		}
+		checktest.Equalf(t, strings.Join(flat(f.Top, ""), " "), tt.want, "%q", tt.text)
 	}
 }
 
@@ -63,9 +63,7 @@ func nested(n int) (s string) {
 func TestTOMLSyntaxErrorsAreReportedWithPosition(t *testing.T) {
 	for text, want := range cases(t, "syntax-errors.txt") {
 		_, err := ParseTOML("f.toml", "/", []byte(text))
-		if err == nil || err.Error() != "f.toml:"+want {
-			t.Errorf("%q: %v, want f.toml:%s", text, err, want)
-		}
+		checktest.Truef(t, err != nil && err.Error() == "f.toml:"+want, "%q: %v, want f.toml:%s", text, err, want)
 	}
 }
 
@@ -79,18 +77,14 @@ func FuzzParse(f *testing.F) {
 		file, err := ParseTOML("f", "/", []byte(text))
 		if err != nil {
 			var line, col int
-			if n, _ := fmt.Sscanf(err.Error(), "f:%d:%d: ", &line, &col); n != 2 ||
-				strings.ContainsAny(err.Error(), "\r\n") {
-				t.Fatalf("%q: %q", text, err)
-			}
+			n, _ := fmt.Sscanf(err.Error(), "f:%d:%d: ", &line, &col)
+			checktest.Needf(t, n == 2 && !strings.ContainsAny(err.Error(), "\r\n"), "%q: %q", text, err)
 			return
 		}
 		lines := strings.Count(text, "\n") + 1
 		last := 0
 		for _, v := range file.Top.Entries {
-			if v.Line < max(last, 1) || v.Line > lines {
-				t.Fatalf("%q: %s on line %d of %d", text, v.Key, v.Line, lines)
-			}
+			checktest.Needf(t, v.Line >= max(last, 1) && v.Line <= lines, "%q: %s on line %d of %d", text, v.Key, v.Line, lines)
 			last = v.Line
 		}
 	})

@@ -3,6 +3,8 @@ package settings
 import (
 	"testing"
 	"time"
+
+	"fapws/runtime/checktest"
 )
 
 func TestSizesAreParsedAndShown(t *testing.T) {
@@ -22,12 +24,8 @@ func TestSizesAreParsedAndShown(t *testing.T) {
 		if !ok {
 			got = -1
 		}
-		if got != tt.want {
-			t.Errorf("parseSize(%q) = %d, want %d", tt.text, got, tt.want)
-		}
-		if ok && showSize(got) != tt.shown {
-			t.Errorf("showSize(%d) = %s, want %s", got, showSize(got), tt.shown)
-		}
+		checktest.Equalf(t, got, tt.want, "parseSize(%q)", tt.text)
+		checktest.Truef(t, !ok || showSize(got) == tt.shown, "showSize(%d) = %s, want %s", got, showSize(got), tt.shown)
 	}
 }
 
@@ -54,12 +52,9 @@ func TestDurationsAreParsedAndShown(t *testing.T) {
 		if !ok {
 			got = -1
 		}
-		if got != tt.want {
-			t.Errorf("ParseDuration(%q) = %d, want %d", tt.text, got, tt.want)
-		}
-		if ok && showDuration(got) != tt.shown {
-			t.Errorf("showDuration(%d) = %s, want %s", got, showDuration(got), tt.shown)
-		}
+		checktest.Equalf(t, got, tt.want, "ParseDuration(%q)", tt.text)
+		checktest.Truef(t, !ok || showDuration(got) == tt.shown,
+			"showDuration(%d) = %s, want %s", got, showDuration(got), tt.shown)
 	}
 }
 
@@ -77,11 +72,8 @@ func TestAddressesAreNormalized(t *testing.T) {
 		"a b:80": "", "-a:80": "", "a..b:80": "", "::1::2": "", "a:b:c": "", "1.2.3.4:80:90": "",
 	} {
 		got, err := parseAddress(text)
-		if err != nil && got != "" {
-			t.Errorf("parseAddress(%q) = %q with an error", text, got)
-		}
-		if got != want || (err == nil) != (want != "") {
-			t.Errorf("parseAddress(%q) = %q, %v; want %q", text, got, err, want)
-		}
+		checktest.Truef(t, err == nil || got == "", "parseAddress(%q) = %q with an error", text, got)
+		checktest.Truef(t, got == want && (err == nil) == (want != ""),
+			"parseAddress(%q) = %q, %v; want %q", text, got, err, want)
 	}
 }
