@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 // rooms lists the packages of package runtime, one layer a line. A package may import only packages from earlier lines.
@@ -34,28 +36,20 @@ func TestRuntimePackagesImportOnlyEarlierLayers(t *testing.T) {
 	level["fapws/pybridge"] = level["fapws/runtime/exchange"] + 1
 	imports, err := exec.Command("go", "list", "-f", "{{.ImportPath}} {{join .Imports \" \"}}", "fapws/runtime/...",
 		"fapws/pybridge").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	for line := range strings.Lines(string(imports)) {
 		packages := strings.Fields(line)
 		from := packages[0]
 		if strings.HasSuffix(from, "test") {
 			continue
 		}
-		if level[from] == 0 {
-			t.Errorf("%s is in no line of rooms", from)
-		}
+		checktest.Truef(t, level[from] != 0, "%s is in no line of rooms", from)
 		for _, name := range packages[1:] {
-			if strings.HasPrefix(name, "fapws/") && (level[name] == 0 || level[name] >= level[from]) {
-				t.Errorf("%s imports %s, which is not below it", from, name)
-			}
-			if from == "fapws/pybridge" && name == "fapws/runtime/conn" {
-				t.Errorf("%s imports %s", from, name)
-			}
-			if from == "fapws/runtime/http1" && strings.Contains(name, ".") {
-				t.Errorf("%s imports %s, which is not std", from, name)
-			}
+			checktest.Truef(t, !strings.HasPrefix(name, "fapws/") || level[name] != 0 && level[name] < level[from],
+				"%s imports %s, which is not below it", from, name)
+			checktest.Truef(t, from != "fapws/pybridge" || name != "fapws/runtime/conn", "%s imports %s", from, name)
+			checktest.Truef(t, from != "fapws/runtime/http1" || !strings.Contains(name, "."),
+				"%s imports %s, which is not std", from, name)
 		}
 	}
 }
@@ -81,36 +75,27 @@ func TestCommandPackagesImportOnlyEarlierLayers(t *testing.T) {
 		}
 	}
 	out, err := exec.Command("go", "list", "-f", "{{.ImportPath}} {{join .Imports \" \"}}", "./...").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	for line := range strings.Lines(string(out)) {
 		packages := strings.Fields(line)
 		from, within := strings.CutPrefix(packages[0], above)
 		if !within || strings.HasPrefix(from, "acceptance") {
 			continue
 		}
-		if level[from] == 0 {
-			t.Errorf("%s is in no layer", from)
-		}
+		checktest.Truef(t, level[from] != 0, "%s is in no layer", from)
 		for _, name := range packages[1:] {
-			if name, within := strings.CutPrefix(name, above); within && level[name] >= level[from] {
-				t.Errorf("%s imports %s, which is not below it", from, name)
-			}
+			name, within := strings.CutPrefix(name, above)
+			checktest.Truef(t, !within || level[name] < level[from], "%s imports %s, which is not below it", from, name)
 		}
 	}
 }
 
 func TestExecutableHasNoPackagesForTests(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", "fapws/cmd/fapws").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	forTests :=
 		regexp.MustCompile(`^(github\.com/(chromedp|gobwas|rogpeppe)|fapws/cmd/fapws/acceptance)\b|^fapws/.*test$`)
 	for name := range strings.FieldsSeq(string(out)) {
-		if forTests.MatchString(name) {
-			t.Errorf("the executable has %s", name)
-		}
+		checktest.Truef(t, !forTests.MatchString(name), "the executable has %s", name)
 	}
 }

@@ -71,9 +71,7 @@ func executable(t *testing.T) string {
 		return bin
 	}
 	link := filepath.Join(t.TempDir(), "fapws")
-	if err := os.Symlink(bin, link); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, os.Symlink(bin, link))
 	return link
 }
 

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 // mostFields limits the number of fields in types that all features use. A feature that needs an additional field must
@@ -85,9 +87,7 @@ func product(t *testing.T, do func(dir string, text []byte, f *ast.File)) {
 		}
 		return err
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 }
 
 // receiverOf returns the name of the type to which a method belongs, or "" for a function.
@@ -132,14 +132,11 @@ func TestTypesHaveFewMethodsInFewFiles(t *testing.T) {
 			if !exception {
 				limit = most
 			}
-			if n := counts[of]; n > limit {
-				t.Errorf("%s: %d %s, at most %d are allowed; split the type", of, n, what, limit)
-			}
+			n := counts[of]
+			checktest.Truef(t, n <= limit, "%s: %d %s, at most %d are allowed; split the type", of, n, what, limit)
 		}
 		for of := range mostOf {
-			if counts[of] == 0 {
-				t.Errorf("%s does not exist", of)
-			}
+			checktest.Truef(t, counts[of] != 0, "%s does not exist", of)
 		}
 	}
 	check("methods", methods, mostMethods, mostMethodsOf)
@@ -190,7 +187,5 @@ func TestInterfacesAreFew(t *testing.T) {
 	product(t, func(_ string, text []byte, _ *ast.File) {
 		n += len(regexp.MustCompile(`(?m)^type \w+(?:\[.*?\])? interface \{|^\t\w+ interface \{`).FindAll(text, -1))
 	})
-	if n > mostInterfaces {
-		t.Errorf("%d interfaces, at most %d are allowed", n, mostInterfaces)
-	}
+	checktest.Truef(t, n <= mostInterfaces, "%d interfaces, at most %d are allowed", n, mostInterfaces)
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"fapws/cmd/fapws/settings"
+	"fapws/runtime/checktest"
 )
 
 func TestWebconfIsConvertedToTOML(t *testing.T) {
@@ -47,21 +48,16 @@ func TestWebconfIsConvertedToTOML(t *testing.T) {
 			continue
 		}
 		for _, line := range tt.want {
-			if !strings.Contains(file, line+"\n") {
-				t.Errorf("%s: no line %s in\n%s", tt.name, line, file)
-			}
+			checktest.Truef(t, strings.Contains(file, line+"\n"), "%s: no line %s in\n%s", tt.name, line, file)
 		}
-		if got, want := strings.Join(notes, "\n"), strings.Join(tt.notes, "\n"); got != want {
-			t.Errorf("%s: notes\n%s\nwant\n%s", tt.name, got, want)
-		}
-		if _, err := settings.ParseTOML("fapws.toml", "/", []byte(file)); err != nil {
-			t.Errorf("%s: %v in\n%s", tt.name, err, file)
-		}
+		got, want := strings.Join(notes, "\n"), strings.Join(tt.notes, "\n")
+		checktest.Equalf(t, got, want, "%s: notes", tt.name)
+		_, err = settings.ParseTOML("fapws.toml", "/", []byte(file))
+		checktest.Equalf(t, err, nil, "%s: in %s", tt.name, file)
 	}
-	if _, _, err := convertWebconf("web.conf", []byte("media a b/c\n")); err == nil ||
-		err.Error() != "web.conf: found no line of the form: host DOMAIN DIRECTORY" {
-		t.Errorf("without a host: %v", err)
-	}
+	_, _, err := convertWebconf("web.conf", []byte("media a b/c\n"))
+	checktest.Truef(t, err != nil && err.Error() == "web.conf: found no line of the form: host DOMAIN DIRECTORY",
+		"without a host: %v", err)
 }
 
 func FuzzConvertWebconf(f *testing.F) {
@@ -75,8 +71,7 @@ func FuzzConvertWebconf(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if _, err := settings.ParseTOML("fapws.toml", "/", []byte(file)); err != nil {
-			t.Fatalf("%v\n%s", err, file)
-		}
+		_, err = settings.ParseTOML("fapws.toml", "/", []byte(file))
+		checktest.Mustf(t, err, "%s", file)
 	})
 }

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/net/http2"
 
 	"fapws/runtime/backend/backendtest"
+	"fapws/runtime/checktest"
 )
 
 func repeat(c net.Conn, b string) {
@@ -70,9 +71,8 @@ func TestGeneratorEndsEvenIfResponsesDoNot(t *testing.T) {
 				timeout = "60"
 			}
 			r := run(t, "-n", "1", c.flag, "--timeout", timeout, "http://"+address)
-			if r.failures[c.reason] != 1 || r.finished != 0 || !r.Failed() {
-				t.Errorf("%d responses, %v", r.finished, r.failures)
-			}
+			checktest.Truef(t, r.failures[c.reason] == 1 && r.finished == 0 && r.Failed(),
+				"%d responses, %v", r.finished, r.failures)
 		})
 	}
 }
@@ -121,17 +121,12 @@ func TestUnansweredAndRejectedRequestsFail(t *testing.T) {
 				timeout = "60"
 			}
 			r := run(t, "-n", "2", "-c", "1", "--timeout", timeout, c.flag, "http://"+c.address)
-			if r.failures[c.reason] != 2 || !r.Failed() {
-				t.Errorf("%v, %v", r.failures, r.refused)
-			}
+			checktest.Truef(t, r.failures[c.reason] == 2 && r.Failed(), "%v, %v", r.failures, r.refused)
 			var text, object bytes.Buffer
 			r.WriteText(&text)
-			if !strings.Contains(text.String(), "\nFailed     ") {
-				t.Error(text.String())
-			}
-			if err := r.WriteJSON(&object); err != nil || !json.Valid(object.Bytes()) {
-				t.Error(err, object.String())
-			}
+			checktest.Has(t, text.String(), "\nFailed     ")
+			err := r.WriteJSON(&object)
+			checktest.Truef(t, err == nil && json.Valid(object.Bytes()), "%v %s", err, object.String())
 		})
 	}
 }
@@ -139,10 +134,8 @@ func TestUnansweredAndRejectedRequestsFail(t *testing.T) {
 func TestWrongCertificateIsRejectedWithAReason(t *testing.T) {
 	s := serve(t, true, func(http.ResponseWriter, *http.Request) {})
 	ca := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}),
-		0o600); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}),
+		0o600))
 	for _, c := range []struct {
 		args []string
 		want string
@@ -156,12 +149,9 @@ func TestWrongCertificateIsRejectedWithAReason(t *testing.T) {
 		{[]string{"--http2", "-k", httptest.NewTLSServer(nil).URL}, "no application protocol"},
 	} {
 		o, err := ParseArgs(append(c.args, "-n", "1"), io.Discard)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := Run(context.Background(), o); err == nil || !strings.HasSuffix(err.Error(), c.want) {
-			t.Errorf("%v instead of %q", err, c.want)
-		}
+		checktest.Must(t, err)
+		_, err = Run(context.Background(), o)
+		checktest.Truef(t, err != nil && strings.HasSuffix(err.Error(), c.want), "%v instead of %q", err, c.want)
 	}
 	// net/http responds with 400 to HTTP on a TLS port
 	answers(t, run(t, "-n", "1", strings.Replace(s.URL, "https", "http", 1)), 1, 400)

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"fapws/runtime/backend/backendtest"
+	"fapws/runtime/checktest"
 )
 
 func serve(t *testing.T, secure bool, h http.HandlerFunc) *httptest.Server {
@@ -35,13 +36,9 @@ func serve(t *testing.T, secure bool, h http.HandlerFunc) *httptest.Server {
 func run(t *testing.T, args ...string) *Result {
 	t.Helper()
 	o, err := ParseArgs(args, io.Discard)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	r, err := Run(context.Background(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	return r
 }
 
@@ -85,9 +82,7 @@ func TestResponsesOfAllKindsAreRead(t *testing.T) {
 	plain, secure := serve(t, false, handler), serve(t, true, handler)
 	ca := filepath.Join(t.TempDir(), "ca.pem")
 	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secure.Certificate().Raw})
-	if err := os.WriteFile(ca, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, os.WriteFile(ca, text, 0o600))
 	for _, p := range []struct {
 		name, url string
 		flags     []string
@@ -108,25 +103,17 @@ func TestResponsesOfAllKindsAreRead(t *testing.T) {
 				asked.Store(0)
 				r := run(t, append(flags, p.url+path)...)
 				answers(t, r, 50, status)
-				if asked.Load() != 50 || r.Failed() {
-					t.Errorf("%s: the server was asked %d times", path, asked.Load())
-				}
-				if path == "/big" && r.received < 50*int64(len(big)) {
-					t.Errorf("%d bytes were received", r.received)
-				}
+				checktest.Truef(t, asked.Load() == 50 && !r.Failed(), "%s: the server was asked %d times", path, asked.Load())
+				checktest.Truef(t, path != "/big" || r.received >= 50*int64(len(big)), "%d bytes were received", r.received)
 			}
 			answers(t, run(t, append(flags, "-m", "HEAD", p.url+"/big")...), 50, 200)
 			r := run(t, append(flags, p.url+"/missing")...)
 			answers(t, r, 50, 404)
-			if !r.Failed() {
-				t.Error("404 is no failure")
-			}
+			checktest.Truef(t, r.Failed(), "404 is no failure")
 			bodies.Store(0)
 			answers(t, run(t, append(flags, "-b", string(big), "-H", "X-One: 1", "-H", "Host: example.org", p.url)...),
 				50, 200)
-			if bodies.Load() != 50 {
-				t.Errorf("%d of 50 requests had their body, their field and their host", bodies.Load())
-			}
+			checktest.Equalf(t, bodies.Load(), 50, "requests with their body, their field and their host")
 		})
 	}
 }
@@ -152,9 +139,7 @@ func TestUserOfAURLLogsIn(t *testing.T) {
 func TestUnixSocketIsWrittenLikeATargetOfProxies(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "s")
 	l, err := net.Listen("unix", name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.String() != "/a?b=c:d" && r.URL.String() != "/" {
 			w.WriteHeader(404)
@@ -169,13 +154,10 @@ func TestUnixSocketIsWrittenLikeATargetOfProxies(t *testing.T) {
 		answers(t, run(t, "-n", "20", "-c", "5", "unix:"+name+path), 20, 200)
 	}
 	o, err := ParseArgs([]string{"unix:" + name + "-none"}, io.Discard)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Run(context.Background(), o); err == nil || err.Error() != "unix:"+name+
-		"-none: no such file or directory; start the server there, or correct the address" {
-		t.Error(err)
-	}
+	checktest.Must(t, err)
+	_, err = Run(context.Background(), o)
+	checktest.Truef(t, err != nil && err.Error() == "unix:"+name+
+		"-none: no such file or directory; start the server there, or correct the address", "%v", err)
 }
 
 // The server answers nothing for 400 ms. The latency of a request begins when the request was due, even if it was sent
@@ -199,9 +181,8 @@ func TestRequestsThatWereDueButNeverSentCount(t *testing.T) {
 	s := serve(t, false, func(http.ResponseWriter, *http.Request) { <-stopped })
 	defer close(stopped)
 	r := run(t, "-c", "1", "-t", "1", "-r", "1000", "-d", "0.2", "--timeout", "0.3", s.URL)
-	if r.unsent < 150 || r.latency.TotalCount() != r.unsent || r.failures["timed out"] == 0 || !r.Failed() {
-		t.Errorf("%d not sent, %d latencies, %v", r.unsent, r.latency.TotalCount(), r.failures)
-	}
+	checktest.Truef(t, r.unsent >= 150 && r.latency.TotalCount() == r.unsent && r.failures["timed out"] != 0 && r.Failed(),
+		"%d not sent, %d latencies, %v", r.unsent, r.latency.TotalCount(), r.failures)
 }
 
 func TestFixedRateSpreadsRequests(t *testing.T) {
@@ -209,9 +190,7 @@ func TestFixedRateSpreadsRequests(t *testing.T) {
 	for _, flags := range [][]string{{}, {"--http2", "--streams", "2"}} {
 		r := run(t, append(flags, "-k", "-c", "4", "-t", "2", "-r", "200", "-n", "40", s.URL)...)
 		answers(t, r, 40, 200)
-		if r.last < 39*time.Second/200 {
-			t.Errorf("40 requests, of which 200 are due in a second, took %v", r.last)
-		}
+		checktest.Truef(t, r.last >= 39*time.Second/200, "40 requests, of which 200 are due in a second, took %v", r.last)
 	}
 }
 
@@ -240,9 +219,7 @@ func TestInvalidResponsesFailWithAReason(t *testing.T) {
 		{strings.Repeat("x", maxHead+1), "-n=2", "the head of a response is too long"},
 	} {
 		r := run(t, "-n", "2", c.flag, raw(t, c.answer))
-		if r.failures[c.reason] != 2 || len(r.failures) != 1 {
-			t.Errorf("%q: %v", c.answer, r.failures)
-		}
+		checktest.Truef(t, r.failures[c.reason] == 2 && len(r.failures) == 1, "%q: %v", c.answer, r.failures)
 	}
 	answers(t, run(t, "-n", "2", raw(t, "HTTP/1.0 200 OK\r\n\r\nuntil the end")), 2, 200)
 	answers(t,
@@ -254,13 +231,9 @@ func TestInterruptEndsTheRun(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	s := serve(t, false, func(http.ResponseWriter, *http.Request) { cancel() })
 	o, err := ParseArgs([]string{"-d", "1h", s.URL}, io.Discard)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	r, err := Run(ctx, o)
-	if err != nil || !r.stopped {
-		t.Error(r, err)
-	}
+	checktest.Truef(t, err == nil && r.stopped, "%v %v", r, err)
 }
 
 func TestReportsAreTextAndJSON(t *testing.T) {
@@ -270,14 +243,10 @@ func TestReportsAreTextAndJSON(t *testing.T) {
 	r.WriteText(&text)
 	for _, want := range []string{"GET " + s.URL + ", 2 connections", "Requests   1,000 in ",
 		"Responses  1,000 × 503 Service Unavailable\n", "\n  99.9 %   ", "█"} {
-		if !strings.Contains(text.String(), want) {
-			t.Errorf("%q is not in\n%s", want, &text)
-		}
+		checktest.Has(t, text.String(), want)
 	}
 	text.Reset()
-	if err := r.WriteJSON(&text); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, r.WriteJSON(&text))
 	var got struct {
 		Responses int64
 		Statuses  map[string]int64
@@ -287,15 +256,12 @@ func TestReportsAreTextAndJSON(t *testing.T) {
 			Histogram   []struct{ Share float64 }
 		}
 	}
-	if err := json.Unmarshal(text.Bytes(), &got); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, json.Unmarshal(text.Bytes(), &got))
 	shares := 0.0
 	for _, b := range got.Latency.Histogram {
 		shares += b.Share
 	}
-	if got.Responses != 1000 || got.Statuses["503"] != 1000 || got.Latency.Percentiles["99.9"] > got.Latency.Max ||
-		shares < 0.999 || shares > 1.001 {
-		t.Errorf("%+v of %s", got, &text)
-	}
+	checktest.Truef(t, got.Responses == 1000 && got.Statuses["503"] == 1000 &&
+		!(got.Latency.Percentiles["99.9"] > got.Latency.Max) && !(shares < 0.999) &&
+		!(shares > 1.001), "%+v of %s", got, &text)
 }

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 func makeSystem(t *testing.T, files, links map[string]string) (root string) {
@@ -13,9 +15,7 @@ func makeSystem(t *testing.T, files, links map[string]string) (root string) {
 	root = t.TempDir()
 	put := func(name, text string, write func(text, path string) error) {
 		path := filepath.Join(root, name)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), write(text, path)); err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), write(text, path)))
 	}
 	for name, text := range files {
 		put(name, text, func(text, path string) error { return os.WriteFile(path, []byte(text), 0o644) })
@@ -66,9 +66,7 @@ func TestContainerIsDetected(t *testing.T) {
 				}
 				return ""
 			}
-			if got := inContainer(makeSystem(t, c.files, c.links), getenv); got != c.want {
-				t.Errorf("got %v", got)
-			}
+			checktest.Equal(t, inContainer(makeSystem(t, c.files, c.links), getenv), c.want)
 		})
 	}
 }
@@ -82,11 +80,7 @@ func TestSystemWithoutOtherUsersHasOnlyRoot(t *testing.T) {
 		"root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:33:www-data:/var/www:/usr/sbin/nologin": false,
 	} {
 		path := filepath.Join(makeSystem(t, map[string]string{"passwd": text}, nil), "passwd")
-		if got := onlyRoot(path); got != want {
-			t.Errorf("%q: got %v", text, got)
-		}
+		checktest.Equalf(t, onlyRoot(path), want, "%q", text)
 	}
-	if !onlyRoot(filepath.Join(t.TempDir(), "none")) {
-		t.Error("without the file")
-	}
+	checktest.Truef(t, onlyRoot(filepath.Join(t.TempDir(), "none")), "without the file")
 }

@@ -7,6 +7,8 @@ import (
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/checktest"
 )
 
 type call struct {
@@ -25,22 +27,16 @@ func (c call) result(t *testing.T, vm *bpf.VM) unix.Errno {
 		binary.BigEndian.PutUint32(data[offArgs+8*i:], arg)
 	}
 	n, err := vm.Run(data)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	if uint32(n) == unix.SECCOMP_RET_ALLOW {
 		return 0
 	}
-	if uint32(n)&unix.SECCOMP_RET_ACTION_FULL != unix.SECCOMP_RET_ERRNO {
-		t.Fatalf("%+v: %#x", c, n)
-	}
+	checktest.Needf(t, uint32(n)&unix.SECCOMP_RET_ACTION_FULL == unix.SECCOMP_RET_ERRNO, "%+v: %#x", c, n)
 	return unix.Errno(uint32(n) & unix.SECCOMP_RET_DATA)
 }
 
 func TestFilterDeniesDangerousSystemCalls(t *testing.T) {
-	if architecture == 0 {
-		t.Fatalf("%s has no filter", runtime.GOARCH)
-	}
+	checktest.Needf(t, architecture != 0, "%s has no filter", runtime.GOARCH)
 	for _, c := range []struct {
 		name   string
 		number uintptr
@@ -99,22 +95,15 @@ func TestFilterDeniesDangerousSystemCalls(t *testing.T) {
 		for _, programs := range []bool{false, true} {
 			vm, err := bpf.NewVM(append(filterOf(&Rules{Programs: programs}).program,
 				bpf.RetConstant{Val: unix.SECCOMP_RET_ALLOW}))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := (call{architecture, c.number, c.args}).result(t, vm); got != c.want {
-				t.Errorf("%s: %v, want %v", c.name, got, c.want)
-			}
-			if got := (call{architecture ^ 1, c.number, c.args}).result(t, vm); got != unix.EPERM {
-				t.Errorf("%s of another architecture: %v", c.name, got)
-			}
+			checktest.Must(t, err)
+			checktest.Equalf(t, (call{architecture, c.number, c.args}).result(t, vm), c.want, "%s", c.name)
+			checktest.Equalf(t, (call{architecture ^ 1, c.number, c.args}).result(t, vm), unix.EPERM,
+				"%s of another architecture", c.name)
 			want := unix.EACCES
 			if programs {
 				want = 0
 			}
-			if got := (call{architecture, unix.SYS_EXECVE, [6]uint32{}}).result(t, vm); got != want {
-				t.Errorf("execve: %v, want %v", got, want)
-			}
+			checktest.Equalf(t, (call{architecture, unix.SYS_EXECVE, [6]uint32{}}).result(t, vm), want, "execve")
 		}
 	}
 }
@@ -129,22 +118,15 @@ func TestFilterAllowsSocketsToProcessesThatNeedThem(t *testing.T) {
 		{Rules{Unix: true}, 0, 0},
 	} {
 		vm, err := bpf.NewVM(append(filterOf(&tt.rules).program, bpf.RetConstant{Val: unix.SECCOMP_RET_ALLOW}))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := (call{architecture, unix.SYS_SOCKET, [6]uint32{unix.AF_UNIX, unix.SOCK_STREAM}}).result(t,
-			vm); got != tt.socket {
-			t.Errorf("%+v: socket: %v", tt.rules, got)
-		}
+		checktest.Must(t, err)
+		checktest.Equalf(t, (call{architecture, unix.SYS_SOCKET, [6]uint32{unix.AF_UNIX, unix.SOCK_STREAM}}).result(t,
+			vm), tt.socket, "%+v: socket", tt.rules)
 		for _, kind := range []uint32{unix.SOCK_DGRAM | unix.SOCK_CLOEXEC, unix.SOCK_RAW} {
-			if got := (call{architecture, unix.SYS_SOCKETPAIR, [6]uint32{unix.AF_UNIX, kind}}).result(t,
-				vm); got != tt.socket {
-				t.Errorf("%+v: a pair of kind %d: %v", tt.rules, kind, got)
-			}
+			checktest.Equalf(t, (call{architecture, unix.SYS_SOCKETPAIR, [6]uint32{unix.AF_UNIX, kind}}).result(t,
+				vm), tt.socket, "%+v: a pair of kind %d", tt.rules, kind)
 		}
-		if got := (call{architecture, unix.SYS_LISTEN, [6]uint32{3, 5}}).result(t, vm); got != tt.listen {
-			t.Errorf("%+v: listen: %v", tt.rules, got)
-		}
+		checktest.Equalf(t, (call{architecture, unix.SYS_LISTEN, [6]uint32{3, 5}}).result(t, vm), tt.listen,
+			"%+v: listen", tt.rules)
 	}
 }
 
@@ -163,8 +145,6 @@ func TestMissingProtectionsAreNamedByKernelVersion(t *testing.T) {
 		{7, true, ""},
 		{7, false, "system calls (no seccomp filters)"},
 	} {
-		if got := missing(c.abi, c.filters); got != c.want {
-			t.Errorf("%d, %v: %q, want %q", c.abi, c.filters, got, c.want)
-		}
+		checktest.Equalf(t, missing(c.abi, c.filters), c.want, "%d, %v", c.abi, c.filters)
 	}
 }

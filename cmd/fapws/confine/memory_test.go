@@ -4,9 +4,10 @@ import (
 	"bytes"
 	"os"
 	"runtime"
-	"slices"
 	"strings"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 func TestProgramFileLinesAreRecognized(t *testing.T) {
@@ -26,9 +27,7 @@ func TestProgramFileLinesAreRecognized(t *testing.T) {
 		{"zz-8000 r-xp 00000000 fe:00 12   /usr/bin/fapws", 0, 0x8000, false},
 	} {
 		start, end, ok := programFile([]byte(c.line))
-		if ok != c.ok || ok && (start != c.start || end != c.end) {
-			t.Errorf("%s: %x-%x %v", c.line, start, end, ok)
-		}
+		checktest.Truef(t, ok == c.ok && (!ok || start == c.start && end == c.end), "%s: %x-%x %v", c.line, start, end, ok)
 	}
 }
 
@@ -59,16 +58,13 @@ Anonymous:             0 kB
 	programPages(strings.NewReader(smaps), []byte(maps), func(start, end uint) {
 		dropped = append(dropped, start, end)
 	})
-	if want := []uint{0x400000, 0xf00000}; !slices.Equal(dropped, want) {
-		t.Errorf("%x, want %x", dropped, want)
-	}
+	want := []uint{0x400000, 0xf00000}
+	checktest.Equal(t, dropped, want)
 }
 
 func TestProcessContinuesAfterItsProgramPagesWereDropped(t *testing.T) {
 	for _, small := range []bool{false, true, true} {
-		if err := dropProgramPages(small); err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, dropProgramPages(small))
 		TestProgramFileLinesAreRecognized(t)
 	}
 	if _, err := os.Stat("/sys/kernel/mm/transparent_hugepage"); err != nil {
@@ -76,9 +72,7 @@ func TestProcessContinuesAfterItsProgramPagesWereDropped(t *testing.T) {
 		return
 	}
 	maps, err := os.ReadFile("/proc/self/maps")
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	for line := range bytes.Lines(maps) {
 		if start, end, ok := programFile(line); ok && end-start > divided && bytes.Contains(line, []byte(".test")) {
 			t.Errorf("a mapping of %d bytes: %s", end-start, line)
@@ -92,8 +86,7 @@ func TestResidentMemoryGrows(t *testing.T) {
 	for i := range page {
 		page[i] = 1
 	}
-	if after := ResidentMemory(os.Getpid()); before < 1<<20 || after < before+4<<20 {
-		t.Errorf("%d bytes before 8 MiB more, %d after", before, after)
-	}
+	after := ResidentMemory(os.Getpid())
+	checktest.Truef(t, before >= 1<<20 && after >= before+4<<20, "%d bytes before 8 MiB more, %d after", before, after)
 	runtime.KeepAlive(page)
 }

@@ -6,13 +6,13 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 func TestUserAndGroupAreLookedUp(t *testing.T) {
 	daemon, err := user.Lookup("daemon")
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	uid, _ := strconv.Atoi(daemon.Uid)
 	gid, _ := strconv.Atoi(daemon.Gid)
 	for _, tt := range []struct {
@@ -38,35 +38,29 @@ func TestUserAndGroupAreLookedUp(t *testing.T) {
 	} {
 		id, err := lookup(tt.user, tt.group, tt.by, tt.by)
 		if tt.fails != "" {
-			if err == nil || !strings.Contains(err.Error(), tt.fails) || strings.Contains(err.Error(), "\n") {
-				t.Errorf("%s:%s by %d: error %v, want %q in it", tt.user, tt.group, tt.by, err, tt.fails)
-			}
+			checktest.Truef(t, err != nil && strings.Contains(err.Error(), tt.fails) && !strings.Contains(err.Error(), "\n"),
+				"%s:%s by %d: error %v, want %q in it", tt.user, tt.group, tt.by, err, tt.fails)
 			continue
 		}
-		if err != nil || fmt.Sprint(*id) != fmt.Sprint(*tt.want) {
-			t.Errorf("%s:%s by %d: %+v, %v, want %+v", tt.user, tt.group, tt.by, id, err, tt.want)
-		}
+		checktest.Truef(t, err == nil && fmt.Sprint(*id) == fmt.Sprint(*tt.want),
+			"%s:%s by %d: %+v, %v, want %+v", tt.user, tt.group, tt.by, id, err, tt.want)
 	}
 }
 
 func TestOwnerIsParsed(t *testing.T) {
 	daemon, err := user.Lookup("daemon")
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	uid, _ := strconv.Atoi(daemon.Uid)
 	gid, _ := strconv.Atoi(daemon.Gid)
 	for text, want := range map[string][2]int{
 		"daemon": {uid, -1}, "daemon:": {uid, -1}, "daemon:daemon": {uid, gid}, ":daemon": {-1, gid},
 		"54321": {54321, -1}, "54321:54322": {54321, 54322}, ":54322": {-1, 54322},
 	} {
-		if u, g, err := Owner(text); err != nil || u != want[0] || g != want[1] {
-			t.Errorf("%s: %d, %d, %v, want %v", text, u, g, err, want)
-		}
+		u, g, err := Owner(text)
+		checktest.Truef(t, err == nil && u == want[0] && g == want[1], "%s: %d, %d, %v, want %v", text, u, g, err, want)
 	}
 	for _, text := range []string{"no-such-user", ":no-such-group", "daemon:no-such-group", "a:b:c"} {
-		if _, _, err := Owner(text); err == nil {
-			t.Errorf("%s: no error", text)
-		}
+		_, _, err := Owner(text)
+		checktest.Truef(t, err != nil, "%s: no error", text)
 	}
 }

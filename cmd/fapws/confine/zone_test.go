@@ -4,6 +4,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 func TestZoneRuleIsReadFromAFile(t *testing.T) {
@@ -16,14 +18,8 @@ func TestZoneRuleIsReadFromAFile(t *testing.T) {
 		"":                                                     "",
 	} {
 		path := filepath.Join(t.TempDir(), "zone")
-		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		if got := zoneRule(path); got != want {
-			t.Errorf("%q: %q, not %q", content, got, want)
-		}
+		checktest.Must(t, os.WriteFile(path, []byte(content), 0o644))
+		checktest.Equalf(t, zoneRule(path), want, "%q", content)
 	}
-	if got := zoneRule("/no/such"); got != "" {
-		t.Errorf("no file: %q", got)
-	}
+	checktest.Equalf(t, zoneRule("/no/such"), "", "no file")
 }

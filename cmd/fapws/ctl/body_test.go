@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/checktest"
 )
 
 const maxPage = 40 << 10 // maximum size of the status page in bytes
@@ -25,40 +27,30 @@ func TestStatusPageIsSmallAndItsDataHasNoHTML(t *testing.T) {
 		}
 	}
 	page := document(v, lines, rates, true)
-	if n := len(page); n > maxPage || n < maxPage/2 {
-		t.Errorf("%d bytes", n)
-	}
-	if strings.Count(page, "<script>") != 1 {
-		t.Error("text has become HTML")
-	}
+	n := len(page)
+	checktest.Truef(t, n <= maxPage && n >= maxPage/2, "%d bytes", n)
+	checktest.Equalf(t, strings.Count(page, "<script>"), 1, "text has become HTML")
 }
 
 func TestStatusPageMarksRequestsBeyondTheirTimeout(t *testing.T) {
 	v := &View{Active: []Active{{Request: "GET /slow", Age: 4, Late: true}, {Request: "GET /", Age: 1}}}
 	page := body(v, nil, nil)
-	if !strings.Contains(page, `<td class="bad">4s`) || !strings.Contains(page, "<td>1s") {
-		t.Error(page)
-	}
+	checktest.Truef(t, strings.Contains(page, `<td class="bad">4s`) && strings.Contains(page, "<td>1s"), "%s", page)
 }
 
 func TestTopOmitsRoutesRatherThanActiveRequestsOnASmallScreen(t *testing.T) {
 	terminal, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	defer terminal.Close()
-	if err := unix.IoctlSetWinsize(int(terminal.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 80}); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, unix.IoctlSetWinsize(int(terminal.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 80}))
 	v := &View{Active: []Active{{Request: "GET /slow", State: "running", At: "app.py:4"}}}
 	for i := range 30 {
 		v.Routes = append(v.Routes, RouteView{Route: fmt.Sprintf("/%d", i)})
 	}
 	lines := v.lines(&screen{terminal: terminal}, 0)
 	text := strings.Join(lines, "\n")
-	if len(lines) != 23 || !strings.Contains(text, "app.py:4") || !strings.Contains(text, " more routes\n") {
-		t.Errorf("%d lines:\n%s", len(lines), text)
-	}
+	checktest.Truef(t, len(lines) == 23 && strings.Contains(text, "app.py:4") && strings.Contains(text, " more routes\n"),
+		"%d lines:\n%s", len(lines), text)
 }
 
 func TestFlameGraphHasWidthsByShareAndStaysSmall(t *testing.T) {
@@ -70,13 +62,9 @@ func TestFlameGraphHasWidthsByShareAndStaysSmall(t *testing.T) {
 		`<div style="width:60.3%"><b title="b (x.py), 60.0 %">b</b></div>`,
 		`<tr><td>20.0 %<td class="l">c (x.py)</tr>`,
 	} {
-		if !strings.Contains(graph, want) {
-			t.Errorf("no %s in %s", want, graph)
-		}
+		checktest.Truef(t, strings.Contains(graph, want), "no %s in %s", want, graph)
 	}
-	if strings.Contains(graph, `title="rare`) {
-		t.Error("a function that hardly ran is in the graph")
-	}
+	checktest.Truef(t, !strings.Contains(graph, `title="rare`), "a function that hardly ran is in the graph")
 	var stacks []StatusStack
 	for i := range 5000 {
 		s := StatusStack{N: 1 + i%7}
@@ -85,10 +73,7 @@ func TestFlameGraphHasWidthsByShareAndStaysSmall(t *testing.T) {
 		}
 		stacks = append(stacks, s)
 	}
-	if n := len(flame(stacks)); n > maxPage/2 {
-		t.Errorf("%d bytes", n)
-	}
-	if graph := flame(nil); !strings.Contains(graph, "No Python code has run") {
-		t.Error(graph)
-	}
+	n := len(flame(stacks))
+	checktest.Truef(t, n <= maxPage/2, "%d bytes", n)
+	checktest.Has(t, flame(nil), "No Python code has run")
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/cmd/fapws/process"
+	"fapws/runtime/checktest"
 	"fapws/runtime/source/cache"
 )
 
@@ -22,9 +23,7 @@ func command(Command, cache.Pattern) (Answer, error) { return Answer{Status: &Re
 func use(t *testing.T) (folder string) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "ctl") // t.TempDir may be too long for a socket
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	t.Setenv("XDG_RUNTIME_DIR", dir)
 	return filepath.Join(dir, "fapws")
@@ -33,9 +32,7 @@ func use(t *testing.T) (folder string) {
 func listen(t *testing.T, path string, server Server) *Socket {
 	t.Helper()
 	s, err := Listen(path, server)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	t.Cleanup(s.Close)
 	return s
 }
@@ -49,18 +46,12 @@ func run(line string) (string, error) {
 func TestEachCommandHasItsOwnHelp(t *testing.T) {
 	for _, c := range Commands {
 		var out strings.Builder
-		if err := Run([]string{string(c), "--help"}, &out); err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, Run([]string{string(c), "--help"}, &out))
 		for line := range strings.Lines(out.String()) {
-			if len(line) > 81 {
-				t.Errorf("%s: %d columns: %s", c, len(line)-1, line)
-			}
+			checktest.Truef(t, len(line) <= 81, "%s: %d columns: %s", c, len(line)-1, line)
 		}
-		if !strings.HasPrefix(out.String(), "Usage: fapws ctl [--pid N | --socket FILE] "+string(c)) ||
-			!strings.Contains(out.String(), "Exit status: ") {
-			t.Error(out.String())
-		}
+		checktest.Truef(t, strings.HasPrefix(out.String(), "Usage: fapws ctl [--pid N | --socket FILE] "+string(c)) &&
+			strings.Contains(out.String(), "Exit status: "), "%s", out.String())
 	}
 }
 
@@ -85,9 +76,7 @@ func TestControlCharactersInAnswersAreReplaced(t *testing.T) {
 		if err != nil {
 			got = err.Error()
 		}
-		if !strings.HasPrefix(got, tt.want) {
-			t.Errorf("%s: got %q, want %q", tt.line, got, tt.want)
-		}
+		checktest.Truef(t, strings.HasPrefix(got, tt.want), "%s: got %q, want %q", tt.line, got, tt.want)
 	}
 }
 
@@ -101,13 +90,9 @@ func TestStopAnswersBeforeTheServerStops(t *testing.T) {
 		return Answer{}, nil
 	})
 	c, err := dialWithin(s.path, connectWithin)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	raw, err := c.SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	stopped := make(chan int, 1)
 	stop = func() {
 		arrived := 0
@@ -116,21 +101,15 @@ func TestStopAnswersBeforeTheServerStops(t *testing.T) {
 		})
 		stopped <- arrived
 	}
-	if _, err := c.Write([]byte(`{"Command":"stop"}` + "\n")); err != nil {
-		t.Fatal(err)
-	}
-	if n := <-stopped; n == 0 {
-		t.Error("the server is told to stop before its answer has arrived")
-	}
-	if line, err := bufio.NewReader(c).ReadString('\n'); line != "{}\n" || err != nil {
-		t.Errorf("%q, %v", line, err)
-	}
-	if err := c.CloseWrite(); err != nil {
-		t.Fatal(err)
-	}
-	if n, err := c.Read(make([]byte, 1)); n != 0 || err == nil {
-		t.Error("more than an answer comes")
-	}
+	_, err = c.Write([]byte(`{"Command":"stop"}` + "\n"))
+	checktest.Must(t, err)
+	n := <-stopped
+	checktest.Truef(t, n != 0, "the server is told to stop before its answer has arrived")
+	line, err := bufio.NewReader(c).ReadString('\n')
+	checktest.Truef(t, line == "{}\n" && err == nil, "%q, %v", line, err)
+	checktest.Must(t, c.CloseWrite())
+	n, err = c.Read(make([]byte, 1))
+	checktest.Truef(t, n == 0 && err != nil, "more than an answer comes")
 }
 
 func TestUsageErrorsNameTheMistake(t *testing.T) {
@@ -156,14 +135,11 @@ func TestUsageErrorsNameTheMistake(t *testing.T) {
 	} {
 		_, err := run(tt.line)
 		var wrong *process.ExitError
-		if !errors.As(err, &wrong) || err.Error() != tt.want {
-			t.Errorf("%s:\n got %v\nwant %s", tt.line, err, tt.want)
-		}
+		checktest.Truef(t, errors.As(err, &wrong) && err.Error() == tt.want, "%s:\n got %v\nwant %s", tt.line, err, tt.want)
 	}
 	err := Run([]string{"stat"}, nil)
-	if want := "unknown command stat, did you mean status?"; err == nil || err.Error() != want {
-		t.Errorf("got %v, want %s", err, want)
-	}
+	want := "unknown command stat, did you mean status?"
+	checktest.Truef(t, err != nil && err.Error() == want, "got %v, want %s", err, want)
 }
 
 func TestServerIsPickedByProcessOrIfItIsTheOnlyOne(t *testing.T) {
@@ -183,18 +159,14 @@ func TestServerIsPickedByProcessOrIfItIsTheOnlyOne(t *testing.T) {
 		if err != nil {
 			path = err.Error()
 		}
-		if !strings.HasPrefix(path, tt.want) {
-			t.Errorf("%v, pid %d: %q, want %q", tt.running, tt.pid, path, tt.want)
-		}
+		checktest.Truef(t, strings.HasPrefix(path, tt.want), "%v, pid %d: %q, want %q", tt.running, tt.pid, path, tt.want)
 	}
 }
 
 func left(t *testing.T, path string) {
 	t.Helper()
 	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: path})
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	ln.SetUnlinkOnClose(false)
 	ln.Close()
 }
@@ -206,38 +178,25 @@ func exists(path string) bool {
 
 func TestSocketsOfDeadServersAreRemoved(t *testing.T) {
 	folder := use(t)
-	if err := os.Mkdir(folder, 0o700); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, os.Mkdir(folder, 0o700))
 	mine, gone, starting := filepath.Join(folder, fmt.Sprint(os.Getpid())+suffix),
 		filepath.Join(folder, "99999999.sock"), filepath.Join(folder, "1.sock")
 	left(t, mine)
 	left(t, gone)
 	left(t, starting)
 	s := listen(t, Auto, command)
-	if exists(gone) {
-		t.Error("the socket of a dead server is still there")
-	}
-	if !exists(starting) {
-		t.Error("the socket of a living process is gone")
-	}
-	if _, err := run(fmt.Sprintf("--pid %d status", os.Getpid())); err != nil {
-		t.Error(err)
-	}
+	checktest.Truef(t, !exists(gone), "the socket of a dead server is still there")
+	checktest.Truef(t, exists(starting), "the socket of a living process is gone")
+	_, err := run(fmt.Sprintf("--pid %d status", os.Getpid()))
+	checktest.Equal(t, err, nil)
 	s.Close()
-	if exists(mine) {
-		t.Error("the socket is there after Close")
-	}
+	checktest.Truef(t, !exists(mine), "the socket is there after Close")
 
 	s = listen(t, mine, command)
-	if err := os.Remove(mine); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, os.Remove(mine))
 	next := listen(t, mine, command)
 	s.Close()
-	if !exists(mine) {
-		t.Error("Close has removed the socket of another server")
-	}
+	checktest.Truef(t, exists(mine), "Close has removed the socket of another server")
 	next.Close()
 }
 
@@ -245,15 +204,10 @@ func TestCloseDoesNotWaitForABlockingSocket(t *testing.T) {
 	use(t)
 	s := listen(t, Auto, command)
 	raw, err := s.SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := raw.Control(func(fd uintptr) { _ = unix.SetNonblock(int(fd), false) }); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := run("--socket " + s.path + " status"); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
+	checktest.Must(t, raw.Control(func(fd uintptr) { _ = unix.SetNonblock(int(fd), false) }))
+	_, err = run("--socket " + s.path + " status")
+	checktest.Must(t, err)
 	closed := make(chan struct{})
 	go func() {
 		s.Close()
@@ -272,9 +226,7 @@ func TestSharedDirectoryOfOtherUsersIsNotUsed(t *testing.T) {
 	in := func(name string) string { return filepath.Join(dir, name) }
 	must := func(err error) {
 		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, err)
 	}
 	must(os.Mkdir(in("open"), 0o700))
 	must(os.Chmod(in("open"), 0o770))
@@ -295,13 +247,11 @@ func TestSharedDirectoryOfOtherUsersIsNotUsed(t *testing.T) {
 		{"good", uid + 1, "good belongs to another user"},
 	} {
 		err := openPlace(in(tt.name), tt.uid)
-		if (err == nil) != (tt.want == "") || err != nil && !strings.HasSuffix(err.Error(), tt.want) {
-			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
-		}
+		checktest.Truef(t, (err == nil) == (tt.want == "") && (err == nil || strings.HasSuffix(err.Error(), tt.want)),
+			"%s: %v, want %q", tt.name, err, tt.want)
 	}
-	if st, err := os.Stat(in("new")); err != nil || st.Mode().Perm() != 0o700 {
-		t.Errorf("%v, %v", st, err)
-	}
+	st, err := os.Stat(in("new"))
+	checktest.Truef(t, err == nil && st.Mode().Perm() == 0o700, "%v, %v", st, err)
 }
 
 // Creating a socket can fail even in a directory that passes all checks.
@@ -310,31 +260,21 @@ func TestNextDirectoryIsUsedIfASocketIsRejected(t *testing.T) {
 	list := []string{filepath.Join(dir, "none", "x"), filepath.Join(dir, strings.Repeat("long", 40)),
 		filepath.Join(dir, "good")}
 	ln, path, err := bindInFirst(list, os.Geteuid())
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	defer ln.Close()
-	if filepath.Dir(path) != list[2] || !answers(path) {
-		t.Errorf("the socket is %s", path)
-	}
-	if _, _, err := bindInFirst(list[:2], os.Geteuid()); err == nil || strings.Count(err.Error(), ", ") != 1 {
-		t.Errorf("%v, want a reason for each", err)
-	}
+	checktest.Truef(t, filepath.Dir(path) == list[2] && answers(path), "the socket is %s", path)
+	_, _, err = bindInFirst(list[:2], os.Geteuid())
+	checktest.Truef(t, err != nil && strings.Count(err.Error(), ", ") == 1, "%v, want a reason for each", err)
 }
 
 func TestOnlyTheUserOfTheServerIsAllowed(t *testing.T) {
 	use(t)
 	s := listen(t, Auto, command)
 	c, err := dialWithin(s.path, connectWithin)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	defer c.Close()
 	uid := os.Geteuid()
-	if err := allowed(c.UnixConn, uid); err != nil {
-		t.Error(err)
-	}
-	if err := allowed(c.UnixConn, uid+1, uid+2); err == nil {
-		t.Error("anybody is allowed")
-	}
+	checktest.Equal(t, allowed(c.UnixConn, uid), nil)
+	err = allowed(c.UnixConn, uid+1, uid+2)
+	checktest.Truef(t, err != nil, "anybody is allowed")
 }

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 const pathVariable = "CTL_TEST_SERVER"
@@ -22,25 +24,17 @@ func TestServer(t *testing.T) {
 		return
 	}
 	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	fmt.Println("listening")
 	c, err := ln.AcceptUnix()
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	heir := exec.Command("sleep", "1000")
 	for _, file := range []interface{ File() (*os.File, error) }{ln, c} {
 		f, err := file.File()
-		if err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, err)
 		heir.ExtraFiles = append(heir.ExtraFiles, f)
 	}
-	if err := heir.Start(); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, heir.Start())
 	fmt.Println(heir.Process.Pid)
 	os.Exit(0)
 }
@@ -53,31 +47,23 @@ func TestClientDoesNotWaitForAServerThatHasEnded(t *testing.T) {
 	if err == nil {
 		err = server.Start()
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	t.Cleanup(func() { _ = server.Process.Kill() })
 	lines := bufio.NewScanner(out)
 	lines.Scan()
 	_, err = run("--socket " + path + " reload")
-	if err == nil || !strings.HasSuffix(err.Error(), "did not respond: the server has ended") {
-		t.Errorf("reload: %v", err)
-	}
+	checktest.Truef(t, err != nil && strings.HasSuffix(err.Error(), "did not respond: the server has ended"),
+		"reload: %v", err)
 	var heir int
 	lines.Scan()
-	if _, err := fmt.Sscan(lines.Text(), &heir); err != nil {
-		t.Fatal(err)
-	}
+	_, err = fmt.Sscan(lines.Text(), &heir)
+	checktest.Must(t, err)
 	t.Cleanup(func() {
 		if p, err := os.FindProcess(heir); err == nil {
 			_ = p.Kill()
 		}
 	})
-	if _, err := run("--socket " + path + " status"); err == nil ||
-		!strings.HasPrefix(err.Error(), "no server listens on "+path+"; ") {
-		t.Errorf("status: %v", err)
-	}
-	if answers(path) {
-		t.Error("it is taken for a server")
-	}
+	_, err = run("--socket " + path + " status")
+	checktest.Truef(t, err != nil && strings.HasPrefix(err.Error(), "no server listens on "+path+"; "), "status: %v", err)
+	checktest.Truef(t, !answers(path), "it is taken for a server")
 }

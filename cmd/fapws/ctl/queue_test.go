@@ -8,32 +8,26 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/checktest"
 )
 
 func TestClientWaitsWhileTheQueueIsFull(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ctl")
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	defer unix.Close(fd)
-	if err := errors.Join(unix.Bind(fd, &unix.SockaddrUnix{Name: path}), unix.Listen(fd, 0)); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, errors.Join(unix.Bind(fd, &unix.SockaddrUnix{Name: path}), unix.Listen(fd, 0)))
 	for err == nil {
 		_, err = net.Dial("unix", path)
 	}
-	if !errors.Is(err, unix.EAGAIN) {
-		t.Fatal(err)
-	}
+	checktest.Needf(t, errors.Is(err, unix.EAGAIN), "%v", err)
 	time.AfterFunc(50*time.Millisecond, func() {
 		if nfd, _, err := unix.Accept(fd); err == nil {
 			unix.Close(nfd)
 		}
 	})
 	c, err := dialWithin(path, time.Minute)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	c.Close()
 }

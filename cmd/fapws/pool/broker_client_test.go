@@ -29,18 +29,14 @@ func TestBrokerURLIsParsedAndShownWithoutPasswords(t *testing.T) {
 	} {
 		a, err := ParseBroker(c.text)
 		if c.address == "" {
-			if err == nil {
-				t.Errorf("%s is %+v", c.text, a.options)
-			}
+			checktest.Truef(t, err != nil, "%s is valid", c.text)
 			continue
 		}
 		if c.shown == "" {
 			c.shown = c.text
 		}
-		if err != nil || strings.Join(a.options.Addrs, " ") != c.address || a.options.MasterName != c.name ||
-			a.String() != c.shown {
-			t.Errorf("%s: %v, %+v", c.text, err, a)
-		}
+		checktest.Truef(t, err == nil && strings.Join(a.options.Addrs, " ") == c.address && a.options.MasterName == c.name &&
+			a.String() == c.shown, "%s: %v, %+v", c.text, err, a)
 	}
 }
 
@@ -53,13 +49,10 @@ type node struct {
 func dial(t *testing.T, s *redistest.Server) *node {
 	t.Helper()
 	a, err := ParseBroker("redis://" + s.Address)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	n := &node{batches: make(chan Batch, 1000), lines: make(chan string, 100)}
-	if n.Broker, err = ConnectBroker(a, "", 0, func(_ logfile.Level, line string) { n.lines <- line }); err != nil {
-		t.Fatal(err)
-	}
+	n.Broker, err = ConnectBroker(a, "", 0, func(_ logfile.Level, line string) { n.lines <- line })
+	checktest.Must(t, err)
 	t.Cleanup(func() { n.Close(0) })
 	return n
 }
@@ -75,9 +68,7 @@ func (n *node) says(t *testing.T, text string) {
 	t.Helper()
 	select {
 	case line := <-n.lines:
-		if !strings.Contains(line, text) {
-			t.Fatalf("%q; want %q", line, text)
-		}
+		checktest.Needf(t, strings.Contains(line, text), "%q; want %q", line, text)
 	case <-time.After(time.Minute):
 		t.Fatalf("no line with %q", text)
 	}
@@ -89,39 +80,31 @@ func (n *node) says(t *testing.T, text string) {
 func TestBatchIsAddedOnceAndNeverBeforeAnEarlierOne(t *testing.T) {
 	n := connect(t, redistest.Start(t))
 	some := []Batch{{N: 1, count: 1}, {N: 1, count: 2}, {N: 1, count: 3}}
-	if err := n.add([]Batch{some[0], some[2]}, 0); err == nil {
-		t.Error("the second batch is missing, and the third one was added")
-	}
+	err := n.add([]Batch{some[0], some[2]}, 0)
+	checktest.Truef(t, err != nil, "the second batch is missing, and the third one was added")
 	for range 3 {
-		if err := n.add(some, 0); err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, n.add(some, 0))
 	}
-	if length, err := n.redis.XLen(context.Background(), n.keys[0]).Result(); err != nil || length != 3 {
-		t.Errorf("%d entries, %v", length, err)
-	}
+	length, err := n.redis.XLen(context.Background(), n.keys[0]).Result()
+	checktest.Truef(t, err == nil && length == 3, "%d entries, %v", length, err)
 }
 
 func TestBrokerThatRejectsEventsIsUnreachable(t *testing.T) {
 	n := connect(t, redistest.Start(t))
 	set := func(replicas string) {
-		if err := n.redis.ConfigSet(context.Background(), "min-replicas-to-write", replicas).Err(); err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, n.redis.ConfigSet(context.Background(), "min-replicas-to-write", replicas).Err())
 	}
 	set("1")
 	n.Publish(Batch{N: 3, Raw: []byte("later")})
 	n.says(t, " is away (NOREPLICAS ")
 	n.answered(reading)
-	if st := n.State(); st.Away == 0 || st.Waiting != 3 {
-		t.Errorf("%+v", st)
-	}
+	st := n.State()
+	checktest.Truef(t, st.Away != 0 && st.Waiting == 3, "%+v", st)
 	n.failed(reading, context.DeadlineExceeded)
 	set("0")
 	n.says(t, "; 3 events waited")
-	if b := <-n.batches; string(b.Raw) != "later" {
-		t.Errorf("%+v", b)
-	}
+	b := <-n.batches
+	checktest.Equalf(t, string(b.Raw), "later", "%+v", b)
 }
 
 func TestNumbersNeverDecreaseAfterTheBrokerLostItsData(t *testing.T) {
@@ -139,9 +122,7 @@ func TestNumbersNeverDecreaseAfterTheBrokerLostItsData(t *testing.T) {
 	for _, n := range []*node{b, a} {
 		n.Publish(Batch{N: 1, Raw: []byte("next")})
 		x := <-a.batches
-		if string(x.Raw) != "next" || x.Seq <= last {
-			t.Errorf("%+v, want a number above %d", x, last)
-		}
+		checktest.Truef(t, string(x.Raw) == "next" && x.Seq > last, "%+v, want a number above %d", x, last)
 		last = x.Seq
 	}
 }
@@ -153,18 +134,13 @@ func TestEventsAboveTheMemoryLimitAreDroppedAndReported(t *testing.T) {
 	a.says(t, " is away ")
 	large := make([]byte, 1<<20)
 	for i := range mostPending>>20 + 3 {
-		if taken := a.Publish(Batch{N: 2, Raw: large}); taken != (i < mostPending>>20) {
-			t.Errorf("batch %d: taken %v", i, taken)
-		}
+		checktest.Equalf(t, a.Publish(Batch{N: 2, Raw: large}), i < mostPending>>20, "batch %d: taken", i)
 	}
 	a.says(t, "64 MB of events wait for redis://"+s.Address+"; dropping further ones")
-	if st := a.State(); st.Lost != 6 || st.Waiting != 2*(mostPending>>20) || st.Away == 0 || !a.Congested() ||
-		a.Idle() {
-		t.Errorf("%+v", st)
-	}
-	if some := together([]Batch{{Raw: large}, {Raw: large}}); len(some) != 1 {
-		t.Errorf("%d large batches leave at once", len(some))
-	}
+	st := a.State()
+	checktest.Truef(t, st.Lost == 6 && st.Waiting == 2*(mostPending>>20) && st.Away != 0 && a.Congested() && !a.Idle(),
+		"%+v", st)
+	checktest.Equalf(t, len(together([]Batch{{Raw: large}, {Raw: large}})), 1, "large batches leave at once")
 	s.Restart()
 	a.says(t, "6 events found no room and are lost")
 	for range mostPending >> 20 {

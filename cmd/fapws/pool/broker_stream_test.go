@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"fapws/cmd/fapws/pool/redistest"
+	"fapws/runtime/checktest"
 	"fapws/runtime/logfile"
 
 	"github.com/redis/go-redis/v9"
@@ -14,19 +15,15 @@ import (
 
 func foreign(t *testing.T, n *node, id string, fields ...any) {
 	t.Helper()
-	if err := n.redis.XAdd(context.Background(), &redis.XAddArgs{Stream: n.keys[0], ID: id, Values: fields}).
-		Err(); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, n.redis.XAdd(context.Background(), &redis.XAddArgs{Stream: n.keys[0], ID: id, Values: fields}).
+		Err())
 }
 
 func (n *node) gets(t *testing.T, raw string) uint64 {
 	t.Helper()
 	select {
 	case b := <-n.batches:
-		if string(b.Raw) != raw {
-			t.Fatalf("%+v; want %q", b, raw)
-		}
+		checktest.Needf(t, string(b.Raw) == raw, "%+v; want %q", b, raw)
 		return b.Seq
 	case <-time.After(time.Minute):
 		t.Fatalf("no batch with %q", raw)
@@ -41,9 +38,7 @@ func TestForeignEntriesAreReportedOnceAndHideNoEvents(t *testing.T) {
 		t.Helper()
 		n.Publish(Batch{N: 1, Raw: []byte(text)})
 		got := n.gets(t, text)
-		if got <= last {
-			t.Errorf("number %d after %d", got, last)
-		}
+		checktest.Truef(t, got > last, "number %d after %d", got, last)
 		last = got
 	}
 	publish("first")
@@ -54,17 +49,15 @@ func TestForeignEntriesAreReportedOnceAndHideNoEvents(t *testing.T) {
 	foreign(t, n, "*", "n", 1, "from", "x", "id", 1, "pid", 1, "kind", "events", "raw", "")
 	publish("second")
 	n.says(t, "ignoring entry ")
-	if kept, err := n.History(); err != nil || len(kept) != 2 || string(kept[0].Raw) != "first" ||
-		string(kept[1].Raw) != "second" {
-		t.Errorf("history %+v, %v", kept, err)
-	}
+	kept, err := n.History()
+	checktest.Truef(t, err == nil && len(kept) == 2 && string(kept[0].Raw) == "first" && string(kept[1].Raw) == "second",
+		"history %+v, %v", kept, err)
 	foreign(t, n, "18446744073709551615-18446744073709551615", "hello", "world")
 	publish("third")
 	publish("fourth")
 	for len(n.lines) > 0 {
-		if line := <-n.lines; !strings.Contains(line, "may be missing") {
-			t.Errorf("reported again: %q", line)
-		}
+		line := <-n.lines
+		checktest.Truef(t, strings.Contains(line, "may be missing"), "reported again: %q", line)
 	}
 }
 
@@ -79,13 +72,10 @@ func TestBrokerThatLosesItsLastEntriesContinues(t *testing.T) {
 		t.Errorf("%+v", b)
 	}}
 	late.seq.Store(50)
-	if err := late.readSome(); err != nil {
-		t.Error(err)
-	}
+	checktest.Equal(t, late.readSome(), nil)
 	n.Publish(Batch{N: 1, Raw: []byte("four")})
-	if got := n.gets(t, "four"); got <= 50 {
-		t.Errorf("number %d", got)
-	}
+	got := n.gets(t, "four")
+	checktest.Truef(t, got > 50, "number %d", got)
 }
 
 func TestBrokerWithFullMemoryDropsPastEvents(t *testing.T) {
@@ -101,16 +91,11 @@ func TestBrokerWithFullMemoryDropsPastEvents(t *testing.T) {
 func TestEpochThatCannotBePartOfEventIDsIsRejected(t *testing.T) {
 	n := connect(t, redistest.Start(t))
 	a, err := ParseBroker("redis://" + n.redis.(*redis.Client).Options().Addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	for _, epoch := range []string{"", "a\ndata: x", "A", "a b", strings.Repeat("z", 20)} {
-		if err := n.redis.HSet(context.Background(), n.keys[1], "epoch", epoch).Err(); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := ConnectBroker(a, "", 0, func(logfile.Level, string) {}); err == nil ||
-			!strings.Contains(err.Error(), "the epoch in {fapws}:state is not one of fapws") {
-			t.Errorf("epoch %q: %v", epoch, err)
-		}
+		checktest.Must(t, n.redis.HSet(context.Background(), n.keys[1], "epoch", epoch).Err())
+		_, err := ConnectBroker(a, "", 0, func(logfile.Level, string) {})
+		checktest.Truef(t, err != nil && strings.Contains(err.Error(), "the epoch in {fapws}:state is not one of fapws"),
+			"epoch %q: %v", epoch, err)
 	}
 }

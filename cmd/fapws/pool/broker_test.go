@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"fapws/cmd/fapws/pool/redistest"
+	"fapws/runtime/checktest"
 )
 
 func TestWorkerIsNotifiedOfDroppedEvents(t *testing.T) {
@@ -18,9 +19,8 @@ func TestWorkerIsNotifiedOfDroppedEvents(t *testing.T) {
 	defer discard(p)
 	p.o.Broker = n.Broker
 	p.heard(publisher, &Message{Kind: Publish, N: 1, Raw: []byte("xxxx"), ID: 3})
-	if m, err := decode(inbox(publisher)[0].text); err != nil || m.Kind != Events || m.Text != Dropped || m.ID != 3 {
-		t.Errorf("%+v, %v", m, err)
-	}
+	m, err := decode(inbox(publisher)[0].text)
+	checktest.Truef(t, err == nil && m.Kind == Events && m.Text == Dropped && m.ID == 3, "%+v, %v", m, err)
 	s.Restart() // so that Close, which the cleanup calls, does not wait for the broker
 }
 
@@ -63,11 +63,9 @@ func TestEventNumbersContinueAfterAnUpgrade(t *testing.T) {
 	var none *Handover
 	h := &Handover{BrokerURL: "redis://a", Epoch: "e", Seq: 7}
 	for url, want := range map[string]uint64{"redis://a": 7, "redis://b": 0} {
-		if epoch, last := h.Broker(url); last != want || (epoch != "") != (want != 0) {
-			t.Errorf("%s: %s, %d", url, epoch, last)
-		}
-		if epoch, _ := none.Broker(url); epoch != "" {
-			t.Errorf("without a program before: %s", epoch)
-		}
+		epoch, last := h.Broker(url)
+		checktest.Truef(t, last == want && (epoch != "") == (want != 0), "%s: %s, %d", url, epoch, last)
+		epoch, _ = none.Broker(url)
+		checktest.Equalf(t, epoch, "", "without a program before")
 	}
 }

@@ -9,22 +9,19 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/checktest"
 )
 
 func channels(t *testing.T) (ours, theirs *Channel) {
 	t.Helper()
 	ours, file, err := Pair()
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	defer file.Close()
 	fd, err := unix.FcntlInt(file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if theirs, err = NewChannel(fd); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
+	theirs, err = NewChannel(fd)
+	checktest.Must(t, err)
 	t.Cleanup(func() { ours.Close(); theirs.Close() })
 	return ours, theirs
 }
@@ -32,81 +29,61 @@ func channels(t *testing.T) (ours, theirs *Channel) {
 func TestChannelSendsMessagesAndDescriptors(t *testing.T) {
 	ours, theirs := channels(t)
 	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	defer r.Close()
 	sent := &Message{Kind: Listen, Addresses: []string{"a"}}
-	if err := ours.Send(sent, int(w.Fd())); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, ours.Send(sent, int(w.Fd())))
 	w.Close()
 	got, files, err := theirs.Receive()
-	if err != nil || !reflect.DeepEqual(got, sent) || len(files) != 1 {
-		t.Fatalf("%+v with %d files, %v", got, len(files), err)
-	}
-	if flags, err := unix.FcntlInt(files[0].Fd(), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
-		t.Errorf("the descriptor is for children too: %x, %v", flags, err)
-	}
+	checktest.Needf(t, err == nil && reflect.DeepEqual(got, sent) && len(files) == 1,
+		"%+v with %d files, %v", got, len(files), err)
+	flags, err := unix.FcntlInt(files[0].Fd(), unix.F_GETFD, 0)
+	checktest.Truef(t, err == nil && flags&unix.FD_CLOEXEC != 0, "the descriptor is for children too: %x, %v", flags, err)
 	io.WriteString(files[0], "through it")
 	files[0].Close()
-	if text, err := io.ReadAll(r); err != nil || string(text) != "through it" {
-		t.Errorf("%q, %v", text, err)
-	}
+	text, err := io.ReadAll(r)
+	checktest.Truef(t, err == nil && string(text) == "through it", "%q, %v", text, err)
 
 	for _, m := range []*Message{{Kind: Ask, Text: strings.Repeat("x", maxObject)},
 		{Kind: Events, Raw: make([]byte, maxMessage)}} {
-		if err := ours.Send(m); err == nil {
-			t.Errorf("a message that is too long was sent: %s", m.Kind)
-		}
+		err := ours.Send(m)
+		checktest.Truef(t, err != nil, "a message that is too long was sent: %s", m.Kind)
 	}
 	theirs.interrupt()
-	if _, _, err := theirs.Receive(); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("an interrupted Receive: %v", err)
-	}
+	_, _, err = theirs.Receive()
+	checktest.Truef(t, errors.Is(err, os.ErrDeadlineExceeded), "an interrupted Receive: %v", err)
 	theirs.resume()
 	ours.Send(&Message{Kind: Stop})
 	ours.Close()
-	if m, _, err := theirs.Receive(); err != nil || m.Kind != Stop {
-		t.Errorf("what was sent before the end: %+v, %v", m, err)
-	}
-	if _, _, err := theirs.Receive(); err != io.EOF {
-		t.Errorf("at the end: %v", err)
-	}
-	if err := theirs.Send(&Message{Kind: Loaded}); err == nil {
-		t.Error("sent without a receiver")
-	}
+	m, _, err := theirs.Receive()
+	checktest.Truef(t, err == nil && m.Kind == Stop, "what was sent before the end: %+v, %v", m, err)
+	_, _, err = theirs.Receive()
+	checktest.Equalf(t, err, io.EOF, "at the end")
+	err = theirs.Send(&Message{Kind: Loaded})
+	checktest.Truef(t, err != nil, "sent without a receiver")
 }
 
 func TestLastMessageOfADeadWorkerIsReceived(t *testing.T) {
 	ours, theirs := channels(t)
 	for range 3 {
-		if err := theirs.Send(&Message{Kind: Publish, N: 1}); err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, theirs.Send(&Message{Kind: Publish, N: 1}))
 	}
-	if err := ours.Send(&Message{Kind: Events}); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, ours.Send(&Message{Kind: Events}))
 	theirs.Close()
 	for i := range 3 {
-		if m, _, err := ours.Receive(); err != nil || m.Kind != Publish {
-			t.Fatalf("message %d: %+v, %v", i, m, err)
-		}
+		m, _, err := ours.Receive()
+		checktest.Needf(t, err == nil && m.Kind == Publish, "message %d: %+v, %v", i, m, err)
 	}
-	if m, _, err := ours.Receive(); err != io.EOF {
-		t.Errorf("%+v, %v", m, err)
-	}
+	m, _, err := ours.Receive()
+	checktest.Equalf(t, err, io.EOF, "%+v", m)
 }
 
 func TestChannelRejectsInvalidMessages(t *testing.T) {
 	for _, text := range []string{"", "nonsense", "[]", `{"Kind":7}`, `{"Kind":"answer"`} {
 		ours, theirs := channels(t)
-		if _, err := theirs.conn.Write([]byte(text)); err != nil {
-			t.Fatal(err)
-		}
-		if m, _, err := ours.Receive(); err == nil {
-			t.Errorf("%q is %+v", text, m)
-		}
+		_, err := theirs.conn.Write([]byte(text))
+		checktest.Must(t, err)
+		m, _, err := ours.Receive()
+		checktest.Truef(t, err != nil, "%q is %+v", text, m)
 	}
 }

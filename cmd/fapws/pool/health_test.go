@@ -5,6 +5,8 @@ import (
 	"os/exec"
 	"syscall"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 // A worker is killed if several consecutive checks find it sleeping (state S in /proc) with unread messages. A worker
@@ -37,14 +39,11 @@ func TestWorkerThatSleepsWithUnreadMessagesIsKilled(t *testing.T) {
 				w.out.bytes.Store(urgentWaiting + 1)
 			}
 			for range c.checks - 1 {
-				if w.check(); w.why != "" {
-					t.Fatalf("killed too early: %s", w.why)
-				}
+				w.check()
+				checktest.Needf(t, w.why == "", "killed too early: %s", w.why)
 			}
 			w.check()
-			if killed := w.why != ""; killed != c.killed {
-				t.Errorf("killed: %v", killed)
-			}
+			checktest.Equalf(t, w.why != "", c.killed, "killed")
 		})
 	}
 }
@@ -63,13 +62,10 @@ func TestWorkerThatReadsMessagesIsNotBroken(t *testing.T) {
 		}
 		eventually(t, "a message waits", func() bool { return channel.unread() > 0 })
 		w.check()
-		if _, _, err := other.Receive(); err != nil {
-			t.Fatal(err)
-		}
+		_, _, err := other.Receive()
+		checktest.Must(t, err)
 	}
-	if w.why != "" {
-		t.Errorf("killed: it %s", w.why)
-	}
+	checktest.Equalf(t, w.why, "", "killed: it")
 }
 
 var (
@@ -83,9 +79,7 @@ func TestNameOfAProcessDoesNotHideItsState(t *testing.T) {
 	if err == nil {
 		err = os.Symlink(program, named)
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	inState(t, "S", named, "1000")
 }
 
@@ -93,9 +87,7 @@ func TestNameOfAProcessDoesNotHideItsState(t *testing.T) {
 func inState(t *testing.T, state string, command ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(command[0], command[1:]...)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, cmd.Start())
 	t.Cleanup(func() {
 		cmd.Process.Kill()
 		cmd.Wait()

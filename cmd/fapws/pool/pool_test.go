@@ -2,7 +2,6 @@ package pool
 
 import (
 	"os"
-	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -43,7 +42,5 @@ func TestPauseBetweenStartsDoublesUpToTenSeconds(t *testing.T) {
 	const ms = time.Millisecond
 	want := []time.Duration{100 * ms, 200 * ms, 400 * ms, 800 * ms, 1600 * ms, 3200 * ms, 6400 * ms, 10000 * ms,
 		10000 * ms}
-	if !slices.Equal(waits, want) {
-		t.Errorf("%v, want %v", waits, want)
-	}
+	checktest.Equal(t, waits, want)
 }

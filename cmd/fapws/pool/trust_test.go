@@ -10,15 +10,14 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/eventloop"
 )
 
 func ended(t testing.TB) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command("true")
-	if err := cmd.Run(); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, cmd.Run())
 	return cmd
 }
 
@@ -96,17 +95,11 @@ func TestWorkerThatSendsForgedMessagesIsKilled(t *testing.T) {
 		for ; n < tt.times && attacker.why == ""; n++ {
 			p.heard(attacker, &tt.sent)
 		}
-		if !strings.HasPrefix(attacker.why, tt.what) {
-			t.Errorf("%s: after %d messages: %q", tt.what, n, attacker.why)
-		}
-		if victim.why != "" || p.relay.seq != 0 || p.relay.subscribers("news") != 3 {
-			t.Errorf("%s: the other worker %s; event %d, %d subscribers", tt.what, victim.why, p.relay.seq,
-				p.relay.subscribers("news"))
-		}
+		checktest.Truef(t, strings.HasPrefix(attacker.why, tt.what), "%s: after %d messages: %q", tt.what, n, attacker.why)
+		checktest.Truef(t, victim.why == "" && p.relay.seq == 0 && p.relay.subscribers("news") == 3,
+			"%s: the other worker %s; event %d, %d subscribers", tt.what, victim.why, p.relay.seq, p.relay.subscribers("news"))
 		p.heard(attacker, &Message{Kind: Publish, N: 1, Raw: []byte("xxxx")})
-		if p.relay.seq != 0 {
-			t.Errorf("%s: it is still listened to", tt.what)
-		}
+		checktest.Equalf(t, p.relay.seq, 0, "%s: it is still listened to", tt.what)
 		discard(p)
 	}
 }
@@ -119,15 +112,11 @@ func TestWorkerWithManyChannelsIsNotKilled(t *testing.T) {
 	for i := range most + 10 {
 		p.heard(attacker, &Message{Kind: Counts, Counts: map[string]int64{name(i): 1}})
 	}
-	if attacker.why != "" || attacker.counted > maxCounted || p.relay.subscribers(name(most-1)) != 1 ||
-		p.relay.subscribers(name(most+1)) != 0 {
-		t.Errorf("%q; %d bytes are counted", attacker.why, attacker.counted)
-	}
+	checktest.Truef(t, attacker.why == "" && attacker.counted <= maxCounted && p.relay.subscribers(name(most-1)) == 1 &&
+		p.relay.subscribers(name(most+1)) == 0, "%q; %d bytes are counted", attacker.why, attacker.counted)
 	p.heard(attacker, &Message{Kind: Counts, Counts: map[string]int64{name(0): 0, name(most + 1): 0}})
 	p.heard(attacker, &Message{Kind: Counts, Counts: map[string]int64{name(most + 1): 2}})
-	if p.relay.subscribers(name(most+1)) != 2 {
-		t.Error("there is no room again")
-	}
+	checktest.Equalf(t, p.relay.subscribers(name(most+1)), 2, "there is no room again")
 }
 
 func TestMessagesChangeOnlyWhatTheTableTrustAllows(t *testing.T) {
@@ -145,26 +134,20 @@ func TestMessagesChangeOnlyWhatTheTableTrustAllows(t *testing.T) {
 			attacker.asleep, attacker.confined = ph == isAsleep || ph == isWaking, ph != isLoading && ph != isAsleep
 			attacker.settled, attacker.leaves = &Settled{App: "true"}, true
 			attacker.limit = time.AfterFunc(time.Hour, func() {})
-			if attacker.phase() != ph {
-				t.Fatalf("%s is %s", ph, attacker.phase())
-			}
+			checktest.Needf(t, attacker.phase() == ph, "%s is %s", ph, attacker.phase())
 			for range 2 {
 				p.heard(attacker, &Message{Kind: kind, ID: 1, Text: "x", Hung: true, N: 1,
 					Counts: map[string]int64{"a": 1}, Raw: settled})
 			}
 			if forges := trust[kind][ph] == forged; forges != strings.Contains(attacker.why, "sent the message") {
-				if kind != Configured && kind != Confined && kind != Loaded {
-					t.Errorf("%s while it is %s: %q", kind, ph, attacker.why)
-				}
+				checktest.Truef(t, kind == Configured || kind == Confined || kind == Loaded,
+					"%s while it is %s: %q", kind, ph, attacker.why)
 			}
-			if attacker.confined && ph != isLoading && ph != isAsleep && attacker.settled.App == "forged" ||
-				p.settled.App == "forged" {
-				t.Errorf("%s while it is %s: the settings of the message are believed", kind, ph)
-			}
-			if victim.why != "" || victim.state != Serving || victim.replaced || p.stopping || p.batch != nil ||
-				len(p.workers) != 2 {
-				t.Errorf("%s while it is %s: the other worker %s; %d workers", kind, ph, victim.why, len(p.workers))
-			}
+			checktest.Truef(t, (!attacker.confined || ph == isLoading || ph == isAsleep || attacker.settled.App != "forged") &&
+				p.settled.App != "forged", "%s while it is %s: the settings of the message are believed", kind, ph)
+			checktest.Truef(t, victim.why == "" && victim.state == Serving && !victim.replaced && !p.stopping &&
+				p.batch == nil &&
+				len(p.workers) == 2, "%s while it is %s: the other worker %s; %d workers", kind, ph, victim.why, len(p.workers))
 			p.pace.reset()
 			attacker.limit.Stop()
 			discard(p)
@@ -179,9 +162,8 @@ func TestWorkerCannotPutTheApplicationToSleepEarly(t *testing.T) {
 	attacker.awakeSince, victim.awakeSince = time.Now(), time.Now().Add(-time.Hour)
 	p.heard(victim, &Message{Kind: Unused})
 	p.heard(attacker, &Message{Kind: Unused})
-	if !victim.unused || attacker.unused || p.batch != nil {
-		t.Errorf("%v, %v, %v", victim.unused, attacker.unused, p.batch)
-	}
+	checktest.Truef(t, victim.unused && !attacker.unused && p.batch == nil,
+		"%v, %v, %v", victim.unused, attacker.unused, p.batch)
 }
 
 // A worker that has just loaded waits for its past events, even if it was told to stop or was replaced meanwhile.
@@ -191,9 +173,7 @@ func TestWorkerThatJoinsAfterItsStopGetsAnAnswer(t *testing.T) {
 		joining.state, joining.joined = state, false
 		p.heard(joining, &Message{Kind: Join})
 		took := func(d datagram) bool { return strings.Contains(string(d.text), string(Take)) }
-		if !slices.ContainsFunc(inbox(joining), took) {
-			t.Errorf("in the state %v, the worker waits", state)
-		}
+		checktest.Truef(t, slices.ContainsFunc(inbox(joining), took), "in the state %v, the worker waits", state)
 		discard(p)
 	}
 }
@@ -203,9 +183,8 @@ func TestReplacementsOfNewWorkersPause(t *testing.T) {
 	defer discard(p)
 	p.adopted, p.want = 1, 2
 	p.heard(attacker, &Message{Kind: Recycle, Text: "x"})
-	if p.pace.pause == nil || !attacker.replaced || len(p.workers) != 2 {
-		t.Fatalf("%v, %d workers", p.pace.pause, len(p.workers))
-	}
+	checktest.Needf(t, p.pace.pause != nil && attacker.replaced && len(p.workers) == 2,
+		"%v, %d workers", p.pace.pause, len(p.workers))
 	p.pace.pause.Stop()
 }
 
@@ -213,13 +192,10 @@ func TestReasonOfAWorkerIsOneLine(t *testing.T) {
 	p, attacker, _ := suspects(t, ended(t))
 	defer discard(p)
 	p.heard(attacker, &Message{Kind: Failing, Text: "no memory\n2026-01-01 info all is well"})
-	if attacker.reason != "no memory" {
-		t.Errorf("%q", attacker.reason)
-	}
+	checktest.Equal(t, attacker.reason, "no memory")
 	p.heard(attacker, &Message{Kind: Failing, Raw: []byte(strings.Repeat("ü", 100_000))})
-	if len(attacker.reason) > maxReason+3 || !strings.HasSuffix(attacker.reason, "ü…") {
-		t.Errorf("%d bytes", len(attacker.reason))
-	}
+	checktest.Truef(t, len(attacker.reason) <= maxReason+3 && strings.HasSuffix(attacker.reason, "ü…"),
+		"%d bytes", len(attacker.reason))
 }
 
 // The worker is killed before its messages use too much memory. If the worker sends too many requests, only some are
@@ -229,16 +205,13 @@ func TestWorkerThatDoesNotReadItsMessagesIsKilled(t *testing.T) {
 	for range 2 * maxQueries {
 		p.heard(attacker, &Message{Kind: Ask, ID: 1, Text: "x"})
 	}
-	if attacker.querying != maxQueries || len(inbox(attacker)) != maxQueries {
-		t.Errorf("%d questions are being answered, %d were refused", attacker.querying, len(inbox(attacker)))
-	}
+	checktest.Truef(t, attacker.querying == maxQueries && len(inbox(attacker)) == maxQueries,
+		"%d questions are being answered, %d were refused", attacker.querying, len(inbox(attacker)))
 	text := make([]byte, 1<<20)
 	for range maxUnread >> 20 {
 		attacker.queue([][]byte{text})
 	}
-	if !attacker.out.closed.Load() {
-		t.Error("it may go on")
-	}
+	checktest.Truef(t, attacker.out.closed.Load(), "it may go on")
 	discard(p)
 }
 
@@ -248,9 +221,7 @@ func FuzzHeard(f *testing.F) {
 		var all []byte
 		for _, m := range messages {
 			texts, err := m.encode()
-			if err != nil {
-				f.Fatal(err)
-			}
+			checktest.Must(f, err)
 			all = append(binary.BigEndian.AppendUint16(all, uint16(len(texts[0]))), texts[0]...)
 		}
 		f.Add(all)
@@ -283,22 +254,14 @@ func FuzzHeard(f *testing.F) {
 			}
 			all = all[2+n:]
 		}
-		if victim.why != "" || victim.state != Serving || p.stopping {
-			t.Fatalf("the other worker %s", victim.why)
-		}
-		if p.relay.seq > uint64(size) {
-			t.Fatalf("event %d", p.relay.seq)
-		}
+		checktest.Needf(t, victim.why == "" && victim.state == Serving && !p.stopping, "the other worker %s", victim.why)
+		checktest.Needf(t, p.relay.seq <= uint64(size), "event %d", p.relay.seq)
 		for name, n := range attacker.counts {
-			if n <= 0 {
-				t.Fatalf("%d subscribers of %q", n, name)
-			}
+			checktest.Needf(t, n > 0, "%d subscribers of %q", n, name)
 		}
 		for _, d := range inbox(victim) {
 			m, err := decode(d.text)
-			if err != nil {
-				t.Fatal(err)
-			}
+			checktest.Must(t, err)
 			switch m.Kind {
 			case Events, Purge, Give:
 			default:

@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"fapws/runtime/checktest"
 )
 
 func TestQuestionToAWorkerDelaysTheHandoverUntilItIsSent(t *testing.T) {
@@ -26,9 +28,7 @@ func TestReloadDuringTheHandoverIsLeftToTheNextProgram(t *testing.T) {
 	p.handing = true
 	p.signal(syscall.SIGHUP)
 	p.maybeBegin()
-	if p.next == nil || p.batch != nil {
-		t.Errorf("%+v, %+v", p.next, p.batch)
-	}
+	checktest.Truef(t, p.next != nil && p.batch == nil, "%+v, %+v", p.next, p.batch)
 }
 
 func TestPartlyReceivedEventSurvivesTheHandover(t *testing.T) {
@@ -37,25 +37,17 @@ func TestPartlyReceivedEventSurvivesTheHandover(t *testing.T) {
 		joined: true}
 	sent := []byte(strings.Repeat("long", maxDatagram))
 	texts, err := (&Message{Kind: Publish, N: 1, Raw: sent, ID: 7}).encode()
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	theirs.conn.Write(texts[0])
 	ours.ReceiveWithin(10 * time.Millisecond)
 	w.pool.relay.count(w, map[string]int64{"news": 2})
 
 	fd, err := Duplicate(ours)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	text, err := json.Marshal(Handover{Workers: []handoverWorker{stateOf(w)}, Files: []int{fd}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	var h Handover
-	if err := json.Unmarshal(text, &h); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, json.Unmarshal(text, &h))
 	next := New(idle())
 	defer close(next.over)
 	h.resume(next)
@@ -67,14 +59,9 @@ func TestPartlyReceivedEventSurvivesTheHandover(t *testing.T) {
 	(<-next.events)()
 	for id := uint64(0); id != 7; {
 		m, _, err := theirs.ReceiveWithin(patience)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if id = m.ID; id == 7 && !bytes.Equal(m.Raw, sent) {
-			t.Errorf("the event has %d bytes", len(m.Raw))
-		}
+		checktest.Must(t, err)
+		id = m.ID
+		checktest.Truef(t, id != 7 || bytes.Equal(m.Raw, sent), "the event has %d bytes", len(m.Raw))
 	}
-	if n := next.relay.subscribers("news"); n != 2 {
-		t.Errorf("%d subscribers", n)
-	}
+	checktest.Equalf(t, next.relay.subscribers("news"), 2, "subscribers")
 }

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"fapws/runtime/checktest"
 )
 
 func notifier(t *testing.T, socket, usec, pid string) *Notifier {
@@ -19,19 +21,14 @@ func notifier(t *testing.T, socket, usec, pid string) *Notifier {
 
 func TestNotifierWithoutAManagerIsNil(t *testing.T) {
 	for _, name := range []string{"", "x", "/", "relative/path", "vsock:2:1234"} {
-		if n := notifier(t, name, "1000000", ""); n != nil {
-			t.Errorf("%q makes a notifier", name)
-		}
+		checktest.Equalf(t, notifier(t, name, "1000000", ""), nil, "%q makes a notifier", name)
 	}
 	var n *Notifier
-	if err := errors.Join(n.Ready("x"), n.Reloading(), n.Stopping(), n.Alive()); err != nil {
-		t.Errorf("nil: %v", err)
-	}
+	checktest.Equalf(t, errors.Join(n.Ready("x"), n.Reloading(), n.Stopping(), n.Alive()), nil, "nil")
 	n.Leave()
 	n.Watch(context.Background(), nil)
-	if notifier(t, filepath.Join(t.TempDir(), "gone"), "", "").Ready("") == nil {
-		t.Error("no error without a receiver")
-	}
+	checktest.Truef(t, notifier(t, filepath.Join(t.TempDir(), "gone"), "", "").Ready("") != nil,
+		"no error without a receiver")
 }
 
 func TestWatchdogIntervalIsReadFromTheEnvironment(t *testing.T) {
@@ -52,9 +49,7 @@ func TestWatchdogIntervalIsReadFromTheEnvironment(t *testing.T) {
 		{"1s", me, 0},
 	} {
 		n := notifier(t, "/run/x", tt.usec, tt.pid)
-		if got := n.watchdog; got != tt.want {
-			t.Errorf("WATCHDOG_USEC=%s WATCHDOG_PID=%s: %v, want %v", tt.usec, tt.pid, got, tt.want)
-		}
+		checktest.Equalf(t, n.watchdog, tt.want, "WATCHDOG_USEC=%s WATCHDOG_PID=%s", tt.usec, tt.pid)
 	}
 }
 
@@ -66,8 +61,7 @@ func TestWatchdogPingThatHangsIsCancelled(t *testing.T) {
 		tried <- ctx.Err()
 		return ctx.Err()
 	})
-	if err := <-tried; !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("the ping ended with %v", err)
-	}
+	err := <-tried
+	checktest.Truef(t, errors.Is(err, context.DeadlineExceeded), "the ping ended with %v", err)
 	cancel()
 }

@@ -9,13 +9,13 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/checktest"
 )
 
 func dead(t *testing.T) int {
 	cmd := exec.Command("true")
-	if err := cmd.Run(); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, cmd.Run())
 	return cmd.Process.Pid
 }
 
@@ -45,26 +45,20 @@ func TestPIDFileReplacesOnlyFilesOfDeadProcesses(t *testing.T) {
 			tt.before(t, path)
 			f, err := WritePIDFile(path)
 			if tt.fails != "" {
-				if err == nil || !strings.Contains(err.Error(), tt.fails) || strings.Contains(err.Error(), "\n") {
-					t.Errorf("error %v, want %q in it", err, tt.fails)
-				}
-				if f != nil || f.Remove() != nil {
-					t.Error("a failed Write has something to remove")
-				}
+				checktest.Truef(t, err != nil && strings.Contains(err.Error(), tt.fails) && !strings.Contains(err.Error(), "\n"),
+					"error %v, want %q in it", err, tt.fails)
+				checktest.Truef(t, f == nil && f.Remove() == nil, "a failed Write has something to remove")
 				return
 			}
 			must(t, err)
-			if text, _ := os.ReadFile(path); string(text) != mine {
-				t.Errorf("it holds %q", text)
-			}
-			if info, _ := os.Stat(path); info.Mode() != 0o644 {
-				t.Errorf("mode %v", info.Mode())
-			}
+			text, _ := os.ReadFile(path)
+			checktest.Equalf(t, string(text), mine, "it holds")
+			info, _ := os.Stat(path)
+			checktest.Equalf(t, info.Mode(), 0o644, "mode")
 			must(t, f.Remove())
 			must(t, f.Remove())
-			if left, _ := os.ReadDir(dir); len(left) != 0 {
-				t.Errorf("left behind: %v", left)
-			}
+			left, _ := os.ReadDir(dir)
+			checktest.Equalf(t, len(left), 0, "left behind: %v", left)
 		})
 	}
 }
@@ -77,9 +71,8 @@ func TestPIDFileDoesNotFollowASymbolicLink(t *testing.T) {
 	f, err := WritePIDFile(path)
 	must(t, err)
 	must(t, f.Remove())
-	if text, _ := os.ReadFile(target); string(text) != "precious" {
-		t.Errorf("the target of the link holds %q", text)
-	}
+	text, _ := os.ReadFile(target)
+	checktest.Equalf(t, string(text), "precious", "the target of the link holds")
 }
 
 func TestPIDFileOfAnotherProcessIsNotRemoved(t *testing.T) {
@@ -93,18 +86,15 @@ func TestPIDFileOfAnotherProcessIsNotRemoved(t *testing.T) {
 			must(t, err)
 			change(t, path)
 			must(t, f.Remove())
-			if text, _ := os.ReadFile(path); string(text) != "1\n" {
-				t.Errorf("it holds %q", text)
-			}
+			text, _ := os.ReadFile(path)
+			checktest.Equalf(t, string(text), "1\n", "it holds")
 		})
 	}
 	path := filepath.Join(t.TempDir(), "app.pid")
 	f, err := WritePIDFile(path)
 	must(t, err)
 	must(t, os.Remove(path))
-	if err := f.Remove(); err != nil {
-		t.Errorf("a file that is gone already: %v", err)
-	}
+	checktest.Equalf(t, f.Remove(), nil, "a file that is gone already")
 }
 
 func holding(text string) func(*testing.T, string) {
@@ -113,7 +103,5 @@ func holding(text string) func(*testing.T, string) {
 
 func must(t *testing.T, err error) {
 	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 }

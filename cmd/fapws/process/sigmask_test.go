@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/checktest"
 )
 
 // If the environment variable with this name is set, the test binary is the first of two programs. This program blocks
@@ -77,8 +79,7 @@ func TestSignalsBetweenTwoProgramsReachTheSecond(t *testing.T) {
 		cmd := exec.Command("/proc/self/exe")
 		cmd.Env = []string{variable}
 		out, err := cmd.CombinedOutput()
-		if err != nil || strings.TrimSpace(string(out)) != want {
-			t.Errorf("%s: %v, %s, want %s", variable, err, out, want)
-		}
+		checktest.Truef(t, err == nil && strings.TrimSpace(string(out)) == want,
+			"%s: %v, %s, want %s", variable, err, out, want)
 	}
 }

@@ -3,6 +3,8 @@ package process
 import (
 	"testing"
 	"time"
+
+	"fapws/runtime/checktest"
 )
 
 func TestPOSIXTimeZoneRulesAreReadLikeTheCLibrary(t *testing.T) {
@@ -30,14 +32,10 @@ func TestPOSIXTimeZoneRulesAreReadLikeTheCLibrary(t *testing.T) {
 		}
 		for i, at := range [...]string{winter, summer} {
 			when, _ := time.Parse(time.RFC3339, at)
-			if got := when.In(zone).Format("15:04 MST"); got != want[i] {
-				t.Errorf("%s at %s: %s, want %s", rule, at, got, want[i])
-			}
+			checktest.Equalf(t, when.In(zone).Format("15:04 MST"), want[i], "%s at %s", rule, at)
 		}
 	}
 	for _, name := range []string{"", "UTC", ":UTC", "/etc/localtime", ":/etc/localtime"} {
-		if zoneOf(name) != nil {
-			t.Errorf("%q is taken for a rule", name)
-		}
+		checktest.Equalf(t, zoneOf(name), nil, "%q is taken for a rule", name)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/logfile"
 )
 
@@ -44,20 +45,13 @@ TypeError: can only concatenate str (not "int") to str
 		notice := failureNotice("app.py", "worker 7 exited with status 1", []byte(tt.said))
 		page := string(notice.Raw)
 		for _, want := range tt.has {
-			if !strings.Contains(page, want) {
-				t.Errorf("%s: no %q in %.1500s", tt.name, want, page)
-			}
+			checktest.Truef(t, strings.Contains(page, want), "%s: no %q in %.1500s", tt.name, want, page)
 		}
 		for _, bad := range tt.hasNo {
-			if strings.Contains(page, bad) {
-				t.Errorf("%s: %q in %.1500s", tt.name, bad, page)
-			}
+			checktest.Truef(t, !strings.Contains(page, bad), "%s: %q in %.1500s", tt.name, bad, page)
 		}
-		if !strings.HasPrefix(notice.Text, "app.py failed to load: ") || strings.Contains(notice.Text, "\x1b") {
-			t.Errorf("%s: the text is %.1500s", tt.name, notice.Text)
-		}
-		if len(page) > 2*pageText || len(notice.Text) > 2*pageText {
-			t.Errorf("%s: %d bytes", tt.name, len(page))
-		}
+		checktest.Truef(t, strings.HasPrefix(notice.Text, "app.py failed to load: ") &&
+			!strings.Contains(notice.Text, "\x1b"), "%s: the text is %.1500s", tt.name, notice.Text)
+		checktest.Truef(t, len(page) <= 2*pageText && len(notice.Text) <= 2*pageText, "%s: %d bytes", tt.name, len(page))
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"fapws/cmd/fapws/pool"
+	"fapws/runtime/checktest"
 )
 
 // TestMain makes the test binary act as the process that reads keys.
@@ -27,9 +28,7 @@ func TestKeyReaderReadsOnlyTheNamedFiles(t *testing.T) {
 	key, other := filepath.Join(dir, "key.pem"), filepath.Join(dir, "other.pem")
 	put := func(name, text string) {
 		t.Helper()
-		if err := os.WriteFile(name, []byte(text), 0o640); err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, os.WriteFile(name, []byte(text), 0o640))
 	}
 	put(key, "one")
 	put(other, "secret")
@@ -38,17 +37,13 @@ func TestKeyReaderReadsOnlyTheNamedFiles(t *testing.T) {
 		long[i] = filepath.Join(dir, strings.Repeat("x", 100))
 	}
 	r, err := StartKeyReader(append(long, key, dir))
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	want := func(name, text, wrong string) {
 		t.Helper()
 		data, mode, err := r.Read(name)
 		switch {
 		case wrong != "":
-			if err == nil || !strings.Contains(err.Error(), wrong) {
-				t.Errorf("%s: %q, %v, want %s", name, data, err, wrong)
-			}
+			checktest.Truef(t, err != nil && strings.Contains(err.Error(), wrong), "%s: %q, %v, want %s", name, data, err, wrong)
 		case err != nil || string(data) != text || mode != 0o640:
 			t.Errorf("%s: %q, mode %o, %v, want %q", name, data, mode, err, text)
 		}
@@ -60,19 +55,15 @@ func TestKeyReaderReadsOnlyTheNamedFiles(t *testing.T) {
 	want(dir, "", "is a directory")
 	want(long[0], "", "no such file")
 	fd, err := pool.Duplicate(r.channel)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	f := os.NewFile(uintptr(fd), "channel")
-	if r, err = TakeKeyReader(f); err != nil {
-		t.Fatal(err)
-	}
+	r, err = TakeKeyReader(f)
+	checktest.Must(t, err)
 	f.Close()
 	want(key, "two", "")
 	r.channel.Close()
 	for range 2 {
-		if _, _, err := r.Read(key); !errors.Is(err, fs.ErrPermission) {
-			t.Errorf("after its end: %v", err)
-		}
+		_, _, err := r.Read(key)
+		checktest.Truef(t, errors.Is(err, fs.ErrPermission), "after its end: %v", err)
 	}
 }

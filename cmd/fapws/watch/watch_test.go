@@ -33,9 +33,7 @@ func (d *dir) in(name string) string { return filepath.Join(d.path, name) }
 
 func (d *dir) check(err error) {
 	d.t.Helper()
-	if err != nil {
-		d.t.Fatal(err)
-	}
+	checktest.Must(d.t, err)
 }
 
 func (d *dir) write(name, text string) {
@@ -215,9 +213,7 @@ func TestEachChangeIsReportedOnce(t *testing.T) {
 				set(t, &quiet, 4*quiet)
 				got, want = tells(tt.o)
 			}
-			if got != want {
-				t.Errorf("told %q, want %q", got, want)
-			}
+			checktest.Equalf(t, got, want, "told")
 		})
 	}
 }
@@ -245,9 +241,8 @@ func TestFileIsStillWatchedAfterAChange(t *testing.T) {
 		// writing a file may take several steps and be reported twice
 		for ; got == before; got = d.next() {
 		}
-		if before = step.want; got != step.want {
-			t.Fatalf("told %q, want %q", got, step.want)
-		}
+		before = step.want
+		checktest.Needf(t, got == step.want, "told %q, want %q", got, step.want)
 	}
 }
 
@@ -265,9 +260,8 @@ func TestLateReaderFindsOneChange(t *testing.T) {
 	d.write("app/b.py", "new")
 	w.look()
 	w.tell(func(got string) { d.changes <- got })
-	if got, want := d.next(), "a.py and 2 other files changed"; got != want {
-		t.Errorf("told %q, want %q", got, want)
-	}
+	got, want := d.next(), "a.py and 2 other files changed"
+	checktest.Equalf(t, got, want, "told")
 }
 
 func TestCloseEndsTheChanges(t *testing.T) {
@@ -275,9 +269,7 @@ func TestCloseEndsTheChanges(t *testing.T) {
 	w := d.watch(Options{})
 	w.Close()
 	d.write("app/app.py", "new")
-	if len(d.changes) > 0 {
-		t.Errorf("told %q after Close", <-d.changes)
-	}
+	checktest.Truef(t, len(d.changes) == 0, "a change is reported after Close")
 	w.Close()
 }
 
@@ -296,9 +288,7 @@ func TestTooManyDirectoriesAreReported(t *testing.T) {
 			set(t, &maxFolders, 2)
 		}
 		d.watch(tt.o)
-		if got := strings.Join(d.said, "\n"); got != tt.want {
-			t.Errorf("%s: said %q, want %q", tt.name, got, tt.want)
-		}
+		checktest.Equalf(t, strings.Join(d.said, "\n"), tt.want, "%s: said", tt.name)
 	}
 }
 
@@ -317,9 +307,7 @@ func TestWatcherRejectsInvalidOptions(t *testing.T) {
 		if err == nil {
 			w.Close()
 		}
-		if err == nil || err.Error() != tt.want {
-			t.Errorf("%v: got %v, want %s", tt.o, err, tt.want)
-		}
+		checktest.Truef(t, err != nil && err.Error() == tt.want, "%v: got %v, want %s", tt.o, err, tt.want)
 	}
 }
 
@@ -332,9 +320,8 @@ func TestReplacedLinksInAPathAreNoticed(t *testing.T) {
 	change := func(what string, change func()) {
 		t.Helper()
 		change()
-		if got, want := d.next(), d.in("etc/tls/one.pem")+" changed"; got != want {
-			t.Errorf("%s: told %q, want %q", what, got, want)
-		}
+		got, want := d.next(), d.in("etc/tls/one.pem")+" changed"
+		checktest.Equalf(t, got, want, "%s: told", what)
 	}
 	for range 2 {
 		for _, to := range []string{"b", "a"} {
@@ -357,7 +344,6 @@ func TestFileThatBecomesReadableHasChanged(t *testing.T) {
 	d.check(os.Chmod(d.in("one.pem"), 0))
 	d.watch(Options{Dirs: []string{}, Include: []string{d.in("one.pem")}})
 	d.check(os.Chmod(d.in("one.pem"), 0o600))
-	if got := d.next(); filepath.Base(got) != "one.pem changed" {
-		t.Errorf("told %q", got)
-	}
+	got := d.next()
+	checktest.Equalf(t, filepath.Base(got), "one.pem changed", "told %q", got)
 }

@@ -3,6 +3,8 @@ package worker
 import (
 	"strings"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 func TestPassedSocketsAreReadFromTheEnvironment(t *testing.T) {
@@ -19,10 +21,8 @@ func TestPassedSocketsAreReadFromTheEnvironment(t *testing.T) {
 		{"", "1", "", ""},
 		{"042", "1", "", ""},
 	} {
-		if got := strings.Join(passedSockets(tt.pid, tt.fds, tt.names, 42), " "); got != tt.want {
-			t.Errorf("LISTEN_PID=%s LISTEN_FDS=%s LISTEN_FDNAMES=%s: %q, want %q", tt.pid, tt.fds, tt.names, got,
-				tt.want)
-		}
+		checktest.Equalf(t, strings.Join(passedSockets(tt.pid, tt.fds, tt.names, 42), " "), tt.want,
+			"LISTEN_PID=%s LISTEN_FDS=%s LISTEN_FDNAMES=%s", tt.pid, tt.fds, tt.names)
 	}
 }
 
@@ -47,12 +47,10 @@ func TestPassedSocketsReplaceAddresses(t *testing.T) {
 	} {
 		a := Passed(strings.Fields(tt.passed))
 		got, err := a.addresses(strings.Fields(tt.bind), tt.given)
-		if err != nil || strings.Join(got, " ") != tt.want || strings.Join(a.unused(got), " ") != tt.unused {
-			t.Errorf("%q passed, %s: %v, %v, unused %v", tt.passed, tt.bind, got, err, a.unused(got))
-		}
+		checktest.Truef(t, err == nil && strings.Join(got, " ") == tt.want && strings.Join(a.unused(got), " ") == tt.unused,
+			"%q passed, %s: %v, %v, unused %v", tt.passed, tt.bind, got, err, a.unused(got))
 	}
-	if _, err := Passed(nil).addresses([]string{"systemd"}, true); err == nil ||
-		!strings.Contains(err.Error(), "no sockets were passed") {
-		t.Errorf("systemd without sockets: %v", err)
-	}
+	_, err := Passed(nil).addresses([]string{"systemd"}, true)
+	checktest.Truef(t, err != nil && strings.Contains(err.Error(), "no sockets were passed"),
+		"systemd without sockets: %v", err)
 }

@@ -10,6 +10,7 @@ import (
 	"fapws/cmd/fapws/pool"
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
+	"fapws/runtime/checktest"
 )
 
 func TestBannerShowsAddressesThreadsAndApplication(t *testing.T) {
@@ -52,8 +53,6 @@ func TestBannerShowsAddressesThreadsAndApplication(t *testing.T) {
 		}
 		shown := &Shown{pool.Settled{Config: settings.Config{Threads: tt.threads}, Served: "PATHS, 2 entries",
 			Python: "3.11.2", Open: tt.open}, tt.addrs}
-		if got := shown.banner("", false, local); got != tt.want+served+warning {
-			t.Errorf("%s:\n got %q\nwant %q", tt.name, got, tt.want+served+warning)
-		}
+		checktest.Equalf(t, shown.banner("", false, local), tt.want+served+warning, "%s", tt.name)
 	}
 }

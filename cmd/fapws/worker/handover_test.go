@@ -6,6 +6,7 @@ import (
 
 	"fapws/cmd/fapws/pool"
 	"fapws/runtime"
+	"fapws/runtime/checktest"
 	"fapws/runtime/live"
 	"fapws/runtime/runtimetest"
 )
@@ -15,29 +16,21 @@ func TestForgedHistoryCannotForgeFutureEvents(t *testing.T) {
 	to := newServer(t)
 	ours, file, _ := pool.Pair()
 	theirs, err := pool.ChannelOf(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	file.Close()
 	event := live.NewEvent(&live.Message{Name: "news", Data: "x"}, 1<<64-1, "e")
 	go giveHistory(theirs, []*live.Event{event})
-	if err := takeHistory(to, ours, 3, time.Minute); err != nil {
-		t.Fatal(err)
-	}
-	if events := to.Subscribers().History(); len(events) > 0 {
-		t.Errorf("it has %q", events[0].Text())
-	}
-	if err := takeHistory(to, ours, 3, 0); err == nil {
-		t.Error("it has taken more")
-	}
+	checktest.Must(t, takeHistory(to, ours, 3, time.Minute))
+	events := to.Subscribers().History()
+	checktest.Equalf(t, len(events), 0, "events")
+	err = takeHistory(to, ours, 3, 0)
+	checktest.Truef(t, err != nil, "it has taken more")
 }
 
 func newServer(t *testing.T) *runtime.Server {
 	t.Helper()
 	s, err := runtime.New(runtimetest.Config())
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	t.Cleanup(func() { s.Close() })
 	return s
 }

@@ -3,6 +3,8 @@ package worker
 import (
 	"strings"
 	"testing"
+
+	"fapws/runtime/checktest"
 )
 
 func TestOwnerOfAListeningSocketIsInItsLine(t *testing.T) {
@@ -17,8 +19,6 @@ func TestOwnerOfAListeningSocketIsInItsLine(t *testing.T) {
 		{"01", "127.0.0.1:8080", "", 0},
 	} {
 		inode, uid := inodeOf(strings.Fields(strings.Replace(line, "%s", tt.state, 1)), tt.addr)
-		if inode != tt.inode || uid != tt.uid {
-			t.Errorf("%s %s: %q, %d", tt.state, tt.addr, inode, uid)
-		}
+		checktest.Truef(t, inode == tt.inode && uid == tt.uid, "%s %s: %q, %d", tt.state, tt.addr, inode, uid)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/conn"
 )
 
@@ -25,9 +26,8 @@ func TestListenErrorHasAHint(t *testing.T) {
 		{"a.invalid:1", errors.New("no such host"), ""},
 	} {
 		got := listenHint(tt.addr, nil, tt.err)
-		if !strings.Contains(got, tt.want) || (got == "") != (tt.want == "") {
-			t.Errorf("%s, %v: hint %q, want %q in it", tt.addr, tt.err, got, tt.want)
-		}
+		checktest.Truef(t, strings.Contains(got, tt.want) && (got == "") == (tt.want == ""),
+			"%s, %v: hint %q, want %q in it", tt.addr, tt.err, got, tt.want)
 	}
 }
 
@@ -36,22 +36,15 @@ func TestListenErrorHasAHint(t *testing.T) {
 func TestBacklogLimitsTheQueueOfAListener(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.sock")
 	listeners, err := Listen([]string{"unix:" + path}, conn.ListenOptions{Backlog: 2})
-	if err != nil {
-		t.Fatal(err)
-	}
+	checktest.Must(t, err)
 	defer listeners[0].Close()
 	for i := range 4 {
 		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, err)
 		defer unix.Close(fd)
-		if err := unix.SetNonblock(fd, true); err != nil {
-			t.Fatal(err)
-		}
+		checktest.Must(t, unix.SetNonblock(fd, true))
 		err = unix.Connect(fd, &unix.SockaddrUnix{Name: path})
-		if want := i < 3; (err == nil) != want {
-			t.Errorf("connection %d: %v", i, err)
-		}
+		want := i < 3
+		checktest.Equalf(t, err == nil, want, "connection %d: %v", i, err)
 	}
 }

@@ -3,12 +3,12 @@ package worker
 import (
 	"fmt"
 	"os"
-	"reflect"
 	"slices"
 	"syscall"
 	"testing"
 
 	"fapws/cmd/fapws/pool"
+	"fapws/runtime/checktest"
 	"fapws/runtime/logfile"
 )
 
@@ -65,8 +65,6 @@ func TestSignalsStopReloadAndForceTheExit(t *testing.T) {
 		for len(s.orders) > 0 {
 			got = append(got, fmt.Sprint("end ", (<-s.orders).how))
 		}
-		if !reflect.DeepEqual(got, tt.want) {
-			t.Errorf("%v: %v, want %v", tt.sent, got, tt.want)
-		}
+		checktest.Equalf(t, got, tt.want, "%v", tt.sent)
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"fapws/cmd/fapws/pool"
 	"fapws/pybridge"
+	"fapws/runtime/checktest"
 )
 
 func TestPublisherCannotTakeMoreNumbersThanItAnnounced(t *testing.T) {
@@ -20,9 +21,8 @@ func TestPublisherCannotTakeMoreNumbersThanItAnnounced(t *testing.T) {
 		err := eachEvent(&pool.Message{Seq: 7, N: n, Raw: raw}, func(seq uint64, _ *pybridge.Event) {
 			got = append(got, seq)
 		})
-		if !reflect.DeepEqual(got, want) || (err != nil) != (n < 3) {
-			t.Errorf("%d of 3 events: numbers %d, %v", n, got, err)
-		}
+		checktest.Truef(t, reflect.DeepEqual(got, want) && (err != nil) == (n < 3),
+			"%d of 3 events: numbers %d, %v", n, got, err)
 	}
 }
 
@@ -33,9 +33,7 @@ func TestPublisherWhoseEventsAreDroppedMayPublishOthers(t *testing.T) {
 	r.arrived(&pool.Message{Seq: 7, N: 1, Raw: appendEvent(nil, &pybridge.Event{Name: "news", Data: "x"}), ID: 70})
 	r.down.Hold(false)
 	r.down.Wait(time.Minute)
-	if own := r.dealt.Load(); own != 70 {
-		t.Errorf("events of cost %d were dealt with", own)
-	}
+	checktest.Equalf(t, r.dealt.Load(), 70, "cost of the events dealt with")
 }
 
 // FuzzCutEvent checks that any bytes are decoded to an event or an error, and that a decoded event does not change if
@@ -50,8 +48,6 @@ func FuzzCutEvent(f *testing.F) {
 			return
 		}
 		again, rest, err := cutEvent(appendEvent(nil, &e))
-		if err != nil || len(rest) > 0 || !reflect.DeepEqual(again, e) {
-			t.Fatalf("%+v, then %+v, %v", e, again, err)
-		}
+		checktest.Needf(t, err == nil && len(rest) == 0 && reflect.DeepEqual(again, e), "%+v, then %+v, %v", e, again, err)
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
+	"fapws/runtime/checktest"
 )
 
 // Server is a redis-server of the Debian package, which stores nothing on disk and ends with the test.
@@ -38,18 +39,14 @@ func Run(t *testing.T, address string, flags ...string) *Server {
 func (s *Server) Restart() {
 	s.t.Helper()
 	s.cmd = exec.Command("redis-server", s.flags...)
-	if err := s.cmd.Start(); err != nil {
-		s.t.Fatal(err)
-	}
+	checktest.Must(s.t, s.cmd.Start())
 	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		c, err := net.Dial("tcp", s.Address)
 		if err == nil {
 			c.Close()
 			return
 		}
-		if time.Now().After(end) {
-			s.t.Fatal(err)
-		}
+		checktest.Needf(s.t, !time.Now().After(end), "%v", err)
 	}
 }
 
