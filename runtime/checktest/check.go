@@ -8,11 +8,13 @@ import (
 	"testing"
 )
 
+// The first checks are called in loops that tests measure, so they call Helper, which is slow, only before they report.
+
 // Must ends the test unless all errs are nil: without an operation that failed, the test cannot continue.
 func Must(t testing.TB, errs ...error) {
-	t.Helper()
 	for _, err := range errs {
 		if err != nil {
+			t.Helper()
 			t.Fatal(err)
 		}
 	}
@@ -36,24 +38,24 @@ func (r Result[T]) Must(t testing.TB) T {
 
 // Mustf is Must with the circumstances of the error.
 func Mustf(t testing.TB, err error, format string, args ...any) {
-	t.Helper()
 	if err != nil {
+		t.Helper()
 		t.Fatalf("%s: %v", fmt.Sprintf(format, args...), err)
 	}
 }
 
 // Equal reports an error unless got is want. Values that == cannot compare, such as slices, must be deeply equal.
 func Equal[T any](t testing.TB, got, want T) {
-	t.Helper()
 	if !same(got, want) {
+		t.Helper()
 		t.Errorf("got %s, want %s", shown(got), shown(want))
 	}
 }
 
 // Equalf is Equal with the circumstances of the error, such as the name of a case.
 func Equalf[T any](t testing.TB, got, want T, format string, args ...any) {
-	t.Helper()
 	if !same(got, want) {
+		t.Helper()
 		t.Errorf("%s: got %s, want %s", fmt.Sprintf(format, args...), shown(got), shown(want))
 	}
 }
@@ -76,16 +78,16 @@ func shown(value any) string {
 
 // Truef reports an error with this text unless ok.
 func Truef(t testing.TB, ok bool, format string, args ...any) {
-	t.Helper()
 	if !ok {
+		t.Helper()
 		t.Errorf(format, args...)
 	}
 }
 
 // Needf ends the test with this text unless ok: the rest of the test needs what ok says.
 func Needf(t testing.TB, ok bool, format string, args ...any) {
-	t.Helper()
 	if !ok {
+		t.Helper()
 		t.Fatalf(format, args...)
 	}
 }
