@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// The first checks are called in loops that tests measure, so they call Helper, which is slow, only before they report.
+// Some tests measure loops that call these functions. Helper is slow, so Must, Equal, Truef and their like call it only
+// before they report an error.
 
 // Must ends the test unless all errs are nil: without an operation that failed, the test cannot continue.
 func Must(t testing.TB, errs ...error) {

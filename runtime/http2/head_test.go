@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/net/http2/hpack"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/http1"
 )
 
@@ -36,14 +37,12 @@ func TestFieldsBecomeAnHTTP1Head(t *testing.T) {
 		{"empty value", []string{"x "}, "host: example.org\r\nx: \r\n\r\n"},
 	} {
 		b := blockOf(1<<16, append(plain[:4:4], c.fields...)...)
-		if got := string(b.appendHead(nil)); b.fault != "" || got != "GET /a?b HTTP/2.0\r\n"+c.want {
-			t.Errorf("%s: %q, %s", c.name, got, b.fault)
-		}
+		got := string(b.appendHead(nil))
+		checktest.Truef(t, b.fault == "" && got == "GET /a?b HTTP/2.0\r\n"+c.want, "%s: %q, %s", c.name, got, b.fault)
 	}
 	b := blockOf(1<<16, ":method OPTIONS", ":path *", ":scheme http", "host h")
-	if got := string(b.appendHead(nil)); b.fault != "" || got != "OPTIONS * HTTP/2.0\r\nhost: h\r\n\r\n" {
-		t.Errorf("%q, %s", got, b.fault)
-	}
+	got := string(b.appendHead(nil))
+	checktest.Truef(t, b.fault == "" && got == "OPTIONS * HTTP/2.0\r\nhost: h\r\n\r\n", "%q, %s", got, b.fault)
 }
 
 // Further malformed requests are in TestMessagesThatHTTP1RejectsAreRejectedAsHTTP2 of package acceptance/http2.
@@ -61,9 +60,8 @@ func TestMalformedRequestsAreRejected(t *testing.T) {
 		"without a name at all": {": a"},
 	} {
 		b := blockOf(1<<16, append(plain[:4:4], fields...)...)
-		if head := b.appendHead(nil); b.fault == "" {
-			t.Errorf("%s: %q", name, head)
-		}
+		head := b.appendHead(nil)
+		checktest.Truef(t, b.fault != "", "%s: %q", name, head)
 	}
 	for name, fields := range map[string][]string{
 		"no method":         {":scheme http", ":authority a", ":path /"},
@@ -78,17 +76,14 @@ func TestMalformedRequestsAreRejected(t *testing.T) {
 		"star":              {":method GET", ":scheme http", ":authority a", ":path *"},
 	} {
 		b := blockOf(1<<16, fields...)
-		if head := b.appendHead(nil); b.fault == "" {
-			t.Errorf("%s: %q", name, head)
-		}
+		head := b.appendHead(nil)
+		checktest.Truef(t, b.fault != "", "%s: %q", name, head)
 	}
 }
 
 func TestFieldsThatAreTooLargeAreNotKept(t *testing.T) {
 	b := blockOf(1000, append(plain[:4:4], "x "+strings.Repeat("a", 600), "y "+strings.Repeat("b", 600), "z c")...)
-	if !b.tooLarge || len(b.fields) > 700 {
-		t.Errorf("%v, %d bytes are kept", b.tooLarge, len(b.fields))
-	}
+	checktest.Truef(t, b.tooLarge && len(b.fields) <= 700, "%v, %d bytes are kept", b.tooLarge, len(b.fields))
 }
 
 // FuzzHead checks that package http1 parses a rewritten head into exactly the fields of the HTTP/2 request.
@@ -122,17 +117,13 @@ func FuzzHead(f *testing.F) {
 		if got := string(r.Method.In(head)); got != method || r.HeadLen != len(head) || r.Version != http1.HTTP2 {
 			t.Fatalf("%q: method %q of %q, %v", head, got, method, r.Version)
 		}
-		if got := string(r.Target.In(head)); got != path {
-			t.Fatalf("%q: target %q of %q", head, got, path)
-		}
+		got := string(r.Target.In(head))
+		checktest.Needf(t, got == path, "%q: target %q of %q", head, got, path)
 		want := map[string]bool{"host": true, name1: true, name2: true}
 		for _, f := range r.Fields {
-			if !want[string(f.Name.In(head))] || bytes.ContainsAny(f.Value.In(head), "\r\n\x00") {
-				t.Fatalf("%q has %q: %q", head, f.Name.In(head), f.Value.In(head))
-			}
+			checktest.Needf(t, want[string(f.Name.In(head))] && !bytes.ContainsAny(f.Value.In(head), "\r\n\x00"),
+				"%q has %q: %q", head, f.Name.In(head), f.Value.In(head))
 		}
-		if len(r.Fields) > 3 {
-			t.Fatalf("%q has %d fields", head, len(r.Fields))
-		}
+		checktest.Needf(t, len(r.Fields) <= 3, "%q has %d fields", head, len(r.Fields))
 	})
 }
