@@ -8,6 +8,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/websocket/wstest"
 )
 
@@ -128,12 +129,9 @@ func TestFramesAreDecoded(t *testing.T) {
 	} {
 		for _, size := range []int{0, 1, 2, 3, 7, 1000, 4096} {
 			d := Decoder{Max: 100000}
-			if got := decode(&d, test.data, size); got != test.want {
-				t.Errorf("%s, in pieces of %d: %s", test.name, size, got)
-			}
-			if d.buf != nil && !strings.HasPrefix(test.want, "error") && !strings.HasPrefix(test.want, "8") {
-				t.Errorf("%s: keeps %d bytes", test.name, cap(d.buf))
-			}
+			checktest.Equalf(t, decode(&d, test.data, size), test.want, "%s, in pieces of %d", test.name, size)
+			checktest.Truef(t, d.buf == nil || strings.HasPrefix(test.want, "error") || strings.HasPrefix(test.want, "8"),
+				"%s: keeps %d bytes", test.name, cap(d.buf))
 		}
 	}
 }
@@ -145,9 +143,8 @@ func TestInvalidTextIsRejectedAtItsFirstInvalidByte(t *testing.T) {
 	for n := range data {
 		d := Decoder{Max: 1000}
 		got := decode(&d, data[:n], 0)
-		if want := n > 6+len(good)+1; (got != "") != want {
-			t.Errorf("%d bytes: %q", n, got)
-		}
+		want := n > 6+len(good)+1
+		checktest.Equalf(t, got != "", want, "%d bytes: %q", n, got)
 	}
 }
 
@@ -168,9 +165,8 @@ func TestCloseFramesAreEncoded(t *testing.T) {
 		{1000, strings.Repeat("x", 121) + "€", "\x88\x7b\x03\xe8" + strings.Repeat("x", 121)},
 		{1000, strings.Repeat("x", 120) + "€", "\x88\x7d\x03\xe8" + strings.Repeat("x", 120) + "€"},
 	} {
-		if got := AppendClose(nil, test.code, []byte(test.reason)); string(got) != test.want {
-			t.Errorf("%d %q: %q", test.code, test.reason, got)
-		}
+		checktest.Equalf(t, string(AppendClose(nil, test.code, []byte(test.reason))), test.want,
+			"%d %q", test.code, test.reason)
 	}
 }
 
@@ -184,13 +180,10 @@ func TestTextInPiecesIsCheckedLikeTheWholeText(t *testing.T) {
 			_, err := d.dataFrame([]byte(piece))
 			text, ok = text+piece, ok && err == ErrNeedMore
 		}
-		if ok != hopeful(text) {
-			t.Errorf("%q in pieces: %v", text, ok)
-		}
+		checktest.Equalf(t, ok, hopeful(text), "%q in pieces", text)
 		d.fin, d.payload = true, false
-		if _, err := d.dataFrame(nil); ok && (err == nil) != utf8.ValidString(text) {
-			t.Errorf("%q: whole", text)
-		}
+		_, err := d.dataFrame(nil)
+		checktest.Truef(t, !ok || (err == nil) == utf8.ValidString(text), "%q: whole", text)
 	}
 }
 

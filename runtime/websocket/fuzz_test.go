@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/gobwas/ws"
+
+	"fapws/runtime/checktest"
 )
 
 func seeds(f *testing.F) {
@@ -35,17 +37,12 @@ func FuzzDecoder(f *testing.F) {
 			whole := Decoder{Max: most, Inflater: inflater}
 			cut := Decoder{Max: most, Inflater: inflater}
 			a, b := decode(&whole, data, 0), decode(&cut, data, int(size)+1)
-			if a != b {
-				t.Errorf("%x: %s, in pieces of %d %s", data, a, int(size)+1, b)
-			}
+			checktest.Equalf(t, a, b, "%x: in pieces of %d", data, int(size)+1)
 			for _, d := range []*Decoder{&whole, &cut} {
-				if cap(d.buf) > 2*most || cap(d.control) > 256 {
-					t.Errorf("%x: %d and %d bytes are kept", data, cap(d.buf), cap(d.control))
-				}
+				checktest.Truef(t, cap(d.buf) <= 2*most && cap(d.control) <= 256,
+					"%x: %d and %d bytes are kept", data, cap(d.buf), cap(d.control))
 			}
-			if inflater != nil && inflater.out.Cap() > 3*most+8<<10 {
-				t.Errorf("%x: %d bytes are kept", data, inflater.out.Cap())
-			}
+			checktest.Truef(t, inflater == nil || inflater.out.Cap() <= 3*most+8<<10, "%x: too many bytes are kept", data)
 		}
 	})
 }
@@ -59,9 +56,7 @@ func FuzzAgainstGobwas(f *testing.F) {
 		if err != nil || strings.Contains(ours, "error 10") {
 			return
 		}
-		if ours != theirs {
-			t.Errorf("%x: %s, gobwas %s", data, ours, theirs)
-		}
+		checktest.Equalf(t, ours, theirs, "%x", data)
 	})
 }
 
@@ -130,11 +125,8 @@ func FuzzNegotiate(f *testing.F) {
 	f.Add([]byte(`permessage-deflate; server_max_window_bits="1\0", a; b=c,,d`))
 	f.Fuzz(func(t *testing.T, value []byte) {
 		c, valid := negotiate(value)
-		if c.On && (!valid || c.Bits < 8 || c.Bits > MaxWindow) {
-			t.Errorf("%q: %+v", value, c)
-		}
-		if again, ok := negotiate([]byte(c.String())); c.On && (!ok || again != c) {
-			t.Errorf("%q: %+v, then %+v", value, c, again)
-		}
+		checktest.Truef(t, !c.On || valid && c.Bits >= 8 && c.Bits <= MaxWindow, "%q: %+v", value, c)
+		again, ok := negotiate([]byte(c.String()))
+		checktest.Truef(t, !c.On || ok && again == c, "%q: %+v, then %+v", value, c, again)
 	})
 }
