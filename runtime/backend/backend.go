@@ -370,8 +370,7 @@ func (w *Response) Relay(r *Request, target string) error {
 	var fields bytes.Buffer
 	a.Header.Write(&fields)
 	_, reason, _ := strings.Cut(a.Status, " ")
-	w.Start(exchange.Head{Status: a.StatusCode, Reason: []byte(reason), Fields: fields.Bytes(),
-		Length: a.ContentLength})
+	w.Start(exchange.Head{Status: a.StatusCode, Reason: []byte(reason), Fields: fields.Bytes(), Length: a.ContentLength})
 	to := io.Writer(w)
 	if a.ContentLength < 0 {
 		to = flusher{w}

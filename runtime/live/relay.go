@@ -84,10 +84,8 @@ func (r *relay) readAnswer() *http1.Response {
 	}
 	var fields bytes.Buffer
 	answer.Header.Write(&fields) // a Buffer returns no errors
-	return &http1.Response{
-		Status: 101, Version: http1.HTTP11, KeepAlive: true, Length: -1, Fields: fields.Bytes(),
-		HasDate: answer.Header["Date"] != nil, HasServer: answer.Header["Server"] != nil,
-	}
+	return &http1.Response{Status: 101, Version: http1.HTTP11, KeepAlive: true, Length: -1, Fields: fields.Bytes(),
+		HasDate: answer.Header["Date"] != nil, HasServer: answer.Header["Server"] != nil}
 }
 
 // malformed rejects a WebSocket because the application has sent an invalid response.

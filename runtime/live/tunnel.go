@@ -141,9 +141,8 @@ func (t *Tunnel) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Outco
 	upstream, h := t.Upstream, &p.Head
 	t.Upstream = nil
 	x.Source = exchange.Memory{}
-	l.begin(x, upstream, t.Idle, t.Ended, &http1.Response{
-		Status: h.Status, Reason: h.Reason, Version: http1.HTTP11, KeepAlive: true, Length: -1,
-		Fields: h.Fields, HasDate: h.HasDate, HasServer: h.HasServer,
-	}, t.Ahead)
+	head := &http1.Response{Status: h.Status, Reason: h.Reason, Version: http1.HTTP11, KeepAlive: true, Length: -1,
+		Fields: h.Fields, HasDate: h.HasDate, HasServer: h.HasServer}
+	l.begin(x, upstream, t.Idle, t.Ended, head, t.Ahead)
 	return exchange.Taken // the exchange continues until the tunnel has ended
 }

@@ -112,8 +112,7 @@ func (l *limiter) take(x *exchange.Exchange) *exchange.Reply {
 	if l.DryRun && l.Fields {
 		x.Fields = append(x.Fields, fields...)
 	}
-	return &exchange.Reply{Status: 429,
-		Fields: append(fmt.Appendf(nil, "Retry-After: %d\r\n", seconds(wait)), fields...)}
+	return &exchange.Reply{Status: 429, Fields: append(fmt.Appendf(nil, "Retry-After: %d\r\n", seconds(wait)), fields...)}
 }
 
 // client returns the client to which the request of x is attributed. The first result is the kind of the client's

@@ -73,8 +73,7 @@ func Inode(fd int) uint64 {
 // Polls returns the open epoll descriptors, including the epoll descriptor of Go's runtime.
 func Polls() (fds []int) {
 	for _, fd := range Descriptors() {
-		if name, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd)); err == nil &&
-			name == "anon_inode:[eventpoll]" {
+		if name, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd)); err == nil && name == "anon_inode:[eventpoll]" {
 			fds = append(fds, fd)
 		}
 	}
@@ -88,8 +87,7 @@ func Directories() (names []string) {
 	_ = unix.Stat("/", &top)
 	for _, fd := range Descriptors() {
 		var st unix.Stat_t
-		if unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR && (st.Dev != top.Dev ||
-			st.Ino != top.Ino) {
+		if unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR && (st.Dev != top.Dev || st.Ino != top.Ino) {
 			names = append(names, "/proc/self/fd/"+strconv.Itoa(fd))
 		}
 	}

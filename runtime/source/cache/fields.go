@@ -40,8 +40,7 @@ type answerFields struct {
 // readFields reads the fields of a response that arrived at the time now, in nanoseconds since 1970. If the response
 // has no Date, the time of its arrival is used.
 func readFields(fields []byte, now int64) answerFields {
-	f := answerFields{control: control{}, age: -1, made: now / second, expires: -1,
-		fields: make([]byte, 0, len(fields))}
+	f := answerFields{control: control{}, age: -1, made: now / second, expires: -1, fields: make([]byte, 0, len(fields))}
 	var targeted []byte
 	directives := 0
 	for line := range bytes.Lines(fields) {
@@ -87,8 +86,7 @@ func readFields(fields []byte, now int64) answerFields {
 			f.coded = true
 		case http1.EqualFold(name, "content-type"):
 			f.kind = string(value)
-			f.stream = http1.HasPrefixFold(value, "text/event-stream") ||
-				http1.HasPrefixFold(value, "multipart/x-mixed-replace")
+			f.stream = http1.HasPrefixFold(value, "text/event-stream") || http1.HasPrefixFold(value, "multipart/x-mixed-replace")
 		case http1.EqualFold(name, "etag"):
 			f.etag = bytes.Clone(value)
 		case http1.EqualFold(name, "last-modified"):

@@ -242,16 +242,8 @@ func namesFields(connection []byte) bool {
 func (s *Store) begin(n *node, old *Page, c *Compiled, r *exchange.Request, personal bool, base int) *Fill {
 	parsed := *r.Parsed
 	parsed.Fields = slices.Clone(parsed.Fields)
-	f := &Fill{
-		s:        s,
-		rule:     c,
-		personal: personal,
-		node:     n,
-		old:      old,
-		base:     bytes.Clone(s.key[:base]),
-		path:     decoded(r),
-		request:  exchange.Request{Head: bytes.Clone(r.Head), Parsed: &parsed},
-	}
+	f := &Fill{s: s, rule: c, personal: personal, node: n, old: old, base: bytes.Clone(s.key[:base]), path: decoded(r),
+		request: exchange.Request{Head: bytes.Clone(r.Head), Parsed: &parsed}}
 	if n != nil {
 		n.fill = f
 	}

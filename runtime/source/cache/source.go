@@ -110,8 +110,7 @@ func (p *Pages) send(x *exchange.Exchange, asked *exchange.Request, page *Page, 
 	if !unchanged {
 		var asks bool
 		if from, count, asks = static.OneRange(page.Range(asked), int64(len(page.Body))); asks && count == 0 {
-			x.Answer(exchange.Reply{Status: 416, Fields: fmt.Appendf(nil, "Content-Range: bytes */%d\r\n",
-				len(page.Body))})
+			x.Answer(exchange.Reply{Status: 416, Fields: fmt.Appendf(nil, "Content-Range: bytes */%d\r\n", len(page.Body))})
 			return
 		}
 		if !asks {

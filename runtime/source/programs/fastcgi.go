@@ -59,12 +59,8 @@ func NewFastCGI(o FastCGIOptions) (*FastCGI, error) {
 	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
 	o.Connections = cmp.Or(o.Connections, defaultRunning)
 	f := &FastCGI{o: o, gate: NewGate(o.Connections, DefaultWaiting)}
-	f.links = backend.Idle[*Link]{
-		After: o.Idle,
-		Most:  o.Connections,
-		Quiet: func(l *Link) bool { return backend.Quiet(l.Conn) },
-		Drop:  func(l *Link) { l.Drop(false) },
-	}
+	f.links = backend.Idle[*Link]{After: o.Idle, Most: o.Connections,
+		Quiet: func(l *Link) bool { return backend.Quiet(l.Conn) }, Drop: func(l *Link) { l.Drop(false) }}
 	if o.Dial == nil {
 		network, address, err := parseAddress(o.Address)
 		if err != nil {
@@ -84,14 +80,12 @@ func NewFastCGI(o FastCGIOptions) (*FastCGI, error) {
 const dialTimeout = 5 * time.Second
 
 func parseAddress(text string) (network, address string, err error) {
-	if path, ok := strings.CutPrefix(text, "unix:"); ok && (strings.HasPrefix(path, "/") ||
-		strings.HasPrefix(path, "@")) {
+	if path, ok := strings.CutPrefix(text, "unix:"); ok && (strings.HasPrefix(path, "/") || strings.HasPrefix(path, "@")) {
 		return "unix", path, nil
 	}
 	host, port, err := net.SplitHostPort(text)
 	if n, wrong := strconv.ParseUint(port, 10, 16); err != nil || host == "" || wrong != nil || n == 0 {
-		return "", "", fmt.Errorf("%q is not the address of a FastCGI application: it must be unix:/PATH or HOST:PORT",
-			text)
+		return "", "", fmt.Errorf("%q is not the address of a FastCGI application: it must be unix:/PATH or HOST:PORT", text)
 	}
 	return "tcp", text, nil
 }

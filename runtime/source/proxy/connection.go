@@ -81,8 +81,7 @@ func (c *connection) ask(request *http.Request, w *backend.Response) (*http.Resp
 			return nil, errors.New("the upstream closed the connection without a response")
 		case err != nil:
 			return nil, err
-		case response.StatusCode < 100 || response.StatusCode >= 200 ||
-			response.StatusCode == http.StatusSwitchingProtocols:
+		case response.StatusCode < 100 || response.StatusCode >= 200 || response.StatusCode == http.StatusSwitchingProtocols:
 			c.last = request.Close || response.Close || !delimited(request, response)
 			return response, nil
 		}

@@ -82,16 +82,8 @@ func (up *upstream) request(r *backend.Request) *http.Request {
 	if up.opt.ReplaceHost || host == "" {
 		host = up.target.host
 	}
-	request := &http.Request{
-		Method:     r.Method(),
-		URL:        up.url(r),
-		Host:       host,
-		Header:     h,
-		Proto:      "HTTP/1.1",
-		ProtoMajor: 1,
-		ProtoMinor: 1,
-		Close:      r.Parsed.Head,
-	}
+	request := &http.Request{Method: r.Method(), URL: up.url(r), Host: host, Header: h, Close: r.Parsed.Head,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
 	switch {
 	case r.More:
 		request.ContentLength, request.Body = r.Size, &streamedBody{r: r}

@@ -208,8 +208,7 @@ func (h *Handed) find(value string, accel bool) (found *Files, name string, err 
 		return h.named[0], value, nil
 	}
 	for _, files := range h.named {
-		if rest, err := files.root.at(files.clock()).below(value); err == nil && (found == nil ||
-			len(rest) < len(name)) {
+		if rest, err := files.root.at(files.clock()).below(value); err == nil && (found == nil || len(rest) < len(name)) {
 			found, name = files, rest
 		}
 	}

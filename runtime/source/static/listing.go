@@ -79,9 +79,8 @@ func (f *Files) list(t *view, path string, req *Request) (v variants, err error)
 	}
 	page := listing(string(req.appendShown(nil)), name != ".", entries, more, order)
 	sum := sha256.Sum256(page)
-	d := description{name: name, mediaType: "text/html; charset=utf-8", control: "no-cache", extra: f.extra +
-		listingFields,
-		tag: hex.EncodeToString(sum[:8])}
+	d := description{name: name, mediaType: "text/html; charset=utf-8", control: "no-cache",
+		extra: f.extra + listingFields, tag: hex.EncodeToString(sum[:8])}
 	v = f.represent(d, [compress.Codings]*Stamp{compress.Identity: {size: int64(len(page))}}, 0)
 	v[compress.Identity] = v[compress.Identity].withBody(page)
 	return v, nil

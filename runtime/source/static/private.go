@@ -180,8 +180,7 @@ func (t *view) hasHiddenName(info fs.FileInfo) bool {
 			if left--; left < 0 {
 				return fs.SkipAll
 			}
-			if err != nil || !entry.Type().IsRegular() || !t.guard.hides(entry.Name()) &&
-				!t.guard.mayBeKey(entry.Name()) {
+			if err != nil || !entry.Type().IsRegular() || !t.guard.hides(entry.Name()) && !t.guard.mayBeKey(entry.Name()) {
 				return nil
 			}
 			if file, info, err := t.walk(name, toRead); err == nil {

@@ -44,8 +44,7 @@ func (f *Files) Open(req *Request, out *Response) {
 	t := f.root.at(now)
 	err := f.serve(t, path, now, req, out)
 	index, isIndex := errors.AsType[program](err)
-	if err != nil && f.opt.SPA != "" && !isIndex && !errors.Is(err, errDirectory) && StatusOf(err) == 404 &&
-		isPage(req) {
+	if err != nil && f.opt.SPA != "" && !isIndex && !errors.Is(err, errDirectory) && StatusOf(err) == 404 && isPage(req) {
 		err = f.serve(t, []byte("/"+f.opt.SPA), now, req, out)
 	}
 	switch {
