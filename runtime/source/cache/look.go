@@ -221,9 +221,8 @@ func (s *Store) Look(c *Compiled, r *exchange.Request, now int64) (f Found) {
 func only(r *exchange.Request) bool {
 	return slices.ContainsFunc(r.Parsed.Fields, func(f http1.Field) bool {
 		name := f.Name.In(r.Head)
-		return http1.EqualFold(name, "range") || http1.EqualFold(name, "if-match") ||
-			http1.EqualFold(name, "if-unmodified-since") || http1.EqualFold(name, "connection") &&
-			namesFields(f.Value.In(r.Head))
+		return isOne(name, "range", "if-match", "if-unmodified-since") ||
+			http1.EqualFold(name, "connection") && namesFields(f.Value.In(r.Head))
 	})
 }
 

@@ -77,33 +77,16 @@ func NewPHP(o PHPOptions) (*PHP, error) {
 		front = &found
 	}
 	p := &PHP{o: o}
+	variables := append(slices.Clone(o.Env), redirectStatus)
 	if o.EachOne {
-		p.answers, err = NewCGI(CGIOptions{
-			ScriptOptions: o.ScriptOptions,
-			Common:        o.Common,
-			Runner:        p.o.command,
-			Fallback:      front,
-			Env:           append(slices.Clone(o.Env), redirectStatus),
-			Gate:          NewGate(o.Children, DefaultWaiting),
-		})
+		p.answers, err = NewCGI(CGIOptions{ScriptOptions: o.ScriptOptions, Common: o.Common, Runner: p.o.command,
+			Fallback: front, Env: variables, Gate: NewGate(o.Children, DefaultWaiting)})
 		return p, err
 	}
-	p.manager = &manager{
-		o:       &p.o,
-		env:     append(Environment(), append(slices.Clone(o.Env), "PHP_FCGI_MAX_REQUESTS=0")...),
-		gate:    NewGate(o.Children, o.Children),
-		running: map[*phpProcess]bool{},
-	}
-	p.fast, err = NewFastCGI(FastCGIOptions{
-		Dial:        p.manager.dial,
-		Scripts:     scripts,
-		Fallback:    front,
-		Common:      o.Common,
-		Params:      append(slices.Clone(o.Env), redirectStatus),
-		Connections: o.Children,
-		Idle:        o.Idle,
-		MaxRequests: o.MaxRequests,
-	})
+	p.manager = &manager{o: &p.o, gate: NewGate(o.Children, o.Children), running: map[*phpProcess]bool{},
+		env: slices.Concat(Environment(), o.Env, []string{"PHP_FCGI_MAX_REQUESTS=0"})}
+	p.fast, err = NewFastCGI(FastCGIOptions{Dial: p.manager.dial, Scripts: scripts, Fallback: front, Common: o.Common,
+		Params: variables, Connections: o.Children, Idle: o.Idle, MaxRequests: o.MaxRequests})
 	p.answers = p.fast
 	return p, err
 }

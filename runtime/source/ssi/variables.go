@@ -126,9 +126,8 @@ func (v *variables) setTimes(format string) {
 
 // order lists the variables that follow the request fields in the output of printenv, in Apache's order.
 var order = strings.Fields("SERVER_SOFTWARE SERVER_NAME SERVER_ADDR SERVER_PORT REMOTE_ADDR DOCUMENT_ROOT " +
-	"REQUEST_SCHEME SCRIPT_FILENAME " +
-	"REMOTE_PORT REMOTE_USER AUTH_TYPE GATEWAY_INTERFACE SERVER_PROTOCOL REQUEST_METHOD QUERY_STRING REQUEST_URI " +
-	"SCRIPT_NAME")
+	"REQUEST_SCHEME SCRIPT_FILENAME REMOTE_PORT REMOTE_USER AUTH_TYPE GATEWAY_INTERFACE SERVER_PROTOCOL " +
+	"REQUEST_METHOD QUERY_STRING REQUEST_URI SCRIPT_NAME")
 
 // newVariables returns the variables of a CGI program, without secrets, and the special variables of pages.
 func newVariables(r *backend.Request, f *file, o *Options, now time.Time) *variables {
