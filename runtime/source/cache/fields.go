@@ -124,8 +124,6 @@ func (f *answerFields) addTags(value []byte) {
 	}
 }
 
-func (f *answerFields) validates() bool { return isTag(f.etag) || isDate(f.date) }
-
 func isTag(b []byte) bool {
 	b = bytes.TrimPrefix(b, []byte("W/"))
 	return len(b) >= 2 && b[0] == '"' && bytes.IndexByte(b[1:], '"') == len(b)-2

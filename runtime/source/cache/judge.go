@@ -74,7 +74,7 @@ func (c *Compiled) judge(personal bool, status int, f *answerFields) (t terms) {
 		t.fresh, t.stale, t.ifError, t.down = 0, 0, 0, 0
 	}
 	if t.fresh == 0 && t.stale == 0 {
-		if t.validate = status == 200 && f.validates(); !t.validate {
+		if t.validate = status == 200 && (isTag(f.etag) || isDate(f.date)); !t.validate {
 			return terms{}
 		}
 	}

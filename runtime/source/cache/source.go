@@ -169,18 +169,16 @@ func (p *Pages) coded(page *Page, asked *exchange.Request) *Page {
 	return form
 }
 
-// patternOf returns a pattern that matches the pages that a request invalidates (RFC 9111 §4.4).
-func patternOf(r *exchange.Request) Pattern {
-	path := route.AppendPath(nil, http1.MergeSlashes(nil, r.Path))
-	return Pattern{Exact: true, Path: string(path), Host: string(r.Peer.AppendHost(nil, r.Parsed, r.Head))}
-}
-
-// Invalidate is an exchange.Filter that removes the pages of a path after a successful request with an unsafe method.
+// Invalidate is an exchange.Filter that removes the pages of a path after a successful request with an unsafe method
+// (RFC 9111 §4.4).
 func (p *Pages) Invalidate(x *exchange.Exchange, next exchange.Sink) exchange.Sink {
-	if x.Req.Parsed.Safe {
+	r := x.Req
+	if r.Parsed.Safe {
 		return next
 	}
-	return &invalidation{pages: p, next: next, pattern: patternOf(x.Req)}
+	path := route.AppendPath(nil, http1.MergeSlashes(nil, r.Path))
+	return &invalidation{pages: p, next: next, pattern: Pattern{Exact: true, Path: string(path),
+		Host: string(r.Peer.AppendHost(nil, r.Parsed, r.Head))}}
 }
 
 type invalidation struct {

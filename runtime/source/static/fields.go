@@ -74,7 +74,8 @@ func parseExpire(rule string) (e expire, err error) {
 	}
 	pattern, value := strings.TrimSpace(rule[:at]), strings.TrimSpace(rule[at+1:])
 	e.whole = strings.Contains(pattern, "/")
-	if e.pattern, err = wildcard(pattern); err != nil {
+	text := strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(regexp.QuoteMeta(pattern))
+	if e.pattern, err = regexp.Compile("(?s)^" + text + "$"); err != nil {
 		return e, fmt.Errorf("%q: %w", rule, err)
 	}
 	switch value {
@@ -129,11 +130,6 @@ func (f *Files) cacheControl(name string) string {
 		return maxAge(f.opt.MaxAge)
 	}
 	return ""
-}
-
-func wildcard(pattern string) (*regexp.Regexp, error) {
-	text := strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(regexp.QuoteMeta(pattern))
-	return regexp.Compile("(?s)^" + text + "$")
 }
 
 func headerLines(headers map[string]string) (string, error) {
