@@ -94,11 +94,11 @@ func assignment(statement, name string) (value string, ok bool) {
 	return strings.Trim(rest, " \t"), true
 }
 
-// pythonToken matches a comment, a string, an escaped character, the end of a line, a bracket, or other text. A string
-// with a single quote ends at the next quote or at the end of the line; a string with a triple quote ends at the next
-// triple quote. After a backslash, a quote does not close the string, even in raw strings.
-var pythonToken = Pattern(`(?s)#[^\r\n]*|"""(?:\\.|[^\\])*?(?:"""|\z)|'''(?:\\.|[^\\])*?(?:'''|\z)|` +
-	`"(?:\\.|[^"\\\r\n])*"?|'(?:\\.|[^'\\\r\n])*'?|\\(?:\r\n|.)|[\r\n()[\]{}]|[^#"'\\\r\n()[\]{}]+`)
+// pythonString matches a string literal at the beginning of a text. A literal with a single quote ends at the next quote
+// or at the end of the line; a literal with a triple quote ends at the next triple quote. After a backslash, a quote does
+// not close the string, even in raw strings.
+var pythonString = Pattern(`(?s)^(?:"""(?:\\.|[^\\])*?(?:"""|\z)|'''(?:\\.|[^\\])*?(?:'''|\z)|` +
+	`"(?:\\.|[^"\\\r\n])*"?|'(?:\\.|[^'\\\r\n])*'?)`)
 
 // statements iterates over the Python statements that start in the first column, without comments. statements
 // recognizes strings, brackets and blocks approximately. Text after a semicolon is ignored (Python Language Reference,
@@ -108,23 +108,33 @@ func statements(source []byte) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		var line []byte
 		depth := 0
-		for _, at := range pythonToken().FindAllIndex(source, -1) {
-			token := source[at[0]:at[1]]
-			switch c := token[0]; {
-			case (c == '\n' || c == '\r') && (depth == 0 || at[1] == len(source)):
+		for i := 0; i < len(source); {
+			switch c := source[i]; {
+			case (c == '\n' || c == '\r') && (depth == 0 || i == len(source)-1):
 				if len(line) > 0 && !strings.ContainsRune(" \t\f", rune(line[0])) && !yield(string(line)) {
 					return
 				}
 				line = line[:0]
-				continue
-			case c == '\\' || c == '#':
-				continue
-			case strings.IndexByte("([{", c) >= 0:
-				depth++
-			case strings.IndexByte(")]}", c) >= 0:
-				depth = max(depth-1, 0)
+				i++
+			case c == '\\' && bytes.HasPrefix(source[i+1:], []byte("\r\n")):
+				i += 3
+			case c == '\\':
+				i += 2
+			case c == '#':
+				i += bytes.IndexAny(source[i:], "\r\n")
+			case c == '"' || c == '\'':
+				literal := pythonString().Find(source[i:])
+				line = append(line, literal...)
+				i += len(literal)
+			default:
+				if strings.IndexByte("([{", c) >= 0 {
+					depth++
+				} else if strings.IndexByte(")]}", c) >= 0 {
+					depth = max(depth-1, 0)
+				}
+				line = append(line, c)
+				i++
 			}
-			line = append(line, token...)
 		}
 	}
 }
