@@ -70,8 +70,7 @@ func inspect(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 	if wrong != nil {
 		// Check may find further mistakes, although the applications are not loaded.
 		others := p.Check(&p.Conf, nil, log)
-		var f *process.ExitError
-		if errors.As(wrong, &f) && others == nil {
+		if f, ok := errors.AsType[*process.ExitError](wrong); ok && others == nil {
 			return 0, &process.ExitError{Code: f.Code, Text: wrong.Error()}
 		}
 		return 0, process.ExitUsage(settings.JoinPath(wrong, others))

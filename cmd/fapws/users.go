@@ -39,7 +39,7 @@ func user(args []string, stdin *os.File, stdout, stderr io.Writer) error {
 	if err == nil {
 		what += " " + action
 		err = changeUsers(action, file, name, stdin, stdout, stderr)
-		if wrong := new(auth.InvalidError); errors.As(err, &wrong) {
+		if _, wrong := errors.AsType[*auth.InvalidError](err); wrong {
 			err = fmt.Errorf("%w (%s)", err, file)
 		}
 	}

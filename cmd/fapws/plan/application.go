@@ -88,8 +88,7 @@ func readScript(name string) ([]byte, error) {
 	if err == nil {
 		return source, nil
 	}
-	var errno syscall.Errno
-	errors.As(err, &errno)
+	errno, _ := errors.AsType[syscall.Errno](err)
 	if module, ok := packageOf(name); ok {
 		return nil, process.ExitUsage(fmt.Errorf("%s is a package, which Python knows by its name: type fapws %s", name,
 			module))

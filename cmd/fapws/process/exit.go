@@ -57,7 +57,7 @@ func ExitNotStarted(format string, args ...any) error {
 // BadUsage.
 func ExitFrom(err error) error {
 	code := BadUsage
-	if f := (*ExitError)(nil); errors.As(err, &f) {
+	if f, ok := errors.AsType[*ExitError](err); ok {
 		code = f.Code
 	}
 	return &ExitError{code, err.Error(), err}
@@ -91,8 +91,7 @@ func ExitReport(w io.Writer, err error) int {
 	for _, line := range ExitLines(err) {
 		fmt.Fprintln(w, "fapws:", line)
 	}
-	var f *ExitError
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*ExitError](err); ok {
 		return f.Code
 	}
 	return Failed

@@ -253,23 +253,20 @@ func ParseFlags(set *pflag.FlagSet, args []string) (words []string, err error) {
 	if err := wrongDash(set, args); err != nil {
 		return nil, err
 	}
-	err = set.Parse(args)
-	var unknown *pflag.NotExistError
-	var bare *pflag.ValueRequiredError
-	var invalid *pflag.InvalidValueError
-	switch {
-	case errors.As(err, &unknown):
-		typed := typedName(unknown)
+	switch err := set.Parse(args).(type) {
+	case *pflag.NotExistError:
+		typed := typedName(err)
 		if near := nearestFlag(set, typed); near != nil {
 			return nil, fmt.Errorf("unknown flag %s, did you mean --%s?", typed, near.Name)
 		}
 		return nil, fmt.Errorf("unknown flag %s; see fapws %s --help", typed, set.Name())
-	case errors.As(err, &bare):
-		return nil, fmt.Errorf("--%s needs a value", bare.GetFlag().Name)
-	case errors.As(err, &invalid):
-		return nil, fmt.Errorf("--%s %s: %w", invalid.GetFlag().Name, shorten(invalid.GetValue()), errors.Unwrap(invalid))
+	case *pflag.ValueRequiredError:
+		return nil, fmt.Errorf("--%s needs a value", err.GetFlag().Name)
+	case *pflag.InvalidValueError:
+		return nil, fmt.Errorf("--%s %s: %w", err.GetFlag().Name, shorten(err.GetValue()), errors.Unwrap(err))
+	default:
+		return set.Args(), err
 	}
-	return set.Args(), err
 }
 
 // wrongDash returns an error if a flag begins with a typographic dash, as word processors write it, instead of "-", or
@@ -395,25 +392,22 @@ func (r *recorder) Type() string   { return r.row.Arg }
 var errTakesNoValue = errors.New("the flag takes no value")
 
 func (p *parser) explain(err error) error {
-	var unknown *pflag.NotExistError
-	var bare *pflag.ValueRequiredError
-	var invalid *pflag.InvalidValueError
-	switch {
-	case errors.As(err, &unknown):
-		return p.unknown(typedName(unknown))
-	case errors.As(err, &bare):
-		f := bare.GetFlag()
+	switch err := err.(type) {
+	case *pflag.NotExistError:
+		return p.unknown(typedName(err))
+	case *pflag.ValueRequiredError:
+		f := err.GetFlag()
 		if answer := foreignAnswer("--"+f.Name, ""); answer != "" {
 			return fmt.Errorf("%s: %s", p.asTyped(f), answer)
 		}
 		return fmt.Errorf("--%s needs a value: --%s %s", f.Name, f.Name, f.Value.Type())
-	case errors.As(err, &invalid):
-		f := invalid.GetFlag()
+	case *pflag.InvalidValueError:
+		f := err.GetFlag()
 		// in other servers, a flag that takes no value here can have one
 		if _, ours := f.Value.(*recorder); ours && !errors.Is(err, errTakesNoValue) {
-			return fmt.Errorf("%s %s: %w", p.asTyped(f), shorten(invalid.GetValue()), errors.Unwrap(invalid))
+			return fmt.Errorf("%s %s: %w", p.asTyped(f), shorten(err.GetValue()), errors.Unwrap(err))
 		}
-		return fmt.Errorf("--%s takes no value, not %q", f.Name, invalid.GetValue())
+		return fmt.Errorf("--%s takes no value, not %q", f.Name, err.GetValue())
 	}
 	return err
 }

@@ -306,8 +306,7 @@ func (p *Pairs) FromFile(v TOMLValue) error {
 
 func (v TOMLValue) read(r TableReader) error {
 	err := r.FromFile(v)
-	var whole *Mistake
-	if err == nil || errors.As(err, &whole) {
+	if _, whole := errors.AsType[*Mistake](err); whole || err == nil {
 		return err
 	}
 	return v.Must(err)

@@ -113,8 +113,7 @@ func JoinPath(errs ...error) error {
 		}
 	}
 	line := func(err error) int {
-		var m *Mistake
-		if errors.As(err, &m) {
+		if m, ok := errors.AsType[*Mistake](err); ok {
 			return m.Line
 		}
 		return 0
@@ -173,8 +172,8 @@ var syntaxText string
 // syntaxError converts an error from the TOML library to one line, such as "name:3:14: …". Columns are counted in
 // characters.
 func syntaxError(name, text string, err error) error {
-	var at toml.ParseError
-	if !errors.As(err, &at) {
+	at, ok := errors.AsType[toml.ParseError](err)
+	if !ok {
 		return fmt.Errorf("%s:1:1: %s", name, OneLine(err.Error()))
 	}
 	message := at.Message
