@@ -247,12 +247,12 @@ func (s *Setting) resolve(f *TOMLFile, text string) string {
 		strings.HasPrefix(text, "|") || strings.HasPrefix(text, "syslog") {
 		return text
 	}
-	prefix, folder, mapping := "", text, false
 	if strings.HasPrefix(s.Arg, "PREFIX=") {
-		if prefix, folder, mapping = strings.Cut(text, "="); !mapping {
+		prefix, folder, mapping := strings.Cut(text, "=")
+		if !mapping {
 			return text
 		}
-		prefix += "="
+		return prefix + "=" + f.Resolve(folder)
 	}
-	return prefix + f.Resolve(folder)
+	return f.Resolve(text)
 }

@@ -127,11 +127,8 @@ func (p *parser) unexpected(word Word, words []string) error {
 }
 
 func (p *parser) toggleBefore(word string) string {
-	if _, err := onOff(word); err != nil {
-		return ""
-	}
 	at := slices.Index(p.typed, word)
-	if at < 1 {
+	if _, err := onOff(word); err != nil || at < 1 {
 		return ""
 	}
 	for _, row := range p.rows {

@@ -27,8 +27,7 @@ func single(field any, tag reflect.StructTag) *value {
 	most, _ := parseSize(to)
 	switch field := field.(type) {
 	case *string:
-		switch is {
-		case "one":
+		if is == "one" {
 			return choice(field, strings.Fields(words), strings.Fields(tag.Get("same")))
 		}
 		return textKinds[cmp.Or(is, "string")](field)

@@ -3,6 +3,7 @@ package settings
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -22,14 +23,9 @@ func writeMarkdown(w io.Writer) {
 
 func (s *Setting) writeFacts(w io.Writer) {
 	fact := func(name string, values ...string) {
-		var shown []string
-		for _, v := range values {
-			if v != "" {
-				shown = append(shown, "`"+v+"`")
-			}
-		}
-		if shown != nil {
-			fmt.Fprintf(w, "- %s: %s\n", name, strings.Join(shown, ", "))
+		values = slices.DeleteFunc(values, func(v string) bool { return v == "" })
+		if len(values) > 0 {
+			fmt.Fprintf(w, "- %s: %s\n", name, join(values, ", ", func(v string) string { return "`" + v + "`" }))
 		}
 	}
 	short := ""
