@@ -80,7 +80,7 @@ func (p *Pool) first() bool { return p.adopted == 0 }
 func (p *Pool) manyRetiring() bool {
 	retiring := 0
 	for _, w := range p.workers {
-		if w.state >= Retiring {
+		if w.State >= Retiring {
 			retiring++
 		}
 	}
@@ -171,7 +171,7 @@ func (p *Pool) progress() {
 		return
 	}
 	for _, w := range g.workers {
-		if w.state != Ready {
+		if w.State != Ready {
 			return
 		}
 	}
@@ -194,7 +194,7 @@ func (g *generation) prepared(w *worker) bool {
 	if !w.asleep {
 		p.settled = *w.settled
 	}
-	w.listens = w.listens && slices.Equal(w.early, p.addresses)
+	w.Listens = w.Listens && slices.Equal(w.early, p.addresses)
 	return true
 }
 
@@ -223,7 +223,7 @@ func (g *generation) adopt() {
 	for _, w := range p.workers {
 		switch {
 		case slices.Contains(g.workers, w):
-		case w.state == Serving:
+		case w.State == Serving:
 			w.retire(g.workers[retired%len(g.workers)])
 			retired++
 		case w.replaces() && w.early != nil: // this worker may have accepted clients that now wait
@@ -245,7 +245,7 @@ func (p *Pool) closed() {
 		return
 	}
 	for _, w := range p.workers {
-		if w.state == Retiring && !w.closed {
+		if w.State == Retiring && !w.closed {
 			return
 		}
 	}
@@ -302,7 +302,7 @@ func (g *generation) fail(w *worker, how string, code int, said bool) {
 	g.drop()
 	name := "a worker"
 	if w != nil {
-		name = fmt.Sprintf("worker %d", w.pid)
+		name = fmt.Sprintf("worker %d", w.Pid)
 	}
 	again := p.failure != ""
 	p.failure = name + " " + how
@@ -350,7 +350,7 @@ func (p *Pool) showFailure(w *worker) {
 	p.notice = p.o.FailureNotice(p.failure, said)
 	shown := false
 	for _, w := range p.workers {
-		if w.state == Serving {
+		if w.State == Serving {
 			w.sendNotice()
 		}
 		shown = shown || w.page

@@ -56,7 +56,7 @@ func (w *worker) check() {
 	}
 }
 
-func (w *worker) answers() bool { return w.state == Serving || w.servesEarly() }
+func (w *worker) answers() bool { return w.State == Serving || w.servesEarly() }
 
 // look examines w for one check and returns the reason why w seems broken. w is killed after most consecutive checks
 // with the same most. most is 0 if w seems healthy: w reads messages, or may be computing, waiting for the processor,
@@ -70,11 +70,11 @@ func (w *worker) look() (most int, why string) {
 	switch {
 	case w.hasRead(enough) || !w.health.asked && !urgent:
 		return 0, ""
-	case inStates(w.pid, "S") || urgent && inStates(w.pid, "STt"):
+	case inStates(w.Pid, "S") || urgent && inStates(w.Pid, "STt"):
 		return silentChecks, "does not read messages"
 	case urgent:
 		return stoppedChecks, "does not read messages"
-	case inStates(w.pid, "T"): // under a debugger, the state is t
+	case inStates(w.Pid, "T"): // under a debugger, the state is t
 		return stoppedChecks, fmt.Sprintf("was stopped by a signal for %v", stoppedChecks*checkEvery)
 	}
 	return 0, ""

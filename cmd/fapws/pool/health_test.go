@@ -32,7 +32,7 @@ func TestWorkerThatSleepsWithUnreadMessagesIsKilled(t *testing.T) {
 			process := inState(t, c.state, c.command...)
 			s := New(idle())
 			w := newWorker(s, process, channel)
-			w.state = Serving
+			w.State = Serving
 			w.check()
 			eventually(t, "the worker is asked", func() bool { return channel.unread() > 0 && w.out.bytes.Load() == 0 })
 			if c.urgent {
@@ -54,7 +54,7 @@ func TestWorkerThatReadsMessagesIsNotBroken(t *testing.T) {
 	channel, other := channels(t)
 	process := inState(t, "S", sleeping...)
 	w := newWorker(New(idle()), process, channel)
-	w.state = Serving
+	w.State = Serving
 	w.check()
 	for i := range 2 * silentChecks {
 		if i > 0 {

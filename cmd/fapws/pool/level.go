@@ -58,7 +58,7 @@ func (p *Pool) level() {
 		switch {
 		case w.replaces():
 			load = append(load, w)
-		case w.state != Serving:
+		case w.State != Serving:
 		case w.replaced:
 			leave = append(leave, w)
 		default:
@@ -142,7 +142,7 @@ func (p *Pool) start(newest bool, role string) (*worker, error) {
 	}
 	w := newWorker(p, cmd, channel)
 	w.stderrCapture, w.page, w.asleep = heard, role == PageOnly, role == Asleep
-	p.o.Log(logfile.Debug, fmt.Sprintf("worker %d: started", w.pid))
+	p.o.Log(logfile.Debug, fmt.Sprintf("worker %d: started", w.Pid))
 	w.within(p.o.LoadTimeout, fmt.Sprintf("did not load within %v", p.o.LoadTimeout))
 	w.watch()
 	return w, nil
@@ -160,7 +160,7 @@ func (p *Pool) promote(w *worker) {
 func (p *Pool) lost(w *worker, was State, how string) {
 	p.deaths++
 	after := "starting a new one"
-	if time.Since(w.started) < steady || was == Starting {
+	if time.Since(w.Started) < steady || was == Starting {
 		p.pace.wait(p)
 		after = fmt.Sprintf("starting a new one in %v", p.pace.last)
 	} else {
@@ -176,11 +176,11 @@ func (p *Pool) lost(w *worker, was State, how string) {
 
 // recycle replaces w by a new worker when the new worker has loaded.
 func (p *Pool) recycle(w *worker, why string) {
-	if w.state > Serving || w.replaced {
+	if w.State > Serving || w.replaced {
 		return
 	}
 	// Pause first, because otherwise workers that request their own replacement could be started in an endless loop.
-	if time.Since(w.started) < steady {
+	if time.Since(w.Started) < steady {
 		p.pace.wait(p)
 	} else if p.pace.pause == nil {
 		p.pace.last = 0
@@ -190,7 +190,7 @@ func (p *Pool) recycle(w *worker, why string) {
 		return
 	}
 	p.recycled++
-	p.o.Log(logfile.Info, fmt.Sprintf("replacing worker %d: %s", w.pid, why))
+	p.o.Log(logfile.Info, fmt.Sprintf("replacing worker %d: %s", w.Pid, why))
 	w.replaced = true
 	if w.servesEarly() {
 		p.batch.leave(w)
@@ -225,13 +225,13 @@ func (p *Pool) share() {
 	var early, loads *worker
 	for _, w := range p.workers {
 		switch {
-		case w.state == Serving:
+		case w.State == Serving:
 			serves = serves || !w.hung
-			if !w.listens {
+			if !w.Listens {
 				w.listen(p.addresses)
 			}
 		case !w.replaces():
-		case w.listens:
+		case w.Listens:
 			early = w
 		default:
 			loads = w
@@ -255,7 +255,7 @@ func (p *Pool) maybeSleep() {
 	awake := false
 	for _, w := range p.workers {
 		// Wait for retiring workers, because their WebSockets can only move to a worker that is awake.
-		if w.state != Serving || !w.asleep && !w.unused {
+		if w.State != Serving || !w.asleep && !w.unused {
 			return
 		}
 		awake = awake || !w.asleep
@@ -268,24 +268,24 @@ func (p *Pool) maybeSleep() {
 
 func (p *Pool) awake(w *worker) {
 	w.asleep, w.unused = false, false
-	if w.state != Serving {
+	if w.State != Serving {
 		return
 	}
 	p.settled, p.asleep = *w.settled, false
 	for _, other := range p.workers {
-		p.asleep = p.asleep || other.state == Serving && other.asleep
+		p.asleep = p.asleep || other.State == Serving && other.asleep
 	}
 	if p.notice == nil { // do not hide the notice about a failed reload
 		p.failure = ""
 	}
-	p.o.Log(logfile.Info, fmt.Sprintf("worker %d: the application is awake", w.pid))
+	p.o.Log(logfile.Info, fmt.Sprintf("worker %d: the application is awake", w.Pid))
 }
 
 // notAwake replaces w, a worker with the role Asleep that could not load its application, by a new worker with the role
 // Asleep.
 func (p *Pool) notAwake(w *worker) {
-	p.failure = fmt.Sprintf("worker %d failed to load: %s", w.pid, w.reason)
-	p.o.Log(logfile.Error, fmt.Sprintf("worker %d failed to load the application; the next request tries again", w.pid))
+	p.failure = fmt.Sprintf("worker %d failed to load: %s", w.Pid, w.reason)
+	p.o.Log(logfile.Error, fmt.Sprintf("worker %d failed to load the application; the next request tries again", w.Pid))
 	if p.o.FailureNotice != nil {
 		w.send(p.o.FailureNotice(p.failure, w.stderrCapture.tail()))
 	}
@@ -295,7 +295,7 @@ func (p *Pool) notAwake(w *worker) {
 
 func (p *Pool) anyStaying() *worker {
 	for _, w := range p.workers {
-		if w.state == Serving && !w.replaced {
+		if w.State == Serving && !w.replaced {
 			return w
 		}
 	}

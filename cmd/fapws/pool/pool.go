@@ -130,8 +130,8 @@ func (p *Pool) reap() {
 func (p *Pool) checkWorkers() {
 	for _, w := range p.workers {
 		w.check()
-		if w.state == Serving && p.o.MaxRSS > 0 {
-			if rss := confine.ResidentMemory(w.pid); rss > p.o.MaxRSS {
+		if w.State == Serving && p.o.MaxRSS > 0 {
+			if rss := confine.ResidentMemory(w.Pid); rss > p.o.MaxRSS {
 				p.recycle(w, fmt.Sprintf("%d MiB of memory exceed max-rss", rss>>20))
 			}
 		}
@@ -271,7 +271,7 @@ func (p *Pool) heard(w *worker, m *Message) {
 		w.query(m)
 	case LastWords:
 		if w.believes("last words", m, maxText) {
-			p.o.LastWords(w.pid, m.Raw)
+			p.o.LastWords(w.Pid, m.Raw)
 		}
 	case Join:
 		p.relay.join(w)
@@ -306,7 +306,7 @@ func (p *Pool) loaded(w *worker, m *Message) {
 	}
 	w.settled.Watches = m.N > 0
 	w.awakeSince = time.Now()
-	if w.state != Starting {
+	if w.State != Starting {
 		p.awake(w)
 		return
 	}
@@ -344,15 +344,15 @@ func (p *Pool) died(w *worker, status unix.WaitStatus) {
 		w.reason = confine.MemoryExceeded(root, w.kills)
 	}
 	early := w.servesEarly()
-	was, wanted := w.state, w.replaces() || w.state == Serving && !w.page
+	was, wanted := w.State, w.replaces() || w.State == Serving && !w.page
 	w.setState(Dead)
 	if w.limit != nil {
 		w.limit.Stop()
 	}
 	w.out.closed.Store(true)
 	w.channel.Close()
-	delete(p.workers, w.pid)
-	for name := range w.counts {
+	delete(p.workers, w.Pid)
+	for name := range w.Counts {
 		p.relay.tellSoon(name)
 	}
 	close(w.questions.ended)
@@ -365,13 +365,13 @@ func (p *Pool) died(w *worker, status unix.WaitStatus) {
 	case w.batch != nil && w.batch == p.batch:
 		p.batch.fail(w, how, code, was == Starting && w.why == "" && code >= 1 && code <= process.NoStart)
 	case w.page && p.first() && !p.stopping:
-		p.o.Log(logfile.Warning, fmt.Sprintf("worker %d, which showed the failure, %s", w.pid, how))
+		p.o.Log(logfile.Warning, fmt.Sprintf("worker %d, which showed the failure, %s", w.Pid, how))
 	case wanted:
 		p.lost(w, was, how)
 	case w.why != "":
-		p.o.Log(logfile.Warning, fmt.Sprintf("worker %d %s", w.pid, how))
+		p.o.Log(logfile.Warning, fmt.Sprintf("worker %d %s", w.Pid, how))
 	default:
-		p.o.Log(logfile.Debug, fmt.Sprintf("worker %d %s", w.pid, how))
+		p.o.Log(logfile.Debug, fmt.Sprintf("worker %d %s", w.Pid, how))
 	}
 	p.maybeHandOver()
 	p.maybeBegin()
@@ -384,7 +384,7 @@ func (p *Pool) Ask(ctx context.Context, what string) (replies []Reply) {
 	var mu sync.Mutex
 	p.do(func() {
 		for _, w := range p.workers {
-			if w.state < Ready {
+			if w.State < Ready {
 				continue
 			}
 			asked.Go(func() {
@@ -392,7 +392,7 @@ func (p *Pool) Ask(ctx context.Context, what string) (replies []Reply) {
 				if answer != nil {
 					mu.Lock()
 					defer mu.Unlock()
-					replies = append(replies, Reply{w.pid, string(answer.Raw)})
+					replies = append(replies, Reply{w.Pid, string(answer.Raw)})
 				}
 			})
 		}
@@ -407,8 +407,8 @@ func (p *Pool) Status() (st Status) {
 	p.do(func() {
 		st = Status{Since: p.since, Reloads: max(0, p.adopted-1), Failure: p.failure, Lost: p.deaths, Recycled: p.recycled}
 		for _, w := range p.workers {
-			st.Workers = append(st.Workers, WorkerStatus{Pid: w.pid, State: w.state, Since: w.started,
-				RSS: confine.ResidentMemory(w.pid)})
+			st.Workers = append(st.Workers, WorkerStatus{Pid: w.Pid, State: w.State, Since: w.Started,
+				RSS: confine.ResidentMemory(w.Pid)})
 		}
 		slices.SortFunc(st.Workers, func(a, b WorkerStatus) int { return a.Pid - b.Pid })
 	})
@@ -420,10 +420,10 @@ func (p *Pool) RenewCertificates() { p.post(p.renewCertificates) }
 
 func (p *Pool) renewCertificates() {
 	for _, w := range p.workers {
-		if w.wants == "" || w.state == Dead {
+		if w.Wants == "" || w.State == Dead {
 			continue
 		}
-		text, err := p.o.Certificates(w.wants, true)
+		text, err := p.o.Certificates(w.Wants, true)
 		switch {
 		case err != nil:
 			p.o.Log(logfile.Error, fmt.Sprintf("certificates are not renewed: %v", err))

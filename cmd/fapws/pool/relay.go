@@ -41,7 +41,7 @@ func newRelay(p *Pool) relay {
 }
 
 func (r *relay) publish(w *worker, m *Message) {
-	if m.N <= 0 || len(m.Raw) == 0 || !w.joined || !w.believes("events", m, maxEvents) {
+	if m.N <= 0 || len(m.Raw) == 0 || !w.Joined || !w.believes("events", m, maxEvents) {
 		return
 	}
 	if m.N > len(m.Raw)/minEvent { // a forged N could exhaust the event numbers
@@ -50,7 +50,7 @@ func (r *relay) publish(w *worker, m *Message) {
 	}
 	if r.p.o.Broker == nil {
 		r.deal(w, m.ID, r.seq+1, m.N, m.Raw)
-	} else if !r.p.o.Broker.Publish(Batch{N: m.N, Raw: m.Raw, ID: m.ID, Publisher: w.pid}) {
+	} else if !r.p.o.Broker.Publish(Batch{N: m.N, Raw: m.Raw, ID: m.ID, Publisher: w.Pid}) {
 		w.send(&Message{Kind: Events, ID: m.ID, Text: Dropped})
 	}
 }
@@ -64,7 +64,7 @@ func (r *relay) deal(publisher *worker, id, seq uint64, n int, raw []byte) {
 		return
 	}
 	for _, other := range r.p.workers {
-		if other != publisher && other.joined {
+		if other != publisher && other.Joined {
 			other.queue(texts)
 		}
 	}
@@ -87,13 +87,13 @@ func (r *relay) throttle(broker *Broker) {
 
 // join makes w receive all events from now on, and asks another worker to send its history to w.
 func (r *relay) join(w *worker) {
-	if w.joined || w.state == Dead {
+	if w.Joined || w.State == Dead {
 		return
 	}
-	w.joined = true
+	w.Joined = true
 	sums := map[string]int64{}
 	for _, other := range r.p.workers {
-		for name, n := range other.counts {
+		for name, n := range other.Counts {
 			sums[name] += n
 		}
 	}
@@ -102,17 +102,17 @@ func (r *relay) join(w *worker) {
 	var giver, stopped *worker
 	for _, other := range r.p.workers {
 		switch {
-		case other == w || !other.joined || other.hung || other.state < Ready || other.state >= Ending:
-		case inStates(other.pid, "Tt"): // a worker that a signal has stopped would never reply to w
+		case other == w || !other.Joined || other.hung || other.State < Ready || other.State >= Ending:
+		case inStates(other.Pid, "Tt"): // a worker that a signal has stopped would never reply to w
 			stopped = other
-		case giver == nil || other.state == Serving:
+		case giver == nil || other.State == Serving:
 			giver = other
 		}
 	}
 	if giver == nil {
 		if stopped != nil && r.p.o.Broker == nil {
-			r.p.o.Log(logfile.Warning, fmt.Sprintf("worker %d starts without past events: worker %d is stopped", w.pid,
-				stopped.pid))
+			r.p.o.Log(logfile.Warning, fmt.Sprintf("worker %d starts without past events: worker %d is stopped", w.Pid,
+				stopped.Pid))
 		}
 		r.sendKept(w)
 		w.send(&Message{Kind: Take, Text: History})
@@ -120,7 +120,7 @@ func (r *relay) join(w *worker) {
 	}
 	give, take, err := workerPair()
 	if err != nil {
-		r.p.o.Log(logfile.Warning, fmt.Sprintf("cannot send the channel history to worker %d: %v", w.pid, err))
+		r.p.o.Log(logfile.Warning, fmt.Sprintf("cannot send the channel history to worker %d: %v", w.Pid, err))
 		w.send(&Message{Kind: Take, Text: History})
 		return
 	}
@@ -141,26 +141,26 @@ func workerPair() (one, other *os.File, err error) {
 
 func (r *relay) subscribers(name string) (n int64) {
 	for _, w := range r.p.workers {
-		n += w.counts[name]
+		n += w.Counts[name]
 	}
 	return n
 }
 
 func (r *relay) count(w *worker, counts map[string]int64) {
-	if w.counts == nil {
-		w.counts = make(map[string]int64)
+	if w.Counts == nil {
+		w.Counts = make(map[string]int64)
 	}
 	for name, n := range counts {
 		if n < 0 || n > maxCount || len(name) > maxName {
 			w.distrust(fmt.Sprintf("counted %d subscribers of %.40q", n, name))
 			break
 		}
-		had := w.counts[name]
+		had := w.Counts[name]
 		switch {
 		case n == had:
 			continue
 		case n == 0:
-			delete(w.counts, name)
+			delete(w.Counts, name)
 			w.counted -= countCost(name)
 		// Clients can choose channel names, so their number must be limited.
 		case had == 0 && w.counted+countCost(name) > maxCounted:
@@ -168,14 +168,14 @@ func (r *relay) count(w *worker, counts map[string]int64) {
 				w.uncounted = true
 				w.pool.o.Log(logfile.Warning,
 					fmt.Sprintf("worker %d: too many channels and groups; not counting the subscribers of further "+
-						"ones in other workers", w.pid))
+						"ones in other workers", w.Pid))
 			}
 			continue
 		case had == 0:
 			w.counted += countCost(name)
 			fallthrough
 		default:
-			w.counts[name] = n
+			w.Counts[name] = n
 		}
 		r.tellSoon(name)
 	}
@@ -191,12 +191,12 @@ func (r *relay) tellSoon(name string) {
 func (r *relay) tell() {
 	r.due = nil
 	for _, w := range r.p.workers {
-		if !w.joined {
+		if !w.Joined {
 			continue
 		}
 		changed := make(map[string]int64, len(r.news))
 		for name := range r.news {
-			changed[name] = r.subscribers(name) - w.counts[name]
+			changed[name] = r.subscribers(name) - w.Counts[name]
 		}
 		EachCounts(changed, func(m *Message) { w.send(m) })
 	}
@@ -232,7 +232,7 @@ func (r *relay) startBroker() {
 
 func (r *relay) delivered(b Batch) {
 	publisher := r.p.workers[b.Publisher]
-	if publisher != nil && !publisher.joined {
+	if publisher != nil && !publisher.Joined {
 		publisher = nil
 	}
 	if b.Purge {
@@ -251,7 +251,7 @@ func (r *relay) sendKept(w *worker) {
 	}
 	kept, err := r.p.o.Broker.History()
 	if err != nil {
-		r.p.o.Log(logfile.Warning, fmt.Sprintf("worker %d starts without past events: %v", w.pid, err))
+		r.p.o.Log(logfile.Warning, fmt.Sprintf("worker %d starts without past events: %v", w.Pid, err))
 	}
 	for _, b := range kept {
 		w.send(&Message{Kind: Events, Epoch: r.epoch, Seq: b.Seq, N: b.N, Raw: b.Raw})
@@ -261,7 +261,7 @@ func (r *relay) sendKept(w *worker) {
 // purge sends a pattern to all workers except its sender, which is nil if it is not a worker.
 func (r *relay) purge(but *worker, pattern string) {
 	for _, w := range r.p.workers {
-		if w != but && w.state >= Ready && w.state < Dead {
+		if w != but && w.State >= Ready && w.State < Dead {
 			w.send(&Message{Kind: Purge, Text: pattern})
 		}
 	}

@@ -41,19 +41,19 @@ func (ph phase) String() string {
 
 func (w *worker) phase() phase {
 	switch {
-	case w.state >= Ending:
+	case w.State >= Ending:
 		return isEnding
-	case w.state == Retiring:
+	case w.State == Retiring:
 		return isRetiring
-	case w.state == Starting && w.confined:
+	case w.State == Starting && w.confined:
 		return isEntering
-	case w.state == Starting:
+	case w.State == Starting:
 		return isLoading
 	case w.asleep && w.confined:
 		return isWaking
 	case w.asleep || w.page:
 		return isAsleep
-	case w.state == Ready:
+	case w.State == Ready:
 		return isLoaded
 	}
 	return isServing

@@ -39,7 +39,7 @@ func suspects(t testing.TB, process *exec.Cmd) (p *Pool, attacker, victim *worke
 	p = New(idle())
 	add := func(pid int) *worker {
 		w := newWorker(p, process, nil)
-		w.pid, w.state, w.joined = pid, Serving, true
+		w.Pid, w.State, w.Joined = pid, Serving, true
 		w.out.queue = eventloop.NewQueue(func(some []datagram) {
 			all, _ := outboxes.LoadOrStore(w, &[]datagram{})
 			*all.(*[]datagram) = append(*all.(*[]datagram), some...)
@@ -89,7 +89,7 @@ func TestWorkerThatSendsForgedMessagesIsKilled(t *testing.T) {
 		{"counted 1 subscribers of", 1, Serving, Message{Kind: Counts, Counts: map[string]int64{text: 1}}},
 	} {
 		p, attacker, victim := suspects(t, process)
-		attacker.state = tt.state
+		attacker.State = tt.state
 		attacker.questions.open.Store(uint64(7), make(chan *Message, 1))
 		n := 0
 		for ; n < tt.times && attacker.why == ""; n++ {
@@ -126,10 +126,10 @@ func TestMessagesChangeOnlyWhatTheTableTrustAllows(t *testing.T) {
 		for ph := range phases {
 			p, attacker, victim := suspects(t, process)
 			p.adopted, p.want = 1, 2
-			attacker.state = map[phase]State{isLoading: Starting, isEntering: Starting, isLoaded: Ready,
+			attacker.State = map[phase]State{isLoading: Starting, isEntering: Starting, isLoaded: Ready,
 				isRetiring: Retiring, isEnding: Ending}[ph]
 			if ph == isServing || ph == isAsleep || ph == isWaking {
-				attacker.state = Serving
+				attacker.State = Serving
 			}
 			attacker.asleep, attacker.confined = ph == isAsleep || ph == isWaking, ph != isLoading && ph != isAsleep
 			attacker.settled, attacker.leaves = &Settled{App: "true"}, true
@@ -145,7 +145,7 @@ func TestMessagesChangeOnlyWhatTheTableTrustAllows(t *testing.T) {
 			}
 			checktest.Truef(t, (!attacker.confined || ph == isLoading || ph == isAsleep || attacker.settled.App != "forged") &&
 				p.settled.App != "forged", "%s while it is %s: the settings of the message are believed", kind, ph)
-			checktest.Truef(t, victim.why == "" && victim.state == Serving && !victim.replaced && !p.stopping &&
+			checktest.Truef(t, victim.why == "" && victim.State == Serving && !victim.replaced && !p.stopping &&
 				p.batch == nil &&
 				len(p.workers) == 2, "%s while it is %s: the other worker %s; %d workers", kind, ph, victim.why, len(p.workers))
 			p.pace.reset()
@@ -170,7 +170,7 @@ func TestWorkerCannotPutTheApplicationToSleepEarly(t *testing.T) {
 func TestWorkerThatJoinsAfterItsStopGetsAnAnswer(t *testing.T) {
 	for _, state := range []State{Retiring, Ending} {
 		p, joining, _ := suspects(t, ended(t))
-		joining.state, joining.joined = state, false
+		joining.State, joining.Joined = state, false
 		p.heard(joining, &Message{Kind: Join})
 		took := func(d datagram) bool { return strings.Contains(string(d.text), string(Take)) }
 		checktest.Truef(t, slices.ContainsFunc(inbox(joining), took), "in the state %v, the worker waits", state)
@@ -241,7 +241,7 @@ func FuzzHeard(f *testing.F) {
 		p, attacker, victim := suspects(t, process)
 		defer discard(p)
 		if len(all) > 0 && all[len(all)-1]&1 == 1 {
-			attacker.state, attacker.joined = Starting, false
+			attacker.State, attacker.Joined = Starting, false
 			attacker.within(time.Hour, "")
 			defer attacker.limit.Stop()
 		}
@@ -254,9 +254,9 @@ func FuzzHeard(f *testing.F) {
 			}
 			all = all[2+n:]
 		}
-		checktest.Needf(t, victim.why == "" && victim.state == Serving && !p.stopping, "the other worker %s", victim.why)
+		checktest.Needf(t, victim.why == "" && victim.State == Serving && !p.stopping, "the other worker %s", victim.why)
 		checktest.Needf(t, p.relay.seq <= uint64(size), "event %d", p.relay.seq)
-		for name, n := range attacker.counts {
+		for name, n := range attacker.Counts {
 			checktest.Needf(t, n > 0, "%d subscribers of %q", n, name)
 		}
 		for _, d := range inbox(victim) {

@@ -31,7 +31,7 @@ type Handover struct {
 	Recycled  int
 	Settled   Settled
 	Addresses []string
-	Workers   []handoverWorker
+	Workers   []workerState
 	// descriptors of the listening sockets, of the workers' channels, and of the files from Options.BeforeExec
 	Files   []int
 	Ignored []syscall.Signal
@@ -53,20 +53,16 @@ func (h *Handover) Broker(url string) (epoch string, last uint64) {
 	return h.Epoch, h.Seq
 }
 
-type handoverWorker struct {
+// workerState is the part of a worker that an upgrade passes to the next program.
+type workerState struct {
 	Pid     int
 	State   State
 	Started time.Time
 	Listens bool
 	Joined  bool
-	Wants   string
+	Wants   string // the certificates that the worker has requested; "" if none
 	Counts  map[string]int64
-	Parts   []byte // the parts of an incomplete message that were received (see Channel.parts)
-}
-
-func stateOf(w *worker) handoverWorker {
-	return handoverWorker{Pid: w.pid, State: w.state, Started: w.started, Listens: w.listens, Joined: w.joined,
-		Wants: w.wants, Counts: w.counts, Parts: w.channel.parts}
+	Parts   []byte // the parts of an incomplete message (Channel.parts); set only for an upgrade
 }
 
 // maxHandover limits an encoded Handover, in bytes.
@@ -128,7 +124,8 @@ func handOver(p *Pool) error {
 		h.Addresses, pass = append(h.Addresses, a.Name), append(pass, a.Socket)
 	}
 	for _, w := range p.workers {
-		h.Workers, pass = append(h.Workers, stateOf(w)), append(pass, w.channel)
+		w.Parts = w.channel.parts
+		h.Workers, pass = append(h.Workers, w.workerState), append(pass, w.channel)
 	}
 	note, err := unix.MemfdCreate("fapws handover", unix.MFD_CLOEXEC)
 	if err != nil {
@@ -201,15 +198,16 @@ func (h *Handover) resume(p *Pool) {
 			continue
 		}
 		w := newWorker(p, &exec.Cmd{Process: child}, channel)
-		w.state, w.started, w.listens, w.wants = one.State, one.Started, one.Listens, one.Wants
-		if w.state >= Retiring {
+		w.workerState = one
+		w.Counts = nil // until relay.count
+		if w.State >= Retiring {
 			w.closed = true
 			w.within(p.settled.GracefulTimeout+endMargin, "does not end")
 		}
-		w.joined, w.channel.parts, w.confined, w.awakeSince = one.Joined, one.Parts, true, time.Now()
+		w.channel.parts, w.confined, w.awakeSince = one.Parts, true, time.Now()
 		w.watch()
 		p.relay.count(w, one.Counts)
-		if w.state < Serving { // the worker was loading as the replacement of a worker that had died
+		if w.State < Serving { // the worker was loading as the replacement of a worker that had died
 			w.end(Quit)
 		}
 	}

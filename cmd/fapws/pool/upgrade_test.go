@@ -33,8 +33,8 @@ func TestReloadDuringTheHandoverIsLeftToTheNextProgram(t *testing.T) {
 
 func TestPartlyReceivedEventSurvivesTheHandover(t *testing.T) {
 	ours, theirs := channels(t)
-	w := &worker{pool: New(idle()), pid: inState(t, "S", sleeping...).Process.Pid, channel: ours, state: Serving,
-		joined: true}
+	w := &worker{pool: New(idle()), channel: ours}
+	w.Pid, w.State, w.Joined = inState(t, "S", sleeping...).Process.Pid, Serving, true
 	sent := []byte(strings.Repeat("long", maxDatagram))
 	texts, err := (&Message{Kind: Publish, N: 1, Raw: sent, ID: 7}).encode()
 	checktest.Must(t, err)
@@ -44,7 +44,8 @@ func TestPartlyReceivedEventSurvivesTheHandover(t *testing.T) {
 
 	fd, err := Duplicate(ours)
 	checktest.Must(t, err)
-	text, err := json.Marshal(Handover{Workers: []handoverWorker{stateOf(w)}, Files: []int{fd}})
+	w.Parts = ours.parts
+	text, err := json.Marshal(Handover{Workers: []workerState{w.workerState}, Files: []int{fd}})
 	checktest.Must(t, err)
 	var h Handover
 	checktest.Must(t, json.Unmarshal(text, &h))

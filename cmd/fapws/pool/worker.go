@@ -63,12 +63,10 @@ const endMargin = 7 * time.Second
 // A worker describes a worker process that runs or has ended. Except for the field out, a worker is used only on the
 // goroutine of Run.
 type worker struct {
+	workerState
 	pool     *Pool
-	pid      int
 	cmd      *exec.Cmd
 	channel  *Channel
-	state    State
-	started  time.Time
 	replaced bool
 	page     bool // the worker has no application (PageOnly)
 	// the worker has sent Closed: it no longer accepts connections
@@ -78,8 +76,7 @@ type worker struct {
 	batch      *generation
 	settled    *Settled  // nil before Configured
 	awakeSince time.Time // time when the worker loaded; with the role Asleep, time when its application loaded
-	listens    bool
-	handles    bool // the worker has sent Started: its handlers run
+	handles    bool      // the worker has sent Started: its handlers run
 	// sockets on which the worker may have accepted clients before it had loaded; nil if none
 	early  []Address
 	health health
@@ -94,19 +91,16 @@ type worker struct {
 	said   func()
 	// standard error of the worker until it has loaded; nil if not captured
 	stderrCapture *stderrCapture
-	joined        bool
 	asleep        bool
 	unused        bool
 	// the event loop of the worker is blocked, so it cannot hand over history or subscribers
-	hung  bool
-	out   outbox
-	wants string // the certificates that the worker has requested; "" if none
+	hung bool
+	out  outbox
 	// the certificates that were sent to the worker; nil after an upgrade if they are unknown
 	certificates []byte
 	// The worker may run handlers, so its settings are no longer accepted.
 	confined   bool
 	distrusted bool // the worker has sent a forged message and is being killed
-	counts     map[string]int64
 	counted    int
 	uncounted  bool
 	questions  Questions
@@ -114,15 +108,15 @@ type worker struct {
 }
 
 func newWorker(p *Pool, cmd *exec.Cmd, channel *Channel) *worker {
-	w := &worker{pool: p, pid: cmd.Process.Pid, cmd: cmd, channel: channel, started: time.Now(),
-		kills: confine.MemoryKills(root)}
+	w := &worker{pool: p, cmd: cmd, channel: channel, kills: confine.MemoryKills(root)}
+	w.Pid, w.Started = cmd.Process.Pid, time.Now()
 	w.out.channel, w.out.congested, w.out.queue = channel, p.relay.congested, eventloop.NewQueue(w.out.deliver)
 	w.questions.ended = make(chan struct{})
 	return w
 }
 
 func (w *worker) watch() {
-	w.pool.workers[w.pid] = w
+	w.pool.workers[w.Pid] = w
 	w.silent = make(chan struct{})
 	w.said = sync.OnceFunc(func() { close(w.silent) })
 	go w.receive()
@@ -181,14 +175,14 @@ func (w *worker) channelClosed(err error) {
 	p := w.pool
 	w.idle = true
 	p.maybeHandOver()
-	if w.state == Dead {
+	if w.State == Dead {
 		return
 	}
 	if !errors.Is(err, io.EOF) {
-		p.o.Log(logfile.Warning, fmt.Sprintf("worker %d: %v", w.pid, err))
+		p.o.Log(logfile.Warning, fmt.Sprintf("worker %d: %v", w.Pid, err))
 	}
 	p.after(time.Second, func() {
-		if w.state < Retiring {
+		if w.State < Retiring {
 			w.kill("has closed its control channel")
 		}
 	})
@@ -198,9 +192,9 @@ func (w *worker) within(d time.Duration, why string) {
 	if w.limit != nil {
 		w.limit.Stop()
 	}
-	state := w.state
+	state := w.State
 	w.limit = w.pool.after(d, func() {
-		if w.state == state {
+		if w.State == state {
 			w.kill(why)
 		}
 	})
@@ -255,7 +249,7 @@ func (w *worker) retire(successor *worker) { w.end(Retire, w.passSubscribers(suc
 // retireLoaded retires a worker that may have accepted clients before it has loaded. The worker first finishes loading,
 // because these clients wait for it.
 func (w *worker) retireLoaded() {
-	if w.listens {
+	if w.Listens {
 		w.unlisten()
 	}
 	w.leaves = true
@@ -265,12 +259,12 @@ func (w *worker) retireLoaded() {
 // passSubscribers prepares the worker successor for receiving the subscribers of w. passSubscribers returns the file
 // through which w must send its subscribers, or nil if the subscribers cannot be handed over and must reconnect.
 func (w *worker) passSubscribers(successor *worker) []*os.File {
-	if successor == nil || !w.joined || w.hung || !successor.joined || w.state >= Ending || successor.state >= Retiring {
+	if successor == nil || !w.Joined || w.hung || !successor.Joined || w.State >= Ending || successor.State >= Retiring {
 		return nil
 	}
 	give, take, err := workerPair()
 	if err != nil {
-		w.pool.o.Log(logfile.Warning, fmt.Sprintf("worker %d cannot hand its subscribers over: %v", w.pid, err))
+		w.pool.o.Log(logfile.Warning, fmt.Sprintf("worker %d cannot hand its subscribers over: %v", w.Pid, err))
 		return nil
 	}
 	defer take.Close()
@@ -279,7 +273,7 @@ func (w *worker) passSubscribers(successor *worker) []*os.File {
 }
 
 func (w *worker) depart() {
-	if w.state == Retiring {
+	if w.State == Retiring {
 		w.send(&Message{Kind: Depart})
 	}
 }
@@ -287,7 +281,7 @@ func (w *worker) depart() {
 // end sends w a message of the given kind (Retire, Stop or Quit) with the files attached, and closes the files.
 func (w *worker) end(kind Kind, files ...*os.File) {
 	defer CloseFiles(files)
-	if w.state == Dead || w.state == Ending && kind != Quit {
+	if w.State == Dead || w.State == Ending && kind != Quit {
 		return
 	}
 	state, grace, delay := Ending, w.pool.settled.GracefulTimeout, time.Duration(0)
@@ -316,9 +310,9 @@ func howEnded(status unix.WaitStatus) string {
 // next.
 func (w *worker) ended(how, next string) string {
 	if cause, _, _ := strings.Cut(w.reason, "; "); cause != "" {
-		return fmt.Sprintf("worker %d %s: %s; %s", w.pid, how, cause, next)
+		return fmt.Sprintf("worker %d %s: %s; %s", w.Pid, how, cause, next)
 	}
-	return fmt.Sprintf("worker %d %s; %s", w.pid, how, next)
+	return fmt.Sprintf("worker %d %s; %s", w.Pid, how, next)
 }
 
 type State uint8
@@ -338,11 +332,11 @@ func (s State) String() string {
 }
 
 func (w *worker) setState(to State) {
-	if w.state == to {
+	if w.State == to {
 		return
 	}
-	w.pool.o.Log(logfile.Debug, fmt.Sprintf("worker %d: %s, was %s", w.pid, to, w.state))
-	w.state = to
+	w.pool.o.Log(logfile.Debug, fmt.Sprintf("worker %d: %s, was %s", w.Pid, to, w.State))
+	w.State = to
 }
 
 // configure stores the settings of w; callers print "worker N" before its error.
@@ -360,7 +354,7 @@ func (w *worker) configure(text []byte) error {
 	return nil
 }
 
-func (w *worker) replaces() bool { return w.state < Serving && w.batch == nil && !w.leaves && !w.page }
+func (w *worker) replaces() bool { return w.State < Serving && w.batch == nil && !w.leaves && !w.page }
 
 func (w *worker) listenEarly(addresses []Address) {
 	w.listen(addresses)
@@ -369,7 +363,7 @@ func (w *worker) listenEarly(addresses []Address) {
 
 // unlisten makes w stop accepting connections; clients that w has already accepted wait until w has loaded.
 func (w *worker) unlisten() {
-	w.listens = false
+	w.Listens = false
 	w.send(&Message{Kind: Listen, Text: Instead})
 }
 
@@ -378,7 +372,7 @@ func (w *worker) listen(addresses []Address) {
 	if len(w.early) > 0 {
 		text = Instead
 	}
-	w.listens = true
+	w.Listens = true
 	for some := range slices.Chunk(addresses, maxFiles) {
 		m := &Message{Kind: Listen, Text: text}
 		var files []*os.File
@@ -392,7 +386,7 @@ func (w *worker) listen(addresses []Address) {
 
 // servesEarly reports whether w already serves although other workers of its generation are still loading.
 func (w *worker) servesEarly() bool {
-	return w.handles && w.listens && w.state < Serving && w.batch != nil && w.batch == w.pool.batch
+	return w.handles && w.Listens && w.State < Serving && w.batch != nil && w.batch == w.pool.batch
 }
 
 func (w *worker) sendNotice() {
@@ -409,7 +403,7 @@ func (w *worker) query(m *Message) {
 	}
 	w.querying++
 	go func() {
-		text := w.pool.o.Query(w.pid, m.Text)
+		text := w.pool.o.Query(w.Pid, m.Text)
 		w.pool.post(func() {
 			w.querying--
 			w.send(&Message{Kind: Answer, ID: m.ID, Raw: []byte(text)})
@@ -420,17 +414,17 @@ func (w *worker) query(m *Message) {
 // wanted handles the message in which w requests certificates. A worker may send only one such message, because an
 // attacker who controls the worker later could request other keys.
 func (w *worker) wanted(m *Message) {
-	if w.wants != "" {
+	if w.Wants != "" {
 		w.distrust("asked for certificates twice")
 		return
 	}
 	if !w.believes("a question", m, maxWant) {
 		return
 	}
-	w.wants = string(m.Raw)
+	w.Wants = string(m.Raw)
 	answer := &Message{Kind: Answer, ID: m.ID}
 	var err error
-	if answer.Raw, err = w.pool.o.Certificates(w.wants, false); err != nil {
+	if answer.Raw, err = w.pool.o.Certificates(w.Wants, false); err != nil {
 		answer.Text = err.Error()
 	}
 	w.certificates = answer.Raw
@@ -442,7 +436,7 @@ func (w *worker) wanted(m *Message) {
 func (w *worker) mayEcho(status unix.WaitStatus) time.Duration {
 	sig := status.Signal()
 	if status.Exited() && (w.answers() || status.ExitStatus() > 128) || sig == unix.SIGTERM || sig == unix.SIGINT {
-		if w.state < Retiring && w.why == "" && !w.pool.stopping {
+		if w.State < Retiring && w.why == "" && !w.pool.stopping {
 			return Echo
 		}
 	}
