@@ -47,11 +47,10 @@ func Run(args []string, stdout io.Writer) error {
 	if command == Reload { // Reload has no time limit, because the application can take long to load
 		within = 0
 	}
-	c, a, err := converse(path, &request{Command: command, Purge: o.purge}, within)
+	a, err := converse(path, &request{Command: command, Purge: o.purge}, within)
 	if err != nil {
 		return err
 	}
-	defer c.Close()
 	switch o.command {
 	case Status:
 		err = a.Status.write(stdout, o.json)
@@ -75,7 +74,6 @@ func Run(args []string, stdout io.Writer) error {
 	case Rotate:
 		_, err = fmt.Fprintln(stdout, "rotated")
 	case Stop:
-		_, _ = (&patience{c: c}).Read(make([]byte, 1))
 		_, err = fmt.Fprintln(stdout, "stopped")
 	}
 	return err
@@ -201,11 +199,10 @@ func pick(running []found, pid, uid int) (path string, err error) {
 }
 
 func describe(path string) string {
-	c, a, err := converse(path, &request{Command: Status}, connectWithin)
+	a, err := converse(path, &request{Command: Status}, connectWithin)
 	if err != nil {
 		return ""
 	}
-	defer c.Close()
 	return visible("  " + a.Status.App + "  " + strings.Join(a.Status.Addresses, "  "))
 }
 

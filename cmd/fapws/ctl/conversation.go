@@ -57,19 +57,20 @@ func dialWithin(path string, d time.Duration) (*conversation, error) {
 
 const findSocket = "start the server, or name its socket as the server's --ctl-socket does"
 
-// converse connects to a server, sends a request, and returns the conversation and the response. If the response
-// contains an error, converse returns this error. If the error is nil, the connection stays open.
-func converse(path string, r *request, within time.Duration) (*conversation, Answer, error) {
+// converse connects to a server, sends a request, and returns the response. If the response contains an error, converse
+// returns this error. After the command Stop, converse returns when the server has ended.
+func converse(path string, r *request, within time.Duration) (a Answer, err error) {
 	c, err := dialWithin(path, connectWithin)
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return nil, Answer{}, fmt.Errorf("no server listens on %s; "+findSocket, path)
+		return a, fmt.Errorf("no server listens on %s; "+findSocket, path)
 	case errors.Is(err, syscall.ENOENT):
-		return nil, Answer{}, fmt.Errorf("%s: no such file; "+findSocket, path)
+		return a, fmt.Errorf("%s: no such file; "+findSocket, path)
 	case err != nil:
-		return nil, Answer{}, short(err)
+		return a, short(err)
 	}
-	a, err := c.ask(r, within)
+	defer c.Close()
+	a, err = c.ask(r, within)
 	switch {
 	case err != nil:
 		err = fmt.Errorf("the server on %s did not respond: %w", path, err)
@@ -77,11 +78,10 @@ func converse(path string, r *request, within time.Duration) (*conversation, Ans
 		err = errors.New(visible(a.Error))
 	case a.Status == nil && (r.Command == Status || r.Command == Top):
 		err = fmt.Errorf("the server on %s did not respond", path)
-	default:
-		return c, a, nil
+	case r.Command == Stop:
+		_, _ = (&patience{c: c}).Read(make([]byte, 1))
 	}
-	c.Close()
-	return nil, a, err
+	return a, err
 }
 
 // ask sends a request and waits for the response. If within is 0, ask waits as long as the server is alive.

@@ -91,13 +91,9 @@ func hint(order int, paused bool) string {
 // look sends the command Top. If the server does not respond, look retries for the duration away.
 func look(path string, away time.Duration) (*Answer, error) {
 	for end := time.Now().Add(away); ; time.Sleep(100 * time.Millisecond) {
-		c, a, err := converse(path, &request{Command: Top}, answerWithin)
-		if err == nil {
-			c.Close()
-			return &a, nil
-		}
-		if time.Now().After(end) {
-			return nil, err
+		a, err := converse(path, &request{Command: Top}, answerWithin)
+		if err == nil || time.Now().After(end) {
+			return &a, err
 		}
 	}
 }
