@@ -307,18 +307,14 @@ func inContainer(root string, getenv func(string) string) bool {
 	case separate["pid"] || separate["user"]:
 		return true
 	case unusual && slices.ContainsFunc(containerFiles, func(name string) bool {
-		return exists(filepath.Join(root, name))
+		_, err := os.Stat(filepath.Join(root, name))
+		return err == nil
 	}):
 		return true
 	case strings.Contains(environ, "\x00container="):
 		return true
 	}
 	return slices.ContainsFunc(containerGroups, func(part string) bool { return strings.Contains(groups, part) })
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
 }
 
 func readFile(root, name string) []byte {

@@ -128,12 +128,9 @@ func (p *Pool) start(newest bool, role string) (*worker, error) {
 		start.Stderr = pass(os.Stderr)
 	}
 	cmd.Dir, cmd.SysProcAttr = p.o.Dir, p.o.Attributes()
-	text, err := json.Marshal(start)
-	if err == nil {
-		cmd.Env = append(cmd.Env, Variable+"="+string(text), settings.KeptVariable+"="+p.o.Kept)
-		err = cmd.Start()
-	}
-	if err != nil {
+	text, _ := json.Marshal(start)
+	cmd.Env = append(cmd.Env, Variable+"="+string(text), settings.KeptVariable+"="+p.o.Kept)
+	if err := cmd.Start(); err != nil {
 		channel.Close()
 		if _, gone := os.Stat(cmd.Dir); gone != nil && cmd.Dir != "" { // err blames the program instead
 			err = fmt.Errorf("its working directory %s: %w", cmd.Dir, system.Cause(gone))

@@ -125,10 +125,7 @@ func (p *supervisor) reload(why string) error {
 }
 
 func (p *supervisor) purge(pattern cache.Pattern) (n int, err error) {
-	text, err := json.Marshal(pattern)
-	if err != nil {
-		return 0, err
-	}
+	text, _ := json.Marshal(pattern)
 	if p.broker != nil {
 		p.broker.Publish(pool.Batch{Raw: text, Purge: true})
 	}

@@ -186,12 +186,10 @@ func (s *service) sayLastWords() {
 	if !s.measures.Load() && s.conf.IdleStop == 0 {
 		return
 	}
-	if text, err := json.Marshal(metrics.Lasting(s.metrics())); err == nil {
-		s.role.tell(&pool.Message{Kind: pool.LastWords, Raw: text})
-	}
+	s.role.tell(&pool.Message{Kind: pool.LastWords, Raw: asJSON(metrics.Lasting(s.metrics()))})
 }
 
-func asJSON(v any) string {
+func asJSON(v any) []byte {
 	text, _ := json.Marshal(v)
-	return string(text)
+	return text
 }

@@ -44,22 +44,20 @@ func SetSecure(ln *conn.Listener, addr string) {
 	ln.Secure = secure && tcp
 }
 
-// Listen opens a listener for each address in addrs, which have the form of settings.Config.Bind. If Listen fails, no
-// listener stays open; the error is one line with advice.
+// Listen opens a listener for each address in addrs, which have the form of settings.Config.Bind. The error is one line
+// with advice; the caller must close the listeners even if Listen returns an error.
 func Listen(addrs []string, o conn.ListenOptions) ([]*conn.Listener, error) {
 	var listeners []*conn.Listener
 	for _, addr := range addrs {
 		plain, _ := settings.SplitSecure(addr)
 		ln, err := conn.Listen(plain, o)
 		if err != nil {
-			closeAll(listeners)
-			return nil, BindFailed(plain, addrs, err)
+			return listeners, BindFailed(plain, addrs, err)
 		}
 		SetSecure(ln, addr)
 		listeners = append(listeners, ln)
 		if err := pybridge.KeepFromChildren(ln); err != nil {
-			closeAll(listeners)
-			return nil, process.ExitNotStarted("%v", err)
+			return listeners, process.ExitNotStarted("%v", err)
 		}
 	}
 	return listeners, nil

@@ -256,7 +256,7 @@ func (p *Parent) present() {
 }
 
 func (p *Parent) configured() {
-	p.tell(&pool.Message{Kind: pool.Configured, Raw: []byte(asJSON(p.s.settled()))})
+	p.tell(&pool.Message{Kind: pool.Configured, Raw: asJSON(p.s.settled())})
 }
 
 // checksFirst reports whether this worker must answer the request of --reload-check before it serves clients.

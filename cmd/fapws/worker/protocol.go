@@ -121,11 +121,8 @@ func (r *relay) purgeAll(texts []string) {
 const mostPurges = 4096 // if more than this number of purges are queued, all pages are purged instead
 
 func (r *relay) purge(p cache.Pattern) {
-	if r.channel == nil {
-		return
-	}
-	if text, err := json.Marshal(p); err == nil {
-		r.purges.Add(string(text))
+	if r.channel != nil {
+		r.purges.Add(string(asJSON(p)))
 	}
 }
 
@@ -185,12 +182,8 @@ func (p *Parent) ask(ctx context.Context, c ctl.Command) (a ctl.Answer, err erro
 // certificates requests certificates from the supervisor, because this process may lack the permission to read the
 // keys.
 func (p *Parent) certificates(w *certificates.Want) (*certificates.Bundle, error) {
-	text, err := json.Marshal(w)
-	if err != nil {
-		return nil, err
-	}
 	// Background is sufficient: if the channel ends, the method listen ends this process
-	m := p.questions.Ask(context.Background(), pool.Message{Kind: pool.Certificates, Raw: text}, p.tell)
+	m := p.questions.Ask(context.Background(), pool.Message{Kind: pool.Certificates, Raw: asJSON(w)}, p.tell)
 	if m.Text != "" {
 		return nil, errors.New(m.Text)
 	}

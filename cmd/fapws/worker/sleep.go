@@ -42,7 +42,7 @@ func remembered(conf *settings.Config, contents *pybridge.Contents) string {
 	if conf.IdleStop == 0 || contents == nil || contents.Apps[0].Class != "" {
 		return ""
 	}
-	return asJSON(contents.Apps[0].Settings)
+	return string(asJSON(contents.Apps[0].Settings))
 }
 
 // settings returns all settings, including the settings from the script, which another worker has read.
