@@ -233,10 +233,8 @@ func (p *Pool) heard(w *worker, m *Message) {
 	}
 	switch m.Kind {
 	case Configured:
-		if w.believes("settings", m, maxWant) {
-			if err := w.configure(m.Raw); err != nil {
-				p.refuse(w, err)
-			}
+		if err := w.configure(m.Raw); err != nil {
+			p.refuse(w, err)
 		}
 	case Loaded:
 		p.loaded(w, m)
@@ -258,9 +256,7 @@ func (p *Pool) heard(w *worker, m *Message) {
 		w.closed = true
 		p.closed()
 	case Answer:
-		if w.believes("an answer", m, maxText) {
-			w.questions.Answered(m)
-		}
+		w.questions.Answered(m)
 	case Certificates:
 		w.wanted(m)
 	case Confined:
@@ -270,9 +266,7 @@ func (p *Pool) heard(w *worker, m *Message) {
 	case Ask:
 		w.query(m)
 	case LastWords:
-		if w.believes("last words", m, maxText) {
-			p.o.LastWords(w.Pid, m.Raw)
-		}
+		p.o.LastWords(w.Pid, m.Raw)
 	case Join:
 		p.relay.join(w)
 	case Publish:

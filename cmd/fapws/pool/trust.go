@@ -87,11 +87,23 @@ func (w *worker) trusts(m *Message) bool {
 		return false
 	}
 	now := w.phase()
-	do := trust[m.Kind][now]
-	if do == forged {
+	do, most := trust[m.Kind][now], limits[m.Kind]
+	switch {
+	case do == forged:
 		w.distrust(fmt.Sprintf("sent the message %q while it was %s", m.Kind, now))
+	case do == obeyed && most.bytes > 0 && len(m.Raw) > most.bytes:
+		w.distrust(fmt.Sprintf("sent more than %d MiB of %s", most.bytes>>20, most.what))
 	}
-	return do == obeyed
+	return do == obeyed && !w.distrusted
+}
+
+// limits defines the maximum length of Raw, for each kind of message whose Raw the supervisor keeps or passes on.
+var limits = map[Kind]struct {
+	bytes int
+	what  string
+}{
+	Configured: {maxWant, "settings"}, Certificates: {maxWant, "a question"}, Answer: {maxText, "an answer"},
+	LastWords: {maxText, "last words"}, Publish: {maxEvents, "events"},
 }
 
 const (
@@ -115,15 +127,6 @@ func countCost(name string) int { return len(name) + 64 }
 func (w *worker) distrust(did string) {
 	w.distrusted = true
 	w.kill(did)
-}
-
-// believes reports whether m has at most limit bytes, and otherwise kills the worker w.
-func (w *worker) believes(what string, m *Message, limit int) bool {
-	if len(m.Raw) <= limit {
-		return true
-	}
-	w.distrust(fmt.Sprintf("sent more than %d MiB of %s", limit>>20, what))
-	return false
 }
 
 func brief(text string) string {

@@ -418,9 +418,6 @@ func (w *worker) wanted(m *Message) {
 		w.distrust("asked for certificates twice")
 		return
 	}
-	if !w.believes("a question", m, maxWant) {
-		return
-	}
 	w.Wants = string(m.Raw)
 	answer := &Message{Kind: Answer, ID: m.ID}
 	var err error

@@ -217,10 +217,8 @@ func (e *Early[S]) Take(addrs []string, o conn.ListenOptions) ([]S, error) {
 func (e *Early[S]) Drop() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.sockets != nil {
-		e.Close(e.sockets)
-		e.sockets = nil
-	}
+	e.Close(e.sockets)
+	e.sockets = nil
 }
 
 // Passed lists the listening sockets that a service manager has opened for this process (sd_listen_fds(3)), in the form
