@@ -108,16 +108,15 @@ func (o *Orders) rouse() {
 func (o *Orders) run() {
 	var used *directory
 	for o.ctx.Err() == nil {
-		pause := time.NewTimer(lookEvery)
+		pause := lookEvery
 		if used = o.use(used); used != nil {
-			pause.Reset(o.round(time.Now()))
+			pause = o.round(time.Now())
 		}
 		select {
 		case <-o.wake:
-		case <-pause.C:
+		case <-time.After(pause):
 		case <-o.ctx.Done():
 		}
-		pause.Stop()
 	}
 	if used != nil {
 		used.close()

@@ -80,12 +80,12 @@ type Broker struct {
 	ends    sync.WaitGroup
 	waiting *eventloop.Queue[Batch]
 	deliver func(Batch)
-	unsure  bool // The broker may have lost the last entry that was read.
-	warned  bool // an entry that fapws did not write was logged
+	unsure  bool      // The broker may have lost the last entry that was read.
+	warned  sync.Once // logs the first entry that fapws did not write
 	// limits log lines about missing events, because any program with access to the broker can cause them
 	gaps logfile.Seldom
 
-	full bool // the broker was out of memory and has dropped old events
+	full sync.Once // logs that the broker was out of memory and has dropped old events
 
 	seq   atomic.Uint64 // number of the last event that was read from the broker
 	bytes atomic.Int64  // of the batches that wait for the broker

@@ -92,11 +92,12 @@ func (c *Broker) take(entry redis.XMessage) {
 	}
 	own := from == c.node
 	switch {
-	case !ok && !c.warned:
-		c.log(logfile.Error, fmt.Sprintf("channels: ignoring entry %s of %s in %s: it was not written by fapws; "+
-			"further ones are ignored without a message", entry.ID, c.keys[0], c.shown))
-		c.warned = true
-	case !ok, own && b.Purge: // this server has already purged the pattern in its own workers
+	case !ok:
+		c.warned.Do(func() {
+			c.log(logfile.Error, fmt.Sprintf("channels: ignoring entry %s of %s in %s: it was not written by fapws; "+
+				"further ones are ignored without a message", entry.ID, c.keys[0], c.shown))
+		})
+	case own && b.Purge: // this server has already purged the pattern in its own workers
 	case own:
 		c.deliver(b)
 	default:

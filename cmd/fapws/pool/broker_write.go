@@ -123,7 +123,7 @@ func (c *Broker) write(all []Batch) {
 		c.try(writing, func() error {
 			err := c.add(some, c.seq.Load())
 			for redis.HasErrorPrefix(err, "TRIMMED") {
-				c.reportFull()
+				c.full.Do(c.reportFull)
 				err = c.add(some, c.seq.Load())
 			}
 			if err == nil {
@@ -136,11 +136,8 @@ func (c *Broker) write(all []Batch) {
 }
 
 func (c *Broker) reportFull() {
-	if !c.full {
-		c.log(logfile.Warning, fmt.Sprintf("channels: %s has reached its maxmemory; dropping past events to make "+
-			"room for new ones", c.shown))
-		c.full = true
-	}
+	c.log(logfile.Warning, fmt.Sprintf("channels: %s has reached its maxmemory; dropping past events to make room for "+
+		"new ones", c.shown))
 }
 
 func together(all []Batch) []Batch {

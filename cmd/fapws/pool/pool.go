@@ -76,8 +76,7 @@ func (p *Pool) Run(signals *Signals, handover *Handover) error {
 	}
 	defer close(p.over)
 	p.signals = signals
-	checks := time.NewTicker(checkEvery)
-	defer checks.Stop()
+	checks := time.Tick(checkEvery)
 	p.relay.startBroker()
 	if handover != nil {
 		handover.resume(p)
@@ -90,7 +89,7 @@ func (p *Pool) Run(signals *Signals, handover *Handover) error {
 		select {
 		case f := <-p.events:
 			f()
-		case <-checks.C:
+		case <-checks:
 			p.checkWorkers()
 		case sig := <-p.signals.C:
 			p.signal(sig)
