@@ -138,18 +138,16 @@ const mostExpiries = 250
 // expiries returns one entry for each name: the certificate that expires first, if several with different kinds of keys
 // have the same name.
 func expiries(all []*tls.Certificate) (list []Expiry) {
+	all = slices.SortedStableFunc(slices.Values(all), func(a, b *tls.Certificate) int {
+		return a.Leaf.NotAfter.Compare(b.Leaf.NotAfter)
+	})
+	seen := map[string]bool{}
 	for _, c := range all {
-		if names := namesOf(c.Leaf); len(names) > 0 {
+		if names := namesOf(c.Leaf); len(names) > 0 && !seen[names[0]] {
+			seen[names[0]] = true
 			list = append(list, Expiry{names[0], c.Leaf.NotAfter})
 		}
 	}
-	slices.SortStableFunc(list, func(a, b Expiry) int { return a.At.Compare(b.At) })
-	seen := map[string]bool{}
-	list = slices.DeleteFunc(list, func(e Expiry) bool {
-		known := seen[e.Name]
-		seen[e.Name] = true
-		return known
-	})
 	return list[:min(len(list), mostExpiries)]
 }
 

@@ -238,20 +238,15 @@ func flame(stacks []StatusStack) string {
 func (x *node) write(b *strings.Builder, all, least int) {
 	name, _, _ := strings.Cut(x.name, " (")
 	fmt.Fprintf(b, `<b title="%s, %.1f %%">%s</b>`, clip(x.name, 100), 100*float64(x.n)/float64(all), clip(name, 30))
-	open := false
-	for _, c := range x.children {
-		if c.n < least {
-			continue
-		}
-		if !open {
-			b.WriteString("<div>")
-			open = true
-		}
+	shown := slices.DeleteFunc(x.children, func(c *node) bool { return c.n < least })
+	if len(shown) == 0 {
+		return
+	}
+	b.WriteString("<div>")
+	for _, c := range shown {
 		fmt.Fprintf(b, `<div style="width:%.1f%%">`, 100*float64(c.n)/float64(x.n))
 		c.write(b, all, least)
 		b.WriteString("</div>")
 	}
-	if open {
-		b.WriteString("</div>")
-	}
+	b.WriteString("</div>")
 }
