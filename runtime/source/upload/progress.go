@@ -228,19 +228,15 @@ func (u *Upload) others() []report {
 // merge returns the reports of all processes, with active uploads last. merge omits a paused upload if another process
 // has resumed it.
 func merge(own, others []report) []report {
-	all := slices.Concat(others, own)
-	shown := append([]report{}, all...) // not nil, because clients expect a list in JSON, not null
-	shown = slices.DeleteFunc(shown, func(r report) bool {
+	all, active := slices.Concat(others, own), []report(nil)
+	inactive := []report{} // not nil, because clients expect a list in JSON, not null
+	for _, r := range all {
 		goesOn := func(other report) bool { return other.ID == r.ID && other.State != statePaused }
-		return r.State == statePaused && slices.ContainsFunc(all, goesOn)
-	})
-	slices.SortStableFunc(shown, func(a, b report) int { return underWay(a) - underWay(b) })
-	return shown
-}
-
-func underWay(r report) int {
-	if r.State == stateReceiving {
-		return 1
+		if r.State == stateReceiving {
+			active = append(active, r)
+		} else if r.State != statePaused || !slices.ContainsFunc(all, goesOn) {
+			inactive = append(inactive, r)
+		}
 	}
-	return 0
+	return append(inactive, active...)
 }

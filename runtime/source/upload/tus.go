@@ -43,8 +43,7 @@ type tus struct {
 func (x *tus) respond() error {
 	method := x.r.Method()
 	if method == "OPTIONS" {
-		x.options()
-		return nil
+		return x.options()
 	}
 	if v := x.r.Field("Tus-Resumable"); v != tusVersion {
 		return refuse(412, "version %s of tus is not supported", v)
@@ -118,17 +117,19 @@ func onlyWhole(r *backend.Request) error {
 	return nil
 }
 
-func (x *tus) empty(status int, fields string) {
+// empty responds without a body, and returns nil.
+func (x *tus) empty(status int, fields string) error {
 	x.w.Start(exchange.Head{Status: status, Fields: []byte(tusFields + fields), Length: 0})
+	return nil
 }
 
-func (x *tus) options() {
+func (x *tus) options() error {
 	fields := "Tus-Version: " + tusVersion + "\r\nTus-Extension: " + tusExtensions +
 		"\r\nTus-Checksum-Algorithm: sha1,sha256\r\n"
 	if most := x.u.options.MaxSize; most < math.MaxInt64 {
 		fields += fmt.Sprintf("Tus-Max-Size: %d\r\n", most)
 	}
-	x.empty(204, fields)
+	return x.empty(204, fields)
 }
 
 func (x *tus) state(p *partial) string {
@@ -161,8 +162,7 @@ func (x *tus) create() error {
 	location := "Location: " + (&url.URL{Path: at}).EscapedPath() + "\r\n"
 	if length > 0 && x.r.Field("Content-Type") != tusType {
 		defer p.close()
-		x.empty(201, location+x.state(p))
-		return nil
+		return x.empty(201, location+x.state(p))
 	}
 	return x.receive(p, 201, location)
 }
@@ -183,9 +183,8 @@ func (x *tus) head(id string) error {
 		if !ok {
 			return err
 		}
-		x.empty(200, fmt.Sprintf("Cache-Control: no-store\r\nUpload-Offset: %d\r\nUpload-Length: %d\r\n", length,
+		return x.empty(200, fmt.Sprintf("Cache-Control: no-store\r\nUpload-Offset: %[1]d\r\nUpload-Length: %[1]d\r\n",
 			length))
-		return nil
 	}
 	if err != nil {
 		return err
@@ -195,8 +194,7 @@ func (x *tus) head(id string) error {
 	if p.Metadata != "" {
 		fields += "Upload-Metadata: " + p.Metadata + "\r\n"
 	}
-	x.empty(200, fields)
-	return nil
+	return x.empty(200, fields)
 }
 
 func (x *tus) terminate(id string) error {
@@ -205,8 +203,7 @@ func (x *tus) terminate(id string) error {
 		return err
 	}
 	p.remove()
-	x.empty(204, "")
-	return nil
+	return x.empty(204, "")
 }
 
 func (x *tus) patch(id string) error {
@@ -263,10 +260,10 @@ func (x *tus) receive(p *partial, status int, fields string) error {
 	if sealed, closed := p.seal(), p.close(); err == nil {
 		err = cmp.Or(sealed, closed)
 	}
-	if progress.end(statePaused, ""); err == nil {
-		x.empty(status, fields+state)
+	if progress.end(statePaused, ""); err != nil {
+		return err
 	}
-	return err
+	return x.empty(status, fields+state)
 }
 
 func (x *tus) finish(p *partial, progress *progress, status int, fields string) error {
@@ -278,8 +275,7 @@ func (x *tus) finish(p *partial, progress *progress, status int, fields string) 
 	progress.end(stateStored, "")
 	fields += fmt.Sprintf("Upload-Offset: %d\r\n", p.Length)
 	if !x.u.options.HandsOn {
-		x.empty(status, fields)
-		return nil
+		return x.empty(status, fields)
 	}
 	p.file = stored{Name: cmp.Or(p.Name, p.name), Type: p.Type}
 	x.u.handOn(x.w, result{ID: p.shown(), Files: []stored{p.stored()}, Fields: p.Fields, Status: status},
