@@ -154,17 +154,11 @@ func FromElsewhere(head []byte, fields []http1.Field, host string) bool {
 		return false
 	}
 	u, err := url.Parse(string(origin))
-	return err != nil || u.Host == "" || !strings.EqualFold(plainHost(u.Host, u.Scheme), plainHost(host, u.Scheme))
-}
-
-func plainHost(host, scheme string) string {
-	switch scheme {
-	case "http":
-		return strings.TrimSuffix(host, ":80")
-	case "https":
-		return strings.TrimSuffix(host, ":443")
+	if err != nil || u.Host == "" {
+		return true
 	}
-	return host
+	port := map[string]string{"http": ":80", "https": ":443"}[u.Scheme]
+	return !strings.EqualFold(strings.TrimSuffix(u.Host, port), strings.TrimSuffix(host, port))
 }
 
 // LoginState is a directory with data that must outlive a process: the key that signs cookies, and the list of sessions

@@ -83,24 +83,16 @@ func (w *watched[T]) look() error {
 	return err
 }
 
-// unchanged reports whether the open file still exists and has not changed since it was read; the caller must hold
-// w.reading.
+// unchanged reports whether the open file still exists and has not changed since it was read. Writing, renaming or
+// replacing a file changes its size or the time of its last status change (ctime). The caller must hold w.reading.
 func (w *watched[T]) unchanged() bool {
 	if w.file == nil {
 		return false
 	}
-	var st syscall.Stat_t
-	return syscall.Fstat(int(w.file.Fd()), &st) == nil && st.Nlink > 0 &&
-		stampOf(&st) == stampOf(w.info.Sys().(*syscall.Stat_t))
-}
-
-// A stamp identifies a version of a file. Writing, renaming or replacing the file changes the stamp, which contains the
-// time of the last status change (ctime).
-type stamp struct{ size, changed int64 }
-
-func stampOf(st *syscall.Stat_t) stamp {
-	at := st.Ctim
-	return stamp{st.Size, at.Nano()}
+	var now syscall.Stat_t
+	then := w.info.Sys().(*syscall.Stat_t)
+	return syscall.Fstat(int(w.file.Fd()), &now) == nil && now.Nlink > 0 && now.Size == then.Size &&
+		now.Ctim == then.Ctim
 }
 
 // read reads the file. An error has one line. The caller must hold w.reading if other goroutines can access w.
