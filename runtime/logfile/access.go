@@ -130,10 +130,8 @@ func (r *Record) State() *State {
 		Unlogged: r.Log == nil}
 	s.Entry.RequestLine = s.Entry.RequestLine[:min(len(s.Entry.RequestLine), mostRequestLine)]
 	size := 0
-	for _, values := range [...][]Value{s.Entry.Request, s.Entry.Response} {
-		for _, v := range values {
-			size += len(v.Text)
-		}
+	for _, v := range slices.Concat(s.Entry.Request, s.Entry.Response) {
+		size += len(v.Text)
 	}
 	if size > mostFields {
 		s.Request, s.Response, s.Entry.Request, s.Entry.Response = nil, nil, nil, nil
