@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"math"
 	"runtime"
 	"slices"
@@ -134,10 +135,10 @@ const longAfter = time.Hour
 
 // The caller must hold c.mu.
 func (c *Checker) enqueue(k *Check) {
-	at := slices.IndexFunc(c.waiting, func(other *Check) bool { return other.due > k.due })
-	if at < 0 {
-		at = len(c.waiting)
-	}
+	// insert k after the checks that are due at the same time
+	at, _ := slices.BinarySearchFunc(c.waiting, k.due+1, func(other *Check, due time.Duration) int {
+		return cmp.Compare(other.due, due)
+	})
 	c.waiting = slices.Insert(c.waiting, at, k)
 }
 

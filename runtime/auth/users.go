@@ -2,6 +2,7 @@ package auth
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"crypto/sha1"
 	"crypto/sha256"
@@ -157,19 +158,14 @@ func parseTable(path string, text []byte) (*table, error) {
 			return nil, fmt.Errorf("%s:%d: user %s: %w", path, line, name, err)
 		}
 		u.hashes[name] = hash
-		if u.dummy == "" {
-			u.dummy = hash
-		}
+		u.dummy = cmp.Or(u.dummy, hash)
 	}
 	return u, nil
 }
 
 func (u *table) verify(name, password string) bool {
-	hash, ok := u.hashes[name]
-	if !ok {
-		hash = u.dummy
-	}
-	return verify(hash, password) && ok
+	hash := u.hashes[name]
+	return verify(cmp.Or(hash, u.dummy), password) && hash != ""
 }
 
 // recent is a cache that drops entries that were not used recently. When newer is full (size), it becomes older, and

@@ -67,10 +67,7 @@ type Event struct {
 }
 
 func NewEvent(m *Message, seq uint64, epoch string) *Event {
-	e := &Event{Seq: seq, Name: m.Name, ID: m.ID}
-	if e.ID == "" {
-		e.ID = MakeID(epoch, seq)
-	}
+	e := &Event{Seq: seq, Name: m.Name, ID: cmp.Or(m.ID, MakeID(epoch, seq))}
 	text := []byte("id: " + e.ID + "\n")
 	if m.Event != "" {
 		text = append(text, "event: "+m.Event+"\n"...)
