@@ -93,9 +93,7 @@ func TestProfileMayTakeLongerThanTheTimeout(t *testing.T) {
 		s := fapwstest.Serve(t, fapwstest.Threads, script, "--status", "/_fapws", "--timeout", "2s")
 		t.Run(script, func(t *testing.T) {
 			t.Parallel()
-			a, text := answerTo(t, s, asked{method: "POST", path: "/_fapws/profile"})
-			fapwstest.Truef(t, a.StatusCode == 200 && strings.Contains(text, "No Python code has run."), "%d %s", a.StatusCode,
-				text)
+			answerTo(s, "POST", "/_fapws/profile").Want(t, 200, "No Python code has run.")
 		})
 	}
 }

@@ -128,7 +128,7 @@ PATHS = [("/count", count), ("/metrics", make_wsgi_app(ALL))]
 		get(t, s.URL+"/count")
 	}
 	samples(t, s, "ours_total", 3)
-	_, ours := answerTo(t, s, asked{method: "GET", path: "/_fapws/metrics"})
+	ours := answerTo(s, "GET", "/_fapws/metrics").Text
 	theirs := get(t, s.URL+"/metrics")
 	fapwstest.Truef(t, sample(t, theirs, "theirs_total") == 3 && !strings.Contains(theirs, "ours_total") &&
 		!strings.Contains(ours, "theirs") && sample(t, ours, "ours_total") == 3, "%s\n%s", theirs, ours)
@@ -148,9 +148,7 @@ PATHS = [("/count", count)]
 	s.Says("warning fapws.metrics does not count what handlers do in the processes of --fork")
 	get(t, s.URL+"/count")
 	fapwstest.Lacks(t, metricsOf(t, s), "done_total")
-	a, text := answerTo(t, s, asked{method: "POST", path: "/_fapws/profile"})
-	fapwstest.Truef(t, a.StatusCode == 503 && strings.Contains(text, "the processes of --fork are not profiled"), "%d %s",
-		a.StatusCode, text)
+	answerTo(s, "POST", "/_fapws/profile").Want(t, 503, "the processes of --fork are not profiled")
 }
 
 func TestKeptUpstreamConnectionIsCounted(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -21,25 +22,13 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-type asked struct {
-	method, path string
-	host         string
-	fields       map[string]string
-}
-
-func answerTo(t *testing.T, s *fapwstest.Server, q asked) (*http.Response, string) {
-	t.Helper()
-	r := fapwstest.Try(http.NewRequest(q.method, s.URL+q.path, http.NoBody)).Must(t)
-	r.Host = q.host
-	for name, value := range q.fields {
-		r.Header.Set(name, value)
+// answerTo sends a request from this machine to the status page.
+func answerTo(s *fapwstest.Server, method, path string, fields ...string) *fapwstest.Answer {
+	s.T.Helper()
+	if !slices.ContainsFunc(fields, func(field string) bool { return strings.HasPrefix(field, "Host: ") }) {
+		fields = append(fields, "Host: "+s.Address)
 	}
-	client := http.Client{
-		Transport:     &http.Transport{DisableKeepAlives: true},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	a := fapwstest.Try(client.Do(r)).Must(t)
-	return a, readAll(a)
+	return s.Ask(method + " " + path + " HTTP/1.1\r\n" + strings.Join(fields, "\r\n") + "\r\n\r\n")
 }
 
 func TestStatusPageShowsWorkersAndRequestsByRoute(t *testing.T) {
@@ -47,33 +36,19 @@ func TestStatusPageShowsWorkersAndRequestsByRoute(t *testing.T) {
 	release := filepath.Join(t.TempDir(), "release")
 	s := fapwstest.Command{Script: "metrics.py", Flags: []string{"--status", "/_fapws", "--debug", "3"},
 		Env: []string{"RELEASE=" + release}}.Serve(t, fapwstest.Workers)
-	answer := make(chan string, 1)
-	go func() {
-		body := ""
-		r, err := http.NewRequest("GET", s.URL+"/waits?token=zecret1", http.NoBody)
-		if err == nil {
-			r.Header.Set("Cookie", "zecret2=1")
-			r.Header.Set("X-Api-Key", "zecret3")
-			r.Header.Set("Authorization", "Bearer zecret4")
-			if a, err := http.DefaultClient.Do(r); err == nil {
-				body = readAll(a)
-			}
-		}
-		answer <- body
-	}()
+	waits := s.DialSend(fapwstest.Get("/waits?token=zecret1", "Cookie: zecret2=1", "X-Api-Key: zecret3",
+		"Authorization: Bearer zecret4"))
 	var page string
 	fapwstest.Eventually(t, "the active request is on the page", func() bool {
-		_, page = answerTo(t, s, asked{method: "GET", path: "/_fapws/"})
+		page = answerTo(s, "GET", "/_fapws/").Text
 		return regexp.MustCompile(`GET /waits<.*metrics\.py:(21|22) in waits`).MatchString(page)
 	})
-	_, live := answerTo(t, s, asked{method: "GET", path: "/_fapws/live"})
-	stacks, text := answerTo(t, s, asked{method: "POST", path: "/_fapws/stacks"})
-	fapwstest.Truef(t, stacks.StatusCode == 200 && strings.Contains(text, "GET /waits?… HTTP/1.1") &&
-		strings.Contains(text, `metrics.py", line 2`), "%d %s", stacks.StatusCode, text)
-	_, figures := answerTo(t, s, asked{method: "GET", path: "/_fapws/status.json"})
-	_, metrics := answerTo(t, s, asked{method: "GET", path: "/_fapws/metrics"})
-	_, profile := answerTo(t, s, asked{method: "POST", path: "/_fapws/profile"})
-	for what, text := range map[string]string{"page": page, "live": live, "stacks": text, "JSON": figures,
+	live := answerTo(s, "GET", "/_fapws/live").Text
+	stacks := answerTo(s, "POST", "/_fapws/stacks").Want(t, 200, "GET /waits?… HTTP/1.1", `metrics.py", line 2`).Text
+	figures := answerTo(s, "GET", "/_fapws/status.json").Text
+	metrics := answerTo(s, "GET", "/_fapws/metrics").Text
+	profile := answerTo(s, "POST", "/_fapws/profile").Text
+	for what, text := range map[string]string{"page": page, "live": live, "stacks": stacks, "JSON": figures,
 		"metrics": metrics, "profile": profile} {
 		fapwstest.Truef(t, !strings.Contains(text, "zecret") && !strings.Contains(text, release),
 			"the %s shows a query, a cookie or the environment:\n%s", what, text)
@@ -83,7 +58,7 @@ func TestStatusPageShowsWorkersAndRequestsByRoute(t *testing.T) {
 	fapwstest.Equalf(t, regexp.MustCompile(`(?i)(src|href|url\()\s*=?\s*["']?(https?:)?//`).FindString(page), "",
 		"the page has a resource from elsewhere")
 	fapwstest.Write(t, release, "")
-	fapwstest.Equalf(t, <-answer, "released", "the handler answers")
+	waits.Answer().Is(t, "released")
 	var view struct {
 		Routes []struct {
 			Route    string
@@ -91,8 +66,7 @@ func TestStatusPageShowsWorkersAndRequestsByRoute(t *testing.T) {
 		}
 	}
 	fapwstest.Eventually(t, "the request is counted", func() bool {
-		_, text := answerTo(t, s, asked{method: "GET", path: "/_fapws/status.json"})
-		fapwstest.Must(t, json.Unmarshal([]byte(text), &view))
+		fapwstest.Must(t, json.Unmarshal([]byte(answerTo(s, "GET", "/_fapws/status.json").Text), &view))
 		for _, r := range view.Routes {
 			if r.Route == "/waits" && r.Requests == 1 {
 				return true
@@ -106,39 +80,36 @@ func TestStatusPageRejectsRemoteAndCrossSiteRequests(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Workers, "metrics.py", "--status", "/_fapws")
 	for _, tt := range []struct {
-		ask    asked
-		status int
+		method, path string
+		fields       []string
+		status       int
 	}{
-		{asked{method: "GET", path: "/_fapws"}, 308},
-		{asked{method: "GET", path: "/_fapws/"}, 200},
-		{asked{method: "HEAD", path: "/_fapws/"}, 200},
-		{asked{method: "GET", path: "/_fapws/", host: "LOCALHOST:80"}, 200},
-		{asked{method: "GET", path: "/_fapws/", host: "[::1]"}, 200},
-		{asked{method: "GET", path: "/_fapws/nothing"}, 404},
-		{asked{method: "GET", path: "/_fapwsfoo"}, 404},
-		{asked{method: "PUT", path: "/_fapws/"}, 405},
-		{asked{method: "GET", path: "/_fapws/reload"}, 404},
-		{asked{method: "GET", path: "/_fapws/", host: "rebound.example"}, 403},
-		{asked{method: "GET", path: "/_fapws/metrics", host: "127.0.0.1.example"}, 403},
-		{asked{method: "GET", path: "/_fapws/", fields: map[string]string{"X-Forwarded-For": "127.0.0.1"}}, 403},
-		{asked{method: "GET", path: "/_fapws/metrics", fields: map[string]string{"Forwarded": "for=192.0.2.1"}}, 403},
-		{asked{method: "POST", path: "/_fapws/reload", fields: map[string]string{"Origin": "http://evil.example"}},
-			403},
-		{asked{method: "POST", path: "/_fapws/reload", fields: map[string]string{"Origin": "null"}}, 403},
-		{asked{method: "POST", path: "/_fapws/stacks", fields: map[string]string{"Sec-Fetch-Site": "cross-site"}}, 403},
-		{asked{method: "POST", path: "/_fapws/stacks",
-			fields: map[string]string{"Origin": s.URL, "Sec-Fetch-Site": "same-origin"}}, 200},
+		{"GET", "/_fapws", nil, 308},
+		{"GET", "/_fapws/", nil, 200},
+		{"HEAD", "/_fapws/", nil, 200},
+		{"GET", "/_fapws/", []string{"Host: LOCALHOST:80"}, 200},
+		{"GET", "/_fapws/", []string{"Host: [::1]"}, 200},
+		{"GET", "/_fapws/nothing", nil, 404},
+		{"GET", "/_fapwsfoo", nil, 404},
+		{"PUT", "/_fapws/", nil, 405},
+		{"GET", "/_fapws/reload", nil, 404},
+		{"GET", "/_fapws/", []string{"Host: rebound.example"}, 403},
+		{"GET", "/_fapws/metrics", []string{"Host: 127.0.0.1.example"}, 403},
+		{"GET", "/_fapws/", []string{"X-Forwarded-For: 127.0.0.1"}, 403},
+		{"GET", "/_fapws/metrics", []string{"Forwarded: for=192.0.2.1"}, 403},
+		{"POST", "/_fapws/reload", []string{"Origin: http://evil.example"}, 403},
+		{"POST", "/_fapws/reload", []string{"Origin: null"}, 403},
+		{"POST", "/_fapws/stacks", []string{"Sec-Fetch-Site: cross-site"}, 403},
+		{"POST", "/_fapws/stacks", []string{"Origin: " + s.URL, "Sec-Fetch-Site: same-origin"}, 200},
 	} {
-		a, text := answerTo(t, s, tt.ask)
-		fapwstest.Truef(t, a.StatusCode == tt.status && (a.StatusCode != 403 || !strings.Contains(text, "metrics.py")),
-			"%+v: %d %s", tt.ask, a.StatusCode, text)
+		a := answerTo(s, tt.method, tt.path, tt.fields...)
+		fapwstest.Truef(t, a.StatusCode == tt.status && (a.StatusCode != 403 || !strings.Contains(a.Text, "metrics.py")),
+			"%+v: %d %s", tt, a.StatusCode, a.Text)
 	}
-	a, _ := answerTo(t, s, asked{method: "GET", path: "//_fapws?x=1"})
-	fapwstest.Equalf(t, a.Header.Get("Location"), "/_fapws/", "sent to")
+	answerTo(s, "GET", "//_fapws?x=1").Field(t, "Location", "/_fapws/")
 	s.Says(`warning client 127\.0\.0\.1:\d+: status page refused: ask for this page at localhost or 127\.0\.0\.1`)
 	old := s.Workers()
-	a, text := answerTo(t, s, asked{method: "POST", path: "/_fapws/reload", fields: map[string]string{"Origin": s.URL}})
-	fapwstest.Truef(t, a.StatusCode == 200 && text == "reloaded\n", "%d %s", a.StatusCode, text)
+	answerTo(s, "POST", "/_fapws/reload", "Origin: "+s.URL).Is(t, "reloaded\n")
 	s.Says("info reloading: status page")
 	s.HasWorkers(2, old...)
 }
@@ -150,16 +121,11 @@ func TestStatusPageOpensWithThePasswordOfItsHost(t *testing.T) {
 	file := fapwstest.Write(t, dir+"/fapws.toml",
 		"status = \"/_fapws\"\nauth = { realm = \"device\", users = \"htpasswd\" }\n[[host]]\nroot = \".\"\n")
 	s := fapwstest.Command{Flags: []string{"-c", file}}.Serve(t, fapwstest.Threads)
-	via := map[string]string{"X-Forwarded-For": "192.0.2.1"}
-	a, _ := answerTo(t, s, asked{method: "GET", path: "/_fapws/", host: "device.example", fields: via})
-	fapwstest.Equalf(t, a.StatusCode, 401, "without a password")
-	via["Authorization"] = "Basic YW5uYTpzZWNyZXQ="
-	a, text := answerTo(t, s, asked{method: "GET", path: "/_fapws/", host: "device.example", fields: via})
-	fapwstest.Truef(t, a.StatusCode == 200 && strings.Contains(text, "without Python") &&
-		!strings.Contains(text, "Reload"), "with a password: %d %s", a.StatusCode, text)
-	a, text = answerTo(t, s, asked{method: "POST", path: "/_fapws/reload", host: "device.example", fields: via})
-	fapwstest.Truef(t, a.StatusCode == 500 && strings.Contains(text, "reloading requires a supervisor"), "a reload: %d %s",
-		a.StatusCode, text)
+	via := []string{"Host: device.example", "X-Forwarded-For: 192.0.2.1"}
+	answerTo(s, "GET", "/_fapws/", via...).Want(t, 401)
+	via = append(via, "Authorization: Basic YW5uYTpzZWNyZXQ=")
+	fapwstest.Lacks(t, answerTo(s, "GET", "/_fapws/", via...).Want(t, 200, "without Python").Text, "Reload")
+	answerTo(s, "POST", "/_fapws/reload", via...).Want(t, 500, "reloading requires a supervisor")
 }
 
 type watched struct {
@@ -274,27 +240,19 @@ func TestStatusPageInABrowserIsLive(t *testing.T) {
 func TestStatusPageRecordsOneProfileAtATime(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Inline, "metrics.py", "--status", "/_fapws")
-	type answer struct {
-		status int
-		text   string
-	}
-	var profile, refused answer
-	answers := make(chan answer, 2)
+	var profile, refused *fapwstest.Answer
+	answers := make(chan *fapwstest.Answer, 2)
 	fapwstest.Eventually(t, "one of two at the same time is refused", func() bool {
 		for range 2 {
-			go func() {
-				a, text := answerTo(t, s, asked{method: "POST", path: "/_fapws/profile",
-					fields: map[string]string{"Accept": "text/html"}})
-				answers <- answer{a.StatusCode, text}
-			}()
+			go func() { answers <- answerTo(s, "POST", "/_fapws/profile", "Accept: text/html") }()
 		}
-		if profile, refused = <-answers, <-answers; profile.status > refused.status {
+		if profile, refused = <-answers, <-answers; profile.StatusCode > refused.StatusCode {
 			profile, refused = refused, profile
 		}
-		return profile.status == http.StatusOK && refused.status == http.StatusServiceUnavailable &&
+		return profile.StatusCode == http.StatusOK && refused.StatusCode == http.StatusServiceUnavailable &&
 			// A 503 may have another reason: on a busy machine, the request may wait too long for the GIL.
-			strings.Contains(refused.text, "A profile is being recorded already.")
+			strings.Contains(refused.Text, "A profile is being recorded already.")
 	})
-	fapwstest.Truef(t, strings.Contains(profile.text, "<!doctype html>") && len(profile.text) <= 40<<10,
-		"%d, %d bytes: %.300s", profile.status, len(profile.text), profile.text)
+	fapwstest.Has(t, profile.Text, "<!doctype html>")
+	fapwstest.Truef(t, len(profile.Text) <= 40<<10, "%d bytes", len(profile.Text))
 }
