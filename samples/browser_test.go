@@ -28,8 +28,7 @@ type browser struct{ ctx context.Context }
 func startBrowser(t *testing.T) *browser {
 	t.Helper()
 	return &browser{fapwstest.Chromium(t, chromedp.Flag("disable-background-timer-throttling", true),
-		chromedp.Flag("disable-backgrounding-occluded-windows", true), chromedp.Flag("disable-renderer-backgrounding",
-			true))}
+		chromedp.Flag("disable-backgrounding-occluded-windows", true), chromedp.Flag("disable-renderer-backgrounding", true))}
 }
 
 type tab struct {
@@ -284,8 +283,7 @@ func (b *browser) chatOfTheDocs(t *testing.T) {
 	for i, speaker := range pages {
 		speaker.enter("#text", "Hello ☕")
 		for _, p := range pages {
-			p.await(fmt.Sprintf("lines.children.length == %d && lines.lastChild.textContent.endsWith(': Hello ☕')",
-				i+1))
+			p.await(fmt.Sprintf("lines.children.length == %d && lines.lastChild.textContent.endsWith(': Hello ☕')", i+1))
 		}
 	}
 }

@@ -85,8 +85,7 @@ func startConsole(t *testing.T) *device {
 	d.write(t, "log/system.log", "kernel: started\ncron: <b>job</b> 1 failed\ncron: job 2 done\n", 0o644)
 	d.write(t, "running", "cron\nnginx\n", 0o644)
 	d.write(t, "bin/systemctl", systemctl, 0o755)
-	d.write(t, "bin/ip", "#!/bin/sh\necho '2: eth0    inet 192.168.1.20/24 brd 192.168.1.255 scope global eth0'\n",
-		0o755)
+	d.write(t, "bin/ip", "#!/bin/sh\necho '2: eth0    inet 192.168.1.20/24 brd 192.168.1.255 scope global eth0'\n", 0o755)
 	d.write(t, "bin/apply", "#!/bin/sh\ncat > \"${0%/*}/../applied\"\n", 0o755)
 	d.write(t, "bin/check-firmware", "#!/bin/sh\n", 0o755)
 	d.write(t, "bin/install-firmware", "#!/bin/sh\ncp \"$1\" \"${0%/*}/../installed\"\n", 0o755)
@@ -220,8 +219,7 @@ func (p *tab) picture(name string) {
 	p.screen(screens[1])
 	p.accessible(name+" on a phone", "{}")
 	fapwstest.Equalf(p.t, value[string](p, "window.refused.join()"), "", "%s: Content-Security-Policy has refused", name)
-	size := value[int](p,
-		`performance.getEntries().reduce((sum, entry) => sum + (entry.decodedBodySize || 0), 0)`)
+	size := value[int](p, `performance.getEntries().reduce((sum, entry) => sum + (entry.decodedBodySize || 0), 0)`)
 	fapwstest.Truef(p.t, size != 0 && size <= 60_000, "%s: the page and what it loads have %d bytes", name, size)
 }
 

@@ -283,8 +283,7 @@ func (d *device) terminal(p *tab) {
 	d.fifthShell(p)
 	p.visitAccount("reboot")
 	eventually(p.t, "the shell has ended", func() bool {
-		return d.processes(p.t, "-s "+d.dir) == 0 &&
-			d.zombies() == 0
+		return d.processes(p.t, "-s "+d.dir) == 0 && d.zombies() == 0
 	})
 }
 
@@ -292,8 +291,7 @@ func (d *device) terminal(p *tab) {
 func (d *device) fifthShell(p *tab) {
 	dialer := ws.Dialer{Header: ws.HandshakeHeaderHTTP{"Cookie": {p.cookie()}}}
 	for i := range 4 {
-		conn, _, _, err := dialer.Dial(p.ctx, fmt.Sprintf("ws%s/terminal/shell?%d", strings.TrimPrefix(d.URL, "http"),
-			i))
+		conn, _, _, err := dialer.Dial(p.ctx, fmt.Sprintf("ws%s/terminal/shell?%d", strings.TrimPrefix(d.URL, "http"), i))
 		if err == nil {
 			defer conn.Close()
 		}

@@ -73,8 +73,7 @@ func (s *server) djangoAdmin(t *testing.T) {
 	s.get(s.form(login, url.Values{"username": {"admin"}, "password": {password[1]}}).want(302).location()).want(200,
 		"Site administration", "Entries")
 
-	added := s.form("/admin/guestbook/entry/add/", url.Values{"name": {"The admin"}, "text": {"from the admin"}}).
-		want(302)
+	added := s.form("/admin/guestbook/entry/add/", url.Values{"name": {"The admin"}, "text": {"from the admin"}}).want(302)
 	resp := s.get(added.location()+"?q=from+the+admin").want(200, "was added successfully", "1 entry")
 	entry := entryLink.FindStringSubmatch(resp.body)
 	fapwstest.Needf(t, entry != nil, "no link to the entry in %s", resp.body)

@@ -212,8 +212,7 @@ func TestBottleSampleServesPagesAndUploads(t *testing.T) {
 	t.Parallel()
 	withFramework(t, "bottle", "bottle/app.py", func(t *testing.T, s *server) {
 		s.get("/").want(200, "Nothing is here yet.")
-		s.get("/hello/Zo%C3%AB%20%3Cb%3E").want(200, "Hello Zoë <b>!").field("Content-Type",
-			"text/plain; charset=utf-8")
+		s.get("/hello/Zo%C3%AB%20%3Cb%3E").want(200, "Hello Zoë <b>!").field("Content-Type", "text/plain; charset=utf-8")
 		s.get("/power/2/10").want(200, `{"power": 1024}`)
 		s.get("/power/2/x").want(404, "There is nothing at /power/2/x.")
 
@@ -274,8 +273,7 @@ func TestFalconSampleManagesTasks(t *testing.T) {
 		}
 		// The database numbers the entries, so the numbers increase whichever process answers.
 		for i := range 8 {
-			s.post("/todo", asJSON, strings.NewReader(fmt.Sprintf(`{"text": "%d"}`, i))).want(201,
-				fmt.Sprintf(`"id": %d`, i+2))
+			s.post("/todo", asJSON, strings.NewReader(fmt.Sprintf(`{"text": "%d"}`, i))).want(201, fmt.Sprintf(`"id": %d`, i+2))
 		}
 		s.fails("/fails", "RuntimeError: this resource always fails")
 	})

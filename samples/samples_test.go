@@ -219,8 +219,7 @@ func TestSQLiteSampleStoresEntries(t *testing.T) {
 	fapwstest.Equal(t, strings.Count(resp.body, "<article>"), 1)
 	const guests = 30
 	fapwstest.AtOnce(guests, func(i int) {
-		resp, err := s.client.PostForm(s.URL+"/sign", url.Values{"name": {fmt.Sprint("guest ", i)},
-			"text": {"hi"}})
+		resp, err := s.client.PostForm(s.URL+"/sign", url.Values{"name": {fmt.Sprint("guest ", i)}, "text": {"hi"}})
 		if err != nil || resp.StatusCode != 303 {
 			t.Errorf("guest %d: %+v, %v", i, resp, err)
 		} else {

@@ -121,15 +121,13 @@ func TestReloadReadsTheChangedConfiguration(t *testing.T) {
 	s.Ask("GET /_fapws/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").Want(t, 200,
 		"<title>fapws: files of "+dir+"/b<", "info reloading: ")
 	fapwstest.Replace(t, file, "root = 'a'\nworkers = 2\npid = 'x'\nerror-log = 'x'\nrot = 1\n")
-	s.Says(
-		`fapws\.toml:5: unknown key rot, did you mean root\?\n(.*\n)*.*reload failed; the old workers keep serving\n`)
+	s.Says(`fapws\.toml:5: unknown key rot, did you mean root\?\n(.*\n)*.*reload failed; the old workers keep serving\n`)
 	s.ReloadFails("fapws.toml:5: unknown key rot, did you mean root?")
 	s.Ask(fapwstest.Get("/")).Want(t, 200).Is(t, "page of b")
 	fapwstest.Replace(t, file, "root = 'a'\nworkers = 2\npid = 'x'\nerror-log = 'x'\n")
 	s.Says(`reloaded: 1 worker\n(.*\n)*.*reloaded: 1 worker\n`)
 	s.Ask(fapwstest.Get("/")).Want(t, 200).Is(t, "page of a")
-	fapwstest.Equalf(t, strings.Count(s.Stderr.String(), "take effect after a restart"), 1,
-		"lines about a restart")
+	fapwstest.Equalf(t, strings.Count(s.Stderr.String(), "take effect after a restart"), 1, "lines about a restart")
 	_, err := os.Stat(dir + "/x")
 	fapwstest.Truef(t, err != nil, "the error log is another one already")
 }

@@ -166,8 +166,7 @@ func TestCtlTopShowsActiveRequestsWithAgeAndPythonLine(t *testing.T) {
 			stdout := s.Control("top", "--once", "--json")
 			fapwstest.Needf(t, !strings.Contains(stdout, "secret"), "it shows the query: %s", stdout)
 			fapwstest.Must(t, json.Unmarshal([]byte(stdout), &seen))
-			return len(seen.Active) == 1 && regexp.MustCompile(`^metrics\.py:(21|22) in waits$`).
-				MatchString(seen.Active[0].At)
+			return len(seen.Active) == 1 && regexp.MustCompile(`^metrics\.py:(21|22) in waits$`).MatchString(seen.Active[0].At)
 		})
 		a := seen.Active[0]
 		fapwstest.Truef(t, a.Request == "GET /waits" && a.Age > 0 && a.Worker != 0 && seen.InFlight == 1 &&

@@ -100,8 +100,7 @@ func TestFlagsSetTheLimitsOfARequestHead(t *testing.T) {
 		{line(50) + strings.Repeat(field(10), 9), 200}, {line(50) + strings.Repeat(field(10), 10), 431},
 		{line(50) + field(190) + field(190), 200}, {line(50) + field(190) + field(190) + field(190), 431},
 	} {
-		fapwstest.Equalf(t, s.Ask(c.text+"\r\n").StatusCode, c.status, "%.30q... of %d bytes", c.text,
-			len(c.text))
+		fapwstest.Equalf(t, s.Ask(c.text+"\r\n").StatusCode, c.status, "%.30q... of %d bytes", c.text, len(c.text))
 	}
 	w := s.DialSend("GET / HTTP/1.1\r\nHost: a\r\nX-Endless: ")
 	// The server rejects the request before all of it has arrived, so the rest may reach a closed socket.

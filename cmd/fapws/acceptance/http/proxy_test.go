@@ -12,8 +12,7 @@ import (
 func TestOnlyFieldsOfATrustedProxyChangeEnviron(t *testing.T) {
 	t.Parallel()
 	log := filepath.Join(t.TempDir(), "log")
-	s := fapwstest.Serve(t, fapwstest.Threads, "environ.py", "--forwarded-allow-ips", "127.0.0.1", "--access-logfile",
-		log)
+	s := fapwstest.Serve(t, fapwstest.Threads, "environ.py", "--forwarded-allow-ips", "127.0.0.1", "--access-logfile", log)
 	_, port, _ := strings.Cut(s.Address, ":")
 	const other = "127.0.0.2" // all addresses in 127/8 are local
 	fields := []string{"X-Forwarded-For: 198.51.100.9, 192.0.2.1:4711", "X-Forwarded-Proto: https",

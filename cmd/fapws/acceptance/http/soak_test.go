@@ -151,8 +151,7 @@ func soakConnection(s *fapwstest.Server, random *rand.Rand) (sent int) {
 		case what < 22:
 			w.Fetch([]string{"/file", "/static/page.html"}[what%2]).Is(s.T, "<p>h\u00e9</p>\n")
 		case what < 26:
-			w.Send(fapwstest.Request("POST", "/form?a=1", "a=2&b=%26",
-				"Content-Type: application/x-www-form-urlencoded"))
+			w.Send(fapwstest.Request("POST", "/form?a=1", "a=2&b=%26", "Content-Type: application/x-www-form-urlencoded"))
 			w.Answer().Is(s.T, `{"a":["1","2"],"b":["&"]}`)
 		case what < 31:
 			body := strings.Repeat("e", 1+random.IntN(5000))

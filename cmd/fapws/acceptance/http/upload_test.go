@@ -265,8 +265,7 @@ func TestAbortedUploadsLeaveNoFiles(t *testing.T) {
 
 	all := []*fapwstest.Client{s.Dial(), s.Dial(), s.DialFrom("127.0.0.2")}
 	for i, w := range all {
-		w.Send(fmt.Sprintf("PUT /bare/%d HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n",
-			i))
+		w.Send(fmt.Sprintf("PUT /bare/%d HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n", i))
 		r := w.Head("PUT")
 		fapwstest.Needf(t, r.StatusCode == 100, "%q", r.Status)
 		if i == 1 {

@@ -72,8 +72,7 @@ func TestInterruptedTusUploadContinuesAfterARestart(t *testing.T) {
 	text := random(700_000)
 	c := &tusClient{s: s}
 	c.create("/files", int64(len(text)), "filename", "ü 1.bin", "filetype", "application/x", "note", "a note", "sha256",
-		sum(text)).
-		Want(t, 201).Field(t, "Upload-Offset", "0")
+		sum(text)).Want(t, 201).Field(t, "Upload-Offset", "0")
 	fapwstest.Equalf(t, c.offset(len(text)), 0, "offset")
 	c.patch(0, text[:100_000], sha1Of(text[:100_000])).Want(t, 204).Field(t, "Upload-Offset", "100000")
 	c.patch(100_000, text[100_000:200_000], sha1Of("other")).Want(t, 460, "checksum")

@@ -74,8 +74,7 @@ func TestUnsafeRequestsRunAlone(t *testing.T) {
 	s := fapwstest.Serve(t, fapwstest.Threads, "wire.py")
 	w := s.Dial()
 	w.Send(fapwstest.Get("/later?1"), fapwstest.Request("POST", "/echo?2", ""), fapwstest.Get("/later?3"),
-		fapwstest.Request("GET", "/echo?4", "body"), fapwstest.Request("BREW", "/later?5", ""),
-		fapwstest.Get("/echo?6"))
+		fapwstest.Request("GET", "/echo?4", "body"), fapwstest.Request("BREW", "/later?5", ""), fapwstest.Get("/echo?6"))
 	for range 6 {
 		w.Answer().Want(t, 200)
 	}

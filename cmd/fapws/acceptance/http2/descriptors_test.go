@@ -43,8 +43,7 @@ route = [
 ]
 `, upstream.URL))
 	s := fapwstest.Command{Dir: dir, Shell: fmt.Sprint("ulimit -n ", limit),
-		Flags: []string{"--h2c", "-c", site, "--x-sendfile", dir + "/files"}, Complains: true}.Serve(t,
-		fapwstest.Mode{})
+		Flags: []string{"--h2c", "-c", site, "--x-sendfile", dir + "/files"}, Complains: true}.Serve(t, fapwstest.Mode{})
 	s.Get("/page", 200)
 	s.Get("/files/0.bin", 200)
 	before := len(s.Descriptors())

@@ -33,8 +33,7 @@ func (f *frames) connect(id uint32, path string, end bool, others ...hpack.Heade
 	for _, field := range fields {
 		f.coder.WriteField(field)
 	}
-	f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: f.block.Bytes(), EndHeaders: true,
-		EndStream: end})
+	f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: f.block.Bytes(), EndHeaders: true, EndStream: end})
 }
 
 // outcome waits until a response on a stream begins, or until the stream is reset. The status is "" if the stream was

@@ -78,8 +78,7 @@ func TestUnfinishedBodiesLeaveDescriptorsToOtherRequests(t *testing.T) {
 	w.Ask(fapwstest.Request("POST", "/", large)).Is(t, "hello")
 	s.Ask(fapwstest.Request("POST", "/", "small")).Is(t, "hello")
 	s.Ask(fapwstest.Request("POST", "/", large)).Is(t, "hello")
-	s.Says(
-		`warning client 127\.0\.0\.1:\d+: sent 503: too many request bodies wait in files \(at most 32 of all clients`)
+	s.Says(`warning client 127\.0\.0\.1:\d+: sent 503: too many request bodies wait in files \(at most 32 of all clients`)
 	for _, f := range all {
 		f.Close()
 	}

@@ -210,8 +210,7 @@ func TestBrokerMayUseSentinelsOrTLS(t *testing.T) {
 // isWrong checks that a server with this broker does not start, and that its error begins with line.
 func isWrong(t *testing.T, url string, code int, line string) {
 	t.Helper()
-	fapwstest.Command{Script: "nodes.py", Flags: []string{"--bind", "127.0.0.1:0", "--channels", url}}.Fails(t, code,
-		line)
+	fapwstest.Command{Script: "nodes.py", Flags: []string{"--bind", "127.0.0.1:0", "--channels", url}}.Fails(t, code, line)
 }
 
 func TestBrokerErrorIsReportedInOneLine(t *testing.T) {

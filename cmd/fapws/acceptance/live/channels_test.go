@@ -259,8 +259,7 @@ func TestChannelRejectsMethodsOtherThanGETAndHEADWith405(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "channels.py")
 	for _, method := range []string{"POST", "PUT", "DELETE", "OPTIONS"} {
-		s.Ask(fapwstest.Request(method, "/entry", "")).Want(t, 405, "405 Method Not Allowed").Field(t, "Allow",
-			"GET, HEAD")
+		s.Ask(fapwstest.Request(method, "/entry", "")).Want(t, 405, "405 Method Not Allowed").Field(t, "Allow", "GET, HEAD")
 	}
 }
 

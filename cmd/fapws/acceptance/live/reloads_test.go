@@ -108,8 +108,7 @@ func sendsUntil(ctx context.Context, s *fapwstest.Server, path string) (said []s
 func TestWebSocketsThatCannotMoveOutliveAReloadByTheGrace(t *testing.T) {
 	t.Parallel()
 	open := func(grace string) (*fapwstest.Server, *wstest.Client) {
-		s := fapwstest.Serve(t, fapwstest.Workers, "asgisockets.py", "--graceful-timeout", "60s", "--ws-reload-grace",
-			grace)
+		s := fapwstest.Serve(t, fapwstest.Workers, "asgisockets.py", "--graceful-timeout", "60s", "--ws-reload-grace", grace)
 		c := s.Socket("/echo")
 		s.Reload()
 		return s, c

@@ -83,8 +83,7 @@ func TestTunnelHasALogLineWithItsBytesAfterItsEnd(t *testing.T) {
 
 func TestServerThatStopsWaitsForTunnels(t *testing.T) {
 	t.Parallel()
-	s := serveTunnels(t, "", "--graceful-timeout",
-		"1h")
+	s := serveTunnels(t, "", "--graceful-timeout", "1h")
 	c := s.Socket("/room")
 	s.Signal(syscall.SIGTERM)
 	s.Says("stopping; ")
@@ -98,8 +97,7 @@ func TestTunnelsStayInTheirWorkerAtAReload(t *testing.T) {
 	for _, grace := range []string{"1h", "1s"} {
 		t.Run(grace, func(t *testing.T) {
 			t.Parallel()
-			s := serveTunnels(t, "", "--workers", "1",
-				"--graceful-timeout", grace)
+			s := serveTunnels(t, "", "--workers", "1", "--graceful-timeout", grace)
 			old := s.Socket("/room")
 			says(t, old, "echo before")
 			fapwstest.Hears(t, old, "echo before")
@@ -146,8 +144,7 @@ func TestTunnelNeedsTwoDescriptors(t *testing.T) {
 
 func TestTunnelsCountTowardsMaxClients(t *testing.T) {
 	t.Parallel()
-	s := serveTunnels(t, "", "--max-clients", "3",
-		"--max-clients-action", "503")
+	s := serveTunnels(t, "", "--max-clients", "3", "--max-clients-action", "503")
 	var clients []*wstest.Client
 	for range 3 {
 		clients = append(clients, s.Socket("/room"))

@@ -175,8 +175,7 @@ func TestWebSocketForSynchronousCodeReceivesAndSends(t *testing.T) {
 			}
 			fapwstest.DeniesSocket(t, s.Address, r.status, r.body, r.path, fields...)
 		}
-		s.Says(
-			`warning a page of 'https://evil.example' asked for the WebSocket '/room' of 'localhost' and was refused`)
+		s.Says(`warning a page of 'https://evil.example' asked for the WebSocket '/room' of 'localhost' and was refused`)
 		notes(s, "left 1011 ")
 		for _, fields := range [][]string{nil, {"Connection: Upgrade", "Upgrade: websocket",
 			"Sec-WebSocket-Version: 12", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="}} {

@@ -75,8 +75,7 @@ def show(environ, start_response):
         "echo $LD_PRELOAD $_FAPWS_LIBRARY; grep -o libutil.so.1 /proc/$$/maps | head -1", shell=True)]
 PATHS = [("/", show)]
 `)
-	s := fapwstest.Command{Script: script, Env: []string{"LD_PRELOAD=libutil.so.1 libm.so.6"}}.Serve(t,
-		fapwstest.Workers)
+	s := fapwstest.Command{Script: script, Env: []string{"LD_PRELOAD=libutil.so.1 libm.so.6"}}.Serve(t, fapwstest.Workers)
 	s.Get("/", 200).Is(t, "libutil.so.1 libm.so.6\nlibutil.so.1\n")
 }
 

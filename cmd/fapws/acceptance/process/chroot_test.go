@@ -23,8 +23,7 @@ func TestChrootLoadsOutsideAndServesInside(t *testing.T) {
 	script := fapwstest.Write(t, folder+"/site/app.py", source)
 	fapwstest.Write(t, folder+"/site/beside.txt", "beside")
 	c := fapwstest.Command{Script: script, Flags: []string{"--user", "daemon", "--chroot", folder, "--access-log",
-		folder + "/log/access", "--pid", folder + "/pid"},
-		Env: []string{"TZ=", "PYTHONNOUSERSITE=1"}}
+		folder + "/log/access", "--pid", folder + "/pid"}, Env: []string{"TZ=", "PYTHONNOUSERSITE=1"}}
 	fapwstest.Must(t, os.MkdirAll(folder+"/log", 0o777))
 	if os.Geteuid() != 0 {
 		c.Flags = []string{"--chroot", folder}

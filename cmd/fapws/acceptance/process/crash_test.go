@@ -63,8 +63,7 @@ func TestCrashInAHandlerIsReportedInOneLine(t *testing.T) {
 					w.Closed()
 					s.Says(`fapws: ` + tt.says)
 					if m.Workers() {
-						s.Says(`worker \d+ (was killed by SIG(SEGV|ABRT)|exited with status [01]): ` + tt.says +
-							`.*; starting a new one`)
+						s.Says(`worker \d+ (was killed by SIG(SEGV|ABRT)|exited with status [01]): ` + tt.says + `.*; starting a new one`)
 						fapwstest.Eventually(t, "there are two workers again", func() bool { return len(s.Workers()) == 2 })
 						s.Get("/hello", 200)
 					} else {

@@ -254,8 +254,7 @@ func TestLogSaysThatAControlGroupHasNoMemoryLeft(t *testing.T) {
 		w := s.DialGet("/grow?200000000")
 		if m.Forks() {
 			w.Head("GET")
-			s.Says(
-				`process \d+ was killed by signal 9 \(killed: the memory limit of 64 MiB was reached\) in handler grow`)
+			s.Says(`process \d+ was killed by signal 9 \(killed: the memory limit of 64 MiB was reached\) in handler grow`)
 		} else {
 			w.Gone()
 			s.Says(`worker \d+ was killed by SIGKILL: the memory limit of 64 MiB was reached; starting a new one`)
@@ -268,14 +267,12 @@ func TestLogSaysThatAControlGroupHasNoMemoryLeft(t *testing.T) {
 func TestTooLowLimitOfMemoryEndsTheStartInOneLine(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers, fapwstest.Forks},
 		func(t *testing.T, m fapwstest.Mode) {
-			_, enter, ok := controlGroup(t, "memory",
-				map[string]string{"memory.max": "8M", "memory.limit_in_bytes": "8M"})
+			_, enter, ok := controlGroup(t, "memory", map[string]string{"memory.max": "8M", "memory.limit_in_bytes": "8M"})
 			if !ok {
 				return
 			}
 			code, _, stderr := fapwstest.Command{Script: "version.py", Shell: enter, Flags: m.Flags}.Run(t)
-			want := regexp.MustCompile(
-				`^fapws: memory limit of 8192 KiB is too low; raise it to at least 14336 KiB [^\n]+\n$`)
+			want := regexp.MustCompile(`^fapws: memory limit of 8192 KiB is too low; raise it to at least 14336 KiB [^\n]+\n$`)
 			fapwstest.Truef(t, code == 3 && want.MatchString(stderr), "code %d, want %s:\n%.2000s", code, want, stderr)
 		})
 }

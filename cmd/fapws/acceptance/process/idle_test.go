@@ -96,8 +96,7 @@ func TestIdleStopWorksWithEveryKindOfHandler(t *testing.T) {
 		getsEvent(t, news, "from POST")
 		sleeps(s)
 		fapwstest.Eventually(t, "the application sees the client, and one subscriber", func() bool {
-			text := strings.Fields(s.Get("/", 200, "X-Field: a", "X-Forwarded-For: 192.0.2.1",
-				"Remote-Addr: 192.0.2.1").Text)
+			text := strings.Fields(s.Get("/", 200, "X-Field: a", "X-Forwarded-For: 192.0.2.1", "Remote-Addr: 192.0.2.1").Text)
 			return len(text) == 4 && text[1] == "127.0.0.1" && text[2] == "a" && text[3] == "1"
 		})
 		var want strings.Builder

@@ -132,8 +132,7 @@ func TestWorkerThatEndsBeforeOthersHaveLoadedIsReplaced(t *testing.T) {
 			folder := fapwstest.PublicFolder(t)
 			fapwstest.Must(t, os.Chmod(folder, 0o777))
 			c := fapwstest.Command{Script: "slowly.py", Args: []string{folder}, Complains: true,
-				Flags: append(tt.flags, "--workers", "3", "--graceful-timeout", "1", "--bind", "unix:"+folder+
-					"/socket")}
+				Flags: append(tt.flags, "--workers", "3", "--graceful-timeout", "1", "--bind", "unix:"+folder+"/socket")}
 			s := c.Start(t)
 			fapwstest.Eventually(t, "the others load", func() bool {
 				others, err := os.ReadFile(folder + "/others")
@@ -255,8 +254,7 @@ func overHTTP2(t *testing.T, address, body string) string {
 	transport := &http.Transport{Protocols: new(http.Protocols)}
 	transport.Protocols.SetUnencryptedHTTP2(true)
 	defer transport.CloseIdleConnections()
-	r, err := (&http.Client{Transport: transport}).Post("http://"+address+"/length", "text/plain",
-		strings.NewReader(body))
+	r, err := (&http.Client{Transport: transport}).Post("http://"+address+"/length", "text/plain", strings.NewReader(body))
 	if err != nil {
 		return err.Error()
 	}

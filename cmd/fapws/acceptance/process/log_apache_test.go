@@ -137,8 +137,7 @@ DirectoryIndex index.html
 		fmt.Fprintf(&b, "CustomLog %s/apache.%s \"%s\"\n", folder, name,
 			strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(format))
 	}
-	modules := []string{"mpm_event", "authz_core", "authn_core", "authn_file", "auth_basic", "authz_user", "mime",
-		"dir"}
+	modules := []string{"mpm_event", "authz_core", "authn_core", "authn_file", "auth_basic", "authz_user", "mime", "dir"}
 	return address, backendtest.Apache(t, folder, address, modules, b.String())
 }
 

@@ -109,9 +109,8 @@ func TestErrorLogIsRotatedWithoutLosingLines(t *testing.T) {
 func TestAccessLogIsRotatedWithoutLosingLines(t *testing.T) {
 	t.Parallel()
 	name := t.TempDir() + "/access_log"
-	s := fapwstest.Serve(t, fapwstest.Mode{Name: "workers", Flags: []string{"--workers", "3"}}, "logs.py",
-		"--access-log", name, "--access-log-format", "common", "--log-max-size", "30K", "--log-keep", "10000",
-		"--log-buffer", "2K")
+	s := fapwstest.Serve(t, fapwstest.Mode{Name: "workers", Flags: []string{"--workers", "3"}}, "logs.py", "--access-log",
+		name, "--access-log-format", "common", "--log-max-size", "30K", "--log-keep", "10000", "--log-buffer", "2K")
 	const clients, each = 6, 1000
 	fapwstest.AtOnce(clients, func(c int) {
 		for from := 0; from < each; from += 20 {
@@ -322,8 +321,7 @@ func TestLogAtomsHaveFactsThatOnlyTheServerKnows(t *testing.T) {
 		response := w.Rest()
 		date := regexp.MustCompile(`Date: (.*)\r`).FindStringSubmatch(response)[1]
 		want = append(want, fmt.Sprintf("%s %s 200 %d %d 0 %s - text/%s; charset=utf-8 %s %s %d %d test", c.method, c.path,
-			len(request), len(response), c.length, c.kind, date, c.source, w.LocalAddr().(*net.TCPAddr).Port,
-			s.Cmd.Process.Pid))
+			len(request), len(response), c.length, c.kind, date, c.source, w.LocalAddr().(*net.TCPAddr).Port, s.Cmd.Process.Pid))
 	}
 	s.Stop()
 	fapwstest.Equal(t, strings.Join(logLines(t, folder+"/log"), "\n"), strings.Join(want, "\n"))

@@ -45,8 +45,7 @@ func TestSocketActivationServesSocketsOfTheManager(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			socket := filepath.Join(t.TempDir(), "s")
 			tcp, local := listenOn(t, "tcp", "127.0.0.1:0"), listenOn(t, "unix", socket)
-			s := fapwstest.Command{Script: "service.py", Shell: asManager, Files: passed(t, tcp, local),
-				Flags: flags}.Start(t)
+			s := fapwstest.Command{Script: "service.py", Shell: asManager, Files: passed(t, tcp, local), Flags: flags}.Start(t)
 			s.Says(`(?m)^  http://` + tcp.Addr().String() + `/\n  unix:` + socket + `\n`)
 			s.Address = tcp.Addr().String()
 			s.Get("/environment", 200).Is(t, "clean")
@@ -195,8 +194,7 @@ func TestSocketFilePermissionsMatchTheSettings(t *testing.T) {
 		{"--uds-owner " + me, "umask 022", "755", me},
 	}
 	if os.Geteuid() == 0 {
-		tests = append(tests,
-			wanted{"--uds-permissions 660 --uds-owner 54321:54322", "umask 022", "660", "54321:54322"},
+		tests = append(tests, wanted{"--uds-permissions 660 --uds-owner 54321:54322", "umask 022", "660", "54321:54322"},
 			wanted{"--uds-owner :54322", "umask 022", "755", fmt.Sprintf("%d:54322", os.Geteuid())})
 	}
 	for _, tt := range tests {
@@ -315,8 +313,7 @@ func TestSocketActivationOfAnotherProcessIsIgnored(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			ln := listenOn(t, "tcp", "127.0.0.1:0")
-			s := fapwstest.Command{Script: "service.py", Shell: tt.shell, Files: passed(t, ln),
-				Flags: tt.flags}.Started(t)
+			s := fapwstest.Command{Script: "service.py", Shell: tt.shell, Files: passed(t, ln), Flags: tt.flags}.Started(t)
 			fapwstest.Truef(t, s.Address != ln.Addr().String(), "it serves the socket of another")
 			s.Get("/environment", 200).Is(t, "clean")
 			s.Get("/child", 200) // the server must not close a descriptor that is not from its manager

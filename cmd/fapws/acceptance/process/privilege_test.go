@@ -169,8 +169,7 @@ func TestCheckReportsWhatTheUserOfWorkersMayNotDo(t *testing.T) {
 		all = append(all,
 			settings{"app = 'app.py'\npid = 'closed/x'", "closed/x: it does not contain a process ID"},
 			settings{"app = 'app.py'\nbind = 'unix:closed/x'", "closed/x: the file exists and is not a socket"},
-			settings{"app = 'app.py'\nchroot = 'closed'",
-				"closed: permission denied; check owner and permissions for user "})
+			settings{"app = 'app.py'\nchroot = 'closed'", "closed: permission denied; check owner and permissions for user "})
 	} else {
 		all = append(all,
 			settings{"app = 'app.py'\npid = 'closed/x'", "closed/x: permission denied"},
@@ -338,9 +337,8 @@ func TestRootIsGivenUpAfterBindingALowPort(t *testing.T) {
 	address := lowPort(t)
 	source += "PATHS.insert(0, ('/fails', lambda environ, start_response: 1 / 0))\n"
 	c := fapwstest.Command{Script: fapwstest.Write(t, folder+"/service.py", source), Dir: folder,
-		Env: []string{"FAPWS_ALLOW_ROOT=0"},
-		Flags: []string{"--user", "nobody", "--bind", address, "--access-log", log, "--error-log",
-			folder + "/log/error"}}
+		Env:   []string{"FAPWS_ALLOW_ROOT=0"},
+		Flags: []string{"--user", "nobody", "--bind", address, "--access-log", log, "--error-log", folder + "/log/error"}}
 	if os.Geteuid() != 0 {
 		c.Flags[1] = "root"
 		c.Fails(t, 2, "cannot become root:")

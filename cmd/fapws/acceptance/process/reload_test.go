@@ -76,8 +76,7 @@ func TestReloadLoadsAChangedFile(t *testing.T) {
 	s.until(tool, 200, "two")
 
 	fapwstest.Write(t, s.path, "1/0\n")
-	s.Says(
-		`ZeroDivisionError(.*\n)*.* error worker \d+ exited with status 3; reload failed; the old workers keep serving`)
+	s.Says(`ZeroDivisionError(.*\n)*.* error worker \d+ exited with status 3; reload failed; the old workers keep serving`)
 	s.gets(tool, 200, "two")
 	s.gets(browser, 200, "two")
 	s.ReloadFails("reload failed: worker ")
@@ -165,8 +164,7 @@ func TestIdleConnectionsMoveToTheNewWorkers(t *testing.T) {
 				"PROXY TCP4 192.0.2.9 192.0.2.1 4711 80\r\n"
 		}
 		code := func(text string) string {
-			return fmt.Sprintf("PATHS = [('/', lambda environ, start_response: %q + environ.get('REMOTE_ADDR', ''))]\n",
-				text)
+			return fmt.Sprintf("PATHS = [('/', lambda environ, start_response: %q + environ.get('REMOTE_ADDR', ''))]\n", text)
 		}
 		s := edited(t, m, code("old "), flags...)
 		from := "127.0.0.1"

@@ -302,8 +302,7 @@ func TestUpgradeStopsAWorkerThatIsStillLoading(t *testing.T) {
 	script := fapwstest.Copied(t, "workers.py")
 	s := fapwstest.Command{Script: script, Complains: true}.Serve(t, fapwstest.Workers)
 	old := s.Workers()
-	fapwstest.Change(t, script, "VERSION = 1",
-		"open(__file__ + str(os.getpid()), 'w').write('loads'); time.sleep(10000)")
+	fapwstest.Change(t, script, "VERSION = 1", "open(__file__ + str(os.getpid()), 'w').write('loads'); time.sleep(10000)")
 	fapwstest.Must(t, syscall.Kill(old[0], syscall.SIGKILL))
 	s.HasWorkers(2, old[0])
 	for _, pid := range s.Workers() {
@@ -312,8 +311,7 @@ func TestUpgradeStopsAWorkerThatIsStillLoading(t *testing.T) {
 			old = append(old, pid)
 		}
 	}
-	fapwstest.Change(t, script, "open(__file__ + str(os.getpid()), 'w').write('loads'); time.sleep(10000)",
-		"VERSION = 2")
+	fapwstest.Change(t, script, "open(__file__ + str(os.getpid()), 'w').write('loads'); time.sleep(10000)", "VERSION = 2")
 	s.Upgrade()
 	s.HasWorkers(2, old...)
 	s.Get("/version", 200).Is(t, "2")

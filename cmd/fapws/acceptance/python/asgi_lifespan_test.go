@@ -11,8 +11,7 @@ import (
 )
 
 func lifespanOf(name string, flags ...string) fapwstest.Command {
-	return fapwstest.Command{Script: "asgi/lifespan.py:app", Env: []string{"CASE=" + name}, Flags: flags,
-		Complains: true}
+	return fapwstest.Command{Script: "asgi/lifespan.py:app", Env: []string{"CASE=" + name}, Flags: flags, Complains: true}
 }
 
 func TestASGILifespanThatStartsOrIsUnsupportedServes(t *testing.T) {

@@ -171,8 +171,7 @@ def waits(environ, start_response):
 PATHS = [("/waits", waits), ("/", handler)]
 `)
 	s := fapwstest.Command{Script: path, Dir: dir, Flags: []string{"--debug=1", "--timeout", "2"},
-		Env: []string{"VIRTUAL_ENV=" + fapwstest.Today(t), "PYDEVD_DISABLE_FILE_VALIDATION=1"}}.Serve(t,
-		fapwstest.Threads)
+		Env: []string{"VIRTUAL_ENV=" + fapwstest.Today(t), "PYDEVD_DISABLE_FILE_VALIDATION=1"}}.Serve(t, fapwstest.Threads)
 	s.Get("/waits", 200).Is(t, "went on")
 	port := fapwstest.Try(os.ReadFile(dir + "/port")).Must(t)
 	c := fapwstest.Try(net.Dial("tcp", "127.0.0.1:"+string(port))).Must(t)

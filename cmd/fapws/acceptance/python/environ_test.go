@@ -146,8 +146,7 @@ PATHS = [("/form", form)]
 	s.Ask(fapwstest.Get("/form?"+strings.Repeat("a=b&", 999))).Want(t, 200).Is(t, "999")
 	s.Ask(fapwstest.Get("/form?"+strings.Repeat("a=b&", 3000))).Want(t, 400, "too many parameters")
 	s.Ask(fapwstest.Request("POST", "/form", strings.Repeat("a=b&", 3000), form)).Want(t, 413, "too many parameters")
-	s.Ask(fapwstest.Request("POST", "/form", "a="+strings.Repeat("%41", 3_300_000), form)).Want(t, 413,
-		"form too large")
+	s.Ask(fapwstest.Request("POST", "/form", "a="+strings.Repeat("%41", 3_300_000), form)).Want(t, 413, "form too large")
 	s.Ask(fapwstest.Request("POST", "/form", "a="+strings.Repeat("%41", 600_000), form)).Want(t, 200).Is(t, "1")
 }
 

@@ -27,8 +27,7 @@ func TestHandlerThatRaisesGets500AndATraceback(t *testing.T) {
 	for debug, m := range map[string]fapwstest.Mode{"0": fapwstest.Inline, "1": fapwstest.Threads} {
 		t.Run("debug "+debug, func(t *testing.T) {
 			t.Parallel()
-			s := fapwstest.Command{Script: "raising.py", Flags: []string{"--debug", debug},
-				Complains: true}.Serve(t, m)
+			s := fapwstest.Command{Script: "raising.py", Flags: []string{"--debug", debug}, Complains: true}.Serve(t, m)
 			w := s.Dial()
 			for _, c := range cases {
 				w.Send("GET " + c.path + "?q=<u> HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\n\r\n")

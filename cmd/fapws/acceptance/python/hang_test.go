@@ -112,8 +112,7 @@ func TestTimeoutDoesNotWaitForAStubbornInlineHandler(t *testing.T) {
 	s, folder := hanging(t, fapwstest.Inline, "--timeout", "100ms")
 	w := s.Dial()
 	w.Fetch("/stubborn").Want(t, 504, "Gateway Timeout")
-	s.Says(
-		`GET /stubborn .* timed out and did not end within 5\.0 s after fapws\.Timeout was raised in handler stubborn`)
+	s.Says(`GET /stubborn .* timed out and did not end within 5\.0 s after fapws\.Timeout was raised in handler stubborn`)
 	fapwstest.Write(t, folder+"/go", "")
 	w.InTime("/").Is(t, "quick")
 }
@@ -264,8 +263,7 @@ func TestBusyServerWithOneThreadReportsWaitingRequests(t *testing.T) {
 				"fapws_queue_first_wait_seconds 0\n")
 		})
 		fapwstest.Eventually(t, "the page says so", func() bool {
-			return strings.Contains(s.Ask("GET /_fapws/status.json HTTP/1.1\r\nHost: localhost\r\n\r\n").Text,
-				`"state":"busy"`)
+			return strings.Contains(s.Ask("GET /_fapws/status.json HTTP/1.1\r\nHost: localhost\r\n\r\n").Text, `"state":"busy"`)
 		})
 		fapwstest.Eventually(t, "readiness says so", func() bool {
 			return s.Ask(fapwstest.Get("/healthz/ready")).StatusCode == 503

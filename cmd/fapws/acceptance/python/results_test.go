@@ -125,8 +125,7 @@ func TestFileWrapperSendsTheRestOfAFileAndClosesIt(t *testing.T) {
 				for _, method := range methods {
 					name := fmt.Sprint(method, i)
 					w.Send(fapwstest.Request(method, "/?"+c.query+"&name="+name, "", "Range: bytes=5-9"))
-					a := w.AnswerTo(method).Want(t, 200).Field(t, "Content-Type", "text/x-own").Field(t,
-						"Content-Range", "")
+					a := w.AnswerTo(method).Want(t, 200).Field(t, "Content-Type", "text/x-own").Field(t, "Content-Range", "")
 					unsaid := method == "HEAD" && c.length == 0 && a.ContentLength < 0
 					fapwstest.Truef(t, (method != "GET" || a.Text == c.body) && (a.ContentLength == c.length || unsaid),
 						"%s: %s has %d bytes, announced %d", c.name, method, len(a.Text), a.ContentLength)

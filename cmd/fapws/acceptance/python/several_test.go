@@ -17,8 +17,7 @@ func TestApplicationsWithModulesOfTheSameNameAreRejected(t *testing.T) {
 		fapwstest.Write(t, dir+"/"+name+"/app.py",
 			"import helper.deep\ndef application(e, s): return s('200 OK', []) or [helper.OF]\n")
 		fapwstest.Write(t, dir+"/"+name+"/other.py", "def application(e, s): return s('200 OK', []) or []\n")
-		fapwstest.Write(t, dir+"/"+name+"/again.py",
-			"import helper\ndef application(e, s): return s('200 OK', []) or []\n")
+		fapwstest.Write(t, dir+"/"+name+"/again.py", "import helper\ndef application(e, s): return s('200 OK', []) or []\n")
 		fapwstest.Write(t, dir+"/"+name+"/helper/__init__.py", "OF = b'"+name+"'")
 		fapwstest.Write(t, dir+"/"+name+"/helper/deep.py", "")
 	}
@@ -28,8 +27,7 @@ func TestApplicationsWithModulesOfTheSameNameAreRejected(t *testing.T) {
 		"two/other.py": "", "one/again.py": "",
 	} {
 		file := fapwstest.Write(t, t.TempDir()+"/fapws.toml",
-			fmt.Sprintf("[[host]]\nname = 'a'\napp = '%s/one/app.py'\n[[host]]\nname = 'b'\napp = '%s/%s'\n", dir, dir,
-				second))
+			fmt.Sprintf("[[host]]\nname = 'a'\napp = '%s/one/app.py'\n[[host]]\nname = 'b'\napp = '%s/%s'\n", dir, dir, second))
 		code, stdout, stderr := fapwstest.Command{Flags: []string{"check", "-c", file}}.Run(t)
 		if want == "" && code != 0 || want != "" && (code != 3 || !strings.Contains(stderr, want)) {
 			t.Errorf("%s: code %d, %s%s", second, code, stdout, stderr)
@@ -91,8 +89,7 @@ app = "two/app.py"
 			{"three.lan", "/", "dict"},
 			{"three.lan", "/shop/", "two two app '/shop'"},
 		} {
-			s.Ask("GET "+tt.path+" HTTP/1.1\r\nHost: "+tt.host+"\r\nConnection: close\r\n\r\n").Want(t, 200).Is(t,
-				tt.want)
+			s.Ask("GET "+tt.path+" HTTP/1.1\r\nHost: "+tt.host+"\r\nConnection: close\r\n\r\n").Want(t, 200).Is(t, tt.want)
 		}
 	}
 	check()

@@ -127,8 +127,7 @@ func TestDevWarnsOfEachBreachOfPEP3333(t *testing.T) {
 		text := string(source)
 		at := strings.Index(text, "def "+b.function+"(")
 		at += strings.Index(text[at:], b.text)
-		line := fmt.Sprintf("warning %s, line %d, in %s: %s", script, 1+strings.Count(text[:at], "\n"), b.function,
-			b.want)
+		line := fmt.Sprintf("warning %s, line %d, in %s: %s", script, 1+strings.Count(text[:at], "\n"), b.function, b.want)
 		dev.Says(regexp.QuoteMeta(line) + `.*; other servers may fail \(PEP 3333, logged once\)`)
 	}
 	dev.Ask(fapwstest.Request("GET", "/value/", "")).Want(t, 500)

@@ -50,8 +50,7 @@ func TestLoginWorksInABrowserUntilLogout(t *testing.T) {
 	file := dir + "/users"
 	users(t, file, "correct horse", "add", "ann")
 	command := fapwstest.Command{Script: fapwstest.Write(t, dir+"/console.py", consoleScript),
-		Flags: []string{"--bind", "https://127.0.0.1:0", "--tls", "auto", "--state-dir", dir + "/state", "--login",
-			file}}
+		Flags: []string{"--bind", "https://127.0.0.1:0", "--tls", "auto", "--state-dir", dir + "/state", "--login", file}}
 	s := command.Start(t)
 	url := "https://" + s.Says(`(?m)^  https://(\S+)/$`)[1]
 	ctx := fapwstest.Browser(t, chromedp.IgnoreCertErrors)

@@ -31,8 +31,7 @@ type origin struct {
 func newOrigin(t *testing.T) *origin {
 	t.Helper()
 	ln := fapwstest.Try(net.Listen("tcp", "127.0.0.1:0")).Must(t)
-	o := &origin{t: t, listener: ln, requests: map[string][]*http.Request{}, conns: map[net.Conn]struct{}{},
-		body: "page"}
+	o := &origin{t: t, listener: ln, requests: map[string][]*http.Request{}, conns: map[net.Conn]struct{}{}, body: "page"}
 	t.Cleanup(o.close)
 	go func() {
 		for {
@@ -285,8 +284,7 @@ func TestCachedPageSendsRangesWithoutTheHandler(t *testing.T) {
 		t.Helper()
 		a := p.asks("GET", page, fields...).Want(t, 206).Field(t, "Fapws-Cache", "hit").Field(t, "Content-Type",
 			"text/x-own").Field(t, "Etag", `"v1"`)
-		a.Field(t, "Content-Range", "bytes "+where+"/"+strconv.Itoa(n)).Field(t, "Content-Length",
-			strconv.Itoa(len(body)))
+		a.Field(t, "Content-Range", "bytes "+where+"/"+strconv.Itoa(n)).Field(t, "Content-Length", strconv.Itoa(len(body)))
 		fapwstest.Truef(t, a.Text == body && a.Status == "206 Partial Content" && a.Header.Get("Age") != "",
 			"%s: %s %q, not %q", fields, a.Status, a.Text, body)
 	}

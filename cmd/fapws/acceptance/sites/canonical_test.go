@@ -180,11 +180,10 @@ func spellings(s *fapwstest.Server, t *testing.T, host, shop string) {
 		return s.Ask("GET " + target + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n")
 	}
 	same := []string{"/admin/users", "//admin/users", "/./admin/users", "/.//admin/users", "/x/../admin/users",
-		"/x/%2e%2e/admin/users", "/x/.%2E/admin/users",
-		"/%61dmin/users", "/%61%64%6d%69%6e%2f%75sers", "%2fadmin/users", "/%2Fadmin/users", "/admin%2fusers",
-		"/admin%2F%2Fusers", "/admin//users", "/admin/./users",
-		"/admin/x/../users", "/admin/%2e/users", "/admin/users/", "/admin/users/.", "/admin/users?x=/../..", "/admin",
-		"/admin/", "/admin/users;x", "/admin%2f..%2fadmin/users"}
+		"/x/%2e%2e/admin/users", "/x/.%2E/admin/users", "/%61dmin/users", "/%61%64%6d%69%6e%2f%75sers", "%2fadmin/users",
+		"/%2Fadmin/users", "/admin%2fusers", "/admin%2F%2Fusers", "/admin//users", "/admin/./users", "/admin/x/../users",
+		"/admin/%2e/users", "/admin/users/", "/admin/users/.", "/admin/users?x=/../..", "/admin", "/admin/", "/admin/users;x",
+		"/admin%2f..%2fadmin/users"}
 	for _, before := range []string{"", "/", "/.", "/y/..", "/%2f", "http://" + host, "http://" + host + "/",
 		"http://" + host + "/%2e"} {
 		for _, path := range same {

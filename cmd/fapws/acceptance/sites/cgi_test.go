@@ -72,8 +72,7 @@ func TestCGIRunsPrograms(t *testing.T) {
 			"site/page.txt":   "the page",
 			"site/sub/run.sh": "echo 'Content-Type: text/plain'; echo; echo $MINE $PATH_INFO $-",
 		})
-	a := s.Ask(fapwstest.Request("POST", "/cgi-bin/dir/env/ex%20tra?q=1", "0123456789", "Content-Type: text/x",
-		"X-One: 1",
+	a := s.Ask(fapwstest.Request("POST", "/cgi-bin/dir/env/ex%20tra?q=1", "0123456789", "Content-Type: text/x", "X-One: 1",
 		"Proxy: http://evil/", "Cookie: a=b", "X_One: no")).Want(t, 200)
 	env := map[string]string{}
 	for _, line := range strings.Split(a.Text, "\n") {
@@ -228,8 +227,7 @@ func TestCGIApplicationRunsPrograms(t *testing.T) {
 		s.Get("/one/x/y", 200).Is(t, "/one,/x/y,,127.0.0.1,\n")
 		s.Get("/guarded/env", 403).Want(t, 403, "no")
 		const pass = "X-Pass: yes"
-		s.Get("/guarded/env/more?a=b", 200, pass).Field(t, "X-Guard", "seen").Is(t,
-			"/guarded/env,/more,a=b,127.0.0.1,yes\n")
+		s.Get("/guarded/env/more?a=b", 200, pass).Field(t, "X-Guard", "seen").Is(t, "/guarded/env,/more,a=b,127.0.0.1,yes\n")
 		for _, size := range []int{0, 1, 100_000, 300_000, 3_000_000} {
 			body := strings.Repeat("x", size)
 			s.Ask(fapwstest.Request("POST", "/guarded/cat", body, pass)).Is(t, body).Field(t, "Set-Cookie",

@@ -358,8 +358,7 @@ func TestOnlyTheCodeInTheLogCreatesTheFirstUser(t *testing.T) {
 	}
 	eve := visit(t, s.URL)
 	fapwstest.Truef(t, !strings.Contains(eve.get("/_fapws/login").body, `name="code"`), "a second user is made")
-	eve.logIn("eve", "correct horse", "/in", "code", code, "again", "correct horse").want(t, 403,
-		"Wrong name or password")
+	eve.logIn("eve", "correct horse", "/in", "code", code, "again", "correct horse").want(t, 403, "Wrong name or password")
 	text, err := os.ReadFile(dir + "/users")
 	fapwstest.Truef(t, err == nil && bytes.Count(text, []byte("\n")) == 1, "%s %v", text, err)
 }

@@ -111,9 +111,8 @@ func TestEachRequestHasASpanThatIsTheParentOfItsHandler(t *testing.T) {
 		text := curl(t, flag, "-A", "curl", "-H", theirs, s.URL+path+"?q=1&sig=secret")
 		trace, id := parent(t, text)
 		span := wants(path, map[string]string{"http.request.method": "GET", "http.route": "/wsgi", "url.scheme": "http",
-			"url.query": "q=1&sig=REDACTED", "http.response.status_code": "200", "server.address": host,
-			"server.port": port, "client.address": "127.0.0.1", "network.protocol.version": version,
-			"user_agent.original": "curl", "error.type": ""})
+			"url.query": "q=1&sig=REDACTED", "http.response.status_code": "200", "server.address": host, "server.port": port,
+			"client.address": "127.0.0.1", "network.protocol.version": version, "user_agent.original": "curl", "error.type": ""})
 		fapwstest.Truef(t, span.Name == "GET /wsgi" && span.ID == id && span.Trace == trace && trace == theirTrace &&
 			span.Parent == "00f067aa0ba902b7" && !span.Failed && span.Flags == 0x301 && time.Since(span.Begin) <= time.Hour &&
 			span.Resource["service.name"] == "shop" && span.Resource["deployment.environment.name"] == "test one", "%s: %+v",

@@ -36,11 +36,10 @@ env-file = "settings.txt"
 autoindex = true
 expose = ["shown.db"]
 `)
-			secret := []string{"helper.py", "app.py~", "app.py.bak", "notes.bak", "data.sqlite3", "data.sqlite3-wal",
-				"blog.db",
+			secret := []string{"helper.py", "app.py~", "app.py.bak", "notes.bak", "data.sqlite3", "data.sqlite3-wal", "blog.db",
 				"BLOG.DB", "Old.Bak", "HELPER.PY", "helper.py.1", "blog.db.gz", "blog.sql", "blog.sql.gz", "blog.bak2",
-				"blog.bak.gz", "data.dump", "blog.db.2026-01-01.zst", "stubs.pyi",
-				"error.log.1.gz", "access.log.2.gz", "run.pid.old", "sub/other.py"}
+				"blog.bak.gz", "data.dump", "blog.db.2026-01-01.zst", "stubs.pyi", "error.log.1.gz", "access.log.2.gz",
+				"run.pid.old", "sub/other.py"}
 			public := map[string]string{}
 			for _, name := range []string{"page.html", "log.txt", "mysql.html", "db.txt", "intro.sql.html",
 				"sub/page.html", "app.css"} {
@@ -138,8 +137,7 @@ func TestProjectDirectoryWithoutItsApplicationHidesSources(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := fapwstest.Command{Flags: append([]string{"--bind", "127.0.0.1:0"}, flags...),
-				Complains: true}.Started(t)
+			s := fapwstest.Command{Flags: append([]string{"--bind", "127.0.0.1:0"}, flags...), Complains: true}.Started(t)
 			if hint := "looks like a project (manage.py)"; name == "Staticfile" {
 				fapwstest.Lacks(t, s.Stderr.String(), hint)
 			} else {

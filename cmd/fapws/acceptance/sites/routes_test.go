@@ -430,8 +430,7 @@ async def application(scope, receive, send):
     if scope["path"] == "/raises":
         raise ValueError
 `)
-	s := fapwstest.Command{Flags: []string{"--timeout", "1"}, Script: script, Complains: true}.Serve(t,
-		fapwstest.Threads)
+	s := fapwstest.Command{Flags: []string{"--timeout", "1"}, Script: script, Complains: true}.Serve(t, fapwstest.Threads)
 	for target, status := range map[string]int{"/raises": 500, "/nothing": 500, "/waits": 504} {
 		ownPage(t, s.Get(target, status, "Accept: text/html"))
 		s.Get(target, status).Field(t, "Content-Type", "text/plain; charset=utf-8")

@@ -48,8 +48,7 @@ func TestXSendfileReplacesTheBody(t *testing.T) {
 		} {
 			w := s.Dial()
 			for _, field := range []string{"X-Sendfile: one.txt", "x-accel-redirect: /p/one.txt"} {
-				target := sendURL(how, "", field, "Content-Length: 3", "Set-Cookie: a=b", "Cache-Control: private",
-					"X-Kept: yes")
+				target := sendURL(how, "", field, "Content-Length: 3", "Set-Cookie: a=b", "Cache-Control: private", "X-Kept: yes")
 				a := w.Fetch(target).Is(t, "0123456789").Field(t, "Content-Type", "text/plain; charset=utf-8").Field(t,
 					"Content-Length", "10")
 				a.Field(t, "Set-Cookie", "a=b").Field(t, "Cache-Control", "private").Field(t, "X-Kept", "yes").Field(t,
@@ -58,8 +57,7 @@ func TestXSendfileReplacesTheBody(t *testing.T) {
 				fapwstest.Truef(t, a.Header.Get("ETag") != "" && a.Header.Get("Last-Modified") != "", "%s: %v", how, a.Header)
 				w.Fetch("/seen").Is(t, want)
 				w.Send(fapwstest.Request("HEAD", target, ""))
-				w.AnswerTo("HEAD").Is(t, "").Field(t, "Content-Length", "10").Field(t, "X-Kept", "yes").Field(t,
-					"X-Sendfile", "")
+				w.AnswerTo("HEAD").Is(t, "").Field(t, "Content-Length", "10").Field(t, "X-Kept", "yes").Field(t, "X-Sendfile", "")
 			}
 		}
 	})
@@ -130,8 +128,7 @@ func TestXSendfileAllowsOnlyFilesBelowItsDirectories(t *testing.T) {
 		}
 	}
 	s.Says(`warning client \S+: X-Sendfile: "\.\./secret" cannot be sent: `)
-	s.Says(
-		`warning client \S+: X-Sendfile: "/etc/passwd" cannot be sent: not in a directory from which files may be sent`)
+	s.Says(`warning client \S+: X-Sendfile: "/etc/passwd" cannot be sent: not in a directory from which files may be sent`)
 	s.Says(`warning client \S+: X-Accel-Redirect: "/p/moreover" cannot be sent: no such file or directory`)
 }
 

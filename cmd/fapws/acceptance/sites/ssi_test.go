@@ -107,8 +107,7 @@ ssi = { patterns = ["*.html"], exec = true, echomsg = "?", depth = 3 }
 
 	s = fapwstest.Command{Flags: []string{"--ssi", "--static", "/=" + dir, "--config", "off"},
 		Script: "service.py"}.Serve(t, fapwstest.Mode{})
-	fapwstest.Write(t, filepath.Join(dir, "old.shtml"),
-		`<!--#if expr="$DOCUMENT_NAME -strmatch 'a*'" -->1<!--#endif -->`)
+	fapwstest.Write(t, filepath.Join(dir, "old.shtml"), `<!--#if expr="$DOCUMENT_NAME -strmatch 'a*'" -->1<!--#endif -->`)
 	s.Get("/old.shtml", 200)
 	s.Says(`old\.shtml:1: .*: unknown operator -strmatch; fapws help php-cgi-ssi shows what expressions may contain`)
 	fapwstest.Write(t, filepath.Join(dir, "docs/404.shtml"), "")

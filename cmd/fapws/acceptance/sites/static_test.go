@@ -169,8 +169,7 @@ func TestDirectoryWithoutAnIndexIsListedIfAllowed(t *testing.T) {
 	fapwstest.Must(t, os.Symlink("/etc", root+"/dir1/out"))
 	s.Get("/dir1", 301).Field(t, "Location", "/dir1/")
 	s.Get("/dir1?a=b", 301).Field(t, "Location", "/dir1/?a=b")
-	page := s.Get("/dir1/", 200).Field(t, "Content-Type", "text/html; charset=utf-8").Field(t, "Cache-Control",
-		"no-cache")
+	page := s.Get("/dir1/", 200).Field(t, "Content-Type", "text/html; charset=utf-8").Field(t, "Cache-Control", "no-cache")
 	if strings.Contains(page.Text, "hidden") || strings.Contains(page.Text, "<script") ||
 		strings.Contains(page.Text, "<i>") || strings.Contains(page.Text, `"./out`) ||
 		strings.Contains(page.Text, "display:none") { // on phones, the page shows name, size and date, too
@@ -218,8 +217,7 @@ func TestChangedFileIsServedWithinASecond(t *testing.T) {
 		again := s.Get("/small.txt", 200, "Accept-Encoding: gzip").Field(t, "Content-Encoding", "gzip")
 		z := fapwstest.Try(gzip.NewReader(strings.NewReader(again.Text))).Must(t)
 		body, err := io.ReadAll(z)
-		return err == nil && string(body) == strings.ToUpper(text) &&
-			again.Header.Get("ETag") != packed.Header.Get("ETag")
+		return err == nil && string(body) == strings.ToUpper(text) && again.Header.Get("ETag") != packed.Header.Get("ETag")
 	})
 }
 

@@ -267,8 +267,7 @@ func secure(t *testing.T) (behind *httptest.Server, ca string, connections *atom
 	connections = new(atomic.Int64)
 	behind = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") == "" {
-			fmt.Fprintf(w, "%s host=%s name=%s proto=%s ", r.Method, r.Host, r.TLS.ServerName,
-				r.Header.Get("X-Forwarded-Proto"))
+			fmt.Fprintf(w, "%s host=%s name=%s proto=%s ", r.Method, r.Host, r.TLS.ServerName, r.Header.Get("X-Forwarded-Proto"))
 			io.Copy(w, r.Body)
 			return
 		}

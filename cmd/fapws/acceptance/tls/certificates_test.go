@@ -68,8 +68,7 @@ func TestReloadDoesNotSwitchAnAddressBetweenHTTPAndHTTPS(t *testing.T) {
 	c := certtest.NewAuthority(t).For("example.org")
 	c.Write(dir)
 	fapwstest.Write(t, dir+"/index.html", "page")
-	plain, secure := "workers = 1\nroot = '.'\n",
-		"workers = 1\nroot = '.'\ncertfile = 'cert.pem'\nkeyfile = 'key.pem'\n"
+	plain, secure := "workers = 1\nroot = '.'\n", "workers = 1\nroot = '.'\ncertfile = 'cert.pem'\nkeyfile = 'key.pem'\n"
 	file := fapwstest.Write(t, dir+"/fapws.toml", secure)
 	s := fapwstest.Command{Flags: []string{"-b", "127.0.0.1:0", "-c", file}, Complains: true}.Start(t)
 	s.Address = s.Says(`(?m)^  https://(\S+)/$`)[1]

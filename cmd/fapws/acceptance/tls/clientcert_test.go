@@ -49,8 +49,7 @@ func TestClientCertificatesAreRequiredByRules(t *testing.T) {
 	t.Parallel()
 	ca, ofA, ofB := certtest.NewAuthority(t), certtest.NewAuthority(t), certtest.NewAuthority(t)
 	upstream := fapwstest.Upstream(t, func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintf(w, "Client-Cert %q, Client-Cert-Chain %q", r.Header["Client-Cert"],
-			r.Header["Client-Cert-Chain"])
+		fmt.Fprintf(w, "Client-Cert %q, Client-Cert-Chain %q", r.Header["Client-Cert"], r.Header["Client-Cert-Chain"])
 	})
 	dir := t.TempDir()
 	ofServer := ca.For("a.test", "b.test", "c.test")
@@ -272,8 +271,7 @@ func TestCertReqsRequiredRejectsClientsWithoutAValidCertificate(t *testing.T) {
 	t.Parallel()
 	ca, strangers := certtest.NewAuthority(t), certtest.NewAuthority(t)
 	dir := t.TempDir()
-	ann, bob := ofClient(t, ca, certtest.Options{Common: "Ann"}),
-		ofClient(t, strangers, certtest.Options{Common: "Bob"})
+	ann, bob := ofClient(t, ca, certtest.Options{Common: "Ann"}), ofClient(t, strangers, certtest.Options{Common: "Bob"})
 	lost := ofClient(t, ca, certtest.Options{Common: "Lost"})
 	cas := certtest.Write(t, dir+"/ca.pem", append(ca.Revoke(time.Now().Add(24*time.Hour), lost.Leaf), ca.PEM...))
 	flags := append(flagsFor(ca.For("example.org"), dir), "--ca-certs", cas, "--cert-reqs", "required",

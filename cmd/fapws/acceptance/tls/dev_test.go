@@ -103,8 +103,7 @@ func TestDevSendsAnOldUnusedTLSConnectionToTheNewCode(t *testing.T) {
 				}
 				fapwstest.Write(t, path, fmt.Sprintf(text, fmt.Sprint("version", i)))
 				body := strings.Repeat("b", i*30<<10)
-				answer, err := (&http.Client{Transport: transport}).Post(s.URL+"/a?x=%41", "text/plain",
-					strings.NewReader(body))
+				answer, err := (&http.Client{Transport: transport}).Post(s.URL+"/a?x=%41", "text/plain", strings.NewReader(body))
 				fapwstest.Must(t, err)
 				got, err := io.ReadAll(answer.Body)
 				answer.Body.Close()
