@@ -198,8 +198,7 @@ func WebSocketCases(t *testing.T, address, path string) {
 	try := func(id string, run func() error) {
 		at <- struct{}{}
 		all.Go(func() {
-			err := run()
-			Truef(t, err == nil, "%s, %s: %v", path, id, err)
+			Equalf(t, run(), nil, "%s, %s", path, id)
 			<-at
 		})
 	}
@@ -237,6 +236,14 @@ func Hears(t *testing.T, c *wstest.Client, want string) {
 	t.Helper()
 	_, got, err := c.Receive()
 	Truef(t, err == nil && string(got) == want, "got %.100q, %v; want %.100q", got, err, want)
+}
+
+// Received returns the next message.
+func Received(t *testing.T, c *wstest.Client) string {
+	t.Helper()
+	_, text, err := c.Receive()
+	Must(t, err)
+	return string(text)
 }
 
 // ResetSocket resets the connection, so that the server sees an error instead of a normal end.

@@ -1,7 +1,6 @@
 package fapwstest
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -76,7 +75,6 @@ func (a *Answer) Number(t *testing.T) int {
 func (a *Answer) Object(t *testing.T) map[string]any {
 	t.Helper()
 	var object map[string]any
-	err := json.NewDecoder(bytes.NewReader([]byte(a.Text))).Decode(&object)
-	Needf(t, err == nil, "%v in %.300q", err, a.Text)
+	Mustf(t, json.NewDecoder(strings.NewReader(a.Text)).Decode(&object), "%.300q", a.Text)
 	return object
 }

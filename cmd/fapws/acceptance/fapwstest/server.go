@@ -45,8 +45,7 @@ func (s *Server) cleanup() {
 
 func (s *Server) Signal(sig syscall.Signal) {
 	s.T.Helper()
-	err := s.Cmd.Process.Signal(sig)
-	Truef(s.T, err == nil, "signal %v: %v", sig, err)
+	Equalf(s.T, s.Cmd.Process.Signal(sig), nil, "signal %v", sig)
 }
 
 // Ended waits for the end of the server and returns its exit code, or a negative number if a signal has ended the

@@ -25,10 +25,8 @@ func pidOf(t *testing.T, c *wstest.Client) (pid, version string) {
 func told(t *testing.T, c *wstest.Client) string {
 	t.Helper()
 	for {
-		_, got, err := c.Receive()
-		fapwstest.Must(t, err)
-		if len(got) != 0 {
-			return string(got)
+		if got := fapwstest.Received(t, c); got != "" {
+			return got
 		}
 	}
 }

@@ -158,10 +158,8 @@ func (c *stayer) asks(text string) string {
 func (c *stayer) hears() string {
 	c.t.Helper()
 	for {
-		_, got, err := c.Receive()
-		fapwstest.Must(c.t, err)
-		if string(got) != c.resumed {
-			return string(got)
+		if got := fapwstest.Received(c.t, c.Client); got != c.resumed {
+			return got
 		}
 	}
 }

@@ -52,8 +52,7 @@ func kib(n int) int {
 
 func says(t *testing.T, c *wstest.Client, text string) {
 	t.Helper()
-	err := c.SendText(text)
-	fapwstest.Equal(t, err, nil)
+	fapwstest.Equal(t, c.SendText(text), nil)
 }
 
 func closesWith(t *testing.T, c *wstest.Client, code int, reason string) {
@@ -386,8 +385,7 @@ func TestWebSocketSlowReaderAffectsNobodyElse(t *testing.T) {
 		if s.Get("/shout?65536", 200).Text == "1" {
 			break
 		}
-		_, got, err := c.Receive()
-		fapwstest.Needf(t, err == nil && len(got) == 65536, "%v %v", len(got), err)
+		fapwstest.Equal(t, len(fapwstest.Received(t, c)), 65536)
 	}
 	fapwstest.Truef(t, sent >= 10 && sent != 800, "the slow one was given up after %d messages", sent)
 	fmt.Sscan(s.Get("/state", 200).Text, &n, &threads, &files, &after)
@@ -416,18 +414,14 @@ func TestWebSocketSendWaitsForTheClient(t *testing.T) {
 		time.Sleep(300 * time.Millisecond)
 		s.Get("/state", 200) // works only if the waiting send() has released the GIL
 		for total := 0; total < 4096*16384; {
-			_, data, err := c.Receive()
-			fapwstest.Needf(t, err == nil, "%v %v", total, err)
-			total += len(data)
+			total += len(fapwstest.Received(t, c))
 		}
 		notes(s, "poured")
 		says(t, c, "pour_soon")
 		notes(s, "pouring: TimeoutError")
 		says(t, c, "echo all before")
 		for got := ""; got != "echo all before"; {
-			_, data, err := c.Receive()
-			fapwstest.Must(t, err)
-			got = string(data)
+			got = fapwstest.Received(t, c)
 		}
 		says(t, c, "pour")
 		c.Receive()
@@ -495,8 +489,7 @@ func TestWebSocketFloodWaitsAtTheClientOfASlowCallback(t *testing.T) {
 	s.Get("/open", 200)
 	fapwstest.Hears(t, c, "waited")
 	for i := range 500 {
-		_, got, err := c.Receive()
-		fapwstest.Needf(t, err == nil && len(got) == 65536, "%v %v %v", i, len(got), err)
+		fapwstest.Equalf(t, len(fapwstest.Received(t, c)), 65536, "message %d", i)
 	}
 	<-done
 	fapwstest.Truef(t, total.Load() == 500, "%v were sent", total.Load())

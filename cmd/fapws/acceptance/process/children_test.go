@@ -123,8 +123,7 @@ func TestChildrenInheritNoDescriptorOfTheServer(t *testing.T) {
 			own     string
 		}
 		body := s.Get("/after-fork", 200).Text
-		err := json.Unmarshal([]byte(body), &[]any{&seen.sockets, &seen.own})
-		fapwstest.Needf(t, err == nil, "%v in %q", err, body)
+		fapwstest.Mustf(t, json.Unmarshal([]byte(body), &[]any{&seen.sockets, &seen.own}), "%q", body)
 		fapwstest.Truef(t, len(seen.sockets) == 1 && seen.sockets[0][0] == seen.own,
 			"a forked child has the sockets %v, its own is %s", seen.sockets, seen.own)
 		body = s.Get("/after-exec", 200).Text

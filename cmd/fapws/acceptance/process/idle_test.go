@@ -314,9 +314,7 @@ func getsEvent(t *testing.T, of *fapwstest.Client, data string) {
 func answerTo(t *testing.T, c *wstest.Client, message string) string {
 	t.Helper()
 	fapwstest.Must(t, c.SendText(message))
-	_, answer, err := c.Receive()
-	fapwstest.Must(t, err)
-	return string(answer)
+	return fapwstest.Received(t, c)
 }
 
 func TestIdleStopLoadsNewCodeAtAReload(t *testing.T) {

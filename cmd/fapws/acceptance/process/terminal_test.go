@@ -62,8 +62,7 @@ func TestServerStopsWhenItsTerminalCloses(t *testing.T) {
 			w := fapwstest.Dial(t, "tcp", "127.0.0.1:"+port)
 			w.Fetch("/").Is(t, "hello")
 			fapwstest.Must(t, cmd.Process.Signal(syscall.SIGTERM))
-			err := <-exited
-			fapwstest.Truef(t, err == nil, "%v %q", err, said.String())
+			fapwstest.Equalf(t, <-exited, nil, "%q", said)
 		})
 	}
 }

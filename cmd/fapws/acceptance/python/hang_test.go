@@ -221,8 +221,7 @@ func TestHungRequestsAndEventsOfFlaskSocketIODoNotBlockOtherRequests(t *testing.
 		s.Dial().Get("/locked")
 		c := s.Socket("/socket.io/?EIO=4&transport=websocket")
 		for _, event := range []string{"40", `42["locked"]`} {
-			_, _, err := c.Receive()
-			fapwstest.Must(t, err)
+			fapwstest.Received(t, c)
 			fapwstest.Must(t, c.SendText(event))
 		}
 	}

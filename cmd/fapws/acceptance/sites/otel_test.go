@@ -145,11 +145,9 @@ func TestEachRequestHasASpanThatIsTheParentOfItsHandler(t *testing.T) {
 	span = wants("/events/", nil)
 	fapwstest.Truef(t, span.End.Sub(span.Begin) >= 30*time.Millisecond, "an event stream of %v", span.End.Sub(span.Begin))
 	socket := s.Socket("/socket/one")
-	_, text, err := socket.Receive()
-	fapwstest.Must(t, err)
-	_, id = parent(t, string(text))
+	_, id = parent(t, fapwstest.Received(t, socket))
 	fapwstest.ResetSocket(socket)
-	fapwstest.Equalf(t, wants("/socket/one", map[string]string{"http.response.status_code": "101"}).ID, id, "%s", text)
+	fapwstest.Equal(t, wants("/socket/one", map[string]string{"http.response.status_code": "101"}).ID, id)
 	for _, span := range c.Spans() {
 		path := span.Attributes["url.path"]
 		fapwstest.Truef(t, path != "/wsgi/unsampled" && path != "/wsgi/included", "%+v", span)
