@@ -181,11 +181,15 @@ func glob(t *testing.T, pattern string) []string {
 
 var eventually = checktest.Eventually
 
-func (p *tab) follow(selector string) {
+// follow clicks, and waits for the page that the click leads to, and for texts on it.
+func (p *tab) follow(selector string, texts ...string) {
 	p.t.Helper()
 	click := chromedp.ActionFunc(func(context.Context) error { p.click(selector); return nil })
 	_, err := chromedp.RunResponse(p.ctx, click)
 	fapwstest.Mustf(p.t, err, "%s", selector)
+	for _, text := range texts {
+		p.shows(text)
+	}
 }
 
 func (p *tab) shows(text string) {

@@ -40,8 +40,7 @@ func (d *device) settings(p *tab) {
 	for name, text := range want {
 		p.fill("[name="+name+"]", text)
 	}
-	p.follow(".fields button")
-	p.shows("Saved. The device has applied them.")
+	p.follow(".fields button", "Saved. The device has applied them.")
 	for _, file := range []string{"data/settings.json", "applied"} {
 		var kept map[string]string
 		err := json.Unmarshal([]byte(d.text(p.t, file)), &kept)
@@ -57,8 +56,7 @@ func (d *device) backup(p *tab) {
 		strings.Contains(resp.Header.Get("Content-Disposition"), "attachment") &&
 		strings.Contains(kept, `"hostname": "router"`), "%s: %s", resp.Status, kept)
 	p.fill("[name=hostname]", "changed")
-	p.follow(".fields button")
-	p.shows("Saved.")
+	p.follow(".fields button", "Saved.")
 	before := d.text(p.t, "data/settings.json")
 	p.run(chromedp.Navigate(d.URL + "/settings"))
 	restore := func(name, text string) {
@@ -95,8 +93,7 @@ func (d *device) backup(p *tab) {
 func (d *device) unapplied(p *tab) {
 	d.write(p.t, "bin/apply", "#!/bin/sh\necho no such network >&2; exit 1\n", 0o755)
 	p.fill("[name=hostname]", "other")
-	p.follow(".fields button")
-	p.shows("Kept, but not applied: apply: no such network")
+	p.follow(".fields button", "Kept, but not applied: apply: no such network")
 	got := value[string](p,
 		`document.querySelector("[name=hostname]").value + document.querySelectorAll(".note:not(:empty)").length`)
 	fapwstest.Equal(p.t, got, "other0")
@@ -120,8 +117,7 @@ func (d *device) password(p *tab) {
 	change("correct horse", "battery staple", "battery staple")
 	p.fill("[name=name]", "admin") // the session has ended
 	p.fill("[name=password]", "battery staple")
-	p.follow("form button")
-	p.shows("Your password is changed.")
+	p.follow("form button", "Your password is changed.")
 }
 
 func (d *device) firmware(p *tab) {
@@ -168,24 +164,20 @@ func (d *device) install(p *tab, image string) {
 		p.click("main button")
 		p.shows("Install this file?")
 	}
-	p.follow("[value=cancel]")
-	p.shows("Upload and check")
+	p.follow("[value=cancel]", "Upload and check")
 	fapwstest.Equal(p.t, d.text(p.t, "data/firmware.bin")+d.text(p.t, "installed"), "")
 	again()
 	d.write(p.t, "data/firmware.bin", "another", 0o644)
-	p.follow("[value=install]")
-	p.shows("Nothing was installed: the file has changed since it was checked.")
+	p.follow("[value=install]", "Nothing was installed: the file has changed since it was checked.")
 	p.visit("firmware")
 	again()
 	command := d.text(p.t, "bin/install-firmware")
 	d.write(p.t, "bin/install-firmware", "#!/bin/sh\necho no space >&2; exit 1\n", 0o755)
-	p.follow("[value=install]")
-	p.shows("Not installed: install-firmware")
+	p.follow("[value=install]", "Not installed: install-firmware")
 	p.picture("not-installed")
 	fapwstest.Equal(p.t, d.text(p.t, "installed"), "")
 	d.write(p.t, "bin/install-firmware", command, 0o755)
-	p.follow("[value=install]")
-	p.shows("Installed: 3,900,000 bytes")
+	p.follow("[value=install]", "Installed: 3,900,000 bytes")
 	p.picture("installed")
 	fapwstest.Equal(p.t, d.text(p.t, "installed"), image)
 }

@@ -61,8 +61,7 @@ func (d *device) logIn(p *tab) {
 	p.fill("[name=name]", "admin")
 	p.fill("[name=password]", "short")
 	p.fill("[name=again]", "short")
-	p.follow("form button")
-	p.shows("at least 8 characters")
+	p.follow("form button", "at least 8 characters")
 	fapwstest.Equal(p.t, value[string](p, `document.querySelector("[name=code]").value`), code)
 	p.fill("[name=password]", "correct horse")
 	p.fill("[name=again]", "correct horse")
@@ -163,8 +162,7 @@ func (d *device) services(p *tab) {
 	p.await(`document.querySelector("#service-nginx + tr").innerText.includes("Interactive authentication required.")`)
 	p.await(`/ntpd\s+running/.test(document.body.innerText)`)
 	p.picture("service-failed")
-	p.follow(`[aria-label="start broken"]`)
-	p.shows("broken did not keep running: it is failed a second after the start.")
+	p.follow(`[aria-label="start broken"]`, "broken did not keep running: it is failed a second after the start.")
 
 	// Without systemd, the page shows the services of OpenRC. Without both, it shows the services of this machine, or
 	// the reason why it cannot list them.
@@ -192,8 +190,7 @@ func (d *device) logs(p *tab) {
 	p.shows("Following")
 	p.picture("logs")
 	p.fill(`[name=search]`, "absent")
-	p.follow(`#find button`)
-	p.shows("No lines")
+	p.follow(`#find button`, "No lines")
 	none := value[string](p, `getComputedStyle(document.getElementById("lines"), "::before").content`)
 	fapwstest.Equal(p.t, none, `"No line contains this text."`)
 	p.picture("no-lines")
@@ -307,11 +304,9 @@ func (d *device) reboot(p *tab) {
 	fapwstest.Needf(p.t, d.text(p.t, "restarted") == "", "restarted without a question")
 	restart := d.text(p.t, "bin/restart-device")
 	d.write(p.t, "bin/restart-device", "#!/bin/sh\necho busy >&2; exit 1\n", 0o755)
-	p.follow("main button")
-	p.shows("Not restarted: restart-device: busy")
+	p.follow("main button", "Not restarted: restart-device: busy")
 	d.write(p.t, "bin/restart-device", restart, 0o755)
-	p.follow("main button")
-	p.shows("The device restarts.")
+	p.follow("main button", "The device restarts.")
 	p.shows("51.5 °C")
 	fapwstest.Truef(p.t, d.text(p.t, "restarted") != "", "the command has not run")
 }
