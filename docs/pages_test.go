@@ -1,12 +1,17 @@
 package docs
 
 import (
+	"encoding/json"
+	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
 	"fapws/runtime/checktest"
@@ -156,4 +161,112 @@ func TestIndexListsEachPage(t *testing.T) {
 		}
 		checktest.Truef(t, strings.HasSuffix(text, want), "%s does not end with %q", l[2], want)
 	}
+}
+
+func TestKubernetesManifestHasConsistentNumbers(t *testing.T) {
+	page := read(t, "cluster.md")
+	find := func(pattern string) string {
+		t.Helper()
+		found := regexp.MustCompile(pattern).FindStringSubmatch(page)
+		checktest.Needf(t, found != nil, "the manifest has no %s", pattern)
+		return found[1]
+	}
+	seconds := func(pattern string) time.Duration {
+		return time.Duration(checktest.Try(strconv.Atoi(find(pattern))).Must(t)) * time.Second
+	}
+	var args []string
+	checktest.Must(t, json.Unmarshal([]byte(find(`args: (\[.*\])`)), &args))
+	config, err := exec.Command(fapwstest.Binary(t), append([]string{"--print-config"}, args[:len(args)-1]...)...).
+		CombinedOutput()
+	checktest.Mustf(t, err, "%s", config)
+	setting := func(name string) string {
+		t.Helper()
+		found := regexp.MustCompile(`(?m)^` + name + ` +(\S+)`).FindSubmatch(config)
+		checktest.Needf(t, found != nil, "no %s in\n%s", name, config)
+		return string(found[1])
+	}
+	lasts := func(name string) time.Duration {
+		return checktest.Try(time.ParseDuration(setting(name))).Must(t)
+	}
+
+	health, port := setting("health"), find(`containerPort: (\d+)`)
+	i := slices.Index(args, "--bind")
+	checktest.Truef(t, i >= 0 && args[i+1] == "0.0.0.0:"+port, "%q does not listen on port %s", args, port)
+	for probe, path := range map[string]string{"startup": health + "/ready", "readiness": health + "/ready",
+		"liveness": health} {
+		find(`(` + probe + `Probe:\n +httpGet: \{path: ` + path + `, port: ` + port + `\}\n)`)
+	}
+	find(`(targetPort: ` + port + `)\n`)
+	allowed, load := seconds(`startupProbe:[^}]*\}\n +periodSeconds: 1\n +failureThreshold: (\d+)`), lasts("load-timeout")
+	checktest.Truef(t, allowed >= load, "the startup probe ends after %v, loading after %v", allowed, load)
+	ends := seconds(`preStop:\n +sleep: \{seconds: (\d+)\}`) + lasts("shutdown-delay") + lasts("graceful-timeout")
+	if grace := seconds(`terminationGracePeriodSeconds: (\d+)`); grace < ends+5*time.Second {
+		t.Errorf("the end of a pod takes up to %v, and Kubernetes kills it after %v", ends, grace)
+	}
+}
+
+// In the messages on trouble.md, "…" replaces the parts that fapws inserts.
+func TestQuotedMessagesExist(t *testing.T) {
+	source := messages(t)
+	all := checktest.Try(blocks("trouble.md", read(t, "trouble.md"))).Must(t)
+	var quoted []string
+	for _, b := range all {
+		text := strings.ReplaceAll(b.text, "\n  ", " ") // a message on two lines
+		for line := range strings.Lines(text) {
+			quoted = append(quoted, strings.TrimSpace(line))
+		}
+	}
+	for _, found := range regexp.MustCompile(`(?m)^\|.*$`).FindAllString(read(t, "trouble.md"), -1) {
+		for _, text := range regexp.MustCompile("`([a-zA-Z][^`={]* [^`={]*)`").FindAllStringSubmatch(found, -1) {
+			quoted = append(quoted, text[1])
+		}
+	}
+	for _, line := range quoted {
+		if strings.HasPrefix(line, "fapws c") || strings.HasPrefix(line, "fapws A") {
+			continue
+		}
+		line = strings.TrimPrefix(line, "fapws: ")
+		for _, part := range strings.Split(regexp.MustCompile(`\b\d+\b`).ReplaceAllString(line, "…"), "…") {
+			part = strings.Trim(part, " ();:,-")
+			checktest.Truef(t, len(part) <= 3 || ofPython.MatchString(part) || hasTexts(source, part, 3),
+				"%q of %q is not in the source", part, line)
+		}
+	}
+}
+
+// hasTexts reports whether source contains text as a whole, or in up to n pieces.
+func hasTexts(source, text string, n int) bool {
+	text = strings.Trim(text, " :-")
+	if strings.Contains(source, text) {
+		return true
+	}
+	for end := strings.LastIndex(text, " "); n > 1 && end > 8; end = strings.LastIndex(text[:end], " ") {
+		if strings.Contains(source, strings.TrimRight(text[:end], ":;")) && hasTexts(source, text[end:], n-1) {
+			return true
+		}
+	}
+	return false
+}
+
+// ofPython matches parts of messages that come from Python.
+var ofPython = regexp.MustCompile(`ModuleNotFoundError`)
+
+// messages returns the source of fapws without tests, with "…" instead of each verb of fmt.
+func messages(t *testing.T) string {
+	t.Helper()
+	var source strings.Builder
+	source.WriteString(`"address already in use" "connection refused" "permission denied"`) // texts of the kernel
+	for _, dir := range []string{"../cmd", "../runtime", "../pybridge", "../contrib/fapws"} {
+		err := filepath.WalkDir(dir, func(name string, _ fs.DirEntry, err error) error {
+			if ext := filepath.Ext(name); err == nil && (ext == ".go" || ext == ".c" || ext == ".py") &&
+				!strings.HasSuffix(name, "_test.go") {
+				source.WriteString(read(t, name))
+			}
+			return err
+		})
+		checktest.Must(t, err)
+	}
+	joined := regexp.MustCompile(`"\s*\+\s*"`).ReplaceAllString(source.String(), "")
+	joined = strings.Join(regexp.MustCompile("\"[^\"\n]*\"|`[^`]*`").FindAllString(joined, -1), "\n")
+	return regexp.MustCompile(`%[+]?[.0-9]*[a-z]|\{[^{}"\n]*\}`).ReplaceAllString(joined, "…")
 }
