@@ -35,12 +35,15 @@ func Equalf[T any](t testing.TB, got, want T, format string, args ...any) {
 }
 
 // AtOnce calls do n times at once, each time in a goroutine, and waits until all calls have returned.
-func AtOnce(n int, do func(i int)) {
+func AtOnce(n int, do func(i int)) { InBackground(n, do)() }
+
+// InBackground calls do n times at once, each time in a goroutine. wait returns when all calls have returned.
+func InBackground(n int, do func(i int)) (wait func()) {
 	var all sync.WaitGroup
 	for i := range n {
 		all.Go(func() { do(i) })
 	}
-	all.Wait()
+	return all.Wait
 }
 
 // Patience limits how long a test waits for an event that should come at once.

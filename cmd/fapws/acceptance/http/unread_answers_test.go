@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -207,18 +206,15 @@ func TestFewStreamsOfAClientThatDoesNotReadBeginResponses(t *testing.T) {
 			begun := func() int { return s.Get(where, 200).Number(t) }
 			c := newClient(t, "HTTP/2")
 			gate := make(chan struct{})
-			var ends sync.WaitGroup
-			for i := range streams {
-				ends.Go(func() {
-					r, err := c.Get(fmt.Sprintf("%s%s?%d", s.URL, path, i))
-					if err != nil {
-						t.Error(err)
-						return
-					}
-					<-gate
-					all(t, r.Body, wholeSize)
-				})
-			}
+			wait := fapwstest.InBackground(streams, func(i int) {
+				r, err := c.Get(fmt.Sprintf("%s%s?%d", s.URL, path, i))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				<-gate
+				all(t, r.Body, wholeSize)
+			})
 			fapwstest.Eventually(t, "some have begun", func() bool { return begun() > 3 })
 			for range 20 {
 				if n := begun(); n > most {
@@ -227,7 +223,7 @@ func TestFewStreamsOfAClientThatDoesNotReadBeginResponses(t *testing.T) {
 				}
 			}
 			close(gate)
-			ends.Wait()
+			wait()
 			fapwstest.Equalf(t, begun(), streams, "requests begun")
 		})
 	}

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -155,26 +154,23 @@ func TestReloadClosesConnectionsWithoutLosingRequests(t *testing.T) {
 	s := serve(t, fapwstest.Mode{Flags: []string{"--workers", "2"}}, "app.py")
 	c := client(t)
 	stop := make(chan bool)
-	var all sync.WaitGroup
-	for range 4 {
-		all.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				case <-time.After(2 * time.Millisecond):
-				}
-				fapwstest.Equal(t, ask(t, c, "GET", s.URL+"/show", nil).StatusCode, 200)
+	wait := fapwstest.InBackground(4, func(int) {
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(2 * time.Millisecond):
 			}
-		})
-	}
+			fapwstest.Equal(t, ask(t, c, "GET", s.URL+"/show", nil).StatusCode, 200)
+		}
+	})
 	for range 2 {
 		old := s.Workers()
 		s.Control("reload")
 		s.HasWorkers(2, old...)
 	}
 	close(stop)
-	all.Wait()
+	wait()
 }
 
 // At a reload and at its end, the server sends a GOAWAY.

@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
@@ -162,20 +161,17 @@ func TestHostLogIsRotatedWithoutLosingLines(t *testing.T) {
 	s, folder := hostLogs(t, fapwstest.Workers, "log-max-size = \"50K\"\nlog-keep = 10000\nctl-socket = \"ctl\"")
 	one := folder + "/one"
 	const clients, rounds, each = 4, 6, 100
-	var group sync.WaitGroup
-	for c := range clients {
-		group.Go(func() {
-			for round := range rounds {
-				asks(s, "one.lan", fmt.Sprintf("/many?%d,c%dr%d", each, c, round))
-				asks(s, "one.lan", fmt.Sprintf("/raises?c%dr%d.", c, round))
-			}
-		})
-	}
+	wait := fapwstest.InBackground(clients, func(c int) {
+		for round := range rounds {
+			asks(s, "one.lan", fmt.Sprintf("/many?%d,c%dr%d", each, c, round))
+			asks(s, "one.lan", fmt.Sprintf("/raises?c%dr%d.", c, round))
+		}
+	})
 	asks(s, "one.lan", "/threads")
 	for range 3 {
 		fapwstest.Command{Flags: []string{"ctl", "--socket", folder + "/ctl", "rotate"}}.Succeeds(t)
 	}
-	group.Wait()
+	wait()
 	s.Signal(syscall.SIGUSR1)
 	const whole = `^(c\dr\d \d{6} x{60}|thread \d number \d+ of two hundred|ValueError: raised for c\dr\d\.)$`
 	want := clients*rounds*(each+1) + 4*200

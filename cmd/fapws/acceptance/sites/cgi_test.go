@@ -7,7 +7,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
@@ -134,12 +133,9 @@ func TestCGIRunsPrograms(t *testing.T) {
 		h.Get("Fapws-Channel") == "", "%v", h)
 	reads(w, t, "retry: 3000")
 	reads(w, t, ": hello")
-	var all sync.WaitGroup
-	for range 8 {
-		all.Go(func() { s.Get("/slow/wait", 200).Is(t, "waited\n") })
-	}
+	wait := fapwstest.InBackground(8, func(int) { s.Get("/slow/wait", 200).Is(t, "waited\n") })
 	s.Get("/page.txt", 200).Is(t, "the page")
-	all.Wait()
+	wait()
 	// Three programs for requests of one connection run at the same time, and their responses are sent in the order of
 	// the requests.
 	w = s.Dial()

@@ -141,29 +141,26 @@ func TestWorkersShareTheRateThroughReloadsAndUpgrades(t *testing.T) {
 	const burst, clients = 600, 6
 	s := limited(t, fmt.Sprintf("workers = 3\n[[host]]\napp = \"app:app\"\nrate = \"1/h burst %d\"\n", burst))
 	var accepted, rejected atomic.Int64
-	var all sync.WaitGroup
-	for range clients {
-		all.Go(func() {
-			client := &http.Client{Transport: &http.Transport{MaxIdleConns: 1}}
-			defer client.CloseIdleConnections()
-			for rejected.Load() < 200 && !t.Failed() {
-				r, err := client.Get(s.URL)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				r.Body.Close()
-				switch r.StatusCode {
-				case 200:
-					accepted.Add(1)
-				case 429:
-					rejected.Add(1)
-				default:
-					t.Error(r.Status)
-				}
+	wait := fapwstest.InBackground(clients, func(int) {
+		client := &http.Client{Transport: &http.Transport{MaxIdleConns: 1}}
+		defer client.CloseIdleConnections()
+		for rejected.Load() < 200 && !t.Failed() {
+			r, err := client.Get(s.URL)
+			if err != nil {
+				t.Error(err)
+				return
 			}
-		})
-	}
+			r.Body.Close()
+			switch r.StatusCode {
+			case 200:
+				accepted.Add(1)
+			case 429:
+				rejected.Add(1)
+			default:
+				t.Error(r.Status)
+			}
+		}
+	})
 	more := func(n int64) {
 		t.Helper()
 		fapwstest.Eventually(t, "requests are accepted", func() bool { return t.Failed() || accepted.Load() >= n })
@@ -174,7 +171,7 @@ func TestWorkersShareTheRateThroughReloadsAndUpgrades(t *testing.T) {
 	s.Upgrade()
 	more(burst * 3 / 4)
 	s.Reload()
-	all.Wait()
+	wait()
 	fapwstest.Equalf(t, accepted.Load(), burst, "accepted")
 }
 
@@ -282,16 +279,13 @@ func TestRequestsBeyondMaxActiveWaitAndLeaveThreadsToOthers(t *testing.T) {
 func TestRequestThatWaitsTooLongAtMaxActiveGets503(t *testing.T) {
 	t.Parallel()
 	s := reports(t, "timeout = \"1s\"\n")
-	var all sync.WaitGroup
-	for range 2 {
-		all.Go(func() { s.Get("/report", 504) })
-	}
+	wait := fapwstest.InBackground(2, func(int) { s.Get("/report", 504) })
 	fapwstest.Eventually(t, "two reports are active", func() bool {
 		return strings.HasSuffix(s.Get("/other", 200).Text, " 2 2")
 	})
 	s.Get("/report", 503).Field(t, "Retry-After", "1").Want(t, 503, "too many active requests")
 	s.Says(`sent 503: requests of its route: 2 active, \d+ waiting \(max-active\)`)
-	all.Wait()
+	wait()
 	s.Get("/open", 200)
 }
 
@@ -316,31 +310,28 @@ func TestRightPasswordsAreAnsweredDuringAFloodOfWrongOnes(t *testing.T) {
 			"%q }\n[[host.route]]\nprefix = \"/\"\nstatus = 200\ntext = \"form\"\nlogin = %q\n", users, users))
 	s := fapwstest.Command{Flags: []string{"-c", config, "--state-dir", dir + "/state"}}.Serve(t, fapwstest.Threads)
 
-	var flood sync.WaitGroup
 	var wrong atomic.Int64
 	var over atomic.Bool
-	for i := range 40 {
-		flood.Go(func() {
-			for n := 0; !over.Load(); n++ {
-				c, err := net.Dial("tcp", s.Address)
-				if err != nil {
-					continue
-				}
-				for k := range 1 + 31*(i%2) {
-					fmt.Fprintf(c, "GET /basic HTTP/1.1\r\nHost: x\r\n%s\r\n", basicAuth(fmt.Sprint("user", k%honest),
-						fmt.Sprintf("wrong %d %d %d", i, n, k)))
-				}
-				if i%8 < 2 {
-					_ = c.SetReadDeadline(time.Now().Add(time.Second))
-					_, _ = c.Read(make([]byte, 1000))
-				} else {
-					c.(*net.TCPConn).CloseWrite()
-				}
-				wrong.Add(1)
-				c.Close()
+	wait := fapwstest.InBackground(40, func(i int) {
+		for n := 0; !over.Load(); n++ {
+			c, err := net.Dial("tcp", s.Address)
+			if err != nil {
+				continue
 			}
-		})
-	}
+			for k := range 1 + 31*(i%2) {
+				fmt.Fprintf(c, "GET /basic HTTP/1.1\r\nHost: x\r\n%s\r\n", basicAuth(fmt.Sprint("user", k%honest),
+					fmt.Sprintf("wrong %d %d %d", i, n, k)))
+			}
+			if i%8 < 2 {
+				_ = c.SetReadDeadline(time.Now().Add(time.Second))
+				_, _ = c.Read(make([]byte, 1000))
+			} else {
+				c.(*net.TCPConn).CloseWrite()
+			}
+			wrong.Add(1)
+			c.Close()
+		}
+	})
 	fapwstest.Eventually(t, "the flood", func() bool { return wrong.Load() > 1000 })
 	for i := range honest {
 		name, password := fmt.Sprint("user", i), fmt.Sprint("right password ", i)
@@ -352,7 +343,7 @@ func TestRightPasswordsAreAnsweredDuringAFloodOfWrongOnes(t *testing.T) {
 		}
 	}
 	over.Store(true)
-	flood.Wait()
+	wait()
 }
 
 // With HTTP/2, eight requests of one connection have traces of their own, but share the limit of the connection.

@@ -209,31 +209,28 @@ func TestServersBehindHAProxyLoseNoRequest(t *testing.T) {
 
 	var answered atomic.Int64
 	stop := make(chan struct{})
-	var clients sync.WaitGroup
-	for range 4 {
-		clients.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				// During this pause, the other processes can use the CPU.
-				case <-time.After(2 * time.Millisecond):
-				}
-				r, err := http.Get("http://" + front + "/")
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				text, err := io.ReadAll(r.Body)
-				r.Body.Close()
-				if err != nil || string(text) != "hello" {
-					t.Errorf("%s %q %v", r.Status, text, err)
-					return
-				}
-				answered.Add(1)
+	wait := fapwstest.InBackground(4, func(int) {
+		for {
+			select {
+			case <-stop:
+				return
+			// During this pause, the other processes can use the CPU.
+			case <-time.After(2 * time.Millisecond):
 			}
-		})
-	}
+			r, err := http.Get("http://" + front + "/")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			text, err := io.ReadAll(r.Body)
+			r.Body.Close()
+			if err != nil || string(text) != "hello" {
+				t.Errorf("%s %q %v", r.Status, text, err)
+				return
+			}
+			answered.Add(1)
+		}
+	})
 	more := func() {
 		t.Helper()
 		before := answered.Load()
@@ -248,7 +245,7 @@ func TestServersBehindHAProxyLoseNoRequest(t *testing.T) {
 	b.Stop()
 	more()
 	close(stop)
-	clients.Wait()
+	wait()
 }
 
 func ready(address string) bool {
