@@ -111,6 +111,13 @@ func (s *Server) Get(target string, status int, fields ...string) *Answer {
 	return s.Ask(Get(target, fields...)).Want(s.T, status)
 }
 
+// GetLogs requests target, and waits until the log has a match of pattern.
+func (s *Server) GetLogs(target string, status int, pattern string) {
+	s.T.Helper()
+	s.Get(target, status)
+	s.Says(pattern)
+}
+
 // Until504 repeats requests for target until the log contains a match of pattern. The handler of target must time out.
 // On a busy machine, a request may time out before its handler runs.
 func (s *Server) Until504(target, pattern string) (match []string) {

@@ -324,8 +324,7 @@ func TestBroadcastClosesAClientThatDoesNotReadWith1013(t *testing.T) {
 func TestMessagesWithoutBytesCountAsMemory(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "letters.py:application", "--lifespan", "off")
-	s.Get("/", 204)
-	s.Says(`warning asyncio thread blocked; dropping messages of the channel layer`)
+	s.GetLogs("/", 204, `warning asyncio thread blocked; dropping messages of the channel layer`)
 }
 
 func TestGroupMessageReachesASGIWebSocketsInAllWorkers(t *testing.T) {

@@ -184,8 +184,7 @@ func TestChannelsGetEventsThatAnyProcessPublishes(t *testing.T) {
 		fapwstest.Truef(t, len(got) == 0 || got[0] == "missed 1", "out of order: %q", got)
 		e, err := listen(s, "/listen/imported", "Last-Event-ID: x").next()
 		fapwstest.Truef(t, err == nil && e.data == "while the script is imported", "from the import came %q, %v", e, err)
-		s.Get("/invalid", 500)
-		s.Says(`a handler answered "GET /invalid HTTP/1\.1" with an invalid channel: a channel name`)
+		s.GetLogs("/invalid", 500, `a handler answered "GET /invalid HTTP/1\.1" with an invalid channel: a channel name`)
 		a := s.Get("/missing", 404)
 		fapwstest.Truef(t, a.Text == "no such page" && a.Header.Get("Content-Type") == "text/plain" &&
 			a.Header.Get("Fapws-Channel") == "", "an error page is %q with %v", a.Text, a.Header)

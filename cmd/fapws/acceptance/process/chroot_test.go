@@ -57,8 +57,7 @@ func TestChrootLoadsOutsideAndServesInside(t *testing.T) {
 	body := strings.Repeat("x", 1<<20)
 	w.Send(fmt.Sprintf("POST /size HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(body), body))
 	w.Answer().Is(t, fmt.Sprint(len(body)))
-	s.Get("/fails", 500)
-	s.Says(`raise ValueError\("in the root directory"\)`)
+	s.GetLogs("/fails", 500, `raise ValueError\("in the root directory"\)`)
 
 	rotates(s, folder+"/log/access", "/seen")
 

@@ -110,8 +110,7 @@ func TestFileSizeLimitIsAnOSErrorForHandlers(t *testing.T) {
 	c, _ := failures(t)
 	c.Shell = "ulimit -f 100"
 	s := c.Serve(t, fapwstest.Threads)
-	s.Get("/too-large-file", 500)
-	s.Says(`OSError: \[Errno 27\] File too large`)
+	s.GetLogs("/too-large-file", 500, `OSError: \[Errno 27\] File too large`)
 	s.Get("/", 200).Is(t, "quick")
 }
 
@@ -120,8 +119,7 @@ func TestMemoryErrorFailsOneRequest(t *testing.T) {
 		c, _ := failures(t)
 		s := c.Serve(t, m)
 		for range 5 {
-			s.Get("/memory", 500)
-			s.Says(`MemoryError`)
+			s.GetLogs("/memory", 500, `MemoryError`)
 			w := s.Dial()
 			a := w.Fetch("/memory-later")
 			fapwstest.Truef(t, a.Err != nil && a.Text == "begun", "in the middle: %q, %v", a.Text, a.Err)

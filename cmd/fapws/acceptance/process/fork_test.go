@@ -233,8 +233,7 @@ func TestForkedChildThatDiesLeavesA500OrAnAbortedResponse(t *testing.T) {
 	fapwstest.Truef(t, strings.Contains(text, "Content-Length: 100\r\n") && strings.HasSuffix(text, "\r\n\r\nbegin"),
 		"got %q", text)
 	s.Says(`exited with status 7`)
-	s.Get("/fails", 500)
-	s.Says(`ValueError: as it should`)
+	s.GetLogs("/fails", 500, `ValueError: as it should`)
 	s.Get("/who", 200)
 }
 
@@ -416,8 +415,7 @@ func TestForkedChildrenRunAtexitFunctionsOfTheirHandler(t *testing.T) {
 	for _, note := range []string{"deferred", "thread", "atexit of the handler"} {
 		fapwstest.FileSays(t, folder+"/notes", note)
 	}
-	s.Get("/exits?never", 200)
-	s.Says(`exits: +File "[^"]*fork\.py", line \d+ in wait_for`)
+	s.GetLogs("/exits?never", 200, `exits: +File "[^"]*fork\.py", line \d+ in wait_for`)
 	fapwstest.Eventually(t, "the process has ended", func() bool {
 		return len(fapwstest.ChildrenOf(t, loaders(s)...)) == 1
 	})

@@ -219,8 +219,7 @@ func TestStuckInlineWorkerIsReplacedWithoutPastEvents(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Flags: []string{"--workers", "1", "--threads", "0", "--timeout", "1", "--graceful-timeout",
 		"1"}, Script: "workers.py", Complains: true}.Serve(t, fapwstest.Mode{})
-	s.Get("/hold", 504)
-	s.Says(`replacing worker \d+: stuck \(GET /hold `)
+	s.GetLogs("/hold", 504, `replacing worker \d+: stuck \(GET /hold `)
 	s.Get("/pid", 200)
 	s.Stop()
 	fapwstest.Lacks(t, s.Stderr.String(), "past events")

@@ -67,8 +67,7 @@ func TestASGIThreadSurvivesExitsOfBackgroundTasks(t *testing.T) {
 		for _, path := range []string{"/task", "/callback", "/stop", "/ok"} {
 			s.Get(path, 200).Is(t, "ok")
 		}
-		s.Get("/cancelled", 500)
-		s.Says(`a task has left`)
+		s.GetLogs("/cancelled", 500, `a task has left`)
 		s.Says(`a callback has left`)
 		for _, path := range []string{"/told", "/told/begun"} { // they return after a half-close
 			w := s.DialGet(path)
@@ -120,10 +119,8 @@ func TestAsyncHandlersMayBeEntriesOfPATHS(t *testing.T) {
 	s.Ask(fapwstest.Request("POST", "/verbs", "a body")).Is(t, "a body")
 	s.Ask(fapwstest.Request("DELETE", "/verbs", "")).Want(t, 405)
 	s.Ask(fapwstest.Request("HEAD", "/counts", "")).Is(t, "")
-	s.Get("/fails", 500)
-	s.Says(`ValueError: boom`)
-	s.Get("/bad_result", 500)
-	s.Says(`handler \S*bad_result returned 7; it must return`)
+	s.GetLogs("/fails", 500, `ValueError: boom`)
+	s.GetLogs("/bad_result", 500, `handler \S*bad_result returned 7; it must return`)
 	a := s.Ask(fapwstest.Get("/bad_piece"))
 	fapwstest.Truef(t, a.Err != nil && a.Text == "begun", "%q, %v", a.Text, a.Err)
 	s.Says(`a response must consist of str or bytes, not int: 7`)

@@ -50,8 +50,7 @@ func TestHandlerThatRaisesGets500AndATraceback(t *testing.T) {
 func TestTracebackIsLoggedOnceAfterALineWithTheRequest(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "raising.py", Complains: true}.Serve(t, fapwstest.Inline)
-	s.Get("/value/x?y=1", 500)
-	s.Says(`(?m)^ValueError: boom & co\n`)
+	s.GetLogs("/value/x?y=1", 500, `(?m)^ValueError: boom & co\n`)
 	s.Get("/entered", 200)
 	said := s.Stderr.String()
 	for _, once := range []string{"Traceback (most recent call last)", "GET /value/x?y=1 HTTP/1.1",
@@ -161,10 +160,8 @@ func TestPagesOfScriptsAndOfTheServerLookAlike(t *testing.T) {
 func TestHTTPErrorWithAnInvalidValueIsAHandlerError(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "httperror.py", Complains: true}.Serve(t, fapwstest.Inline)
-	s.Get("/wrong", 500)
-	s.Says(`(?m)^ValueError: HTTPError: the status must be from 400 to 599, not 200$`)
-	s.Get("/bad", 500)
-	s.Says(`again and again`)
+	s.GetLogs("/wrong", 500, `(?m)^ValueError: HTTPError: the status must be from 400 to 599, not 200$`)
+	s.GetLogs("/bad", 500, `again and again`)
 	w := s.Dial()
 	a := w.Fetch("/late")
 	fapwstest.Truef(t, a.StatusCode == 200 && a.Err != nil && a.Text == "first", "%d %q %v", a.StatusCode, a.Text, a.Err)
@@ -218,8 +215,7 @@ PATHS = [("/", fails)]
 	s := fapwstest.Command{Script: script, Env: []string{"TZ=TEST5"}, Flags: []string{"--access-log", log},
 		Complains: true}.Serve(t, fapwstest.Threads)
 	begun := time.Now().Truncate(time.Millisecond)
-	s.Get("/", 500)
-	s.Says("ValueError: TEST")
+	s.GetLogs("/", 500, "ValueError: TEST")
 	s.Stop()
 	fapwstest.FileSays(t, log, "-0500]")
 	lines := regexp.MustCompile(`(?m)^\d{4}-\S+ \d\d:\d\d:\d\d\.\d{3} -0500 (error|info)`).

@@ -156,8 +156,7 @@ if __name__ == "__main__":
 	}
 	s.Says(`(?m)^ +WSGI app:app$`)
 	s = fapwstest.Command{Dir: dir, Flags: []string{"app:fails"}, Complains: true}.Serve(t, fapwstest.Threads)
-	s.Get("/x", 500)
-	s.Says(`error in handler app:fails, GET /x HTTP/1.1`)
+	s.GetLogs("/x", 500, `error in handler app:fails, GET /x HTTP/1.1`)
 }
 
 // PEP 3333 requires that environ is a dict, not an object of a subclass. Applications that may rely on this get a dict,

@@ -69,14 +69,10 @@ func TestReturnValuesBecomeBodiesAndMediaTypes(t *testing.T) {
 func TestReturnValueThatIsNoResponseIs500(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "returns.py", Complains: true}.Serve(t, fapwstest.Inline)
-	s.Get("/none", 500)
-	s.Says(`handler none returned None;`)
-	s.Get("/number", 500)
-	s.Says(`handler number returned 7;`)
-	s.Get("/mixed", 500)
-	s.Says(`handler mixed.*\n(.*\n)*.*not int: 7`)
-	s.Get("/surrogate", 500)
-	s.Says(`UnicodeEncodeError`)
+	s.GetLogs("/none", 500, `handler none returned None;`)
+	s.GetLogs("/number", 500, `handler number returned 7;`)
+	s.GetLogs("/mixed", 500, `handler mixed.*\n(.*\n)*.*not int: 7`)
+	s.GetLogs("/surrogate", 500, `UnicodeEncodeError`)
 	s.Get("/str", 200)
 }
 

@@ -177,10 +177,8 @@ func TestWriteSendsBeforeTheResult(t *testing.T) {
 			w.AnswerTo("HEAD").Want(t, 200)
 			w.Answer().Is(t, "quick")
 
-			s.Get("/early", 500)
-			s.Says(`AssertionError: write\(\) before start_response\(\)`)
-			s.Get("/number", 500)
-			s.Says(`TypeError: a response must consist of str or bytes, not int: 7`)
+			s.GetLogs("/early", 500, `AssertionError: write\(\) before start_response\(\)`)
+			s.GetLogs("/number", 500, `TypeError: a response must consist of str or bytes, not int: 7`)
 			a := s.Ask(fapwstest.Get("/none"))
 			fapwstest.Truef(t, a.Err != nil && a.Text == "written", "none: %q, %v", a.Text, a.Err)
 			s.Says(`handler none returned None;`)

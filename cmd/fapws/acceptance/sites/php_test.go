@@ -89,8 +89,7 @@ func phpWorks(t *testing.T, how string) {
 	s.Get("/gone.php", 410).Want(t, 410, "gone for good")
 	s.Ask(fapwstest.Request("POST", "/gone.php", strings.Repeat("x", 3_000_000))).Want(t, 410)
 	s.Get("/big.php", 200).Is(t, strings.Repeat("x", 3_000_000))
-	s.Get("/bad.php", 500)
-	s.Says("undefined function no_such_function")
+	s.GetLogs("/bad.php", 500, "undefined function no_such_function")
 	a := s.Ask(fapwstest.Request("HEAD", "/env.php", ""))
 	fapwstest.Truef(t, a.StatusCode == 200 && a.Text == "", "HEAD: %d %q", a.StatusCode, a.Text)
 	for target, status := range map[string]int{"/picture.jpg/x.php": 403, "/no.php": 404, "/no/x.php": 404,
@@ -241,8 +240,7 @@ fastcgi = "127.0.0.1:1"
 		"site/dir/index.php": `<?php echo "dir";`,
 		"site/plain.txt":     "plain",
 	})
-	s.Get("/a.php", 502)
-	s.Says(`site/a.php: dial unix `)
+	s.GetLogs("/a.php", 502, `site/a.php: dial unix `)
 	s.Get("/gone/x", 502)
 	runPHP(t, socket)
 	fapwstest.Eventually(t, "PHP answers", func() bool { return s.Ask(fapwstest.Get("/a.php")).StatusCode == 200 })
