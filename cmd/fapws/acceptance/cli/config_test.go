@@ -128,8 +128,7 @@ func TestReloadReadsTheChangedConfiguration(t *testing.T) {
 	s.Says(`reloaded: 1 worker\n(.*\n)*.*reloaded: 1 worker\n`)
 	s.Ask(fapwstest.Get("/")).Want(t, 200).Is(t, "page of a")
 	fapwstest.Equalf(t, strings.Count(s.Stderr.String(), "take effect after a restart"), 1, "lines about a restart")
-	_, err := os.Stat(dir + "/x")
-	fapwstest.Truef(t, err != nil, "the error log is another one already")
+	fapwstest.Truef(t, !fapwstest.Exists(dir+"/x"), "the error log is another one already")
 }
 
 func TestUpgradeKeepsAddressesAndSupervisor(t *testing.T) {
@@ -140,8 +139,7 @@ func TestUpgradeKeepsAddressesAndSupervisor(t *testing.T) {
 	file := fapwstest.Write(t, dir+"/fapws.toml", "root = 'a'\nworkers = 1\nbind = '127.0.0.1:0'\n")
 	s := fapwstest.Command{Flags: []string{"-c", file}}.Started(t)
 	fapwstest.Replace(t, file, "root = 'b'\n")
-	s.Signal(syscall.SIGUSR2)
-	s.Says("upgraded: 1 worker")
+	s.SignalLogs(syscall.SIGUSR2, "upgraded: 1 worker")
 	s.Ask(fapwstest.Get("/")).Want(t, 200).Is(t, "page of b")
 	s.Control("reload")
 	s.Says("changes of bind take effect after a restart")

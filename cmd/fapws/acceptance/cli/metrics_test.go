@@ -111,8 +111,7 @@ func TestCtlMetricsOutliveReplacedWorkers(t *testing.T) {
 	fapwstest.Must(t, exec.Command("kill", "-KILL", strconv.Itoa(s.Workers()[0])).Run())
 	samples(t, s, `fapws_worker_restarts_total{reason="died"}`, 1)
 	samples(t, s, `fapws_request_duration_seconds_count{host="",route="/order",code="2xx"}`, 3)
-	s.Signal(syscall.SIGUSR2)
-	s.Says("upgraded: 2 workers")
+	s.SignalLogs(syscall.SIGUSR2, "upgraded: 2 workers")
 	samples(t, s, `fapws_worker_restarts_total{reason="died"}`, 1)
 }
 

@@ -18,6 +18,11 @@ func Read(t *testing.T, name string) string {
 	return string(Try(os.ReadFile(name)).Must(t))
 }
 
+func Exists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
+}
+
 // FileMatches waits until the text of the file has a match of pattern.
 func FileMatches(t *testing.T, name, pattern string) {
 	t.Helper()

@@ -48,6 +48,13 @@ func (s *Server) Signal(sig syscall.Signal) {
 	Equalf(s.T, s.Cmd.Process.Signal(sig), nil, "signal %v", sig)
 }
 
+// SignalLogs sends a signal, and waits until the log has a match of pattern.
+func (s *Server) SignalLogs(sig syscall.Signal, pattern string) []string {
+	s.T.Helper()
+	s.Signal(sig)
+	return s.Says(pattern)
+}
+
 // Ended waits for the end of the server and returns its exit code, or a negative number if a signal has ended the
 // server.
 func (s *Server) Ended() int {

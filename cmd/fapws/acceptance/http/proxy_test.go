@@ -76,8 +76,7 @@ func TestProxyProtocolSetsTheAddressesOfAConnection(t *testing.T) {
 		}
 		w.Get("/show/x")
 	}
-	w = s.Dial()
-	w.Get("/show/x")
+	w = s.DialGet("/show/x")
 	w.Gone()
 	s.Says(
 		`warning client 127\.0\.0\.1:\d+: connection closed: missing PROXY protocol header: "GET .*"; ` +

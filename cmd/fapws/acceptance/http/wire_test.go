@@ -107,8 +107,7 @@ func TestClientCanDetectAnAbortedResponse(t *testing.T) {
 	a := w.Fetch("/broken")
 	fapwstest.Truef(t, a.Err != nil && a.Text == "half", "HTTP/1.1: %q, %v", a.Text, a.Err)
 	// The request body is malformed, but the server notices this only after the response has begun.
-	w = s.Dial()
-	w.Send(chunkTo("/begins", "1\r\na\r\n"))
+	w = s.DialSend(chunkTo("/begins", "1\r\na\r\n"))
 	r := w.Head("POST")
 	_, err = io.ReadFull(r.Body, make([]byte, 5))
 	fapwstest.Must(t, err)
@@ -145,16 +144,14 @@ func TestInputIsReadWhileThereIsRoom(t *testing.T) {
 	fapwstest.Equal(t, err, nil)
 	w.Answer().Want(t, 200).Is(t, fmt.Sprint(more))
 
-	w = s.Dial()
-	w.Get("/stuck")
+	w = s.DialGet("/stuck")
 	request := []byte(fapwstest.Request("POST", "/echo", strings.Repeat("x", 100_000)))
 	n := fill(w, func() []byte { return request })
 	fapwstest.Truef(t, n <= most, "%d bytes of requests were read behind one that is active", n)
 	s.GrownAtMost(before, 48<<20)
 	// The client shuts down its sending side. For the server, this is the same as a disconnect, so the server closes
 	// the connection although the handler is running.
-	w = s.Dial()
-	w.Get("/stuck")
+	w = s.DialGet("/stuck")
 	w.Conn.(*net.TCPConn).CloseWrite()
 	w.Closed()
 	s.Get("/go", 200)

@@ -24,8 +24,7 @@ func TestASGIWebSocketReceivesAndSends(t *testing.T) {
 		h := c.Response.Header
 		fapwstest.Truef(t, h.Get("Sec-WebSocket-Protocol") == "three" && h.Get("X-Said") == "yes", "%v", h)
 		for _, text := range []string{"hé", "", strings.Repeat("longer ", 50000)} {
-			says(t, c, text)
-			fapwstest.Hears(t, c, text)
+			answers(t, c, text, text)
 		}
 		data := bytes.Repeat([]byte{0, 255, 7}, 100000)
 		c.Send(wstest.Binary, data)
@@ -92,8 +91,7 @@ func TestASGIWebSocketReceivesAndSends(t *testing.T) {
 			fapwstest.Hears(t, c, fmt.Sprint("tick ", i))
 		}
 		time.Sleep(50 * time.Millisecond)
-		says(t, c, "this")
-		fapwstest.Hears(t, c, "heard this")
+		answers(t, c, "this", "heard this")
 		closesWith(t, c, 1000, "")
 	})
 }
@@ -197,8 +195,7 @@ func TestASGIWebSocketsComeAndGoWithoutLeaks(t *testing.T) {
 			c.SendText("nobody hears it")
 			c.Conn.(*net.TCPConn).SetLinger(0)
 		case 2:
-			says(t, c, "x")
-			fapwstest.Hears(t, c, "x")
+			answers(t, c, "x", "x")
 		}
 	}, func() (memory int, left bool) {
 		live := -1

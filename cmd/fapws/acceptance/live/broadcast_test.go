@@ -183,8 +183,7 @@ func TestBroadcastsAtAReloadReachOldAndNewWorkers(t *testing.T) {
 	fapwstest.Change(t, script, "def repeat", "def another")
 	fapwstest.Change(t, script, "on_message=repeat", "on_message=another")
 	fapwstest.Change(t, script, "PATHS = [", `PATHS = [("/first", WebSocket(enter, hear, leave)), `)
-	s.Signal(syscall.SIGHUP)
-	s.Says("reloaded: 2 workers")
+	s.SignalLogs(syscall.SIGHUP, "reloaded: 2 workers")
 	for _, c := range []*wstest.Client{a, b} {
 		fapwstest.Eventually(t, "it has gone over to a new worker", func() bool {
 			_, version := pidOf(t, c)
@@ -231,8 +230,7 @@ func TestReloadCallsOnCloseOnceForAWebSocketWithoutAPlace(t *testing.T) {
 	var clients []*wstest.Client
 	for i := range 10 {
 		c := s.Socket(fmt.Sprintf("/room?%d", i))
-		says(t, c, "hello")
-		fapwstest.Hears(t, c, "hello")
+		answers(t, c, "hello", "hello")
 		clients = append(clients, c)
 	}
 	behind := s.Socket("/room?behind")

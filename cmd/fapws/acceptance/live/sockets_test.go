@@ -18,8 +18,7 @@ func TestRawSocketMayEndByAnExceptionThatIsNotLogged(t *testing.T) {
 	s := fapwstest.Command{Script: "rawsocket.py", Complains: true}.Serve(t, fapwstest.Threads)
 	for _, how := range []string{"connection", "timeout", "stop", "file", "value"} {
 		c := s.Socket("/raises?" + how)
-		says(t, c, how)
-		fapwstest.Hears(t, c, how)
+		answers(t, c, how, how)
 		closed, err := c.CloseWith(1000, "")
 		fapwstest.Truef(t, err == nil && closed.Code == 1000, "%q %v %v", how, closed, err)
 	}
@@ -58,8 +57,7 @@ def ask(data):
 		says(t, c, "40")
 		fapwstest.Matches(t, fapwstest.Received(t, c), "^40{")
 		for range 5 {
-			says(t, c, `42["ask",1]`)
-			fapwstest.Hears(t, c, `42["answer",1]`)
+			answers(t, c, `42["ask",1]`, `42["answer",1]`)
 		}
 		fapwstest.ResetSocket(c)
 	}
@@ -81,8 +79,7 @@ func TestRawSocketSupportsTheCallsOfLibraries(t *testing.T) {
 				c := s.Socket("/echo")
 				for _, size := range []int{0, 5, 125, 200000} {
 					text := strings.Repeat("é", size)
-					says(t, c, text)
-					fapwstest.Hears(t, c, text)
+					answers(t, c, text, text)
 				}
 				switch i {
 				case 0:

@@ -23,12 +23,10 @@ func TestProxiedWebSocketsBehaveLikeDirectOnes(t *testing.T) {
 	s := serveTunnels(t,
 		"headers = { X-Added = \"yes\" }\n")
 	c := s.Socket("/room")
-	says(t, c, "echo hello")
-	fapwstest.Hears(t, c, "echo hello")
+	answers(t, c, "echo hello", "echo hello")
 	long := "echo " + strings.Repeat("long ", 150_000)
 	for range 5 {
-		says(t, c, long)
-		fapwstest.Hears(t, c, long)
+		answers(t, c, long, long)
 	}
 	says(t, c, "close 4001 enough")
 	closesWith(t, c, 4001, "enough")
@@ -56,8 +54,7 @@ func TestTunnelHasALogLineWithItsBytesAfterItsEnd(t *testing.T) {
 		return fapwstest.TextOf(t, filepath.Join(s.Cmd.Dir, "log"))
 	}
 	c := s.Socket("/room")
-	says(t, c, "echo 12345")
-	fapwstest.Hears(t, c, "echo 12345")
+	answers(t, c, "echo 12345", "echo 12345")
 	fapwstest.Equalf(t, log(), "", "before its end")
 	c.CloseWith(1000, "")
 	c.Conn.Close()
@@ -71,10 +68,8 @@ func TestTunnelHasALogLineWithItsBytesAfterItsEnd(t *testing.T) {
 	fapwstest.Truef(t, in >= 24+150 && in <= 24+400 && out >= 16+100 && out <= 16+400, "%d bytes in, %d out", in, out)
 
 	c = s.Socket("/room")
-	says(t, c, "echo 12345")
-	fapwstest.Hears(t, c, "echo 12345")
-	s.Signal(syscall.SIGTERM)
-	s.Says("stopping; waiting up to 1s for active requests")
+	answers(t, c, "echo 12345", "echo 12345")
+	s.SignalLogs(syscall.SIGTERM, "stopping; waiting up to 1s for active requests")
 	_, _, err := c.Receive()
 	fapwstest.Truef(t, err != nil, "a message from nowhere")
 	s.EndsWith(0)
@@ -85,10 +80,8 @@ func TestServerThatStopsWaitsForTunnels(t *testing.T) {
 	t.Parallel()
 	s := serveTunnels(t, "", "--graceful-timeout", "1h")
 	c := s.Socket("/room")
-	s.Signal(syscall.SIGTERM)
-	s.Says("stopping; ")
-	says(t, c, "echo still there")
-	fapwstest.Hears(t, c, "echo still there")
+	s.SignalLogs(syscall.SIGTERM, "stopping; ")
+	answers(t, c, "echo still there", "echo still there")
 	c.Conn.Close()
 	s.EndsWith(0)
 }
@@ -99,22 +92,18 @@ func TestTunnelsStayInTheirWorkerAtAReload(t *testing.T) {
 			t.Parallel()
 			s := serveTunnels(t, "", "--workers", "1", "--graceful-timeout", grace)
 			old := s.Socket("/room")
-			says(t, old, "echo before")
-			fapwstest.Hears(t, old, "echo before")
+			answers(t, old, "echo before", "echo before")
 			workers := s.Family()[1:]
-			s.Signal(syscall.SIGHUP)
-			s.Says("reloaded: 1 worker")
+			s.SignalLogs(syscall.SIGHUP, "reloaded: 1 worker")
 			next := s.Socket("/room")
 			if grace == "1h" {
-				says(t, old, "echo after")
-				fapwstest.Hears(t, old, "echo after")
+				answers(t, old, "echo after", "echo after")
 				old.Conn.Close()
 			} else if _, _, err := old.Receive(); err == nil {
 				t.Error("a message from nowhere")
 			}
 			fapwstest.Eventually(t, "the old worker ended", func() bool { return !fapwstest.Runs(workers[0]) })
-			says(t, next, "echo next")
-			fapwstest.Hears(t, next, "echo next")
+			answers(t, next, "echo next", "echo next")
 			next.CloseWith(1000, "")
 			next.Conn.Close()
 		})
@@ -131,8 +120,7 @@ func TestTunnelNeedsTwoDescriptors(t *testing.T) {
 	var clients []*wstest.Client
 	for range many {
 		c := s.Socket("/room")
-		says(t, c, "echo hello")
-		fapwstest.Hears(t, c, "echo hello")
+		answers(t, c, "echo hello", "echo hello")
 		clients = append(clients, c)
 	}
 	fapwstest.Eventually(t, "two descriptors for each tunnel", func() bool { return files() <= idle+2*many })
@@ -167,8 +155,7 @@ func TestTunnelsCountTowardsMaxClients(t *testing.T) {
 		return string(all) == "HTTP/1.1 200"
 	})
 	for _, c := range clients[2:] {
-		says(t, c, "echo still there")
-		fapwstest.Hears(t, c, "echo still there")
+		answers(t, c, "echo still there", "echo still there")
 	}
 }
 
@@ -194,8 +181,7 @@ func TestRequestTimeoutEndsWithTheHandshake(t *testing.T) {
 	t.Cleanup(func() { c.Conn.Close() })
 	s.Get("/wait", 504) // takes as long as the timeout, which the WebSocket must outlive
 	upstream.Get("/open", 200)
-	says(t, c, "echo hello")
-	fapwstest.Hears(t, c, "echo hello")
+	answers(t, c, "echo hello", "echo hello")
 }
 
 func TestTunnelsContinueWithoutDescriptors(t *testing.T) {
@@ -218,8 +204,7 @@ func TestTunnelsContinueWithoutDescriptors(t *testing.T) {
 	fapwstest.Truef(t, refused != 0 && len(clients) >= 10, "%d tunnels, %d refused", len(clients), refused)
 	s.Says("sent 503: active requests hold too many files and connections")
 	for _, c := range clients {
-		says(t, c, "echo still there")
-		fapwstest.Hears(t, c, "echo still there")
+		answers(t, c, "echo still there", "echo still there")
 		c.Conn.Close()
 	}
 	fapwstest.Eventually(t, "as many as before", func() bool {
@@ -240,8 +225,7 @@ func TestTunnelsFromUnixSocketClients(t *testing.T) {
 	s := serveTunnels(t, "", "-b", "unix:"+dir+"/s", "--access-log", dir+"/log")
 	for _, polite := range []bool{true, false} {
 		c := fapwstest.Try(wstest.Open(fapwstest.Dial(t, "unix", dir+"/s").Conn, "/room")).Must(t)
-		says(t, c, "echo hello")
-		fapwstest.Hears(t, c, "echo hello")
+		answers(t, c, "echo hello", "echo hello")
 		if polite {
 			c.CloseWith(1000, "")
 		}

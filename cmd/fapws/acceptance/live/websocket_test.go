@@ -55,6 +55,13 @@ func says(t *testing.T, c *wstest.Client, text string) {
 	fapwstest.Equal(t, c.SendText(text), nil)
 }
 
+// answers fails unless the next message after text is want.
+func answers(t *testing.T, c *wstest.Client, text, want string) {
+	t.Helper()
+	says(t, c, text)
+	fapwstest.Hears(t, c, want)
+}
+
 func closesWith(t *testing.T, c *wstest.Client, code int, reason string) {
 	t.Helper()
 	var closed *wstest.Closed
@@ -100,8 +107,7 @@ func TestWebSocketForSynchronousCodeReceivesAndSends(t *testing.T) {
 		fapwstest.Equalf(t, c.Response.Header.Get("Sec-WebSocket-Protocol"), "two", "subprotocol")
 		other := s.Socket("/room", "Origin: http://localhost")
 		for _, text := range []string{"echo hé", "echo " + strings.Repeat("longer ", 30000)} {
-			says(t, c, text)
-			fapwstest.Hears(t, c, text)
+			answers(t, c, text, text)
 		}
 		data := bytes.Repeat([]byte{0, 255, 7}, 100000)
 		fapwstest.Must(t, c.Send(wstest.Binary, data))
@@ -293,8 +299,7 @@ func TestThousandWebSocketsNeedNoThreadsAndReleaseAll(t *testing.T) {
 		echoed.Go(func() {
 			for k := range 5 {
 				text := fmt.Sprintf("echo %d of %d", k, i)
-				says(t, c, text)
-				fapwstest.Hears(t, c, text)
+				answers(t, c, text, text)
 			}
 		})
 	}
@@ -499,9 +504,7 @@ func TestWebSocketSurvivesAForkInItsCallback(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "sockets.py")
 		c := s.Socket("/room")
-		says(t, c, "fork")
-		fapwstest.Hears(t, c, "7")
-		says(t, c, "echo still one")
-		fapwstest.Hears(t, c, "echo still one")
+		answers(t, c, "fork", "7")
+		answers(t, c, "echo still one", "echo still one")
 	})
 }

@@ -109,8 +109,7 @@ func TestErrorLogOnAFullDiskIsReportedOnce(t *testing.T) {
 			return err == nil && len(text) > 9<<10 && bytes.HasSuffix(text, []byte("\n"))
 		})
 		fapwstest.Must(t, os.Truncate(name, 20<<10))
-		s.Signal(syscall.SIGUSR1)
-		s.Says(`fapws: error log: .*error_log: file too large; keeping lines in memory while possible`)
+		s.SignalLogs(syscall.SIGUSR1, `fapws: error log: .*error_log: file too large; keeping lines in memory while possible`)
 		fapwstest.Must(t, os.Truncate(name, 0))
 		s.Says(`fapws: error log: .*error_log: can be written again, 0 lines were lost`)
 		fapwstest.FileSays(t, name, "reopening the log files")
@@ -144,8 +143,7 @@ func TestErrorLogIsRotatedBySettingsOfTheScript(t *testing.T) {
 			_, err := os.Stat(name + ".2.gz")
 			return err == nil
 		})
-		_, err := os.Stat(name + ".3.gz")
-		fapwstest.Truef(t, err != nil, "a third one")
+		fapwstest.Truef(t, !fapwstest.Exists(name+".3.gz"), "a third one")
 	})
 }
 

@@ -30,8 +30,7 @@ func TestStopFinishesActiveRequestsAndClosesIdleConnections(t *testing.T) {
 		body := large.Head("GET").Body
 		busy.Get("/wait")
 		fapwstest.FileSays(t, folder+"/entered", "yes")
-		s.Signal(syscall.SIGTERM)
-		s.Says("info stopping")
+		s.SignalLogs(syscall.SIGTERM, "info stopping")
 		if !m.Inline() {
 			for _, w := range idle {
 				w.Closed()
@@ -53,8 +52,7 @@ func TestStopFinishesARequestWhoseBodyIsArriving(t *testing.T) {
 		s := fapwstest.Serve(t, m, "entered.py")
 		w := s.DialSend("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
 		w.Head("POST")
-		s.Signal(syscall.SIGTERM)
-		s.Says("info stopping")
+		s.SignalLogs(syscall.SIGTERM, "info stopping")
 		w.Send("body")
 		w.Answer().Is(t, "4 bytes")
 		w.Closed()
@@ -77,8 +75,7 @@ func TestUnixSocketServesRequests(t *testing.T) {
 		fapwstest.Equal[any](t, got[key], want)
 	}
 	s.Stop()
-	_, err := os.Stat(socket)
-	fapwstest.Truef(t, err != nil, "the socket's file is left")
+	fapwstest.Truef(t, !fapwstest.Exists(socket), "the socket's file is left")
 }
 
 func TestStopLogsMessagesOfProgramsAfterTheirResponse(t *testing.T) {
@@ -108,8 +105,7 @@ func TestShutdownDelayServesButIsNotReady(t *testing.T) {
 		s.Get("/healthz/ready", 200).Is(t, "ready\n")
 		clients := underLoad(t, s, "/pid", 2, 2)
 		clients.goesOn(100)
-		s.Signal(syscall.SIGTERM)
-		s.Says("info stopping in 1h")
+		s.SignalLogs(syscall.SIGTERM, "info stopping in 1h")
 		fapwstest.Eventually(t, "a server that is not ready", func() bool {
 			a := s.Ask("GET /healthz/ready HTTP/1.0\r\n\r\n")
 			return a.StatusCode == 503 && a.Text == "stopping\n"
@@ -150,8 +146,7 @@ import _signal
 					fapwstest.Write(t, folder+"/sitecustomize.py", tt.site)
 					s := fapwstest.Command{Script: folder + "/app.py", Env: []string{"PYTHONPATH=" + folder}}.Serve(t, m)
 					s.Get("/", 200).Is(t, "served")
-					s.Signal(sig)
-					s.Says(tt.says)
+					s.SignalLogs(sig, tt.says)
 					s.Says("info stopping")
 					s.EndsWith(0)
 				})
@@ -198,8 +193,7 @@ func TestQueuedRequestsAreAnsweredAtStop(t *testing.T) {
 					w := s.DialGet("/pid")
 					queued = append(queued, w)
 				}
-				s.Signal(syscall.SIGTERM)
-				s.Says("info stopping")
+				s.SignalLogs(syscall.SIGTERM, "info stopping")
 				fapwstest.Write(t, folder+"/go", "")
 				busy.Answer().Is(t, "waited")
 				for _, w := range queued {

@@ -26,8 +26,7 @@ func TestHUPStartsNewCodeInNewProcesses(t *testing.T) {
 	fapwstest.FileSays(t, folder+"/entered", "yes")
 
 	fapwstest.Change(t, script, "VERSION = 1", "VERSION = 2")
-	s.Signal(syscall.SIGHUP)
-	s.Says("info reloaded: 2 workers")
+	s.SignalLogs(syscall.SIGHUP, "info reloaded: 2 workers")
 	for range 10 {
 		s.Get("/version", 200).Is(t, "2")
 	}
@@ -71,8 +70,7 @@ func TestHUPWithCodeThatFailsKeepsTheOldCode(t *testing.T) {
 	}
 	keepsWorkers(s, old)
 	fapwstest.Change(t, script, "HEALTH = 500", "HEALTH = 204")
-	s.Signal(syscall.SIGHUP)
-	s.Says("info reloaded: 2 workers")
+	s.SignalLogs(syscall.SIGHUP, "info reloaded: 2 workers")
 	s.Get("/version", 200).Is(t, "2")
 }
 
@@ -183,8 +181,7 @@ func TestWorkerThatExitsIsReplaced(t *testing.T) {
 	fapwstest.Eventually(t, "both workers answer", func() bool { return len(answering(s)) == 2 })
 	old := s.Workers()
 	folder := t.TempDir()
-	w = s.Dial()
-	w.Get("/enter?" + folder)
+	w = s.DialGet("/enter?" + folder)
 	fapwstest.FileSays(t, folder+"/entered", "yes")
 	for _, pid := range old {
 		// Workers obey only SIGTERM. They ignore the other signals, which are meant for the supervisor.
@@ -289,8 +286,7 @@ func TestUpgradeRunsAnotherProgramInTheSameProcess(t *testing.T) {
 
 	old = s.Workers()
 	fapwstest.ReplaceProgram(t, program, "/bin/false")
-	s.Signal(syscall.SIGUSR2)
-	s.Says("exited with status 1; upgrade failed; the old workers keep serving")
+	s.SignalLogs(syscall.SIGUSR2, "exited with status 1; upgrade failed; the old workers keep serving")
 	l.goesOn(50)
 	keepsWorkers(s, old)
 	l.unharmed()
@@ -343,8 +339,7 @@ func TestWorkersFinishRequestsAfterTheirSupervisorWasKilled(t *testing.T) {
 	w := s.DialGet("/enter?" + folder)
 	fapwstest.FileSays(t, folder+"/entered", "yes")
 	workers := s.Workers()
-	s.Signal(syscall.SIGKILL)
-	s.Says(`(?s)its supervisor has died.*its supervisor has died`)
+	s.SignalLogs(syscall.SIGKILL, `(?s)its supervisor has died.*its supervisor has died`)
 	fapwstest.Write(t, folder+"/go", "")
 	w.Answer().Is(t, "waited")
 	for _, pid := range workers {
@@ -398,8 +393,7 @@ func TestSignalsDuringAnUpgradeDoNotStopTheServer(t *testing.T) {
 			return strings.Count(s.Stderr.String(), "info upgraded") > i
 		})
 	}
-	s.Signal(syscall.SIGHUP)
-	s.Says("info reloaded: 1 worker")
+	s.SignalLogs(syscall.SIGHUP, "info reloaded: 1 worker")
 }
 
 func TestTERMDuringAnUpgradeShutsDownCleanly(t *testing.T) {

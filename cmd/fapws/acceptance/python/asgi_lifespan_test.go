@@ -159,8 +159,7 @@ func TestASGILifespanEndsAfterActiveRequests(t *testing.T) {
 		s.Says(`(?s)answered /slow\n.*shutting down\n.*shut down\n`)
 
 		s = lifespanOf("plain", "--graceful-timeout", "1s").Serve(t, m)
-		w = s.Dial()
-		w.Get("/forever")
+		w = s.DialGet("/forever")
 		s.Says(`in flight`)
 		s.Stop()
 		s.Says(`(?s)cancelled\n.*shut down\n`)
@@ -191,11 +190,9 @@ async def app(scope, receive, send):
 	s := fapwstest.Command{Script: path, Flags: []string{"--workers", "1", "--bind", "127.0.0.1:0"},
 		Complains: true}.Started(t)
 	s.Get("/", 200).Is(t, "one")
-	s.Signal(syscall.SIGHUP)
-	s.Says(`(?s)up\n.*up\n.*down\n`)
+	s.SignalLogs(syscall.SIGHUP, `(?s)up\n.*up\n.*down\n`)
 	s.Get("/", 200).Is(t, "one")
 	script(`raise ValueError("not again")`)
-	s.Signal(syscall.SIGHUP)
-	s.Says(`ValueError: not again`)
+	s.SignalLogs(syscall.SIGHUP, `ValueError: not again`)
 	s.Get("/", 200).Is(t, "one")
 }

@@ -162,8 +162,7 @@ func TestASGIReceiveReturnsEachEventInTime(t *testing.T) {
 		w.Reset()
 		noted(s, "/waits", "waits", gone, "OSError", gone)
 
-		w = s.Dial()
-		w.Get("/streams")
+		w = s.DialGet("/streams")
 		w.Head("GET")
 		w.Reset()
 		noted(s, "/streams", "OSError", gone, "goes on")
@@ -184,8 +183,7 @@ func TestASGIReceiveReturnsEachEventInTime(t *testing.T) {
 			noted(s, path, "began", "http.disconnect")
 		}
 
-		w = s.Dial()
-		w.Send("POST /cancelled HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nhello")
+		w = s.DialSend("POST /cancelled HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nhello")
 		fapwstest.Eventually(t, "it has waited in vain", func() bool {
 			return strings.Contains(s.Get("/noted/cancelled", 200).Text, "timeout")
 		})
@@ -262,8 +260,7 @@ func TestASGIUnreadBodyDoesNotBreakTheConnection(t *testing.T) {
 
 	// The client gets the response before it has sent the whole body. It may continue to send the body until it has
 	// read the response.
-	w = s.Dial()
-	w.Send("POST /early HTTP/1.1\r\nHost: test\r\nContent-Length: 8000000\r\n\r\n", strings.Repeat("x", 8_000_000))
+	w = s.DialSend("POST /early HTTP/1.1\r\nHost: test\r\nContent-Length: 8000000\r\n\r\n", strings.Repeat("x", 8_000_000))
 	a := w.Answer().Want(t, 403)
 	fapwstest.Truef(t, a.Close, "no Connection: close: %v", a.Header)
 	w.Closed()

@@ -195,8 +195,7 @@ func TestASGIExceptionLeavesA500OrAnAbortedResponse(t *testing.T) {
 	fapwstest.Truef(t, strings.HasSuffix(string(text), "\r\n\r\n5\r\nhello\r\n"), "a response that fails: %q", text)
 	s.Says(`(?s)POST /late\?raise.*Traceback.*TypeError: send\(\): a message must be a dict, not NoneType`)
 	// An exception of the application after the end of the response does not affect the client.
-	w = s.Dial()
-	w.Send(fapwstest.Request("POST", "/after?raise", "[start, hello, hello]"), fapwstest.Get("/outcome/after"))
+	w = s.DialSend(fapwstest.Request("POST", "/after?raise", "[start, hello, hello]"), fapwstest.Get("/outcome/after"))
 	w.Answer().Is(t, "hello")
 	w.Answer().Want(t, 200, "the response is complete")
 	s.Says(`(?s)POST /after\?raise from 127\.0\.0\.1, after the end of its response\n.*RuntimeError: send\(\): ` +
@@ -287,13 +286,11 @@ func TestASGIResponsesHaveValidBodiesLengthsAndFields(t *testing.T) {
 		w.Answer().Is(t, want)
 	}
 	s.Says(`body exceeds its Content-Length`)
-	w = s.Dial()
-	w.Send(fapwstest.Get("/length/12/ab"), fapwstest.Get("/length/5/a"))
+	w = s.DialSend(fapwstest.Get("/length/12/ab"), fapwstest.Get("/length/5/a"))
 	a = w.Answer()
 	fapwstest.Truef(t, a.Err != nil && a.Text == "aaaaabbbbb", "a short body: %q, %v", a.Text, a.Err)
 	s.Says(`body has 10 bytes, but its Content-Length is 12`)
-	w = s.Dial()
-	w.Send("GET /status/200 HTTP/1.0\r\n\r\n")
+	w = s.DialSend("GET /status/200 HTTP/1.0\r\n\r\n")
 	if text := w.Rest(); !strings.HasSuffix(text, "\r\n\r\nhelloworld") || strings.Contains(text, "chunked") {
 		t.Errorf("HTTP/1.0: %q", text)
 	}

@@ -204,8 +204,7 @@ func TestWriteWaitsForAClientThatDoesNotRead(t *testing.T) {
 	fapwstest.Truef(t, n == 1000*65536+3 && err == nil, "%d bytes, %v", n, err)
 
 	for _, how := range []string{"caught", "raise"} {
-		w = s.Dial()
-		w.Get("/endless?" + how)
+		w = s.DialGet("/endless?" + how)
 		w.Head("GET")
 		w.Reset()
 	}

@@ -113,7 +113,7 @@ func TestCGIRunsPrograms(t *testing.T) {
 	fapwstest.Truef(t, a.StatusCode == 404 && a.Text == "", "HEAD: %d %q", a.StatusCode, a.Text)
 	s.GetLogs("/cgi-bin/rubbish", 502, `/bin/rubbish: invalid header line`)
 	s.Get("/sub/run.sh/x", 200).Want(t, 200, "yes /x", "e")
-	s.GetLogs("/cgi-bin/text", 403, `/bin/text: sent 403: the file is not executable; chmod \+x ` + folder + `/bin/text\n`)
+	s.GetLogs("/cgi-bin/text", 403, `/bin/text: sent 403: the file is not executable; chmod \+x `+folder+`/bin/text\n`)
 	s.Get("/cgi-bin/", 403)
 	s.Get("/cgi-bin/../bin/text", 404)
 	s.Get("/cgi-bin/warn", 200)
@@ -123,8 +123,7 @@ func TestCGIRunsPrograms(t *testing.T) {
 	s.Says(`/bin/warn: exit status 4`)
 	s.GetLogs("/cgi-bin/much", 200, `\.\.\. and 301 more lines`)
 	fapwstest.Equalf(t, strings.Count(s.Stderr.String(), "bin/much"), 201, "lines")
-	w = s.Dial()
-	w.Get("/cgi-bin/listen")
+	w = s.DialGet("/cgi-bin/listen")
 	h := w.Head("GET").Header
 	fapwstest.Truef(t, h.Get("Content-Type") == "text/event-stream" && h.Get("X-Mine") == "1" &&
 		h.Get("Fapws-Channel") == "", "%v", h)
@@ -243,8 +242,7 @@ func TestCGIApplicationRunsPrograms(t *testing.T) {
 		}
 		idle := func() bool { return len(s.Children()) == 0 }
 		fapwstest.Eventually(t, "those before have ended", idle)
-		w = s.Dial()
-		w.Send(fapwstest.Get("/guarded/hang", pass))
+		w = s.DialSend(fapwstest.Get("/guarded/hang", pass))
 		fapwstest.Eventually(t, "the program runs", func() bool { return !idle() })
 		w.Close()
 		fapwstest.Eventually(t, "the program has ended", idle)

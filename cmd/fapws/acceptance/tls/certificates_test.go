@@ -123,8 +123,7 @@ route = [{ prefix = "/", status = 200, text = "shop" }]
 	want :=
 		`fapws.toml:10: certfile: .*/shop/cert.pem: the certificate does not cover the host blog.example.org, ` +
 			`only shop.example.org`
-	s.Signal(syscall.SIGHUP)
-	s.Says(want)
+	s.SignalLogs(syscall.SIGHUP, want)
 	fapwstest.Truef(t, leaf(t, s, "shop.example.org").Equal(shop.Leaf), "the old workers have lost their certificate")
 }
 
@@ -148,8 +147,7 @@ func TestTLSSessionResumesAtAnyWorker(t *testing.T) {
 	connect("first", false)
 	s.Control("reload")
 	connect("after a reload", true)
-	s.Signal(syscall.SIGUSR2)
-	s.Says("upgraded: 2 workers")
+	s.SignalLogs(syscall.SIGUSR2, "upgraded: 2 workers")
 	connect("after an upgrade", true)
 	next := ca.For("example.org")
 	next.Write(filepath.Dir(flags[1]))
