@@ -160,8 +160,7 @@ func TestErrorLogOutsideTheChrootIsRotated(t *testing.T) {
 	uid, _ := strconv.Atoi(daemon.Uid)
 	fapwstest.Must(t, os.Chown(outside, uid, -1))
 	source := fapwstest.Source(t, "logs.py")
-	fapwstest.Must(t, os.MkdirAll(inside+outside, 0o777))
-	fapwstest.Must(t, os.Chmod(inside+outside, 0o777))
+	fapwstest.Must(t, os.MkdirAll(inside+outside, 0o777), os.Chmod(inside+outside, 0o777))
 	name, socket := outside+"/error_log", outside+"/ctl"
 	s := fapwstest.Command{Script: fapwstest.Write(t, outside+"/app.py", source),
 		Flags: []string{"--user", "daemon", "--chroot", inside, "--workers", "2",

@@ -52,8 +52,7 @@ func newSandboxed(t *testing.T, m fapwstest.Mode, flags ...string) *sandboxed {
 		fapwstest.Must(t, os.Chmod(path, 0o777))
 	}
 	for _, dir := range []string{x.data, folder + "/log"} {
-		fapwstest.Must(t, os.Mkdir(dir, 0o777))
-		fapwstest.Must(t, os.Chmod(dir, 0o777))
+		fapwstest.Must(t, os.Mkdir(dir, 0o777), os.Chmod(dir, 0o777))
 	}
 	for _, port := range []*string{&x.other, &x.listed} {
 		_, *port, _ = net.SplitHostPort(listenOn(t, "tcp", "127.0.0.1:0").Addr().String())

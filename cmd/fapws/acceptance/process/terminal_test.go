@@ -48,8 +48,7 @@ func TestServerStopsWhenItsTerminalCloses(t *testing.T) {
 			t.Cleanup(func() { cmd.Process.Kill() })
 			address := said.Await(t, fapwstest.BannerURL)[1]
 			_, port, _ := strings.Cut(address, ":")
-			fapwstest.Must(t, program.Close())
-			fapwstest.Must(t, person.Close())
+			fapwstest.Must(t, program.Close(), person.Close())
 			if strings.Contains(tt.says, "stopping") {
 				err := <-exited
 				fapwstest.Truef(t, err == nil && strings.Contains(said.String(), tt.says), "%v, %s", err, said.String())

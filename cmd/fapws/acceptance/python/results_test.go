@@ -167,8 +167,7 @@ func TestFilesWithAWrongSizeAreSentCompletely(t *testing.T) {
 	online := fapwstest.Read(t, sys)
 	dir := t.TempDir()
 	sparse := fapwstest.Try(os.Create(filepath.Join(dir, "sparse"))).Must(t)
-	fapwstest.Must(t, sparse.Truncate(100_000))
-	fapwstest.Must(t, sparse.Close())
+	fapwstest.Must(t, sparse.Truncate(100_000), sparse.Close())
 	fapwstest.Write(t, filepath.Join(dir, "empty"), "")
 	wants := map[string]string{sys: online, proc: "Linux\n", dir + "/sparse": string(make([]byte, 100_000)),
 		dir + "/empty": ""}

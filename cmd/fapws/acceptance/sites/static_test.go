@@ -30,8 +30,7 @@ func site(t *testing.T) (s *fapwstest.Server, folder string) {
 	fapwstest.Write(t, folder+"/site/.hidden", "hidden")
 	fapwstest.Write(t, folder+"/secret", "secret")
 	fapwstest.Write(t, folder+"/bare/a.txt", "a")
-	fapwstest.Must(t, os.Symlink(folder+"/secret", folder+"/site/link"))
-	fapwstest.Must(t, os.Symlink("..", folder+"/site/up"))
+	fapwstest.Must(t, os.Symlink(folder+"/secret", folder+"/site/link"), os.Symlink("..", folder+"/site/up"))
 	return s, folder
 }
 

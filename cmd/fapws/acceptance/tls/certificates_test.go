@@ -220,9 +220,7 @@ func TestCertificatesOfSystemdCertbotAndKubernetesAreServed(t *testing.T) {
 	dir := t.TempDir()
 	link := func(to, name string) {
 		t.Helper()
-		fapwstest.Must(t, os.MkdirAll(filepath.Dir(name), 0o755))
-		fapwstest.Must(t, os.Symlink(to, name+".new"))
-		fapwstest.Must(t, os.Rename(name+".new", name))
+		fapwstest.Must(t, os.MkdirAll(filepath.Dir(name), 0o755), os.Symlink(to, name+".new"), os.Rename(name+".new", name))
 	}
 	versions := map[string][]*certtest.Certificate{}
 	for _, name := range []string{"certbot.test", "pod.test"} {
