@@ -118,8 +118,7 @@ func TestStreamingSampleSendsPiecesUntilTheClientDisconnects(t *testing.T) {
 
 	// The client reads only some of a billion rows, and the generator must be closed when the client disconnects.
 	endless := s.open(s.request("GET", "/rows.csv?rows=1000000000", nil))
-	_, err := io.ReadFull(endless.Body, make([]byte, 1<<20))
-	fapwstest.Must(t, err)
+	fapwstest.Try(io.ReadFull(endless.Body, make([]byte, 1<<20))).Must(t)
 	endless.Body.Close()
 	s.Stdout.Await(t, regexp.MustCompile(`rows\.csv: \d+ of 1000000000 rows taken`))
 	s.get("/").want(200, "Streaming")

@@ -33,8 +33,7 @@ func TestSilentControlClientsDelayNoOtherClient(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(fapwstest.PublicFolder(t), "ctl")
 	s := fapwstest.Command{Script: "metrics.py", Flags: []string{"--ctl-socket", path}}.Serve(t, fapwstest.Workers)
-	slow, err := net.Dial("unix", path)
-	fapwstest.Must(t, err)
+	slow := fapwstest.Try(net.Dial("unix", path)).Must(t)
 	defer slow.Close()
 	flood := exec.Command(fapwstest.Python, "-c",
 		"import socket, sys\nall = [socket.socket(socket.AF_UNIX) for i in range(100)]\n"+
@@ -44,8 +43,7 @@ func TestSilentControlClientsDelayNoOtherClient(t *testing.T) {
 	defer held.Close()
 	connected, _ := flood.StdoutPipe()
 	fapwstest.Must(t, flood.Start())
-	_, err = io.ReadFull(connected, make([]byte, len("connected")))
-	fapwstest.Must(t, err)
+	fapwstest.Try(io.ReadFull(connected, make([]byte, len("connected")))).Must(t)
 	command := exec.Command(fapwstest.Binary(t), "ctl", "--socket", path, "status")
 	begin := time.Now()
 	out, err := command.CombinedOutput()

@@ -222,8 +222,7 @@ func TestThreadsThatWaitForTheGILAreCounted(t *testing.T) {
 		return sample(t, metricsOf(t, s), threads+`idle"}`) >= 3
 	})
 	go ask("/holds")
-	release, err := os.OpenFile(pipe, os.O_WRONLY, 0)
-	fapwstest.Must(t, err)
+	release := fapwstest.Try(os.OpenFile(pipe, os.O_WRONLY, 0)).Must(t)
 	defer release.Close()
 	asked := 1
 	fapwstest.Eventually(t, "a thread waits for the GIL", func() bool {
@@ -243,8 +242,7 @@ func TestThreadsThatWaitForTheGILAreCounted(t *testing.T) {
 		}
 		return false
 	})
-	_, err = release.WriteString(".")
-	fapwstest.Must(t, err)
+	fapwstest.Try(release.WriteString(".")).Must(t)
 	for range asked {
 		<-bodies
 	}

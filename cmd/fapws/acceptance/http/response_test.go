@@ -104,8 +104,7 @@ func TestCloseOfAResultIsAlwaysCalled(t *testing.T) {
 		} {
 			t.Log(c.name)
 			w := s.DialGet(c.path)
-			_, err := io.ReadFull(w.Head("GET").Body, make([]byte, 5))
-			fapwstest.Must(t, err)
+			fapwstest.Try(io.ReadFull(w.Head("GET").Body, make([]byte, 5))).Must(t)
 			c.leave(w)
 			fapwstest.FileSays(t, folder+"/closed", "yes")
 			fapwstest.Must(t, os.Remove(folder+"/closed"))

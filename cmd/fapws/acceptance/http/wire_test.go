@@ -109,8 +109,7 @@ func TestClientCanDetectAnAbortedResponse(t *testing.T) {
 	// The request body is malformed, but the server notices this only after the response has begun.
 	w = s.DialSend(chunkTo("/begins", "1\r\na\r\n"))
 	r := w.Head("POST")
-	_, err = io.ReadFull(r.Body, make([]byte, 5))
-	fapwstest.Must(t, err)
+	fapwstest.Try(io.ReadFull(r.Body, make([]byte, 5))).Must(t)
 	w.Send("x\r\n")
 	rest, err := io.ReadAll(r.Body)
 	fapwstest.Truef(t, err != nil, "a malformed body: %q", rest)

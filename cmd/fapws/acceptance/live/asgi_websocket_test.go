@@ -216,8 +216,7 @@ func TestASGIApplicationGetsMessagesThatPrecedeTheClose(t *testing.T) {
 			all = c.AppendFrame(all, wstest.Fin|wstest.Text, []byte(m))
 		}
 		all = c.AppendFrame(all, wstest.Fin|wstest.Close, []byte("\x0f\xa1bye"))
-		_, err := c.Conn.Write(all)
-		fapwstest.Must(t, err)
+		fapwstest.Try(c.Conn.Write(all)).Must(t)
 		return c
 	}
 	noted := func(path, want string) {

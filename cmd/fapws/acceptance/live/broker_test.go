@@ -241,14 +241,12 @@ func TestInvalidEventsOnABrokerDoNotBlockOtherEvents(t *testing.T) {
 	r := redistest.Start(t)
 	s := node(t, "redis://"+r.Address)
 	news := listen(s, "/news")
-	c, err := net.Dial("tcp", r.Address)
-	fapwstest.Must(t, err)
+	c := fapwstest.Try(net.Dial("tcp", r.Address)).Must(t)
 	defer c.Close()
 	const entries = 50
 	for range entries {
 		for _, raw := range []string{"zzzz", `"\x00\x00\x00\x00"`, `"\x04news\x00\x03a\nb\x01c"`} {
-			_, err = fmt.Fprintf(c, "XADD {fapws}:events * n 1 from x id 1 pid 1 kind events raw %s\r\n", raw)
-			fapwstest.Must(t, err)
+			fapwstest.Try(fmt.Fprintf(c, "XADD {fapws}:events * n 1 from x id 1 pid 1 kind events raw %s\r\n", raw)).Must(t)
 		}
 	}
 	answers := bufio.NewReader(c)
@@ -256,8 +254,7 @@ func TestInvalidEventsOnABrokerDoNotBlockOtherEvents(t *testing.T) {
 		if line, err := answers.ReadString('\n'); err != nil || line[0] != '$' {
 			t.Fatalf("%q, %v", line, err)
 		}
-		_, err = answers.ReadString('\n')
-		fapwstest.Must(t, err)
+		fapwstest.Try(answers.ReadString('\n')).Must(t)
 	}
 	s.Get("/send?good", 200)
 	news.gets("good")

@@ -193,8 +193,7 @@ func webSocketsStay(t *testing.T, m fapwstest.Mode) {
 		fapwstest.Matches(t, c.asks("count"), fmt.Sprintf("%s by 1 in [0-9]+ x=%d ", first, i+1))
 	}
 	frame := plain.AppendFrame(nil, wstest.Fin|wstest.Text, []byte("count"))
-	_, err := plain.Conn.Write(frame[:3])
-	fapwstest.Must(t, err)
+	fapwstest.Try(plain.Conn.Write(frame[:3])).Must(t)
 	fapwstest.Change(t, script, "VERSION = 1", "VERSION = 2")
 	s.Control("reload")
 	for _, c := range []*stayer{plain, packed, left} {
@@ -202,8 +201,7 @@ func webSocketsStay(t *testing.T, m fapwstest.Mode) {
 		fapwstest.Needf(t, got == "resumed by 2", "%q", got)
 		c.resumed = "resumed by 2"
 	}
-	_, err = plain.Conn.Write(frame[3:])
-	fapwstest.Must(t, err)
+	fapwstest.Try(plain.Conn.Write(frame[3:])).Must(t)
 	fapwstest.Matches(t, plain.hears(), resumed+"02 by 2 in .* x=1 a$")
 	fapwstest.Matches(t, packed.asks("count"), resumed+"02 by 2 in .* x=2 None$")
 	text := strings.Repeat("to all. ", 100)

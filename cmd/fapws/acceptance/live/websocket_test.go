@@ -456,12 +456,10 @@ func TestWebSocketSmallMessagesDoNotFillMemory(t *testing.T) {
 func TestWebSocketClientMayDisconnectDuringOnOpen(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "broadcast.py")
-	conn, err := net.Dial("tcp", s.Address)
-	fapwstest.Must(t, err)
+	conn := fapwstest.Try(net.Dial("tcp", s.Address)).Must(t)
 	const handshake = "GET /room?slowly HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-	_, err = conn.Write([]byte(handshake))
-	fapwstest.Must(t, err)
+	fapwstest.Try(conn.Write([]byte(handshake))).Must(t)
 	fapwstest.Eventually(t, "on_open runs", func() bool { return s.Get("/count?slowly", 200).Text == "1" })
 	conn.Close()
 	left := ""

@@ -298,8 +298,7 @@ func subscribes(s *fapwstest.Server, target string) *fapwstest.Client {
 
 func closes(t *testing.T, c *wstest.Client) {
 	t.Helper()
-	_, err := c.CloseWith(1000, "")
-	fapwstest.Must(t, err)
+	fapwstest.Try(c.CloseWith(1000, "")).Must(t)
 }
 
 func getsEvent(t *testing.T, of *fapwstest.Client, data string) {

@@ -140,11 +140,9 @@ func (m *manager) hears(pattern string) {
 // would restart the service.
 func (m *manager) silent(long time.Duration) {
 	m.t.Helper()
-	c, err := net.Dial("unixgram", m.name)
-	fapwstest.Must(m.t, err)
+	c := fapwstest.Try(net.Dial("unixgram", m.name)).Must(m.t)
 	defer c.Close()
-	_, err = io.WriteString(c, "from now on")
-	fapwstest.Must(m.t, err)
+	fapwstest.Try(io.WriteString(c, "from now on")).Must(m.t)
 	m.hears("^from now on$")
 	for heard := 0; ; heard++ {
 		select {

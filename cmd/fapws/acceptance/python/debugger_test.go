@@ -122,8 +122,7 @@ func (e *editor) ask(command string, arguments any) {
 	text, err := json.Marshal(map[string]any{"seq": e.asked, "type": "request", "command": command,
 		"arguments": arguments})
 	fapwstest.Must(e.t, err)
-	_, err = fmt.Fprintf(e.conn, "Content-Length: %d\r\n\r\n%s", len(text), text)
-	fapwstest.Must(e.t, err)
+	fapwstest.Try(fmt.Fprintf(e.conn, "Content-Length: %d\r\n\r\n%s", len(text), text)).Must(e.t)
 }
 
 func (e *editor) until(name string) message {
@@ -136,8 +135,7 @@ func (e *editor) until(name string) message {
 			_, _ = fmt.Sscanf(line, "Content-Length: %d", &size)
 		}
 		text := make([]byte, size)
-		_, err := io.ReadFull(e.input, text)
-		fapwstest.Must(e.t, err)
+		fapwstest.Try(io.ReadFull(e.input, text)).Must(e.t)
 		var m message
 		fapwstest.Must(e.t, json.Unmarshal(text, &m))
 		if m.Type == "event" && m.Event == name || m.Type == "response" && m.Command == name {
