@@ -26,10 +26,8 @@ func TestMissingUserDirectoryOrVariablesAreErrorsInOneLine(t *testing.T) {
 
 func TestHostsHaveTheirOwnRoots(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	fapwstest.Write(t, dir+"/a/index.html", "page of a")
-	fapwstest.Write(t, dir+"/b/index.html", "page of b")
-	fapwstest.Write(t, dir+"/c/index.html", "the default")
+	dir := fapwstest.Files(t, map[string]string{"a/index.html": "page of a", "b/index.html": "page of b",
+		"c/index.html": "the default"})
 	conf := `[[host]]
 name = ["a.lan", "*.a.lan"]
 root = "a"
@@ -92,10 +90,7 @@ route = [
 
 func TestDirectoryIsServedWithoutPython(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	fapwstest.Write(t, dir+"/site/index.htm", "index")
-	fapwstest.Write(t, dir+"/site/sub/a.txt", "a")
-	fapwstest.Write(t, dir+"/more/b.txt", "b")
+	dir := fapwstest.Files(t, map[string]string{"site/index.htm": "index", "site/sub/a.txt": "a", "more/b.txt": "b"})
 	s := fapwstest.Command{Flags: []string{"--static", "/more=" + dir + "/more", "--spa", "index.htm",
 		dir + "/site"}}.Serve(t, fapwstest.Threads)
 	s.Says(`without Python`)
@@ -108,9 +103,7 @@ func TestDirectoryIsServedWithoutPython(t *testing.T) {
 
 func TestReloadReadsTheChangedConfiguration(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	fapwstest.Write(t, dir+"/a/index.html", "page of a")
-	fapwstest.Write(t, dir+"/b/index.html", "page of b")
+	dir := fapwstest.Files(t, map[string]string{"a/index.html": "page of a", "b/index.html": "page of b"})
 	file := fapwstest.Write(t, dir+"/fapws.toml", "root = 'a'\nworkers = 1\n")
 	s := fapwstest.Command{Flags: []string{"-b", "127.0.0.1:0", "-c", file, "--reload"}, Complains: true}.Started(t)
 	s.Ask(fapwstest.Get("/")).Want(t, 200).Is(t, "page of a")
@@ -133,9 +126,7 @@ func TestReloadReadsTheChangedConfiguration(t *testing.T) {
 
 func TestUpgradeKeepsAddressesAndSupervisor(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	fapwstest.Write(t, dir+"/a/index.html", "page of a")
-	fapwstest.Write(t, dir+"/b/index.html", "page of b")
+	dir := fapwstest.Files(t, map[string]string{"a/index.html": "page of a", "b/index.html": "page of b"})
 	file := fapwstest.Write(t, dir+"/fapws.toml", "root = 'a'\nworkers = 1\nbind = '127.0.0.1:0'\n")
 	s := fapwstest.Command{Flags: []string{"-c", file}}.Started(t)
 	fapwstest.Replace(t, file, "root = 'b'\n")

@@ -96,6 +96,20 @@ func Write(t *testing.T, name, text string) string {
 	return name
 }
 
+// Files writes files into a new directory, and returns it. Files that begin with "#!" are programs.
+func Files(t *testing.T, texts map[string]string) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	for name, text := range texts {
+		if strings.HasPrefix(text, "#!") {
+			WriteProgram(t, dir+"/"+name, text)
+		} else {
+			Write(t, dir+"/"+name, text)
+		}
+	}
+	return dir
+}
+
 func WriteProgram(t *testing.T, name, text string) string {
 	t.Helper()
 	Must(t, os.Chmod(Write(t, name, text), 0o755))

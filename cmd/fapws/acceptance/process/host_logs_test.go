@@ -19,10 +19,9 @@ import (
 // have error logs of their own, two.lan uses the log of the server, and off.lan discards its log.
 func hostLogs(t *testing.T, m fapwstest.Mode, top string) (s *fapwstest.Server, folder string) {
 	t.Helper()
-	folder = t.TempDir()
-	fapwstest.Write(t, folder+"/hostlogs.py", fapwstest.Source(t, "hostlogs.py"))
-	fapwstest.Write(t, folder+"/asgi/application.py", fapwstest.Source(t, "asgi/hostlogs.py"))
-	fapwstest.Write(t, folder+"/cgi/x.sh", "echo said by a program >&2; echo Content-Type: text/plain; echo; echo x")
+	folder = fapwstest.Files(t, map[string]string{"hostlogs.py": fapwstest.Source(t, "hostlogs.py"),
+		"asgi/application.py": fapwstest.Source(t, "asgi/hostlogs.py"),
+		"cgi/x.sh":            "echo said by a program >&2; echo Content-Type: text/plain; echo; echo x"})
 	fapwstest.Write(t, folder+"/fapws.toml", top+`
 error-log = "errors"
 [[host]]
@@ -228,9 +227,7 @@ func TestHostLogWithAnIncompleteLineIsRotated(t *testing.T) {
 
 func TestHostsHaveTheirOwnLogsAndFormats(t *testing.T) {
 	t.Parallel()
-	folder := t.TempDir()
-	fapwstest.Write(t, folder+"/site/a.txt", "a")
-	fapwstest.Write(t, folder+"/site/bad.shtml", "<!--#bad -->")
+	folder := fapwstest.Files(t, map[string]string{"site/a.txt": "a", "site/bad.shtml": "<!--#bad -->"})
 	fapwstest.WriteProgram(t, folder+"/cgi/x",
 		"#!/bin/sh\necho said by $HTTP_HOST >&2\necho 'Content-Type: text/plain'\necho\necho x\n")
 	fapwstest.Write(t, folder+"/fapws.toml", `

@@ -10,9 +10,7 @@ import (
 
 func TestSpellingsOfPathsDoNotBypassEntriesOfPATHS(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	fapwstest.Write(t, dir+"/site/priv/x.txt", "secret")
-	fapwstest.Write(t, dir+"/site/x.txt", "public")
+	dir := fapwstest.Files(t, map[string]string{"site/priv/x.txt": "secret", "site/x.txt": "public"})
 	fapwstest.WriteProgram(t, dir+"/site/cgi-bin/env",
 		"#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\nrun %s' \"$PATH_INFO\"\n")
 	script := fapwstest.Write(t, dir+"/app.py", `

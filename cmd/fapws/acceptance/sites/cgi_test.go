@@ -2,7 +2,6 @@ package sites_test
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -16,13 +15,7 @@ import (
 func configured(t *testing.T, m fapwstest.Mode, config string, files map[string]string) (s *fapwstest.Server,
 	folder string) {
 	t.Helper()
-	folder = t.TempDir()
-	for name, text := range files {
-		path := fapwstest.Write(t, filepath.Join(folder, name), text)
-		if strings.HasPrefix(text, "#!") {
-			fapwstest.Must(t, os.Chmod(path, 0o755))
-		}
-	}
+	folder = fapwstest.Files(t, files)
 	file := fapwstest.Write(t, folder+"/fapws.toml", config)
 	return fapwstest.Command{Flags: []string{"-c", file}, Dir: folder}.Serve(t, m), folder
 }

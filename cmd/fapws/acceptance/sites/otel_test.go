@@ -75,10 +75,8 @@ func sending(url string, more ...string) []string {
 func spansServer(t *testing.T, c *oteltest.Collector, m fapwstest.Mode, upstream string,
 	env ...string) *fapwstest.Server {
 	t.Helper()
-	folder := t.TempDir()
-	fapwstest.Write(t, folder+"/spans.py", spansApp)
-	fapwstest.Write(t, folder+"/files/a.txt", "file")
-	fapwstest.Write(t, folder+"/files/page.shtml", `<!--#include virtual="/wsgi/included" -->`)
+	folder := fapwstest.Files(t, map[string]string{"spans.py": spansApp, "files/a.txt": "file",
+		"files/page.shtml": `<!--#include virtual="/wsgi/included" -->`})
 	// Nothing listens at the second upstream.
 	config := fmt.Sprintf(spansSite, upstream, "http://127.0.0.1:"+fapwstest.FreePort(t))
 	return fapwstest.Command{Flags: []string{"-c", fapwstest.Write(t, folder+"/fapws.toml", config)}, Dir: folder,

@@ -195,9 +195,7 @@ func TestPHPIndexAnswersForItsDirectoryOnly(t *testing.T) {
 
 func TestMissingPHPIsReportedOnItsPages(t *testing.T) {
 	t.Parallel()
-	folder := t.TempDir()
-	fapwstest.Write(t, folder+"/site/a.php", `<?php echo "a";`)
-	fapwstest.Write(t, folder+"/site/b.txt", "b")
+	folder := fapwstest.Files(t, map[string]string{"site/a.php": `<?php echo "a";`, "site/b.txt": "b"})
 	file := fapwstest.Write(t, folder+"/fapws.toml", fmt.Sprintf(phpSite, "fastcgi", "/tmp"))
 	s := fapwstest.Command{Flags: []string{"-c", file}, Dir: folder, Env: []string{"PATH=" + folder}}.Serve(t,
 		fapwstest.Threads)

@@ -35,9 +35,7 @@ def app(environ, start_response):
 
 func TestErrorPagesOfASiteReplaceThoseOfTheServer(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	fapwstest.Write(t, dir+"/app.py", routesApp)
-	fapwstest.Write(t, dir+"/site/file.txt", "content")
+	dir := fapwstest.Files(t, map[string]string{"app.py": routesApp, "site/file.txt": "content"})
 	statuses := []int{400, 403, 404, 405, 408, 411, 413, 414, 416, 431, 500, 501, 503, 505}
 	conf := "max-body-size = 10\n[[host]]\nroot = \"site\"\n"
 	var pages []string
@@ -118,10 +116,8 @@ status = 409
 
 func TestIndexFollowsTheRulesOfItsFile(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	fapwstest.Write(t, dir+"/site/a/index.html", "secret")
-	fapwstest.Write(t, dir+"/site/b/index.html", "secret")
-	fapwstest.Write(t, dir+"/site/c/index.htm", "public")
+	dir := fapwstest.Files(t, map[string]string{"site/a/index.html": "secret", "site/b/index.html": "secret",
+		"site/c/index.htm": "public"})
 	s := fapwstest.Command{Flags: []string{"-c", fapwstest.Write(t, dir+"/fapws.toml", `
 [[host]]
 root = "site"
@@ -148,9 +144,7 @@ func TestRoutesOfAllKindsFollowTheirRules(t *testing.T) {
 		fmt.Fprintf(w, "%s %s for=%s host=%s", r.Method, r.RequestURI, r.Header.Get("X-Forwarded-For"), r.Host)
 		io.Copy(w, r.Body)
 	})
-	dir := t.TempDir()
-	fapwstest.Write(t, dir+"/app.py", routesApp)
-	fapwstest.Write(t, dir+"/site/file.txt", "content")
+	dir := fapwstest.Files(t, map[string]string{"app.py": routesApp, "site/file.txt": "content"})
 	users := fapwstest.Try(exec.Command("htpasswd", "-nbB", "ann", "secret").Output()).Must(t)
 	fapwstest.Write(t, dir+"/users", string(users))
 	s := fapwstest.Command{Flags: []string{"-c", fapwstest.Write(t, dir+"/fapws.toml", `

@@ -20,14 +20,9 @@ func sendURL(how, status string, fields ...string) string {
 
 func sendSite(t *testing.T, m fapwstest.Mode) (s *fapwstest.Server, folder string) {
 	t.Helper()
-	folder = t.TempDir()
-	fapwstest.Write(t, folder+"/files/one.txt", "0123456789")
-	fapwstest.Write(t, folder+"/files/.hidden/caf\u00e9 \\ 100%.txt", "hidden")
-	fapwstest.Write(t, folder+"/files/both.txt", "plain")
-	fapwstest.Write(t, folder+"/files/both.txt.gz", "somebody else's")
-	fapwstest.Write(t, folder+"/files/big.bin", strings.Repeat("0123456789abcdef", 1<<17))
-	fapwstest.Write(t, folder+"/more/two.txt", "two")
-	fapwstest.Write(t, folder+"/secret", "secret")
+	folder = fapwstest.Files(t, map[string]string{"files/one.txt": "0123456789",
+		"files/.hidden/caf\u00e9 \\ 100%.txt": "hidden", "files/both.txt": "plain", "files/both.txt.gz": "somebody else's",
+		"files/big.bin": strings.Repeat("0123456789abcdef", 1<<17), "more/two.txt": "two", "secret": "secret"})
 	for name, to := range map[string]string{"files/out": folder + "/secret", "files/up": "..", "files/in": "one.txt",
 		"linked": "more"} {
 		fapwstest.Must(t, os.Symlink(to, folder+"/"+name))
