@@ -43,7 +43,8 @@ func (s *Server) DialGet(target string) *Client {
 	return s.DialSend(Get(target))
 }
 
-// DialFrom connects to s from a local address, such as 127.0.0.2, because the limits of a client are those of its address.
+// DialFrom connects to s from a local address, such as 127.0.0.2, because the limits of a client are those of its
+// address.
 func (s *Server) DialFrom(address string) *Client {
 	s.T.Helper()
 	c := Try((&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}).Dial("tcp", s.Address)).Must(s.T)
@@ -168,9 +169,9 @@ func (w *Client) Reset() {
 	w.Close()
 }
 
-// FreePort returns a TCP port of 127.0.0.1 for a program that cannot choose a port and report it. The port is below the
-// ports that systems assign by themselves (from 32768 on Linux, 49152 elsewhere). Until the test ends, no other test gets
-// it, even in another process, because FreePort keeps a socket with the port in its name.
+// FreePort returns a TCP port of 127.0.0.1 for a program that cannot choose a port and report it. The port is below
+// the ports that systems assign by themselves (from 32768 on Linux, 49152 elsewhere). Until the test ends, no other
+// test gets it, even in another process, because FreePort keeps a socket with the port in its name.
 func FreePort(t *testing.T) string {
 	t.Helper()
 	const first, end = 10000, 32768

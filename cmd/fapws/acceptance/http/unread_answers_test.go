@@ -33,8 +33,8 @@ func unsent(s *fapwstest.Server) (bytes, cut int) {
 
 var protocols = []string{"HTTP/1.1", "HTTP/2"}
 
-// newClient returns a client that does not add Accept-Encoding and does not decompress bodies. The kernel buffers little
-// for its connections.
+// newClient returns a client that does not add Accept-Encoding and does not decompress bodies. The kernel buffers
+// little for its connections.
 func newClient(t *testing.T, protocol string) *http.Client {
 	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
 		c, err := new(net.Dialer).DialContext(ctx, network, addr)

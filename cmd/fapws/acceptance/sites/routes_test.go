@@ -260,8 +260,10 @@ func TestRouteErrorsAreReportedWithFileLineAndKey(t *testing.T) {
 		"proxy = \"http://localhost\"\nearly-hints = [\"a\"]":    `"a" is not a link`,
 		"app = \"app.py\"\nearly-hints = []\nmax-active = 1":     `early-hints = [], an array: must be an array that`,
 
-		"status = 204\nmax-active = 2":                 "max-active: has no effect with status",
-		"max-active = 2":                               "max-active: has no effect: no application, program or proxy serves its paths",
+		"status = 204\nmax-active = 2": "max-active: has no effect with status",
+
+		"max-active = 2": "max-active: has no effect: no application, program or proxy serves its paths",
+
 		"proxy = \"http://localhost\"\nmax-active = 0": "max-active = 0, an integer: must be",
 
 		"status = 204\nrate = \"20r/s\"":                       `rate: must be a rate such as "20/s"`,

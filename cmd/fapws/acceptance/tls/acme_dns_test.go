@@ -184,11 +184,15 @@ func TestACMESettingsThatConflictAreReportedInOneLine(t *testing.T) {
 	for flags, want := range map[string]string{
 		"--acme-hosts *.a.test": "--tls: a CA gives a certificate for *.a.test only to those who can change its DNS: add " +
 			"acme-dns-hook, or certfile for this host",
-		"--acme-hosts *.*.test":                              "--acme-hosts *.*.test: must be host names such as example.org or *.example.org",
+
+		"--acme-hosts *.*.test": "--acme-hosts *.*.test: must be host names such as example.org or *.example.org",
+
 		"--acme-hosts a.test --acme-directory http://a.test": "must be a URL that begins with https://",
-		"-c DIR/hosts.toml":                                  "hosts.toml:1: tls: a CA gives a certificate for *.a.test only",
-		"--acme-hosts a.test --acme-dns-hook DIR/none":       "--acme-dns-hook: DIR/none: no such file or directory",
-		"--acme-hosts a.test --acme-dns-hook DIR":            "--acme-dns-hook: DIR: not an executable file; type chmod +x DIR",
+		"-c DIR/hosts.toml":                            "hosts.toml:1: tls: a CA gives a certificate for *.a.test only",
+		"--acme-hosts a.test --acme-dns-hook DIR/none": "--acme-dns-hook: DIR/none: no such file or directory",
+
+		"--acme-hosts a.test --acme-dns-hook DIR": "--acme-dns-hook: DIR: not an executable file; type chmod +x DIR",
+
 		"--acme-hosts a.test --acme-dns-hook DIR/plain": "--acme-dns-hook: DIR/plain: not an executable file; type " +
 			"chmod +x DIR/plain",
 		"--acme-hosts a.test --acme-dns-hook DIR/good --acme-dns-cleanup-hook DIR/open": "--acme-dns-cleanup-hook: " +
