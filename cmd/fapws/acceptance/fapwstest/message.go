@@ -61,9 +61,13 @@ func (a *Answer) Is(t *testing.T, body string) *Answer {
 	return a
 }
 
-func (a *Answer) Field(t *testing.T, name, want string) *Answer {
+// Field fails unless the field has this value, the values of several joined, and so each next pair in more.
+func (a *Answer) Field(t *testing.T, name, want string, more ...string) *Answer {
 	t.Helper()
 	Equalf(t, strings.Join(a.Header.Values(name), ", "), want, "%s", name)
+	if len(more) > 0 {
+		a.Field(t, more[0], more[1], more[2:]...)
+	}
 	return a
 }
 

@@ -111,7 +111,7 @@ func TestInterruptedTusUploadContinuesAfterARestart(t *testing.T) {
 	stored(t, files, map[string]string{"ü 1.bin": text})
 	c.patch(700_000, "").Want(t, 404)
 	w = c.s.DialSend(fapwstest.Request("HEAD", c.location, "", tusVersion))
-	w.AnswerTo("HEAD").Want(t, 200).Field(t, "Upload-Offset", "700000").Field(t, "Upload-Length", "700000")
+	w.AnswerTo("HEAD").Want(t, 200).Field(t, "Upload-Offset", "700000", "Upload-Length", "700000")
 }
 
 func TestFinishedTusUploadIsKnownAfterAReload(t *testing.T) {
@@ -127,7 +127,7 @@ func TestFinishedTusUploadIsKnownAfterAReload(t *testing.T) {
 	}
 	for range 6 {
 		w := s.DialSend(fapwstest.Request("HEAD", c.location, "", tusVersion))
-		w.AnswerTo("HEAD").Want(t, 200).Field(t, "Upload-Offset", "5").Field(t, "Upload-Length", "5")
+		w.AnswerTo("HEAD").Want(t, 200).Field(t, "Upload-Offset", "5", "Upload-Length", "5")
 	}
 }
 
@@ -136,7 +136,7 @@ func TestTusRequestsThatViolateTheProtocolAreRejected(t *testing.T) {
 	s, dir := serveUploads(t, fapwstest.Threads)
 	c := &tusClient{s: s}
 	a := s.Ask(fapwstest.Request("OPTIONS", "/bare", "")).Want(t, 204)
-	a.Field(t, "Tus-Version", "1.0.0").Field(t, "Tus-Max-Size", "1048576").Field(t, "Tus-Extension",
+	a.Field(t, "Tus-Version", "1.0.0", "Tus-Max-Size", "1048576", "Tus-Extension",
 		"creation,creation-with-upload,termination,checksum,expiration")
 	s.Ask(fapwstest.Request("POST", "/bare", "", "Tus-Resumable: 0.2.2", "Upload-Length: 1")).Want(t, 412).Field(t,
 		"Tus-Version", "1.0.0")

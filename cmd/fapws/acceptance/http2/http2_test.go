@@ -34,7 +34,7 @@ func TestApplicationGetsHTTP2RequestsLikeOthers(t *testing.T) {
 		} {
 			fapwstest.Equalf(t, environ[name], want, "%s", name)
 		}
-		a.Field(t, "X-A", "b").Field(t, "Server", "fapws").Field(t, "Transfer-Encoding", "")
+		a.Field(t, "X-A", "b", "Server", "fapws", "Transfer-Encoding", "")
 		fapwstest.Truef(t, a.Header.Get("Date") != "" && len(a.Header["Set-Cookie"]) == 2, "%v", a.Header)
 		head := ask(t, client(t), "HEAD", s.URL+"/show", nil).Want(t, 200)
 		fapwstest.Truef(t, head.ContentLength > 0, "HEAD: length %d", head.ContentLength)

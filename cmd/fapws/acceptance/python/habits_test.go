@@ -59,7 +59,7 @@ func TestHabitsGzipCompressesForClientsThatAcceptIt(t *testing.T) {
 				slices.Contains(a.Header.Values("Vary"), "Accept-Encoding"), "%s with %s: %v", path, other, a.Header)
 		}
 	}
-	a := s.Get("/text", 200, accepts).Field(t, "ETag", `W/"1"`).Field(t, "Set-Cookie", "a=b; Path=/")
+	a := s.Get("/text", 200, accepts).Field(t, "ETag", `W/"1"`, "Set-Cookie", "a=b; Path=/")
 	fapwstest.Truef(t, a.Status == "200 Fine" && a.ContentLength == int64(len(a.Text)), "%s, %d bytes", a.Status,
 		a.ContentLength)
 	s.Get("/json", 200, accepts).Field(t, "Content-Type", "application/json")

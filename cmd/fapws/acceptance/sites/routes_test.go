@@ -93,7 +93,7 @@ status = 409
 	for _, status := range statuses {
 		for range 2 {
 			has(own.Ask(requests[status]).Want(t, status), t, fmt.Sprintf("<p>our own %d", status)).Field(t,
-				"Content-Type", "text/html; charset=iso-8859-1").Field(t, "ETag", "")
+				"Content-Type", "text/html; charset=iso-8859-1", "ETag", "")
 		}
 		plain.Ask(requests[status]).Want(t, status).Field(t, "Content-Type", "text/plain; charset=utf-8")
 		ownPage(t, plain.Ask(strings.Replace(requests[status], "Host: x\r\n",
@@ -197,11 +197,11 @@ proxy = "`+behind.URL+`"
 		"X-Frame-Options", "DENY")
 	post("/page", "hello").Want(t, 200, "POST", "body=5")
 	ask("GET /old/a%0d%0aX-Evil:1?q HTTP/1.1\r\n").Want(t, 301).Field(t, "Location",
-		"https://site.example/new/a%0d%0aX-Evil:1?q").Field(t, "X-Evil", "")
+		"https://site.example/new/a%0d%0aX-Evil:1?q", "X-Evil", "")
 	has(ask("GET /written/a%20b?q HTTP/1.1\r\n").Want(t, 200), t,
 		"GET script= path=/app/a b query=q uri=/written/a%20b?q user=- body=0")
-	has(ask("GET /gone HTTP/1.1\r\n").Want(t, 410), t, "it is gone").Field(t, "X-Gone", "yes").Field(t,
-		"X-Frame-Options", "SAMEORIGIN")
+	has(ask("GET /gone HTTP/1.1\r\n").Want(t, 410), t, "it is gone").Field(t, "X-Gone", "yes", "X-Frame-Options",
+		"SAMEORIGIN")
 	ask("GET /admin/x HTTP/1.1\r\n").Want(t, 401).Field(t, "WWW-Authenticate", `Basic realm="admin", charset="UTF-8"`)
 	ask("GET /admin/x HTTP/1.1\r\nAuthorization: Basic YW5uOndyb25n\r\n").Want(t, 401)
 	for range 3 {
@@ -209,7 +209,7 @@ proxy = "`+behind.URL+`"
 			"user=ann")
 	}
 	ask("GET /elsewhere HTTP/1.1\r\n").Want(t, 403)
-	ask("GET /read HTTP/1.1\r\n").Want(t, 200).Field(t, "X-App", "").Field(t, "Server", "")
+	ask("GET /read HTTP/1.1\r\n").Want(t, 200).Field(t, "X-App", "", "Server", "")
 	ask("DELETE /read HTTP/1.1\r\n").Want(t, 405).Field(t, "Allow", "GET, HEAD")
 	post("/small", "abc").Want(t, 200)
 	post("/small", "abcd").Want(t, 413)
@@ -336,8 +336,7 @@ func TestProxyForwardsFieldsAndBodies(t *testing.T) {
 		`Forwarded=["for=127.0.0.1;proto=http;host=\"test\""] X-Forwarded-Host=["test"] X-Forwarded-Proto=["http"] `+
 			`X-Real-Ip=["127.0.0.1"] `+
 			`Te=[] Keep-Alive=[] X-Named=[] X_other=[] User-Agent=[] Cookie=["a"] /base/fields?a=%zz test`)
-	a.Field(t, "Server", "behind").Field(t, "Fapws-Channel", "").Field(t, "Keep-Alive", "").Field(t, "Content-Type",
-		"text/plain; charset=utf-8")
+	a.Field(t, "Server", "behind", "Fapws-Channel", "", "Keep-Alive", "", "Content-Type", "text/plain; charset=utf-8")
 	fapwstest.Truef(t, len(a.Header["Date"]) == 1 && len(a.Header["Server"]) == 1, "%q", a.Header)
 	for _, size := range []int{5, 2 << 20} {
 		body := strings.Repeat("x", size)

@@ -38,8 +38,7 @@ func TestStaticFilesHaveFieldsAndConditions(t *testing.T) {
 	t.Parallel()
 	s, folder := site(t)
 	one := s.Get("/static/one.txt", 200).Is(t, "0123456789")
-	one.Field(t, "Content-Type", "text/plain; charset=utf-8").Field(t, "Content-Length", "10").Field(t, "Accept-Ranges",
-		"bytes")
+	one.Field(t, "Content-Type", "text/plain; charset=utf-8", "Content-Length", "10", "Accept-Ranges", "bytes")
 	fapwstest.Truef(t, strings.Contains(one.Header.Get("Cache-Control"), "max-age=60"), "Cache-Control %q",
 		one.Header.Get("Cache-Control"))
 	etag, modified := one.Header.Get("ETag"), one.Header.Get("Last-Modified")
@@ -79,8 +78,7 @@ func TestStaticFilesHaveFieldsAndConditions(t *testing.T) {
 		}
 	}
 	s.Get("/static/sub", 301).Field(t, "Location", "/static/sub/")
-	s.Get("/static/app.js", 200, "Accept-Encoding: gzip").Field(t, "Content-Encoding", "gzip").Field(t, "Vary",
-		"Accept-Encoding")
+	s.Get("/static/app.js", 200, "Accept-Encoding: gzip").Field(t, "Content-Encoding", "gzip", "Vary", "Accept-Encoding")
 	s.Ask(fapwstest.Request("POST", "/static/one.txt", "body")).Want(t, 405).Field(t, "Allow", "GET, HEAD")
 	fapwstest.Must(t, os.Remove(folder+"/site/one.txt"))
 	fapwstest.Eventually(t, "the removed file is gone", func() bool {
@@ -168,7 +166,7 @@ func TestDirectoryWithoutAnIndexIsListedIfAllowed(t *testing.T) {
 	fapwstest.Must(t, os.Symlink("/etc", root+"/dir1/out"))
 	s.Get("/dir1", 301).Field(t, "Location", "/dir1/")
 	s.Get("/dir1?a=b", 301).Field(t, "Location", "/dir1/?a=b")
-	page := s.Get("/dir1/", 200).Field(t, "Content-Type", "text/html; charset=utf-8").Field(t, "Cache-Control", "no-cache")
+	page := s.Get("/dir1/", 200).Field(t, "Content-Type", "text/html; charset=utf-8", "Cache-Control", "no-cache")
 	if strings.Contains(page.Text, "hidden") || strings.Contains(page.Text, "<script") ||
 		strings.Contains(page.Text, "<i>") || strings.Contains(page.Text, `"./out`) ||
 		strings.Contains(page.Text, "display:none") { // on phones, the page shows name, size and date, too
@@ -330,7 +328,7 @@ func TestSinglePageApplicationAnswersMissingPaths(t *testing.T) {
 		s.Get("/doc?a=b", 301).Field(t, "Location", "/doc/?a=b")
 		s.Get("/doc/", 200).Is(t, "doc")
 		s.Get("/img", 200).Is(t, "app")
-		s.Get("/users/7", 200).Is(t, "app").Field(t, "Cache-Control", "no-cache").Field(t, "X-Frame-Options", "DENY")
+		s.Get("/users/7", 200).Is(t, "app").Field(t, "Cache-Control", "no-cache", "X-Frame-Options", "DENY")
 		s.Get("/a.js", 200).Is(t, "js").Field(t, "Cache-Control", "public, max-age=31536000, immutable")
 		s.Get("/john.doe", 200, "Accept: text/html").Is(t, "app")
 		s.Get("/v1.2/users", 200, "Accept: */*").Is(t, "app")
@@ -399,11 +397,10 @@ cache-files-max = "1M"
 		t.Helper()
 		return s.Ask("GET "+target+" HTTP/1.1\r\nHost: "+host+"\r\n\r\n").Want(t, status)
 	}
-	of("one.test", "/a.own", 200).Is(t, "own").Field(t, "Content-Type", "text/x-own; charset=utf-8").Field(t,
-		"Cache-Control", "")
+	of("one.test", "/a.own", 200).Is(t, "own").Field(t, "Content-Type", "text/x-own; charset=utf-8", "Cache-Control", "")
 	for target, kind := range map[string]string{"/b.own2": "text/x-own; charset=utf-8", "/c.PNG": "image/x-mine",
 		"/README": "application/octet-stream"} {
-		of("one.test", target, 200).Field(t, "Content-Type", kind).Field(t, "X-Content-Type-Options", "nosniff")
+		of("one.test", target, 200).Field(t, "Content-Type", kind, "X-Content-Type-Options", "nosniff")
 	}
 	of("one.test", "/dir", 301).Field(t, "Location", "/dir/")
 	page := of("one.test", "/dir/", 200).Text
