@@ -194,22 +194,6 @@ func (x *Exchange) Submit() {
 	}
 }
 
-func (x *Exchange) Hold(p *Part) {
-	if x.Stream == nil || x.client.Subrequest() {
-		x.Held.Put(p)
-	} else {
-		x.Held.hold(x.s.Set, x, p)
-	}
-}
-
-// PartWaits implements PartOwner. Parts of a subrequest are counted for the client that gets the whole page.
-func (x *Exchange) PartWaits(p *Part, left int) *conn.Unsent {
-	if x.Stream == nil || x.client.Subrequest() {
-		return x.Held.unsent
-	}
-	return x.Held.Count(x.s.Set, x, p, left)
-}
-
 func (x *Exchange) Cut() (client string) {
 	client = x.clientText()
 	if x.Stream != nil {
@@ -449,14 +433,4 @@ func (x *Exchange) Decline(index string) bool {
 	}
 	x.suspend(forReady)
 	return true
-}
-
-func (x *Exchange) Log(level logfile.Level, line string) {
-	if x.client != nil {
-		x.s.logClient(x, level, "%s", line)
-	} else if sub, ok := x.Stream.(*Sub); ok && sub.Parent != nil {
-		sub.Parent.Log(level, line)
-	} else {
-		x.s.Set.Log(level, "%s", line)
-	}
 }

@@ -168,6 +168,16 @@ func (s *Server) writeLine(e *logfile.Record) {
 	e.End()
 }
 
+func (x *Exchange) Log(level logfile.Level, line string) {
+	if x.client != nil {
+		x.s.logClient(x, level, "%s", line)
+	} else if sub, ok := x.Stream.(*Sub); ok && sub.Parent != nil {
+		sub.Parent.Log(level, line)
+	} else {
+		x.s.Set.Log(level, "%s", line)
+	}
+}
+
 func (s *Server) logClient(x *Exchange, level logfile.Level, format string, args ...any) {
 	log := s.Config.LogClient
 	if own := x.rules.site.ErrorLog; own != nil {

@@ -279,54 +279,6 @@ func (c *call) resume() {
 	d.Due = true
 }
 
-const (
-	// attendEvery is the maximum delay of a finished part while its inline handler produces the next part.
-	attendEvery = time.Millisecond
-
-	// attendFor is the number of consecutive checks without a finished part after which SendDuringTurns waits for the
-	// next AskForSender.
-	attendFor = 50
-)
-
-// SendDuringTurns sends finished parts of an inline handler while the handler produces more parts. Therefore a chunk is
-// sent even if the next chunk takes long (PEP 3333), and chunks in quick succession are sent together. SendDuringTurns
-// must be called on a separate goroutine, and returns when the channel ended is closed.
-func (d *Dispatcher) SendDuringTurns(ended <-chan struct{}) {
-	for {
-		select {
-		case <-d.senderAsked:
-		case <-ended:
-			return
-		}
-		d.app.Attend(true)
-		for idle := 0; idle < attendFor; idle++ {
-			time.Sleep(attendEvery)
-			if d.sendMeanwhile() {
-				idle = 0
-			}
-		}
-		d.app.Attend(false)
-		// Send the parts that the handler finished before Attend(false).
-		d.sendMeanwhile()
-	}
-}
-
-// sendMeanwhile, called on another goroutine while the handler runs on the event loop, sends finished parts and reports
-// whether there were any.
-func (d *Dispatcher) sendMeanwhile() (sent bool) {
-	if !d.state.TryLock() {
-		return false // the loop is running and sends the parts itself
-	}
-	defer d.state.Unlock()
-	if !d.app.InTurn() {
-		return false // the loop will send the parts soon
-	}
-	defer d.loop.Recover()
-	sent = d.Deliver()
-	d.loop.Flush()
-	return sent
-}
-
 // Tick ends exchanges whose handler has not delivered a part in time.
 func (d *Dispatcher) Tick() {
 	now, held := d.set.Now, d.app != nil && d.app.Held()
