@@ -80,7 +80,7 @@ PyObject *live_ws_leave(PyObject *self, PyObject *group);
 
 extern PyMethodDef live_user_methods[];
 
-/* --- users.go ---------------------------------------------------------------- */
+/* --- app.go ------------------------------------------------------------------ */
 
 /* Implements the functions of fapws.users, and does not need the GIL. The caller must free the result. */
 char *live_change_users(const char *action, const char *file, const char *name, const char *password, int *error);
