@@ -157,16 +157,6 @@ func (c *Conn) send(b []byte, flags uintptr) (int, error) {
 	return c.transport.Write(b)
 }
 
-func (c *Conn) encode(pieces [][]byte) (n int, err error) {
-	for _, b := range pieces {
-		k, err := c.transport.Write(b[:min(len(b), roomTurn-n)])
-		if n += k; err != nil {
-			return n, err
-		}
-	}
-	return n, c.transport.Flush()
-}
-
 // WriteSome writes up to MaxPieces pieces while there is room, and does not start a transfer. WriteSome returns
 // unix.EAGAIN if unwritten bytes remain in the pieces or in the memory of the transport. If the caller then passes an
 // empty Output to Queue, Protocol.Room is called when there is room again. c must have neither a transfer nor gathered
@@ -178,7 +168,14 @@ func (c *Conn) WriteSome(pieces [][]byte) (n int, err error) {
 	}
 	switch {
 	case c.transport != nil:
-		n, err = c.encode(pieces)
+		for i := 0; i < len(pieces) && err == nil; i++ {
+			var k int
+			k, err = c.transport.Write(pieces[i][:min(len(pieces[i]), roomTurn-n)])
+			n += k
+		}
+		if err == nil {
+			err = c.transport.Flush()
+		}
 	case len(pieces) == 1:
 		n, err = Send(int(c.fd), pieces[0], 0)
 	default:

@@ -129,7 +129,7 @@ func (l *Loop) goOn() {
 			_ = l.poller.wantRoom(int(w.fd), w.room) // an error means that the descriptor is not registered
 		}
 	}
-	l.wake.ring()
+	writeEvent(l.wake.waker.Event)
 }
 
 // gnet's poller calls event for each event. If event returns an error, the poller ends.
@@ -171,7 +171,7 @@ func (l *Loop) endOfEvents(any) error {
 	l.turn()
 	if l.stopped || l.left || len(l.again) > 0 || !atomic.CompareAndSwapInt32(l.wake.waker.State, Awake, Asleep) {
 		// Begin another batch at once. A thread that set Waker.State during this batch did not write to the eventfd.
-		l.wake.ring()
+		writeEvent(l.wake.waker.Event)
 		return nil
 	}
 	if len(l.added) > 0 {

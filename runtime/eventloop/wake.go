@@ -37,8 +37,6 @@ func (w *wake) open(p *poller) (err error) {
 // close closes the eventfd. The word remains valid, because threads that end later may still set it.
 func (w *wake) close() { unix.Close(w.waker.Event) }
 
-func (w *wake) ring() { writeEvent(w.waker.Event) }
-
 func (w *wake) isCalled() bool { return atomic.LoadInt32(w.waker.State) == Called }
 
 type posts struct {
