@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -50,10 +49,11 @@ func SetPassword(path, name, password string) error {
 }
 
 func setPassword(path, name, password string, fits func(*table) error) error {
-	short := utf8.RuneCountInString(password) < minPassword
-	err := cmp.Or(CheckName(name), invalidIf(short, "the password needs at least %d characters", minPassword))
-	if err != nil {
+	if err := CheckName(name); err != nil {
 		return err
+	}
+	if utf8.RuneCountInString(password) < minPassword {
+		return &InvalidError{fmt.Sprintf("the password needs at least %d characters", minPassword)}
 	}
 	hash, err := Hash(password)
 	if err != nil {

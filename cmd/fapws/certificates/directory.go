@@ -1,7 +1,6 @@
 package certificates
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -95,7 +94,13 @@ func (d *directory) write(file string, text []byte, mode os.FileMode) error {
 		return CannotUse(d.name, err)
 	}
 	_, err = f.Write(text)
-	if err = cmp.Or(err, f.Sync(), f.Close()); err == nil {
+	if err == nil {
+		err = f.Sync()
+	}
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	if err == nil {
 		err = d.root.Rename(next, file)
 	}
 	if err != nil {

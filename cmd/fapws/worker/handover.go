@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -262,7 +261,9 @@ func (p *Parent) handClientsOver(ctx context.Context) {
 		s.relay.awaitOwn(ordered)
 		return sendClient(to, pool.WebSocket, d, fd)
 	})
-	err = cmp.Or(err, failed)
+	if err == nil {
+		err = failed
+	}
 	_ = to.Send(&pool.Message{Kind: pool.Piece}) // an error means that the successor has ended
 	<-returned
 	if err != nil && ctx.Err() == nil {

@@ -157,7 +157,7 @@ func TestASGILifespanEndsAfterActiveRequests(t *testing.T) {
 		s.Says(`(?s)answered /slow\n.*shutting down\n.*shut down\n`)
 
 		s = lifespanOf("plain", "--graceful-timeout", "1s").Serve(t, m)
-		w = s.DialGet("/forever")
+		s.DialGet("/forever")
 		s.Says(`in flight`)
 		s.Stop()
 		s.Says(`(?s)cancelled\n.*shut down\n`)
