@@ -96,7 +96,6 @@ func sources(t *testing.T, patterns ...string) (names []string) {
 
 func lines(t *testing.T, name string) []string {
 	t.Helper()
-	text, err := os.ReadFile(name)
-	checktest.Must(t, err)
+	text := checktest.Try(os.ReadFile(name)).Must(t)
 	return strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
 }

@@ -115,8 +115,7 @@ func start(t testing.TB, cfg Config, h app.Interpreter, mounts ...exchange.Mount
 		cfg.Log = ts.log.add
 	}
 	var err error
-	ts.Server, err = New(cfg)
-	checktest.Must(t, err)
+	ts.Server = checktest.Try(New(cfg)).Must(t)
 	ln, err := conn.Listen("127.0.0.1:0", conn.ListenOptions{})
 	checktest.Must(t, err)
 	ts.addr = ln.Addr().String()
@@ -169,8 +168,7 @@ func (s *testServer) talk(t testing.TB, request string) string {
 	t.Helper()
 	c := s.dial(t)
 	defer c.Close()
-	_, err := io.WriteString(c, request)
-	checktest.Must(t, err)
+	checktest.Try(io.WriteString(c, request)).Must(t)
 	got, err := io.ReadAll(c)
 	checktest.Needf(t, err == nil || errors.Is(err, unix.ECONNRESET), "after %q: %v", got, err)
 	return string(got)
@@ -185,7 +183,6 @@ func (s *testServer) gone(t testing.TB) {
 
 func openFiles(t testing.TB) int {
 	t.Helper()
-	names, err := os.ReadDir("/proc/self/fd")
-	checktest.Must(t, err)
+	names := checktest.Try(os.ReadDir("/proc/self/fd")).Must(t)
 	return len(names)
 }

@@ -17,8 +17,7 @@ import (
 
 func (s *testServer) publish(t testing.TB, name, data string) string {
 	t.Helper()
-	seq, err := s.Subscribers().Publish(0, &live.Message{Name: name, Data: data})
-	checktest.Must(t, err)
+	seq := checktest.Try(s.Subscribers().Publish(0, &live.Message{Name: name, Data: data})).Must(t)
 	return live.MakeID("e", seq)
 }
 

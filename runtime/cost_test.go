@@ -23,8 +23,7 @@ type rawClient struct {
 
 func dialRaw(t testing.TB, addr string) rawClient {
 	t.Helper()
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	checktest.Must(t, err)
+	fd := checktest.Try(unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)).Must(t)
 	var port int
 	fmt.Sscanf(addr, "127.0.0.1:%d", &port)
 	checktest.Must(t, unix.Connect(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: port}))
@@ -64,8 +63,7 @@ func TestRequestsDoNotAllocate(t *testing.T) {
 		Set: []http1.HeaderField{{Name: "X-Frame-Options", Value: "DENY"}}, Remove: []string{"X-Other"},
 		Allow: mustPrefixes("127.0.0.0/8"), Methods: []string{"GET"},
 	})}
-	cached, err := cache.Compile(cache.Rule{TTL: time.Hour})
-	checktest.Must(t, err)
+	cached := checktest.Try(cache.Compile(cache.Rule{TTL: time.Hour})).Must(t)
 	mounts := append(tree(t, map[string]string{"hello": "hello", "cached": string(pattern(50000)),
 		"open": string(pattern(100000))}), ruled,
 		exchange.Mount{Prefix: "/page", Cache: cached}, exchange.Mount{Prefix: "/"})

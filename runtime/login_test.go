@@ -18,8 +18,7 @@ import (
 
 func mustAuth(t testing.TB) *auth.Basic {
 	t.Helper()
-	hash, err := bcrypt.GenerateFromPassword([]byte("secret"), bcrypt.MinCost)
-	checktest.Must(t, err)
+	hash := checktest.Try(bcrypt.GenerateFromPassword([]byte("secret"), bcrypt.MinCost)).Must(t)
 	file := filepath.Join(t.TempDir(), "users")
 	checktest.Must(t, os.WriteFile(file, append([]byte("ann:"), hash...), 0o600))
 	known, err := auth.NewUsers(auth.NewChecker(), file, false, nil)

@@ -163,8 +163,7 @@ func TestSubrequestsAreAnsweredWhileTheServerStops(t *testing.T) {
 	checktest.Truef(t, err == nil && a.StatusCode == 200 && a.Body.Close() == nil, "%v %v", a, err)
 	ending.do(ending.loop.closeAll)
 	release()
-	ended, err := New(settled(Config{}))
-	checktest.Must(t, err)
+	ended := checktest.Try(New(settled(Config{}))).Must(t)
 	ended.Close()
 	for _, s := range []*Server{ending.Server, ended} {
 		_, err := s.subrequest(t.Context(), exchange.Origin{}, "/x", nil)

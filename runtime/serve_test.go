@@ -20,9 +20,7 @@ func mustPrefixes(list ...string) (out []netip.Prefix) {
 
 func mustRules(t testing.TB, o exchange.Rules) *exchange.Rules {
 	t.Helper()
-	r, err := exchange.NewRules(o)
-	checktest.Must(t, err)
-	return r
+	return checktest.Try(exchange.NewRules(o)).Must(t)
 }
 
 func tree(t testing.TB, contents map[string]string) []exchange.Mount {
@@ -32,8 +30,7 @@ func tree(t testing.TB, contents map[string]string) []exchange.Mount {
 		checktest.Must(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755))
 		checktest.Must(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644))
 	}
-	files, err := static.New(static.Options{Root: dir, Index: []string{"index.html"}})
-	checktest.Must(t, err)
+	files := checktest.Try(static.New(static.Options{Root: dir, Index: []string{"index.html"}})).Must(t)
 	t.Cleanup(func() { files.Close() })
 	return []exchange.Mount{{Prefix: "/s/", Source: static.NewSource(files, false)}}
 }

@@ -42,9 +42,8 @@ func TestLateListenerIsClosed(t *testing.T) {
 	t.Parallel()
 	s := serve(t, Config{})
 	s.StopAccepting()
-	ln, err := conn.Listen("127.0.0.1:0", conn.ListenOptions{})
-	checktest.Must(t, err)
+	ln := checktest.Try(conn.Listen("127.0.0.1:0", conn.ListenOptions{})).Must(t)
 	s.Accept(ln)
-	err = ln.Close()
+	err := ln.Close()
 	checktest.Truef(t, errors.Is(err, os.ErrClosed), "%v", err)
 }

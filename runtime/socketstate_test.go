@@ -122,8 +122,7 @@ func TestHandlerThatReleasedASocketIsToldOfItsEnd(t *testing.T) {
 			cfg := settled(Config{Channels: live.StreamConfig{Epoch: "e", HandOver: true}})
 			s := start(t, cfg, a, exchange.Mount{Prefix: "/", Upgrades: exchange.ToMessages, Group: "all"})
 			s.HoldHistory(time.Hour)
-			c, err := wstest.Dial(s.addr, "/")
-			checktest.Must(t, err)
+			c := checktest.Try(wstest.Dial(s.addr, "/")).Must(t)
 			defer c.Conn.Close()
 			c.SendText("state")
 			_, got, err := c.Receive()
@@ -176,8 +175,7 @@ func TestWaitingMessagesPrecedeTheHandoverOfASocket(t *testing.T) {
 	s := start(t, settled(Config{Channels: live.StreamConfig{Epoch: "e", HandOver: true}}), a,
 		exchange.Mount{Prefix: "/", Upgrades: exchange.ToMessages, Group: "all"})
 	for range clients {
-		c, err := wstest.Dial(s.addr, "/")
-		checktest.Must(t, err)
+		c := checktest.Try(wstest.Dial(s.addr, "/")).Must(t)
 		defer c.Conn.Close()
 		go io.Copy(io.Discard, c.Conn)
 	}

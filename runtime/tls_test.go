@@ -17,8 +17,7 @@ import (
 func TestIdleTLSConnectionsAreSmall(t *testing.T) {
 	cert, _ := certtest.Localhost()
 	s := serve(t, Config{TLS: &tls.Config{Certificates: []tls.Certificate{cert}}})
-	ln, err := conn.Listen("127.0.0.1:0", conn.ListenOptions{})
-	checktest.Must(t, err)
+	ln := checktest.Try(conn.Listen("127.0.0.1:0", conn.ListenOptions{})).Must(t)
 	ln.Secure = true
 	s.Accept(ln)
 	buf := make([]byte, 4096)
@@ -26,9 +25,8 @@ func TestIdleTLSConnectionsAreSmall(t *testing.T) {
 		raw := dialRaw(t, ln.Addr().String())
 		unix.SetsockoptInt(raw.fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 		c := tls.Client(rawConn{c: raw}, &tls.Config{InsecureSkipVerify: true, DynamicRecordSizingDisabled: true})
-		_, err := c.Write(request)
-		checktest.Must(t, err)
-		_, err = c.Read(buf)
+		checktest.Try(c.Write(request)).Must(t)
+		_, err := c.Read(buf)
 		checktest.Must(t, err)
 		return raw.fd
 	}

@@ -27,8 +27,7 @@ func slowly(t *testing.T, s *testServer) *net.TCPConn {
 	d := net.Dialer{Control: func(_, _ string, rc syscall.RawConn) error {
 		return rc.Control(func(fd uintptr) { unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 4096) })
 	}}
-	c, err := d.Dial("tcp", s.addr)
-	checktest.Must(t, err)
+	c := checktest.Try(d.Dial("tcp", s.addr)).Must(t)
 	c.SetDeadline(time.Now().Add(patience))
 	t.Cleanup(func() { c.Close() })
 	return c.(*net.TCPConn)

@@ -23,8 +23,7 @@ func TestIdleWebSocketsAreSmall(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	each := func(what, request string, also []byte, most int64) {
 		t.Run(what, func(t *testing.T) {
-			format, err := logfile.ParseFormat("combined")
-			checktest.Must(t, err)
+			format := checktest.Try(logfile.ParseFormat("combined")).Must(t)
 			file, err := logfile.Open(logfile.Options{Path: path})
 			checktest.Must(t, err)
 			t.Cleanup(func() { file.Close() })

@@ -91,8 +91,7 @@ func TestCommandPackagesImportOnlyEarlierLayers(t *testing.T) {
 }
 
 func TestExecutableHasNoPackagesForTests(t *testing.T) {
-	out, err := exec.Command("go", "list", "-deps", "fapws/cmd/fapws").Output()
-	checktest.Must(t, err)
+	out := checktest.Try(exec.Command("go", "list", "-deps", "fapws/cmd/fapws").Output()).Must(t)
 	forTests :=
 		regexp.MustCompile(`^(github\.com/(chromedp|gobwas|rogpeppe)|fapws/cmd/fapws/acceptance)\b|^fapws/.*test$`)
 	for name := range strings.FieldsSeq(string(out)) {

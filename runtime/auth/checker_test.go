@@ -31,15 +31,12 @@ func userFile(t testing.TB, c *Checker, names ...string) *Users {
 		text += name + ":" + apr1("right") + "\n"
 	}
 	checktest.Must(t, os.WriteFile(file, []byte(text), 0o600))
-	u, err := NewUsers(c, file, false, nil)
-	checktest.Must(t, err)
-	return u
+	return checktest.Try(NewUsers(c, file, false, nil)).Must(t)
 }
 
 func TestDamagedUserFileIsReadOnceInAWhile(t *testing.T) {
 	u := userFile(t, NewChecker(), "ann")
-	good, err := os.ReadFile(u.Path())
-	checktest.Must(t, err)
+	good := checktest.Try(os.ReadFile(u.Path())).Must(t)
 	for _, text := range []string{"damaged", string(good)} {
 		checktest.Must(t, os.WriteFile(u.Path(), []byte(text), 0o600))
 		u.looked.Add(-int64(lookEvery))
@@ -326,8 +323,7 @@ func TestRecentKeepsEntriesInUse(t *testing.T) {
 func TestKnownDoesNotAllocate(t *testing.T) {
 	c := NewChecker()
 	u := userFile(t, c, "one")
-	b, err := NewBasic("", u)
-	checktest.Must(t, err)
+	b := checktest.Try(NewBasic("", u)).Must(t)
 	var buf [maxText]byte
 	wrong := credentials("one", "wrong")
 	check(b, "", wrong)

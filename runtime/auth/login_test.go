@@ -39,8 +39,7 @@ func (p place) write(t testing.TB, text string) {
 
 func (p place) open(t testing.TB) *Login {
 	t.Helper()
-	users, err := NewUsers(NewChecker(), p.users, true, nil)
-	checktest.Must(t, err)
+	users := checktest.Try(NewUsers(NewChecker(), p.users, true, nil)).Must(t)
 	state, err := OpenLoginState(p.dir, time.Hour, nil)
 	checktest.Must(t, err)
 	t.Cleanup(state.Close)
@@ -143,8 +142,7 @@ func TestEndedSessionsAreRejectedByEveryProcess(t *testing.T) {
 	checktest.Must(t, l.end(one, false))
 	check(" ann bob")
 	// Append an incomplete line, as after a power failure.
-	f, err := os.OpenFile(filepath.Join(p.dir, EndedFile), os.O_APPEND|os.O_WRONLY, 0)
-	checktest.Must(t, err)
+	f := checktest.Try(os.OpenFile(filepath.Join(p.dir, EndedFile), os.O_APPEND|os.O_WRONLY, 0)).Must(t)
 	f.WriteString("0123456789abcdef 12")
 	f.Close()
 	checktest.Must(t, other.end(two, true))
@@ -188,8 +186,7 @@ func TestFileOfEndedSessionsStaysSmall(t *testing.T) {
 		p.clock.Time = p.clock.Add(time.Millisecond)
 		last = l.newSession("ann")
 		checktest.Must(t, l.end(last, false))
-		info, err := os.Stat(filepath.Join(p.dir, EndedFile))
-		checktest.Must(t, err)
+		info := checktest.Try(os.Stat(filepath.Join(p.dir, EndedFile))).Must(t)
 		largest = max(largest, info.Size())
 	}
 	checktest.Truef(t, largest <= (keptOfEach+2)*70, "%d bytes", largest)
@@ -218,8 +215,7 @@ func TestLoginRedirectsOnlyToLocalTargets(t *testing.T) {
 func request(t testing.TB, fields string) (head []byte, r http1.Request) {
 	t.Helper()
 	head = []byte("GET / HTTP/1.1\r\nHost: nas:8080\r\n" + fields + "\r\n")
-	_, err := r.Parse(head, &http1.DefaultLimits)
-	checktest.Must(t, err)
+	checktest.Try(r.Parse(head, &http1.DefaultLimits)).Must(t)
 	return head, r
 }
 

@@ -32,8 +32,7 @@ func newRig(t *testing.T, to Func) *rig {
 func (r *rig) submit() (body int, ok bool) { return r.submitAs(0) }
 
 func (r *rig) submitAs(ticket exchange.Ticket) (body int, ok bool) {
-	body, err := unix.Open(r.t.TempDir(), unix.O_RDONLY, 0)
-	checktest.Must(r.t, err)
+	body = checktest.Try(unix.Open(r.t.TempDir(), unix.O_RDONLY, 0)).Must(r.t)
 	services := &exchange.Services{Publish: func(_ exchange.Ticket, p *exchange.Part) { r.parts <- *p }}
 	ok = r.Submit(ticket, &exchange.Request{Parsed: new(http1.Request), Peer: &exchange.Peer{}, Spool: body,
 		Services: services})

@@ -37,15 +37,12 @@ func TestFloodOfARejectedClientIsReadOnlyInPart(t *testing.T) {
 	f.KeepReserve(0)
 	defer f.CloseReserve()
 	path := t.TempDir() + "/s"
-	ln, err := Listen("unix:"+path, ListenOptions{})
-	checktest.Must(t, err)
+	ln := checktest.Try(Listen("unix:"+path, ListenOptions{})).Must(t)
 	defer ln.Close()
 	for _, size := range []int{100, 128 << 10} {
-		c, err := net.Dial("unix", path)
-		checktest.Must(t, err)
+		c := checktest.Try(net.Dial("unix", path)).Must(t)
 		defer c.Close()
-		_, err = c.Write(make([]byte, size))
-		checktest.Must(t, err)
+		checktest.Try(c.Write(make([]byte, size))).Must(t)
 		f.refuseQueued(ln.Fd())
 		// ReadAll fails if the server left input unread, because closing then resets the connection.
 		got, err := io.ReadAll(c)

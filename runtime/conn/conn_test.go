@@ -71,14 +71,11 @@ func (r *recorder) Sent(err error)    { r.sent = append(r.sent, err) }
 
 func tcp(t *testing.T) (fd int, local, remote net.Addr, client *net.TCPConn) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	checktest.Must(t, err)
+	ln := checktest.Try(net.Listen("tcp", "127.0.0.1:0")).Must(t)
 	defer ln.Close()
 	client = backendtest.Dial(t, ln.Addr().String())
-	accepted, err := ln.Accept()
-	checktest.Must(t, err)
-	fd, err = descriptorOf(accepted)
-	checktest.Must(t, err)
+	accepted := checktest.Try(ln.Accept()).Must(t)
+	fd = checktest.Try(descriptorOf(accepted)).Must(t)
 	return fd, accepted.LocalAddr(), accepted.RemoteAddr(), client
 }
 
@@ -139,8 +136,7 @@ func TestResetOfAPausedConnectionClosesIt(t *testing.T) {
 }
 
 func TestTruncatedFileClosesTheConnection(t *testing.T) {
-	f, err := os.CreateTemp(t.TempDir(), "")
-	checktest.Must(t, err)
+	f := checktest.Try(os.CreateTemp(t.TempDir(), "")).Must(t)
 	defer f.Close()
 	f.WriteString("short")
 	s := newSet(t, 1000)
@@ -193,8 +189,7 @@ func TestSendingClientReceivesTheLastBytesAndTheEnd(t *testing.T) {
 		r.Finish()
 	})
 	for range 100 {
-		_, err := client.Write(make([]byte, 1000))
-		checktest.Must(t, err)
+		checktest.Try(client.Write(make([]byte, 1000))).Must(t)
 	}
 	got, err := io.ReadAll(client)
 	checktest.Truef(t, string(got) == "goodbye" && err == nil, "%q, %v", got, err)
@@ -252,8 +247,7 @@ func TestPanicInATurnDoesNotSkipOtherConnections(t *testing.T) {
 
 func TestReadsFromDiskAreLimited(t *testing.T) {
 	s := newSet(t, 1<<10)
-	file, err := os.Open(os.Args[0])
-	checktest.Must(t, err)
+	file := checktest.Try(os.Open(os.Args[0])).Must(t)
 	defer file.Close()
 	for range maxReading {
 		reading <- struct{}{}

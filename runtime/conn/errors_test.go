@@ -15,14 +15,12 @@ import (
 )
 
 func TestListenErrorsNameAddressAndCause(t *testing.T) {
-	ln, err := Listen("127.0.0.1:0", ListenOptions{})
-	checktest.Must(t, err)
+	ln := checktest.Try(Listen("127.0.0.1:0", ListenOptions{})).Must(t)
 	defer ln.Close()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
 	checktest.Must(t, os.WriteFile(file, nil, 0o600))
-	live, err := Listen("unix:"+filepath.Join(dir, "live"), ListenOptions{})
-	checktest.Must(t, err)
+	live := checktest.Try(Listen("unix:"+filepath.Join(dir, "live"), ListenOptions{})).Must(t)
 	defer live.Close()
 	notSocket, _ := unix.Open("/dev/null", unix.O_CLOEXEC, 0)
 	notListening, _ := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
@@ -67,13 +65,11 @@ func TestListenErrorsNameAddressAndCause(t *testing.T) {
 
 func TestStaleSocketFileIsReplaced(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sock")
-	dead, err := net.Listen("unix", path)
-	checktest.Must(t, err)
+	dead := checktest.Try(net.Listen("unix", path)).Must(t)
 	dead.(*net.UnixListener).SetUnlinkOnClose(false)
 	dead.Close()
-	ln, err := Listen("unix:"+path, ListenOptions{})
-	checktest.Must(t, err)
+	ln := checktest.Try(Listen("unix:"+path, ListenOptions{})).Must(t)
 	ln.Close()
-	_, err = os.Lstat(path)
+	_, err := os.Lstat(path)
 	checktest.Truef(t, errors.Is(err, os.ErrNotExist), "the file is still there after Close: %v", err)
 }

@@ -17,8 +17,7 @@ func TestFilesArriveIntactOverTLS(t *testing.T) {
 	content := pattern(5_000_000)
 	path := filepath.Join(t.TempDir(), "file")
 	checktest.Must(t, os.WriteFile(path, content, 0o600))
-	file, err := os.Open(path)
-	checktest.Must(t, err)
+	file := checktest.Try(os.Open(path)).Must(t)
 	defer file.Close()
 	for _, c := range []struct {
 		name string

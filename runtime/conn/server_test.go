@@ -48,8 +48,7 @@ func newServer(t *testing.T, peers func() *peer) *server {
 	s.SetConfig(&tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"http/1.1"}})
 	s.Freed = func() {}
 	s.LogClient = func(level logfile.Level, client, line string) { s.log(level, "client: "+line) }
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	checktest.Must(t, err)
+	ln := checktest.Try(net.Listen("tcp", "127.0.0.1:0")).Must(t)
 	s.addr = ln.Addr().String()
 	go s.accept(ln)
 	looptest.Run(t, loop, func() { s.conns.CloseAll("the test has ended") })

@@ -13,8 +13,7 @@ import (
 
 func pair(t *testing.T) (a, b int) {
 	t.Helper()
-	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
-	checktest.Must(t, err)
+	ends := checktest.Try(unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)).Must(t)
 	for _, fd := range ends {
 		unix.SetNonblock(fd, true)
 		t.Cleanup(func() { unix.Close(fd) })
@@ -37,11 +36,9 @@ func all(t *testing.T, b int) []byte {
 
 func TestOffsetsAbove4GiBWorkOn32BitMachines(t *testing.T) {
 	const at = 5<<30 + 1
-	f, err := os.Create(filepath.Join(t.TempDir(), "file"))
-	checktest.Must(t, err)
+	f := checktest.Try(os.Create(filepath.Join(t.TempDir(), "file"))).Must(t)
 	defer f.Close()
-	_, err = f.WriteAt([]byte("the end"), at)
-	checktest.Must(t, err)
+	checktest.Try(f.WriteAt([]byte("the end"), at)).Must(t)
 	fd := int(f.Fd())
 	buf := make([]byte, 10)
 	n, err := ReadFile(fd, buf, at)

@@ -28,18 +28,15 @@ func alternativeNames(t *testing.T) pkix.Extension {
 		Kind asn1.ObjectIdentifier
 		Name string `asn1:"tag:0,explicit,utf8"`
 	}
-	user, err := asn1.MarshalWithParams(other{userPrincipalName, "ann@corp.example"}, "tag:0")
-	checktest.Must(t, err)
-	all, err := asn1.Marshal([]asn1.RawValue{{FullBytes: user},
-		{Class: asn1.ClassContextSpecific, Tag: 1, Bytes: []byte("ann@example.org")}})
-	checktest.Must(t, err)
+	user := checktest.Try(asn1.MarshalWithParams(other{userPrincipalName, "ann@corp.example"}, "tag:0")).Must(t)
+	all := checktest.Try(asn1.Marshal([]asn1.RawValue{{FullBytes: user},
+		{Class: asn1.ClassContextSpecific, Tag: 1, Bytes: []byte("ann@example.org")}})).Must(t)
 	return pkix.Extension{Id: subjectAltName, Value: all}
 }
 
 func clientCertificate(t *testing.T, hosts ...string) tls.Certificate {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	checktest.Must(t, err)
+	key := checktest.Try(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)).Must(t)
 	at := time.Date(2020, 2, 3, 4, 5, 6, 0, time.UTC)
 	template := x509.Certificate{
 		SerialNumber: big.NewInt(0xabcdef), Subject: pkix.Name{CommonName: "Ann\x00, NUL",
@@ -53,10 +50,8 @@ func clientCertificate(t *testing.T, hosts ...string) tls.Certificate {
 	if len(hosts) == 0 {
 		template.ExtraExtensions = []pkix.Extension{alternativeNames(t)}
 	}
-	der, err := x509.CreateCertificate(rand.Reader, &template, &template, &key.PublicKey, key)
-	checktest.Must(t, err)
-	leaf, err := x509.ParseCertificate(der)
-	checktest.Must(t, err)
+	der := checktest.Try(x509.CreateCertificate(rand.Reader, &template, &template, &key.PublicKey, key)).Must(t)
+	leaf := checktest.Try(x509.ParseCertificate(der)).Must(t)
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
 }
 

@@ -9,8 +9,7 @@ import (
 
 // The tested events are ready descriptors, room in a socket, and posted functions.
 func TestLoopContinuesOnAnotherGoroutineWithoutLosingEvents(t *testing.T) {
-	l, err := New()
-	checktest.Must(t, err)
+	l := checktest.Try(New()).Must(t)
 	const sockets, rounds = 40, 20
 	var heard sync.WaitGroup
 	leaves := false

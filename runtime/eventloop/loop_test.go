@@ -15,8 +15,7 @@ const patience = checktest.Patience
 
 func start(t *testing.T, set func(*Loop)) *Loop {
 	t.Helper()
-	l, err := New()
-	checktest.Must(t, err)
+	l := checktest.Try(New()).Must(t)
 	if set != nil {
 		set(l)
 	}
@@ -55,8 +54,7 @@ func (f handlerFunc) Ready(r Readiness) { f(r) }
 // pair returns the ends of a socket pair, which are closed at the end of the test.
 func pair(t *testing.T) (ours, theirs int) {
 	t.Helper()
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
-	checktest.Must(t, err)
+	fds := checktest.Try(unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)).Must(t)
 	t.Cleanup(func() {
 		unix.Close(fds[0])
 		unix.Close(fds[1])
@@ -365,8 +363,7 @@ func TestPanicEndsOneCallbackNotTheLoop(t *testing.T) {
 
 func TestPostedFunctionsHaveRunWhenRunReturns(t *testing.T) {
 	for range 50 {
-		l, err := New()
-		checktest.Must(t, err)
+		l := checktest.Try(New()).Must(t)
 		ended := make(chan error, 1)
 		go func() { ended <- l.Run() }()
 		taken, ran := 0, 0

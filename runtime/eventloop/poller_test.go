@@ -12,8 +12,7 @@ import (
 func TestLoopNoticesThatItsDescriptorsWereClosed(t *testing.T) {
 	for i := range 3 {
 		for _, replaced := range []bool{false, true} {
-			l, err := New()
-			checktest.Must(t, err)
+			l := checktest.Try(New()).Must(t)
 			checktest.Must(t, l.Intact())
 			all := [...]int{l.poller.own.epoll, l.poller.own.event, l.wake.waker.Event}
 			unix.Close(all[i])
@@ -34,8 +33,7 @@ func TestLoopNoticesThatItsDescriptorsWereClosed(t *testing.T) {
 
 func TestLoopSleepsOnceForEachEvent(t *testing.T) {
 	const rounds = 1000
-	l, err := New()
-	checktest.Must(t, err)
+	l := checktest.Try(New()).Must(t)
 	timer, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK|unix.TFD_CLOEXEC)
 	checktest.Must(t, err)
 	again := func() {

@@ -10,8 +10,7 @@ import (
 )
 
 func TestSleepingLoopIsWokenOnce(t *testing.T) {
-	event, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
-	checktest.Must(t, err)
+	event := checktest.Try(unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)).Must(t)
 	defer unix.Close(event)
 	state := new(int32)
 	w := &Waker{Event: event, State: state}

@@ -41,9 +41,8 @@ func TestFirstFilterIsNextToTheClient(t *testing.T) {
 	h.Filters = []exchange.Filter{filter("a"), filter("b")}
 	h.Run(t, h, exchange.Config{})
 	fd, client := exchangetest.Sockets(t)
-	_, err := io.WriteString(client, "GET /plain HTTP/1.1\r\nHost:\r\n\r\n"+
-		"GET / HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n")
-	checktest.Must(t, err)
+	checktest.Try(io.WriteString(client, "GET /plain HTTP/1.1\r\nHost:\r\n\r\n"+
+		"GET / HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n")).Must(t)
 	h.Do(func() {
 		c := h.NewClient(fd)
 		checktest.Equal(t, c.Open(c.Speaks()), nil)

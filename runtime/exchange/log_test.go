@@ -22,13 +22,12 @@ func TestMalformedRequestIsLoggedWithItsTimeAndItsNumber(t *testing.T) {
 			e.Earlier == len(lines)-1, "%s at %v, %v, after %d requests", e.RequestLine, e.Time, e.Duration, e.Earlier)
 	}}})
 	fd, client := exchangetest.Sockets(t)
-	_, err := io.WriteString(client, "GET / HTTP/1.1\r\nHost:\r\n\r\nnonsense\r\n\r\n")
-	checktest.Must(t, err)
+	checktest.Try(io.WriteString(client, "GET / HTTP/1.1\r\nHost:\r\n\r\nnonsense\r\n\r\n")).Must(t)
 	h.Do(func() {
 		c := h.NewClient(fd)
 		checktest.Equal(t, c.Open(c.Speaks()), nil)
 	})
-	_, err = io.ReadAll(client)
+	_, err := io.ReadAll(client)
 	checktest.Equal(t, err, nil)
 	h.Do(func() {
 		checktest.Equal(t, strings.Join(lines, ", "), "GET / HTTP/1.1, nonsense")

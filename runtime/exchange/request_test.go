@@ -21,16 +21,14 @@ func TestRequestIsValidUntilItsSourceHasStartedOrTheEndIfKept(t *testing.T) {
 	s := new(Server)
 	s.Init(nil, new(conn.Set), nil, nil, "")
 	s.Configure(Config{Limits: http1.DefaultLimits})
-	table, err := s.Prepare([]Site{{Table: []Mount{{Prefix: "/", Source: starting{}}}}}, nil, nil)
-	checktest.Must(t, err)
+	table := checktest.Try(s.Prepare([]Site{{Table: []Mount{{Prefix: "/", Source: starting{}}}}}, nil, nil)).Must(t)
 	s.Use(table)
 	client := &Client{peer: new(Peer)}
 	var all []*Exchange
 	for _, path := range []string{"/first", "/kept", "/last"} {
 		r := s.Request()
 		r.Head = []byte("GET " + path + " HTTP/1.1\r\nHost:\r\n\r\n")
-		_, err := r.Parsed.Parse(r.Head, &s.Config.Limits)
-		checktest.Must(t, err)
+		checktest.Try(r.Parsed.Parse(r.Head, &s.Config.Limits)).Must(t)
 		x := s.New(client, new(Sub))
 		x.Decide()
 		all = append(all, x)

@@ -23,11 +23,10 @@ func TestInvalidRulesAreRejected(t *testing.T) {
 
 func TestServerPagesKeepTheFieldsThatTheyNeed(t *testing.T) {
 	field := func(name string) http1.HeaderField { return http1.HeaderField{Name: name, Value: "rule"} }
-	given, err := NewRules(Rules{Set: []http1.HeaderField{field("content-security-policy"), field("X-A")},
+	given := checktest.Try(NewRules(Rules{Set: []http1.HeaderField{field("content-security-policy"), field("X-A")},
 		Add:    []http1.HeaderField{field("Referrer-Policy")},
 		Remove: []string{"X-B", "Referrer-Policy"}, SetSecure: []http1.HeaderField{field("Strict-Transport-Security"),
-			field("Content-Security-Policy")}})
-	checktest.Must(t, err)
+			field("Content-Security-Policy")}})).Must(t)
 	site := &Site{Rules: given}
 	kept := rulesOf(site, &Mount{OwnPolicy: true})
 	for want, edits := range map[string]http1.Edits{

@@ -24,8 +24,7 @@ func TestSitesStayUntilTheResponseThatTakesOverIsSent(t *testing.T) {
 	}
 	h.Run(t, h, exchange.Config{})
 	fd, client := exchangetest.Sockets(t)
-	_, err := io.WriteString(client, "GET / HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n")
-	checktest.Must(t, err)
+	checktest.Try(io.WriteString(client, "GET / HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n")).Must(t)
 	h.Do(func() {
 		c := h.NewClient(fd)
 		checktest.Equal(t, c.Open(c.Speaks()), nil)
@@ -36,6 +35,6 @@ func TestSitesStayUntilTheResponseThatTakesOverIsSent(t *testing.T) {
 		checktest.Truef(t, !h.HasFormer() && pages == 1,
 			"%d pages; former sites after the response: %v", pages, h.HasFormer())
 	})
-	_, err = io.ReadAll(client)
+	_, err := io.ReadAll(client)
 	checktest.Equal(t, err, nil)
 }

@@ -9,9 +9,7 @@ import (
 
 func edit(t *testing.T, set, add []HeaderField, remove ...string) *Edit {
 	t.Helper()
-	e, err := NewEdit(set, add, remove)
-	checktest.Must(t, err)
-	return e
+	return checktest.Try(NewEdit(set, add, remove)).Must(t)
 }
 
 func TestLaterEditReplacesTheFieldOfAnEarlierEdit(t *testing.T) {

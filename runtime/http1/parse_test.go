@@ -477,8 +477,7 @@ func TestFieldsAreParsedInOrder(t *testing.T) {
 	// Equal Content-Length fields are merged (RFC 9112 §6.3).
 	want := "Host=h|X-A=1|x_b=two words|Empty=|X-A=\xe4\tb|Content-Length=5|Last=!"
 	var r Request
-	n, err := r.Parse(in, &DefaultLimits)
-	checktest.Must(t, err)
+	n := checktest.Try(r.Parse(in, &DefaultLimits)).Must(t)
 	head := in[n-r.HeadLen : n]
 	var got []string
 	for _, f := range r.Fields {
@@ -491,10 +490,9 @@ func TestReusedRequestHasNothingOfThePreviousRequest(t *testing.T) {
 	var r Request
 	first := on11("OPTIONS http://a/%41?q",
 		"Connection: close, upgrade\r\nExpect: 100-continue\r\nContent-Length: 5\r\n")
-	_, err := r.Parse([]byte(first), &DefaultLimits)
-	checktest.Must(t, err)
+	checktest.Try(r.Parse([]byte(first), &DefaultLimits)).Must(t)
 	buf := []byte("GET /x HTTP/1.0\r\n\r\n")
-	_, err = r.Parse(buf, &DefaultLimits)
+	_, err := r.Parse(buf, &DefaultLimits)
 	checktest.Must(t, err)
 	got, want := describe(&r, buf), "GET /x 1.0 safe"
 	checktest.Truef(t, got == want && len(r.Fields) == 0, "got %s with %d fields, want %s", got, len(r.Fields), want)

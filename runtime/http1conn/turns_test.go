@@ -34,8 +34,7 @@ func TestManyRequestsOfAClientDoNotDelayOthers(t *testing.T) {
 	}
 	request := func(path string) string { return "GET /" + path + " HTTP/1.1\r\nHost:\r\n\r\n" }
 	for i, all := range []string{strings.Repeat(request("many"), many), request("one")} {
-		_, err := io.WriteString(clients[i], all)
-		checktest.Must(t, err)
+		checktest.Try(io.WriteString(clients[i], all)).Must(t)
 	}
 	o.Do(func() {
 		for _, fd := range fds {
@@ -73,8 +72,7 @@ func TestUnreadInterimResponsesCountAsUnsent(t *testing.T) {
 	h := &hints{fields: []byte("Link: " + strings.Repeat("x", 16<<10) + "\r\n")}
 	h.Run(t, h, exchange.Config{})
 	fd, client := exchangetest.Sockets(t)
-	_, err := io.WriteString(client, "GET / HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n")
-	checktest.Must(t, err)
+	checktest.Try(io.WriteString(client, "GET / HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n")).Must(t)
 	h.Do(func() {
 		c := h.NewClient(fd)
 		checktest.Equal(t, c.Open(c.Speaks()), nil)

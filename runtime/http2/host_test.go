@@ -95,9 +95,7 @@ func (h *host) open(t testing.TB, settings ...http2.Setting) (*client, *peer) {
 
 func (p *peer) next() http2.Frame {
 	p.t.Helper()
-	f, err := p.framer.ReadFrame()
-	checktest.Must(p.t, err)
-	return f
+	return checktest.Try(p.framer.ReadFrame()).Must(p.t)
 }
 
 // waitHeld waits until n requests with a path below /later have arrived.

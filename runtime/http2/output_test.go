@@ -21,8 +21,7 @@ func TestFilesAreSentAndTruncatedFilesResetTheirStream(t *testing.T) {
 	id := uint32(1)
 	for _, warm := range []int64{0, 1 << 20} {
 		for _, c := range []struct{ offset, count int64 }{{0, 1 << 20}, {5, 100_000}, {1<<20 - 7, 7}, {1<<20 - 7, 8}} {
-			f, err := os.Open(name)
-			checktest.Must(t, err)
+			f := checktest.Try(os.Open(name)).Must(t)
 			p.request(id, "/later", true)
 			h.waitHeld(int(id+1) / 2)
 			h.Do(func() {

@@ -117,8 +117,7 @@ func TestStreamedBodiesOfAConnectionAreBounded(t *testing.T) {
 	u.window = 1 << 20
 	u.begin("/later", 60<<10, 2*window/each+1, 2*window/each+5)
 	for {
-		f, err := u.framer.ReadFrame()
-		checktest.Must(t, err)
+		f := checktest.Try(u.framer.ReadFrame()).Must(t)
 		if end, ok := f.(*http2.GoAwayFrame); ok {
 			checktest.Equal(t, end.ErrCode, http2.ErrCodeFlowControl)
 			return

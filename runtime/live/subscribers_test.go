@@ -63,8 +63,7 @@ func serve(t testing.TB, cfg StreamConfig) *host {
 
 func (h *host) subscribe(address string, names ...string) (fd int, p *StreamSubscriber, err error) {
 	h.t.Helper()
-	fds, failed := system.SocketpairNonblock()
-	checktest.Must(h.t, failed)
+	fds := checktest.Try(system.SocketpairNonblock()).Must(h.t)
 	h.t.Cleanup(func() { unix.Close(fds[0]) })
 	h.Do(func() {
 		p, err = h.s.admit(names, &exchange.Request{Parsed: &http1.Request{Version: http1.HTTP11},
@@ -82,8 +81,7 @@ func (h *host) subscribe(address string, names ...string) (fd int, p *StreamSubs
 
 func (h *host) publish(name, data string) {
 	h.t.Helper()
-	_, err := h.s.Publish(0, &Message{Name: name, Data: data})
-	checktest.Must(h.t, err)
+	checktest.Try(h.s.Publish(0, &Message{Name: name, Data: data})).Must(h.t)
 	for h.s.Waiting() > 0 {
 		h.Do(func() {})
 	}

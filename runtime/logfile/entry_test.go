@@ -231,10 +231,8 @@ func TestAppendingALineDoesNotAllocate(t *testing.T) {
 			"%({HTTP_HOST}e)s",
 	}, FormatNames...)
 	for _, format := range formats {
-		f, err := ParseFormat(format)
-		checktest.Must(t, err)
-		file, err := Open(Options{Path: "/dev/null"})
-		checktest.Must(t, err)
+		f := checktest.Try(ParseFormat(format)).Must(t)
+		file := checktest.Try(Open(Options{Path: "/dev/null"})).Must(t)
 		l, e := &AccessLog{file, f}, entry(f)
 		e.User = ""
 		for range 2000 { // let both buffers grow to their final size

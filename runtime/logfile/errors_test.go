@@ -26,15 +26,13 @@ func TestErrorLogIsRotatedByTime(t *testing.T) {
 	path := ofYesterday(t)
 	defer func(every time.Duration) { lookEvery = every }(lookEvery)
 	lookEvery = time.Millisecond
-	before, err := unix.FcntlInt(2, unix.F_DUPFD_CLOEXEC, 3)
-	checktest.Must(t, err)
+	before := checktest.Try(unix.FcntlInt(2, unix.F_DUPFD_CLOEXEC, 3)).Must(t)
 	defer func() {
 		unix.Dup3(before, 2, 0)
 		unix.Close(before)
 		settled(t, path)
 	}()
-	e, err := RedirectErrors(Options{Path: path, Every: Each(time.Second), Keep: 9}, func() {})
-	checktest.Must(t, err)
+	e := checktest.Try(RedirectErrors(Options{Path: path, Every: Each(time.Second), Keep: 9}, func() {})).Must(t)
 	defer e.Close()
 	checktest.Equal(t, rotated(t, path, 1), []string{"yesterday"})
 	io.WriteString(os.Stderr, "this second\n")

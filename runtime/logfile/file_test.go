@@ -20,8 +20,7 @@ func open(t *testing.T, o Options) *File {
 	if o.Flush == 0 {
 		o.Flush = time.Millisecond
 	}
-	f, err := Open(o)
-	checktest.Must(t, err)
+	f := checktest.Try(Open(o)).Must(t)
 	t.Cleanup(func() {
 		f.Close()
 		// Wait, because the directory must not be removed while a file is compressed.
@@ -56,8 +55,7 @@ func lines(t *testing.T, path string) []string {
 
 func files(t *testing.T, path string) (list []string) {
 	t.Helper()
-	entries, err := os.ReadDir(filepath.Dir(path))
-	checktest.Must(t, err)
+	entries := checktest.Try(os.ReadDir(filepath.Dir(path))).Must(t)
 	for _, e := range entries {
 		list = append(list, e.Name())
 	}
@@ -168,8 +166,7 @@ func TestLineWithoutAnEndIsWrittenAndCounted(t *testing.T) {
 func TestAppendNeverWaitsAndLossesAreReported(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "fifo")
 	checktest.Must(t, syscall.Mkfifo(path, 0o600))
-	reader, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	checktest.Must(t, err)
+	reader := checktest.Try(os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)).Must(t)
 	defer reader.Close()
 	told := make(chan string, 100)
 	f := open(t, Options{Path: path, Report: func(msg string) { told <- msg }})

@@ -11,8 +11,7 @@ import (
 // The log in the new process may have a different format.
 func TestStateCarriesALineToAnotherProcess(t *testing.T) {
 	parse := func(text string) *AccessLog {
-		f, err := ParseFormat(text)
-		checktest.Must(t, err)
+		f := checktest.Try(ParseFormat(text)).Must(t)
 		return &AccessLog{nil, f}
 	}
 	from := parse(`%r %{X-A}i %{X-B}o`)
@@ -49,15 +48,13 @@ func TestStateCarriesALineToAnotherProcess(t *testing.T) {
 
 // The format names the request line, and fields of the request and of the response.
 func TestLineHasTheFieldsOfItsFormat(t *testing.T) {
-	f, err := ParseFormat(`%r %{x-a}i %{X-B}o %{Status}o`)
-	checktest.Must(t, err)
+	f := checktest.Try(ParseFormat(`%r %{x-a}i %{X-B}o %{Status}o`)).Must(t)
 	r := &Record{Log: &AccessLog{nil, f}}
 	r.Begin(r.Format())
 	head := []byte("GET /a HTTP/1.1\r\nHost: x\r\nX-A: 1\r\nX-AB: 2\r\nx-a:\t3\r\n\r\n")
 	var parsed http1.Request
 	limits := http1.DefaultLimits
-	_, err = parsed.Parse(head, &limits)
-	checktest.Must(t, err)
+	checktest.Try(parsed.Parse(head, &limits)).Must(t)
 	r.NoteRequest(head, parsed.Fields)
 	r.NoteResponse([]byte("HTTP/1.1 200 OK\r\nX-B: 4 \r\nX-BC: 5\r\nx-b: 6\r\n\r\n"))
 	checktest.Truef(t, string(r.RequestLine) == "GET /a HTTP/1.1" && string(r.Request[0].Text) == "1, 3" &&

@@ -137,14 +137,13 @@ func pack(t *testing.T, path, text, comment string) {
 func TestRotatedFileIsCompressedAfterItsWritersClose(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	left := path + rotatedMark + "0000000000000000001"
-	slow, err := os.OpenFile(left, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
-	checktest.Must(t, err)
+	slow := checktest.Try(os.OpenFile(left, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)).Must(t)
 	defer slow.Close()
 	checktest.Must(t, unix.Flock(int(slow.Fd()), unix.LOCK_SH))
 	open(t, Options{Path: path, Keep: 5})
 	time.Sleep(50 * time.Millisecond)
 	slow.WriteString("late\n")
-	_, err = os.Stat(path + ".1.gz")
+	_, err := os.Stat(path + ".1.gz")
 	checktest.Truef(t, err != nil, "it did not wait")
 	slow.Close()
 	settled(t, path)
@@ -158,8 +157,7 @@ func TestUncompressedRotatedFilesAreLimitedToKeep(t *testing.T) {
 		checktest.Must(t, os.WriteFile(fmt.Sprintf("%s%s%019d", path, rotatedMark, n), []byte("x\n"), 0o600))
 	}
 	for n := range 7 {
-		slow, err := os.Open(fmt.Sprintf("%s%s%019d", path, rotatedMark, n))
-		checktest.Must(t, err)
+		slow := checktest.Try(os.Open(fmt.Sprintf("%s%s%019d", path, rotatedMark, n))).Must(t)
 		defer slow.Close()
 		checktest.Must(t, unix.Flock(int(slow.Fd()), unix.LOCK_SH))
 	}

@@ -65,8 +65,7 @@ func TestVariablesThatDisableTracesAndForeignOnesAreNoMistakes(t *testing.T) {
 // start starts an exporter, which sends spans to a collector and log lines to lines.
 func start(t *testing.T, url string, variables ...string) (x *otel.Exporter, lines *atomic.Int64) {
 	t.Helper()
-	c, err := otel.Read(lookup(append(variables, "OTEL_EXPORTER_OTLP_ENDPOINT="+url)...))
-	checktest.Must(t, err)
+	c := checktest.Try(otel.Read(lookup(append(variables, "OTEL_EXPORTER_OTLP_ENDPOINT="+url)...))).Must(t)
 	lines = new(atomic.Int64)
 	x = otel.New(c, "1.2", func(line string) {
 		lines.Add(1)
@@ -216,8 +215,7 @@ func TestRefusedBatchIsDroppedAndTheNextOneIsSent(t *testing.T) {
 }
 
 func TestCloseDoesNotWaitForACollectorThatDoesNotAnswer(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	checktest.Must(t, err)
+	ln := checktest.Try(net.Listen("tcp", "127.0.0.1:0")).Must(t)
 	defer ln.Close()
 	x, _ := start(t, "http://"+ln.Addr().String())
 	for range 2000 {

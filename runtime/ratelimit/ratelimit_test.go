@@ -17,12 +17,10 @@ import (
 // open returns n tables that share one file, as in n processes.
 func open(t testing.TB, n int) (all []*Table) {
 	t.Helper()
-	f, err := Create()
-	checktest.Must(t, err)
+	f := checktest.Try(Create()).Must(t)
 	defer f.Close()
 	for range n {
-		table, err := Open(f)
-		checktest.Must(t, err)
+		table := checktest.Try(Open(f)).Must(t)
 		all = append(all, table)
 	}
 	return all
@@ -30,9 +28,7 @@ func open(t testing.TB, n int) (all []*Table) {
 
 func rate(t testing.TB, text string) Rate {
 	t.Helper()
-	r, err := ParseRate(text)
-	checktest.Must(t, err)
-	return r
+	return checktest.Try(ParseRate(text)).Must(t)
 }
 
 func TestRatesAreParsed(t *testing.T) {
@@ -133,8 +129,7 @@ func TestMillionClientsNeedSixteenMegabytes(t *testing.T) {
 
 // If the file were shortened, a process that has mapped the file would crash.
 func TestFileCannotBeShortened(t *testing.T) {
-	f, err := Create()
-	checktest.Must(t, err)
+	f := checktest.Try(Create()).Must(t)
 	defer f.Close()
 	checktest.Truef(t, f.Truncate(0) != nil && f.Truncate(size*2) != nil, "the size has changed")
 	other, err := os.CreateTemp(t.TempDir(), "")

@@ -25,8 +25,7 @@ func parse(text string) (r Request, ok bool) {
 
 func guarded(t testing.TB) *Table {
 	t.Helper()
-	to, err := NewRewrite("/new/$1")
-	checktest.Must(t, err)
+	to := checktest.Try(NewRewrite("/new/$1")).Must(t)
 	round, err := NewRewrite("/round")
 	checktest.Must(t, err)
 	mounts := []Mount{
@@ -145,14 +144,13 @@ func TestDecisionStaysValidAfterKeep(t *testing.T) {
 }
 
 func TestMountWithHavingNeedsASegmentThatMatches(t *testing.T) {
-	table, err := New([]Site{{Mounts: []Mount{
+	table := checktest.Try(New([]Site{{Mounts: []Mount{
 		{Prefix: "/x", Within: "/x/pri", Having: "private.key"},
 		{Prefix: "/", Match: "*.sh", Inner: true, Having: "*.key"},
 		{Prefix: "/", Having: "*.key"},
 		{Prefix: "/"},
-	}}}, false)
-	checktest.Must(t, err)
-	_, err = New([]Site{{Mounts: []Mount{{Having: "["}}}}, false)
+	}}}, false)).Must(t)
+	_, err := New([]Site{{Mounts: []Mount{{Having: "["}}}}, false)
 	checktest.Truef(t, err != nil, "a bad pattern is taken")
 	var d Decision
 	for target, mount := range map[string]int{

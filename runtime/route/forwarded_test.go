@@ -17,8 +17,7 @@ func trustTen(a netip.Addr) bool {
 }
 
 func TestForwardingFieldsNameTheOrigin(t *testing.T) {
-	text, err := os.ReadFile("testdata/forwarded.txt")
-	checktest.Must(t, err)
+	text := checktest.Try(os.ReadFile("testdata/forwarded.txt")).Must(t)
 	var said forwarding
 	for line := range strings.Lines(string(text)) {
 		line = strings.TrimSuffix(line, "\n")

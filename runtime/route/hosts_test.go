@@ -20,8 +20,7 @@ func TestHostsSelectTheirSite(t *testing.T) {
 	for _, n := range names {
 		sites = append(sites, Site{Names: n})
 	}
-	h, err := newHosts(sites, false)
-	checktest.Must(t, err)
+	h := checktest.Try(newHosts(sites, false)).Must(t)
 	for host, want := range map[string]int{
 		"example.org":                     1,
 		"EXAMPLE.org:8080":                1,
@@ -82,8 +81,7 @@ func TestInvalidHostNamesAreRejected(t *testing.T) {
 
 func FuzzHosts(f *testing.F) {
 	sites := []Site{{Names: []string{"a.example"}}, {Names: []string{"*.b.example", "c.example.*"}}}
-	h, err := newHosts(sites, false)
-	checktest.Must(f, err)
+	h := checktest.Try(newHosts(sites, false)).Must(f)
 	for _, host := range []string{"a.example", "A.EXAMPLE.:80", "x.b.example", "[::1]:80", "..", "c.example.", "[",
 		"]:"} {
 		f.Add(host)

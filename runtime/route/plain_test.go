@@ -9,9 +9,8 @@ import (
 )
 
 func TestMountForPlainHTTPDoesNotMatchHTTPS(t *testing.T) {
-	table, err := New([]Site{{Mounts: []Mount{{Prefix: "/", Plain: true, Except: []string{"/.well-known/a/"}},
-		{Prefix: "/"}}}}, false)
-	checktest.Must(t, err)
+	table := checktest.Try(New([]Site{{Mounts: []Mount{{Prefix: "/", Plain: true, Except: []string{"/.well-known/a/"}},
+		{Prefix: "/"}}}}, false)).Must(t)
 	for _, c := range []struct {
 		scheme, path string
 		mount        int
@@ -23,8 +22,7 @@ func TestMountForPlainHTTPDoesNotMatchHTTPS(t *testing.T) {
 		head := []byte("GET " + c.path + " HTTP/1.1\r\nHost: a\r\n\r\n")
 		limits := http1.DefaultLimits
 		var r http1.Request
-		_, err := r.Parse(head, &limits)
-		checktest.Must(t, err)
+		checktest.Try(r.Parse(head, &limits)).Must(t)
 		var d Decision
 		table.Decide(&d, Request{Parsed: &r, Head: head, Client: &conn.Peer{HTTPS: c.scheme == "https"}})
 		checktest.Equalf(t, d.Mount, c.mount, "%q %s: mount", c.scheme, c.path)

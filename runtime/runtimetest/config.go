@@ -28,8 +28,7 @@ func Config() runtime.Config {
 func Serve(t testing.TB, cfg runtime.Config, h app.Interpreter, mounts ...exchange.Mount) (s *runtime.Server,
 	address string) {
 	t.Helper()
-	s, err := runtime.New(cfg)
-	checktest.Must(t, err)
+	s = checktest.Try(runtime.New(cfg)).Must(t)
 	ln, err := conn.Listen("127.0.0.1:0", conn.ListenOptions{})
 	checktest.Must(t, err)
 	checktest.Must(t, s.Serve([]*conn.Listener{ln}, []exchange.Site{{Table: mounts}}, h))

@@ -148,9 +148,8 @@ func TestWrongCertificateIsRejectedWithAReason(t *testing.T) {
 		{[]string{"--http2", raw(t, "HTTP/1.1 400 Bad Request\r\n\r\n")}, "the server does not speak HTTP/2"},
 		{[]string{"--http2", "-k", httptest.NewTLSServer(nil).URL}, "no application protocol"},
 	} {
-		o, err := ParseArgs(append(c.args, "-n", "1"), io.Discard)
-		checktest.Must(t, err)
-		_, err = Run(context.Background(), o)
+		o := checktest.Try(ParseArgs(append(c.args, "-n", "1"), io.Discard)).Must(t)
+		_, err := Run(context.Background(), o)
 		checktest.Truef(t, err != nil && strings.HasSuffix(err.Error(), c.want), "%v instead of %q", err, c.want)
 	}
 	// net/http responds with 400 to HTTP on a TLS port

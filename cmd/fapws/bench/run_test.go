@@ -35,8 +35,7 @@ func serve(t *testing.T, secure bool, h http.HandlerFunc) *httptest.Server {
 
 func run(t *testing.T, args ...string) *Result {
 	t.Helper()
-	o, err := ParseArgs(args, io.Discard)
-	checktest.Must(t, err)
+	o := checktest.Try(ParseArgs(args, io.Discard)).Must(t)
 	r, err := Run(context.Background(), o)
 	checktest.Must(t, err)
 	return r
@@ -138,8 +137,7 @@ func TestUserOfAURLLogsIn(t *testing.T) {
 
 func TestUnixSocketIsWrittenLikeATargetOfProxies(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "s")
-	l, err := net.Listen("unix", name)
-	checktest.Must(t, err)
+	l := checktest.Try(net.Listen("unix", name)).Must(t)
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.String() != "/a?b=c:d" && r.URL.String() != "/" {
 			w.WriteHeader(404)
@@ -230,8 +228,7 @@ func TestInvalidResponsesFailWithAReason(t *testing.T) {
 func TestInterruptEndsTheRun(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	s := serve(t, false, func(http.ResponseWriter, *http.Request) { cancel() })
-	o, err := ParseArgs([]string{"-d", "1h", s.URL}, io.Discard)
-	checktest.Must(t, err)
+	o := checktest.Try(ParseArgs([]string{"-d", "1h", s.URL}, io.Discard)).Must(t)
 	r, err := Run(ctx, o)
 	checktest.Truef(t, err == nil && r.stopped, "%v %v", r, err)
 }

@@ -26,8 +26,7 @@ func keep(t *testing.T, dir string, s []string, now time.Time, hosts ...string) 
 	done, doubts, err := maintain(dir, s, hosts, now, made)
 	checktest.Must(t, err)
 	read := func(name string) *x509.Certificate {
-		text, err := os.ReadFile(filepath.Join(dir, name))
-		checktest.Must(t, err)
+		text := checktest.Try(os.ReadFile(filepath.Join(dir, name))).Must(t)
 		c, err := certificateOf(text)
 		checktest.Must(t, err)
 		return c
@@ -108,8 +107,7 @@ func TestAuthorityCannotSignForForeignNames(t *testing.T) {
 			CurrentTime: today})
 		checktest.Equalf(t, err == nil, good, "%s: %v", name, err)
 	}
-	d, err := openDirectory(dir)
-	checktest.Must(t, err)
+	d := checktest.Try(openDirectory(dir)).Must(t)
 	a, err := load(d, nil, today)
 	d.close()
 	checktest.Must(t, err)

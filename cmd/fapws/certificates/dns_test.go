@@ -96,8 +96,7 @@ func TestOrderedCertificateThatIsNotValidDoesNotPreventTheStart(t *testing.T) {
 	}}
 	log := &logged{}
 	r := Reader{Log: log.log}
-	b, err := r.Bundle(w)
-	checktest.Must(t, err)
+	b := checktest.Try(r.Bundle(w)).Must(t)
 	log.want(t, "the certificate expired on", "damaged.test: no certificate in this file")
 	c, err := newConfigs(w, b)
 	checktest.Must(t, err)

@@ -144,8 +144,7 @@ func TestUnusableFileIsReportedWithCauseAndAdvice(t *testing.T) {
 func TestAllKindsOfKeysAreUsable(t *testing.T) {
 	ca := certtest.NewAuthority(t)
 	rsaKey, ecKey := certtest.RSA(t, 2048), certtest.ECDSA(t)
-	der, err := x509.MarshalECPrivateKey(ecKey.(*ecdsa.PrivateKey))
-	checktest.Must(t, err)
+	der := checktest.Try(x509.MarshalECPrivateKey(ecKey.(*ecdsa.PrivateKey))).Must(t)
 	block := func(kind string, der []byte) []byte { return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}) }
 	pkcs1 := block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsaKey.(*rsa.PrivateKey)))
 	sec1 := append(block("EC PARAMETERS", []byte{6, 8, 42, 134, 72, 206, 61, 3, 1, 7}), block("EC PRIVATE KEY", der)...)
@@ -172,8 +171,7 @@ func TestAllKindsOfKeysAreUsable(t *testing.T) {
 			var log logged
 			r := Reader{Log: log.log}
 			w := &Want{Pairs: []Pair{{Cert: cert, Key: key, Names: append(of.Names, "example.*")}, {Cert: both}}}
-			b, err := r.Bundle(w)
-			checktest.Must(t, err)
+			b := checktest.Try(r.Bundle(w)).Must(t)
 			checktest.Equal(t, new(Server).Use(w, b), nil)
 			log.want(t)
 		})
@@ -191,9 +189,7 @@ func TestLastValidPairStaysInUse(t *testing.T) {
 	w := &Want{Pairs: []Pair{{Cert: cert, Key: key}}, Asking: asking(tls.RequireAndVerifyClientCert, cas)}
 	bundle := func() *Bundle {
 		t.Helper()
-		b, err := r.Bundle(w)
-		checktest.Must(t, err)
-		return b
+		return checktest.Try(r.Bundle(w)).Must(t)
 	}
 	before := bundle()
 	for _, wrong := range []struct {
@@ -233,10 +229,9 @@ func TestExpiredCertificateStaysInUse(t *testing.T) {
 	var log logged
 	r := Reader{Log: log.log, Now: func() time.Time { return now }}
 	w := &Want{Pairs: []Pair{{Cert: cert, Key: key}}}
-	_, err := r.Bundle(w)
-	checktest.Must(t, err)
+	checktest.Try(r.Bundle(w)).Must(t)
 	now = now.Add(84 * 24 * time.Hour)
-	_, err = r.Bundle(w)
+	_, err := r.Bundle(w)
 	checktest.Must(t, err)
 	log.want(t, "warning: "+cert+": the certificate expires on ")
 	now = now.Add(10 * 24 * time.Hour)
@@ -254,8 +249,7 @@ func TestCertificatesAreServedWithTheClockIn1970(t *testing.T) {
 	var log logged
 	r := Reader{Log: log.log, Now: func() time.Time { return time.Unix(60, 0) }}
 	for range 2 {
-		_, err := r.Bundle(&Want{Pairs: []Pair{{Cert: cert, Key: key}}})
-		checktest.Must(t, err)
+		checktest.Try(r.Bundle(&Want{Pairs: []Pair{{Cert: cert, Key: key}}})).Must(t)
 	}
 	log.want(t, "the clock of this machine says 1970-01-01")
 }
@@ -273,8 +267,7 @@ func TestProbablyUnintendedSettingIsAWarning(t *testing.T) {
 		r := Reader{Log: log.log}
 		w := &Want{Pairs: []Pair{{Cert: cert, Key: key}}, Hosts: []string{"example.org", "shop.example.org"}}
 		for range 2 {
-			_, err := r.Bundle(w)
-			checktest.Must(t, err)
+			checktest.Try(r.Bundle(w)).Must(t)
 		}
 		want := []string{cert + " has no certificate of its CA, so many clients refuse it; use " + dir +
 			"/fullchain.pem", "no certificate covers the host shop.example.org"}
@@ -303,8 +296,7 @@ func TestCertificateThatRequiresStaplingIsUsedWithAWarning(t *testing.T) {
 		cert, key := ca.Sign(certtest.Options{Names: []string{"example.org"}, Extra: extra}).Write(dir)
 		var log logged
 		r := Reader{Log: log.log}
-		_, err := r.Bundle(&Want{Pairs: []Pair{{Cert: cert, Key: key}}})
-		checktest.Must(t, err)
+		checktest.Try(r.Bundle(&Want{Pairs: []Pair{{Cert: cert, Key: key}}})).Must(t)
 		if c.warned {
 			log.want(t, cert+": the certificate requires OCSP stapling (must-staple)")
 		} else {

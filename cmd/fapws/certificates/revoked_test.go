@@ -26,13 +26,12 @@ func TestRevokedCertificateIsRejected(t *testing.T) {
 	w := &Want{Pairs: []Pair{p}, Asking: asking(tls.VerifyClientCertIfGiven, cas)}
 	s := serverWith(t, w)
 	for _, c := range []*certtest.Certificate{lost, kept} {
-		own, err := tls.X509KeyPair(c.Certificate, c.Key)
-		checktest.Must(t, err)
+		own := checktest.Try(tls.X509KeyPair(c.Certificate, c.Key)).Must(t)
 		client := &tls.Config{ServerName: "example.org", RootCAs: ca.Pool(), Certificates: []tls.Certificate{own},
 			ClientSessionCache: tls.NewLRUClientSessionCache(1)}
 		certtest.Write(t, cas, clients.PEM)
 		use(t, s, w, nil)
-		_, err = shake(t, s, client)
+		_, err := shake(t, s, client)
 		checktest.Must(t, err)
 		certtest.Write(t, cas, lists)
 		use(t, s, w, nil)
@@ -49,7 +48,6 @@ func TestRevokedCertificateIsRejected(t *testing.T) {
 			"of this file"), "a list of another CA: %v", err)
 	var log logged
 	certtest.Write(t, cas, slices.Concat(clients.PEM, clients.Revoke(time.Now().Add(-time.Hour))))
-	_, err = (&Reader{Log: log.log}).Bundle(w)
-	checktest.Must(t, err)
+	checktest.Try((&Reader{Log: log.log}).Bundle(w)).Must(t)
 	log.want(t, "ca.pem: a revocation list should have been replaced on")
 }

@@ -17,8 +17,7 @@ import (
 
 func shake(t *testing.T, s *Server, client *tls.Config) (tls.ConnectionState, error) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	checktest.Must(t, err)
+	ln := checktest.Try(net.Listen("tcp", "127.0.0.1:0")).Must(t)
 	defer ln.Close()
 	served := make(chan error, 1)
 	go func() {
@@ -58,8 +57,7 @@ func serverWith(t *testing.T, w *Want) *Server {
 
 func use(t *testing.T, s *Server, w *Want, secrets tickets) {
 	t.Helper()
-	b, err := new(Reader).Bundle(w)
-	checktest.Must(t, err)
+	b := checktest.Try(new(Reader).Bundle(w)).Must(t)
 	if secrets != nil {
 		b.Tickets = secrets
 	}
@@ -229,9 +227,7 @@ func TestTicketSecretsRotate(t *testing.T) {
 	clock := func() time.Time { return now }
 	r := Reader{Now: clock}
 	bundle := func(r *Reader) *Bundle {
-		b, err := r.Bundle(&Want{})
-		checktest.Must(t, err)
-		return b
+		return checktest.Try(r.Bundle(&Want{})).Must(t)
 	}
 	first := bundle(&r)
 	for i := range ticketSecrets {

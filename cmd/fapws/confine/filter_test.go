@@ -26,8 +26,7 @@ func (c call) result(t *testing.T, vm *bpf.VM) unix.Errno {
 	for i, arg := range c.args {
 		binary.BigEndian.PutUint32(data[offArgs+8*i:], arg)
 	}
-	n, err := vm.Run(data)
-	checktest.Must(t, err)
+	n := checktest.Try(vm.Run(data)).Must(t)
 	if uint32(n) == unix.SECCOMP_RET_ALLOW {
 		return 0
 	}
@@ -93,9 +92,8 @@ func TestFilterDeniesDangerousSystemCalls(t *testing.T) {
 		{"the same with sendmmsg", unix.SYS_SENDMMSG, [6]uint32{3, 0, 0, unix.MSG_FASTOPEN}, unix.EPERM},
 	} {
 		for _, programs := range []bool{false, true} {
-			vm, err := bpf.NewVM(append(filterOf(&Rules{Programs: programs}).program,
-				bpf.RetConstant{Val: unix.SECCOMP_RET_ALLOW}))
-			checktest.Must(t, err)
+			vm := checktest.Try(bpf.NewVM(append(filterOf(&Rules{Programs: programs}).program,
+				bpf.RetConstant{Val: unix.SECCOMP_RET_ALLOW}))).Must(t)
 			checktest.Equalf(t, (call{architecture, c.number, c.args}).result(t, vm), c.want, "%s", c.name)
 			checktest.Equalf(t, (call{architecture ^ 1, c.number, c.args}).result(t, vm), unix.EPERM,
 				"%s of another architecture", c.name)

@@ -71,8 +71,7 @@ func TestProcessContinuesAfterItsProgramPagesWereDropped(t *testing.T) {
 		// Without transparent huge pages, dropProgramPages does not change the mappings.
 		return
 	}
-	maps, err := os.ReadFile("/proc/self/maps")
-	checktest.Must(t, err)
+	maps := checktest.Try(os.ReadFile("/proc/self/maps")).Must(t)
 	for line := range bytes.Lines(maps) {
 		if start, end, ok := programFile(line); ok && end-start > divided && bytes.Contains(line, []byte(".test")) {
 			t.Errorf("a mapping of %d bytes: %s", end-start, line)

@@ -11,8 +11,7 @@ import (
 )
 
 func TestUserAndGroupAreLookedUp(t *testing.T) {
-	daemon, err := user.Lookup("daemon")
-	checktest.Must(t, err)
+	daemon := checktest.Try(user.Lookup("daemon")).Must(t)
 	uid, _ := strconv.Atoi(daemon.Uid)
 	gid, _ := strconv.Atoi(daemon.Gid)
 	for _, tt := range []struct {
@@ -48,8 +47,7 @@ func TestUserAndGroupAreLookedUp(t *testing.T) {
 }
 
 func TestOwnerIsParsed(t *testing.T) {
-	daemon, err := user.Lookup("daemon")
-	checktest.Must(t, err)
+	daemon := checktest.Try(user.Lookup("daemon")).Must(t)
 	uid, _ := strconv.Atoi(daemon.Uid)
 	gid, _ := strconv.Atoi(daemon.Gid)
 	for text, want := range map[string][2]int{

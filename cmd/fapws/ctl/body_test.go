@@ -39,8 +39,7 @@ func TestStatusPageMarksRequestsBeyondTheirTimeout(t *testing.T) {
 }
 
 func TestTopOmitsRoutesRatherThanActiveRequestsOnASmallScreen(t *testing.T) {
-	terminal, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
-	checktest.Must(t, err)
+	terminal := checktest.Try(os.OpenFile("/dev/ptmx", os.O_RDWR, 0)).Must(t)
 	defer terminal.Close()
 	checktest.Must(t, unix.IoctlSetWinsize(int(terminal.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 80}))
 	v := &View{Active: []Active{{Request: "GET /slow", State: "running", At: "app.py:4"}}}

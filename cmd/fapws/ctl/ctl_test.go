@@ -31,8 +31,7 @@ func use(t *testing.T) (folder string) {
 
 func listen(t *testing.T, path string, server Server) *Socket {
 	t.Helper()
-	s, err := Listen(path, server)
-	checktest.Must(t, err)
+	s := checktest.Try(Listen(path, server)).Must(t)
 	t.Cleanup(s.Close)
 	return s
 }
@@ -89,8 +88,7 @@ func TestStopAnswersBeforeTheServerStops(t *testing.T) {
 		}
 		return Answer{}, nil
 	})
-	c, err := dialWithin(s.path, connectWithin)
-	checktest.Must(t, err)
+	c := checktest.Try(dialWithin(s.path, connectWithin)).Must(t)
 	raw, err := c.SyscallConn()
 	checktest.Must(t, err)
 	stopped := make(chan int, 1)
@@ -165,8 +163,7 @@ func TestServerIsPickedByProcessOrIfItIsTheOnlyOne(t *testing.T) {
 
 func left(t *testing.T, path string) {
 	t.Helper()
-	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: path})
-	checktest.Must(t, err)
+	ln := checktest.Try(net.ListenUnix("unix", &net.UnixAddr{Name: path})).Must(t)
 	ln.SetUnlinkOnClose(false)
 	ln.Close()
 }
@@ -203,10 +200,9 @@ func TestSocketsOfDeadServersAreRemoved(t *testing.T) {
 func TestCloseDoesNotWaitForABlockingSocket(t *testing.T) {
 	use(t)
 	s := listen(t, Auto, command)
-	raw, err := s.SyscallConn()
-	checktest.Must(t, err)
+	raw := checktest.Try(s.SyscallConn()).Must(t)
 	checktest.Must(t, raw.Control(func(fd uintptr) { _ = unix.SetNonblock(int(fd), false) }))
-	_, err = run("--socket " + s.path + " status")
+	_, err := run("--socket " + s.path + " status")
 	checktest.Must(t, err)
 	closed := make(chan struct{})
 	go func() {
@@ -270,11 +266,10 @@ func TestNextDirectoryIsUsedIfASocketIsRejected(t *testing.T) {
 func TestOnlyTheUserOfTheServerIsAllowed(t *testing.T) {
 	use(t)
 	s := listen(t, Auto, command)
-	c, err := dialWithin(s.path, connectWithin)
-	checktest.Must(t, err)
+	c := checktest.Try(dialWithin(s.path, connectWithin)).Must(t)
 	defer c.Close()
 	uid := os.Geteuid()
 	checktest.Equal(t, allowed(c.UnixConn, uid), nil)
-	err = allowed(c.UnixConn, uid+1, uid+2)
+	err := allowed(c.UnixConn, uid+1, uid+2)
 	checktest.Truef(t, err != nil, "anybody is allowed")
 }

@@ -23,15 +23,13 @@ func TestServer(t *testing.T) {
 	if path == "" {
 		return
 	}
-	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	checktest.Must(t, err)
+	ln := checktest.Try(net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})).Must(t)
 	fmt.Println("listening")
 	c, err := ln.AcceptUnix()
 	checktest.Must(t, err)
 	heir := exec.Command("sleep", "1000")
 	for _, file := range []interface{ File() (*os.File, error) }{ln, c} {
-		f, err := file.File()
-		checktest.Must(t, err)
+		f := checktest.Try(file.File()).Must(t)
 		heir.ExtraFiles = append(heir.ExtraFiles, f)
 	}
 	checktest.Must(t, heir.Start())
@@ -56,8 +54,7 @@ func TestClientDoesNotWaitForAServerThatHasEnded(t *testing.T) {
 		"reload: %v", err)
 	var heir int
 	lines.Scan()
-	_, err = fmt.Sscan(lines.Text(), &heir)
-	checktest.Must(t, err)
+	checktest.Try(fmt.Sscan(lines.Text(), &heir)).Must(t)
 	t.Cleanup(func() {
 		if p, err := os.FindProcess(heir); err == nil {
 			_ = p.Kill()

@@ -27,7 +27,6 @@ func TestClientWaitsWhileTheQueueIsFull(t *testing.T) {
 			unix.Close(nfd)
 		}
 	})
-	c, err := dialWithin(path, time.Minute)
-	checktest.Must(t, err)
+	c := checktest.Try(dialWithin(path, time.Minute)).Must(t)
 	c.Close()
 }

@@ -50,8 +50,7 @@ func TestApplicationIsFoundInTheDirectory(t *testing.T) {
 		{"app:make(", "cannot read app:make(: no such file or directory; app: must be followed by the name of an " +
 			"object, not \"make(\""},
 	} {
-		cmd, err := settings.ParseCommand(strings.Fields(tt.name))
-		checktest.Must(t, err)
+		cmd := checktest.Try(settings.ParseCommand(strings.Fields(tt.name))).Must(t)
 		set, err := settings.New(cmd.Flags, func(string) (string, bool) { return "", false })
 		checktest.Must(t, err)
 		conf, _ := set.Config()

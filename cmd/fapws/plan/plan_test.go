@@ -24,10 +24,9 @@ func TestServerIsOpenWithoutRestrictionsOfClients(t *testing.T) {
 	} {
 		name := filepath.Join(t.TempDir(), "fapws.toml")
 		checktest.Must(t, os.WriteFile(name, []byte(text), 0o600))
-		set, err := settings.New(settings.Flags{}, func(key string) (string, bool) {
+		set := checktest.Try(settings.New(settings.Flags{}, func(key string) (string, bool) {
 			return name, key == "FAPWS_CONFIG"
-		})
-		checktest.Must(t, err)
+		})).Must(t)
 		p, err := Read(&settings.Command{}, set)
 		checktest.Needf(t, err == nil && p.Mistakes == nil, "%v %v", err, p.Mistakes)
 		conf, err := set.Config()

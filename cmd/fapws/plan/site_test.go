@@ -22,8 +22,7 @@ func settled(t testing.TB, dir, text string) (*SiteConfig, *settings.Settings, e
 	if err != nil {
 		return nil, nil, err
 	}
-	set, err := settings.New(settings.Flags{}, func(string) (string, bool) { return "", false })
-	checktest.Must(t, err)
+	set := checktest.Try(settings.New(settings.Flags{}, func(string) (string, bool) { return "", false })).Must(t)
 	wrong := []error{set.ReadFile(f, FileKeys())}
 	c := readSites(f, func(err error) { wrong = append(wrong, err) })
 	return c, set, settings.JoinPath(wrong...)
@@ -102,8 +101,7 @@ func TestConfigurationErrorsNameLineAndCause(t *testing.T) {
 // Go, and what is wanted.
 func cases(t *testing.T, file string) iter.Seq2[string, string] {
 	t.Helper()
-	all, err := os.ReadFile("testdata/" + file)
-	checktest.Must(t, err)
+	all := checktest.Try(os.ReadFile("testdata/" + file)).Must(t)
 	return func(yield func(text, want string) bool) {
 		for _, one := range settings.ReadTexts(string(all)) {
 			text, err := strconv.Unquote(one.Head)

@@ -51,8 +51,7 @@ func dial(t *testing.T, s *redistest.Server) *node {
 	a, err := ParseBroker("redis://" + s.Address)
 	checktest.Must(t, err)
 	n := &node{batches: make(chan Batch, 1000), lines: make(chan string, 100)}
-	n.Broker, err = ConnectBroker(a, "", 0, func(_ logfile.Level, line string) { n.lines <- line })
-	checktest.Must(t, err)
+	n.Broker = checktest.Try(ConnectBroker(a, "", 0, func(_ logfile.Level, line string) { n.lines <- line })).Must(t)
 	t.Cleanup(func() { n.Close(0) })
 	return n
 }

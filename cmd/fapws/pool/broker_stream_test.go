@@ -90,8 +90,7 @@ func TestBrokerWithFullMemoryDropsPastEvents(t *testing.T) {
 
 func TestEpochThatCannotBePartOfEventIDsIsRejected(t *testing.T) {
 	n := connect(t, redistest.Start(t))
-	a, err := ParseBroker("redis://" + n.redis.(*redis.Client).Options().Addr)
-	checktest.Must(t, err)
+	a := checktest.Try(ParseBroker("redis://" + n.redis.(*redis.Client).Options().Addr)).Must(t)
 	for _, epoch := range []string{"", "a\ndata: x", "A", "a b", strings.Repeat("z", 20)} {
 		checktest.Must(t, n.redis.HSet(context.Background(), n.keys[1], "epoch", epoch).Err())
 		_, err := ConnectBroker(a, "", 0, func(logfile.Level, string) {})

@@ -18,8 +18,7 @@ func channels(t *testing.T) (ours, theirs *Channel) {
 	ours, file, err := Pair()
 	checktest.Must(t, err)
 	defer file.Close()
-	fd, err := unix.FcntlInt(file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
-	checktest.Must(t, err)
+	fd := checktest.Try(unix.FcntlInt(file.Fd(), unix.F_DUPFD_CLOEXEC, 0)).Must(t)
 	theirs, err = NewChannel(fd)
 	checktest.Must(t, err)
 	t.Cleanup(func() { ours.Close(); theirs.Close() })
@@ -81,8 +80,7 @@ func TestLastMessageOfADeadWorkerIsReceived(t *testing.T) {
 func TestChannelRejectsInvalidMessages(t *testing.T) {
 	for _, text := range []string{"", "nonsense", "[]", `{"Kind":7}`, `{"Kind":"answer"`} {
 		ours, theirs := channels(t)
-		_, err := theirs.conn.Write([]byte(text))
-		checktest.Must(t, err)
+		checktest.Try(theirs.conn.Write([]byte(text))).Must(t)
 		m, _, err := ours.Receive()
 		checktest.Truef(t, err != nil, "%q is %+v", text, m)
 	}

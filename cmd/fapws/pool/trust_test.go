@@ -220,8 +220,7 @@ func FuzzHeard(f *testing.F) {
 	add := func(messages ...*Message) {
 		var all []byte
 		for _, m := range messages {
-			texts, err := m.encode()
-			checktest.Must(f, err)
+			texts := checktest.Try(m.encode()).Must(f)
 			all = append(binary.BigEndian.AppendUint16(all, uint16(len(texts[0]))), texts[0]...)
 		}
 		f.Add(all)
@@ -260,8 +259,7 @@ func FuzzHeard(f *testing.F) {
 			checktest.Needf(t, n > 0, "%d subscribers of %q", n, name)
 		}
 		for _, d := range inbox(victim) {
-			m, err := decode(d.text)
-			checktest.Must(t, err)
+			m := checktest.Try(decode(d.text)).Must(t)
 			switch m.Kind {
 			case Events, Purge, Give:
 			default:

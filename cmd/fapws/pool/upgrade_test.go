@@ -36,8 +36,7 @@ func TestPartlyReceivedEventSurvivesTheHandover(t *testing.T) {
 	w := &worker{pool: New(idle()), channel: ours}
 	w.Pid, w.State, w.Joined = inState(t, "S", sleeping...).Process.Pid, Serving, true
 	sent := []byte(strings.Repeat("long", maxDatagram))
-	texts, err := (&Message{Kind: Publish, N: 1, Raw: sent, ID: 7}).encode()
-	checktest.Must(t, err)
+	texts := checktest.Try((&Message{Kind: Publish, N: 1, Raw: sent, ID: 7}).encode()).Must(t)
 	theirs.conn.Write(texts[0])
 	ours.ReceiveWithin(10 * time.Millisecond)
 	w.pool.relay.count(w, map[string]int64{"news": 2})

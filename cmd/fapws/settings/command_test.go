@@ -41,8 +41,7 @@ func TestCommandLineErrorsNameTheFlagAndAdvice(t *testing.T) {
 // cases iterates over the entries of a file in testdata: an input, which may be a literal of Go, and what is wanted.
 func cases(t *testing.T, file string) iter.Seq2[string, string] {
 	t.Helper()
-	text, err := os.ReadFile("testdata/" + file)
-	checktest.Must(t, err)
+	text := checktest.Try(os.ReadFile("testdata/" + file)).Must(t)
 	return func(yield func(input, want string) bool) {
 		for _, one := range ReadTexts(string(text)) {
 			input, err := strconv.Unquote(one.Head)
@@ -116,8 +115,7 @@ func TestForeignFlagsAreAnsweredWithFlagsThatExist(t *testing.T) {
 
 // The file flags.txt lists the flags of other servers, as their --help shows them.
 func TestEachFlagOfAnotherServerIsTakenOrAnswered(t *testing.T) {
-	text, err := os.ReadFile("testdata/flags.txt")
-	checktest.Must(t, err)
+	text := checktest.Try(os.ReadFile("testdata/flags.txt")).Must(t)
 	for line := range strings.Lines(string(text)) {
 		if strings.HasPrefix(line, "#") {
 			continue

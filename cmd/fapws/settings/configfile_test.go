@@ -16,8 +16,7 @@ func TestConfigurationFileOfTheServiceIsForNoApplication(t *testing.T) {
 	t.Chdir(t.TempDir())
 	defer func(dir string) { serviceDir = dir }(serviceDir)
 	serviceDir = service
-	set, err := New(Flags{}, func(string) (string, bool) { return "", false })
-	checktest.Must(t, err)
+	set := checktest.Try(New(Flags{}, func(string) (string, bool) { return "", false })).Must(t)
 	expect := func(appNamed bool, want string) {
 		t.Helper()
 		checktest.Equalf(t, FindFile(set, appNamed), want, "with an application %t", appNamed)

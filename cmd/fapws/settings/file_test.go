@@ -13,8 +13,7 @@ func nowhereSet(string) (string, bool) { return "", false }
 
 func read(t *testing.T, text string, flags ...string) (*Settings, error) {
 	t.Helper()
-	cmd, err := ParseCommand(flags)
-	checktest.Must(t, err)
+	cmd := checktest.Try(ParseCommand(flags)).Must(t)
 	s, err := New(cmd.Flags, nowhereSet)
 	checktest.Must(t, err)
 	f, err := ParseTOML("fapws.toml", "/etc/fapws", []byte(text))
@@ -90,7 +89,7 @@ func TestEveryFlagIsAKeyOfTheFile(t *testing.T) {
 }
 
 func TestFileSetsValues(t *testing.T) {
-	s, err := read(t, `
+	s := checktest.Try(read(t, `
 bind = ["127.0.0.1:80", "unix:run/x.sock", "unix:@name"]
 max-body-size = "100M"
 limit-request-line = 4096
@@ -104,8 +103,7 @@ x-accel = ["/private/=files", "/other/=/srv"]
 pythonpath = []
 app = "x"
 chdir = ".."
-`, "--workers", "5")
-	checktest.Must(t, err)
+`, "--workers", "5")).Must(t)
 	c, err := s.Config()
 	checktest.Must(t, err)
 	checktest.Equal(t, fmt.Sprintln(c.Bind, c.Server.Sites.MaxBodySize, c.Server.Sites.Limits.RequestLine,
@@ -118,8 +116,7 @@ chdir = ".."
 }
 
 func TestFileHasPriorityBetweenEnvironmentAndScript(t *testing.T) {
-	s, err := New(Flags{}, func(name string) (string, bool) { return "7", name == "FAPWS_THREADS" })
-	checktest.Must(t, err)
+	s := checktest.Try(New(Flags{}, func(name string) (string, bool) { return "7", name == "FAPWS_THREADS" })).Must(t)
 	f, err := ParseTOML("f", "/", []byte("threads = 2\nmax-queue = 3"))
 	checktest.Must(t, err)
 	checktest.Must(t, s.ReadFile(f, nil))
@@ -139,8 +136,7 @@ func TestFileErrorsNameLineKeyAndCause(t *testing.T) {
 }
 
 func TestReloadKeepsSettingsThatNeedARestart(t *testing.T) {
-	before, err := read(t, "workers = 1\nbind = ':1'\ntimeout = 1")
-	checktest.Must(t, err)
+	before := checktest.Try(read(t, "workers = 1\nbind = ':1'\ntimeout = 1")).Must(t)
 	after, err := read(t, "workers = 2\nbind = ':1'\ntimeout = 2\nuser = 'nobody'\nsandbox = "+
 		"true\nsandbox-connect = [80]")
 	checktest.Must(t, err)

@@ -35,15 +35,13 @@ func TestListenErrorHasAHint(t *testing.T) {
 // backlog.
 func TestBacklogLimitsTheQueueOfAListener(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.sock")
-	listeners, err := Listen([]string{"unix:" + path}, conn.ListenOptions{Backlog: 2})
-	checktest.Must(t, err)
+	listeners := checktest.Try(Listen([]string{"unix:" + path}, conn.ListenOptions{Backlog: 2})).Must(t)
 	defer listeners[0].Close()
 	for i := range 4 {
-		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-		checktest.Must(t, err)
+		fd := checktest.Try(unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)).Must(t)
 		defer unix.Close(fd)
 		checktest.Must(t, unix.SetNonblock(fd, true))
-		err = unix.Connect(fd, &unix.SockaddrUnix{Name: path})
+		err := unix.Connect(fd, &unix.SockaddrUnix{Name: path})
 		want := i < 3
 		checktest.Equalf(t, err == nil, want, "connection %d: %v", i, err)
 	}

@@ -19,8 +19,7 @@ import (
 func Unused(t testing.TB) string {
 	t.Helper()
 	address := fmt.Sprintf("127.%d.%d.%d:%d", 1+rand.N(254), rand.N(256), 1+rand.N(254), 20000+rand.N(10000))
-	ln, err := net.Listen("tcp", address)
-	checktest.Must(t, err)
+	ln := checktest.Try(net.Listen("tcp", address)).Must(t)
 	ln.Close()
 	return address
 }
@@ -29,8 +28,7 @@ func Unused(t testing.TB) string {
 // function serve on a separate goroutine with the connection's number, and closes the connection when serve returns.
 func Serve(t testing.TB, serve func(n int, c *net.TCPConn)) (address string) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	checktest.Must(t, err)
+	ln := checktest.Try(net.Listen("tcp", "127.0.0.1:0")).Must(t)
 	t.Cleanup(func() { ln.Close() })
 	go func() {
 		for n := 0; ; n++ {
@@ -50,8 +48,7 @@ func Serve(t testing.TB, serve func(n int, c *net.TCPConn)) (address string) {
 // Dial connects to addr. The connection has a deadline after checktest.Patience, and is closed at the end of the test.
 func Dial(t testing.TB, addr string) *net.TCPConn {
 	t.Helper()
-	c, err := net.Dial("tcp", addr)
-	checktest.Must(t, err)
+	c := checktest.Try(net.Dial("tcp", addr)).Must(t)
 	t.Cleanup(func() { c.Close() })
 	c.SetDeadline(time.Now().Add(checktest.Patience))
 	return c.(*net.TCPConn)
@@ -75,8 +72,7 @@ func Ask(t testing.TB, addr, method, target, body string, fields ...string) Answ
 	for _, field := range fields {
 		head += field + "\r\n"
 	}
-	_, err := io.WriteString(c, head+"\r\n"+body)
-	checktest.Must(t, err)
+	checktest.Try(io.WriteString(c, head+"\r\n"+body)).Must(t)
 	resp, err := http.ReadResponse(bufio.NewReader(c), &http.Request{Method: method})
 	checktest.Mustf(t, err, "%s %s", method, target)
 	text, err := io.ReadAll(resp.Body)

@@ -74,8 +74,7 @@ func NewAuthority(t testing.TB) *Authority {
 	t.Helper()
 	key := ECDSA(t)
 	template := templateOf(Options{CA: true, Common: "Test Authority"})
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	checktest.Must(t, err)
+	der := checktest.Try(x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)).Must(t)
 	c, err := x509.ParseCertificate(der)
 	checktest.Must(t, err)
 	return &Authority{t, c, block("CERTIFICATE", der), key}
@@ -94,8 +93,7 @@ func (a *Authority) Sign(o Options) *Certificate {
 	}
 	der, err := x509.CreateCertificate(rand.Reader, templateOf(o), a.Certificate, o.Key.Public(), a.key)
 	checktest.Must(a.T, err)
-	leaf, err := x509.ParseCertificate(der)
-	checktest.Must(a.T, err)
+	leaf := checktest.Try(x509.ParseCertificate(der)).Must(a.T)
 	key, err := x509.MarshalPKCS8PrivateKey(o.Key)
 	checktest.Must(a.T, err)
 	c := &Certificate{T: a.T, Certificate: block("CERTIFICATE", der), Key: block("PRIVATE KEY", key), Leaf: leaf}
@@ -111,8 +109,7 @@ func (a *Authority) Revoke(until time.Time, revoked ...*x509.Certificate) []byte
 		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries,
 			x509.RevocationListEntry{SerialNumber: c.SerialNumber, RevocationTime: list.ThisUpdate})
 	}
-	der, err := x509.CreateRevocationList(rand.Reader, list, a.Certificate, a.key)
-	checktest.Must(a.T, err)
+	der := checktest.Try(x509.CreateRevocationList(rand.Reader, list, a.Certificate, a.key)).Must(a.T)
 	return block("X509 CRL", der)
 }
 
@@ -142,16 +139,12 @@ func Write(t testing.TB, name string, data []byte) string {
 
 func ECDSA(t testing.TB) crypto.Signer {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	checktest.Must(t, err)
-	return key
+	return checktest.Try(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)).Must(t)
 }
 
 func RSA(t testing.TB, bits int) crypto.Signer {
 	t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, bits)
-	checktest.Must(t, err)
-	return key
+	return checktest.Try(rsa.GenerateKey(rand.Reader, bits)).Must(t)
 }
 
 func Ed25519(t testing.TB) crypto.Signer {

@@ -10,9 +10,7 @@ import (
 // New returns a loop for Run.
 func New(t testing.TB) *eventloop.Loop {
 	t.Helper()
-	loop, err := eventloop.New()
-	checktest.Must(t, err)
-	return loop
+	return checktest.Try(eventloop.New()).Must(t)
 }
 
 // Run runs a loop until the end of the test. Before the loop stops, it calls the function end.

@@ -124,8 +124,7 @@ func Sockets(t testing.TB) (fd int, client net.Conn) {
 	t.Helper()
 	fds, err := system.SocketpairNonblock()
 	checktest.Must(t, err)
-	client, err = system.Conn(fds[0], "client")
-	checktest.Must(t, err)
+	client = checktest.Try(system.Conn(fds[0], "client")).Must(t)
 	t.Cleanup(func() { client.Close() })
 	client.SetDeadline(time.Now().Add(checktest.Patience))
 	return fds[1], client

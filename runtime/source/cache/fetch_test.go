@@ -134,8 +134,7 @@ func TestClockThatIsSetDoesNotExtendExpires(t *testing.T) {
 // The event loop answers some waiting clients in each turn, and serves other clients between the turns.
 func TestManyWaitersAreAnsweredInTurns(t *testing.T) {
 	r := newRig(t)
-	loop, err := eventloop.New()
-	checktest.Must(t, err)
+	loop := checktest.Try(eventloop.New()).Must(t)
 	t.Cleanup(func() { loop.Close() })
 	r.server.conns.Events = loop
 	r.ask("GET /a")

@@ -38,8 +38,7 @@ func TestRuleAndFieldsDecideHowLongAPageIsKept(t *testing.T) {
 	}
 	for _, tt := range append(checktest.Cases(t, "testdata/terms.txt", 5), long...) {
 		c := compile(t, rules[tt[0]])
-		status, err := strconv.Atoi(tt[1])
-		checktest.Must(t, err)
+		status := checktest.Try(strconv.Atoi(tt[1])).Must(t)
 		read := readFields([]byte(strings.ReplaceAll(tt[2]+"|", "|", "\r\n")), 0)
 		asked := get(t, "/", strings.ReplaceAll(tt[3], "|", "\r\n"))
 		checktest.Equalf(t, described(c.judge(c.personal(asked), status, &read)), tt[4], "%.300q", tt)
@@ -130,8 +129,7 @@ func FuzzFields(f *testing.F) {
 		"*"} {
 		f.Add(seed, seed)
 	}
-	c, err := Compile(Rule{TTL: time.Minute})
-	checktest.Must(f, err)
+	c := checktest.Try(Compile(Rule{TTL: time.Minute})).Must(f)
 	f.Fuzz(func(t *testing.T, control, vary string) {
 		if strings.ContainsAny(control+vary, "\r\n") {
 			return

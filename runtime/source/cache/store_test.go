@@ -17,9 +17,8 @@ func ask(t testing.TB, lines ...string) *exchange.Request {
 	t.Helper()
 	head := []byte(strings.Join(lines, "\r\n") + "\r\n\r\n")
 	parsed := new(http1.Request)
-	_, err := parsed.Parse(head, &http1.Limits{RequestLine: 8 << 10, FieldLine: 8 << 10, Head: 32 << 10,
-		Fields: 100})
-	checktest.Must(t, err)
+	checktest.Try(parsed.Parse(head, &http1.Limits{RequestLine: 8 << 10, FieldLine: 8 << 10, Head: 32 << 10,
+		Fields: 100})).Must(t)
 	return &exchange.Request{Head: head, Parsed: parsed, Path: http1.DecodePath(nil, parsed.Path.In(head)),
 		Peer: &exchange.Peer{}}
 }
@@ -31,9 +30,7 @@ func get(t testing.TB, target string, fields ...string) *exchange.Request {
 
 func compile(t testing.TB, r Rule) *Compiled {
 	t.Helper()
-	c, err := Compile(r)
-	checktest.Must(t, err)
-	return c
+	return checktest.Try(Compile(r)).Must(t)
 }
 
 type answer struct {

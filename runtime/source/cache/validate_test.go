@@ -185,8 +185,7 @@ func TestEachRequestIsValidatedWithoutWaiting(t *testing.T) {
 func TestStalePageReplacesAnErrorIfItMay(t *testing.T) {
 	for _, tt := range checktest.Cases(t, "testdata/stale.txt", 3) {
 		control := tt[0]
-		seconds, err := strconv.ParseInt(tt[1], 10, 64)
-		checktest.Must(t, err)
+		seconds := checktest.Try(strconv.ParseInt(tt[1], 10, 64)).Must(t)
 		at := seconds * second
 		c := compile(t, Rule{})
 		s := New(1<<20, 0)

@@ -31,8 +31,7 @@ func front(t *testing.T, prefix string, o proxy.Options) (address string, logged
 	logged = new(backendtest.Log)
 	o.Log = func(_, line string) { logged.Add(line) }
 	o.Idle = cmp.Or(o.Idle, patience)
-	p, err := proxy.New(o)
-	checktest.Must(t, err)
+	p := checktest.Try(proxy.New(o)).Must(t)
 	pool := backend.New(64, logged.Add)
 	cfg.Sites.MaxBodySize, cfg.Sites.Proxies = 100<<20, []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")}
 	cfg.Log = func(level logfile.Level, line string) { logged.Add(level.String() + " " + line) }
@@ -126,8 +125,7 @@ func TestPiecesOfAStreamedBodyAreForwardedAtOnce(t *testing.T) {
 		} {
 			c, r := client(t, address, "POST / HTTP/1.1\r\nHost: x\r\n"+parts[0]+"\r\n\r\n"+parts[1])
 			<-received
-			_, err := io.WriteString(c, parts[2])
-			checktest.Must(t, err)
+			checktest.Try(io.WriteString(c, parts[2])).Must(t)
 			reads(t, status(t, r, 200).Body, "0123456789, <nil>")
 		}
 	}

@@ -51,8 +51,7 @@ func server(t *testing.T, serve func(c *net.TCPConn, r *bufio.Reader, request *h
 func client(t *testing.T, address, text string) (*net.TCPConn, *bufio.Reader) {
 	t.Helper()
 	c := backendtest.Dial(t, address)
-	_, err := io.WriteString(c, text)
-	checktest.Must(t, err)
+	checktest.Try(io.WriteString(c, text)).Must(t)
 	return c, bufio.NewReader(c)
 }
 
@@ -103,8 +102,7 @@ func TestIgnoredUpgradeIsForwardedAsAPlainRequest(t *testing.T) {
 		{"HTTP/1.1", "HTTP/1.0", "GET"},
 	} {
 		_, r := client(t, address, strings.Replace(handshake, test.old, test.new, 1)+"\r\n")
-		response, err := http.ReadResponse(r, nil)
-		checktest.Must(t, err)
+		response := checktest.Try(http.ReadResponse(r, nil)).Must(t)
 		got, err := io.ReadAll(response.Body)
 		checktest.Truef(t, err == nil && string(got) == test.want, "%s: %d %q, %v", test.new, response.StatusCode, got, err)
 	}
@@ -248,8 +246,7 @@ func certificate(t *testing.T, name string, until time.Time) (tls.Certificate, s
 	t.Helper()
 	authority := certtest.NewAuthority(t)
 	c := authority.Sign(certtest.Options{Names: []string{name}, Start: until.Add(-time.Hour), End: until})
-	pair, err := tls.X509KeyPair(c.Chain, c.Key)
-	checktest.Must(t, err)
+	pair := checktest.Try(tls.X509KeyPair(c.Chain, c.Key)).Must(t)
 	return pair, certtest.Write(t, filepath.Join(t.TempDir(), "ca.pem"), authority.PEM)
 }
 

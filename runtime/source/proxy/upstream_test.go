@@ -21,9 +21,7 @@ func several(t *testing.T, n int) *Proxy {
 	for i := range n {
 		o.Targets = append(o.Targets, fmt.Sprintf("http://127.0.0.1:%d", i+1))
 	}
-	p, err := New(o)
-	checktest.Must(t, err)
-	return p
+	return checktest.Try(New(o)).Must(t)
 }
 
 func TestUpstreamWithTheFewestActiveRequestsGetsTheNext(t *testing.T) {
@@ -117,8 +115,7 @@ func (c lateConn) Write(b []byte) (int, error) {
 
 // The test reads the response before the goroutine that has written the request runs again.
 func TestConnectionIsReusedAfterAnEarlyResponse(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	checktest.Must(t, err)
+	ln := checktest.Try(net.Listen("tcp", "127.0.0.1:0")).Must(t)
 	defer ln.Close()
 	go func() {
 		upstream, err := ln.Accept()

@@ -50,11 +50,10 @@ var behindError = regexp.MustCompile(`(?m)^(.*this directive\]).*$`)
 // showsBadConditions reports whether apache2 is older than 2.4.68 and therefore shows the branches of conditions that
 // cannot be evaluated.
 func showsBadConditions(t *testing.T) bool {
-	text, err := exec.Command("apache2", "-v").Output()
-	checktest.Must(t, err)
+	text := checktest.Try(exec.Command("apache2", "-v").Output()).Must(t)
 	var patch int
 	_, version, _ := strings.Cut(string(text), "Apache/")
-	_, err = fmt.Sscanf(version, "2.4.%d", &patch)
+	_, err := fmt.Sscanf(version, "2.4.%d", &patch)
 	checktest.Mustf(t, err, "%s", text)
 	return patch < 68
 }
@@ -107,8 +106,7 @@ func common(page string) string { return own.ReplaceAllString(page, "") }
 
 func ask(t *testing.T, url string) string {
 	t.Helper()
-	req, err := http.NewRequest("GET", url, nil)
-	checktest.Must(t, err)
+	req := checktest.Try(http.NewRequest("GET", url, nil)).Must(t)
 	for name, value := range map[string]string{"User-Agent": "test", "X-Mark": "mark", "Proxy": "evil",
 		"Authorization": "Basic secret"} {
 		req.Header.Set(name, value)
@@ -123,8 +121,7 @@ func ask(t *testing.T, url string) string {
 }
 
 func copySite(t *testing.T) string {
-	base, err := os.MkdirTemp("", "ssi-")
-	checktest.Must(t, err)
+	base := checktest.Try(os.MkdirTemp("", "ssi-")).Must(t)
 	t.Cleanup(func() { os.RemoveAll(base) })
 	root := filepath.Join(base, "site")
 	checktest.Must(t, os.CopyFS(root, os.DirFS("testdata/site")))
@@ -135,7 +132,7 @@ func copySite(t *testing.T) string {
 		checktest.Must(t, os.Truncate(filepath.Join(root, name), size))
 	}
 	at := time.Date(2024, 1, 7, 5, 4, 9, 0, time.UTC)
-	err = filepath.WalkDir(base, func(path string, d os.DirEntry, err error) error {
+	err := filepath.WalkDir(base, func(path string, d os.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -173,8 +170,7 @@ AddHandler cgi-script .cgi
 }
 
 func startOurs(t *testing.T, root, host string) string {
-	plain, err := static.New(static.Options{Root: root})
-	checktest.Must(t, err)
+	plain := checktest.Try(static.New(static.Options{Root: root})).Must(t)
 	log := func(_, line string) { t.Log(line) }
 	pages, err := New(Options{Files: plain, Root: root, AllowExec: true, Log: log})
 	checktest.Must(t, err)

@@ -79,12 +79,10 @@ func FuzzPage(f *testing.F) {
 	names, err := filepath.Glob("testdata/site/*.shtml")
 	checktest.Needf(f, err == nil && len(names) > 0, "%v", err)
 	for _, name := range names {
-		page, err := os.ReadFile(name)
-		checktest.Must(f, err)
+		page := checktest.Try(os.ReadFile(name)).Must(f)
 		f.Add(string(page), "a=b&c")
 	}
-	files, err := static.New(static.Options{Root: "testdata/site"})
-	checktest.Must(f, err)
+	files := checktest.Try(static.New(static.Options{Root: "testdata/site"})).Must(f)
 	f.Fuzz(func(t *testing.T, text, query string) {
 		p := testPage()
 		p.s.opt.Files = files

@@ -31,8 +31,7 @@ func newSite(t *testing.T, o Options, files map[string]string) *site {
 	for name, text := range files {
 		s.write(name, text)
 	}
-	plain, err := static.New(static.Options{Root: s.root})
-	checktest.Must(t, err)
+	plain := checktest.Try(static.New(static.Options{Root: s.root})).Must(t)
 	o.Files, o.Root, o.Prefix = plain, s.root, "/p"
 	o.Log = func(_, line string) { s.log.Add(line) }
 	pages, err := New(o)
@@ -105,8 +104,7 @@ func (s *site) shows(target, want string) {
 
 func (s *site) do(method, target string) (*http.Response, string) {
 	s.t.Helper()
-	req, err := http.NewRequest(method, s.url+target, nil)
-	checktest.Must(s.t, err)
+	req := checktest.Try(http.NewRequest(method, s.url+target, nil)).Must(s.t)
 	req.Header.Set("X-Mark", "mark")
 	r, err := http.DefaultClient.Do(req)
 	checktest.Must(s.t, err)

@@ -29,8 +29,7 @@ func testPage() *page {
 
 func TestExpressionsAreEvaluated(t *testing.T) {
 	for _, c := range checktest.Cases(t, "testdata/expressions.txt", 2) {
-		source, err := strconv.Unquote(c[1])
-		checktest.Must(t, err)
+		source := checktest.Try(strconv.Unquote(c[1])).Must(t)
 		p := testPage()
 		p.vars.put("name", "value")
 		got := "invalid"
@@ -96,8 +95,7 @@ func show(d *document) string {
 
 func TestElementsAreParsed(t *testing.T) {
 	for _, c := range checktest.Cases(t, "testdata/elements.txt", 2) {
-		page, err := strconv.Unquote(c[0])
-		checktest.Must(t, err)
+		page := checktest.Try(strconv.Unquote(c[0])).Must(t)
 		checktest.Equalf(t, cmp.Or(show(parse(page)), "nothing"), c[1], "%q", page)
 	}
 }

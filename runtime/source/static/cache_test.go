@@ -131,8 +131,7 @@ func TestOneRequestChecksTheDiskWhileOthersUseTheCache(t *testing.T) {
 
 // Hit gets the time from its caller, and Open reads the clock, so their times can differ.
 func TestHitAndOpenAgreeOnTheAgeOfARecord(t *testing.T) {
-	f, err := New(Options{Root: tree(t, map[string]string{"a": "x"})})
-	checktest.Must(t, err)
+	f := checktest.Try(New(Options{Root: tree(t, map[string]string{"a": "x"})})).Must(t)
 	defer f.Close()
 	f.wall = func() int64 { return time.Now().Add(time.Hour).UnixNano() }
 	start := time.Now()
@@ -151,8 +150,7 @@ func TestFileThatHasJustChangedIsNotKept(t *testing.T) {
 }
 
 func TestFileThatChangesDuringAReadIsDiscarded(t *testing.T) {
-	file, err := os.Open(tree(t, map[string]string{"a": "hello"}) + "/a")
-	checktest.Must(t, err)
+	file := checktest.Try(os.Open(tree(t, map[string]string{"a": "hello"}) + "/a")).Must(t)
 	defer file.Close()
 	info, err := file.Stat()
 	checktest.Must(t, err)
@@ -168,8 +166,7 @@ func TestFileThatChangesDuringAReadIsDiscarded(t *testing.T) {
 	} {
 		s := StampOf(info)
 		c.change(&s)
-		_, err := file.Seek(0, 0)
-		checktest.Must(t, err)
+		checktest.Try(file.Seek(0, 0)).Must(t)
 		body := readWhole(file, s)
 		checktest.Equalf(t, body != nil, c.ok, "%s: %q", c.name, body)
 	}

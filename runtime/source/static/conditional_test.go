@@ -73,8 +73,7 @@ func TestRangesAreParsed(t *testing.T) {
 		{"1000", "whole", "bytes=" + strings.Repeat("2000-,", maxRanges) + "0-0"},
 	}
 	for _, c := range append(checktest.Cases(t, "testdata/ranges.txt", 3), long...) {
-		size, err := strconv.ParseInt(c[0], 10, 64)
-		checktest.Must(t, err)
+		size := checktest.Try(strconv.ParseInt(c[0], 10, 64)).Must(t)
 		got := ""
 		switch set, ok := appendRanges(nil, []byte(strings.ReplaceAll(c[2], `\t`, "\t")), size); {
 		case !ok:

@@ -50,8 +50,7 @@ func tree(t testing.TB, files map[string]string) string {
 // serve returns a Files handler with a clock that is an hour ahead, so that new files do not seem new to the handler.
 func serve(t testing.TB, o Options) *Files {
 	t.Helper()
-	f, err := New(o)
-	checktest.Must(t, err)
+	f := checktest.Try(New(o)).Must(t)
 	t.Cleanup(func() { f.Close() })
 	start := time.Now().Add(time.Hour).UnixNano()
 	f.clock = func() int64 { return start }
@@ -105,8 +104,7 @@ func read(t testing.TB, req *Request, out *Response) answered {
 			continue
 		}
 		checktest.Needf(t, s.Count > 0, "segment %+v", s)
-		_, err := io.Copy(&body, io.NewSectionReader(out.file.file, s.Offset, s.Count))
-		checktest.Must(t, err)
+		checktest.Try(io.Copy(&body, io.NewSectionReader(out.file.file, s.Offset, s.Count))).Must(t)
 	}
 	a.body = body.String()
 	switch {
@@ -177,8 +175,7 @@ func checkParts(t testing.TB, a answered, whole string) {
 			return
 		}
 		checktest.Mustf(t, err, "part %d", n)
-		body, err := io.ReadAll(part)
-		checktest.Must(t, err)
+		body := checktest.Try(io.ReadAll(part)).Must(t)
 		check(part.Header.Get("Content-Range"), string(body))
 	}
 }

@@ -29,8 +29,7 @@ func TestSpecialFilesAreNotOpened(t *testing.T) {
 	root := tree(t, map[string]string{"a": "x"})
 	checktest.Must(t, syscall.Mkfifo(root+"/fifo", 0o666))
 	checktest.Must(t, syscall.Mkfifo(root+"/a.gz", 0o666))
-	listener, err := net.Listen("unix", root+"/socket")
-	checktest.Must(t, err)
+	listener := checktest.Try(net.Listen("unix", root+"/socket")).Must(t)
 	defer listener.Close()
 	f := serve(t, everything(root))
 	for target, status := range map[string]int{"/fifo": 404, "/socket": 404, "/a": 200} {
@@ -101,8 +100,7 @@ func quoted(t *testing.T, file string, columns int) [][]string {
 	all := checktest.Cases(t, file, columns)
 	for _, c := range all {
 		for i := range c {
-			text, err := strconv.Unquote(c[i])
-			checktest.Must(t, err)
+			text := checktest.Try(strconv.Unquote(c[i])).Must(t)
 			c[i] = text
 		}
 	}

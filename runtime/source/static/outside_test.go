@@ -82,9 +82,8 @@ func TestNoByteFromOutsideTheRootIsSent(t *testing.T) {
 	found := make([]int, askers)
 	var asking sync.WaitGroup
 	for i, policy := range []string{"inside", "owner", "no"} {
-		f, err := New(Options{Root: root, Index: []string{"index.html"}, Listing: true, DotFiles: true,
-			Symlinks: policy, SPA: "swap", Compress: true, CacheFileBytes: 500})
-		checktest.Must(t, err)
+		f := checktest.Try(New(Options{Root: root, Index: []string{"index.html"}, Listing: true, DotFiles: true,
+			Symlinks: policy, SPA: "swap", Compress: true, CacheFileBytes: 500})).Must(t)
 		defer f.Close()
 		asking.Go(func() { found[i] = askAnything(t, f, uint64(i), tries(t)/askers+1) })
 	}

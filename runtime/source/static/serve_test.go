@@ -137,8 +137,7 @@ func TestNothingStaysOpen(t *testing.T) {
 	f := serve(t, Options{Root: tree(t, map[string]string{"small": "hello", "big": strings.Repeat("x", 100000),
 		"d/x": "x"}), Listing: true, CacheBytes: -1})
 	count := func() int {
-		entries, err := os.ReadDir("/proc/self/fd")
-		checktest.Must(t, err)
+		entries := checktest.Try(os.ReadDir("/proc/self/fd")).Must(t)
 		return len(entries)
 	}
 	targets := []string{"/small", "/big", "/missing", "/", "/d", "/d/", "/../x"}
@@ -171,8 +170,7 @@ func TestRedirectTargetUsesPartsOfTheRequest(t *testing.T) {
 		{"https://${host}/", "/old/", "https://h.example/"},
 		{"/x/$1", "/old/%0d%0aX:1", "/x/%0d%0aX:1"},
 	} {
-		to, err := NewRedirect(test.target, 0)
-		checktest.Must(t, err)
+		to := checktest.Try(NewRedirect(test.target, 0)).Must(t)
 		var c exchangetest.Client
 		to.Start(c.Exchange("GET "+test.request+" HTTP/1.1\r\nHost: h.example:8000\r\n\r\n", "/old/"))
 		r := c.Replies[0]

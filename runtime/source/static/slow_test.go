@@ -97,8 +97,7 @@ func deadDisk(t *testing.T) (dir string, dead *atomic.Uint32, revive func()) {
 	// When package os opens a file, the kernel asks the file system whether the file can be polled. If a garbage
 	// collection stopped the goroutine above at that moment, the process would deadlock. The kernel asks only once, so
 	// make it ask here, without the Go poller.
-	file, err := unix.Open(dir+"/a", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	checktest.Must(t, err)
+	file := checktest.Try(unix.Open(dir+"/a", unix.O_RDONLY|unix.O_CLOEXEC, 0)).Must(t)
 	defer unix.Close(file)
 	_, err = unix.Poll([]unix.PollFd{{Fd: int32(file), Events: unix.POLLIN}}, 0)
 	checktest.Must(t, err)
@@ -107,10 +106,9 @@ func deadDisk(t *testing.T) (dir string, dead *atomic.Uint32, revive func()) {
 
 func threads(t *testing.T) (n int) {
 	t.Helper()
-	status, err := os.ReadFile("/proc/self/status")
-	checktest.Must(t, err)
+	status := checktest.Try(os.ReadFile("/proc/self/status")).Must(t)
 	_, after, _ := strings.Cut(string(status), "Threads:")
-	_, err = fmt.Sscan(after, &n)
+	_, err := fmt.Sscan(after, &n)
 	checktest.Must(t, err)
 	return n
 }

@@ -21,8 +21,7 @@ func TestResumableUploadsAreLimited(t *testing.T) {
 	f := u.target.(*directory)
 	var last *partial
 	for range maxPartial {
-		p, err := f.create(rand.Text(), description{Length: 3, Name: "a"})
-		checktest.Must(t, err)
+		p := checktest.Try(f.create(rand.Text(), description{Length: 3, Name: "a"})).Must(t)
 		if last != nil {
 			last.close()
 		}
@@ -34,8 +33,7 @@ func TestResumableUploadsAreLimited(t *testing.T) {
 	checktest.Equalf(t, status(err), 423, "one that is being written: %v", err)
 	checktest.Must(t, last.write([]byte("on")))
 	last.close()
-	p, err := f.resume(last.id)
-	checktest.Must(t, err)
+	p := checktest.Try(f.resume(last.id)).Must(t)
 	checktest.Must(t, p.write([]byte("e")))
 	err = p.complete()
 	checktest.Truef(t, err == nil && p.sum() == "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed",
@@ -97,8 +95,7 @@ func TestClientsWithManyUnfinishedUploadsLoseThemFirst(t *testing.T) {
 	checktest.Equalf(t, status(err), 503, "one that has its share: %v", err)
 	for create("other") == nil {
 	}
-	dir, err := f.open()
-	checktest.Must(t, err)
+	dir := checktest.Try(f.open()).Must(t)
 	defer dir.Close()
 	owners := map[string]int{}
 	for _, id := range f.expire(dir) {
@@ -122,8 +119,7 @@ func TestAbandonedUploadIsRemovedInTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	for left := []os.DirEntry{nil}; len(left) > 0; time.Sleep(time.Millisecond) {
-		left, err = os.ReadDir(dir)
-		checktest.Must(t, err)
+		left = checktest.Try(os.ReadDir(dir)).Must(t)
 	}
 }
 

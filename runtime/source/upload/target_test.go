@@ -18,16 +18,14 @@ func newFolder(t *testing.T, change func(*Options)) (*Upload, string) {
 	if change != nil {
 		change(&o)
 	}
-	u, err := New(o)
-	checktest.Must(t, err)
+	u := checktest.Try(New(o)).Must(t)
 	return u, dir
 }
 
 func has(t *testing.T, dir string, want ...string) {
 	t.Helper()
 	var got []string
-	entries, err := os.ReadDir(dir)
-	checktest.Must(t, err)
+	entries := checktest.Try(os.ReadDir(dir)).Must(t)
 	for _, e := range entries {
 		content, _ := os.ReadFile(filepath.Join(dir, e.Name()))
 		got = append(got, e.Name()+"="+string(content))
@@ -87,8 +85,7 @@ func TestDescriptorIsWrittenByOneUploadAtATime(t *testing.T) {
 	r, w, err := os.Pipe()
 	checktest.Must(t, err)
 	defer r.Close()
-	u, err := New(Options{Descriptor: int(w.Fd())})
-	checktest.Must(t, err)
+	u := checktest.Try(New(Options{Descriptor: int(w.Fd())})).Must(t)
 	w.Close()
 	d := begin(t, u, "", "one")
 	_, err = u.target.begin(nil, "", stored{Name: "", Size: 1})
