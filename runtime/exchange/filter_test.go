@@ -40,13 +40,8 @@ func TestFirstFilterIsNextToTheClient(t *testing.T) {
 	}
 	h.Filters = []exchange.Filter{filter("a"), filter("b")}
 	h.Run(t, h, exchange.Config{})
-	fd, client := exchangetest.Sockets(t)
-	checktest.Try(io.WriteString(client, "GET /plain HTTP/1.1\r\nHost:\r\n\r\n"+
-		"GET / HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n")).Must(t)
-	h.Do(func() {
-		c := h.NewClient(fd)
-		checktest.Equal(t, c.Open(c.Speaks()), nil)
-	})
+	client := h.Connect(t, "GET /plain HTTP/1.1\r\nHost:\r\n\r\n"+
+		"GET / HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n")
 	got, err := io.ReadAll(client)
 	parts := strings.Split(string(got), "\r\n\r\n")
 	checktest.Truef(t, err == nil && len(parts) == 3 && strings.HasPrefix(parts[1], "text") && parts[2] == "abtextba",

@@ -8,7 +8,6 @@ import (
 
 	"fapws/runtime/checktest"
 	"fapws/runtime/exchange"
-	"fapws/runtime/exchange/exchangetest"
 	"fapws/runtime/logfile"
 )
 
@@ -21,12 +20,7 @@ func TestMalformedRequestIsLoggedWithItsTimeAndItsNumber(t *testing.T) {
 		checktest.Truef(t, !e.Time.Before(began) && e.Duration >= 0 && e.Duration <= time.Since(began) &&
 			e.Earlier == len(lines)-1, "%s at %v, %v, after %d requests", e.RequestLine, e.Time, e.Duration, e.Earlier)
 	}}})
-	fd, client := exchangetest.Sockets(t)
-	checktest.Try(io.WriteString(client, "GET / HTTP/1.1\r\nHost:\r\n\r\nnonsense\r\n\r\n")).Must(t)
-	h.Do(func() {
-		c := h.NewClient(fd)
-		checktest.Equal(t, c.Open(c.Speaks()), nil)
-	})
+	client := h.Connect(t, "GET / HTTP/1.1\r\nHost:\r\n\r\nnonsense\r\n\r\n")
 	_, err := io.ReadAll(client)
 	checktest.Equal(t, err, nil)
 	h.Do(func() {

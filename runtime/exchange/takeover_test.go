@@ -23,12 +23,7 @@ func TestSitesStayUntilTheResponseThatTakesOverIsSent(t *testing.T) {
 		x.SendReply(&r)
 	}
 	h.Run(t, h, exchange.Config{})
-	fd, client := exchangetest.Sockets(t)
-	checktest.Try(io.WriteString(client, "GET / HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n")).Must(t)
-	h.Do(func() {
-		c := h.NewClient(fd)
-		checktest.Equal(t, c.Open(c.Speaks()), nil)
-	})
+	client := h.Connect(t, "GET / HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n")
 	h.Stream(t)
 	h.Do(func() {
 		h.Held[0].FailWith(exchange.Reply{Status: 503}, nil)

@@ -71,12 +71,7 @@ func (h *hints) Start(x *exchange.Exchange) {
 func TestUnreadInterimResponsesCountAsUnsent(t *testing.T) {
 	h := &hints{fields: []byte("Link: " + strings.Repeat("x", 16<<10) + "\r\n")}
 	h.Run(t, h, exchange.Config{})
-	fd, client := exchangetest.Sockets(t)
-	checktest.Try(io.WriteString(client, "GET / HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n")).Must(t)
-	h.Do(func() {
-		c := h.NewClient(fd)
-		checktest.Equal(t, c.Open(c.Speaks()), nil)
-	})
+	client := h.Connect(t, "GET / HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n")
 	waits := func() (n int64) {
 		h.Do(func() { n = h.Set.Unsent.Total() })
 		return n

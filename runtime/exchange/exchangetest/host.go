@@ -1,6 +1,7 @@
 package exchangetest
 
 import (
+	"io"
 	"net"
 	"testing"
 	"time"
@@ -119,11 +120,22 @@ func (h *Host) Do(run func()) {
 	})
 }
 
+// Connect returns the client's side of a new connection to h, on which the client has sent text.
+func (h *Host) Connect(t testing.TB, text string) (client net.Conn) {
+	t.Helper()
+	fd, client := Sockets(t)
+	checktest.Try(io.WriteString(client, text)).Must(t)
+	h.Do(func() {
+		c := h.NewClient(fd)
+		checktest.Equal(t, c.Open(c.Speaks()), nil)
+	})
+	return client
+}
+
 // Sockets returns the two sides of a connection: the server's side as a non-blocking descriptor, and the client's side.
 func Sockets(t testing.TB) (fd int, client net.Conn) {
 	t.Helper()
-	fds, err := system.SocketpairNonblock()
-	checktest.Must(t, err)
+	fds := checktest.Try(system.SocketpairNonblock()).Must(t)
 	client = checktest.Try(system.Conn(fds[0], "client")).Must(t)
 	t.Cleanup(func() { client.Close() })
 	client.SetDeadline(time.Now().Add(checktest.Patience))
