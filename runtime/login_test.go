@@ -21,11 +21,8 @@ func mustAuth(t testing.TB) *auth.Basic {
 	hash := checktest.Try(bcrypt.GenerateFromPassword([]byte("secret"), bcrypt.MinCost)).Must(t)
 	file := filepath.Join(t.TempDir(), "users")
 	checktest.Must(t, os.WriteFile(file, append([]byte("ann:"), hash...), 0o600))
-	known, err := auth.NewUsers(auth.NewChecker(), file, false, nil)
-	checktest.Must(t, err)
-	a, err := auth.NewBasic("test", known)
-	checktest.Must(t, err)
-	return a
+	known := checktest.Try(auth.NewUsers(auth.NewChecker(), file, false, nil)).Must(t)
+	return checktest.Try(auth.NewBasic("test", known)).Must(t)
 }
 
 // If a client with a wrong password has shut down its sending side, it has probably disconnected, so the server closes

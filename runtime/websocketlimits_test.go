@@ -24,8 +24,7 @@ func TestIdleWebSocketsAreSmall(t *testing.T) {
 	each := func(what, request string, also []byte, most int64) {
 		t.Run(what, func(t *testing.T) {
 			format := checktest.Try(logfile.ParseFormat("combined")).Must(t)
-			file, err := logfile.Open(logfile.Options{Path: path})
-			checktest.Must(t, err)
+			file := checktest.Try(logfile.Open(logfile.Options{Path: path})).Must(t)
 			t.Cleanup(func() { file.Close() })
 			// no pings, because these clients would not answer them
 			cfg := Config{Sites: exchange.Config{AccessLog: &logfile.AccessLog{File: file, Format: format}},

@@ -29,8 +29,7 @@ func Serve(t testing.TB, cfg runtime.Config, h app.Interpreter, mounts ...exchan
 	address string) {
 	t.Helper()
 	s = checktest.Try(runtime.New(cfg)).Must(t)
-	ln, err := conn.Listen("127.0.0.1:0", conn.ListenOptions{})
-	checktest.Must(t, err)
+	ln := checktest.Try(conn.Listen("127.0.0.1:0", conn.ListenOptions{})).Must(t)
 	checktest.Must(t, s.Serve([]*conn.Listener{ln}, []exchange.Site{{Table: mounts}}, h))
 	t.Cleanup(func() { s.Close() })
 	return s, ln.Addr().String()

@@ -36,9 +36,7 @@ func serve(t *testing.T, secure bool, h http.HandlerFunc) *httptest.Server {
 func run(t *testing.T, args ...string) *Result {
 	t.Helper()
 	o := checktest.Try(ParseArgs(args, io.Discard)).Must(t)
-	r, err := Run(context.Background(), o)
-	checktest.Must(t, err)
-	return r
+	return checktest.Try(Run(context.Background(), o)).Must(t)
 }
 
 func answers(t *testing.T, r *Result, n int64, status int) {
@@ -151,9 +149,8 @@ func TestUnixSocketIsWrittenLikeATargetOfProxies(t *testing.T) {
 	for _, path := range []string{"", ":", ":/a?b=c:d"} {
 		answers(t, run(t, "-n", "20", "-c", "5", "unix:"+name+path), 20, 200)
 	}
-	o, err := ParseArgs([]string{"unix:" + name + "-none"}, io.Discard)
-	checktest.Must(t, err)
-	_, err = Run(context.Background(), o)
+	o := checktest.Try(ParseArgs([]string{"unix:" + name + "-none"}, io.Discard)).Must(t)
+	_, err := Run(context.Background(), o)
 	checktest.Truef(t, err != nil && err.Error() == "unix:"+name+
 		"-none: no such file or directory; start the server there, or correct the address", "%v", err)
 }

@@ -27,9 +27,7 @@ func keep(t *testing.T, dir string, s []string, now time.Time, hosts ...string) 
 	checktest.Must(t, err)
 	read := func(name string) *x509.Certificate {
 		text := checktest.Try(os.ReadFile(filepath.Join(dir, name))).Must(t)
-		c, err := certificateOf(text)
-		checktest.Must(t, err)
-		return c
+		return checktest.Try(certificateOf(text)).Must(t)
 	}
 	return read(CAFile), read(CertFile), done, doubts
 }

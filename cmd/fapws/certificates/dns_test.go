@@ -98,8 +98,7 @@ func TestOrderedCertificateThatIsNotValidDoesNotPreventTheStart(t *testing.T) {
 	r := Reader{Log: log.log}
 	b := checktest.Try(r.Bundle(w)).Must(t)
 	log.want(t, "the certificate expired on", "damaged.test: no certificate in this file")
-	c, err := newConfigs(w, b)
-	checktest.Must(t, err)
+	c := checktest.Try(newConfigs(w, b)).Must(t)
 	for name, want := range map[string]bool{"a.test": true, "*.a.test": false, "over.test": false} {
 		checktest.Equalf(t, c.certs.hosts[name] != nil, want, "%s has a certificate: %v", name, !want)
 	}

@@ -231,16 +231,14 @@ func TestExpiredCertificateStaysInUse(t *testing.T) {
 	w := &Want{Pairs: []Pair{{Cert: cert, Key: key}}}
 	checktest.Try(r.Bundle(w)).Must(t)
 	now = now.Add(84 * 24 * time.Hour)
-	_, err := r.Bundle(w)
-	checktest.Must(t, err)
+	checktest.Try(r.Bundle(w)).Must(t)
 	log.want(t, "warning: "+cert+": the certificate expires on ")
 	now = now.Add(10 * 24 * time.Hour)
-	b, err := r.Bundle(w)
-	checktest.Must(t, err)
+	b := checktest.Try(r.Bundle(w)).Must(t)
 	log.want(t, "the certificate expired on")
 	checktest.Equal(t, new(Server).Use(w, b), nil)
 	next := Reader{Log: log.log, Now: r.Now, Kept: r.Kept}
-	_, err = next.Bundle(w)
+	_, err := next.Bundle(w)
 	checktest.Equalf(t, err, nil, "after an upgrade")
 }
 

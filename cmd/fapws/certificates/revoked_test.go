@@ -31,14 +31,12 @@ func TestRevokedCertificateIsRejected(t *testing.T) {
 			ClientSessionCache: tls.NewLRUClientSessionCache(1)}
 		certtest.Write(t, cas, clients.PEM)
 		use(t, s, w, nil)
-		_, err := shake(t, s, client)
-		checktest.Must(t, err)
+		checktest.Try(shake(t, s, client)).Must(t)
 		certtest.Write(t, cas, lists)
 		use(t, s, w, nil)
-		_, err = shake(t, s, client)
+		_, err := shake(t, s, client)
 		checktest.Equalf(t, err != nil, c == lost, "revoked: %v", err)
-		of, err := parseClients(lists)
-		checktest.Must(t, err)
+		of := checktest.Try(parseClients(lists)).Must(t)
 		err = of.verify([]*x509.Certificate{c.Leaf})
 		checktest.Equalf(t, err == errRevoked, c == lost, "by a rule, revoked: %v", err)
 	}

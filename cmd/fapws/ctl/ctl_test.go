@@ -89,8 +89,7 @@ func TestStopAnswersBeforeTheServerStops(t *testing.T) {
 		return Answer{}, nil
 	})
 	c := checktest.Try(dialWithin(s.path, connectWithin)).Must(t)
-	raw, err := c.SyscallConn()
-	checktest.Must(t, err)
+	raw := checktest.Try(c.SyscallConn()).Must(t)
 	stopped := make(chan int, 1)
 	stop = func() {
 		arrived := 0
@@ -99,8 +98,7 @@ func TestStopAnswersBeforeTheServerStops(t *testing.T) {
 		})
 		stopped <- arrived
 	}
-	_, err = c.Write([]byte(`{"Command":"stop"}` + "\n"))
-	checktest.Must(t, err)
+	checktest.Try(c.Write([]byte(`{"Command":"stop"}` + "\n"))).Must(t)
 	n := <-stopped
 	checktest.Truef(t, n != 0, "the server is told to stop before its answer has arrived")
 	line, err := bufio.NewReader(c).ReadString('\n')
@@ -202,8 +200,7 @@ func TestCloseDoesNotWaitForABlockingSocket(t *testing.T) {
 	s := listen(t, Auto, command)
 	raw := checktest.Try(s.SyscallConn()).Must(t)
 	checktest.Must(t, raw.Control(func(fd uintptr) { _ = unix.SetNonblock(int(fd), false) }))
-	_, err := run("--socket " + s.path + " status")
-	checktest.Must(t, err)
+	checktest.Try(run("--socket " + s.path + " status")).Must(t)
 	closed := make(chan struct{})
 	go func() {
 		s.Close()

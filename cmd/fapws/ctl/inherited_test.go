@@ -25,8 +25,7 @@ func TestServer(t *testing.T) {
 	}
 	ln := checktest.Try(net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})).Must(t)
 	fmt.Println("listening")
-	c, err := ln.AcceptUnix()
-	checktest.Must(t, err)
+	c := checktest.Try(ln.AcceptUnix()).Must(t)
 	heir := exec.Command("sleep", "1000")
 	for _, file := range []interface{ File() (*os.File, error) }{ln, c} {
 		f := checktest.Try(file.File()).Must(t)

@@ -51,8 +51,7 @@ func TestApplicationIsFoundInTheDirectory(t *testing.T) {
 			"object, not \"make(\""},
 	} {
 		cmd := checktest.Try(settings.ParseCommand(strings.Fields(tt.name))).Must(t)
-		set, err := settings.New(cmd.Flags, func(string) (string, bool) { return "", false })
-		checktest.Must(t, err)
+		set := checktest.Try(settings.New(cmd.Flags, func(string) (string, bool) { return "", false })).Must(t)
 		conf, _ := set.Config()
 		got := ""
 		if a, err := findApplication(cmd.Script, "", conf); err != nil {

@@ -29,8 +29,7 @@ func TestServerIsOpenWithoutRestrictionsOfClients(t *testing.T) {
 		})).Must(t)
 		p, err := Read(&settings.Command{}, set)
 		checktest.Needf(t, err == nil && p.Mistakes == nil, "%v %v", err, p.Mistakes)
-		conf, err := set.Config()
-		checktest.Must(t, err)
+		conf := checktest.Try(set.Config()).Must(t)
 		checktest.Equalf(t, p.IsOpen(&conf, nil), want, "%q: open", text)
 		for logins, without := range map[string]bool{"": true, "yes": false, "yes yes": false, "yes no": true} {
 			contents := &pybridge.Contents{Apps: []pybridge.Content{{}}}

@@ -48,8 +48,7 @@ type node struct {
 
 func dial(t *testing.T, s *redistest.Server) *node {
 	t.Helper()
-	a, err := ParseBroker("redis://" + s.Address)
-	checktest.Must(t, err)
+	a := checktest.Try(ParseBroker("redis://" + s.Address)).Must(t)
 	n := &node{batches: make(chan Batch, 1000), lines: make(chan string, 100)}
 	n.Broker = checktest.Try(ConnectBroker(a, "", 0, func(_ logfile.Level, line string) { n.lines <- line })).Must(t)
 	t.Cleanup(func() { n.Close(0) })

@@ -19,8 +19,7 @@ func channels(t *testing.T) (ours, theirs *Channel) {
 	checktest.Must(t, err)
 	defer file.Close()
 	fd := checktest.Try(unix.FcntlInt(file.Fd(), unix.F_DUPFD_CLOEXEC, 0)).Must(t)
-	theirs, err = NewChannel(fd)
-	checktest.Must(t, err)
+	theirs = checktest.Try(NewChannel(fd)).Must(t)
 	t.Cleanup(func() { ours.Close(); theirs.Close() })
 	return ours, theirs
 }

@@ -14,10 +14,8 @@ func nowhereSet(string) (string, bool) { return "", false }
 func read(t *testing.T, text string, flags ...string) (*Settings, error) {
 	t.Helper()
 	cmd := checktest.Try(ParseCommand(flags)).Must(t)
-	s, err := New(cmd.Flags, nowhereSet)
-	checktest.Must(t, err)
-	f, err := ParseTOML("fapws.toml", "/etc/fapws", []byte(text))
-	checktest.Must(t, err)
+	s := checktest.Try(New(cmd.Flags, nowhereSet)).Must(t)
+	f := checktest.Try(ParseTOML("fapws.toml", "/etc/fapws", []byte(text))).Must(t)
 	return s, s.ReadFile(f, []string{"app", "host"})
 }
 
@@ -104,8 +102,7 @@ pythonpath = []
 app = "x"
 chdir = ".."
 `, "--workers", "5")).Must(t)
-	c, err := s.Config()
-	checktest.Must(t, err)
+	c := checktest.Try(s.Config()).Must(t)
 	checktest.Equal(t, fmt.Sprintln(c.Bind, c.Server.Sites.MaxBodySize, c.Server.Sites.Limits.RequestLine,
 		c.Server.Sites.KeepAlive, c.Server.Timeout, c.Workers, c.Umask, c.AccessLog, c.Server.AccelRoots, c.PythonPath,
 		c.Chdir), fmt.Sprintln(
@@ -117,11 +114,10 @@ chdir = ".."
 
 func TestFileHasPriorityBetweenEnvironmentAndScript(t *testing.T) {
 	s := checktest.Try(New(Flags{}, func(name string) (string, bool) { return "7", name == "FAPWS_THREADS" })).Must(t)
-	f, err := ParseTOML("f", "/", []byte("threads = 2\nmax-queue = 3"))
-	checktest.Must(t, err)
+	f := checktest.Try(ParseTOML("f", "/", []byte("threads = 2\nmax-queue = 3"))).Must(t)
 	checktest.Must(t, s.ReadFile(f, nil))
 	script := map[string]any{"THREADS": int64(1), "MAX_QUEUE": int64(1), "BACKLOG": int64(9)}
-	err = s.ReadScript("app.py", script)
+	err := s.ReadScript("app.py", script)
 	checktest.Must(t, err)
 	c, _ := s.Config()
 	checktest.Truef(t, c.Threads == 7 && c.MaxQueue == 3 && c.Backlog == 9,
@@ -137,9 +133,8 @@ func TestFileErrorsNameLineKeyAndCause(t *testing.T) {
 
 func TestReloadKeepsSettingsThatNeedARestart(t *testing.T) {
 	before := checktest.Try(read(t, "workers = 1\nbind = ':1'\ntimeout = 1")).Must(t)
-	after, err := read(t, "workers = 2\nbind = ':1'\ntimeout = 2\nuser = 'nobody'\nsandbox = "+
-		"true\nsandbox-connect = [80]")
-	checktest.Must(t, err)
+	after := checktest.Try(read(t, "workers = 2\nbind = ':1'\ntimeout = 2\nuser = 'nobody'\nsandbox = "+
+		"true\nsandbox-connect = [80]")).Must(t)
 	checktest.Equal(t, fmt.Sprint(before.Kept(after)), "[workers user sandbox]")
 }
 

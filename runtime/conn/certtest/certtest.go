@@ -75,8 +75,7 @@ func NewAuthority(t testing.TB) *Authority {
 	key := ECDSA(t)
 	template := templateOf(Options{CA: true, Common: "Test Authority"})
 	der := checktest.Try(x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)).Must(t)
-	c, err := x509.ParseCertificate(der)
-	checktest.Must(t, err)
+	c := checktest.Try(x509.ParseCertificate(der)).Must(t)
 	return &Authority{t, c, block("CERTIFICATE", der), key}
 }
 
@@ -94,8 +93,7 @@ func (a *Authority) Sign(o Options) *Certificate {
 	der, err := x509.CreateCertificate(rand.Reader, templateOf(o), a.Certificate, o.Key.Public(), a.key)
 	checktest.Must(a.T, err)
 	leaf := checktest.Try(x509.ParseCertificate(der)).Must(a.T)
-	key, err := x509.MarshalPKCS8PrivateKey(o.Key)
-	checktest.Must(a.T, err)
+	key := checktest.Try(x509.MarshalPKCS8PrivateKey(o.Key)).Must(a.T)
 	c := &Certificate{T: a.T, Certificate: block("CERTIFICATE", der), Key: block("PRIVATE KEY", key), Leaf: leaf}
 	c.Chain = append(append([]byte{}, c.Certificate...), a.PEM...)
 	return c

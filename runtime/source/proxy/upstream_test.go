@@ -133,15 +133,12 @@ func TestConnectionIsReusedAfterAnEarlyResponse(t *testing.T) {
 		io.WriteString(upstream, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 		in.ReadByte()
 	}()
-	dialed, err := net.Dial("tcp", ln.Addr().String())
-	checktest.Must(t, err)
+	dialed := checktest.Try(net.Dial("tcp", ln.Addr().String())).Must(t)
 	conn := lateConn{dialed.(*net.TCPConn), make(chan struct{})}
 	defer conn.Close()
 	c := &connection{Conn: conn, under: conn, timeout: time.Minute}
-	request, err := http.NewRequest("POST", "http://upstream/", strings.NewReader("body"))
-	checktest.Must(t, err)
-	response, err := c.ask(request, nil)
-	checktest.Must(t, err)
+	request := checktest.Try(http.NewRequest("POST", "http://upstream/", strings.NewReader("body"))).Must(t)
+	response := checktest.Try(c.ask(request, nil)).Must(t)
 	body, err := io.ReadAll(response.Body)
 	checktest.Needf(t, string(body) == "ok" && err == nil, "%q, %v", body, err)
 	time.AfterFunc(10*time.Millisecond, func() { close(conn.may) })

@@ -112,8 +112,7 @@ func ask(t *testing.T, url string) string {
 		req.Header.Set(name, value)
 	}
 	req.Header["X-List"] = []string{"one", "two"}
-	r, err := http.DefaultClient.Do(req)
-	checktest.Must(t, err)
+	r := checktest.Try(http.DefaultClient.Do(req)).Must(t)
 	defer r.Body.Close()
 	body, err := io.ReadAll(r.Body)
 	checktest.Needf(t, err == nil && r.StatusCode == 200, "%s: %s %v", url, r.Status, err)
@@ -172,11 +171,9 @@ AddHandler cgi-script .cgi
 func startOurs(t *testing.T, root, host string) string {
 	plain := checktest.Try(static.New(static.Options{Root: root})).Must(t)
 	log := func(_, line string) { t.Log(line) }
-	pages, err := New(Options{Files: plain, Root: root, AllowExec: true, Log: log})
-	checktest.Must(t, err)
-	programs, err := programs.NewCGI(programs.CGIOptions{ScriptOptions: programs.ScriptOptions{Root: root,
-		Match: []string{"*.cgi"}}, Common: programs.Common{Log: log}})
-	checktest.Must(t, err)
+	pages := checktest.Try(New(Options{Files: plain, Root: root, AllowExec: true, Log: log})).Must(t)
+	programs := checktest.Try(programs.NewCGI(programs.CGIOptions{ScriptOptions: programs.ScriptOptions{Root: root,
+		Match: []string{"*.cgi"}}, Common: programs.Common{Log: log}})).Must(t)
 	handler := backend.New(100, func(line string) { t.Log(line) }).
 		Handler(backend.Func(func(w *backend.Response, r *backend.Request) {
 			switch {
@@ -195,10 +192,8 @@ func startOurs(t *testing.T, root, host string) string {
 				f.Close()
 			}
 		}))
-	server, err := runtime.New(runtimetest.Config())
-	checktest.Must(t, err)
-	listener, err := conn.Listen(host+":0", conn.ListenOptions{})
-	checktest.Must(t, err)
+	server := checktest.Try(runtime.New(runtimetest.Config())).Must(t)
+	listener := checktest.Try(conn.Listen(host+":0", conn.ListenOptions{})).Must(t)
 	table := []exchange.Mount{{Prefix: "/", Handler: handler}}
 	checktest.Must(t, server.Serve([]*conn.Listener{listener}, []exchange.Site{{Table: table}}, nil))
 	t.Cleanup(func() { server.Close() })

@@ -34,11 +34,9 @@ func newSite(t *testing.T, o Options, files map[string]string) *site {
 	plain := checktest.Try(static.New(static.Options{Root: s.root})).Must(t)
 	o.Files, o.Root, o.Prefix = plain, s.root, "/p"
 	o.Log = func(_, line string) { s.log.Add(line) }
-	pages, err := New(o)
-	checktest.Must(t, err)
+	pages := checktest.Try(New(o)).Must(t)
 	checktest.Must(t, os.MkdirAll(filepath.Join(s.root, "f"), 0o755))
-	below, err := static.New(static.Options{Root: filepath.Join(s.root, "f")})
-	checktest.Must(t, err)
+	below := checktest.Try(static.New(static.Options{Root: filepath.Join(s.root, "f")})).Must(t)
 	pool := backend.New(100, s.log.Add)
 	_, address := runtimetest.Serve(t, runtimetest.Config(), nil,
 		exchange.Mount{Prefix: "/p/f/", Source: static.NewSource(below, false)},
@@ -106,11 +104,9 @@ func (s *site) do(method, target string) (*http.Response, string) {
 	s.t.Helper()
 	req := checktest.Try(http.NewRequest(method, s.url+target, nil)).Must(s.t)
 	req.Header.Set("X-Mark", "mark")
-	r, err := http.DefaultClient.Do(req)
-	checktest.Must(s.t, err)
+	r := checktest.Try(http.DefaultClient.Do(req)).Must(s.t)
 	defer r.Body.Close()
-	body, err := io.ReadAll(r.Body)
-	checktest.Must(s.t, err)
+	body := checktest.Try(io.ReadAll(r.Body)).Must(s.t)
 	return r, string(body)
 }
 

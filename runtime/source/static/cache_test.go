@@ -152,8 +152,7 @@ func TestFileThatHasJustChangedIsNotKept(t *testing.T) {
 func TestFileThatChangesDuringAReadIsDiscarded(t *testing.T) {
 	file := checktest.Try(os.Open(tree(t, map[string]string{"a": "hello"}) + "/a")).Must(t)
 	defer file.Close()
-	info, err := file.Stat()
-	checktest.Must(t, err)
+	info := checktest.Try(file.Stat()).Must(t)
 	for _, c := range []struct {
 		name   string
 		change func(s *Stamp)

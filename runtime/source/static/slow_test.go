@@ -99,8 +99,7 @@ func deadDisk(t *testing.T) (dir string, dead *atomic.Uint32, revive func()) {
 	// make it ask here, without the Go poller.
 	file := checktest.Try(unix.Open(dir+"/a", unix.O_RDONLY|unix.O_CLOEXEC, 0)).Must(t)
 	defer unix.Close(file)
-	_, err = unix.Poll([]unix.PollFd{{Fd: int32(file), Events: unix.POLLIN}}, 0)
-	checktest.Must(t, err)
+	checktest.Try(unix.Poll([]unix.PollFd{{Fd: int32(file), Events: unix.POLLIN}}, 0)).Must(t)
 	return dir, dead, revive
 }
 
@@ -108,8 +107,7 @@ func threads(t *testing.T) (n int) {
 	t.Helper()
 	status := checktest.Try(os.ReadFile("/proc/self/status")).Must(t)
 	_, after, _ := strings.Cut(string(status), "Threads:")
-	_, err := fmt.Sscan(after, &n)
-	checktest.Must(t, err)
+	checktest.Try(fmt.Sscan(after, &n)).Must(t)
 	return n
 }
 

@@ -38,12 +38,10 @@ func TestResumableUploadsAreLimited(t *testing.T) {
 	err = p.complete()
 	checktest.Truef(t, err == nil && p.sum() == "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed",
 		"%v, %s", err, p.sum())
-	next, err := f.create(rand.Text(), description{Length: 3, Name: "b"})
-	checktest.Must(t, err)
+	next := checktest.Try(f.create(rand.Text(), description{Length: 3, Name: "b"})).Must(t)
 	next.remove()
 	f.options.Expires = 1
-	d, err := f.open()
-	checktest.Must(t, err)
+	d := checktest.Try(f.open()).Must(t)
 	defer d.Close()
 	f.expire(d)
 	has(t, dir, "a=one")
@@ -112,8 +110,7 @@ func TestClientsWithManyUnfinishedUploadsLoseThemFirst(t *testing.T) {
 // An abandoned upload is removed even if no other upload begins, and even if a previous server has received it.
 func TestAbandonedUploadIsRemovedInTime(t *testing.T) {
 	u, dir := newFolder(t, func(o *Options) { o.Resumable = true })
-	p, err := u.target.(*directory).create(rand.Text(), description{Length: 3, Name: "a"})
-	checktest.Must(t, err)
+	p := checktest.Try(u.target.(*directory).create(rand.Text(), description{Length: 3, Name: "a"})).Must(t)
 	p.close()
 	if _, err := New(Options{Path: dir, Resumable: true, Expires: time.Millisecond}); err != nil {
 		t.Fatal(err)
