@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"fapws/runtime/compress"
 	"fapws/runtime/exchange"
@@ -278,7 +279,7 @@ func (s *Source) Start(x *exchange.Exchange) {
 	if r := x.Record; r != nil {
 		r.File = append(append(r.File[:0], s.files.name...), a.request.Path...)
 	}
-	hit := s.files.Hit(s.files.clock(), &a.request, a)
+	hit := s.files.Hit(started.UnixNano()+int64(time.Since(started)), &a.request, a)
 	switch {
 	case x.Version == http1.HTTP2 && (!hit || a.file != nil) && !x.HoldDescriptor():
 		a.drop()
