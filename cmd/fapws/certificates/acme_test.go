@@ -1,9 +1,18 @@
 package certificates
 
 import (
+	"context"
 	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -122,4 +131,190 @@ func TestOrdersLockOnlyTheDirectoryOfTheLastReload(t *testing.T) {
 	checktest.Must(t, os.Remove(dirs[1]))
 	o.Retry()
 	comes(false, true)
+}
+
+// startAuthority starts an authority and returns the URL of its directory. The response to an order has the given
+// status and the text order. If order is "", the authority accepts the order, but its only challenge fails with
+// problem. deactivated counts the authorizations that are deactivated.
+func startAuthority(t *testing.T, status int, order, problem string, deactivated *atomic.Int32) string {
+	t.Helper()
+	if order == "" {
+		order = `{"status": "pending", "finalize": "URL/finalize", "authorizations": ["URL/host"]}`
+	}
+	const challenge = `{"type": "http-01", "url": "URL/challenge", "token": "t", "status": `
+	failed := challenge + `"invalid", "error": ` + problem + `}`
+	var tried atomic.Bool
+	var s *httptest.Server
+	s = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		status, text := status, ""
+		switch r.URL.Path {
+		case "/directory":
+			status, text = 200, `{"newNonce": "URL/nonce", "newAccount": "URL/account", "newOrder": "URL/order"}`
+		case "/nonce":
+			status = 200
+		case "/account":
+			status, text = 201, `{"status": "valid"}`
+		case "/order":
+			w.Header().Set("Retry-After", "7200")
+			text = order
+			tried.Store(false)
+		case "/host":
+			status, text = 200, `{"status": "pending", "challenges": [`+challenge+`"pending"}]}`
+			var signed struct{ Payload string }
+			if _ = json.NewDecoder(r.Body).Decode(&signed); signed.Payload != "" {
+				deactivated.Add(1)
+			}
+			if tried.Load() {
+				text = `{"status": "invalid", "challenges": [` + failed + `]}`
+			}
+		case "/challenge":
+			status, text = 200, failed
+			tried.Store(true)
+		}
+		w.Header().Set("Replay-Nonce", "nonce")
+		w.Header().Set("Location", s.URL+r.URL.Path)
+		w.WriteHeader(status)
+		io.WriteString(w, strings.ReplaceAll(text, "URL", s.URL))
+	}))
+	t.Cleanup(s.Close)
+	return s.URL + "/directory"
+}
+
+// The log line has the reason of the authority. The next attempt is not earlier than the authority allows.
+func TestRejectedOrderIsLoggedAndRetriedInTime(t *testing.T) {
+	const kind = `{"type": "urn:ietf:params:acme:error:`
+	for name, c := range map[string]struct {
+		status           int
+		order, challenge string
+		want             string
+		wait             time.Duration
+		deactivated      int32
+	}{
+		"rate limit": {status: 429, order: kind +
+			`rateLimited", "detail": "too many certificates already issued for this name in the last 168h"}`,
+			want: "the CA refused: too many certificates already issued for this name in " +
+				"the last 168h", wait: 2 * time.Hour},
+		"identifiers": {status: 400, order: kind + `rejectedIdentifier", "detail": "Cannot issue.", "subproblems": [` +
+			kind + `malformed", "detail": "a.test: invalid\r\nsuffix"}]}`,
+			want: "the CA refused: Cannot issue.; a.test: invalid suffix", wait: firstPause},
+		"no detail": {status: 403, order: kind + `caa"}`,
+			want: "the CA refused: urn:ietf:params:acme:error:caa", wait: firstPause},
+		"challenges": {status: 201, challenge: kind +
+			`dns", "detail": "DNS problem: NXDOMAIN looking up A for a.test"}`,
+			want: "the CA refused: DNS problem: NXDOMAIN looking up A for a.test; the name must " +
+				"lead to port 80 or 443 of this machine", wait: firstPause,
+			deactivated: 1}, // of the first order, because the authority does not offer tls-alpn-01
+		"no refusal": {status: 404, order: "<html>", want: "no certificate from http://.*/directory: 404 : <html>",
+			wait: firstPause},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var deactivated atomic.Int32
+			directory := startAuthority(t, c.status, c.order, c.challenge, &deactivated)
+			var line string
+			o, _ := newHooks(t)
+			o.log = func(level logfile.Level, text string) {
+				if level == logfile.Error {
+					line += text
+				}
+			}
+			o.Order(&ACME{Dir: t.TempDir(), Directory: directory, Hosts: []string{"a.test"}})
+			before := time.Now()
+			o.round(before)
+			checktest.Truef(t, regexp.MustCompile("^a.test: "+c.want+
+				`; next try at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d, or at a reload$`).MatchString(line), "%q", line)
+			checktest.Equalf(t, o.hosts[0].next.Sub(before).Round(time.Minute), c.wait, "waits")
+			checktest.Equalf(t, deactivated.Load(), c.deactivated, "authorizations were deactivated")
+		})
+	}
+}
+
+func TestNameWithStarSharesTheCertificateOfItsDomain(t *testing.T) {
+	for hosts, want := range map[string]string{
+		"a.test":                           "[[a.test]]",
+		"a.test b.test":                    "[[a.test] [b.test]]",
+		"*.a.test":                         "[[*.a.test]]",
+		"*.a.test b.test a.test":           "[[b.test] [a.test *.a.test]]",
+		"a.test *.b.a.test *.a.test":       "[[a.test *.a.test] [*.b.a.test]]",
+		"www.a.test *.a.test *.www.a.test": "[[www.a.test *.www.a.test] [*.a.test]]",
+	} {
+		a := ACME{Hosts: strings.Fields(hosts)}
+		checktest.Equalf(t, fmt.Sprint(slices.Collect(a.Certificates())), want, "%s", hosts)
+	}
+}
+
+func newHooks(t *testing.T) (o *Orders, log *logged) {
+	log = &logged{}
+	o = &Orders{log: log.log}
+	o.last, o.kill = context.WithCancel(t.Context())
+	o.ctx, o.stop = context.WithCancel(o.last)
+	return o, log
+}
+
+func hookFile(t *testing.T, text string) string {
+	t.Helper()
+	file := certtest.Write(t, t.TempDir()+"/hook", []byte("#!/bin/sh\n"+text))
+	checktest.Must(t, os.Chmod(file, 0o755))
+	return file
+}
+
+// A hook may leave a background process that keeps the hook's output open. The server must not wait for this process.
+func TestHookReturnsItsOutputOrTheReasonOfItsFailure(t *testing.T) {
+	t.Setenv("SECRET", "of the application")
+	t.Setenv("HOME", "/home/of-the-server")
+	for text, want := range map[string]struct{ output, failure string }{
+		"echo $CERTBOT_DOMAIN":                 {output: "a.test"},
+		"printf 'a\\n\\nb'":                    {output: "a\n\nb"},
+		"printf 'a\\000b\\n'":                  {output: "ab"},
+		"true":                                 {},
+		"echo a; sleep 1000 &":                 {output: "a"},
+		"echo $HOME$SECRET":                    {output: "/home/of-the-server"},
+		"echo a; exit 3":                       {output: "a", failure: "exit status 3"},
+		"kill -9 $$":                           {failure: "exit status 137"},
+		"kill -9 $PPID":                        {failure: "was killed"},
+		"head -c 65530 /dev/zero | tr '\\0' a": {output: strings.Repeat("a", 65530)},
+		"while true; do echo 0123456789abcdef; done": {failure: "more than 65536 bytes"},
+		"trap '' TERM; cat /dev/zero":                {failure: "more than 65536 bytes"},
+		"exec >&- 2>&-; exit 5":                      {failure: "exit status 5"},
+	} {
+		o, _ := newHooks(t)
+		file := hookFile(t, text)
+		output, err := o.hook(t.Context(), "acme-dns-hook", file, []string{"CERTBOT_DOMAIN=a.test"})
+		failure := ""
+		if err != nil {
+			failure = strings.TrimPrefix(err.Error(), "acme-dns-hook "+file+": ")
+		}
+		checktest.Truef(t, failure == want.failure && (want.failure != "" || output == want.output),
+			"%s: %.100q, %v", text, output, err)
+	}
+	o, log := newHooks(t)
+	_, err := o.hook(t.Context(), "acme-dns-hook", t.TempDir()+"/none", nil)
+	checktest.Truef(t, err != nil && strings.HasSuffix(err.Error(), "/none: exit status 127"), "%v", err)
+	log.want(t, "not found")
+}
+
+// A server must start when the certificate of the previous run has expired, because it orders another one.
+func TestOrderedCertificateThatIsNotValidDoesNotPreventTheStart(t *testing.T) {
+	dir := t.TempDir()
+	ca := certtest.NewAuthority(t)
+	put := func(name string, o certtest.Options) string {
+		c := ca.Sign(o)
+		return certtest.Write(t, dir+"/"+name, append(c.Key, c.Chain...))
+	}
+	now := time.Now()
+	w := &Want{ACME: ACME{Dir: dir}, Pairs: []Pair{
+		{Cert: put("over.test", certtest.Options{Names: []string{"over.test"}, Start: now.Add(-9 * time.Hour),
+			End: now.Add(-time.Hour)}), Names: []string{"over.test"}, Later: true},
+		{Cert: certtest.Write(t, dir+"/damaged.test", []byte("damaged")), Names: []string{"damaged.test"}, Later: true},
+		{Cert: put("a.test", certtest.Options{Names: []string{"a.test"}}), Names: []string{"a.test", "*.a.test"},
+			Later: true},
+		{Cert: dir + "/none.test", Names: []string{"none.test"}, Later: true},
+	}}
+	log := &logged{}
+	r := Reader{Log: log.log}
+	b := checktest.Try(r.Bundle(w)).Must(t)
+	log.want(t, "the certificate expired on", "damaged.test: no certificate in this file")
+	c := checktest.Try(newConfigs(w, b)).Must(t)
+	for name, want := range map[string]bool{"a.test": true, "*.a.test": false, "over.test": false} {
+		checktest.Equalf(t, c.certs.hosts[name] != nil, want, "%s has a certificate: %v", name, !want)
+	}
 }

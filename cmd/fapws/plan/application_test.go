@@ -3,10 +3,12 @@ package plan
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
 	"fapws/cmd/fapws/settings"
+	"fapws/pybridge"
 	"fapws/runtime/checktest"
 )
 
@@ -69,5 +71,70 @@ func TestApplicationIsFoundInTheDirectory(t *testing.T) {
 			got += ": " + string(a.Source)
 		}
 		checktest.Equalf(t, got, tt.want, "%s", tt.name)
+	}
+}
+
+func TestEnvFileIsParsed(t *testing.T) {
+	lookup := func(name string) (string, bool) {
+		v, ok := map[string]string{"HOME": "/home/me", "DIR": `C:\new ${A}`}[name]
+		return v, ok
+	}
+	got, err := parseEnvFile(".env", "\ufeff# comment\r\nA=1\r\n export B = two words  # comment\nC='a $HOME "+
+		"${HOME} \\n'\n"+
+		"D=\"${HOME}/${A}\\n\\\"x\\\" \\${A}\" # comment\nE=\nF=\"first\nsecond\"\nG=a#b\nH=${NOTHING}x\nA=again\n"+
+		"I=${NOTHING:-a b}/${E:-c}/${A:-d}\nJ=\"${E-e}${NOTHING-f:-g}${HOME:-}${NOTHING:-}\"\nK='${A:-d}'\n"+
+		"L=${A:+set}/${E:+set}/${E+empty}/${NOTHING+set}${NOTHING:+set}\n"+
+		"M=${NOTHING:-${A}}/${NOTHING:-a${E:-${NOTHING-b}}c}/${HOME:+<${A:+${HOME}>}}/${A:-${\n"+
+		"N=\"${NOTHING:-\\${A\\}\\n${DIR}}\"\nO=${NOTHING:-${A}\n", lookup)
+	want := map[string]string{
+		"A": "again", "B": "two words", "C": `a $HOME ${HOME} \n`, "D": "/home/me/1\n\"x\" ${A}", "E": "",
+		"F": "first\nsecond", "G": "a#b", "H": "x",
+		"I": "a b/c/again", "J": "f:-g/home/me", "K": "${A:-d}",
+		"L": "set//empty/", "M": "again/abc/</home/me>/${A:-${", "N": "${A}\nC:\\new ${A}", "O": "${NOTHING:-again",
+	}
+	checktest.Truef(t, err == nil && reflect.DeepEqual(got, want), "%q, %v; want %q", got, err, want)
+	for text, want := range map[string]string{
+		"A=1\n\nnonsense":          ".env:3: expected NAME=value",
+		"A=\"1\n2\"\nB-C=1":        ".env:3: expected NAME=value",
+		"A='1\n2":                  ".env:1: the quoted value of A is not closed",
+		"A=\"1\" x":                ".env:1: the quoted value of A is not closed",
+		"threads = 4\n[host]\nx=1": ".env:2: expected NAME=value",
+		"A=\x00":                   ".env:1: expected NAME=value",
+		"A=1\nB=" + strings.Repeat("${X:-", 12) +
+			strings.Repeat("}", 12): ".env:2: the value of B nests ${ } more than 10 deep",
+	} {
+		_, err := parseEnvFile(".env", text, lookup)
+		checktest.Truef(t, err != nil && err.Error() == want, "%q: %v, want %s", text, err, want)
+	}
+}
+
+// A server is not open if it has a trusted proxy, or if a key auth, allow or deny restricts clients. A server is also
+// not open if all entries of PATHS require a login.
+func TestServerIsOpenWithoutRestrictionsOfClients(t *testing.T) {
+	for text, want := range map[string]bool{
+		"":                                   true,
+		"forwarded-allow-ips = '10.0.0.1'\n": false,
+		"[[host]]\nroot = '.'\n":             true,
+		"[[host]]\nroot = '.'\nallow = ['10.0.0.0/8']\n":                                      false,
+		"[[host]]\nroot = '.'\n[[host.route]]\nprefix = '/a'\nstatus = 404\ndeny = ['all']\n": false,
+		"[[host]]\nroot = '.'\nauth = { realm = 'x', users = 'y' }\n":                         false,
+	} {
+		name := filepath.Join(t.TempDir(), "fapws.toml")
+		checktest.Must(t, os.WriteFile(name, []byte(text), 0o600))
+		set := checktest.Try(settings.New(settings.Flags{}, func(key string) (string, bool) {
+			return name, key == "FAPWS_CONFIG"
+		})).Must(t)
+		p, err := Read(&settings.Command{}, set)
+		checktest.Needf(t, err == nil && p.Mistakes == nil, "%v %v", err, p.Mistakes)
+		conf := checktest.Try(set.Config()).Must(t)
+		checktest.Equalf(t, p.IsOpen(&conf, nil), want, "%q: open", text)
+		for logins, without := range map[string]bool{"": true, "yes": false, "yes yes": false, "yes no": true} {
+			contents := &pybridge.Contents{Apps: []pybridge.Content{{}}}
+			for _, login := range strings.Fields(logins) {
+				contents.Apps[0].Table = append(contents.Apps[0].Table,
+					pybridge.Mount{Login: strings.TrimPrefix(login, "no")})
+			}
+			checktest.Equalf(t, p.IsOpen(&conf, contents), want && without, "%q, entries with a login: %q: open", text, logins)
+		}
 	}
 }

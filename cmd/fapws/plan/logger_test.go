@@ -2,6 +2,7 @@ package plan
 
 import (
 	"bytes"
+	"errors"
 	"testing"
 	"time"
 
@@ -44,5 +45,35 @@ func TestLoggerFormatsLinesForPeopleAndApache(t *testing.T) {
 			}
 			checktest.Equalf(t, out.String(), want, "%+v", tt)
 		}
+	}
+}
+
+type brokenWriter struct{}
+
+func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
+
+func TestLoggerCountsLostLines(t *testing.T) {
+	l := newLogger(brokenWriter{}, "info", 0)
+	l.Log(logfile.Error, "one")
+	l.Log(logfile.Debug, "not shown")
+	l.Log(logfile.Info, "two")
+	checktest.Equalf(t, l.Lost(), 2, "lines")
+}
+
+func TestRequestLogLinesAreEscapedAndColored(t *testing.T) {
+	for _, tt := range []struct {
+		r      logfile.Entry
+		colour bool
+		want   string
+	}{
+		{logfile.Entry{RequestLine: []byte("GET /a?b=c HTTP/1.1"), Status: 200, BytesSent: 12, Duration: 1234567},
+			false, "GET /a?b=c 200 12 bytes 1.2ms"},
+		{logfile.Entry{RequestLine: []byte("GET /a HTTP/1.0"), Status: 404, Duration: 23456}, true,
+			"GET /a \x1b[33m404\x1b[0m 0 bytes 20µs"},
+		{logfile.Entry{RequestLine: []byte("POST /\x1b[31m\xe9 HTTP/1.1"), Status: 500, Duration: 12 * time.Second},
+			false, `POST /\x1b[31m\xe9 500 0 bytes 12s`},
+		{logfile.Entry{Status: 400, Duration: 55 * time.Millisecond}, false, "(no request) 400 0 bytes 55ms"},
+	} {
+		checktest.Equalf(t, string(appendAnswered(nil, &tt.r, tt.colour)), tt.want+"\n", "%q", tt.want)
 	}
 }
