@@ -6,11 +6,14 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -131,4 +134,235 @@ func TestTopFitsTheTerminalAndObeysKeys(t *testing.T) {
 		fapwstest.Truef(t, err == nil && mode.Lflag&unix.ECHO != 0, "the terminal no longer echoes %v", err)
 	}
 	fapwstest.Write(t, release, "")
+}
+
+func get(t *testing.T, url string) string {
+	t.Helper()
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	return readAll(fapwstest.Try(client.Get(url)).Must(t))
+}
+
+func metricsOf(t *testing.T, s *fapwstest.Server, flags ...string) string {
+	t.Helper()
+	return s.Control(append([]string{"metrics"}, flags...)...)
+}
+
+func sample(t *testing.T, text, name string) float64 {
+	t.Helper()
+	found := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(name) + ` (\S+)$`).FindStringSubmatch(text)
+	fapwstest.Needf(t, found != nil, "no %s in\n%s", name, text)
+	return fapwstest.Try(strconv.ParseFloat(found[1], 64)).Must(t)
+}
+
+// samples waits until the metric has the value want. The client may receive the last byte of a response before the
+// server counts the response.
+func samples(t *testing.T, s *fapwstest.Server, name string, want float64) {
+	t.Helper()
+	fapwstest.Eventually(t, fmt.Sprint(name, " is ", want), func() bool {
+		return sample(t, metricsOf(t, s), name) == want
+	})
+}
+
+func promtool(t *testing.T, text string) {
+	t.Helper()
+	program, err := exec.LookPath("promtool")
+	fapwstest.Needf(t, err == nil, "no promtool: sudo apt-get install prometheus")
+	cmd := exec.Command(program, "check", "metrics")
+	cmd.Stdin = strings.NewReader(text)
+	out, err := cmd.CombinedOutput()
+	fapwstest.Truef(t, err == nil && len(out) == 0, "promtool: %v\n%s\n%s", err, out, text)
+}
+
+func TestCtlMetricsCountRequestsByRouteAndStatus(t *testing.T) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "metrics.py")
+		metricsOf(t, s)
+		began := time.Now()
+		for i := range 10 {
+			get(t, fmt.Sprint(s.URL, "/order?", i))
+		}
+		get(t, s.URL+"/fails?secret=1")
+		get(t, s.URL+"/missing/secret")
+		const count = "fapws_request_duration_seconds_count"
+		samples(t, s, count+`{host="",route="/order",code="2xx"}`, 10)
+		took := time.Since(began).Seconds()
+		sum := sample(t, metricsOf(t, s), `fapws_request_duration_seconds_sum{host="",route="/order",code="2xx"}`)
+		fapwstest.Truef(t, !m.Inline() || sum <= took, "requests one after the other have lasted %v s together, of %v s", sum,
+			took)
+		samples(t, s, count+`{host="",route="/fails",code="5xx"}`, 1)
+		samples(t, s, count+`{host="",route="none",code="4xx"}`, 1)
+		samples(t, s, "fapws_requests_in_flight", 0)
+		text := metricsOf(t, s)
+		for name, want := range map[string]float64{
+			`shop_orders_total{kind="w\"eb\n"}`:  45,
+			"shop_largest":                       9,
+			`shop_took_seconds_bucket{le="0.5"}`: 10,
+			"shop_took_seconds_sum":              2.5,
+			"fapws_queue_wait_seconds_count":     11,
+			`fapws_request_duration_seconds_bucket{host="",route="/order",code="2xx",le="+Inf"}`: 10,
+		} {
+			fapwstest.Equalf(t, sample(t, text, name), want, "%s", name)
+		}
+		n := sample(t, text, `fapws_memory_anonymous_bytes{process="worker"}`)
+		fapwstest.Truef(t, n >= 1<<20, "%v bytes of memory", n)
+		fapwstest.Truef(t, !strings.Contains(text, "secret"), "what clients send is a label:\n%s", text)
+		fapwstest.Truef(t, strings.HasSuffix(text, "\n# EOF\n"), "no end: %q", text[max(0, len(text)-80):])
+		promtool(t, metricsOf(t, s, "--plain"))
+	})
+}
+
+func TestCtlMetricsOutliveReplacedWorkers(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Workers, "metrics.py")
+	metricsOf(t, s)
+	for range 3 {
+		old := s.Workers()
+		get(t, s.URL+"/order")
+		s.Control("reload")
+		s.HasWorkers(2, old...)
+	}
+	samples(t, s, `fapws_request_duration_seconds_count{host="",route="/order",code="2xx"}`, 3)
+	samples(t, s, `shop_orders_total{kind="w\"eb\n"}`, 3)
+	samples(t, s, "fapws_reloads_total", 3)
+	samples(t, s, "fapws_workers", 2)
+	samples(t, s, `fapws_worker_restarts_total{reason="died"}`, 0)
+	fapwstest.Must(t, exec.Command("kill", "-KILL", strconv.Itoa(s.Workers()[0])).Run())
+	samples(t, s, `fapws_worker_restarts_total{reason="died"}`, 1)
+	samples(t, s, `fapws_request_duration_seconds_count{host="",route="/order",code="2xx"}`, 3)
+	s.SignalLogs(syscall.SIGUSR2, "upgraded: 2 workers")
+	samples(t, s, `fapws_worker_restarts_total{reason="died"}`, 1)
+}
+
+func TestCtlMetricsCountAWorkerThatEndsOnce(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Workers, "metrics.py")
+	const count = `fapws_request_duration_seconds_count{host="",route="/order",code="2xx"}`
+	ends, stopped := s.Workers()[0], s.Workers()[1]
+	metricsOf(t, s)
+	syscall.Kill(stopped, syscall.SIGSTOP)
+	fapwstest.FileSays(t, fmt.Sprintf("/proc/%d/stat", stopped), ") T ")
+	for range 3 {
+		get(t, s.URL+"/order")
+	}
+	samples(t, s, count, 3)
+	var asks sync.WaitGroup
+	for range 2 {
+		asks.Go(func() { metricsOf(t, s) })
+		time.Sleep(time.Second)
+	}
+	syscall.Kill(ends, syscall.SIGKILL)
+	asks.Wait()
+	syscall.Kill(stopped, syscall.SIGCONT)
+	fapwstest.Equalf(t, sample(t, metricsOf(t, s), count), 3, "requests")
+}
+
+func TestCtlTopShowsActiveRequestsWithAgeAndPythonLine(t *testing.T) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
+		release := filepath.Join(t.TempDir(), "release")
+		s := fapwstest.Command{Script: "metrics.py", Env: []string{"RELEASE=" + release}}.Serve(t, m)
+		metricsOf(t, s)
+		answer := make(chan string, 1)
+		go func() {
+			body := ""
+			if r, err := http.Get(s.URL + "/waits?secret=1"); err == nil {
+				body = readAll(r)
+			}
+			answer <- body
+		}()
+		type active struct {
+			Worker                      int
+			Request, Handler, State, At string
+			Age                         float64
+		}
+		var seen struct {
+			Report   struct{ Workers []struct{ PID int } }
+			InFlight float64 `json:"in_flight"`
+			Active   []active
+		}
+		fapwstest.Eventually(t, "the request is active", func() bool {
+			stdout := s.Control("top", "--once", "--json")
+			fapwstest.Needf(t, !strings.Contains(stdout, "secret"), "it shows the query: %s", stdout)
+			fapwstest.Must(t, json.Unmarshal([]byte(stdout), &seen))
+			return len(seen.Active) == 1 && regexp.MustCompile(`^metrics\.py:(21|22) in waits$`).MatchString(seen.Active[0].At)
+		})
+		a := seen.Active[0]
+		fapwstest.Truef(t, a.Request == "GET /waits" && a.Age > 0 && a.Worker != 0 && seen.InFlight == 1 &&
+			len(seen.Report.Workers) != 0, "%+v", seen)
+		text := metricsOf(t, s)
+		fapwstest.Truef(t, strings.Contains(text, `fapws_connections{kind="http"}`), "no connections: %s", text)
+		fapwstest.Write(t, release, "")
+		fapwstest.Equalf(t, <-answer, "released", "the handler answers")
+		counted := regexp.MustCompile(`(?m)^ *\S+ +\S+ +\S+ +\S+ +\S+ +1  /waits$`)
+		fapwstest.Eventually(t, "the request is counted", func() bool {
+			return counted.MatchString(s.Control("top", "--once"))
+		})
+	})
+}
+
+func TestCtlTopExitsWhenTheServerStops(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Workers, "metrics.py")
+	done := make(chan string, 1)
+	go func() {
+		code, stdout, stderr := s.Ctl("top")
+		done <- fmt.Sprint(code, " ", strings.Contains(stdout, "requests/s"), " ", stderr)
+	}()
+	samples(t, s, "fapws_workers", 2)
+	s.Control("stop")
+	fapwstest.Matches(t, <-done, `^1 (true|false) fapws: (the server has stopped: )?no server|`+
+		`^1 (true|false) fapws: .*(stopped|no control socket|not found|did not respond)`)
+}
+
+// One handler holds the GIL, and a thread with a different request waits for the GIL. In builds without the GIL, the
+// first handler stops all other threads instead.
+func TestThreadsThatWaitForTheGILAreCounted(t *testing.T) {
+	t.Parallel()
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	fapwstest.Must(t, syscall.Mkfifo(pipe, 0o600))
+	s := fapwstest.Command{Script: "metrics.py", Env: []string{"RELEASE=" + pipe}}.Serve(t, fapwstest.Threads)
+	metricsOf(t, s)
+	bodies := make(chan string)
+	ask := func(path string) {
+		body := ""
+		if r, err := http.Get(s.URL + path); err == nil {
+			body = readAll(r)
+		}
+		bodies <- body
+	}
+	const threads = `fapws_threads{state="`
+	fapwstest.Eventually(t, "there are three threads", func() bool {
+		for range 3 {
+			go ask("/works")
+		}
+		for range 3 {
+			<-bodies
+		}
+		return sample(t, metricsOf(t, s), threads+`idle"}`) >= 3
+	})
+	go ask("/holds")
+	release := fapwstest.Try(os.OpenFile(pipe, os.O_WRONLY, 0)).Must(t)
+	defer release.Close()
+	asked := 1
+	fapwstest.Eventually(t, "a thread waits for the GIL", func() bool {
+		select {
+		// This request ran before the handler of /holds took the GIL, so the test may send another request.
+		case <-bodies:
+			asked--
+		default:
+		}
+		if sample(t, metricsOf(t, s), threads+`gil"}`) >= 1 {
+			return true
+		}
+		// The server does not count a thread that has released the GIL in its handler, so send up to five requests.
+		if asked < 6 {
+			asked++
+			go ask("/collects")
+		}
+		return false
+	})
+	fapwstest.Try(release.WriteString(".")).Must(t)
+	for range asked {
+		<-bodies
+	}
+	samples(t, s, threads+`gil"}`, 0)
 }

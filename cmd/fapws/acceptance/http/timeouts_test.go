@@ -1,14 +1,21 @@
 package http_test
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/net/http2"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
 	"fapws/runtime/checktest"
@@ -171,5 +178,243 @@ func TestSlowClientThatContinuesToReadGetsTheWholeResponse(t *testing.T) {
 		w.Fetch("/").Is(t, "quick")
 		fapwstest.Truef(t, !strings.Contains(s.Stderr.String(), "warning"), "there was a warning")
 		return ""
+	})
+}
+
+// unsent returns how many bytes of unsent responses a server has in memory, and how many responses it has aborted
+// because of --max-unsent.
+func unsent(s *fapwstest.Server) (bytes, cut int) {
+	code, stdout, stderr := s.Ctl("status", "--json")
+	var report struct{ Workers []struct{ Unsent, Cut int } }
+	err := json.Unmarshal([]byte(stdout), &report)
+	fapwstest.Needf(s.T, err == nil && len(report.Workers) != 0, "%d %q: %v %s", code, stdout, err, stderr)
+	for _, w := range report.Workers {
+		bytes, cut = bytes+w.Unsent, cut+w.Cut
+	}
+	return bytes, cut
+}
+
+var protocols = []string{"HTTP/1.1", "HTTP/2"}
+
+// newClient returns a client that does not add Accept-Encoding and does not decompress bodies. The kernel buffers
+// little for its connections.
+func newClient(t *testing.T, protocol string) *http.Client {
+	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
+		c, err := new(net.Dialer).DialContext(ctx, network, addr)
+		if err == nil {
+			_ = c.(*net.TCPConn).SetReadBuffer(64 << 10)
+		}
+		return c, err
+	}
+	transport := &http.Transport{DisableCompression: true, DialContext: dial, Protocols: new(http.Protocols)}
+	transport.Protocols.SetHTTP1(protocol == "HTTP/1.1")
+	transport.Protocols.SetUnencryptedHTTP2(protocol == "HTTP/2")
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
+}
+
+// inProtocols runs a test for each protocol. newReader returns a client with connections of its own.
+func inProtocols(t *testing.T, test func(t *testing.T, newReader func() *http.Client)) {
+	t.Parallel()
+	for _, protocol := range protocols {
+		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
+			test(t, func() *http.Client { return newClient(t, protocol) })
+		})
+	}
+}
+
+func begin(t *testing.T, c *http.Client, url string) io.ReadCloser {
+	t.Helper()
+	r := fapwstest.Try(c.Get(url)).Must(t)
+	t.Cleanup(func() { r.Body.Close() })
+	return r.Body
+}
+
+func all(t *testing.T, body io.Reader, size int64) {
+	t.Helper()
+	n, err := io.Copy(io.Discard, body)
+	fapwstest.Truef(t, n == size && err == nil, "%d of %d bytes, %v", n, size, err)
+}
+
+const (
+	wholeSize = 8 << 20
+	hugeSize  = 80 << 20
+)
+
+// The server never aborts a response because of its size if the same client has no other unsent response.
+func TestSlowReaderDoesNotDelayOtherRequestsOfItsAddress(t *testing.T) {
+	inProtocols(t, func(t *testing.T, newReader func() *http.Client) {
+		s := fapwstest.Serve(t, fapwstest.Threads, "ahead.py", "--h2c", "--max-unsent", "12M")
+		slow := begin(t, newReader(), s.URL+"/huge")
+		fapwstest.Eventually(t, "it waits", func() bool { n, _ := unsent(s); return n >= hugeSize })
+		all(t, begin(t, newReader(), s.URL+"/whole"), wholeSize)
+		n, cut := unsent(s)
+		fapwstest.Truef(t, n == hugeSize && cut == 0, "%d bytes wait, %d responses were ended", n, cut)
+		all(t, slow, hugeSize)
+	})
+}
+
+func TestUnreadSmallChunksDoNotFillMemory(t *testing.T) {
+	const size, bound = 1 << 19, 8 << 20
+	inProtocols(t, func(t *testing.T, newReader func() *http.Client) {
+		s := fapwstest.Serve(t, fapwstest.Threads, "ahead.py", "--h2c")
+		s.Get("/made", 200)
+		before := s.RSS()
+		slow := begin(t, newReader(), s.URL+"/letters")
+		last := ""
+		fapwstest.Eventually(t, "the iterator waits for the client", func() bool {
+			time.Sleep(100 * time.Millisecond)
+			now := s.Get("/made", 200).Text
+			waits := now == last
+			last = now
+			return waits && now != "0"
+		})
+		s.GrownAtMost(before, bound)
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			all(t, slow, size)
+		}()
+		for reading := true; reading; {
+			s.Get("/made", 200)
+			select {
+			case <-ended:
+				reading = false
+			case <-time.After(10 * time.Millisecond):
+			}
+		}
+	})
+}
+
+func TestUnreadSmallChunksCountTowardsMaxUnsent(t *testing.T) {
+	const clients, most = 40, 4 << 20
+	inProtocols(t, func(t *testing.T, newReader func() *http.Client) {
+		s := fapwstest.Serve(t, fapwstest.Threads, "ahead.py", "--h2c", "--max-unsent", strconv.Itoa(most))
+		for range clients {
+			begin(t, newReader(), s.URL+"/kibibytes")
+		}
+		fapwstest.Eventually(t, "some responses are ended", func() bool {
+			n, cut := unsent(s)
+			return cut > 0 && n < 2*most
+		})
+	})
+}
+
+func TestMemoryThatIsSentToSeveralClientsCountsOnce(t *testing.T) {
+	inProtocols(t, func(t *testing.T, newReader func() *http.Client) {
+		s := fapwstest.Serve(t, fapwstest.Threads, "ahead.py", "--h2c", "--max-unsent", "4M")
+		var bodies []io.Reader
+		for range 6 {
+			bodies = append(bodies, begin(t, newReader(), s.URL+"/shared"))
+		}
+		n, cut := unsent(s)
+		fapwstest.Truef(t, n == wholeSize && cut == 0, "%d bytes wait, %d responses were ended", n, cut)
+		for _, body := range bodies {
+			all(t, body, wholeSize)
+		}
+		fapwstest.Eventually(t, "nothing waits", func() bool { n, _ := unsent(s); return n == 0 })
+	})
+}
+
+func TestUnreadResponsesAreAbortedIfTooMuchDataWaits(t *testing.T) {
+	const most = 32 << 20
+	inProtocols(t, func(t *testing.T, newReader func() *http.Client) {
+		s := fapwstest.Serve(t, fapwstest.Threads, "ahead.py", "--h2c", "--max-unsent", strconv.Itoa(most))
+		honest := begin(t, newReader(), s.URL+"/huge")
+		read := int64(0)
+		for range time.NewTicker(50 * time.Millisecond).C {
+			n := fapwstest.Try(io.CopyN(io.Discard, honest, 256<<10)).Must(t)
+			if read += n; read >= 20<<20 {
+				break
+			}
+		}
+		var unread []io.Reader
+		for range 12 {
+			unread = append(unread, begin(t, newReader(), s.URL+"/whole"))
+		}
+		s.Says(
+			`warning client 127\.0\.0\.1:\d+: response ended with \d+\.\d MiB unread(, and \d+ more since the last ` +
+				`such line)?: more than 32 MiB wait for slow clients; see --max-unsent`)
+		fapwstest.Eventually(t, "the rest is ended", func() bool {
+			n, cut := unsent(s)
+			return n <= most+hugeSize && cut >= len(unread)-most/wholeSize
+		})
+		all(t, honest, hugeSize-read)
+		broken := 0
+		for _, body := range unread {
+			n, err := io.Copy(io.Discard, body)
+			if err != nil || n < wholeSize {
+				broken++
+			}
+			stream := http2.StreamError{}
+			fapwstest.Truef(t, !errors.As(err, &stream) || stream.Code == http2.ErrCodeEnhanceYourCalm, "%v", err)
+		}
+		fapwstest.Eventually(t, fmt.Sprintf("%d responses were ended, as many as are not complete", broken),
+			func() bool { _, cut := unsent(s); return broken == cut })
+		_, text, _ := s.Ctl("status")
+		fapwstest.Has(t, text, fmt.Sprintf(": %d responses ended because more than max-unsent waited", broken))
+		s.Get("/whole", 200)
+	})
+}
+
+func TestFewStreamsOfAClientThatDoesNotReadBeginResponses(t *testing.T) {
+	t.Parallel()
+	const streams, most = 20, 16
+	for _, path := range []string{"/whole", "/asgi"} {
+		t.Run(path[1:], func(t *testing.T) {
+			t.Parallel()
+			s := fapwstest.Serve(t, fapwstest.Threads, "ahead.py", "--h2c")
+			where := map[bool]string{true: "/async/begun", false: "/begun"}[path == "/asgi"]
+			begun := func() int { return s.Get(where, 200).Number(t) }
+			c := newClient(t, "HTTP/2")
+			gate := make(chan struct{})
+			wait := fapwstest.InBackground(streams, func(i int) {
+				r, err := c.Get(fmt.Sprintf("%s%s?%d", s.URL, path, i))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				<-gate
+				all(t, r.Body, wholeSize)
+			})
+			fapwstest.Eventually(t, "some have begun", func() bool { return begun() > 3 })
+			for range 20 {
+				if n := begun(); n > most {
+					t.Errorf("%d have begun, and nothing was read", n)
+					break
+				}
+			}
+			close(gate)
+			wait()
+			fapwstest.Equalf(t, begun(), streams, "requests begun")
+		})
+	}
+}
+
+// While the client does not read, the application begins only three responses: the response that is being sent, and two
+// more.
+func TestApplicationBeginsFewResponsesForAClientThatDoesNotRead(t *testing.T) {
+	const requests, size = 6, 8 << 20
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "ahead.py")
+		for path, count := range map[string]string{"/whole": "/begun", "/items": "/begun", "/generator": "/begun",
+			"/handler": "/async/begun", "/asgi": "/async/begun"} {
+			before := s.Get(count, 200).Number(t)
+			begun := func() int { return s.Get(count, 200).Number(t) - before }
+			w := s.Dial()
+			_ = w.Conn.(*net.TCPConn).SetReadBuffer(256 << 10)
+			w.Send(strings.Repeat(fapwstest.Get(path), requests))
+			fapwstest.Eventually(t, "the first has begun", func() bool { return begun() > 0 })
+			for range 20 {
+				n := begun()
+				fapwstest.Needf(t, n <= 3, "%s: %d have begun, and nothing was read", path, n)
+			}
+			for i := range requests {
+				n, err := io.Copy(io.Discard, w.Head("GET").Body)
+				fapwstest.Needf(t, err == nil && n == size, "%s: answer %d: %d bytes, %v", path, i, n, err)
+			}
+			fapwstest.Equalf(t, begun(), requests, "%s: requests begun", path)
+		}
 	})
 }
