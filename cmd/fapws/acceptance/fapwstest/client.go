@@ -43,6 +43,15 @@ func (s *Server) DialGet(target string) *Client {
 	return s.DialSend(Get(target))
 }
 
+// DialMany opens n connections to s. Each of them sends text.
+func (s *Server) DialMany(n int, text ...string) (clients []*Client) {
+	s.T.Helper()
+	for range n {
+		clients = append(clients, s.DialSend(text...))
+	}
+	return clients
+}
+
 // DialFrom connects to s from a local address, such as 127.0.0.2, because the limits of a client are those of its
 // address.
 func (s *Server) DialFrom(address string) *Client {

@@ -315,11 +315,8 @@ func TestLargeIncompleteBodiesLeaveDescriptorsToOtherClients(t *testing.T) {
 	s := fapwstest.Command{Script: "entered.py", Shell: "ulimit -n 256"}.Serve(t, fapwstest.Mode{})
 	body := strings.Repeat("0123456789abcdef", 64<<10)
 	digest := fmt.Sprintf("%d bytes", len(body))
-	var all []*fapwstest.Client
-	for range 150 {
-		w := s.DialSend("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: ", fmt.Sprint(len(body)), "\r\n\r\n", body[:400_000])
-		all = append(all, w)
-	}
+	first := fmt.Sprintf("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s", len(body), body[:400_000])
+	all := s.DialMany(150, first)
 	other := s.DialFrom("127.0.0.2")
 	other.Ask(fapwstest.Request("POST", "/", body)).Is(t, digest)
 	for _, w := range all[:len(all)-waiting] {

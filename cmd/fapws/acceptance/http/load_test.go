@@ -35,10 +35,7 @@ func TestLoadRaisesTheSoftLimitOfOpenFilesInAllProcesses(t *testing.T) {
 		soft, hard := openFiles(t, pid)
 		fapwstest.Truef(t, soft >= hard-1 && soft > 100, "process %d may open %d files, of %d", pid, soft, hard)
 	}
-	var crowd []*fapwstest.Client
-	for range 300 {
-		crowd = append(crowd, s.Dial())
-	}
+	crowd := s.DialMany(300)
 	for _, w := range crowd {
 		w.Get("/hello")
 	}
@@ -62,10 +59,7 @@ func TestLoadWithoutDescriptorsIsAnswered503WithoutSpinning(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "crowd.py", Shell: "ulimit -n 64",
 		Flags: []string{"--max-clients", "1000", "--head-timeout", "60"}}.Serve(t, fapwstest.Threads)
-	var idle []*fapwstest.Client
-	for range 160 {
-		idle = append(idle, s.Dial())
-	}
+	idle := s.DialMany(160)
 	s.Says("cannot accept connections for now: too many open files")
 	fapwstest.Eventually(t, "at the limit it takes little CPU in two seconds", func() bool {
 		before := s.ProcessorTime()

@@ -159,12 +159,7 @@ func TestSabotageByTheApplicationEndsTheProcess(t *testing.T) {
 // clientsGetNoErrors returns when the server has closed the connections.
 func clientsGetNoErrors(t *testing.T, s *fapwstest.Server) {
 	t.Helper()
-	var clients []*fapwstest.Client
-	for range 3 {
-		w := s.DialGet("/pid")
-		clients = append(clients, w)
-	}
-	clients = append(clients, s.Dial())
+	clients := append(s.DialMany(3, fapwstest.Get("/pid")), s.Dial())
 	clients[3].Get("/fails")
 	for _, w := range clients {
 		text, _ := io.ReadAll(w.In)

@@ -61,11 +61,7 @@ func TestForkServesEachRequestInASeparateProcess(t *testing.T) {
 func TestForkRunsUpToMaxForksAtATime(t *testing.T) {
 	t.Parallel()
 	s, folder := forked(t, fapwstest.Threads, "--max-forks", "3", "--max-queue", "2")
-	var waiting []*fapwstest.Client
-	for range 5 {
-		w := s.DialGet("/waits?go")
-		waiting = append(waiting, w)
-	}
+	waiting := s.DialMany(5, fapwstest.Get("/waits?go"))
 	fapwstest.Eventually(t, "three run", func() bool { return len(notesIn(folder)) == 3 })
 	fapwstest.Eventually(t, "a sixth request gets 503", func() bool {
 		w := s.Dial()
@@ -124,11 +120,7 @@ func TestForkedChildrenLeaveNoZombies(t *testing.T) {
 	t.Parallel()
 	const n = 24
 	s, folder := forked(t, fapwstest.Threads, "--max-forks", strconv.Itoa(2*n))
-	var all []*fapwstest.Client
-	for range n {
-		w := s.DialGet("/waits?go")
-		all = append(all, w)
-	}
+	all := s.DialMany(n, fapwstest.Get("/waits?go"))
 	fapwstest.Eventually(t, "all run", func() bool { return len(notesIn(folder)) == n })
 	for range 3 {
 		s.Get("/children", 200)

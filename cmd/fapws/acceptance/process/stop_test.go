@@ -187,11 +187,7 @@ func TestQueuedRequestsAreAnsweredAtStop(t *testing.T) {
 				s, folder := fapwstest.ServeSlow(t, m, flags...)
 				busy := s.DialGet("/wait")
 				fapwstest.FileSays(t, folder+"/entered", "yes")
-				var queued []*fapwstest.Client
-				for range 6 {
-					w := s.DialGet("/pid")
-					queued = append(queued, w)
-				}
+				queued := s.DialMany(6, fapwstest.Get("/pid"))
 				s.SignalLogs(syscall.SIGTERM, "info stopping")
 				fapwstest.Write(t, folder+"/go", "")
 				busy.Answer().Is(t, "waited")

@@ -218,11 +218,7 @@ def show(environ, start_response):
 PATHS = [("/", show)]
 `)
 	s := fapwstest.Command{Script: script}.Serve(t, fapwstest.Threads)
-	var clients []*fapwstest.Client
-	for range 3 {
-		c := s.DialGet("/")
-		clients = append(clients, c)
-	}
+	clients := s.DialMany(3, fapwstest.Get("/"))
 	for _, c := range clients {
 		c.Answer().Is(t, "seen")
 	}

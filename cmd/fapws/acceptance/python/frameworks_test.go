@@ -39,11 +39,7 @@ func TestTodaysFrameworksEndStreamsWithTheirClientOrTheServer(t *testing.T) {
 		{"/django/produces", "ended"},
 	} {
 		const clients = 3
-		var ws [clients]*fapwstest.Client
-		for i := range ws {
-			ws[i] = s.Dial()
-			ws[i].Get(test.path)
-		}
+		ws := s.DialMany(clients, fapwstest.Get(test.path))
 		happened := func(words ...string) func() bool {
 			return func() bool {
 				noted := s.Get("/noted"+test.path, 200).Text

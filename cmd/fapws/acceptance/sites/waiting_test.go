@@ -45,11 +45,7 @@ php = { children = 2 }
 `
 	unread := func(t *testing.T, s *fapwstest.Server, large, small string) {
 		t.Helper()
-		var all []*fapwstest.Client
-		for range 6 {
-			w := s.DialGet(large)
-			all = append(all, w)
-		}
+		all := s.DialMany(6, fapwstest.Get(large))
 		other := from(t, s, "127.0.0.2")
 		other.Get(small)
 		other.Answer().Is(t, "small\n")
