@@ -228,10 +228,9 @@ func (s *sources) has(name string) bool {
 // hasPath reports whether a path ends with name, which may contain the patterns "*" and "{a,b}".
 func (s *sources) hasPath(name string) bool {
 	name = strings.Trim(strings.TrimSuffix(strings.TrimPrefix(name, "./"), "/..."), "/")
-	pattern := regexp.MustCompile(`\\[{*}]|,`).ReplaceAllStringFunc(regexp.QuoteMeta(name),
-		func(special string) string {
-			return map[string]string{`\*`: `[^/]*`, `\{`: "(", `\}`: ")", ",": "|"}[special]
-		})
+	pattern := regexp.MustCompile(`\\[{*}]|,`).ReplaceAllStringFunc(regexp.QuoteMeta(name), func(special string) string {
+		return map[string]string{`\*`: `[^/]*`, `\{`: "(", `\}`: ")", ",": "|"}[special]
+	})
 	return slices.ContainsFunc(s.paths, regexp.MustCompile("(^|/)"+pattern+"$").MatchString)
 }
 

@@ -308,9 +308,8 @@ const post = [...document.querySelectorAll("details")].find(
 	it => it.innerText.startsWith("POST/tasks –") || it.textContent.startsWith("POST/tasks –"))
 post.open = true
 post.querySelector("button").click()`)
-	p.await(
-		`post.querySelector("pre").textContent.startsWith("201") && ` +
-			`post.querySelector("pre").textContent.includes('"id": 1')`)
+	p.await(`post.querySelector("pre").textContent.startsWith("201") && ` +
+		`post.querySelector("pre").textContent.includes('"id": 1')`)
 	s.get("/tasks").want(200, `"id":1`)
 }
 

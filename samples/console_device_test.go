@@ -140,12 +140,11 @@ func (d *device) remember(t *testing.T) {
 	for n := range 180 {
 		i := float64(n)
 		points = append(points, []any{time.Now().Unix()/10 - 179 + int64(n), map[string][]float64{
-			"CPU":         {17 + 6*math.Sin(i/9) + 4*math.Sin(i/2.3) + 46*hill(i, 118, 9)},
-			"Memory":      {38 + 2*math.Sin(i/30) + 9*hill(i, 126, 22)},
-			"Disk":        {11 + i/180},
-			"Temperature": {45 + math.Sin(i/14) + 9*hill(i, 124, 16) + 2*hill(i, 180, 20)},
-			"Network-eth0": {6e5 + 3e5*math.Sin(i/7) + 2.2e6*hill(i, 116, 8), 2e5 + 1e5*math.Sin(i/5) +
-				6e5*hill(i, 122, 9)},
+			"CPU":          {17 + 6*math.Sin(i/9) + 4*math.Sin(i/2.3) + 46*hill(i, 118, 9)},
+			"Memory":       {38 + 2*math.Sin(i/30) + 9*hill(i, 126, 22)},
+			"Disk":         {11 + i/180},
+			"Temperature":  {45 + math.Sin(i/14) + 9*hill(i, 124, 16) + 2*hill(i, 180, 20)},
+			"Network-eth0": {6e5 + 3e5*math.Sin(i/7) + 2.2e6*hill(i, 116, 8), 2e5 + 1e5*math.Sin(i/5) + 6e5*hill(i, 122, 9)},
 		}})
 	}
 	text := fapwstest.Try(json.Marshal(points)).Must(t)

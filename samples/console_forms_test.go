@@ -27,10 +27,9 @@ func (d *device) settings(p *tab) {
 	p.picture("settings")
 	for name, wrong := range map[string]bool{"hostname": true, "address": true, "zone": true, "ntp": false,
 		"gateway": false} {
-		message := value[string](p,
-			fmt.Sprintf(
-				`{ const field = document.querySelector("[name=%s]"); field.ariaInvalid == "true" ? `+
-					`document.getElementById(field.getAttribute("aria-describedby")).innerText : "" }`, name))
+		message := value[string](p, fmt.Sprintf(
+			`{ const field = document.querySelector("[name=%s]"); field.ariaInvalid == "true" ? `+
+				`document.getElementById(field.getAttribute("aria-describedby")).innerText : "" }`, name))
 		fapwstest.Equalf(p.t, message != "", wrong, "%s: %q", name, message)
 	}
 	fapwstest.Equal(p.t, value[string](p, `document.querySelector("[name=hostname]").value`), "-router")
@@ -73,10 +72,8 @@ func (d *device) backup(p *tab) {
 		{"large.json", strings.Repeat(" ", 70_000) + kept, "too large"},
 	} {
 		restore(c.name, c.text)
-		p.await(
-			fmt.Sprintf(
-				`document.querySelector("#restore .bad").innerText.includes(%q) && `+
-					`document.querySelector("[name=hostname]").value == "changed"`, c.says))
+		p.await(fmt.Sprintf(`document.querySelector("#restore .bad").innerText.includes(%q) && `+
+			`document.querySelector("[name=hostname]").value == "changed"`, c.says))
 		fapwstest.Equalf(p.t, d.text(p.t, "data/settings.json"), before, "%s", c.name)
 	}
 	p.picture("backup-refused")

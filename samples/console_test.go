@@ -71,9 +71,8 @@ func (d *device) logIn(p *tab) {
 
 func (d *device) dashboard(p *tab) {
 	p.shows("48.2 °C")
-	p.await(
-		`[...document.querySelectorAll(".curve path")].every(line => ` +
-			`line.getAttribute("d")?.split("L").length > 170 || line.className.baseVal)`)
+	p.await(`[...document.querySelectorAll(".curve path")].every(line => ` +
+		`line.getAttribute("d")?.split("L").length > 170 || line.className.baseVal)`)
 	for _, text := range []string{"router", "Raspberry Pi 4 Model B Rev 1.5", ", 6.6.51", "2.4.1",
 		"Load 0.42 · 0.31 · 0.28", "1.68 GB of 3.98 GB", "3 d 04 h 34 min", "Network eth0", "eth0 192.168.1.20/24"} {
 		p.shows(text)
@@ -101,10 +100,8 @@ func (d *device) dashboard(p *tab) {
 	p.await(`document.getElementById("Temperature-number").className == "number "`)
 	for temperature, level := range map[string]string{"79900": "", "80000": "high", "96000": "critical"} {
 		d.write(p.t, "sys/class/thermal/thermal_zone0/temp", temperature+"\n", 0o644)
-		p.await(
-			fmt.Sprintf(
-				`document.getElementById("Temperature-number").innerText.trim() == `+
-					`"%s.%s °C %s".trim()`, temperature[:2], temperature[2:3], level))
+		p.await(fmt.Sprintf(`document.getElementById("Temperature-number").innerText.trim() == `+
+			`"%s.%s °C %s".trim()`, temperature[:2], temperature[2:3], level))
 		if level == "critical" {
 			p.picture(level)
 		}
@@ -170,9 +167,8 @@ func (d *device) services(p *tab) {
 	d.write(p.t, "bin/rc-status", "#!/bin/sh\nprintf 'Runlevel: default\\n crond     [  stopped  ]\\n sshd      [  "+
 		"started  ]\\nDynamic Runlevel: manual\\n'\n", 0o755)
 	p.visit("services")
-	p.await(
-		`/^crond\s+stopped\s+Start\s+sshd\s+running\s+Restart\s+Stop$/` +
-			`.test(document.querySelector("tbody")?.innerText.trim())`)
+	p.await(`/^crond\s+stopped\s+Start\s+sshd\s+running\s+Restart\s+Stop$/` +
+		`.test(document.querySelector("tbody")?.innerText.trim())`)
 	d.remove(p.t, "bin/rc-status")
 	p.visit("services")
 	fapwstest.Truef(p.t, value[bool](p,
@@ -183,9 +179,8 @@ func (d *device) services(p *tab) {
 func (d *device) logs(p *tab) {
 	log := filepath.Join(d.dir, "log/system.log")
 	p.run(chromedp.Navigate(d.URL + "/logs?" + url.Values{"log": {log}}.Encode()))
-	p.await(
-		`document.getElementById("lines").innerText.trim() == "kernel: started\ncron: <b>job</b> 1 failed\n` +
-			`cron: job 2 done"`)
+	p.await(`document.getElementById("lines").innerText.trim() == "kernel: started\ncron: <b>job</b> 1 failed\n` +
+		`cron: job 2 done"`)
 	p.shows("3 lines")
 	p.shows("Following")
 	p.picture("logs")
@@ -228,9 +223,8 @@ func (d *device) logs(p *tab) {
 // dressed checks that a page with an error has the same menu and style as other pages.
 func (p *tab) dressed(name string) {
 	p.t.Helper()
-	fapwstest.Truef(p.t, value[bool](p,
-		`!!document.querySelector("main .error .code") && `+
-			`getComputedStyle(document.querySelector(".card")).borderRadius == "14px"`),
+	fapwstest.Truef(p.t, value[bool](p, `!!document.querySelector("main .error .code") && `+
+		`getComputedStyle(document.querySelector(".card")).borderRadius == "14px"`),
 		"%s: not in the dress of the console", name)
 	p.picture(name)
 }

@@ -53,8 +53,7 @@ func TestResponsesOfAllKindsAreRead(t *testing.T) {
 	var asked, bodies atomic.Int64
 	handler := func(w http.ResponseWriter, r *http.Request) {
 		asked.Add(1)
-		if body, _ := io.ReadAll(r.Body); r.Host == "example.org" && r.Header.Get("X-One") == "1" && bytes.Equal(body,
-			big) {
+		if body, _ := io.ReadAll(r.Body); r.Host == "example.org" && r.Header.Get("X-One") == "1" && bytes.Equal(body, big) {
 			bodies.Add(1)
 		}
 		switch r.URL.Path {
@@ -108,8 +107,7 @@ func TestResponsesOfAllKindsAreRead(t *testing.T) {
 			answers(t, r, 50, 404)
 			checktest.Truef(t, r.Failed(), "404 is no failure")
 			bodies.Store(0)
-			answers(t, run(t, append(flags, "-b", string(big), "-H", "X-One: 1", "-H", "Host: example.org", p.url)...),
-				50, 200)
+			answers(t, run(t, append(flags, "-b", string(big), "-H", "X-One: 1", "-H", "Host: example.org", p.url)...), 50, 200)
 			checktest.Equalf(t, bodies.Load(), 50, "requests with their body, their field and their host")
 		})
 	}
@@ -217,9 +215,8 @@ func TestInvalidResponsesFailWithAReason(t *testing.T) {
 		checktest.Truef(t, r.failures[c.reason] == 2 && len(r.failures) == 1, "%q: %v", c.answer, r.failures)
 	}
 	answers(t, run(t, "-n", "2", raw(t, "HTTP/1.0 200 OK\r\n\r\nuntil the end")), 2, 200)
-	answers(t,
-		run(t, "-n", "2", raw(t, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nConnection: "+
-			"close\r\nContent-Length: 1\r\n\r\n1")), 2, 200)
+	answers(t, run(t, "-n", "2", raw(t, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nConnection: "+
+		"close\r\nContent-Length: 1\r\n\r\n1")), 2, 200)
 }
 
 func TestInterruptEndsTheRun(t *testing.T) {

@@ -199,8 +199,7 @@ func TestRejectedOrderIsLoggedAndRetriedInTime(t *testing.T) {
 			want: "the CA refused: Cannot issue.; a.test: invalid suffix", wait: firstPause},
 		"no detail": {status: 403, order: kind + `caa"}`,
 			want: "the CA refused: urn:ietf:params:acme:error:caa", wait: firstPause},
-		"challenges": {status: 201, challenge: kind +
-			`dns", "detail": "DNS problem: NXDOMAIN looking up A for a.test"}`,
+		"challenges": {status: 201, challenge: kind + `dns", "detail": "DNS problem: NXDOMAIN looking up A for a.test"}`,
 			want: "the CA refused: DNS problem: NXDOMAIN looking up A for a.test; the name must " +
 				"lead to port 80 or 443 of this machine", wait: firstPause,
 			deactivated: 1}, // of the first order, because the authority does not offer tls-alpn-01

@@ -131,8 +131,7 @@ func TestServerIsOpenWithoutRestrictionsOfClients(t *testing.T) {
 		for logins, without := range map[string]bool{"": true, "yes": false, "yes yes": false, "yes no": true} {
 			contents := &pybridge.Contents{Apps: []pybridge.Content{{}}}
 			for _, login := range strings.Fields(logins) {
-				contents.Apps[0].Table = append(contents.Apps[0].Table,
-					pybridge.Mount{Login: strings.TrimPrefix(login, "no")})
+				contents.Apps[0].Table = append(contents.Apps[0].Table, pybridge.Mount{Login: strings.TrimPrefix(login, "no")})
 			}
 			checktest.Equalf(t, p.IsOpen(&conf, contents), want && without, "%q, entries with a login: %q: open", text, logins)
 		}

@@ -158,8 +158,7 @@ func TestKeysOfTheConfigurationAreDocumented(t *testing.T) {
 
 func TestNearestLoginOrAuthApplies(t *testing.T) {
 	dir := t.TempDir()
-	checktest.Must(t, os.WriteFile(filepath.Join(dir, "users"), []byte("ann:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n"),
-		0o600))
+	checktest.Must(t, os.WriteFile(filepath.Join(dir, "users"), []byte("ann:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n"), 0o600))
 	const auth, login, off = "auth = { users = \"users\" }\n", "login = \"users\"\n", "login = false\n"
 	for _, test := range []struct{ top, host, route, want string }{
 		{login, "", "", "login"}, {"", login, "", "login"}, {"", "", login, "login"}, {login, auth, "", "auth"},

@@ -104,8 +104,7 @@ func TestBannerShowsAddressesThreadsAndApplication(t *testing.T) {
 				"  http://192.168.1.5/  https://192.168.1.5/  on the network\n"},
 		{"several", []Address{tcp("[::1]:1"), {Addr: &net.UnixAddr{Name: "/run/x", Net: "unix"}},
 			tcp("[fe80::1%eth0]:2")}, 1, true,
-			"fapws 1.2.3, Python 3.11.2, 1 thread, " + pid +
-				"  http://[::1]:1/\n  unix:/run/x\n  http://[fe80::1%25eth0]:2/\n"},
+			"fapws 1.2.3, Python 3.11.2, 1 thread, " + pid + "  http://[::1]:1/\n  unix:/run/x\n  http://[fe80::1%25eth0]:2/\n"},
 	} {
 		warning := ""
 		if tt.open {

@@ -78,9 +78,8 @@ func TestProxyProtocolSetsTheAddressesOfAConnection(t *testing.T) {
 	}
 	w = s.DialGet("/show/x")
 	w.Gone()
-	s.Says(
-		`warning client 127\.0\.0\.1:\d+: connection closed: missing PROXY protocol header: "GET .*"; ` +
-			`let the proxy send one`)
+	s.Says(`warning client 127\.0\.0\.1:\d+: connection closed: missing PROXY protocol header: "GET .*"; ` +
+		`let the proxy send one`)
 	w = s.DialFrom("127.0.0.2")
 	w.Fetch("/show/x").Want(t, 200)
 	w.Send("PROXY TCP4 192.0.2.1 192.0.2.80 4711 443\r\n\r\n")

@@ -333,9 +333,8 @@ func TestUnreadResponsesAreAbortedIfTooMuchDataWaits(t *testing.T) {
 		for range 12 {
 			unread = append(unread, begin(t, newReader(), s.URL+"/whole"))
 		}
-		s.Says(
-			`warning client 127\.0\.0\.1:\d+: response ended with \d+\.\d MiB unread(, and \d+ more since the last ` +
-				`such line)?: more than 32 MiB wait for slow clients; see --max-unsent`)
+		s.Says(`warning client 127\.0\.0\.1:\d+: response ended with \d+\.\d MiB unread(, and \d+ more since the last ` +
+			`such line)?: more than 32 MiB wait for slow clients; see --max-unsent`)
 		fapwstest.Eventually(t, "the rest is ended", func() bool {
 			n, cut := unsent(s)
 			return n <= most+hugeSize && cut >= len(unread)-most/wholeSize

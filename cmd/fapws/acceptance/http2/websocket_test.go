@@ -198,8 +198,7 @@ func (f *frames) connect(id uint32, path string, end bool, others ...hpack.Heade
 		{Name: "sec-websocket-key", Value: "not used"},
 	}
 	for _, other := range others {
-		if i := slices.IndexFunc(fields,
-			func(field hpack.HeaderField) bool { return field.Name == other.Name }); i >= 0 {
+		if i := slices.IndexFunc(fields, func(field hpack.HeaderField) bool { return field.Name == other.Name }); i >= 0 {
 			fields[i] = other
 		} else {
 			fields = append(fields, other)

@@ -55,9 +55,8 @@ func TestASGIWebSocketReceivesAndSends(t *testing.T) {
 		notes(s, "4321\nRuntimeError\nRuntimeError\nRuntimeError")
 		closesWith(t, s.Socket("/returns"), 1000, "")
 		closesWith(t, s.Socket("/raises"), 1011, "")
-		s.Says(
-			`error in handler .*, GET /raises HTTP/1.1 from 127.0.0.1 \(asyncio thread\)\n` +
-				`Traceback(.*\n)+RuntimeError: the application fails`)
+		s.Says(`error in handler .*, GET /raises HTTP/1.1 from 127.0.0.1 \(asyncio thread\)\n` +
+			`Traceback(.*\n)+RuntimeError: the application fails`)
 
 		for _, d := range []struct {
 			path   string
@@ -75,9 +74,8 @@ func TestASGIWebSocketReceivesAndSends(t *testing.T) {
 				notes(s, d.notes)
 			}
 		}
-		s.Says(
-			`GET /silent HTTP/1.1 from 127.0.0.1: the application returned without 'websocket.accept' or ` +
-				`'websocket.close'`)
+		s.Says(`GET /silent HTTP/1.1 from 127.0.0.1: the application returned without 'websocket.accept' or ` +
+			`'websocket.close'`)
 
 		c = s.Socket("/wrong")
 		fapwstest.Hears(t, c, "still here")

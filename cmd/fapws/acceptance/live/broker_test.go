@@ -221,8 +221,7 @@ func TestBrokerErrorIsReportedInOneLine(t *testing.T) {
 		code int
 		line string
 	}{
-		{"redis://:wrong@" + r.Address, 3, "fapws: channels: cannot reach redis://:xxxxx@" + r.Address +
-			": WRONGPASS "},
+		{"redis://:wrong@" + r.Address, 3, "fapws: channels: cannot reach redis://:xxxxx@" + r.Address + ": WRONGPASS "},
 		{"redis://" + r.Address, 3, "fapws: channels: cannot reach redis://" + r.Address + ": NOAUTH "},
 		{"redis://reader:any@" + r.Address, 3, "fapws: channels: cannot reach redis://reader:xxxxx@" + r.Address +
 			": NOPERM "},

@@ -55,8 +55,7 @@ func (l *subscriber) subscribe(target string, fields ...string) error {
 		}
 		l.head += line
 	}
-	if !strings.HasPrefix(l.head, "HTTP/1.1 200 ") ||
-		!strings.Contains(l.head, "\nContent-Type: text/event-stream\r\n") {
+	if !strings.HasPrefix(l.head, "HTTP/1.1 200 ") || !strings.Contains(l.head, "\nContent-Type: text/event-stream\r\n") {
 		return fmt.Errorf("%s: no stream: %q", target, l.head)
 	}
 	if first, err := l.block(); err != nil || first != "retry: 3000\n" {

@@ -326,10 +326,9 @@ func throughReloads(t *testing.T, m fapwstest.Mode) {
 		})
 		time.Sleep(time.Duration(i%3) * 200 * time.Millisecond)
 	}
-	fapwstest.Eventually(t, fmt.Sprintf("hardly more than the %d descriptors before the first reload", held),
-		func() bool {
-			return t.Failed() || files() <= held+clients/5
-		})
+	fapwstest.Eventually(t, fmt.Sprintf("hardly more than the %d descriptors before the first reload", held), func() bool {
+		return t.Failed() || files() <= held+clients/5
+	})
 	close(ended)
 	senders.Wait()
 	if t.Failed() {

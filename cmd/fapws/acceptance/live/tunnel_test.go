@@ -20,8 +20,7 @@ func serveTunnels(t *testing.T, lines string, flags ...string) *fapwstest.Server
 
 func TestProxiedWebSocketsBehaveLikeDirectOnes(t *testing.T) {
 	t.Parallel()
-	s := serveTunnels(t,
-		"headers = { X-Added = \"yes\" }\n")
+	s := serveTunnels(t, "headers = { X-Added = \"yes\" }\n")
 	c := s.Socket("/room")
 	answers(t, c, "echo hello", "echo hello")
 	long := "echo " + strings.Repeat("long ", 150_000)

@@ -149,9 +149,8 @@ func TestWebSocketForSynchronousCodeReceivesAndSends(t *testing.T) {
 		says(t, c, "raise something")
 		closesWith(t, c, 1011, "")
 		notes(s, "left 1011 ")
-		s.Says(
-			`error in on_message of handler .*WebSocket\(hear\), GET /room HTTP/1.1 from 127.0.0.1 \(thread \d+\)\n` +
-				`Traceback(.*\n)+RuntimeError: something`)
+		s.Says(`error in on_message of handler .*WebSocket\(hear\), GET /room HTTP/1.1 from 127.0.0.1 \(thread \d+\)\n` +
+			`Traceback(.*\n)+RuntimeError: something`)
 
 		c = s.Socket("/room")
 		fapwstest.ResetSocket(c)
@@ -253,9 +252,8 @@ func TestOverdueWebSocketCallbackClosesWith1011(t *testing.T) {
 			return echoes() && s.Get("/hang", 504) != nil && echoes()
 		})
 		says(t, c, "hang")
-		s.Says(
-			`GET /room HTTP/1.1 from 127.0.0.1 port \d+ timed out after .* in handler .*WebSocket\(hear\) ` +
-				`\(thread \d+\); stack:\n(.*\n)*.*time.sleep\(0.01\)`)
+		s.Says(`GET /room HTTP/1.1 from 127.0.0.1 port \d+ timed out after .* in handler .*WebSocket\(hear\) ` +
+			`\(thread \d+\); stack:\n(.*\n)*.*time.sleep\(0.01\)`)
 		closesWith(t, c, 1011, "")
 		fapwstest.Eventually(t, "on_close", func() bool {
 			return strings.Contains(s.Dial().InTime("/noted").Text, "left 1011 ")

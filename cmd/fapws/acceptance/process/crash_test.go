@@ -56,21 +56,20 @@ func TestCrashInAHandlerIsReportedInOneLine(t *testing.T) {
 	t.Parallel()
 	for _, tt := range crashes {
 		t.Run(tt.way, func(t *testing.T) {
-			fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers},
-				func(t *testing.T, m fapwstest.Mode) {
-					s := fapwstest.Command{Script: "crashes.py", Complains: true, Crashes: true}.Serve(t, m)
-					w := s.DialGet("/" + tt.way)
-					w.Closed()
-					s.Says(`fapws: ` + tt.says)
-					if m.Workers() {
-						s.Says(`worker \d+ (was killed by SIG(SEGV|ABRT)|exited with status [01]): ` + tt.says + `.*; starting a new one`)
-						fapwstest.Eventually(t, "there are two workers again", func() bool { return len(s.Workers()) == 2 })
-						s.Get("/hello", 200)
-					} else {
-						s.Ended()
-					}
-					fapwstest.Lacks(t, s.Stderr.String(), "goroutine")
-				})
+			fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
+				s := fapwstest.Command{Script: "crashes.py", Complains: true, Crashes: true}.Serve(t, m)
+				w := s.DialGet("/" + tt.way)
+				w.Closed()
+				s.Says(`fapws: ` + tt.says)
+				if m.Workers() {
+					s.Says(`worker \d+ (was killed by SIG(SEGV|ABRT)|exited with status [01]): ` + tt.says + `.*; starting a new one`)
+					fapwstest.Eventually(t, "there are two workers again", func() bool { return len(s.Workers()) == 2 })
+					s.Get("/hello", 200)
+				} else {
+					s.Ended()
+				}
+				fapwstest.Lacks(t, s.Stderr.String(), "goroutine")
+			})
 		})
 	}
 }

@@ -217,9 +217,8 @@ func TestForkedChildThatDiesLeavesA500OrAnAbortedResponse(t *testing.T) {
 	s.Get("/dies?signal", 500)
 	s.Says(`process \d+ was killed by signal 11 \(segmentation fault.*\) in handler dies, GET /dies\?signal HTTP/1\.1`)
 	s.Get("/dies", 500)
-	s.Says(
-		`process \d+ exited with status 0 in handler dies, GET /dies HTTP/1\.1: the process exited before its ` +
-			`response was complete`)
+	s.Says(`process \d+ exited with status 0 in handler dies, GET /dies HTTP/1\.1: the process exited before its ` +
+		`response was complete`)
 	s.Get("/dies?forks", 200).Is(t, "begin, end\n")
 	text := s.DialGet("/dies?late").Rest()
 	fapwstest.Truef(t, strings.Contains(text, "Content-Length: 100\r\n") && strings.HasSuffix(text, "\r\n\r\nbegin"),
@@ -294,8 +293,7 @@ func TestForkedChildCannotUseFeaturesOfTheServer(t *testing.T) {
 			"an entry of PATHS",
 		"/program": "RuntimeError: CGIApplication: a handler in a child process of the server cannot call it; make " +
 			"it an entry of PATHS",
-		"/sendfile": "RuntimeError: X-Sendfile and X-Accel-Redirect are not available with --fork: return " +
-			"the open file",
+		"/sendfile": "RuntimeError: X-Sendfile and X-Accel-Redirect are not available with --fork: return the open file",
 	} {
 		s.Get(path, 500)
 		s.Says(regexp.QuoteMeta(want))

@@ -135,8 +135,7 @@ func TestIdleStopWorksWithEveryKindOfHandler(t *testing.T) {
 		for _, pid := range s.Workers() {
 			fapwstest.Must(t, syscall.Kill(pid, syscall.SIGKILL))
 		}
-		fapwstest.Eventually(t, "others are asleep",
-			func() bool { return countStates(s, "asleep") == len(s.Workers()) })
+		fapwstest.Eventually(t, "others are asleep", func() bool { return countStates(s, "asleep") == len(s.Workers()) })
 		s.Get("/", 200, "X-Field: a")
 	})
 }
@@ -232,9 +231,8 @@ func TestIdleStopIsSetByAReload(t *testing.T) {
 	fapwstest.Write(t, file, "idle-stop = '50ms'\nlog-level = 'debug'\n")
 	s.Control("reload")
 	sleeps(s)
-	s.Says(
-		`debug worker \d+: serving, was loaded\n(.*\n)*.* info no request for 50ms: the application sleeps ` +
-			`until there is one`)
+	s.Says(`debug worker \d+: serving, was loaded\n(.*\n)*.* info no request for 50ms: the application sleeps ` +
+		`until there is one`)
 }
 
 func TestIdleStopWaitsForEventsWithASubscriber(t *testing.T) {

@@ -158,8 +158,7 @@ func early(t *testing.T, m fapwstest.Mode, flags ...string) (s *fapwstest.Server
 	t.Helper()
 	address, folder := backendtest.Unused(t), t.TempDir()
 	fapwstest.Write(t, folder+"/a.txt", "a file")
-	s, file = loading(t, "", slices.Concat([]string{"--bind", address, "--static", "/files=" + folder}, m.Flags,
-		flags)...)
+	s, file = loading(t, "", slices.Concat([]string{"--bind", address, "--static", "/files=" + folder}, m.Flags, flags)...)
 	s.Address = address
 	fapwstest.FileSays(t, file, "")
 	return s, file

@@ -37,8 +37,7 @@ var recorded = []string{
 	"GET /a.txt HTTP/1.1\r\nHost: localhost\r\nUser-Agent: say \"hi\" \\ back\\slash\r\n\r\n",
 	"GET /a.txt HTTP/1.1\r\nHost: localhost\r\nUser-Agent: tab\there \xc3\xa9 \xff\r\nReferer: caf\xe9\r\n\r\n",
 	"GET /a.txt?\"quoted\" HTTP/1.1\r\nHost: localhost\r\n\r\n",
-	"GET /a.txt HTTP/1.1\r\nHost: localhost\r\nReferer: http://example.org/" + strings.Repeat("long/", 400) +
-		"\r\n\r\n",
+	"GET /a.txt HTTP/1.1\r\nHost: localhost\r\nReferer: http://example.org/" + strings.Repeat("long/", 400) + "\r\n\r\n",
 	"GET /a.txt HTTP/1.1\r\nHost: localhost\r\nReferer: one\r\nUser-Agent: u\r\nReferer: two\r\n\r\n",
 	"GET /sub HTTP/1.1\r\nHost: localhost\r\n\r\n",
 	"GET /sub/ HTTP/1.1\r\nHost: localhost\r\n\r\n",

@@ -270,36 +270,34 @@ def app(environ, start_response):
 // lists the kinds for which the supervisor kills the sender.
 var (
 	harmless = strings.Split("loaded,started,failing,checked,unused,recycle,join,publish,counts,last "+
-		"words,ask,answer,purge,"+
-		"listen,retire,depart,stop,quit,reopen,check,notice,events,give,take,piece,read,new", ",")
+		"words,ask,answer,purge,listen,retire,depart,stop,quit,reopen,check,notice,events,give,take,piece,read,new", ",")
 	fatal = []string{"configured", "confined", "certificates", "closed"}
 )
 
 // Messages from inside the sandbox must not make the supervisor write a file or bind an address.
 func TestForgedSettingsNameNoFileOrAddress(t *testing.T) {
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Workers, fapwstest.Asleep},
-		func(t *testing.T, m fapwstest.Mode) {
-			x := serveTakenOver(t, m, "loaded,unused", "--sandbox")
-			x.isUnharmed("start")
-			if m.Name == fapwstest.Asleep.Name {
-				for range 2 {
-					sleeps(x.Server)
-					x.Get("/", 200).Is(t, "hello")
-					x.isUnharmed("wake")
-				}
-				x.says("configured")
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Workers, fapwstest.Asleep}, func(t *testing.T, m fapwstest.Mode) {
+		x := serveTakenOver(t, m, "loaded,unused", "--sandbox")
+		x.isUnharmed("start")
+		if m.Name == fapwstest.Asleep.Name {
+			for range 2 {
 				sleeps(x.Server)
-				_, _ = x.Dial().Tries(fapwstest.Get("/"))
-				x.Says(`sent the message "configured" while it was waking and was killed`)
-				x.says("loaded")
-				x.HasWorkers(1)
+				x.Get("/", 200).Is(t, "hello")
+				x.isUnharmed("wake")
 			}
-			x.Reload()
-			x.isUnharmed("reload")
-			x.Upgrade()
-			x.isUnharmed("upgrade")
-			x.Get("/", 200).Is(t, "hello")
-		})
+			x.says("configured")
+			sleeps(x.Server)
+			_, _ = x.Dial().Tries(fapwstest.Get("/"))
+			x.Says(`sent the message "configured" while it was waking and was killed`)
+			x.says("loaded")
+			x.HasWorkers(1)
+		}
+		x.Reload()
+		x.isUnharmed("reload")
+		x.Upgrade()
+		x.isUnharmed("upgrade")
+		x.Get("/", 200).Is(t, "hello")
+	})
 }
 
 func TestForgedMessageEndsAtMostItsSender(t *testing.T) {

@@ -359,8 +359,7 @@ func TestSandboxSettingsThatConflictAreReportedInOneLine(t *testing.T) {
 			moved("state-dir", dir+"/login")},
 		{"--sandbox --sandbox-write " + dir + " " + login("users='users', logo="+strconv.Quote(dir+"/logo.png")),
 			"login: logo: the application can replace " + dir +
-				"/logo.png by a link to another file; move it out of the directories of sandbox-write, logs " +
-				"and uploads"},
+				"/logo.png by a link to another file; move it out of the directories of sandbox-write, logs and uploads"},
 		{"--sandbox --sandbox-write " + dir + " --pid " + inside, moved("pid", dir+"/a")},
 		{"--sandbox --error-log " + dir + "/log --ctl-socket " + inside, moved("ctl-socket", dir+"/a")},
 		{"--sandbox --sandbox-write " + dir + " --bind unix:" + inside, moved("bind", dir+"/a")},

@@ -55,8 +55,7 @@ func TestServerStopsWhenItsTerminalCloses(t *testing.T) {
 				return
 			}
 			if tt.says != "" {
-				fapwstest.Eventually(t, tt.says,
-					func() bool { return strings.Contains(said.String(), "info reloaded") })
+				fapwstest.Eventually(t, tt.says, func() bool { return strings.Contains(said.String(), "info reloaded") })
 			}
 			w := fapwstest.Dial(t, "tcp", "127.0.0.1:"+port)
 			w.Fetch("/").Is(t, "hello")

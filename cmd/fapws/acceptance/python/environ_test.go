@@ -51,8 +51,7 @@ func TestEnvironHasOnlyTheFieldsOfTheClient(t *testing.T) {
 			"RAW_URI": "http://other:81/app/x?y"}},
 		{"posing", fapwstest.Get("/app/x", "SCRIPT_NAME: /evil", "Script-Name: /evil", "PATH_INFO: /evil",
 			"REMOTE_ADDR: 6.6.6.6", "Remote-User: root", "HTTP_HOST: evil", "Content_Length: 7",
-			"wsgi.url_scheme: https", "X-Forwarded-For: 6.6.6.6",
-			"X-Forwarded-Proto: https", "X-Forwarded-Prefix: /evil"), keys{
+			"wsgi.url_scheme: https", "X-Forwarded-For: 6.6.6.6", "X-Forwarded-Proto: https", "X-Forwarded-Prefix: /evil"), keys{
 			"SCRIPT_NAME": "/app", "HTTP_SCRIPT_NAME": "/evil", "PATH_INFO": "/x", "REMOTE_ADDR": "127.0.0.1",
 			"REMOTE_USER": absent{}, "HTTP_REMOTE_USER": absent{},
 			"HTTP_HOST": "test", "CONTENT_LENGTH": absent{}, "wsgi.url_scheme": "http",
@@ -265,8 +264,7 @@ func TestInputThatIsReadAfterTheHandlerIsAtItsEnd(t *testing.T) {
 	for range 20 {
 		s.Ask(fapwstest.Request("POST", "/elsewhere", body)).Is(t, "returned")
 	}
-	fapwstest.Eventually(t, "all threads have read to the end",
-		func() bool { return s.Get("/ended", 200).Text == want })
+	fapwstest.Eventually(t, "all threads have read to the end", func() bool { return s.Get("/ended", 200).Text == want })
 }
 
 // The server receives the whole body before the handler runs. CONTENT_LENGTH is the length without chunk headers (RFC

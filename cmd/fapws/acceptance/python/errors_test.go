@@ -95,10 +95,8 @@ PATHS = [("/", fails)]
 			w.Fetch("/").Want(t, 500)
 		}
 	})
-	whole :=
-		regexp.MustCompile(
-			`error in handler fails, GET / HTTP/1\.1 from 127\.0\.0\.1 \(thread \d\)\nTraceback .*\n` +
-				`(  .*\n)+TypeError: .*\n`)
+	whole := regexp.MustCompile(`error in handler fails, GET / HTTP/1\.1 from 127\.0\.0\.1 \(thread \d\)\n` +
+		`Traceback .*\n(  .*\n)+TypeError: .*\n`)
 	fapwstest.Eventually(t, "all tracebacks are whole", func() bool {
 		return len(whole.FindAllString(s.Stderr.String(), -1)) == 4*each
 	})

@@ -79,10 +79,9 @@ func TestHabitsLogWritesApachesFormat(t *testing.T) {
 	t.Parallel()
 	s, folder := habits(t, fapwstest.Threads)
 	s.Get("/logged/x?y", 201, "User-Agent: a \"b\\", "Referer: http://r/").Want(t, 201, "12345")
-	s.Stdout.Await(t,
-		regexp.MustCompile(
-			`(?m)^127\.0\.0\.1 - - \[\d\d/[A-Z][a-z][a-z]/\d{4}:\d\d:\d\d:\d\d \+0000\] "GET /logged/x\?y HTTP/1\.1" `+
-				`201 5 "http://r/" "a \\"b\\\\"$`))
+	s.Stdout.Await(t, regexp.MustCompile(
+		`(?m)^127\.0\.0\.1 - - \[\d\d/[A-Z][a-z][a-z]/\d{4}:\d\d:\d\d:\d\d \+0000\] "GET /logged/x\?y HTTP/1\.1" `+
+			`201 5 "http://r/" "a \\"b\\\\"$`))
 	s.Get("/filed", 200).Is(t, "ab")
 	fapwstest.FileSays(t, folder+"/log", `"GET /filed HTTP/1.1" 200 - "-" "-"`)
 }

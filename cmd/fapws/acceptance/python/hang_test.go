@@ -171,9 +171,8 @@ func TestLostThreadsAreReplaced(t *testing.T) {
 				(<-w.answer).Want(t, 504)
 			}
 			fapwstest.Eventually(t, "others are served", func() bool { return s.Ask(fapwstest.Get("/")).StatusCode == 200 })
-			s.Says(
-				`GET /blocked .* timed out and did not end within \d+\.\d s after fapws\.Timeout was raised in ` +
-					`handler blocked\n`)
+			s.Says(`GET /blocked .* timed out and did not end within \d+\.\d s after fapws\.Timeout was raised in ` +
+				`handler blocked\n`)
 			unblock(t, folder)
 			fapwstest.AtOnce(20, func(int) { s.Dial().InTime("/alone").Want(t, 200) })
 			got := s.Dial().InTime("/alone").Text
@@ -247,9 +246,8 @@ func TestBusyServerWithOneThreadReportsWaitingRequests(t *testing.T) {
 		s.DialGet("/blocked")
 		fapwstest.FileSays(t, folder+"/blocked", "yes")
 		w := s.DialGet("/queued")
-		s.Says(
-			`error the only thread \(--threads\) is busy, and 1 request has waited for \d+\.\d s; they run GET ` +
-				`/blocked at hang\.py:\d+ in blocked; .*--timeout ends handlers that hang\n`)
+		s.Says(`error the only thread \(--threads\) is busy, and 1 request has waited for \d+\.\d s; they run GET ` +
+			`/blocked at hang\.py:\d+ in blocked; .*--timeout ends handlers that hang\n`)
 		for _, command := range [][]string{{"status"}, {"top", "--once"}} {
 			fapwstest.Eventually(t, "ctl "+command[0]+" says so", func() bool {
 				_, text, _ := s.Ctl(command...)

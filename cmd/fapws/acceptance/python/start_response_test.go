@@ -232,8 +232,7 @@ func TestWriteThatWaitsLeavesThreadsForOthers(t *testing.T) {
 	for range 300 {
 		s.Dial().Get("/endless?caught")
 	}
-	s.Says(
-		`handler endless, GET /endless\?caught HTTP/1.1 from 127.0.0.1: response ended: too many threads wait for ` +
-			`clients that do not read`)
+	s.Says(`handler endless, GET /endless\?caught HTTP/1.1 from 127.0.0.1: response ended: too many threads wait for ` +
+		`clients that do not read`)
 	s.Get("/", 200).Is(t, "quick")
 }

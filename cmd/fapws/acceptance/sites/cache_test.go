@@ -136,8 +136,7 @@ func TestUnsafeRequestInvalidatesThePageInAllWorkers(t *testing.T) {
 	p.asks("POST", "/ttl/a?status=500").Want(t, 500)
 	p.saysOf("/ttl/a", "hit")
 	p.asks("POST", "/ttl/a").Want(t, 200)
-	fapwstest.Eventually(t, "one page is left",
-		func() bool { return cacheReportOf(p.Server).Entries == int64(workers) })
+	fapwstest.Eventually(t, "one page is left", func() bool { return cacheReportOf(p.Server).Entries == int64(workers) })
 	p.saysOf("/ttl/a", "miss")
 	p.saysOf("/ttl/c", "hit")
 }

@@ -49,16 +49,14 @@ func TestCGIRunsPrograms(t *testing.T) {
 			"bin/local":   shell(`printf 'Location: /page.txt\n\n'`),
 			"bin/warn":    shell(plain, `printf 'one\ntwo\r\noh dear' >&2; exit 4`),
 			"bin/listen":  shell(`printf 'Fapws-Channel: news\nX-Mine: 1\n\n: hello\n\n'`),
-			"bin/much": shell(plain,
-				`i=0; while [ $i -lt 500 ]; do echo "line $i" >&2; i=$((i+1)); done; `+
-					`head -c 100000 /dev/zero | tr '\0' x >&2`),
+			"bin/much": shell(plain, `i=0; while [ $i -lt 500 ]; do echo "line $i" >&2; i=$((i+1)); done; `+
+				`head -c 100000 /dev/zero | tr '\0' x >&2`),
 			"bin/nph-raw": shell(`printf 'HTTP/1.0 203 Mine\r\nContent-Type: text/x\r\n\r\nraw'`),
 			"bin/rubbish": shell("echo rubbish"),
 			"bin/text":    "the source",
 			"hang/hang": shell("echo $$ >pid.new; mv pid.new pid; (trap '' TERM; sh -c 'echo $PPID >child.new; mv " +
 				"child.new child; exec sleep 1000') & sleep 1000"),
-			"slow/wait": shell("touch here.$$; until [ $(ls here.* | wc -l) = 8 ]; do sleep 0.05; done", plain,
-				"echo waited"),
+			"slow/wait": shell("touch here.$$; until [ $(ls here.* | wc -l) = 8 ]; do sleep 0.05; done", plain, "echo waited"),
 			"slow/turn": shell("touch turn.$$", plain, "[ $(ls turn.* | wc -l) -le 3 ] || echo too many",
 				"until [ -e go ]; do sleep 0.05; done", "rm turn.$$", "echo $QUERY_STRING"),
 			"site/page.txt":   "the page",
@@ -158,8 +156,7 @@ func TestProgramsLeaveNeitherProcessesNorDescriptors(t *testing.T) {
 		"bin/look": shell(plain,
 			// Read the file with the shell's own commands, because a shell blocks signals for a moment when it starts a
 			// program.
-			`while read -r line; do echo "$line"; done </proc/$$/status`,
-			"ls -l /proc/$$/fd"),
+			`while read -r line; do echo "$line"; done </proc/$$/status`, "ls -l /proc/$$/fd"),
 		"bin/one": shell(plain, "echo one"),
 		"site/x":  "x",
 	})

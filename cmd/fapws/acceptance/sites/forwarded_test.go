@@ -78,9 +78,8 @@ func TestForwardingFieldsOfUntrustedClientsAreRemoved(t *testing.T) {
 		out := curl(t, args...)
 		fapwstest.Truef(t, !strings.Contains(out, "evil") && strings.Contains(out, "mark"), "HTTP/2 %s: %s", path, out)
 	}
-	s.Says(
-		`X-Forwarded-\*, X-Real-IP and Remote-User are removed, because 127\.0\.0\.1 is not a trusted proxy; ` +
-			`.* --forwarded-allow-ips 127\.0\.0\.1`)
+	s.Says(`X-Forwarded-\*, X-Real-IP and Remote-User are removed, because 127\.0\.0\.1 is not a trusted proxy; ` +
+		`.* --forwarded-allow-ips 127\.0\.0\.1`)
 	lines := strings.Count(s.Stderr.String(), "are removed")
 	fapwstest.Truef(t, lines <= 1, "%d log lines", lines)
 	s, _ = configured(t, fapwstest.Threads, fmt.Sprintf(forwardingSite, `forwarded-allow-ips = "127.0.0.1"`,

@@ -179,8 +179,7 @@ func TestPHPIndexAnswersForItsDirectoryOnly(t *testing.T) {
 	t.Parallel()
 	need(t, "/usr/bin/php-cgi")
 	s, _ := configured(t, fapwstest.Threads,
-		"[[host]]\nroot = \"site\"\napp = \"app.py\"\n[[host.route]]\nmatch = \"*.php\"\nphp = true\n",
-		map[string]string{
+		"[[host]]\nroot = \"site\"\napp = \"app.py\"\n[[host.route]]\nmatch = \"*.php\"\nphp = true\n", map[string]string{
 			"app.py": "def application(environ, start_response):\n    start_response('200 OK', " +
 				"[('Content-Type', 'text/plain')])\n    return [b'app ' + environ['PATH_INFO'].encode()]\n",
 			"site/dir/index.php": `<?php echo "php ", $_SERVER['REQUEST_URI'];`,

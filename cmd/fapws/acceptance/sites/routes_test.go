@@ -332,10 +332,9 @@ func TestProxyForwardsFieldsAndBodies(t *testing.T) {
 	s := fapwstest.ServeProxy(t, "unix:"+socket+":/base/", "", "--error-log", log)
 	a := s.Get("/fields?a=%zz", 200, "Cookie: a", "Keep-Alive: 1", "TE: gzip", "Connection: X-Named", "X-Named: 1",
 		"X_Other: 1")
-	a.Is(t,
-		`Forwarded=["for=127.0.0.1;proto=http;host=\"test\""] X-Forwarded-Host=["test"] X-Forwarded-Proto=["http"] `+
-			`X-Real-Ip=["127.0.0.1"] `+
-			`Te=[] Keep-Alive=[] X-Named=[] X_other=[] User-Agent=[] Cookie=["a"] /base/fields?a=%zz test`)
+	a.Is(t, `Forwarded=["for=127.0.0.1;proto=http;host=\"test\""] X-Forwarded-Host=["test"] X-Forwarded-Proto=["http"] `+
+		`X-Real-Ip=["127.0.0.1"] `+
+		`Te=[] Keep-Alive=[] X-Named=[] X_other=[] User-Agent=[] Cookie=["a"] /base/fields?a=%zz test`)
 	a.Field(t, "Server", "behind", "Fapws-Channel", "", "Keep-Alive", "", "Content-Type", "text/plain; charset=utf-8")
 	fapwstest.Truef(t, len(a.Header["Date"]) == 1 && len(a.Header["Server"]) == 1, "%q", a.Header)
 	for _, size := range []int{5, 2 << 20} {
@@ -365,10 +364,9 @@ func ownPage(t *testing.T, a *fapwstest.Answer) {
 func TestErrorsOfAllSourcesHaveTheSamePage(t *testing.T) {
 	gone := fapwstest.Try(net.Listen("tcp", "127.0.0.1:0")).Must(t)
 	fapwstest.Must(t, gone.Close())
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Forks},
-		func(t *testing.T, m fapwstest.Mode) {
-			dir := t.TempDir()
-			fapwstest.Write(t, dir+"/app.py", `
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
+		dir := t.TempDir()
+		fapwstest.Write(t, dir+"/app.py", `
 import time
 
 from fapws import HTTPError
@@ -384,9 +382,9 @@ def application(environ, start_response):
         return 5
     raise ValueError(what)
 `)
-			fapwstest.Write(t, dir+"/cgi/empty", "#!/bin/sh\n")
-			fapwstest.Must(t, os.Chmod(dir+"/cgi/empty", 0o755))
-			conf := fapwstest.Write(t, dir+"/fapws.toml", `
+		fapwstest.Write(t, dir+"/cgi/empty", "#!/bin/sh\n")
+		fapwstest.Must(t, os.Chmod(dir+"/cgi/empty", 0o755))
+		conf := fapwstest.Write(t, dir+"/fapws.toml", `
 [[host]]
 [[host.route]]
 prefix = "/app"
@@ -401,15 +399,15 @@ proxy = "http://`+gone.Addr().String()+`"
 prefix = "/none"
 status = 404
 `)
-			s := fapwstest.Command{Flags: []string{"--timeout", "1", "-c", conf}, Dir: dir, Complains: true}.Serve(t, m)
-			for target, status := range map[string]int{"/app/raises": 500, "/app/wrong": 500, "/app/waits": 504,
-				"/cgi/empty": 502, "/gone/": 502} {
-				ownPage(t, s.Get(target, status, "Accept: text/html"))
-				s.Get(target, status, "Accept: application/json").Field(t, "Content-Type", "text/plain; charset=utf-8")
-			}
-			own, raised := s.Get("/none", 404, "Accept: text/html"), s.Get("/app/missing", 404, "Accept: text/html")
-			fapwstest.Equalf(t, own.Text, raised.Text, "HTTPError")
-		})
+		s := fapwstest.Command{Flags: []string{"--timeout", "1", "-c", conf}, Dir: dir, Complains: true}.Serve(t, m)
+		for target, status := range map[string]int{"/app/raises": 500, "/app/wrong": 500, "/app/waits": 504,
+			"/cgi/empty": 502, "/gone/": 502} {
+			ownPage(t, s.Get(target, status, "Accept: text/html"))
+			s.Get(target, status, "Accept: application/json").Field(t, "Content-Type", "text/plain; charset=utf-8")
+		}
+		own, raised := s.Get("/none", 404, "Accept: text/html"), s.Get("/app/missing", 404, "Accept: text/html")
+		fapwstest.Equalf(t, own.Text, raised.Text, "HTTPError")
+	})
 }
 
 func TestErrorsOfASGIApplicationsHaveTheSamePage(t *testing.T) {

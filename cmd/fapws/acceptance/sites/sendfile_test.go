@@ -192,12 +192,10 @@ func sendPrograms(t *testing.T, m fapwstest.Mode, top string) (s *fapwstest.Serv
 	t.Helper()
 	folder = t.TempDir()
 	for name, text := range map[string]string{
-		"cgi/send": shell(
-			`printf 'X-Sendfile: %s\nX-Kept: yes\nSet-Cookie: a=b\nETag: "mine"\n\nnot sent' "$QUERY_STRING"`),
+		"cgi/send":  shell(`printf 'X-Sendfile: %s\nX-Kept: yes\nSet-Cookie: a=b\nETag: "mine"\n\nnot sent' "$QUERY_STRING"`),
 		"cgi/accel": shell(`printf 'Content-Type: text/x-own\nX-Accel-Redirect: %s\n\nbody' "$QUERY_STRING"`),
-		"cgi/form": shell(
-			`cat >/dev/null; printf 'Status: 403 No\nContent-Type: text/plain\nX-Sendfile: one.txt\n` +
-				`x-sendfile: /etc/passwd\n\n'`),
+		"cgi/form": shell(`cat >/dev/null; printf 'Status: 403 No\nContent-Type: text/plain\nX-Sendfile: one.txt\n` +
+			`x-sendfile: /etc/passwd\n\n'`),
 		"cgi/dies":  shell(`printf 'X-Sendfile: one.txt\nContent-Type: text/plain\n\n'; sleep 1000`),
 		"cgi/empty": shell(`printf 'Content-Type: text/plain\nX-Sendfile:\n\nbody'`),
 		"cgi/nph-x": shell(`printf 'HTTP/1.1 200 OK\r\nX-Sendfile: one.txt\r\nConnection: close\r\n\r\nnot sent'`),

@@ -111,8 +111,7 @@ ssi = { patterns = ["*.html"], exec = true, echomsg = "?", depth = 3 }
 	s.Says(`old\.shtml:1: .*: unknown operator -strmatch; fapws help php-cgi-ssi shows what expressions may contain`)
 	fapwstest.Write(t, filepath.Join(dir, "docs/404.shtml"), "")
 	for ssi, want := range map[string]string{
-		"true\nerror-page = { 404 = '/404.shtml' }": "fapws.toml:4: error-page: 404: /404.shtml is a script " +
-			"or SSI page",
+		"true\nerror-page = { 404 = '/404.shtml' }": "fapws.toml:4: error-page: 404: /404.shtml is a script or SSI page",
 		`{ depth = 11 }`:       "fapws.toml:3: depth = 11",
 		`["a/b"]`:              "fapws.toml:3: ssi",
 		`{ patern = "*.htm" }`: "fapws.toml:3: unknown key patern of [host.ssi], did you mean patterns?",
@@ -134,8 +133,7 @@ func TestSSIPagesThatAreHostileToParsersAreAnswered(t *testing.T) {
 		"deep":       strings.Repeat(`<!--#if expr="true" -->`, 5000) + "x" + strings.Repeat("<!--#endif -->", 4900),
 		"value":      `<!--#echo var="` + strings.Repeat("x", 1<<20),
 		"expression": `<!--#if expr="` + strings.Repeat("(", 1<<20) + `" -->`,
-		"doubling": `<!--#set var="a" value="0123456789" -->` + strings.Repeat(`<!--#set var="a" value="$a$a" -->`,
-			100),
+		"doubling":   `<!--#set var="a" value="0123456789" -->` + strings.Repeat(`<!--#set var="a" value="$a$a" -->`, 100),
 		"regexp": `<!--#set var="a" value="` + strings.Repeat("a", 50_000) +
 			`" --><!--#if expr="v('a') =~ /^(a+)+$/ && v('a') !~ /(a*)*b/" -->found<!--#endif -->`,
 		"terms":      `<!--#if expr="` + strings.Repeat("1||", 2700) + `1" -->`,

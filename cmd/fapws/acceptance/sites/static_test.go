@@ -73,8 +73,7 @@ func TestStaticFilesHaveFieldsAndConditions(t *testing.T) {
 			a := s.Ask(fapwstest.Request(method, c.target, "", c.fields...))
 			fapwstest.Truef(t, a.StatusCode == c.status && a.Err == nil && (method != "GET" || c.body == "" || a.Text == c.body),
 				"%s %s %q: %d %.50q, want %d %q", method, c.target, c.fields, a.StatusCode, a.Text, c.status, c.body)
-			fapwstest.Truef(t, method == "GET" && c.status != 304 || a.Text == "", "%s %s: body %q", method,
-				c.target, a.Text)
+			fapwstest.Truef(t, method == "GET" && c.status != 304 || a.Text == "", "%s %s: body %q", method, c.target, a.Text)
 		}
 	}
 	s.Get("/static/sub", 301).Field(t, "Location", "/static/sub/")
@@ -320,9 +319,8 @@ func TestFileThatIsTruncatedWhileItIsSentEndsTheConnection(t *testing.T) {
 
 func TestSinglePageApplicationAnswersMissingPaths(t *testing.T) {
 	t.Parallel()
-	s, _ := folder(t,
-		`{"spa": "index.html", "expires": ["*.html=no-cache", "*.js=immutable"], `+
-			`"headers": {"X-Frame-Options": "DENY"}}`,
+	s, _ := folder(t, `{"spa": "index.html", "expires": ["*.html=no-cache", "*.js=immutable"], `+
+		`"headers": {"X-Frame-Options": "DENY"}}`,
 		map[string]string{"index.html": "app", "a.js": "js", "doc/index.html": "doc", "img/a.png": "png"})
 	for range 2 {
 		s.Get("/doc?a=b", 301).Field(t, "Location", "/doc/?a=b")

@@ -83,32 +83,31 @@ func TestDevSendsAnOldUnusedTLSConnectionToTheNewCode(t *testing.T) {
 		"def handler(environ, start_response):\n" +
 		"    return '%s %%s %%s' %% (environ['QUERY_STRING'], environ['wsgi.input'].read().decode())\n" +
 		"PATHS = [('/', handler)]\n"
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers},
-		func(t *testing.T, m fapwstest.Mode) {
-			ca := certtest.NewAuthority(t)
-			path := fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), fmt.Sprintf(text, "first"))
-			command := fapwstest.Command{Script: path, Flags: []string{"--dev"}, Complains: true}
-			command.Flags = append(command.Flags, flagsFor(ca.For("127.0.0.1"), t.TempDir())...)
-			s := serve(t, m, command)
-			for i := range 2 {
-				settings := &tls.Config{RootCAs: ca.Pool()}
-				early := fapwstest.Try(tls.Dial("tcp", strings.TrimPrefix(s.URL, "https://"), settings)).Must(t)
-				transport := &http.Transport{TLSClientConfig: settings, DisableKeepAlives: true}
-				var used atomic.Bool
-				transport.DialTLSContext = func(_ context.Context, network, address string) (net.Conn, error) {
-					if used.CompareAndSwap(false, true) {
-						return early, nil
-					}
-					return tls.Dial(network, address, settings)
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
+		ca := certtest.NewAuthority(t)
+		path := fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), fmt.Sprintf(text, "first"))
+		command := fapwstest.Command{Script: path, Flags: []string{"--dev"}, Complains: true}
+		command.Flags = append(command.Flags, flagsFor(ca.For("127.0.0.1"), t.TempDir())...)
+		s := serve(t, m, command)
+		for i := range 2 {
+			settings := &tls.Config{RootCAs: ca.Pool()}
+			early := fapwstest.Try(tls.Dial("tcp", strings.TrimPrefix(s.URL, "https://"), settings)).Must(t)
+			transport := &http.Transport{TLSClientConfig: settings, DisableKeepAlives: true}
+			var used atomic.Bool
+			transport.DialTLSContext = func(_ context.Context, network, address string) (net.Conn, error) {
+				if used.CompareAndSwap(false, true) {
+					return early, nil
 				}
-				fapwstest.Write(t, path, fmt.Sprintf(text, fmt.Sprint("version", i)))
-				body := strings.Repeat("b", i*30<<10)
-				answer, err := (&http.Client{Transport: transport}).Post(s.URL+"/a?x=%41", "text/plain", strings.NewReader(body))
-				fapwstest.Must(t, err)
-				got, err := io.ReadAll(answer.Body)
-				answer.Body.Close()
-				want := fmt.Sprintf("version%d x=%%41 %s", i, body)
-				fapwstest.Truef(t, string(got) == want && err == nil, "%.80q, %v, not %.80q", got, err, want)
+				return tls.Dial(network, address, settings)
 			}
-		})
+			fapwstest.Write(t, path, fmt.Sprintf(text, fmt.Sprint("version", i)))
+			body := strings.Repeat("b", i*30<<10)
+			answer, err := (&http.Client{Transport: transport}).Post(s.URL+"/a?x=%41", "text/plain", strings.NewReader(body))
+			fapwstest.Must(t, err)
+			got, err := io.ReadAll(answer.Body)
+			answer.Body.Close()
+			want := fmt.Sprintf("version%d x=%%41 %s", i, body)
+			fapwstest.Truef(t, string(got) == want && err == nil, "%.80q, %v, not %.80q", got, err, want)
+		}
+	})
 }
