@@ -283,7 +283,7 @@ func TestTLSErrorsOfAnUpstreamAreReportedInOneLine(t *testing.T) {
 			proxy.Options{CA: ca, TLSName: "good.test"}, "HTTP/1.1 502 ",
 			"the TLS handshake failed: remote error: tls: protocol version not supported"},
 		"closes": {func(net.Conn) {}, proxy.Options{}, "HTTP/1.1 502 ", "the TLS handshake failed: "},
-		"hangs": {func(c net.Conn) { io.Copy(io.Discard, c) }, proxy.Options{Connect: 300 * time.Millisecond},
+		"hangs": {func(c net.Conn) { io.Copy(io.Discard, c) }, proxy.Options{Connect: 2 * time.Second},
 			"HTTP/1.1 504 ", "the TLS handshake timed out: "},
 	} {
 		for kind, request := range map[string]string{"": "GET / HTTP/1.0\r\n\r\n",
