@@ -1,0 +1,93 @@
+package exchange_test
+
+import (
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"fapws/runtime/checktest"
+	"fapws/runtime/exchange"
+	"fapws/runtime/exchange/exchangetest"
+	"fapws/runtime/logfile"
+)
+
+type answering struct{ exchangetest.Host }
+
+func (h *answering) Start(x *exchange.Exchange) { exchangetest.Answer(x, "text") }
+
+// A mark is a filter that adds its letter before and after each body.
+type mark struct {
+	letter string
+	next   exchange.Sink
+}
+
+func (m *mark) Send(p *exchange.Part) {
+	own := *p
+	own.Body = []byte(m.letter + string(p.Body) + m.letter)
+	m.next.Send(&own)
+}
+
+func (m *mark) Reply(r exchange.Reply) { m.next.Reply(r) }
+
+func TestFirstFilterIsNextToTheClient(t *testing.T) {
+	h := new(answering)
+	filter := func(letter string) exchange.Filter {
+		return func(x *exchange.Exchange, next exchange.Sink) exchange.Sink {
+			if strings.HasSuffix(exchangetest.Path(x.Req), "plain") {
+				return next
+			}
+			return &mark{letter, next}
+		}
+	}
+	h.Filters = []exchange.Filter{filter("a"), filter("b")}
+	h.Run(t, h, exchange.Config{})
+	client := h.Connect(t, "GET /plain HTTP/1.1\r\nHost:\r\n\r\n"+
+		"GET / HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n")
+	got, err := io.ReadAll(client)
+	parts := strings.Split(string(got), "\r\n\r\n")
+	checktest.Truef(t, err == nil && len(parts) == 3 && strings.HasPrefix(parts[1], "text") && parts[2] == "abtextba",
+		"%v; %q", err, got)
+}
+
+func TestMalformedRequestIsLoggedWithItsTimeAndItsNumber(t *testing.T) {
+	h := new(answering)
+	began := time.Now()
+	var lines []string
+	h.Run(t, h, exchange.Config{Answered: []func(*logfile.Entry){func(e *logfile.Entry) {
+		lines = append(lines, string(e.RequestLine))
+		checktest.Truef(t, !e.Time.Before(began) && e.Duration >= 0 && e.Duration <= time.Since(began) &&
+			e.Earlier == len(lines)-1, "%s at %v, %v, after %d requests", e.RequestLine, e.Time, e.Duration, e.Earlier)
+	}}})
+	client := h.Connect(t, "GET / HTTP/1.1\r\nHost:\r\n\r\nnonsense\r\n\r\n")
+	_, err := io.ReadAll(client)
+	checktest.Equal(t, err, nil)
+	h.Do(func() {
+		checktest.Equal(t, strings.Join(lines, ", "), "GET / HTTP/1.1, nonsense")
+	})
+}
+
+type holding struct{ exchangetest.Host }
+
+func (h *holding) Start(x *exchange.Exchange) { h.Held = append(h.Held, x) }
+
+// The configuration has changed, but the error page is still a file of the previous sites.
+func TestSitesStayUntilTheResponseThatTakesOverIsSent(t *testing.T) {
+	h := new(holding)
+	pages := 0
+	h.Pages = func(x *exchange.Exchange, r exchange.Reply) {
+		pages++
+		checktest.Truef(t, h.HasFormer(), "the former sites end with the request")
+		x.SendReply(&r)
+	}
+	h.Run(t, h, exchange.Config{})
+	client := h.Connect(t, "GET / HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n")
+	h.Stream(t)
+	h.Do(func() {
+		h.Held[0].FailWith(exchange.Reply{Status: 503}, nil)
+		checktest.Truef(t, !h.HasFormer() && pages == 1,
+			"%d pages; former sites after the response: %v", pages, h.HasFormer())
+	})
+	_, err := io.ReadAll(client)
+	checktest.Equal(t, err, nil)
+}
