@@ -1,7 +1,10 @@
 package http1
 
 import (
+	"net/http"
+	"strings"
 	"testing"
+	"time"
 
 	"fapws/runtime/checktest"
 )
@@ -108,4 +111,70 @@ func TestResponsesDoNotAllocate(t *testing.T) {
 		}
 		dst = AppendChunkHeader(dst, 100)
 	}), 0, "allocations")
+}
+
+func TestDatesOfAllFormatsAreParsed(t *testing.T) {
+	const want = 784111777 // the example in RFC 9110 §5.6.7, in seconds since 1970
+	for _, text := range []string{
+		"Sun, 06 Nov 1994 08:49:37 GMT", "sun, 06 NOV 1994 08:49:37 gMT", "Sunday, 06-Nov-94 08:49:37 GMT",
+		"SUNDAY, 06-nov-94 08:49:37 gmt",
+		"Sun Nov  6 08:49:37 1994", "Sun Nov 06 08:49:37 1994",
+	} {
+		got, ok := ParseDate([]byte(text))
+		checktest.Truef(t, ok && got == want, "%q: %d %v", text, got, ok)
+	}
+	for _, text := range []string{
+		"", "0", "-1", "Sun, 06 Nov 1994", "Sun, 6 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 8:49:37 GMT",
+		"Sun, 06  Nov 1994 08:49:37 GMT",
+		"Sun, 06 Nov 94 08:49:37 GMT", "Sun 06 Nov 1994 08:49:37 GMT", "Sun, 06-Nov-1994 08:49:37 GMT",
+		"Sun, 06 Nov 1994 08.49.37 GMT",
+		"Sun, 06 Nov 1994 08:49:37 UTC", "Sun, 06 Nov 1994 08:49:37 +0000", "Sun, 06 Nov 1994 08:49:37 GMT ",
+		"Sunday, 06-Nov-94 08:49:37 CET",
+		"Someday, 06-Nov-94 08:49:37 GMT", "06-Nov-94 08:49:37 GMT", "Sun, 06 Nov 1994 24:49:37 GMT",
+		"Sun, 31 Feb 1994 08:49:37 GMT",
+		"Sun Nov 6 08:49:37 1994", "Sun Nov  6 08:49:37 1994 GMT", "Sun, 06 Foo 1994 08:49:37 GMT",
+	} {
+		got, ok := ParseDate([]byte(text))
+		checktest.Truef(t, !ok, "%q: %d", text, got)
+	}
+	for unix := int64(0); unix < 1<<33; unix += 123_456_789 {
+		text, at := AppendDate(nil, unix), time.Unix(unix, 0).UTC()
+		if got, ok := ParseDate(text); !ok || got != unix || string(text) != at.Format(http.TimeFormat) {
+			t.Errorf("%s: %d %v, want %d", text, got, ok, unix)
+		}
+		got, ok := ParseDate([]byte(at.Format(time.ANSIC)))
+		checktest.Truef(t, ok && got == unix, "%s as of asctime: %d %v", text, got, ok)
+	}
+}
+
+func TestBrowserIsRecognizedByItsAcceptField(t *testing.T) {
+	for fields, want := range map[string]bool{
+		"Accept: text/html,*/*;q=0.8": true, "accept: TEXT/HTML": true,
+		"Accept: a/b\r\nAccept: c/d, text/html;level=1": true,
+		"Accept: */*": false, "Accepts: text/html": false, "X: text/html": false, "Accept: a/text/html": false,
+		"Accept: text/html;q=0, */*": false, "Accept: text/html; level=1; Q=0.000": false, "Accept: text/html;q=0.001": true,
+	} {
+		var r Request
+		checktest.Try(r.Parse([]byte("GET / HTTP/1.0\r\n"+fields+"\r\n\r\n"), &DefaultLimits)).Must(t)
+		checktest.Equalf(t, r.HTML, want, "%s", fields)
+	}
+	for head, want := range map[string]bool{
+		"GET /%zz HTTP/1.1\r\nAccept: a/b, text/html;q=0.9\r\n\r\n": true, "GET /aaaaaaaaaaaaaaaaaaaaaa": true,
+		"GET /%zz HTTP/1.1\r\nAccept: text/html;q=0\r\nX: y\r\n\r\n": false, "GET /aaaaaaaaaaaaaaaa HTTP/1.1\r\n": false,
+		"GET /": false,
+	} {
+		checktest.Equalf(t, FromBrowser([]byte(head), 16), want, "%q", head)
+	}
+}
+
+// If the text only repeats the status, the page has a sentence about the status instead.
+func TestErrorPageHasASentenceAndALinkHome(t *testing.T) {
+	for status := 400; status < 600; status++ {
+		text := string(StatusPage(status, StatusText(status), "/a\"b"))
+		_, rest, _ := strings.Cut(text, "<p>")
+		sentence, _, _ := strings.Cut(rest, "</p>")
+		checktest.Truef(t, strings.HasSuffix(sentence, ".") && strings.Contains(text, ` href="/a&#34;b/">`) &&
+			!strings.Contains(text, "<h1></h1>"), "%d: %s", status, text)
+	}
+	checktest.Has(t, string(StatusPage(404, "no <such> thing", "")), "<p>No &lt;such&gt; thing.</p>")
 }

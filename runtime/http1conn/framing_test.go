@@ -1,11 +1,18 @@
 package http1conn
 
 import (
+	"fmt"
+	"net"
+	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"fapws/runtime/checktest"
+	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	"fapws/runtime/logfile"
 )
 
 // FuzzDecode checks that a chunked body that is split at any byte gives the same content, or the same error, as the
@@ -59,4 +66,118 @@ func TestChunkThatIsTooLargeIsRejectedBeforeItsBytes(t *testing.T) {
 	b.Begin(nil, &http1.Request{Body: http1.Chunked}, 5, 0)
 	_, _, _, err := b.Decode([]byte("6\r\n"))
 	checktest.Truef(t, err != nil && b.Refused(new(exchange.Server), err).Status == 413, "%v", err)
+}
+
+func newServer(cfg exchange.Config) *Server {
+	s := new(Server)
+	s.Init(new(exchange.Server), nil, nil, nil)
+	s.Server.Init(nil, new(conn.Set), nil, nil, "test")
+	s.Configure(cfg)
+	return s
+}
+
+func exchangeFrom(s *Server, addr string) *exchange.Exchange {
+	c := s.NewClient(-1, new(net.TCPAddr), &net.TCPAddr{IP: net.ParseIP(addr)}, false)
+	return s.New(&c.Client, c)
+}
+
+func newExchange(cfg exchange.Config) *exchange.Exchange {
+	return exchangeFrom(newServer(cfg), "192.0.2.1")
+}
+
+// When the incomplete bodies of a client exceed its share of memory, all but the small bodies are stored in files.
+func TestBodiesOfAClientMoveToFilesAboveItsMemory(t *testing.T) {
+	cfg := exchange.Config{SpoolDir: t.TempDir(), SpoolSize: 256 << 10, MaxSpools: 1000, MaxBodyMemory: 3 << 20}
+	s := newServer(cfg)
+	free := s.InputMemory().Room("")
+	store := func(client string, size int) *framedBody {
+		b := new(framedBody)
+		b.Begin(s, new(http1.Request), -1, 0)
+		b.X = exchangeFrom(s, client)
+		b.X.Req = &exchange.Request{Spool: -1}
+		for range size >> 10 {
+			_ = b.Count(1<<10, 0)
+			checktest.Equal(t, b.store(make([]byte, 1<<10)), nil)
+		}
+		return b
+	}
+	var all []*framedBody
+	inMemory := 0
+	for range 50 {
+		b := store("192.0.2.1", 200<<10)
+		inMemory += b.InMemory()
+		all = append(all, b)
+	}
+	checktest.Truef(t, inMemory >= 1<<19 && inMemory <= 1<<20, "one client has %d bytes in memory", inMemory)
+	for _, b := range []*framedBody{store("192.0.2.1", 8<<10), store("192.0.2.2", 200<<10)} {
+		checktest.Truef(t, !b.InFile(), "%d bytes of %s are in a file", b.Size(), b.of)
+		all = append(all, b)
+	}
+	for i, b := range all {
+		if i%2 == 0 {
+			b.End()
+		}
+		if b.X.Req.Spool >= 0 {
+			unix.Close(b.X.Req.Spool)
+		}
+		b.Drop()
+	}
+	n := s.InputMemory().Room("")
+	checktest.Equalf(t, n, free, "%d bytes still count", free-n)
+}
+
+func TestResponseIsFramedAsItsHeadSays(t *testing.T) {
+	for _, c := range []struct {
+		framing http1.Framing
+		length  int64
+		// pieces of the body, separated by spaces; a number is a piece with this number of bytes from a file; trailers
+		// follow after "|"
+		pieces string
+		want   string // the sent bytes, with a dot for each byte of a file
+		cuts   int
+		short  int64
+	}{
+		{http1.Chunked, -1, "", "0\r\n\r\n", 0, 0},
+		{http1.Chunked, -1, "abc", "3\r\nabc\r\n0\r\n\r\n", 0, 0},
+		{http1.Chunked, -1, "abc de", "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", 0, 0},
+		{http1.Chunked, -1, "abc 12", "3\r\nabc\r\nc\r\n............\r\n0\r\n\r\n", 0, 0},
+		{http1.Chunked, -1, "abc|A: b\r\n", "3\r\nabc\r\n0\r\nA: b\r\n\r\n", 0, 0},
+		{http1.Chunked, -1, "abc 4 |A: b\r\nC:\r\n", "3\r\nabc\r\n4\r\n....\r\n0\r\nA: b\r\nC:\r\n\r\n", 0, 0},
+		{http1.Sized, 3, "abc|A: b\r\n", "abc", 0, 0},
+		{http1.UntilClose, -1, "abc|A: b\r\n", "abc", 0, 0},
+		{http1.Sized, 5, "abc de", "abcde", 0, 0},
+		{http1.Sized, 5, "abc 2", "abc..", 0, 0},
+		{http1.Sized, 5, "abc def ghi", "abcde", 1, 0},
+		{http1.Sized, 5, "abc 9", "abc..", 1, 0},
+		{http1.Sized, 5, "abcdefg", "abcde", 1, 0},
+		{http1.Sized, 5, "abc", "abc", 0, 2},
+		{http1.UntilClose, -1, "abc 3 de", "abc...de", 0, 0},
+		{http1.NoBody, 0, "abc 3", "", 0, 0},
+	} {
+		const head = 100
+		got, size, cuts := "", int64(0), 0
+		x := newExchange(exchange.Config{LogClient: func(logfile.Level, string, string) { cuts++ }})
+		r := &x.Out
+		*r = exchange.Response{Begun: true, Status: 200, Framing: c.framing, Framed: head, Left: max(c.length, 0)}
+		body, trailers, _ := strings.Cut(c.pieces, "|")
+		pieces := strings.Split(body, " ")
+		for i, piece := range pieces {
+			count := int64(0)
+			if n, err := fmt.Sscan(piece, &count); n == 1 && err == nil {
+				piece = ""
+			}
+			body, file, _ := x.Take(&exchange.Part{Body: []byte(piece), File: &exchange.File{Count: count}})
+			n := int64(len(body)) + file
+			size += n
+			sent := string(body) + strings.Repeat(".", int(file))
+			if r.Framing == http1.Chunked {
+				sent = string(appendChunk(nil, r, n)) + sent +
+					string(chunkTail(r, n, i == len(pieces)-1, []byte(trailers)))
+			}
+			got += sent
+		}
+		checktest.Truef(t, got == c.want && cuts == c.cuts && r.Left == c.short,
+			"%v %q: %q, %d cuts, %d bytes short", c.framing, c.pieces, got, cuts, r.Left)
+		checktest.Truef(t, r.Sent == size && r.Framed == head+int64(len(got))-size, "%v %q: %+v", c.framing, c.pieces, r)
+	}
 }

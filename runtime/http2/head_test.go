@@ -2,6 +2,7 @@ package http2
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 
@@ -126,4 +127,46 @@ func FuzzHead(f *testing.F) {
 		}
 		checktest.Needf(t, len(r.Fields) <= 3, "%q has %d fields", head, len(r.Fields))
 	})
+}
+
+// Encoding the same head again gives the same fields, regardless of the size of the client's table. Connection-specific
+// fields and fields with invalid names are removed.
+func TestHeadLinesBecomeFields(t *testing.T) {
+	s := new(Server)
+	s.makeEncoder()
+	neverKept := []string{"set-cookie", "x-request-id", "server-timing", "ratelimit"}
+	long := strings.Repeat("x", maxKnown)
+	for range 2 {
+		for line, want := range map[string]string{
+			"HTTP/1.1 200 OK":            ":status=200",
+			"HTTP/1.1 101 Switching":     ":status=200",
+			"Content-Type: text/html":    "content-type=text/html",
+			"X-Empty:":                   "x-empty=",
+			"X-Spaces: \t a b \t":        "x-spaces=a b",
+			"X-Colon: a:b":               "x-colon=a:b",
+			"Set-Cookie: a=b":            "set-cookie=a=b",
+			"X-Request-Id: 7":            "x-request-id=7",
+			"Server-Timing: a;dur=1":     "server-timing=a;dur=1",
+			"RateLimit: r=0":             "ratelimit=r=0",
+			"RateLimit-Policy: q=40":     "ratelimit-policy=q=40",
+			"X-Long: " + long:            "x-long=" + long,
+			"Connection: close":          "",
+			"Transfer-Encoding: chunked": "",
+			"Upgrade: websocket":         "",
+			"Keep-Alive: 5":              "",
+			":status: 200":               "",
+			"X Y: z":                     "",
+			"none":                       "none=",
+		} {
+			fields, err := hpack.NewDecoder(0, nil).DecodeFull(s.code([]byte(line)))
+			checktest.Mustf(t, err, "%s", line)
+			got, hidden := "", false
+			for _, f := range fields {
+				got, hidden = got+f.Name+"="+f.Value, f.Sensitive
+			}
+			name, _, _ := strings.Cut(want, "=")
+			checktest.Truef(t, got == want && hidden == slices.Contains(neverKept, name),
+				"%.50q: %.50q, want %.50q", line, got, want)
+		}
+	}
 }
