@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"fapws/runtime/checktest"
 	"fapws/runtime/conn"
@@ -16,8 +19,6 @@ import (
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
 	"fapws/runtime/system"
-
-	"golang.org/x/sys/unix"
 )
 
 type host struct {
@@ -149,4 +150,22 @@ func TestHistoryMovesToAnotherServer(t *testing.T) {
 	if got, want := texts(to), texts(from); len(want) != 5 || fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("%d events have come, of %d", len(got), len(want))
 	}
+}
+
+// Export gives up if no handler hands over a client for ten seconds.
+func TestExportWaitsTenSecondsForAHandler(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began, sweeps := time.Now(), 0
+		_, err := export(t.Context(), func(any, int) error { return nil }, func(f func()) { f() }, 10*time.Second,
+			func(late, _ bool) (list []departed, more bool) {
+				time.Sleep(time.Second)
+				if sweeps++; sweeps == 5 {
+					list = []departed{{fd: -1}}
+				}
+				return list, !late
+			}, func() {})
+		if took := time.Since(began); err != nil || took < 15*time.Second || took > 17*time.Second {
+			t.Errorf("one left after 5 s, and after %v no other was waited for: %v", took, err)
+		}
+	})
 }

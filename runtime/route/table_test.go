@@ -1,10 +1,13 @@
 package route
 
 import (
+	"crypto/x509"
 	"net/netip"
 	"testing"
 
 	"fapws/runtime/checktest"
+	"fapws/runtime/conn"
+	"fapws/runtime/http1"
 )
 
 func TestPathSelectsTheFirstMountThatMatches(t *testing.T) {
@@ -78,4 +81,53 @@ func prefixes(texts []string) (list []netip.Prefix) {
 		list = append(list, netip.MustParsePrefix(text))
 	}
 	return list
+}
+
+func TestMountForPlainHTTPDoesNotMatchHTTPS(t *testing.T) {
+	table := checktest.Try(New([]Site{{Mounts: []Mount{{Prefix: "/", Plain: true, Except: []string{"/.well-known/a/"}},
+		{Prefix: "/"}}}}, false)).Must(t)
+	for _, c := range []struct {
+		scheme, path string
+		mount        int
+	}{
+		{"", "/x", 0}, {"http", "/", 0}, {"https", "/", 1}, {"https", "/.well-known/a/b", 1},
+		{"", "/.well-known/a/b", 1}, {"", "/.well-known/a/", 1}, {"", "/.well-known/a", 0},
+		{"", "/.well-known/a/../b", 0}, {"", "//.well-known/a/b", 1},
+	} {
+		head := []byte("GET " + c.path + " HTTP/1.1\r\nHost: a\r\n\r\n")
+		limits := http1.DefaultLimits
+		var r http1.Request
+		checktest.Try(r.Parse(head, &limits)).Must(t)
+		var d Decision
+		table.Decide(&d, Request{Parsed: &r, Head: head, Client: &conn.Peer{HTTPS: c.scheme == "https"}})
+		checktest.Equalf(t, d.Mount, c.mount, "%q %s: mount", c.scheme, c.path)
+	}
+}
+
+func TestRuleAndTLSStateDecideWhetherAClientPasses(t *testing.T) {
+	some := []*x509.Certificate{new(x509.Certificate)}
+	clients := map[string]*conn.TLSState{
+		"plain":   nil,
+		"none":    {Authorities: "a"},
+		"good":    {Authorities: "a", Certificates: some, Verified: true},
+		"refused": {Authorities: "a", Certificates: some, Refused: "it is old"},
+		"other":   {Authorities: "b", Certificates: some, Verified: true},
+		"unasked": {},
+	}
+	for _, c := range []struct {
+		rule ClientCert
+		want map[string]int
+	}{
+		{ClientCert{}, nil},
+		{ClientCert{Authorities: "a"}, map[string]int{"other": 421, "unasked": 421}},
+		{ClientCert{Authorities: "a", Need: NoBadCert}, map[string]int{"other": 421, "unasked": 421, "refused": 403}},
+		{ClientCert{Authorities: "a", Need: VerifiedCert}, map[string]int{"other": 421, "unasked": 421, "refused": 403,
+			"none": 403, "plain": 403}},
+	} {
+		for name, state := range clients {
+			status, text := c.rule.check(&conn.Peer{TLS: state})
+			checktest.Truef(t, status == c.want[name] && (text == "") == (status == 0),
+				"%+v, %s: status %d, %q", c.rule, name, status, text)
+		}
+	}
 }
