@@ -4,13 +4,19 @@ import (
 	"bytes"
 	"cmp"
 	"errors"
+	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"fapws/runtime/backend/backendtest"
 	"fapws/runtime/checktest"
@@ -21,8 +27,7 @@ import (
 	"fapws/runtime/http2"
 	"fapws/runtime/logfile"
 	"fapws/runtime/source/app"
-
-	"golang.org/x/sys/unix"
+	"fapws/runtime/source/static"
 )
 
 type instant struct {
@@ -185,4 +190,68 @@ func openFiles(t testing.TB) int {
 	t.Helper()
 	names := checktest.Try(os.ReadDir("/proc/self/fd")).Must(t)
 	return len(names)
+}
+
+func mustPrefixes(list ...string) (out []netip.Prefix) {
+	for _, one := range list {
+		out = append(out, netip.MustParsePrefix(one))
+	}
+	return out
+}
+
+func mustRules(t testing.TB, o exchange.Rules) *exchange.Rules {
+	t.Helper()
+	return checktest.Try(exchange.NewRules(o)).Must(t)
+}
+
+func tree(t testing.TB, contents map[string]string) []exchange.Mount {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range contents {
+		checktest.Must(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755))
+		checktest.Must(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644))
+	}
+	files := checktest.Try(static.New(static.Options{Root: dir, Index: []string{"index.html"}})).Must(t)
+	t.Cleanup(func() { files.Close() })
+	return []exchange.Mount{{Prefix: "/s/", Source: static.NewSource(files, false)}}
+}
+
+func pattern(n int) []byte {
+	b := make([]byte, 0, n+16)
+	for i := 0; len(b) < n; i += 16 {
+		b = fmt.Appendf(b, "%015x\n", i)
+	}
+	return b[:n]
+}
+
+func slowly(t *testing.T, s *testServer) *net.TCPConn {
+	t.Helper()
+	d := net.Dialer{Control: func(_, _ string, rc syscall.RawConn) error {
+		return rc.Control(func(fd uintptr) { unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 4096) })
+	}}
+	c := checktest.Try(d.Dial("tcp", s.addr)).Must(t)
+	c.SetDeadline(time.Now().Add(patience))
+	t.Cleanup(func() { c.Close() })
+	return c.(*net.TCPConn)
+}
+
+func readBody(t *testing.T, r io.Reader) []byte {
+	t.Helper()
+	var head []byte
+	one := make([]byte, 1)
+	for !bytes.HasSuffix(head, []byte("\r\n\r\n")) {
+		_, err := io.ReadFull(r, one)
+		checktest.Mustf(t, err, "in a head, after %q", head)
+		head = append(head, one[0])
+	}
+	var n int
+	if i := bytes.Index(head, []byte("Content-Length: ")); i < 0 {
+		t.Fatalf("no Content-Length in %q", head)
+	} else {
+		fmt.Sscan(string(head[i+16:]), &n)
+	}
+	body := make([]byte, n)
+	k, err := io.ReadFull(r, body)
+	checktest.Mustf(t, err, "%d of %d bytes", k, n)
+	return body
 }
