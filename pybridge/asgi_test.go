@@ -111,8 +111,7 @@ func TestBlockedAsyncioThreadIsReported(t *testing.T) {
 func TestASGISendWorksFromOtherThreads(t *testing.T) {
 	body := asgi(t, "GET /elsewhere", "").body.String()
 	same(t, strings.TrimLeft(body, "x"),
-		"receive() and send() must be awaited on the thread that runs the application; use "+
-			"asyncio.run_coroutine_threadsafe")
+		"receive() and send() must be awaited on the thread that runs the application; use asyncio.run_coroutine_threadsafe")
 	checktest.Equalf(t, strings.Count(body, "x"), 50*20000, "bytes")
 }
 

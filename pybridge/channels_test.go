@@ -103,8 +103,7 @@ func TestLateGroupChangeDoesNotAffectTheNextWebSocket(t *testing.T) {
 	crowd := mounts[len(mounts)-1]
 	said.take(t, 0)
 	loop.do(func() { loop.change = func(q *exchange.Request) { q.Upgrade = true } })
-	r := loop.submitAs(t, &response{}, func(string) (int, int) { return crowd.Index, len(crowd.Prefix) }, "GET /crowd",
-		"")
+	r := loop.submitAs(t, &response{}, func(string) (int, int) { return crowd.Index, len(crowd.Prefix) }, "GET /crowd", "")
 	loop.do(func() { loop.change = nil })
 	all := said.take(t, 2)
 	checktest.Truef(t, strings.Contains(all[0], " joins "), "%q", all)

@@ -8,8 +8,8 @@ import (
 	"fapws/runtime/checktest"
 )
 
-// leavesNothing calls round many times. In each call, a leak adds at least one block or reference to Python's counts, or
-// a descriptor.
+// leavesNothing calls round many times. In each call, a leak adds at least one block or reference to Python's counts,
+// or a descriptor.
 func leavesNothing(t *testing.T, rounds int, limit float64, round func()) {
 	measure := func() (blocks, refs float64, fds int) {
 		loop.get(t, "/stats")

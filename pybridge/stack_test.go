@@ -58,8 +58,7 @@ func TestStackOfARecursionIsShortened(t *testing.T) {
 		"fg[the same 1 times more]":   {g, g, f},
 		"f[the same 1 times more]ghg": {g, h, g, f, f},
 	} {
-		got := regexp.MustCompile(`  File "none\.py", line \d, in (\w)\n|  (\[.*\])\n`).ReplaceAllString(s.text(),
-			"$1$2")
+		got := regexp.MustCompile(`  File "none\.py", line \d, in (\w)\n|  (\[.*\])\n`).ReplaceAllString(s.text(), "$1$2")
 		checktest.Equal(t, got, want)
 	}
 }

@@ -61,8 +61,7 @@ func TestPartsOfTheCCallOnlyLowerParts(t *testing.T) {
 					continue
 				}
 				line = prose.ReplaceAllString(line, "")
-				if found := higher.FindString(line); found != "" && !strings.Contains(found, "_H") &&
-					found != "fapws_main" {
+				if found := higher.FindString(line); found != "" && !strings.Contains(found, "_H") && found != "fapws_main" {
 					t.Errorf("%s:%d mentions %s: %s", name, i+1, found, line)
 				}
 				found := defined.FindStringSubmatch(line)

@@ -61,10 +61,9 @@ func (c rawClient) read(buf []byte) int {
 }
 
 var (
-	plain = []byte("GET /hello?name=world HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: test\r\nAccept: " +
-		"*/*\r\n\r\n")
-	form = append([]byte("POST /form HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: "+
-		"4096\r\n\r\n"), bytes.Repeat([]byte("x"), 4096)...)
+	plain = []byte("GET /hello?name=world HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: test\r\nAccept: */*\r\n\r\n")
+	form  = append([]byte("POST /form HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n"+
+		"Content-Length: 4096\r\n\r\n"), bytes.Repeat([]byte("x"), 4096)...)
 	pipelined = bytes.Repeat(plain, 16)
 )
 
@@ -75,8 +74,7 @@ func TestRequestsDoNotAllocate(t *testing.T) {
 	})}
 	cached := checktest.Try(cache.Compile(cache.Rule{TTL: time.Hour})).Must(t)
 	mounts := append(tree(t, map[string]string{"hello": "hello", "cached": string(pattern(50000)),
-		"open": string(pattern(100000))}), ruled,
-		exchange.Mount{Prefix: "/page", Cache: cached}, exchange.Mount{Prefix: "/"})
+		"open": string(pattern(100000))}), ruled, exchange.Mount{Prefix: "/page", Cache: cached}, exchange.Mount{Prefix: "/"})
 	cfg := settled(Config{CacheSize: 1 << 20, Sites: exchange.Config{Proxies: mustPrefixes("127.0.0.0/8"),
 		RootPath: "/app"}})
 	application := &instant{}

@@ -205,8 +205,7 @@ func TestChecksOfDisconnectedClientsAreReplacedFirst(t *testing.T) {
 	release := blocked(c)
 	var all []*Check
 	for i := range 2 * maxWaiting {
-		all = append(all, u.Check(Origin{Addr: "192.0.2.1", Ends: true}, "admin", fmt.Sprint("guess", i),
-			func(Verdict) {}))
+		all = append(all, u.Check(Origin{Addr: "192.0.2.1", Ends: true}, "admin", fmt.Sprint("guess", i), func(Verdict) {}))
 	}
 	var r results
 	r.check(u, "192.0.2.1", "ann", "right")

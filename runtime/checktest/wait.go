@@ -29,8 +29,8 @@ func Eventually(t testing.TB, what string, holds func() bool) {
 	}
 }
 
-// Cases returns the test cases in a text file. Each line is a case, and tabs separate its columns. Empty lines and lines
-// that begin with "#" are left out.
+// Cases returns the test cases in a text file. Each line is a case, and tabs separate its columns. Empty lines and
+// lines that begin with "#" are left out.
 func Cases(t testing.TB, file string, columns int) (all [][]string) {
 	t.Helper()
 	text, err := os.ReadFile(file)

@@ -51,8 +51,8 @@ func TestFloodOfARejectedClientIsReadOnlyInPart(t *testing.T) {
 	}
 }
 
-// The loop of the acceptor never runs, so the tests themselves call the method left. The loop stays open, because timers
-// of the acceptor post to the loop.
+// The loop of the acceptor never runs, so the tests themselves call the method left. The loop stays open, because
+// timers of the acceptor post to the loop.
 func newBalanced(t *testing.T) *Acceptor {
 	a := &Acceptor{Events: looptest.New(t)}
 	a.Configure(AcceptConfig{MaxClients: 10000, Concurrency: 1})

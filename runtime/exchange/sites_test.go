@@ -32,15 +32,12 @@ func TestServerPagesKeepTheFieldsThatTheyNeed(t *testing.T) {
 	site := &Site{Rules: given}
 	kept := rulesOf(site, &Mount{OwnPolicy: true})
 	for want, edits := range map[string]http1.Edits{
-		"Content-Security-Policy: page\r\nReferrer-Policy: " +
-			"page\r\nX-A: rule\r\n": kept.headers[:kept.plain],
-		"Content-Security-Policy: page\r\nReferrer-Policy: page\r\nX-A: " +
-			"rule\r\nStrict-Transport-Security: rule\r\n": kept.headers,
-		"content-security-policy: rule\r\nX-A: " +
-			"rule\r\nReferrer-Policy: rule\r\n": rulesOf(site, nil).headers[:1],
+		"Content-Security-Policy: page\r\nReferrer-Policy: page\r\nX-A: rule\r\n": kept.headers[:kept.plain],
+		"Content-Security-Policy: page\r\nReferrer-Policy: page\r\n" +
+			"X-A: rule\r\nStrict-Transport-Security: rule\r\n": kept.headers,
+		"content-security-policy: rule\r\nX-A: rule\r\nReferrer-Policy: rule\r\n": rulesOf(site, nil).headers[:1],
 	} {
-		response := http1.Response{Fields: []byte("Content-Security-Policy: page\r\nReferrer-Policy: " +
-			"page\r\nX-B: page\r\n")}
+		response := http1.Response{Fields: []byte("Content-Security-Policy: page\r\nReferrer-Policy: page\r\nX-B: page\r\n")}
 		edits.Apply(nil, &response)
 		checktest.Equal(t, string(response.Fields), want)
 	}

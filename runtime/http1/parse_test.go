@@ -27,8 +27,8 @@ const browserRequest = "GET /articles/2024/view?id=42&lang=en HTTP/1.1\r\n" +
 	"Sec-Fetch-Mode: navigate\r\n" +
 	"Sec-Fetch-Site: same-origin\r\n\r\n"
 
-const postRequest = "POST /submit HTTP/1.1\r\nHost: localhost:8888\r\nContent-Type: " +
-	"application/json\r\nContent-Length: 4096\r\n\r\n"
+const postRequest = "POST /submit HTTP/1.1\r\nHost: localhost:8888\r\n" +
+	"Content-Type: application/json\r\nContent-Length: 4096\r\n\r\n"
 
 func describe(r *Request, head []byte) string {
 	var b strings.Builder
@@ -488,8 +488,7 @@ func TestFieldsAreParsedInOrder(t *testing.T) {
 
 func TestReusedRequestHasNothingOfThePreviousRequest(t *testing.T) {
 	var r Request
-	first := on11("OPTIONS http://a/%41?q",
-		"Connection: close, upgrade\r\nExpect: 100-continue\r\nContent-Length: 5\r\n")
+	first := on11("OPTIONS http://a/%41?q", "Connection: close, upgrade\r\nExpect: 100-continue\r\nContent-Length: 5\r\n")
 	checktest.Try(r.Parse([]byte(first), &DefaultLimits)).Must(t)
 	buf := []byte("GET /x HTTP/1.0\r\n\r\n")
 	_, err := r.Parse(buf, &DefaultLimits)

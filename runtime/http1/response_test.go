@@ -93,8 +93,7 @@ func TestTemplateSetsServerAndDate(t *testing.T) {
 	got, want := head(), "HTTP/1.1 200 OK\r\n"+testDate+"Content-Length: 0\r\n\r\n"
 	checktest.Equalf(t, got, want, "without a server name")
 	tm.SetTime(0)
-	got, want = head(), "HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 "+
-		"GMT\r\nContent-Length: 0\r\n\r\n"
+	got, want = head(), "HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nContent-Length: 0\r\n\r\n"
 	checktest.Equalf(t, got, want, "after SetTime")
 }
 

@@ -171,8 +171,7 @@ func TestResponseIsFramedAsItsHeadSays(t *testing.T) {
 			size += n
 			sent := string(body) + strings.Repeat(".", int(file))
 			if r.Framing == http1.Chunked {
-				sent = string(appendChunk(nil, r, n)) + sent +
-					string(chunkTail(r, n, i == len(pieces)-1, []byte(trailers)))
+				sent = string(appendChunk(nil, r, n)) + sent + string(chunkTail(r, n, i == len(pieces)-1, []byte(trailers)))
 			}
 			got += sent
 		}

@@ -88,8 +88,8 @@ func TestPartsOfAHandlerBeginAStream(t *testing.T) {
 			h := serve(t, StreamConfig{})
 			h.answer(c.request, func(_ *exchange.Exchange, client *exchangetest.Client, handler *handler) {
 				checktest.Equal(t, sent(client), c.want)
-				checktest.Equalf(t, string(client.Parts[0].Head.Fields), "Content-Type: text/event-stream\r\nX-A: "+
-					"1\r\nCache-Control: no-store\r\nX-Accel-Buffering: no\r\n", "fields")
+				checktest.Equalf(t, string(client.Parts[0].Head.Fields), "Content-Type: text/event-stream\r\n"+
+					"X-A: 1\r\nCache-Control: no-store\r\nX-Accel-Buffering: no\r\n", "fields")
 				checktest.Truef(t, len(handler.released) == len(c.parts) && strings.HasSuffix(handler.released[len(c.parts)-1],
 					" true"), "the handler got back %q", handler.released)
 				// this client releases the last part without calling Upgrade, so it must not become a subscriber

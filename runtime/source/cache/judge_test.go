@@ -83,8 +83,8 @@ func TestAgeIsAtLeastTheTimeSinceTheDate(t *testing.T) {
 
 func TestFieldsOfTheCacheAreNotKept(t *testing.T) {
 	c := compile(t, Rule{TTL: time.Minute})
-	read := readFields([]byte("Age: 3\r\nX: y\r\nFapws-Cache-Tags: a,, b\r\nFapws-Cache: hit\r\nVary: "+
-		"B\r\nVary: A, b\r\n"), 0)
+	read := readFields([]byte("Age: 3\r\nX: y\r\nFapws-Cache-Tags: a,, b\r\nFapws-Cache: hit\r\n"+
+		"Vary: B\r\nVary: A, b\r\n"), 0)
 	got := c.judge(false, 200, &read)
 	checktest.Truef(t, string(read.fields) == "X: y\r\nVary: B\r\nVary: A, b\r\n" &&
 		strings.Join(read.tags, "|") == "a|b" && strings.Join(got.vary, "|") == "a|b" &&

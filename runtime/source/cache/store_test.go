@@ -359,11 +359,9 @@ func TestPageHasCodedForms(t *testing.T) {
 	form, wanted = p.Coded(zipped)
 	checktest.Needf(t, wanted == compress.Identity && string(form.Body) == string(small), "gzip was made: %v", wanted)
 	got, want := string(form.Fields),
-		"Content-Type: text/html\r\nETag: W/\"v1\"\r\nVary: "+
-			"Accept-Encoding\r\nContent-Encoding: gzip\r\n"
+		"Content-Type: text/html\r\nETag: W/\"v1\"\r\nVary: Accept-Encoding\r\nContent-Encoding: gzip\r\n"
 	checktest.Equalf(t, got, want, "fields")
-	got, want = string(p.Fields), "Content-Type: text/html\r\nETag: \"v1\"\r\nVary: "+
-		"Accept-Encoding\r\n"
+	got, want = string(p.Fields), "Content-Type: text/html\r\nETag: \"v1\"\r\nVary: Accept-Encoding\r\n"
 	checktest.Equalf(t, got, want, "fields")
 	r := get(t, "/", `If-None-Match: W/"v1"`)
 	checktest.Truef(t, p.Unchanged(r) && form.Unchanged(r), "the tag of one form is not that of the other")

@@ -160,8 +160,7 @@ func TestOnlyProgramsInTheDirectoryAreRun(t *testing.T) {
 
 func TestProgramsAboveTheLimitGet503(t *testing.T) {
 	s := newSite(t, map[string]string{"wait.cgi": shell("touch begun", "while [ ! -e go ]; do sleep 0.05; done",
-		plain)},
-		func(o *programs.CGIOptions) { o.Gate = programs.NewGate(1, 1) })
+		plain)}, func(o *programs.CGIOptions) { o.Gate = programs.NewGate(1, 1) })
 	answers := make(chan backendtest.Answer)
 	ask := func() { answers <- s.ask("GET", "/cgi/wait.cgi", "") }
 	go ask()

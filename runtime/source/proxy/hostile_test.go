@@ -233,8 +233,7 @@ func TestFieldsNamedByConnectionAreNotForwarded(t *testing.T) {
 				io.WriteString(c, status+"\r\nX-Hop: 1\r\n"+fields+"X-End: 2\r\nContent-Length: 2\r\n\r\nok")
 			})
 			address, _ := front(t, "/", proxy.Options{Targets: []string{url}})
-			got := talk(t, address,
-				"GET / HTTP/1.1\r\nHost: x\r\nSec-Fetch-Mode: navigate\r\nConnection: close\r\n\r\n")
+			got := talk(t, address, "GET / HTTP/1.1\r\nHost: x\r\nSec-Fetch-Mode: navigate\r\nConnection: close\r\n\r\n")
 			checktest.Truef(t, !strings.Contains(got, "X-Hop: ") && strings.Contains(got, "X-End: 2\r\n") &&
 				strings.HasSuffix(got, "\r\n\r\nok"), "%.99q, %.99q: %.999q", status, fields, got)
 		}

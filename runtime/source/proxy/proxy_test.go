@@ -163,7 +163,8 @@ func TestClientThatPausesInAStreamedBodyDisablesNoUpstream(t *testing.T) {
 		Timeout: time.Second / 10})
 	_, r := client(t, address, "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nbegin")
 	status(t, r, 504)
-	if lines := logged.String(); !strings.Contains(lines, "i/o timeout") || strings.Contains(lines, "it gets no requests") {
+	lines := logged.String()
+	if !strings.Contains(lines, "i/o timeout") || strings.Contains(lines, "it gets no requests") {
 		t.Error(lines)
 	}
 }
@@ -190,8 +191,8 @@ func TestTrailersReachClientsThatAcceptThem(t *testing.T) {
 		head := "HTTP/1.1 200 OK\r\nDate: d\r\nX-TE: " + r.Header.Get("TE") + "\r\n"
 		switch trailers := r.URL.Query().Get("t"); r.URL.Path {
 		case "/announced":
-			return []string{head + "Trailer: X-Sum, Set-Cookie\r\nTrailer: content-digest\r\nTransfer-Encoding: " +
-				"chunked\r\n\r\n5\r\nhello\r\n0\r\n" + trailers + "\r\n"}
+			return []string{head + "Trailer: X-Sum, Set-Cookie\r\nTrailer: content-digest\r\n" +
+				"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n" + trailers + "\r\n"}
 		case "/many":
 			return []string{head + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n" + many + trailers + "\r\n"}
 		case "/empty":
@@ -225,8 +226,7 @@ func TestTrailersReachClientsThatAcceptThem(t *testing.T) {
 		checktest.Equalf(t, strings.Contains(got,
 			field), announces, "%s, TE: %s: %q", test.path, test.te, got)
 	}
-	got := talk(t, address, "HEAD /announced HTTP/1.1\r\nHost: h\r\nTE: trailers\r\nConnection: "+
-		"close\r\n\r\n")
+	got := talk(t, address, "HEAD /announced HTTP/1.1\r\nHost: h\r\nTE: trailers\r\nConnection: close\r\n\r\n")
 	checktest.Truef(t, !strings.Contains(got, "Trailer:") && strings.HasSuffix(got, "\r\n\r\n"), "HEAD: %q", got)
 	checktest.Has(t, logged.String(), `dropped the trailer field "Set-Cookie"`)
 }

@@ -54,8 +54,8 @@ func TestRequestsAvoidAnUpstreamThatRefusesConnections(t *testing.T) {
 	checktest.Eventually(t, "the upstream is chosen", func() bool {
 		a := backendtest.Ask(t, address, "POST", "/", "body")
 		checktest.Equalf(t, a.StatusCode, 200, "%s", a.Status)
-		return strings.Contains(logged.String(), "proxy "+refuses+": cannot connect: connection refused; it gets no requests "+
-			"for 10s")
+		return strings.Contains(logged.String(), "proxy "+refuses+": cannot connect: connection refused; it gets no "+
+			"requests for 10s")
 	})
 }
 

@@ -23,9 +23,8 @@ import (
 
 const (
 	key       = "dGhlIHNhbXBsZSBub25jZQ=="
-	handshake = "GET /ws?a=%zz HTTP/1.1\r\nHost: outside.example\r\nConnection: keep-alive, Upgrade\r\nUpgrade: " +
-		"WebSocket\r\n" +
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + key + "\r\n"
+	handshake = "GET /ws?a=%zz HTTP/1.1\r\nHost: outside.example\r\nConnection: keep-alive, Upgrade\r\n" +
+		"Upgrade: WebSocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + key + "\r\n"
 )
 
 func accepted(key string) string {
@@ -121,8 +120,7 @@ func TestHandshakeUsesItsOwnConnection(t *testing.T) {
 	})
 	address, _ := front(t, "/", proxy.Options{Targets: []string{url}})
 	for i := range 3 {
-		_, r := client(t, address, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"+handshake+
-			"\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		_, r := client(t, address, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"+handshake+"\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n")
 		for _, want := range []string{"plain", "no", "plain"} {
 			reads(t, status(t, r, 200).Body, want)
 		}

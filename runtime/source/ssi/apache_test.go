@@ -32,11 +32,9 @@ var differences = map[string]string{
 	"dynamicinfo.shtml": "Apache's SCRIPT_NAME of an included program has PATH_INFO in it, against RFC 3875",
 	"dynamicstatus.shtml": "Apache writes what a program sends with a status of 302 or 404; we take it for the error " +
 		"that it is, and onerror sees it",
-	"entities.shtml": "Apache decodes entities to ISO 8859-1 and leaves out other characters; our pages are UTF-8",
-	"hiddenerror.shtml": "after a value without a name in text that is not shown, Apache carries out no " +
-		"further element",
-	"nestedfile.shtml": "Apache takes paths in a page included by file from another directory as " +
-		"relative to the top",
+	"entities.shtml":    "Apache decodes entities to ISO 8859-1 and leaves out other characters; our pages are UTF-8",
+	"hiddenerror.shtml": "after a value without a name in text that is not shown, Apache carries out no further element",
+	"nestedfile.shtml":  "Apache takes paths in a page included by file from another directory as relative to the top",
 }
 
 // badConditions lists the pages with conditions that cannot be evaluated. For such a condition, fapws and Apache since

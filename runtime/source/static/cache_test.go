@@ -228,8 +228,7 @@ func TestHitAndOpenMayRunAtTheSameTime(t *testing.T) {
 	}
 	var requests []*Request
 	for _, target := range []string{"/a", "/b", "/c", "/missing"} {
-		requests = append(requests, request(t, "", "GET", target),
-			request(t, "", "GET", target, "Accept-Encoding: gzip"))
+		requests = append(requests, request(t, "", "GET", target), request(t, "", "GET", target, "Accept-Encoding: gzip"))
 	}
 	group.Go(func() {
 		for i := 0; ; i++ {

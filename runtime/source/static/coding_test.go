@@ -70,11 +70,9 @@ func TestFilesAreCompressedOnTheFly(t *testing.T) {
 			a.get("Vary") == "Accept-Encoding" && len(a.body) <= 1000 && unpack(t, a) == text, "%s: %.200v", accept, a)
 		checktest.Truef(t, head.length == a.length && fmt.Sprint(head.fields) == fmt.Sprint(a.fields),
 			"%s: HEAD %v, GET %v", accept, head, a.fields)
-		part := get(t, f, request(t, "", "GET", "/a.html", "Accept-Encoding: "+accept, "Range: bytes=5-9", "If-Range: "+
-			tag))
+		part := get(t, f, request(t, "", "GET", "/a.html", "Accept-Encoding: "+accept, "Range: bytes=5-9", "If-Range: "+tag))
 		checktest.Truef(t, part.status == 206 && part.body == a.body[5:10] &&
-			part.get("Content-Range") == fmt.Sprintf("bytes 5-9/%d",
-				len(a.body)), "%s: %+v", accept, part)
+			part.get("Content-Range") == fmt.Sprintf("bytes 5-9/%d", len(a.body)), "%s: %+v", accept, part)
 		other := get(t, f, request(t, "", "GET", "/a.html", "Accept-Encoding: "+accept, "Range: bytes=5-9",
 			"If-Range: "+plain.get("ETag")))
 		checktest.Truef(t, other.status == 200 && other.body == a.body,

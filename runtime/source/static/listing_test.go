@@ -22,8 +22,7 @@ func TestListingIsBounded(t *testing.T) {
 		checktest.Truef(t, err == nil && len(entries) == shown && more == (most < 3),
 			"%d: %v %v %v", most, entries, more, err)
 		page := string(listing("/", false, entries, more, byName))
-		checktest.Equalf(t, strings.Contains(page,
-			fmt.Sprintf("more than these %d entries", shown)), more, "%s", page)
+		checktest.Equalf(t, strings.Contains(page, fmt.Sprintf("more than these %d entries", shown)), more, "%s", page)
 	}
 	checktest.Has(t, string(listing("/", false, nil, false, byName)), "This directory is empty.")
 }

@@ -112,8 +112,7 @@ func Open(conn net.Conn, path string, fields ...string) (*Client, error) {
 	}
 	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") || !strings.EqualFold(r.Header.Get("Connection"),
 		"upgrade") {
-		return nil, fmt.Errorf("the field Upgrade is %q, Connection %q", r.Header.Get("Upgrade"),
-			r.Header.Get("Connection"))
+		return nil, fmt.Errorf("the field Upgrade is %q, Connection %q", r.Header.Get("Upgrade"), r.Header.Get("Connection"))
 	}
 	c.Deflate = strings.HasPrefix(r.Header.Get("Sec-WebSocket-Extensions"), "permessage-deflate")
 	return c, nil
