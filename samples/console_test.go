@@ -273,9 +273,7 @@ func (d *device) terminal(p *tab) {
 	}
 	d.fifthShell(p)
 	p.visitAccount("reboot")
-	eventually(p.t, "the shell has ended", func() bool {
-		return d.processes(p.t, "-s "+d.dir) == 0 && d.zombies() == 0
-	})
+	eventually(p.t, "the shell has ended", func() bool { return d.processes(p.t, "-s "+d.dir) == 0 && d.zombies() == 0 })
 }
 
 // fifthShell opens three shells in addition to the shell in the browser. The server must reject a fifth shell.

@@ -116,9 +116,7 @@ type lines struct {
 	scan *bufio.Scanner
 }
 
-func linesOf(t *testing.T, body io.Reader) *lines {
-	return &lines{t: t, scan: bufio.NewScanner(body)}
-}
+func linesOf(t *testing.T, body io.Reader) *lines { return &lines{t: t, scan: bufio.NewScanner(body)} }
 
 func (l *lines) next(prefix string) string {
 	l.t.Helper()
