@@ -82,9 +82,7 @@ func TestUnansweredAndRejectedRequestsFail(t *testing.T) {
 	answers := map[string]func(f *http2.Framer, stream uint32) error{
 		"closing": func(*http2.Framer, uint32) error { return io.EOF },
 		// A GOAWAY with the stream ID 0 means that the server has processed no request.
-		"leaving": func(f *http2.Framer, _ uint32) error {
-			return cmp.Or(f.WriteGoAway(0, http2.ErrCodeNo, nil), io.EOF)
-		},
+		"leaving": func(f *http2.Framer, _ uint32) error { return cmp.Or(f.WriteGoAway(0, http2.ErrCodeNo, nil), io.EOF) },
 		"calm": func(f *http2.Framer, id uint32) error {
 			return cmp.Or(f.WriteGoAway(id, http2.ErrCodeEnhanceYourCalm, nil), io.EOF)
 		},

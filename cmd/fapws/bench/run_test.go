@@ -206,8 +206,7 @@ func TestInvalidResponsesFailWithAReason(t *testing.T) {
 		{"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nabc", "-n=2", "more than the response has come"},
 		{"HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\nabc", "-n=2", "Content-Length is wrong"},
 		{"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc", "-n=2", "Content-Length is wrong"},
-		{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "-n=2",
-			"the chunks of a response are malformed"},
+		{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "-n=2", "the chunks of a response are malformed"},
 		{"SSH-2.0-OpenSSH_9.2p1\r\n\r\n", "-n=2", "the response is not HTTP/1.1"},
 		{strings.Repeat("x", maxHead+1), "-n=2", "the head of a response is too long"},
 	} {

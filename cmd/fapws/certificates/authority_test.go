@@ -101,8 +101,7 @@ func TestAuthorityCannotSignForForeignNames(t *testing.T) {
 	roots := x509.NewCertPool()
 	roots.AddCert(ca)
 	for name, good := range map[string]bool{"box.example.org": true, "nas.lan": true, "www.example.com": false} {
-		_, err := leaf.Verify(x509.VerifyOptions{DNSName: name, Roots: roots,
-			CurrentTime: today})
+		_, err := leaf.Verify(x509.VerifyOptions{DNSName: name, Roots: roots, CurrentTime: today})
 		checktest.Equalf(t, err == nil, good, "%s: %v", name, err)
 	}
 	d := checktest.Try(openDirectory(dir)).Must(t)
@@ -112,8 +111,7 @@ func TestAuthorityCannotSignForForeignNames(t *testing.T) {
 	stolen, _, err := a.sign(of("www.example.com"), today)
 	checktest.Must(t, err)
 	forged, _ := certificateOf(stolen)
-	_, err = forged.Verify(x509.VerifyOptions{DNSName: "www.example.com", Roots: roots,
-		CurrentTime: today})
+	_, err = forged.Verify(x509.VerifyOptions{DNSName: "www.example.com", Roots: roots, CurrentTime: today})
 	checktest.Truef(t, err != nil, "a stolen key vouches for any site")
 }
 

@@ -43,9 +43,7 @@ func TestUnusableFileIsReportedWithCauseAndAdvice(t *testing.T) {
 	dir := t.TempDir()
 	ca := certtest.NewAuthority(t)
 	good := ca.For("example.org")
-	put := func(name string, data []byte) string {
-		return certtest.Write(t, filepath.Join(dir, name), data)
-	}
+	put := func(name string, data []byte) string { return certtest.Write(t, filepath.Join(dir, name), data) }
 	cert, key := put("cert.pem", good.Chain), put("key.pem", good.Key)
 	made := func(name string, o certtest.Options) (string, string) {
 		c := ca.Sign(o)
@@ -78,8 +76,7 @@ func TestUnusableFileIsReportedWithCauseAndAdvice(t *testing.T) {
 		{"large", Pair{Cert: put("large", bytes.Repeat(good.Certificate, 1+maxFile/len(good.Certificate))), Key: key},
 			[]string{"large: larger than 1 MiB"}},
 		{"empty", Pair{Cert: put("empty", nil), Key: key}, []string{"empty: no certificate in this file"}},
-		{"text", Pair{Cert: put("text", []byte("hello\n")), Key: key}, []string{"text: no certificate in this file",
-			"PEM"}},
+		{"text", Pair{Cert: put("text", []byte("hello\n")), Key: key}, []string{"text: no certificate in this file", "PEM"}},
 		{"cut off", Pair{Cert: put("cut", good.Certificate[:len(good.Certificate)/2]), Key: key},
 			[]string{"cut: no complete certificate", "copy it again"}},
 		{"damaged", Pair{Cert: put("damaged", bytes.Replace(good.Certificate, []byte("MII"), []byte("MIJ"), 1)),
@@ -111,10 +108,8 @@ func TestUnusableFileIsReportedWithCauseAndAdvice(t *testing.T) {
 		{"wrong order", Pair{Cert: put("order", append(bytes.Clone(ca.PEM), good.Certificate...)), Key: key},
 			[]string{"order: certificate 2 of the file belongs to the key, but must come first"}},
 		{"expired", Pair{Cert: oldCert, Key: oldKey},
-			[]string{"old.pem: the certificate expired on " + time.Now().Add(-time.Hour).UTC().Format(day),
-				"renew it"}},
-		{"not yet", Pair{Cert: newCert, Key: newKey}, []string{"new.pem: the certificate is not valid before",
-			"clock"}},
+			[]string{"old.pem: the certificate expired on " + time.Now().Add(-time.Hour).UTC().Format(day), "renew it"}},
+		{"not yet", Pair{Cert: newCert, Key: newKey}, []string{"new.pem: the certificate is not valid before", "clock"}},
 		{"of a client", Pair{Cert: clientCert, Key: clientKey},
 			[]string{"client.pem: the certificate is not for a server"}},
 		{"no names", Pair{Cert: bareCert, Key: bareKey}, []string{"bare.pem: the certificate is for no host",
@@ -196,9 +191,7 @@ func TestLastValidPairStaysInUse(t *testing.T) {
 		name, text string
 		change     func()
 	}{
-		{"another pair half written", "does not belong to the certificate", func() {
-			certtest.Write(t, cert, second.Chain)
-		}},
+		{"another pair half written", "does not belong to the certificate", func() { certtest.Write(t, cert, second.Chain) }},
 		{"garbage", "no certificate in this file", func() { certtest.Write(t, cert, []byte("x")) }},
 		{"removed", "no such file", func() { os.Remove(cert) }},
 	} {

@@ -115,9 +115,7 @@ func TestLongNameOfAClientNeedsOneLookup(t *testing.T) {
 	n := names[int]{hosts: map[string]int{"*.b": 1, "a.*": 2}, first: 3}
 	long := strings.Repeat("a.", 30_000) + "b"
 	checktest.Equalf(t, n.find(long[len(long)-maxName:]), 1, "the longest name")
-	looks := testing.AllocsPerRun(1, func() {
-		checktest.Equalf(t, n.find(long), 3, "a longer name")
-	})
+	looks := testing.AllocsPerRun(1, func() { checktest.Equalf(t, n.find(long), 3, "a longer name") })
 	checktest.Truef(t, looks <= 10, "%v names were made", looks)
 }
 
@@ -226,9 +224,7 @@ func TestTicketSecretsRotate(t *testing.T) {
 	now := time.Now()
 	clock := func() time.Time { return now }
 	r := Reader{Now: clock}
-	bundle := func(r *Reader) *Bundle {
-		return checktest.Try(r.Bundle(&Want{})).Must(t)
-	}
+	bundle := func(r *Reader) *Bundle { return checktest.Try(r.Bundle(&Want{})).Must(t) }
 	first := bundle(&r)
 	for i := range ticketSecrets {
 		before := bundle(&r)

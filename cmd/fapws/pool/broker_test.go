@@ -136,9 +136,9 @@ func (n *node) says(t *testing.T, text string) {
 	}
 }
 
-// If the broker's response to a batch is lost, the server sends the batch again, although the broker has added it. After
-// a failed batch, the remaining batches of the request must be rejected, because otherwise the failed batch would count
-// as added and be lost.
+// If the broker's response to a batch is lost, the server sends the batch again, although the broker has added it.
+// After a failed batch, the remaining batches of the request must be rejected, because otherwise the failed batch would
+// count as added and be lost.
 func TestBatchIsAddedOnceAndNeverBeforeAnEarlierOne(t *testing.T) {
 	n := connect(t, redistest.Start(t))
 	some := []Batch{{N: 1, count: 1}, {N: 1, count: 2}, {N: 1, count: 3}}
@@ -268,9 +268,7 @@ func TestBrokerThatLosesItsLastEntriesContinues(t *testing.T) {
 		n.Publish(Batch{N: 1, Raw: []byte(text)})
 		n.gets(t, text)
 	}
-	late := &Broker{redis: n.redis, keys: n.keys, ctx: n.ctx, unsure: true, deliver: func(b Batch) {
-		t.Errorf("%+v", b)
-	}}
+	late := &Broker{redis: n.redis, keys: n.keys, ctx: n.ctx, unsure: true, deliver: func(b Batch) { t.Errorf("%+v", b) }}
 	late.seq.Store(50)
 	checktest.Equal(t, late.readSome(), nil)
 	n.Publish(Batch{N: 1, Raw: []byte("four")})

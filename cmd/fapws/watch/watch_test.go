@@ -123,8 +123,7 @@ func TestEachChangeIsReportedOnce(t *testing.T) {
 		want                        string // "" means no report
 	}{
 		{name: "written", change: "write app/app.py new", want: "app.py changed"},
-		{name: "written with the same length", change: "write app/app.py CONTENT OF app/app.py",
-			want: "app.py changed"},
+		{name: "written with the same length", change: "write app/app.py CONTENT OF app/app.py", want: "app.py changed"},
 		{name: "written in a folder below", files: "app/a/b/c.py", change: "write app/a/b/c.py new",
 			want: "a/b/c.py changed"},
 		{name: "new file", change: "write app/new.py", want: "new.py added"},
@@ -138,8 +137,7 @@ func TestEachChangeIsReportedOnce(t *testing.T) {
 			change: "write app/b.py 1; write app/c.py 2; write app/app.py 3", want: "app.py and 2 other files changed"},
 
 		{name: "new folder", change: "write app/new/deep/x.py", want: "new/deep/x.py added"},
-		{name: "folder moved in", files: "other/deep/x.py", change: "rename other app/other",
-			want: "other/deep/x.py added"},
+		{name: "folder moved in", files: "other/deep/x.py", change: "rename other app/other", want: "other/deep/x.py added"},
 		{name: "folder removed", files: "app/sub/x.py", change: "remove app/sub", want: "sub/x.py removed"},
 		{name: "steps: folder replaced", files: "app/sub/x.py other/x.py",
 			change: "rename app/sub gone; rename other app/sub", want: "sub/x.py changed"},
@@ -182,8 +180,7 @@ func TestEachChangeIsReportedOnce(t *testing.T) {
 			change: "write app/tests/x.py new; write app/tests/more/x.py new"},
 		{name: "excluded by path", files: "app/a/made/x.py", o: Options{Exclude: []string{"a/made"}},
 			change: "write app/a/made/x.py new"},
-		{name: "virtual environment", files: "app/env/pyvenv.cfg app/env/lib/x.py",
-			change: "write app/env/lib/x.py new"},
+		{name: "virtual environment", files: "app/env/pyvenv.cfg app/env/lib/x.py", change: "write app/env/lib/x.py new"},
 		{name: "too many folders", files: "app/a/x.py app/a/b/x.py", change: "write app/a/b/x.py new"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

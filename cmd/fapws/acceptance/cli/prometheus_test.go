@@ -153,9 +153,7 @@ PATHS = [("/count", count)]
 
 func TestKeptUpstreamConnectionIsCounted(t *testing.T) {
 	t.Parallel()
-	upstream := fapwstest.Upstream(t, func(w http.ResponseWriter, _ *http.Request) {
-		io.WriteString(w, "upstream")
-	})
+	upstream := fapwstest.Upstream(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "upstream") })
 	s := fapwstest.ServeProxy(t, upstream.URL, "proxy-idle = '1h'\n")
 	samples(t, s, "fapws_upstream_connections_idle", 0)
 	get(t, s.URL+"/")

@@ -161,8 +161,7 @@ func watch(ctx context.Context, origin string) *watched {
 
 func colors(scheme string, into *string) chromedp.Action {
 	return chromedp.Tasks{
-		emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme",
-			Value: scheme}}),
+		emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
 		chromedp.Evaluate(`(s=>s.backgroundColor+s.color)(getComputedStyle(document.body))`, into),
 	}
 }

@@ -75,9 +75,7 @@ func DescriptorsOf(t *testing.T, pid int) (open []string) {
 	return open
 }
 
-func (s *Server) Proc(name string) string {
-	return fmt.Sprintf("/proc/%d/%s", s.Cmd.Process.Pid, name)
-}
+func (s *Server) Proc(name string) string { return fmt.Sprintf("/proc/%d/%s", s.Cmd.Process.Pid, name) }
 
 // Handlers returns the processes that run handlers: the workers, or the server itself if it has no workers.
 func (s *Server) Handlers() (pids []int) {

@@ -171,9 +171,7 @@ func TestHandlersRunInParallelOnThreadsOfOneProcess(t *testing.T) {
 		var all sync.WaitGroup
 		for range 8 {
 			w := s.Dial()
-			all.Go(func() {
-				w.Fetch(path, "Connection: close").Is(t, pid)
-			})
+			all.Go(func() { w.Fetch(path, "Connection: close").Is(t, pid) })
 		}
 		all.Wait()
 		took := time.Since(began)
@@ -285,9 +283,7 @@ func TestManyIdleClientsNeedAlmostNoCPUTime(t *testing.T) {
 		idle[i].Get("/")
 		idle[i].Answer().Is(t, "hello")
 	}
-	used := func() float64 {
-		return fapwstest.Try(strconv.ParseFloat(s.Get("/cpu", 200).Text, 64)).Must(t)
-	}
+	used := func() float64 { return fapwstest.Try(strconv.ParseFloat(s.Get("/cpu", 200).Text, 64)).Must(t) }
 	// Repeat the check, because the server also uses the CPU while it releases memory.
 	fapwstest.Eventually(t, fmt.Sprintf("%d idle clients take little of three seconds", len(idle)), func() bool {
 		before := used()

@@ -46,8 +46,7 @@ func TestOnlyFieldsOfATrustedProxyChangeEnviron(t *testing.T) {
 				"SERVER_PORT": port, "SCRIPT_NAME": "/show",
 			}},
 			{w, []string{"X-Ingress-Path: /ingress/1"}, map[string]any{"SCRIPT_NAME": "/ingress/1/show"}},
-			{others, []string{"X-Ingress-Path: /ingress/1"}, map[string]any{"SCRIPT_NAME": "/show",
-				"HTTP_X_INGRESS_PATH": nil}},
+			{others, []string{"X-Ingress-Path: /ingress/1"}, map[string]any{"SCRIPT_NAME": "/show", "HTTP_X_INGRESS_PATH": nil}},
 			{w, nil, map[string]any{"REMOTE_ADDR": "127.0.0.1", "wsgi.url_scheme": "http", "HTTPS": nil,
 				"SCRIPT_NAME": "/show", "SERVER_PORT": port}},
 		} {

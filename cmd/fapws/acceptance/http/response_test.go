@@ -141,8 +141,7 @@ PATHS = [("/opened", opened)]
 				Shell: fapwstest.Refusing(t, fmt.Sprintf("%d=%d", syscall.SYS_SENDFILE, errno)),
 			}.Serve(t, fapwstest.Threads)
 			for range 2 {
-				for path, want := range map[string]string{"/files/large.bin": large, "/files/small.bin": small,
-					"/opened": large} {
+				for path, want := range map[string]string{"/files/large.bin": large, "/files/small.bin": small, "/opened": large} {
 					fapwstest.Equalf(t, s.Get(path, 200).Text, want, "%s", path)
 				}
 			}

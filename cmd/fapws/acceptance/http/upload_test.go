@@ -181,10 +181,9 @@ func TestRejectedUploadGetsAClearResponseAndLeavesNoFiles(t *testing.T) {
 		"too large chunks":    {fapwstest.Chunked("PUT", "/bare/a", random(1<<20+1), 8000), 413, "1048576"},
 		"another digest": {fapwstest.Request("PUT", "/bare/a", text, "Repr-Digest: "+reprDigest("other")), 400,
 			sum(text)},
-		"no digest": {fapwstest.Request("PUT", "/bare/a", text, "Content-Digest: md5=:YQ==:"), 400,
-			"sha-256"},
-		"a coding": {fapwstest.Request("PUT", "/bare/a", text, "Content-Encoding: gzip"), 415, ""},
-		"a range":  {fapwstest.Request("PUT", "/bare/a", text, "Content-Range: bytes 0-1/2"), 400, ""},
+		"no digest": {fapwstest.Request("PUT", "/bare/a", text, "Content-Digest: md5=:YQ==:"), 400, "sha-256"},
+		"a coding":  {fapwstest.Request("PUT", "/bare/a", text, "Content-Encoding: gzip"), 415, ""},
+		"a range":   {fapwstest.Request("PUT", "/bare/a", text, "Content-Range: bytes 0-1/2"), 400, ""},
 		"another page": {fapwstest.Request("PUT", "/bare/a", text, "Origin: https://evil.example"), 403,
 			"other sites"},
 		"another site": {fapwstest.Request("PUT", "/bare/a", text, "Sec-Fetch-Site: cross-site",
@@ -194,12 +193,10 @@ func TestRejectedUploadGetsAClearResponseAndLeavesNoFiles(t *testing.T) {
 		"no file":           {fapwstest.Request("POST", "/bare", none, noneType), 400, "no file"},
 		"another sum":       {fapwstest.Request("POST", "/bare", wrong, wrongType), 400, sum("1")},
 		"two for one path":  {fapwstest.Request("POST", "/one", several, severalType), 413, "too many"},
-		"cut off": {fapwstest.Request("POST", "/bare", several[:len(several)-8], severalType), 400,
-			"ends before"},
+		"cut off":           {fapwstest.Request("POST", "/bare", several[:len(several)-8], severalType), 400, "ends before"},
 		"a form of names": {fapwstest.Request("POST", "/one", "file=x",
 			"Content-Type: application/x-www-form-urlencoded"), 415, "enctype"},
-		"no boundary": {fapwstest.Request("POST", "/bare", several, "Content-Type: multipart/form-data"), 400,
-			"boundary"},
+		"no boundary": {fapwstest.Request("POST", "/bare", several, "Content-Type: multipart/form-data"), 400, "boundary"},
 	} {
 		t.Run(what, func(t *testing.T) { s.Ask(c.request).Want(t, c.status, c.text) })
 	}

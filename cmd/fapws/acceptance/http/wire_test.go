@@ -46,8 +46,7 @@ func TestPipelinedRequestsAreAnsweredInOrder(t *testing.T) {
 			{"order", get("/later?1") + get("/say?2") + last, "200:later 1 200:GET 2 200:GET last"},
 			{"bodies", fapwstest.Request("POST", "/echo", "hello") + fapwstest.Chunked("POST", "/echo", "hello world",
 				4) + last, "200:hello 200:hello world 200:GET last"},
-			{"malformed behind an active one", get("/later?1") + "BAD\r\n\r\n" + last,
-				"200:later 1 400:malformed request line"},
+			{"malformed behind an active one", get("/later?1") + "BAD\r\n\r\n" + last, "200:later 1 400:malformed request line"},
 			{"options *", "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n" + last, "204: 200:GET last"},
 			{"no handler", get("/none") + last, "404:Not Found 200:GET last"},
 		} {

@@ -63,9 +63,8 @@ func TestPOSIXRuleInTZSetsTheDayOfLogsAndTheTimesOfPages(t *testing.T) {
 	}
 	zone := time.FixedZone("", east*60)
 	s := fapwstest.Command{
-		Env: []string{fmt.Sprintf("TZ=<LOCAL>%s%d:%02d", sign, west/60, west%60)},
-		Flags: []string{"--static", "/=" + filepath.Join(dir, "site"), "--ssi", "--access-log", log,
-			"--log-rotate", "daily"},
+		Env:   []string{fmt.Sprintf("TZ=<LOCAL>%s%d:%02d", sign, west/60, west%60)},
+		Flags: []string{"--static", "/=" + filepath.Join(dir, "site"), "--ssi", "--access-log", log, "--log-rotate", "daily"},
 	}.Serve(t, fapwstest.Mode{})
 	modified := page.In(zone).Format("-0700 15")
 	got := strings.Split(s.Get("/page.shtml", 200).Text, "|")

@@ -100,8 +100,7 @@ func TestASGIWebSocketThatBreaksTheHandshakeFails(t *testing.T) {
 	s := fapwstest.Command{Script: "asgisockets.py", Complains: true}.Serve(t, fapwstest.Threads)
 	for _, c := range []struct{ query, says string }{
 		{"field=Sec-WebSocket-Accept", `'headers' of 'websocket\.accept' must not have '(?i)Sec-WebSocket-Accept'`},
-		{"field=sec-websocket-extensions",
-			`'headers' of 'websocket\.accept' must not have '(?i)sec-websocket-extensions'`},
+		{"field=sec-websocket-extensions", `'headers' of 'websocket\.accept' must not have '(?i)sec-websocket-extensions'`},
 		{"field=Sec-WebSocket-Protocol", `'headers' of 'websocket\.accept' must not have '(?i)Sec-WebSocket-Protocol'`},
 	} {
 		var denied *wstest.Denied

@@ -277,8 +277,7 @@ func TestChannelCallbacksReportJoinsAndLeavesInOrder(t *testing.T) {
 			return len(lines) >= 6
 		})
 		numbers := map[string]string{}
-		for i, want := range []string{"+room/1 é", "+room/2 é", "+room/1 None", "-room/1 é", "-room/2 é",
-			"-room/1 None"} {
+		for i, want := range []string{"+room/1 é", "+room/2 é", "+room/1 None", "-room/1 é", "-room/2 é", "-room/1 None"} {
 			f := strings.Fields(lines[i])
 			fapwstest.Truef(t, len(f) == 5 && f[2] == "127.0.0.1" && f[3] == "None" && f[0]+" "+f[4] == want &&
 				(numbers[f[4]] == "" || numbers[f[4]] == f[1]), "call %d is %q, want %q", i, lines[i], want)

@@ -49,9 +49,7 @@ func TestTunnelHasALogLineWithItsBytesAfterItsEnd(t *testing.T) {
 	t.Parallel()
 	s := serveTunnels(t, "", "--access-log", "log",
 		"--access-log-format", `%h "%r" %s %B %I %O %X`, "--graceful-timeout", "1")
-	log := func() string {
-		return fapwstest.TextOf(t, filepath.Join(s.Cmd.Dir, "log"))
-	}
+	log := func() string { return fapwstest.TextOf(t, filepath.Join(s.Cmd.Dir, "log")) }
 	c := s.Socket("/room")
 	answers(t, c, "echo 12345", "echo 12345")
 	fapwstest.Equalf(t, log(), "", "before its end")

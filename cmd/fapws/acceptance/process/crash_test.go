@@ -107,17 +107,14 @@ func TestSabotageByTheApplicationEndsTheProcess(t *testing.T) {
 		{"replace", `the application closed descriptor \d+, which listened on 127\.0\.0\.1:\d+`},
 		{"blocking", `the application made descriptor \d+ blocking, which listens on 127\.0\.0\.1:\d+`},
 		{"shutdown", `the application closed a descriptor that accepting connections requires: invalid argument`},
-		{"standard",
-			`the application closed descriptor [0-2], standard (input|output|error), which clients must not get`},
+		{"standard", `the application closed descriptor [0-2], standard (input|output|error), which clients must not get`},
 		{"files",
 			`the application lowered the limit of open files \(RLIMIT_NOFILE\) from \d+ to 3, ` +
 				`so no client can connect`},
 	}
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline,
 		{Name: fapwstest.Workers.Name, Flags: []string{"--workers", "1"}}}, func(t *testing.T, m fapwstest.Mode) {
-		serve := func() *fapwstest.Server {
-			return fapwstest.Command{Script: "sabotage.py", Complains: true}.Serve(t, m)
-		}
+		serve := func() *fapwstest.Server { return fapwstest.Command{Script: "sabotage.py", Complains: true}.Serve(t, m) }
 		s := serve()
 		for _, w := range ways {
 			// The address has port 0. After the application has shut down the listener, the kernel selects a different

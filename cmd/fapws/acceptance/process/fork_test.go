@@ -150,9 +150,7 @@ func TestForkedChildrenEndWithTheServer(t *testing.T) {
 			code := s.Ended()
 			fapwstest.Truef(t, code == 0 || sig != syscall.SIGTERM, "code %d", code)
 			for _, pid := range all {
-				fapwstest.Eventually(t, fmt.Sprintf("process %d has ended", pid), func() bool {
-					return !fapwstest.Runs(pid)
-				})
+				fapwstest.Eventually(t, fmt.Sprintf("process %d has ended", pid), func() bool { return !fapwstest.Runs(pid) })
 			}
 			notes := notesIn(folder)
 			fapwstest.Truef(t, sig != syscall.SIGTERM || notes[len(notes)-1] == "atexit_in_loader", "notes: %q", notes)

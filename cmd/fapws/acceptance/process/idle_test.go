@@ -323,9 +323,7 @@ func TestIdleStopLoadsNewCodeAtAReload(t *testing.T) {
 	news := subscribes(s, "/news")
 	room := s.Socket("/room")
 	old, replaced := "from", []func(){
-		func() {
-			s.Control("reload")
-		},
+		func() { s.Control("reload") },
 		s.Upgrade,
 	}
 	for i, replace := range replaced {

@@ -84,15 +84,13 @@ func TestUserMayNotEnterADirectoryIsReportedAtTheStart(t *testing.T) {
 	fapwstest.Must(t, os.Chmod(private, 0o700))
 	inPrivate := func(flags, app string) fapwstest.Command {
 		flags = strings.NewReplacer("PUBLIC", public, "PRIVATE", private).Replace(flags)
-		return fapwstest.Command{Flags: strings.Fields("--user daemon " + flags + " " + app),
-			Dir: private}.ForOtherUsers(t)
+		return fapwstest.Command{Flags: strings.Fields("--user daemon " + flags + " " + app), Dir: private}.ForOtherUsers(t)
 	}
 	for _, tt := range []struct{ flags, app, hint string }{
 		{"", "service.py", "start fapws in another directory, or name one with --chdir"},
 		{"--chdir PRIVATE", "service.py", "name another one with --chdir"},
 		{"--chdir .", "service.py", "--chdir . is relative to it: use an absolute path"},
-		{"--chdir PUBLIC --config named.toml", "",
-			"named.toml is inside: move it, or pass an absolute path to --config"},
+		{"--chdir PUBLIC --config named.toml", "", "named.toml is inside: move it, or pass an absolute path to --config"},
 	} {
 		inPrivate(tt.flags, tt.app).Fails(t, 2, "fapws: user daemon cannot enter the directory "+private+
 			": permission denied; "+tt.hint+"\n")
@@ -139,21 +137,17 @@ func TestCheckReportsWhatTheUserOfWorkersMayNotDo(t *testing.T) {
 		{`app = "closed.py"`, "closed.py: permission denied; check owner and permissions for user "},
 		{`app = "reads.py"`, "Permission denied: 'closed/x' for user "},
 		{`root = "closed"`, "closed: permission denied; check owner and permissions for user "},
-		{"app = 'app.py'\nx-sendfile = 'closed'",
-			"/closed: permission denied; check owner and permissions for user "},
-		{"app = 'app.py'\nlogin = 'users-closed'",
-			"users-closed: permission denied; check owner and permissions for user "},
+		{"app = 'app.py'\nx-sendfile = 'closed'", "/closed: permission denied; check owner and permissions for user "},
+		{"app = 'app.py'\nlogin = 'users-closed'", "users-closed: permission denied; check owner and permissions for user "},
 		{"app = 'app.py'\nauth = { realm = 'x', users = 'users-closed' }",
 			"users-closed: permission denied; check owner and permissions for user "},
 		{"app = 'app.py'\nlogin = 'users'\nstate-dir = 'state-closed'", "state-closed"},
-		{"app = 'app.py'\nlogin = 'closed/users'",
-			"closed/users: permission denied; check owner and permissions for user "},
+		{"app = 'app.py'\nlogin = 'closed/users'", "closed/users: permission denied; check owner and permissions for user "},
 		{"app = 'app.py'\naccess-log = 'closed/access'",
 			"closed/access: permission denied; check owner and permissions for user "},
 		{"[[host]]\napp = 'app.py'\nerror-log = 'closed/error'",
 			"closed/error: permission denied; check owner and permissions for user "},
-		{"app = 'app.py'\nctl-socket = 'closed/ctl'",
-			"closed/ctl: permission denied; check owner and permissions for user "},
+		{"app = 'app.py'\nctl-socket = 'closed/ctl'", "closed/ctl: permission denied; check owner and permissions for user "},
 		{"app = 'app.py'\nctl-socket = 'readable/ctl'",
 			"readable/ctl: permission denied; check owner and permissions for user "},
 		{"app = 'app.py'\nctl-socket = 'app.py'", "is not a socket"},

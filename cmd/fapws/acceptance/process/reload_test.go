@@ -222,9 +222,7 @@ func TestDevShowsCodeThatDoesNotLoad(t *testing.T) {
 // The scripts and styles of a page may come from a development server such as Vite, through a proxy route.
 func TestDevServesUpstreamsAndItsOwnPagesWhileCodeDoesNotLoad(t *testing.T) {
 	t.Parallel()
-	vite := fapwstest.Upstream(t, func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprint(w, "script of ", r.URL.Path)
-	})
+	vite := fapwstest.Upstream(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "script of ", r.URL.Path) })
 	dir := t.TempDir()
 	path := fapwstest.Write(t, dir+"/app.py", saying("one"))
 	file := fapwstest.Write(t, dir+"/fapws.toml", "[[host]]\n[[host.route]]\nprefix = \"/vite/\"\nproxy = \""+vite.URL+

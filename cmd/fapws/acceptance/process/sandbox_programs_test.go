@@ -20,9 +20,7 @@ import (
 // The programs run in the same sandbox as the application.
 func TestSandboxAllowsTheSourcesOfAConfigurationFile(t *testing.T) {
 	t.Parallel()
-	upstream := fapwstest.Upstream(t, func(w http.ResponseWriter, r *http.Request) {
-		io.WriteString(w, "upstream")
-	})
+	upstream := fapwstest.Upstream(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "upstream") })
 	folder, outside := fapwstest.PublicFolder(t), fapwstest.PublicFolder(t)
 	secret := fapwstest.Write(t, outside+"/secret", "secret")
 	fapwstest.Write(t, folder+"/site/page.txt", "page")
@@ -35,8 +33,7 @@ func TestSandboxAllowsTheSourcesOfAConfigurationFile(t *testing.T) {
 	hangs := fapwstest.Write(t, folder+"/programs/hangs.sh",
 		"#!/bin/sh\necho 'Content-Type: text/plain'\necho\necho begun\nsleep 300\n")
 	fapwstest.Write(t, folder+"/app/app.py", fapwstest.Source(t, "attacker.py"))
-	for path, mode := range map[string]os.FileMode{script: 0o755, hangs: 0o755, folder + "/site": 0o777,
-		outside: 0o755} {
+	for path, mode := range map[string]os.FileMode{script: 0o755, hangs: 0o755, folder + "/site": 0o777, outside: 0o755} {
 		fapwstest.Must(t, os.Chmod(path, mode))
 	}
 	config := fapwstest.Write(t, folder+"/fapws.toml", `sandbox = true

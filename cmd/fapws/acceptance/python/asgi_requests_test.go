@@ -172,9 +172,7 @@ func TestASGIReceiveReturnsEachEventInTime(t *testing.T) {
 		w.Close()
 		noted(s, "/leaves", "no error")
 
-		for i, leave := range []func(*fapwstest.Client){(*fapwstest.Client).Reset, func(w *fapwstest.Client) {
-			w.Close()
-		}} {
+		for i, leave := range []func(*fapwstest.Client){(*fapwstest.Client).Reset, func(w *fapwstest.Client) { w.Close() }} {
 			w = s.Dial()
 			path := fmt.Sprintf("/half/%d", i)
 			w.Send("POST " + path + " HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nhello")

@@ -129,9 +129,7 @@ func TestDeferredCallsAndTimersRunDuringRequests(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		folder := t.TempDir()
 		s := fapwstest.Command{Script: "later.py", Args: []string{folder}, Complains: true}.Serve(t, m)
-		ticks := func() int {
-			return strings.Count(fapwstest.TextOf(t, folder+"/ticks"), "\n")
-		}
+		ticks := func() int { return strings.Count(fapwstest.TextOf(t, folder+"/ticks"), "\n") }
 		fapwstest.Eventually(t, "a timer ticks while the server is idle", func() bool { return ticks() >= 3 })
 		s.Get("/later", 200)
 		fapwstest.Truef(t, !fapwstest.Exists(folder+"/later"), "the answer came after the postponed work")
@@ -185,8 +183,7 @@ func TestProfilePageIsShownToAllowedClients(t *testing.T) {
 			t.Fatalf("in %d s: %s, %s\n%s", seconds, second.Status, page.Text, text)
 		}
 	}
-	for _, want := range []string{"looks in all", "Lines that ran", "middleware.py:",
-		"spin_here in middleware.py"} {
+	for _, want := range []string{"looks in all", "Lines that ran", "middleware.py:", "spin_here in middleware.py"} {
 		fapwstest.Has(t, found, want)
 	}
 	s.Get("/profile", 200, html).Want(t, 200, "<table>", "spin_here")

@@ -104,8 +104,7 @@ func TestFileWrapperSendsTheRestOfAFileAndClosesIt(t *testing.T) {
 		{"through a middleware", "kind=real&through=1", all, -1, ""},
 		{"with its length", "kind=real&length=300000", all, 300_000, "closed\n"},
 		{"with less than its length", "kind=real&length=1234", all[:1234], 1234, "closed\n"},
-		{"blocks with less than their length", "kind=noted&length=70000", all[:70_000], 70_000,
-			"closed, read by [65536]\n"},
+		{"blocks with less than their length", "kind=noted&length=70000", all[:70_000], 70_000, "closed, read by [65536]\n"},
 		{"after write()", "kind=real&write=before,", "before," + all, -1, "closed\n"},
 	}
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Forks},

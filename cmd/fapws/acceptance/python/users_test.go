@@ -20,8 +20,7 @@ func TestScriptChangesUsers(t *testing.T) {
 		}
 		for _, c := range [][2]string{
 			{"list", fmt.Sprintf("FileNotFoundError: [Errno 2] No such file or directory: '%s'", file)},
-			{"check&ann&correct%20horse",
-				fmt.Sprintf("FileNotFoundError: [Errno 2] No such file or directory: '%s'", file)},
+			{"check&ann&correct%20horse", fmt.Sprintf("FileNotFoundError: [Errno 2] No such file or directory: '%s'", file)},
 			{"set&ann&short", "ValueError: the password needs at least 8 characters"},
 			{"set&a:b&correct%20horse", `ValueError: "a:b" cannot be the name of a user`},
 			{"set&ann&correct%20horse", "None"},

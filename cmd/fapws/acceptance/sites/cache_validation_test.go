@@ -158,8 +158,7 @@ func TestCacheReusesOrValidatesResponsesOfAnUpstream(t *testing.T) {
 			continue
 		}
 		asked := requests[1].Header
-		for field, condition := range map[string]string{"ETag: ": "If-None-Match",
-			"Last-Modified: ": "If-Modified-Since"} {
+		for field, condition := range map[string]string{"ETag: ": "If-None-Match", "Last-Modified: ": "If-Modified-Since"} {
 			_, value, _ := strings.Cut(tt.fields, field)
 			value, _, _ = strings.Cut(value, "|")
 			fapwstest.Equalf(t, asked.Get(condition), value, "%s: %s", tt.fields, condition)

@@ -137,9 +137,7 @@ func TestCGIRunsPrograms(t *testing.T) {
 	for i := range 8 {
 		w.Answer().Is(t, fmt.Sprintln(i))
 	}
-	written := func(name string) string {
-		return strings.TrimSpace(fapwstest.TextOf(t, folder+"/hang/"+name))
-	}
+	written := func(name string) string { return strings.TrimSpace(fapwstest.TextOf(t, folder+"/hang/"+name)) }
 	fapwstest.Eventually(t, "a program is in time to say which process it is", func() bool {
 		s.Get("/hang/hang", 504)
 		return written("pid") != "" && written("child") != ""

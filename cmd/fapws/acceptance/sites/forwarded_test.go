@@ -37,9 +37,7 @@ route = [
 // Remote-User, if the route of a request has users. Without users, a trusted proxy may set it.
 func TestForwardingFieldsOfUntrustedClientsAreRemoved(t *testing.T) {
 	t.Parallel()
-	upstream := fapwstest.Upstream(t, func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprint(w, r.Header)
-	})
+	upstream := fapwstest.Upstream(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Header) })
 	files := map[string]string{"seen.py": forwardingApp, "cgi/seen.sh": shell(plain, "env"),
 		"users": "ann:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n"}
 	const login, rule = "Authorization: Basic YW5uOnNlY3JldA==", `{ match = "*.in", auth = { users = "users" } },`

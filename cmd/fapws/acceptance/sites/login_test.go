@@ -187,8 +187,7 @@ func TestWorkersShareSessionsUntilLogout(t *testing.T) {
 	long, tooLong := strings.Repeat("x", 1000), strings.Repeat("x", 2000)
 	fapwstest.Write(t, file, fapwstest.Read(t, file)+"long:"+sha(long)+"\ntoolong:"+sha(tooLong)+"\n")
 	command := fapwstest.Command{Script: fapwstest.Write(t, dir+"/app.py", loginScript+socketScript), Dir: dir,
-		Flags: []string{"--login", file, "--state-dir", state, "--status", "/_fapws", "--sandbox", "--static",
-			"/f/=" + dir}}
+		Flags: []string{"--login", file, "--state-dir", state, "--status", "/_fapws", "--sandbox", "--static", "/f/=" + dir}}
 	s := command.Serve(t, fapwstest.Workers)
 	ann, guest := visit(t, s.URL), visit(t, s.URL)
 

@@ -106,9 +106,7 @@ type parts struct {
 func TestTimesOfARequestAreInTheLogAndInServerTiming(t *testing.T) {
 	modes := []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers, fapwstest.Forks}
 	fapwstest.InEach(t, modes, func(t *testing.T, m fapwstest.Mode) {
-		upstream := fapwstest.Upstream(t, func(w http.ResponseWriter, _ *http.Request) {
-			io.WriteString(w, "upstream")
-		})
+		upstream := fapwstest.Upstream(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "upstream") })
 		route := asgiRoute
 		if m.Forks() {
 			route = ""

@@ -88,9 +88,7 @@ func TestRequestsThatWaitForAnUpstreamLeaveDescriptorsToOthers(t *testing.T) {
 			silent := fapwstest.Try(net.Listen("tcp", "127.0.0.1:0")).Must(t) // never accepts; the kernel connects clients
 			defer silent.Close()
 			dir := t.TempDir()
-			upstream := fapwstest.Upstream(t, func(w http.ResponseWriter, _ *http.Request) {
-				io.WriteString(w, "page")
-			})
+			upstream := fapwstest.Upstream(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "page") })
 			config := fapwstest.Write(t, dir+"/fapws.toml", fmt.Sprintf(
 				"[[host]]\n[[host.route]]\nprefix = \"/silent/\"\n"+route+
 					"\n[[host.route]]\nprefix = \"/\"\nproxy = %q\n", silent.Addr(), upstream.URL))

@@ -100,8 +100,7 @@ route = [{ prefix = "/", status = 200, text = "c" }]
 	ann, bob := ofClient(t, ofA, certtest.Options{Common: "Ann"}), ofClient(t, ofB, certtest.Options{Common: "Bob"})
 	late := ofClient(t, ofA, certtest.Options{Common: "Late", Start: time.Now().Add(-48 * time.Hour),
 		End: time.Now().Add(-24 * time.Hour)})
-	field := "Client-Cert [\":" + base64.StdEncoding.EncodeToString(ann.Certificate[0]) +
-		":\"], Client-Cert-Chain []"
+	field := "Client-Cert [\":" + base64.StdEncoding.EncodeToString(ann.Certificate[0]) + ":\"], Client-Cert-Chain []"
 	own := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ann.Certificate[0]}))
 	quoted := func(text string) string { return strings.ReplaceAll(text, "\n", `\n`) }
 	const none, required, stranger = "Client-Cert [], Client-Cert-Chain []", "a client certificate is required",
@@ -120,8 +119,7 @@ route = [{ prefix = "/", status = 200, text = "c" }]
 		{"a.test", "a.test", &ann, "/admin/", 200, "admin"},
 		{"a.test", "a.test", &bob, "/admin/", 403, "the client certificate is refused: " + stranger},
 		{"a.test", "a.test", &late, "/admin/", 403, "certificate has expired"},
-		{"a.test", "a.test", &lost, "/admin/", 403,
-			"the client certificate is refused: the certificate is revoked"},
+		{"a.test", "a.test", &lost, "/admin/", 403, "the client certificate is refused: the certificate is revoked"},
 		{"a.test", "a.test", nil, "/x/../admin//index.html", 403, required},
 		{"a.test", "a.test", nil, "/optional", 200, "optional"},
 		{"a.test", "a.test", &ann, "/optional", 200, "optional"},
@@ -240,8 +238,7 @@ func TestClientCertificateRulesThatConflictAreReportedInOneLine(t *testing.T) {
 	const pair = "certfile = \"cert.pem\"\nkeyfile = \"key.pem\"\n"
 	const host = "[[host]]\nname = \"a.test\"\nroot = \".\"\n"
 	for text, want := range map[string]string{
-		pair + host +
-			"client-cert = \"required\"\n": "fapws.toml:6: client-cert: needs ca-certs, the CAs of the " +
+		pair + host + "client-cert = \"required\"\n": "fapws.toml:6: client-cert: needs ca-certs, the CAs of the " +
 			"client certificates",
 		pair + host +
 			"ca-certs = \"ca.pem\"\n": `fapws.toml:6: ca-certs: no rule uses these CAs; add client-cert = "required"`,
@@ -251,8 +248,7 @@ func TestClientCertificateRulesThatConflictAreReportedInOneLine(t *testing.T) {
 			"client-cert = \"always\"\n": "client-cert = \"always\", a string: must be one of required, optional, " +
 			"unverified, none",
 		pair + host + "ca-certs = \"none.pem\"\nclient-cert = " +
-			"\"required\"\n": "fapws.toml:6: ca-certs: cannot read the CAs " + dir +
-			"/none.pem: no such file or directory",
+			"\"required\"\n": "fapws.toml:6: ca-certs: cannot read the CAs " + dir + "/none.pem: no such file or directory",
 		pair + "ca-certs = \"ca.pem\"\ncert-reqs = \"optional\"\n" + host +
 			"client-cert = \"unverified\"\n": "fapws.toml:8: client-cert: with cert-reqs, clients with a bad " +
 			"certificate are not connected; remove cert-reqs",
