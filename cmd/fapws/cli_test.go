@@ -61,8 +61,7 @@ func TestCommandLineWorksAsTheScriptsSay(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"code": codeCommand, "start": startCommand, "get": getCommand, "ask": askCommand, "answer": answerCommand,
-			"signal": signalCommand, "again": againCommand, "ended": endedCommand, "occupy": occupyCommand,
-			"say": sayCommand,
+			"signal": signalCommand, "again": againCommand, "ended": endedCommand, "occupy": occupyCommand, "say": sayCommand,
 		},
 	})
 }

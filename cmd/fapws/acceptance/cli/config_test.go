@@ -40,9 +40,8 @@ root = "c"
 	s := fapwstest.Command{Flags: []string{"-c", fapwstest.Write(t, dir+"/fapws.toml", conf), "--forwarded-allow-ips",
 		"127.0.0.1"}}.Serve(t, fapwstest.Threads)
 	for host, want := range map[string]string{
-		"a.lan": "page of a", "A.LAN:80": "page of a", "x.a.lan": "page of a", "b.lan": "page of b",
-		"b.lan.": "page of b",
-		"c.lan":  "the default", "127.0.0.1": "the default",
+		"a.lan": "page of a", "A.LAN:80": "page of a", "x.a.lan": "page of a", "b.lan": "page of b", "b.lan.": "page of b",
+		"c.lan": "the default", "127.0.0.1": "the default",
 	} {
 		s.Ask("GET / HTTP/1.1\r\nHost: "+host+"\r\nConnection: close\r\n\r\n").Want(t, 200).Is(t, want)
 	}

@@ -36,8 +36,7 @@ func TestCrashWhileLoadingIsReportedInOneLine(t *testing.T) {
 			fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers, fapwstest.Forks},
 				func(t *testing.T, m fapwstest.Mode) {
 					code, stdout, stderr := fapwstest.Command{Script: "crashes.py", Crashes: true,
-						Flags: append([]string{"--bind", "127.0.0.1:0"}, m.Flags...),
-						Env:   []string{"CRASH=" + tt.way}}.Run(t)
+						Flags: append([]string{"--bind", "127.0.0.1:0"}, m.Flags...), Env: []string{"CRASH=" + tt.way}}.Run(t)
 					lines := strings.Split(strings.TrimSuffix(stderr, "\n"), "\n")
 					want := regexp.MustCompile(`^fapws: ` + tt.says + ` while \S*crashes\.py was loading: .*; .`)
 					fapwstest.Truef(t, code == 3 && want.MatchString(lines[len(lines)-1]), "code %d, want %s at the end:\n%s", code,

@@ -279,8 +279,7 @@ func TestStartWaitOf0AnswersAtOnceWhileLoading(t *testing.T) {
 	ln, folder := listenOn(t, "tcp", "127.0.0.1:0"), t.TempDir()
 	file := folder + "/loads"
 	s := fapwstest.Command{Script: "loads.py", Args: []string{file}, Shell: "export LISTEN_PID=$$ LISTEN_FDS=1",
-		Files: passed(t, ln),
-		Flags: []string{"--static", "/files=" + folder, "--start-wait", "0"}}.Start(t)
+		Files: passed(t, ln), Flags: []string{"--static", "/files=" + folder, "--start-wait", "0"}}.Start(t)
 	s.Address = ln.Addr().String()
 	fapwstest.Write(t, folder+"/a.txt", "a file")
 	fapwstest.FileSays(t, file, "")

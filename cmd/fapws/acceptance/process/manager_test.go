@@ -305,8 +305,7 @@ func TestSocketActivationOfAnotherProcessIsIgnored(t *testing.T) {
 	}{
 		{"another process", "export LISTEN_PID=1 LISTEN_FDS=1", "", []string{"--port", "0"}},
 		{"an address", "export LISTEN_PID=$$ LISTEN_FDS=1",
-			"ignoring socket fd://3 from the service manager: overridden by flag --bind",
-			[]string{"--bind", "127.0.0.1:0"}},
+			"ignoring socket fd://3 from the service manager: overridden by flag --bind", []string{"--bind", "127.0.0.1:0"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			ln := listenOn(t, "tcp", "127.0.0.1:0")

@@ -73,12 +73,10 @@ func TestCGIRunsPrograms(t *testing.T) {
 	for name, want := range map[string]string{
 		"GATEWAY_INTERFACE": "CGI/1.1", "SERVER_PROTOCOL": "HTTP/1.1", "SERVER_NAME": "test", "SERVER_PORT": port,
 		"REQUEST_METHOD": "POST", "REQUEST_URI": "/cgi-bin/dir/env/ex%20tra?q=1", "QUERY_STRING": "q=1",
-		"SCRIPT_NAME":     "/cgi-bin/dir/env",
-		"SCRIPT_FILENAME": folder + "/bin/dir/env", "PATH_INFO": "/ex tra", "PATH_TRANSLATED": folder + "/site/ex tra",
-		"DOCUMENT_ROOT":  folder + "/site",
-		"CONTENT_LENGTH": "10", "CONTENT_TYPE": "text/x", "REMOTE_ADDR": "127.0.0.1", "REMOTE_HOST": "127.0.0.1",
-		"REQUEST_SCHEME": "http",
-		"HTTP_X_ONE":     "1", "HTTP_COOKIE": "a=b", "HTTP_HOST": "test", "PWD": folder + "/bin/dir",
+		"SCRIPT_NAME": "/cgi-bin/dir/env", "SCRIPT_FILENAME": folder + "/bin/dir/env", "PATH_INFO": "/ex tra",
+		"PATH_TRANSLATED": folder + "/site/ex tra", "DOCUMENT_ROOT": folder + "/site", "CONTENT_LENGTH": "10",
+		"CONTENT_TYPE": "text/x", "REMOTE_ADDR": "127.0.0.1", "REMOTE_HOST": "127.0.0.1", "REQUEST_SCHEME": "http",
+		"HTTP_X_ONE": "1", "HTTP_COOKIE": "a=b", "HTTP_HOST": "test", "PWD": folder + "/bin/dir",
 	} {
 		fapwstest.Equalf(t, env[name], want, "%s", name)
 	}
