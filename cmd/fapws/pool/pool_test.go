@@ -169,11 +169,9 @@ func TestPartlyReceivedEventSurvivesTheHandover(t *testing.T) {
 	ours.ReceiveWithin(10 * time.Millisecond)
 	w.pool.relay.count(w, map[string]int64{"news": 2})
 
-	fd, err := Duplicate(ours)
-	checktest.Must(t, err)
+	fd := checktest.Try(Duplicate(ours)).Must(t)
 	w.Parts = ours.parts
-	text, err := json.Marshal(Handover{Workers: []workerState{w.workerState}, Files: []int{fd}})
-	checktest.Must(t, err)
+	text := checktest.Try(json.Marshal(Handover{Workers: []workerState{w.workerState}, Files: []int{fd}})).Must(t)
 	var h Handover
 	checktest.Must(t, json.Unmarshal(text, &h))
 	next := New(idle())

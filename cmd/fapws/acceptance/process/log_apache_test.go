@@ -140,12 +140,11 @@ DirectoryIndex index.html
 func record(t *testing.T, address, date string) {
 	t.Helper()
 	for _, text := range recorded {
-		c, err := net.Dial("tcp", address)
-		fapwstest.Must(t, err)
+		c := fapwstest.Try(net.Dial("tcp", address)).Must(t)
 		c.SetDeadline(time.Now().Add(fapwstest.Patience))
 		fapwstest.Try(io.WriteString(c, strings.ReplaceAll(text, "@DATE@", date))).Must(t)
 		c.(*net.TCPConn).CloseWrite()
-		_, err = io.Copy(io.Discard, c)
+		_, err := io.Copy(io.Discard, c)
 		fapwstest.Truef(t, err == nil, "%q: %v", text, err)
 		c.Close()
 	}

@@ -200,8 +200,7 @@ func TestSocketFilePermissionsMatchTheSettings(t *testing.T) {
 		s := fapwstest.Command{Script: "service.py", Shell: tt.shell, Flags: append(strings.Fields(tt.flags), "--uds",
 			socket)}.Start(t)
 		s.Says(`unix:` + socket)
-		info, err := os.Stat(socket)
-		fapwstest.Must(t, err)
+		info := fapwstest.Try(os.Stat(socket)).Must(t)
 		if strings.HasPrefix(tt.flags, "--umask") {
 			fapwstest.Dial(t, "unix", socket).Fetch("/umask").Is(t, "027")
 		}
@@ -210,7 +209,7 @@ func TestSocketFilePermissionsMatchTheSettings(t *testing.T) {
 		fapwstest.Truef(t, mode == tt.mode && owner == tt.owner, "%s after %s: mode %s of %s, want %s of %s", tt.flags,
 			tt.shell, mode, owner, tt.mode, tt.owner)
 		s.Stop()
-		_, err = os.Lstat(socket)
+		_, err := os.Lstat(socket)
 		fapwstest.Truef(t, os.IsNotExist(err), "the socket is still there: %v", err)
 	}
 }

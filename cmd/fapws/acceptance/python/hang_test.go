@@ -28,11 +28,10 @@ func hanging(t *testing.T, m fapwstest.Mode, flags ...string) (s *fapwstest.Serv
 // of the file.
 func unblock(t *testing.T, folder string) {
 	t.Helper()
-	f, err := os.OpenFile(folder+"/fifo", os.O_WRONLY, 0)
-	fapwstest.Must(t, err)
+	f := fapwstest.Try(os.OpenFile(folder+"/fifo", os.O_WRONLY, 0)).Must(t)
 	defer f.Close()
 	// EPIPE means that the handler has opened the FIFO, and has then closed it because of an exception.
-	_, err = f.Write([]byte{0})
+	_, err := f.Write([]byte{0})
 	fapwstest.Needf(t, err == nil || errors.Is(err, syscall.EPIPE), "%v", err)
 }
 

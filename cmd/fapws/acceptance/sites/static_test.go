@@ -176,12 +176,11 @@ func TestDirectoryWithoutAnIndexIsListedIfAllowed(t *testing.T) {
 		page.Text)
 	base, _ := url.Parse("http://x/dir1/")
 	for _, l := range links[2:] {
-		at, err := base.Parse(stdhtml.UnescapeString(l[1]))
-		fapwstest.Must(t, err)
+		at := fapwstest.Try(base.Parse(stdhtml.UnescapeString(l[1]))).Must(t)
 		file := s.Get(at.EscapedPath(), 200)
 		name := stdhtml.UnescapeString(l[2])
 		fapwstest.Truef(t, name == "big" || strings.ToValidUTF8(file.Text, "\uFFFD") == name, "%q leads to %q", l, file.Text)
-		_, err = time.Parse("2006-01-02 15:04", l[4])
+		_, err := time.Parse("2006-01-02 15:04", l[4])
 		fapwstest.Truef(t, err == nil && l[3] != "", "size %q, date %q", l[3], l[4])
 	}
 	fapwstest.Has(t, page.Text, `<a href="./big">big</a><td>2.9 KiB<td>`, "light dark", "viewport")
