@@ -192,8 +192,7 @@ func TestRejectedOrderIsLoggedAndRetriedInTime(t *testing.T) {
 	}{
 		"rate limit": {status: 429, order: kind +
 			`rateLimited", "detail": "too many certificates already issued for this name in the last 168h"}`,
-			want: "the CA refused: too many certificates already issued for this name in " +
-				"the last 168h", wait: 2 * time.Hour},
+			want: "the CA refused: too many certificates already issued for this name in the last 168h", wait: 2 * time.Hour},
 		"identifiers": {status: 400, order: kind + `rejectedIdentifier", "detail": "Cannot issue.", "subproblems": [` +
 			kind + `malformed", "detail": "a.test: invalid\r\nsuffix"}]}`,
 			want: "the CA refused: Cannot issue.; a.test: invalid suffix", wait: firstPause},

@@ -137,8 +137,7 @@ func TestMissingProtectionsAreNamedByKernelVersion(t *testing.T) {
 		{0, true, "files, TCP ports and signals (no Landlock; Linux 5.13 or later, started with lsm=landlock,…)"},
 		{0, false, "files, TCP ports and signals (no Landlock; Linux 5.13 or later, started with lsm=landlock,…), " +
 			"system calls (no seccomp filters)"},
-		{3, true, "TCP ports (Linux 6.7), ioctl on devices (Linux 6.10), signals and abstract unix sockets " +
-			"(Linux 6.12)"},
+		{3, true, "TCP ports (Linux 6.7), ioctl on devices (Linux 6.10), signals and abstract unix sockets (Linux 6.12)"},
 		{5, true, "signals and abstract unix sockets (Linux 6.12)"},
 		{7, true, ""},
 		{7, false, "system calls (no seccomp filters)"},

@@ -112,8 +112,7 @@ func TestStopAnswersBeforeTheServerStops(t *testing.T) {
 func TestUsageErrorsNameTheMistake(t *testing.T) {
 	use(t)
 	for _, tt := range []struct{ line, want string }{
-		{"", "no command given; usage: fapws ctl stack|status|top|metrics|reload|purge|rotate|stop|ca; see " +
-			"fapws ctl --help"},
+		{"", "no command given; usage: fapws ctl stack|status|top|metrics|reload|purge|rotate|stop|ca; see fapws ctl --help"},
 		{"dance", "unknown command dance; fapws ctl --help lists them"},
 		{"stop now", "one command at a time, not stop and now"},
 		{"--pid x stop", "--pid x: must be the number of a process"},

@@ -84,10 +84,9 @@ func TestClientCertificatesAreRequestedByWordOrNumber(t *testing.T) {
 func TestInvalidValuesAreReportedWithTheirPlace(t *testing.T) {
 	const (
 		bytesAllowed = "a number of bytes, or one with K, M or G, from 1 to 1024T"
-		address      = `an address such as "127.0.0.1:8888", ":8888", "[::1]:8888", "/run/x.sock", ` +
-			`"fd://3" or "systemd"`
-		target      = "must be a path such as /health, or http://host/health"
-		timeAllowed = "seconds, or a time such as 500ms, 30s, 5m, 1h or 7d, from 1ms to a year"
+		address      = `an address such as "127.0.0.1:8888", ":8888", "[::1]:8888", "/run/x.sock", "fd://3" or "systemd"`
+		target       = "must be a path such as /health, or http://host/health"
+		timeAllowed  = "seconds, or a time such as 500ms, 30s, 5m, 1h or 7d, from 1ms to a year"
 	)
 	env := func(name, text string) places { return places{env: map[string]string{name: text}} }
 	script := func(name string, x any) places { return places{script: map[string]any{name: x}} }
@@ -113,8 +112,7 @@ func TestInvalidValuesAreReportedWithTheirPlace(t *testing.T) {
 		{script("SERVER", int64(8888)), "app.py: SERVER is 8888: must be " + address},
 		{script("SERVER", ""), `app.py: SERVER is "": must be ` + address},
 		{script("SERVER", "nonsense here"),
-			`app.py: SERVER is "nonsense here": must be an address whose host is an IP address or a name, ` +
-				`not "nonsense here"`},
+			`app.py: SERVER is "nonsense here": must be an address whose host is an IP address or a name, not "nonsense here"`},
 		{script("SERVER", []any{"127.0.0.1", int64(80)}), `app.py: SERVER is ["127.0.0.1", 80]: must be ` + address},
 		{script("SERVER", fmt.Errorf("<socket 3>")), "app.py: SERVER is <socket 3>: must be " + address},
 		{script("KEEP_ALIVE", fmt.Errorf("datetime.timedelta(0)")),

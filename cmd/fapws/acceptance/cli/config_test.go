@@ -165,8 +165,7 @@ func TestReloadWatchesTheDirectoryOfAnotherApplication(t *testing.T) {
 	file := fapwstest.Write(t, dir+"/fapws.toml", always+"app = 'one/app.py'\n")
 	s := fapwstest.Command{Flags: []string{"-c", file}}.Started(t)
 	s.Ask(fapwstest.Get("/")).Want(t, 200).Is(t, "one")
-	fapwstest.Replace(t, file, always+"app = 'two/app.py'\n[[host]]\nname = 'a.test'\nroot = "+
-		"'two'\naccess-log = 'log'\n")
+	fapwstest.Replace(t, file, always+"app = 'two/app.py'\n[[host]]\nname = 'a.test'\nroot = 'two'\naccess-log = 'log'\n")
 	s.Says("reloaded: 1 worker")
 	s.Ask(fapwstest.Get("/")).Want(t, 200).Is(t, "two")
 	s.Ask("GET /none HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n").Want(t, 404)

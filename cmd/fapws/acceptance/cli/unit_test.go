@@ -27,8 +27,7 @@ func TestUnitOfSystemdStartsTheTypedCommand(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir() + "/a$b/My shop"
 	fapwstest.Must(t, os.MkdirAll(dir, 0o755))
-	fapwstest.Write(t, dir+"/app.py", "import sys\nPATHS = [('/', lambda environ, start_response: "+
-		"repr(sys.argv[1:]))]\n")
+	fapwstest.Write(t, dir+"/app.py", "import sys\nPATHS = [('/', lambda environ, start_response: repr(sys.argv[1:]))]\n")
 	me := fapwstest.Try(user.Current()).Must(t)
 	arguments := []string{"--bind", "127.0.0.1:0", "--allow-root", "--graceful-timeout", "90", "app.py", "--", "a b",
 		`100%"$`}

@@ -198,8 +198,7 @@ func TestPartialUploadByAnUnsupportedProtocolIsRejected(t *testing.T) {
 	create("UPLOAD-PART", "UPLOAD-PART: 1/3")
 	create("Upload-Complete", "Upload-Complete: ?0")
 	chunked := "POST /one HTTP/1.1\r\nHost: test\r\n" + tusVersion + "\r\n" + tusType + "\r\nUpload-Length: 4\r\n" +
-		"Transfer-Encoding: chunked\r\nTrailer: Upload-Checksum\r\n\r\n4\r\n1234\r\n0\r\nUpload-Checksum: sha1 " +
-		"YQ==\r\n\r\n"
+		"Transfer-Encoding: chunked\r\nTrailer: Upload-Checksum\r\n\r\n4\r\n1234\r\n0\r\nUpload-Checksum: sha1 YQ==\r\n\r\n"
 	s.Ask(chunked).Want(t, 400, "checksum-trailer")
 
 	c.create("/one", 4).Want(t, 201)

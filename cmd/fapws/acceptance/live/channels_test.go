@@ -220,8 +220,7 @@ func TestChannelErrorsAreReportedInOneLine(t *testing.T) {
 		`ValueError: publish: '` + strings.Repeat("a", 129) + `'` + name,
 		`ValueError: publish: bytes must be UTF-8, but b'\xff' at 0 is not`,
 		`ValueError: publish: '\ud800' cannot be sent as UTF-8`,
-		`TypeError: publish: data is neither str nor bytes, and no JSON either: Object of type set is not ` +
-			`JSON serializable`,
+		`TypeError: publish: data is neither str nor bytes, and no JSON either: Object of type set is not JSON serializable`,
 		`ValueError: publish: event` + word + `''`, `ValueError: publish: event` + word + `'b\nc'`,
 		`TypeError: publish: event must be a str, not 5`,
 		`ValueError: publish: id` + word + `''`, `ValueError: publish: id` + word + `'b\x00'`,

@@ -82,14 +82,12 @@ func TestClosingGosDescriptorsEndsTheProcessWithOneLine(t *testing.T) {
 		// descriptor first and kill the worker.
 		if m.Workers() {
 			s.Says(`worker \d+ (exited with status 1: the application closed descriptor \d+, .*; ` +
-				`|cannot answer requests \(the application closed descriptor \d+, .*\) ` +
-				`and was killed(: .*)?; )starting a new one`)
+				`|cannot answer requests \(the application closed descriptor \d+, .*\) and was killed(: .*)?; )starting a new one`)
 			fapwstest.Eventually(t, "there are two workers again", func() bool { return len(s.Workers()) == 2 })
 			s.Get("/pid", 200)
 		} else {
 			// Go's runtime or the event loop notices the closed descriptor.
-			s.Says(`(?m)(^fapws:| error) the application closed descriptor \d+, ` +
-				`which belongs to the (server|event loop); .`)
+			s.Says(`(?m)(^fapws:| error) the application closed descriptor \d+, which belongs to the (server|event loop); .`)
 			s.EndsWith(1)
 		}
 		text := s.Stderr.String()
@@ -108,8 +106,7 @@ func TestSabotageByTheApplicationEndsTheProcess(t *testing.T) {
 		{"shutdown", `the application closed a descriptor that accepting connections requires: invalid argument`},
 		{"standard", `the application closed descriptor [0-2], standard (input|output|error), which clients must not get`},
 		{"files",
-			`the application lowered the limit of open files \(RLIMIT_NOFILE\) from \d+ to 3, ` +
-				`so no client can connect`},
+			`the application lowered the limit of open files \(RLIMIT_NOFILE\) from \d+ to 3, so no client can connect`},
 	}
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline,
 		{Name: fapwstest.Workers.Name, Flags: []string{"--workers", "1"}}}, func(t *testing.T, m fapwstest.Mode) {

@@ -160,8 +160,7 @@ func TestAccessLogLinesEqualApachesLines(t *testing.T) {
 	formats := map[string]string{
 		"combined": `%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i"`,
 		"atoms": `%a %{c}a %A %B %b %h %l %u %m "%q" "%U" %H %s %>s %{Host}i %{Content-Length}o %{ETAG}i %v %V %I ` +
-			`%{Second}C %k %X %% ` +
-			`%!200,304{Referer}i %404,400{User-agent}i %{No-Such}i %{No-Such}o %t`,
+			`%{Second}C %k %X %% %!200,304{Referer}i %404,400{User-agent}i %{No-Such}i %{No-Such}o %t`,
 	}
 	address, stop := apache(t, folder, formats)
 	host, _, _ := net.SplitHostPort(address)

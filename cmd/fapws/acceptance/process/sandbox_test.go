@@ -418,8 +418,7 @@ func TestCheckOfTheSandboxNamesEachDenial(t *testing.T) {
 	left, _ := os.ReadDir(x.data)
 	fapwstest.Truef(t, len(left) == 0, "it has left %v", left)
 	hello := fapwstest.Write(t, t.TempDir()+"/hello.py", "async def app(scope, receive, send):\n"+
-		"    await send({'type': 'http.response.start', 'status': 204})\n    await send({'type': "+
-		"'http.response.body'})\n")
+		"    await send({'type': 'http.response.start', 'status': 204})\n    await send({'type': 'http.response.body'})\n")
 	code, stdout, _ = (fapwstest.Command{Script: hello, Flags: []string{"check", "--sandbox", "--lifespan", "off"}}).Run(t)
 	fapwstest.Truef(t, code == 0 && strings.HasSuffix(stdout, "\nGET / was answered\n"), "code %d: %s", code, stdout)
 	killed := fapwstest.Write(t, t.TempDir()+"/killed.py",

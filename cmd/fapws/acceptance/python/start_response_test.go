@@ -45,8 +45,7 @@ func TestStartResponseIsCalledOnceBeforeTheFirstByte(t *testing.T) {
 	}{
 		{"/twice/caught", 201, "first"},
 		{"/at-first-chunk", 202, "body"},
-		{"/after-first-chunk", 200, "begun start_response() must be called before the first byte of the body " +
-			"is returned"},
+		{"/after-first-chunk", 200, "begun start_response() must be called before the first byte of the body is returned"},
 		{"/never", 200, "no call"},
 		{"/half", 500, "error page"},
 		{"/half/status", 500, "error page"},

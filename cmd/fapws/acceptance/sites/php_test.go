@@ -44,8 +44,7 @@ func phpWorks(t *testing.T, how string) {
 		"site/index.php":     `<?php echo "index ", $_SERVER['REQUEST_URI'];`,
 		"site/dir/index.php": `<?php echo "dir ", $_SERVER['SCRIPT_NAME'];`,
 		"site/env.php": `<?php echo $_SERVER['PATH_INFO'] ?? '-', ' ', $_SERVER['REDIRECT_STATUS'], ' ', ` +
-			`$_SERVER['SCRIPT_FILENAME'], ' ', $_SERVER['DOCUMENT_ROOT'], ' ', isset($_SERVER['HTTP_PROXY']) ? ` +
-			`'proxy' : '';`,
+			`$_SERVER['SCRIPT_FILENAME'], ' ', $_SERVER['DOCUMENT_ROOT'], ' ', isset($_SERVER['HTTP_PROXY']) ? 'proxy' : '';`,
 		"site/count.php": `<?php session_start(); echo $_SESSION['n'] = ($_SESSION['n'] ?? 0) + 1;`,
 		"site/form.php":  `<?php echo $_POST['a'], $_GET['b'], $_COOKIE['c'] ?? '';`,
 		"site/input.php": `<?php echo md5(file_get_contents('php://input'));`,

@@ -19,8 +19,7 @@ func TestPrivateFilesOfAnApplicationAreHidden(t *testing.T) {
 	for _, c := range []struct{ name, top, app string }{
 		{"root", "root = \".\"\n", "def application(e, s): s('404 Not Found', []); return [b'app']\n"},
 		{"static", "static = \"/=.\"\n", "def application(e, s): s('404 Not Found', []); return [b'app']\n"},
-		{"Staticfile", "", "from fapws.contrib.views import Staticfile\nPATHS = [('/', Staticfile('.', " +
-			"listing=True))]\n"},
+		{"Staticfile", "", "from fapws.contrib.views import Staticfile\nPATHS = [('/', Staticfile('.', listing=True))]\n"},
 		{"handler", "", "from fapws.contrib.views import Staticfile\nfiles = Staticfile('.', listing=True)\nPATHS = " +
 			"[('/', lambda e, s: files(e, s))]\n"},
 	} {

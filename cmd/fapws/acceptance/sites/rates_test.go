@@ -62,8 +62,7 @@ func TestClientThatExceedsTheRateGets429(t *testing.T) {
 	after, err := strconv.Atoi(a.Header.Get("Retry-After"))
 	left := fmt.Sprintf(`"default";r=0;t=%d`, after)
 	fapwstest.Truef(t, err == nil && after >= 1 && after <= 3600 && a.Header.Get("RateLimit") == left, "%v", a.Header)
-	s.Says(`warning client 127\.0\.0\.1\S*: GET of "/api/c" got 429: more than 1/h burst 4 by address ` +
-		`\(fapws\.toml:\d+\)`)
+	s.Says(`warning client 127\.0\.0\.1\S*: GET of "/api/c" got 429: more than 1/h burst 4 by address \(fapws\.toml:\d+\)`)
 	counts := s.Ask("GET /_fapws/metrics HTTP/1.0\r\nHost: localhost\r\n\r\n").Want(t, 200).Text
 	fapwstest.Matches(t, counts, `(?m)^fapws_rate_limited_total\{host="",route="/api/"\} 2$`)
 	s.Stop()

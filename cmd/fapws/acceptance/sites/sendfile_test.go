@@ -203,8 +203,7 @@ func sendPrograms(t *testing.T, m fapwstest.Mode, top string) (s *fapwstest.Serv
 		fapwstest.WriteProgram(t, folder+"/"+name, text)
 	}
 	fapwstest.Write(t, folder+"/site/send.php",
-		`<?php header('Content-Type: application/x-own'); header('X-Sendfile: '.$_SERVER['QUERY_STRING']); `+
-			`echo 'not sent';`)
+		`<?php header('Content-Type: application/x-own'); header('X-Sendfile: '.$_SERVER['QUERY_STRING']); echo 'not sent';`)
 	fapwstest.Write(t, folder+"/files/one.txt", "0123456789")
 	fapwstest.Write(t, folder+"/files/big.bin", strings.Repeat("0123456789abcdef", 1<<17))
 	fapwstest.Write(t, folder+"/secret", "secret")

@@ -85,8 +85,7 @@ func TestSSIRouteHasItsOwnDirectoryAndOptions(t *testing.T) {
 	fapwstest.Write(t, filepath.Join(dir, "docs/a.html"),
 		`<!--#config timefmt="%Y" --><!--#echo var="x" -->, <!--#exec cmd="echo $DOCUMENT_URI" -->`)
 	fapwstest.Write(t, filepath.Join(dir, "docs/b.html"),
-		`<!--#if expr="$QUERY_STRING = /^(a|b)$/" --><!--#include virtual="plain.txt" --><!--#echo var="1" -->`+
-			`<!--#endif -->`)
+		`<!--#if expr="$QUERY_STRING = /^(a|b)$/" --><!--#include virtual="plain.txt" --><!--#echo var="1" --><!--#endif -->`)
 	fapwstest.Write(t, filepath.Join(dir, "docs/plain.txt"), `plain `)
 	fapwstest.Write(t, filepath.Join(dir, "docs/index.html"), `<!--#echo var="DOCUMENT_URI" -->`)
 	file := fapwstest.Write(t, filepath.Join(dir, "fapws.toml"), `

@@ -125,8 +125,7 @@ route = [{ prefix = "/", status = 200, text = "c" }]
 		{"a.test", "a.test", &ann, "/optional", 200, "optional"},
 		{"a.test", "a.test", &bob, "/optional", 403, stranger},
 		{"a.test", "a.test", nil, "/tls", 200, `{"server_cert": "` + quoted(string(ofServer.Certificate)) +
-			`", "client_cert_chain": [], "client_cert_name": null, "client_cert_error": null, ` +
-			`"tls_version": 772, `},
+			`", "client_cert_chain": [], "client_cert_name": null, "client_cert_error": null, "tls_version": 772, `},
 		{"a.test", "a.test", &ann, "/tls", 200, `"client_cert_chain": ["` + quoted(own) +
 			`"], "client_cert_name": "CN=Ann", "client_cert_error": null`},
 		{"a.test", "a.test", &bob, "/tls", 200, `"client_cert_name": "CN=Bob", "client_cert_error": "` + stranger},
@@ -169,8 +168,7 @@ route = [{ prefix = "/", status = 200, text = "c" }]
 	plain := fapwstest.Dial(t, "tcp", at[2])
 	plain.Send("GET /admin/ HTTP/1.1\r\nHost: a.test\r\nSSL-Client-Verify: SUCCESS\r\n\r\n",
 		"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
-	plain.Answer().Want(t, 403, "a client certificate is required, so only HTTPS connections to this server "+
-		"are accepted")
+	plain.Answer().Want(t, 403, "a client certificate is required, so only HTTPS connections to this server are accepted")
 	plain.Answer().Want(t, 200, "open")
 
 	// When the client resumes the TLS session of a.test, the server verifies the certificate again. The session is
