@@ -38,8 +38,8 @@ type conf struct {
 }
 
 // convertWebconf converts a web.conf of httPyServer to a configuration file, and returns a note for each line that was
-// left out or changed, "web.conf:3: …". If text has no host, convertWebconf returns an error of one line. A web.conf has
-// these lines:
+// left out or changed, "web.conf:3: …". If text has no host, convertWebconf returns an error of one line. A web.conf
+// has these lines:
 //
 //	host DOMAIN ROOT      the directory of a domain; "default" is every other one
 //	media EXTENSION TYPE  the media type of files

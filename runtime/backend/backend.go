@@ -31,8 +31,8 @@ type Func func(w *Response, r *Request)
 func (f Func) Respond(w *Response, r *Request) { f(w, r) }
 
 // A Request is a request whose body has arrived or, if the mount streams request bodies, arrives while Respond runs
-// (see Next). It embeds a copy of the exchange.Request. The head of the response may have a live.Tunnel as its Then only
-// if Upgrade is set. Respond may return before the tunnel ends.
+// (see Next). It embeds a copy of the exchange.Request. The head of the response may have a live.Tunnel as its Then
+// only if Upgrade is set. Respond may return before the tunnel ends.
 type Request struct {
 	exchange.Request
 	Context context.Context

@@ -337,8 +337,8 @@ func First(head []byte, fields []Field, lower string) (value []byte, ok bool) {
 	return nil, false
 }
 
-// IsLowerToken reports whether name is a token (RFC 9110 §5.6.2) without upper-case letters, as the name of a field over
-// HTTP/2 must be (RFC 9113 §8.2.1).
+// IsLowerToken reports whether name is a token (RFC 9110 §5.6.2) without upper-case letters, as the name of a field
+// over HTTP/2 must be (RFC 9113 §8.2.1).
 func IsLowerToken(name string) bool {
 	for i := 0; i < len(name); i++ {
 		if c := name[i]; c >= 'A' && c <= 'Z' || class[c]&isToken == 0 {

@@ -187,9 +187,9 @@ func (c *Conn) pump() {
 	c.pumping = false
 }
 
-// yield ends the turn of c, and must be called if the cost of the turn has reached turnBytes. yield queues empty output:
-// after serving other connections, the loop calls Room(true), which begins the next turn. After conn.Conn.Again, the
-// loop would call Input before serving other connections.
+// yield ends the turn of c, and must be called if the cost of the turn has reached turnBytes. yield queues empty
+// output: after serving other connections, the loop calls Room(true), which begins the next turn. After
+// conn.Conn.Again, the loop would call Input before serving other connections.
 func (c *Conn) yield() {
 	if c.conn.Gathers() {
 		c.s.Set.Flush()

@@ -169,8 +169,8 @@ func (f *Format) parse(text string) error {
 
 var errNoAtom = errors.New("is not an atom")
 
-// gunicorn adds the atom at the beginning of text, and returns the length of the atom. After an error, the first n bytes
-// are wrong.
+// gunicorn adds the atom at the beginning of text, and returns the length of the atom. After an error, the first n
+// bytes are wrong.
 func (f *Format) gunicorn(text string) (n int, err error) {
 	name, after, ended := strings.Cut(text[2:], ")s")
 	if !ended {
@@ -271,7 +271,8 @@ func (f *Format) apacheAtom(letter byte, argument string, has bool) (atom, error
 var bracketed = "<" + pid + ">"
 
 // apacheAtoms contains the atoms that need no header field. A key consists of the text in braces and the letter. The
-// keys of gunicorn's atoms that differ from Apache's are in parentheses. Atoms with a word as the key are only variables.
+// keys of gunicorn's atoms that differ from Apache's are in parentheses. Atoms with a word as the key are only
+// variables.
 var apacheAtoms = map[string]atom{
 	"a": textOf(func(e *Entry) string { return e.Addr }),
 	"A": textOf(func(e *Entry) string { return e.LocalAddr }),

@@ -94,9 +94,9 @@ func assignment(statement, name string) (value string, ok bool) {
 	return strings.Trim(rest, " \t"), true
 }
 
-// pythonString matches a string literal at the beginning of a text. A literal with a single quote ends at the next quote
-// or at the end of the line; a literal with a triple quote ends at the next triple quote. After a backslash, a quote does
-// not close the string, even in raw strings.
+// pythonString matches a string literal at the beginning of a text. A literal with a single quote ends at the next
+// quote or at the end of the line; a literal with a triple quote ends at the next triple quote. After a backslash, a
+// quote does not close the string, even in raw strings.
 var pythonString = Pattern(`(?s)^(?:"""(?:\\.|[^\\])*?(?:"""|\z)|'''(?:\\.|[^\\])*?(?:'''|\z)|` +
 	`"(?:\\.|[^"\\\r\n])*"?|'(?:\\.|[^'\\\r\n])*'?)`)
 

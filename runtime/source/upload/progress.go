@@ -150,8 +150,8 @@ type Group struct {
 	all []*Upload
 }
 
-// A request to other processes consists of one of these words, a blank, and the key of a mount. After opTakeOver, the id
-// of an upload and a blank precede the key.
+// A request to other processes consists of one of these words, a blank, and the key of a mount. After opTakeOver, the
+// id of an upload and a blank precede the key.
 const (
 	opList     = "list"
 	opTakeOver = "take"
