@@ -1,5 +1,5 @@
 // Package checktest contains the functions that tests of all packages need: they compare values, read tables of test
 // cases, and wait for events. If an event does not occur for a long time, the test fails. Any goroutine of a test may
-// call functions that compare or wait, but a failure of Must, Eventually or InItsTime ends only the goroutine of the
-// test itself.
+// call the functions that compare. Must, Needf, Eventually and InItsTime end the goroutine that calls them, so only the
+// goroutine of the test itself may call them.
 package checktest

@@ -17,7 +17,7 @@ const (
 	// head even without compression.
 	least = 1 << 10
 
-	// most limits the size of bodies that are compressed as a whole, in bytes, and thereby the memory and time for
+	// most is the maximum size of bodies that are compressed as a whole, in bytes. It limits the memory and the time for
 	// compression.
 	most = 8 << 20
 

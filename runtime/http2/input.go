@@ -62,8 +62,8 @@ func (st *stream) Read(x *exchange.Exchange) {
 	}
 }
 
-// beginBody begins to receive the body of x, whose first bytes are early. If Mount.Streams is true, x is submitted at
-// once and gets the body piece by piece. Otherwise x is submitted when the body is complete.
+// beginBody begins to receive the body of x; early contains the first bytes of the body. If Mount.Streams is true, x is
+// submitted at once and gets the body piece by piece. Otherwise x is submitted when the body is complete.
 func (st *stream) beginBody(x *exchange.Exchange, early []byte) {
 	c, r := st.c, x.Req
 	s := c.s

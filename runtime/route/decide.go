@@ -172,7 +172,7 @@ func (d *Decision) below(root string) {
 	}
 }
 
-// follow decides about the first mount after the current mount that matches the request.
+// follow routes the request to the first matching mount after the current mount.
 func (d *Decision) follow() {
 	site := &d.table.sites[d.Site]
 	for d.Mount++; d.Mount < len(site.mounts); d.Mount++ {

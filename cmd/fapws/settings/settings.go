@@ -59,7 +59,7 @@ func option(c *Config, key string) *value {
 
 var optionFields = keyFields(reflect.TypeFor[static.Options]())
 
-// table lists all settings, with values in a Config that nobody reads. The settings in the table must not be changed.
+// table returns all settings, for callers that need no values. Callers must not change the settings.
 var table = sync.OnceValue(func() []*Setting { return settingsOf(new(Config)) })
 
 func settingsOf(c *Config) (rows []*Setting) {

@@ -16,7 +16,7 @@ type dir struct {
 	t    *testing.T
 	path string
 	said []string
-	// what the Watcher has reported; buffered, so that the Watcher can end
+	// reports of the Watcher; buffered, so that the Watcher never waits for a reader
 	changes chan string
 }
 

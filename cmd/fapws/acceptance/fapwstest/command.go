@@ -160,7 +160,7 @@ type Mode struct {
 }
 
 // Each Mode is a way to run handlers. In the mode Forks, handlers must be synchronous and keep no state in memory
-// between requests. In the mode Asleep, the state is lost when no client has come for a while.
+// between requests. In the mode Asleep, the state is lost after a while without requests.
 var (
 	Threads = Mode{"threads", nil}
 	Inline  = Mode{"inline", []string{"--threads", "0"}}

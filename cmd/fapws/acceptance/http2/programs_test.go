@@ -91,7 +91,7 @@ type report struct {
 }
 
 // mayFail contains the cases of h2spec that a server without TLS cannot pass if it supports HTTP/1 and HTTP/2 on one
-// port. Such a server treats a connection as HTTP/1 if its first bytes are not the HTTP/2 preface.
+// port. The server treats a connection as HTTP/1 if the first bytes are not the HTTP/2 preface.
 var mayFail = map[string]bool{"Sends invalid connection preface": true}
 
 func TestServerPassesH2spec(t *testing.T) {

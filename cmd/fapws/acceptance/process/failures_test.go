@@ -208,8 +208,8 @@ func startsOrEnds(s *fapwstest.Server) (started bool) {
 	return started
 }
 
-// Old versions of Docker reject the system call clone3. If the C library starts threads by another system call, there
-// is no message.
+// Old versions of Docker reject the system call clone3. A C library that starts threads by another system call needs no
+// message.
 func TestContainerThatRejectsClone3IsReported(t *testing.T) {
 	t.Parallel()
 	c := fapwstest.Command{Flags: []string{"--version"}, Shell: fapwstest.Refusing(t, "435=1")} // EPERM
