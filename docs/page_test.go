@@ -69,8 +69,7 @@ func commands(b block) (all []command, err error) {
 		typed, isTyped := strings.CutPrefix(line, "$ ")
 		switch {
 		case continued:
-			c := &all[len(all)-1]
-			c.typed += "\n" + line
+			all[len(all)-1].typed += "\n" + line
 		case isTyped:
 			all = append(all, command{at: fmt.Sprintf("%s:%d", b.page, b.line+1+i), typed: typed})
 		case len(all) == 0:

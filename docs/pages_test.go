@@ -58,8 +58,7 @@ func (term *terminal) carryOutAll(all []block) {
 		case !slices.Contains(languages, b.lang):
 			t.Errorf("%s: a block of type %q; there are %s", b, b.lang, strings.Join(languages, ", "))
 		case b.lang == "console":
-			typed := checktest.Try(commands(b)).Must(t)
-			for _, c := range typed {
+			for _, c := range checktest.Try(commands(b)).Must(t) {
 				term.typed(c)
 			}
 		case b.file != "":
@@ -312,8 +311,7 @@ func TestSettingsPageHasTheDescriptionsOfTheProgram(t *testing.T) {
 }
 
 func TestPerformancePageHasTheStoredResults(t *testing.T) {
-	r := checktest.Try(results.Load("../bench/results/page.json")).Must(t)
-	page, plots, err := r.Page()
+	page, plots, err := checktest.Try(results.Load("../bench/results/page.json")).Must(t).Page()
 	checktest.Must(t, err)
 	generated(t, "performance.md", string(page))
 	for name, plot := range plots {

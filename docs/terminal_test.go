@@ -250,8 +250,7 @@ func (term *terminal) saysWhere(typed string) bool {
 	if regexp.MustCompile(`(^|\s)(-b|-p|--bind|--port|fd://|--config|-c)\b`).MatchString(typed) {
 		return true
 	}
-	files := checktest.Try(filepath.Glob(filepath.Join(term.folder, "*"))).Must(term.t)
-	for _, name := range files {
+	for _, name := range checktest.Try(filepath.Glob(filepath.Join(term.folder, "*"))).Must(term.t) {
 		text, _ := os.ReadFile(name)
 		if base := filepath.Base(name); (base == "fapws.toml" || strings.Contains(typed, base)) &&
 			regexp.MustCompile(`(?m)^(SERVER|bind) *=`).Match(text) {

@@ -259,8 +259,7 @@ func (d *driver) submitAs(t testing.TB, r *response, route func(path string) (mo
 	t.Helper()
 	size := int64(len(body))
 	head, parsed := parseHead(t, line, size, fields...)
-	raw := parsed.Path.In(head)
-	path := http1.DecodePath(nil, raw)
+	path := http1.DecodePath(nil, parsed.Path.In(head))
 	r.done = make(chan struct{})
 	d.do(func() {
 		if n := len(d.spare); n > 0 {
@@ -276,8 +275,7 @@ func (d *driver) submitAs(t testing.TB, r *response, route func(path string) (mo
 		if d.change != nil {
 			d.change(request)
 		}
-		ok := d.h.Submit(r.ticket, request)
-		if !ok {
+		if !d.h.Submit(r.ticket, request) {
 			t.Error("refused")
 			return
 		}

@@ -109,8 +109,7 @@ func TestSharedObjectsOfARequestMayBeUsedOnOtherThreads(t *testing.T) {
 		all.Go(func() {
 			for range rounds {
 				for _, path := range []string{"/shares", "/shares_and_returns"} {
-					r := loop.send(t, fmt.Sprintf("POST %s?%d", path, i), strings.Repeat("line\n", 1000))
-					<-r.done
+					<-loop.send(t, fmt.Sprintf("POST %s?%d", path, i), strings.Repeat("line\n", 1000)).done
 				}
 			}
 		})

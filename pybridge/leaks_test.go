@@ -57,8 +57,7 @@ func TestNothingLeaks(t *testing.T) {
 			if skip[m.Prefix] {
 				continue
 			}
-			r := loop.send(t, "POST "+m.Prefix+"?all", "some body")
-			<-r.done
+			<-loop.send(t, "POST "+m.Prefix+"?all", "some body").done
 		}
 		loop.get(t, "/closed_names")
 	})

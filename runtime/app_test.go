@@ -188,8 +188,7 @@ func (s *testServer) gone(t testing.TB) {
 
 func openFiles(t testing.TB) int {
 	t.Helper()
-	names := checktest.Try(os.ReadDir("/proc/self/fd")).Must(t)
-	return len(names)
+	return len(checktest.Try(os.ReadDir("/proc/self/fd")).Must(t))
 }
 
 func mustPrefixes(list ...string) (out []netip.Prefix) {

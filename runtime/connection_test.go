@@ -117,8 +117,7 @@ func TestConnectionThatThePollerRejectsIsClosed(t *testing.T) {
 			eventually(t, "it waits for room", func() bool { return len(s.waiting()) == 1 })
 		}
 		s.do(func() {
-			c := s.loop.all()[0]
-			c.Ready(eventloop.Unwatched)
+			s.loop.all()[0].Ready(eventloop.Unwatched)
 		})
 		client.Close()
 		eventually(t, "it is closed", func() bool { return s.loop.live.Load() == 0 && openFiles(t) <= files })

@@ -195,8 +195,7 @@ func TestSamplesWorkInABrowser(t *testing.T) {
 
 // clockAndReload changes the code while a page is open, and checks that the page's stream continues.
 func (b *browser) clockAndReload(t *testing.T) {
-	folder := copySample(t, "clock")
-	script := filepath.Join(folder, "clock.py")
+	script := filepath.Join(copySample(t, "clock"), "clock.py")
 	s := startServer(t, []string{"--workers", "2"}, script, nil)
 	p := b.open(t, s.URL)
 	p.await("ticks >= 1")
@@ -290,8 +289,7 @@ func (b *browser) chatOfTheDocs(t *testing.T) {
 
 func (b *browser) starlette(t *testing.T) {
 	fapwstest.NeedModule(t, "starlette")
-	s := startServer(t, nil, "starlette/app.py", nil)
-	p := b.open(t, s.URL)
+	p := b.open(t, startServer(t, nil, "starlette/app.py", nil).URL)
 	p.await("socket.readyState == WebSocket.OPEN")
 	p.fill("#text", "Hello ☕")
 	p.await("document.getElementById('echo').textContent == 'Hello ☕'")

@@ -147,8 +147,7 @@ func (d *device) remember(t *testing.T) {
 			"Network-eth0": {6e5 + 3e5*math.Sin(i/7) + 2.2e6*hill(i, 116, 8), 2e5 + 1e5*math.Sin(i/5) + 6e5*hill(i, 122, 9)},
 		}})
 	}
-	text := fapwstest.Try(json.Marshal(points)).Must(t)
-	d.write(t, "run/history.json", string(text), 0o600)
+	d.write(t, "run/history.json", string(fapwstest.Try(json.Marshal(points)).Must(t)), 0o600)
 	fapwstest.Must(t, os.Chmod(d.dir+"/run", 0o700))
 }
 

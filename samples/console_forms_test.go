@@ -48,8 +48,7 @@ func (d *device) settings(p *tab) {
 }
 
 func (d *device) backup(p *tab) {
-	cookie := p.cookie()
-	resp := d.get("/backup", "Cookie", cookie)
+	resp := d.get("/backup", "Cookie", p.cookie())
 	kept := resp.body
 	fapwstest.Needf(p.t, resp.StatusCode == 200 &&
 		strings.Contains(resp.Header.Get("Content-Disposition"), "attachment") &&

@@ -46,8 +46,7 @@ func copySample(t *testing.T, sample string) (folder string) {
 	kept := map[string]bool{}
 	for pattern := range strings.Lines(string(patterns)) {
 		pattern, keep := strings.CutPrefix(strings.TrimSpace(pattern), "!")
-		names := fapwstest.Try(filepath.Glob(filepath.Join(folder, pattern))).Must(t)
-		for _, name := range names {
+		for _, name := range fapwstest.Try(filepath.Glob(filepath.Join(folder, pattern))).Must(t) {
 			kept[name] = keep
 		}
 	}
@@ -62,8 +61,7 @@ func copySample(t *testing.T, sample string) (folder string) {
 
 // browse gives the client cookies and, for each request, a new connection, so that any process may answer.
 func (s *server) browse() {
-	jar := fapwstest.Try(cookiejar.New(nil)).Must(s.T)
-	s.client.Jar = jar
+	s.client.Jar = fapwstest.Try(cookiejar.New(nil)).Must(s.T)
 	s.client.Transport.(*http.Transport).DisableKeepAlives = true
 	got := len(s.Workers())
 	fapwstest.Needf(s.T, got == 2, "%d processes serve, want 2", got)
@@ -150,11 +148,9 @@ func TestWSGISampleServesPagesAndDigests(t *testing.T) {
 		s.post("/digest", "application/octet-stream", unknownLength{strings.NewReader(sent)}).want(200, want)
 
 		source := fapwstest.Try(os.ReadFile(filepath.Join(s.folder, "app.py"))).Must(t)
-		resp := s.get("/source").want(200)
-		fapwstest.Equal(t, resp.body, string(source))
+		fapwstest.Equal(t, s.get("/source").want(200).body, string(source))
 
-		in := s.firstLines("/count", "1", "2")
-		in.Body.Close()
+		s.firstLines("/count", "1", "2").Body.Close()
 		s.Stdout.Await(t, regexp.MustCompile(`counted to \d+`))
 
 		s.fails("/fails", "RuntimeError: this handler always fails")
@@ -287,8 +283,7 @@ func TestFlaskSampleServesSessionsUploadsAndStreams(t *testing.T) {
 		s.flaskStream()
 		s.flaskBlueprint()
 		s.get("/nothing/<b>").want(404, "There is nothing at /nothing/&lt;b&gt;.")
-		resp := s.do(s.request("DELETE", "/greet", nil)).want(405)
-		fapwstest.Has(t, resp.Header.Get("Allow"), "POST")
+		fapwstest.Has(t, s.do(s.request("DELETE", "/greet", nil)).want(405).Header.Get("Allow"), "POST")
 		s.fails("/api/divide/1/0", "ZeroDivisionError")
 	})
 }
@@ -301,8 +296,7 @@ func (s *server) flaskSession(t *testing.T) {
 		fapwstest.Equalf(t, s.post("/greet", urlencoded, form).want(302).location(), "/", "sent to")
 	}
 	for i, times := range []string{"1 time.", "2 times.", "3 times."} {
-		name := fmt.Sprintf("Zoë <%d>", i)
-		greet(name)
+		greet(fmt.Sprintf("Zoë <%d>", i))
 		s.get("/").want(200, fmt.Sprintf("Hello Zoë &lt;%d&gt;, you have told your name %s", i, times))
 	}
 	greet(" ") // Flask shows a flashed message only once.
@@ -417,8 +411,7 @@ func (s *server) djangoAdmin(t *testing.T) {
 	styles := stylesheet.FindAllStringSubmatch(page, -1)
 	fapwstest.Needf(t, len(styles) > 0, "no style sheet in %s", page)
 	for _, style := range styles {
-		resp := s.get(style[1]).want(200, "{")
-		got := resp.Header.Get("Content-Type")
+		got := s.get(style[1]).want(200, "{").Header.Get("Content-Type")
 		fapwstest.Truef(t, strings.HasPrefix(got, "text/css"), "%s: Content-Type %q", style[1], got)
 	}
 	s.get("/static/admin/css/nothing.css").want(404)

@@ -274,8 +274,7 @@ func TestChannelLayerMeetsTheSpecificationInAllWorkers(t *testing.T) {
 	var got []string
 	for i := range messages {
 		all.Go(func() {
-			c := s.layerClient()
-			text := fmt.Sprint(c.ask("receive/shared"))
+			text := fmt.Sprint(s.layerClient().ask("receive/shared"))
 			mu.Lock()
 			defer mu.Unlock()
 			got = append(got, text)

@@ -320,8 +320,7 @@ func TestRecentKeepsEntriesInUse(t *testing.T) {
 }
 
 func TestKnownDoesNotAllocate(t *testing.T) {
-	c := NewChecker()
-	u := userFile(t, c, "one")
+	u := userFile(t, NewChecker(), "one")
 	b := checktest.Try(NewBasic("", u)).Must(t)
 	var buf [maxText]byte
 	wrong := credentials("one", "wrong")

@@ -186,8 +186,7 @@ func TestFileOfEndedSessionsStaysSmall(t *testing.T) {
 		p.clock.Time = p.clock.Add(time.Millisecond)
 		last = l.newSession("ann")
 		checktest.Must(t, l.end(last, false))
-		info := checktest.Try(os.Stat(filepath.Join(p.dir, EndedFile))).Must(t)
-		largest = max(largest, info.Size())
+		largest = max(largest, checktest.Try(os.Stat(filepath.Join(p.dir, EndedFile))).Must(t).Size())
 	}
 	checktest.Truef(t, largest <= (keptOfEach+2)*70, "%d bytes", largest)
 	for name, s := range map[string]*Session{"the last one": last, "an old one": first, "bob's": bob} {

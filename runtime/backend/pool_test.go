@@ -79,8 +79,7 @@ func TestPoolRejectsRequestsAboveItsLimit(t *testing.T) {
 			(begun || last.Head.Status == 500 && last.Head.Then == exchange.Then(exchange.Refusal{})), "%+v", r.all)
 		line := <-r.log
 		checktest.Truef(t, strings.HasPrefix(line, "bug: on purpose"), "%s", line)
-		err := unix.Close(body)
-		checktest.Truef(t, err == unix.EBADF, "the body is left")
+		checktest.Truef(t, unix.Close(body) == unix.EBADF, "the body is left")
 		r.release()
 	}
 	checktest.Equalf(t, r.Active(), 0, "requests")

@@ -128,8 +128,7 @@ func (h *half) next(t *testing.T, r io.Reader) (kind byte, data []byte) {
 
 func TestKeyUpdateIsAnsweredHoweverItsRecordsAreSplit(t *testing.T) {
 	for cut := range len(updateRequested) {
-		s := newServer(t, nil)
-		c, out, in := s.raw()
+		c, out, in := newServer(t, nil).raw()
 		var sent []byte
 		if cut > 0 {
 			sent = out.seal(handshakeRecord, updateRequested[:cut])

@@ -59,8 +59,7 @@ func TestMalformedRequestIsLoggedWithItsTimeAndItsNumber(t *testing.T) {
 		checktest.Truef(t, !e.Time.Before(began) && e.Duration >= 0 && e.Duration <= time.Since(began) &&
 			e.Earlier == len(lines)-1, "%s at %v, %v, after %d requests", e.RequestLine, e.Time, e.Duration, e.Earlier)
 	}}})
-	client := h.Connect(t, "GET / HTTP/1.1\r\nHost:\r\n\r\nnonsense\r\n\r\n")
-	_, err := io.ReadAll(client)
+	_, err := io.ReadAll(h.Connect(t, "GET / HTTP/1.1\r\nHost:\r\n\r\nnonsense\r\n\r\n"))
 	checktest.Equal(t, err, nil)
 	h.Do(func() {
 		checktest.Equal(t, strings.Join(lines, ", "), "GET / HTTP/1.1, nonsense")

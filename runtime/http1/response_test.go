@@ -77,8 +77,7 @@ func TestHeadOfAResponseHasItsFieldsAndFraming(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			tm := NewTemplate("fapws", testTime)
 			r := c.r
-			got := tm.AppendHead([]byte("before|"), &r)
-			checktest.Equal(t, string(got), "before|"+c.want)
+			checktest.Equal(t, string(tm.AppendHead([]byte("before|"), &r)), "before|"+c.want)
 			checktest.Truef(t, r.Body == c.body && r.KeepAlive == c.keep,
 				"body %v, keep-alive %v, want %v, %v", r.Body, r.KeepAlive, c.body, c.keep)
 		})

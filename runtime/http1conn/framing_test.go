@@ -30,8 +30,7 @@ func FuzzDecode(f *testing.F) {
 			at := 0
 			for _, cut := range append(cuts, len(data)) {
 				cut = min(max(cut, at), len(data))
-				buf := append([]byte(nil), data[at:cut]...)
-				piece, left, done, err := b.Decode(buf)
+				piece, left, done, err := b.Decode(append([]byte(nil), data[at:cut]...))
 				at = cut
 				if err != nil {
 					return "", "", false, err

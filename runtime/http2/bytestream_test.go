@@ -125,8 +125,7 @@ func TestResetOfAByteStreamClosesItsVirtualConnection(t *testing.T) {
 }
 
 func TestWindowOpenedByteByByteEndsTheConnection(t *testing.T) {
-	h := newHost(t)
-	_, p := h.open(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+	_, p := newHost(t).open(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
 	p.connectBytes(1)
 	for range 4 {
 		p.framer.WriteData(1, false, make([]byte, 15_000))

@@ -102,8 +102,7 @@ func TestStreamedBodiesOfAConnectionAreBounded(t *testing.T) {
 			checktest.Truef(t, !st.late(at), "a client that must not send is late")
 			checktest.Truef(t, st.late(at+2*tick), "a client may wait indefinitely")
 		}
-		x := h.Held[1]
-		x.Sink.Send(&exchange.Part{Op: exchange.OpCredit, Number: int64(c.streams[3].x.Outstanding)})
+		h.Held[1].Sink.Send(&exchange.Part{Op: exchange.OpCredit, Number: int64(c.streams[3].x.Outstanding)})
 	})
 	for u.window == 0 {
 		u.frame()

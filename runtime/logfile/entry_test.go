@@ -247,8 +247,7 @@ func TestAppendingALineDoesNotAllocate(t *testing.T) {
 // The log in the new process may have a different format.
 func TestStateCarriesALineToAnotherProcess(t *testing.T) {
 	parse := func(text string) *AccessLog {
-		f := checktest.Try(ParseFormat(text)).Must(t)
-		return &AccessLog{nil, f}
+		return &AccessLog{nil, checktest.Try(ParseFormat(text)).Must(t)}
 	}
 	from := parse(`%r %{X-A}i %{X-B}o`)
 	r := &Record{Log: from, Client: "192.0.2.1:7"}
@@ -284,8 +283,7 @@ func TestStateCarriesALineToAnotherProcess(t *testing.T) {
 
 // The format names the request line, and fields of the request and of the response.
 func TestLineHasTheFieldsOfItsFormat(t *testing.T) {
-	f := checktest.Try(ParseFormat(`%r %{x-a}i %{X-B}o %{Status}o`)).Must(t)
-	r := &Record{Log: &AccessLog{nil, f}}
+	r := &Record{Log: &AccessLog{nil, checktest.Try(ParseFormat(`%r %{x-a}i %{X-B}o %{Status}o`)).Must(t)}}
 	r.Begin(r.Format())
 	head := []byte("GET /a HTTP/1.1\r\nHost: x\r\nX-A: 1\r\nX-AB: 2\r\nx-a:\t3\r\n\r\n")
 	var parsed http1.Request

@@ -232,8 +232,7 @@ func TestCloseDoesNotWaitForACollectorThatDoesNotAnswer(t *testing.T) {
 }
 
 func TestSpanNeedsNoAllocation(t *testing.T) {
-	c := oteltest.Collect(t, nil)
-	x, _ := start(t, c.URL, "OTEL_BSP_MAX_QUEUE_SIZE=1000", "OTEL_BSP_SCHEDULE_DELAY=1000000")
+	x, _ := start(t, oteltest.Collect(t, nil).URL, "OTEL_BSP_MAX_QUEUE_SIZE=1000", "OTEL_BSP_SCHEDULE_DELAY=1000000")
 	e := entry("GET /a?b=c&sig=d HTTP/1.1")
 	e.Trace.Route, e.Trace.Host, e.Trace.Agent = "/", []byte("example.org:8888"), []byte("curl")
 	n := testing.AllocsPerRun(400, func() { x.Answered(e) })

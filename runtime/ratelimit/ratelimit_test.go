@@ -20,8 +20,7 @@ func open(t testing.TB, n int) (all []*Table) {
 	f := checktest.Try(Create()).Must(t)
 	defer f.Close()
 	for range n {
-		table := checktest.Try(Open(f)).Must(t)
-		all = append(all, table)
+		all = append(all, checktest.Try(Open(f)).Must(t))
 	}
 	return all
 }

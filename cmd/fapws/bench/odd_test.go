@@ -146,8 +146,7 @@ func TestWrongCertificateIsRejectedWithAReason(t *testing.T) {
 		{[]string{"--http2", raw(t, "HTTP/1.1 400 Bad Request\r\n\r\n")}, "the server does not speak HTTP/2"},
 		{[]string{"--http2", "-k", httptest.NewTLSServer(nil).URL}, "no application protocol"},
 	} {
-		o := checktest.Try(ParseArgs(append(c.args, "-n", "1"), io.Discard)).Must(t)
-		_, err := Run(context.Background(), o)
+		_, err := Run(context.Background(), checktest.Try(ParseArgs(append(c.args, "-n", "1"), io.Discard)).Must(t))
 		checktest.Truef(t, err != nil && strings.HasSuffix(err.Error(), c.want), "%v instead of %q", err, c.want)
 	}
 	// net/http responds with 400 to HTTP on a TLS port

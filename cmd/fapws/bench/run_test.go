@@ -147,8 +147,7 @@ func TestUnixSocketIsWrittenLikeATargetOfProxies(t *testing.T) {
 	for _, path := range []string{"", ":", ":/a?b=c:d"} {
 		answers(t, run(t, "-n", "20", "-c", "5", "unix:"+name+path), 20, 200)
 	}
-	o := checktest.Try(ParseArgs([]string{"unix:" + name + "-none"}, io.Discard)).Must(t)
-	_, err := Run(context.Background(), o)
+	_, err := Run(context.Background(), checktest.Try(ParseArgs([]string{"unix:" + name + "-none"}, io.Discard)).Must(t))
 	checktest.Truef(t, err != nil && err.Error() == "unix:"+name+
 		"-none: no such file or directory; start the server there, or correct the address", "%v", err)
 }
@@ -221,8 +220,7 @@ func TestInvalidResponsesFailWithAReason(t *testing.T) {
 func TestInterruptEndsTheRun(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	s := serve(t, false, func(http.ResponseWriter, *http.Request) { cancel() })
-	o := checktest.Try(ParseArgs([]string{"-d", "1h", s.URL}, io.Discard)).Must(t)
-	r, err := Run(ctx, o)
+	r, err := Run(ctx, checktest.Try(ParseArgs([]string{"-d", "1h", s.URL}, io.Discard)).Must(t))
 	checktest.Truef(t, err == nil && r.stopped, "%v %v", r, err)
 }
 

@@ -247,8 +247,7 @@ func TestCertificatesAreServedWithTheClockIn1970(t *testing.T) {
 
 func TestProbablyUnintendedSettingIsAWarning(t *testing.T) {
 	dir := t.TempDir()
-	ca := certtest.NewAuthority(t)
-	c := ca.For("example.org")
+	c := certtest.NewAuthority(t).For("example.org")
 	cert, key := c.Write(dir)
 	certtest.Write(t, cert, c.Certificate)
 	certtest.Write(t, dir+"/fullchain.pem", c.Chain)
@@ -298,8 +297,7 @@ func TestCertificateThatRequiresStaplingIsUsedWithAWarning(t *testing.T) {
 
 func TestFileOfAuthoritiesMustHaveOne(t *testing.T) {
 	dir := t.TempDir()
-	ca := certtest.NewAuthority(t)
-	c := ca.For("example.org")
+	c := certtest.NewAuthority(t).For("example.org")
 	cert, key := c.Write(dir)
 	for text, data := range map[string][]byte{
 		"leaf.pem: has no certificate of a CA": c.Certificate,

@@ -61,8 +61,7 @@ Anonymous:             0 kB
 	programPages(strings.NewReader(smaps), []byte(maps), func(start, end uint) {
 		dropped = append(dropped, start, end)
 	})
-	want := []uint{0x400000, 0xf00000}
-	checktest.Equal(t, dropped, want)
+	checktest.Equal(t, dropped, []uint{0x400000, 0xf00000})
 }
 
 func TestProcessContinuesAfterItsProgramPagesWereDropped(t *testing.T) {
@@ -74,8 +73,7 @@ func TestProcessContinuesAfterItsProgramPagesWereDropped(t *testing.T) {
 		// Without transparent huge pages, dropProgramPages does not change the mappings.
 		return
 	}
-	maps := checktest.Try(os.ReadFile("/proc/self/maps")).Must(t)
-	for line := range bytes.Lines(maps) {
+	for line := range bytes.Lines(checktest.Try(os.ReadFile("/proc/self/maps")).Must(t)) {
 		if start, end, ok := programFile(line); ok && end-start > divided && bytes.Contains(line, []byte(".test")) {
 			t.Errorf("a mapping of %d bytes: %s", end-start, line)
 		}

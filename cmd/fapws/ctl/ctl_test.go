@@ -267,8 +267,7 @@ func TestOnlyTheUserOfTheServerIsAllowed(t *testing.T) {
 	defer c.Close()
 	uid := os.Geteuid()
 	checktest.Equal(t, allowed(c.UnixConn, uid), nil)
-	err := allowed(c.UnixConn, uid+1, uid+2)
-	checktest.Truef(t, err != nil, "anybody is allowed")
+	checktest.Truef(t, allowed(c.UnixConn, uid+1, uid+2) != nil, "anybody is allowed")
 }
 
 func TestClientWaitsWhileTheQueueIsFull(t *testing.T) {
@@ -286,8 +285,7 @@ func TestClientWaitsWhileTheQueueIsFull(t *testing.T) {
 			unix.Close(nfd)
 		}
 	})
-	c := checktest.Try(dialWithin(path, time.Minute)).Must(t)
-	c.Close()
+	checktest.Try(dialWithin(path, time.Minute)).Must(t).Close()
 }
 
 const pathVariable = "CTL_TEST_SERVER"
@@ -305,8 +303,7 @@ func TestServer(t *testing.T) {
 	c := checktest.Try(ln.AcceptUnix()).Must(t)
 	heir := exec.Command("sleep", "1000")
 	for _, file := range []interface{ File() (*os.File, error) }{ln, c} {
-		f := checktest.Try(file.File()).Must(t)
-		heir.ExtraFiles = append(heir.ExtraFiles, f)
+		heir.ExtraFiles = append(heir.ExtraFiles, checktest.Try(file.File()).Must(t))
 	}
 	checktest.Must(t, heir.Start())
 	fmt.Println(heir.Process.Pid)

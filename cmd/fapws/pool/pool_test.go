@@ -70,8 +70,7 @@ func TestWorkerThatSleepsWithUnreadMessagesIsKilled(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			channel, _ := channels(t)
 			process := inState(t, c.state, c.command...)
-			s := New(idle())
-			w := newWorker(s, process, channel)
+			w := newWorker(New(idle()), process, channel)
 			w.State = Serving
 			w.check()
 			eventually(t, "the worker is asked", func() bool { return channel.unread() > 0 && w.out.bytes.Load() == 0 })
@@ -92,8 +91,7 @@ func TestWorkerThatSleepsWithUnreadMessagesIsKilled(t *testing.T) {
 // killed, because it has read the previous message.
 func TestWorkerThatReadsMessagesIsNotBroken(t *testing.T) {
 	channel, other := channels(t)
-	process := inState(t, "S", sleeping...)
-	w := newWorker(New(idle()), process, channel)
+	w := newWorker(New(idle()), inState(t, "S", sleeping...), channel)
 	w.State = Serving
 	w.check()
 	for i := range 2 * silentChecks {

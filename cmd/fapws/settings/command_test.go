@@ -115,8 +115,7 @@ func TestForeignFlagsAreAnsweredWithFlagsThatExist(t *testing.T) {
 
 // The file flags.txt lists the flags of other servers, as their --help shows them.
 func TestEachFlagOfAnotherServerIsTakenOrAnswered(t *testing.T) {
-	text := checktest.Try(os.ReadFile("testdata/flags.txt")).Must(t)
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(string(checktest.Try(os.ReadFile("testdata/flags.txt")).Must(t))) {
 		if strings.HasPrefix(line, "#") {
 			continue
 		}

@@ -118,8 +118,7 @@ func TestFileHasPriorityBetweenEnvironmentAndScript(t *testing.T) {
 	f := checktest.Try(ParseTOML("f", "/", []byte("threads = 2\nmax-queue = 3"))).Must(t)
 	checktest.Must(t, s.ReadFile(f, nil))
 	script := map[string]any{"THREADS": int64(1), "MAX_QUEUE": int64(1), "BACKLOG": int64(9)}
-	err := s.ReadScript("app.py", script)
-	checktest.Must(t, err)
+	checktest.Must(t, s.ReadScript("app.py", script))
 	c, _ := s.Config()
 	checktest.Truef(t, c.Threads == 7 && c.MaxQueue == 3 && c.Backlog == 9,
 		"threads %d, queue %d, backlog %d", c.Threads, c.MaxQueue, c.Backlog)
@@ -164,8 +163,7 @@ func TestConfigurationFileOfTheServiceIsForNoApplication(t *testing.T) {
 		checktest.Equalf(t, FindFile(set, appNamed), want, "with an application %t", appNamed)
 	}
 	expect(false, "")
-	ofService := empty(t, filepath.Join(service, fileName))
-	expect(false, ofService)
+	expect(false, empty(t, filepath.Join(service, fileName)))
 	expect(true, "")
 	ofUser := empty(t, filepath.Join(home, "fapws", fileName))
 	expect(false, ofUser)

@@ -176,8 +176,7 @@ func TestDebugOnAndOffAre1And0InEveryPlace(t *testing.T) {
 		checktest.Truef(t, err == nil && c.Debug == tt.want, "%+v: %d, %v; want %d", tt.places, c.Debug, err, tt.want)
 	}
 	for text, want := range map[string]int{"true": 1, "false": 0, "2": 2} {
-		s := checktest.Try(read(t, "debug = "+text)).Must(t)
-		c, err := s.Config()
+		c, err := checktest.Try(read(t, "debug = "+text)).Must(t).Config()
 		checktest.Truef(t, err == nil && c.Debug == want, "debug = %s: %d, %v; want %d", text, c.Debug, err, want)
 	}
 }

@@ -189,8 +189,7 @@ func TestEachChangeIsReportedOnce(t *testing.T) {
 				t.Chdir(d.path)
 				d.do(tt.before)
 				set(t, &interval, 5*time.Millisecond)
-				w := d.watch(o)
-				defer w.Close()
+				defer d.watch(o).Close()
 				d.do(tt.change)
 				want = tt.want
 				if want == "" {

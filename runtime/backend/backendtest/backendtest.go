@@ -19,8 +19,7 @@ import (
 func Unused(t testing.TB) string {
 	t.Helper()
 	address := fmt.Sprintf("127.%d.%d.%d:%d", 1+rand.N(254), rand.N(256), 1+rand.N(254), 20000+rand.N(10000))
-	ln := checktest.Try(net.Listen("tcp", address)).Must(t)
-	ln.Close()
+	checktest.Try(net.Listen("tcp", address)).Must(t).Close()
 	return address
 }
 

@@ -248,8 +248,7 @@ func TestInputReachesTheHandlerUntilItsLastPart(t *testing.T) {
 	in.Input(r.x, exchange.Input{Data: []byte("a")})
 	r.make(exchange.Part{Op: exchange.OpCredit, Number: 65})
 	checktest.Equalf(t, r.client.Credited, 65, "credit")
-	k := &keeping{}
-	r.x.Sink = k
+	r.x.Sink = &keeping{}
 	r.make(exchange.Part{First: true, End: exchange.Complete, Head: head})
 	in.Input(r.x, exchange.Input{Data: []byte("b")})
 	r.want("inputs", strings.Join(r.h.inputs, " "), "a")

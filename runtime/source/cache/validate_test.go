@@ -75,8 +75,7 @@ func TestCodedFormsAreValidatedWithTheirPage(t *testing.T) {
 	before := s.Stats()
 	for i := range int64(3) {
 		now := (i + 1) * 10 * second
-		f := look(t, s, c, r, now, Expired)
-		p, _ := confirm(f.Fill, fmt.Sprintf("X: %d", i), now)
+		p, _ := confirm(look(t, s, c, r, now, Expired).Fill, fmt.Sprintf("X: %d", i), now)
 		form, wanted := look(t, s, c, zipped, now, Hit).Page.Coded(zipped)
 		if string(form.Body) != "zipped" || wanted != compress.Identity ||
 			!strings.Contains(string(form.Fields), fmt.Sprintf("X: %d\r\n", i)) ||
@@ -146,8 +145,7 @@ func TestPageMayChangeWhileItIsValidated(t *testing.T) {
 }
 
 func keyOf(c *Compiled, r *exchange.Request) []byte {
-	key := c.appendKey(nil, r)
-	return key
+	return c.appendKey(nil, r)
 }
 
 // If the page must be confirmed for each request, a late confirmation does not replace a newer page.
@@ -185,8 +183,7 @@ func TestEachRequestIsValidatedWithoutWaiting(t *testing.T) {
 func TestStalePageReplacesAnErrorIfItMay(t *testing.T) {
 	for _, tt := range checktest.Cases(t, "testdata/stale.txt", 3) {
 		control := tt[0]
-		seconds := checktest.Try(strconv.ParseInt(tt[1], 10, 64)).Must(t)
-		at := seconds * second
+		at := checktest.Try(strconv.ParseInt(tt[1], 10, 64)).Must(t) * second
 		c := compile(t, Rule{})
 		s := New(1<<20, 0)
 		r := get(t, "/")
@@ -201,8 +198,7 @@ func TestStalePageReplacesAnErrorIfItMay(t *testing.T) {
 		f.Fill.Failed(at)
 		// Until the next attempt, other requests get the stale page.
 		checktest.Equalf(t, look(t, s, c, r, at+1, Stale).Fill, nil, "%s: another request is tried at once", control)
-		again := s.Look(c, r, at+tryEvery)
-		checktest.Truef(t, again.Fill != nil, "%s: nothing is tried again", control)
+		checktest.Truef(t, s.Look(c, r, at+tryEvery).Fill != nil, "%s: nothing is tried again", control)
 	}
 }
 

@@ -13,8 +13,7 @@ import (
 func TestParamsAreEncoded(t *testing.T) {
 	long := string(bytes.Repeat([]byte{'v'}, 300))
 	got := appendParam(appendParam(nil, "A", "bc"), "NAME", long)
-	want := append([]byte{1, 2, 'A', 'b', 'c', 4, 0x80, 0, 1, 44}, "NAME"+long...)
-	checktest.Equal(t, got, want)
+	checktest.Equal(t, got, append([]byte{1, 2, 'A', 'b', 'c', 4, 0x80, 0, 1, 44}, "NAME"+long...))
 }
 
 // FuzzReadRecords checks that the accepted records do not depend on how the input is split, and that each record fits

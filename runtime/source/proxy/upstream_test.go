@@ -138,8 +138,7 @@ func TestConnectionIsReusedAfterAnEarlyResponse(t *testing.T) {
 	defer conn.Close()
 	c := &connection{Conn: conn, under: conn, timeout: time.Minute}
 	request := checktest.Try(http.NewRequest("POST", "http://upstream/", strings.NewReader("body"))).Must(t)
-	response := checktest.Try(c.ask(request, nil)).Must(t)
-	body, err := io.ReadAll(response.Body)
+	body, err := io.ReadAll(checktest.Try(c.ask(request, nil)).Must(t).Body)
 	checktest.Needf(t, string(body) == "ok" && err == nil, "%q, %v", body, err)
 	time.AfterFunc(10*time.Millisecond, func() { close(conn.may) })
 	again, surplus := c.settle()

@@ -79,8 +79,7 @@ func FuzzPage(f *testing.F) {
 	names, err := filepath.Glob("testdata/site/*.shtml")
 	checktest.Needf(f, err == nil && len(names) > 0, "%v", err)
 	for _, name := range names {
-		page := checktest.Try(os.ReadFile(name)).Must(f)
-		f.Add(string(page), "a=b&c")
+		f.Add(string(checktest.Try(os.ReadFile(name)).Must(f)), "a=b&c")
 	}
 	files := checktest.Try(static.New(static.Options{Root: "testdata/site"})).Must(f)
 	f.Fuzz(func(t *testing.T, text, query string) {

@@ -106,8 +106,7 @@ func (s *site) do(method, target string) (*http.Response, string) {
 	req.Header.Set("X-Mark", "mark")
 	r := checktest.Try(http.DefaultClient.Do(req)).Must(s.t)
 	defer r.Body.Close()
-	body := checktest.Try(io.ReadAll(r.Body)).Must(s.t)
-	return r, string(body)
+	return r, string(checktest.Try(io.ReadAll(r.Body)).Must(s.t))
 }
 
 const errorMessage = "[an error occurred while processing this directive]"

@@ -29,8 +29,7 @@ func unpack(t testing.TB, a answered) string {
 		r, err = zstandard.NewReader(r)
 	}
 	checktest.Must(t, err)
-	body := checktest.Try(io.ReadAll(r)).Must(t)
-	return string(body)
+	return string(checktest.Try(io.ReadAll(r)).Must(t))
 }
 
 func TestOriginalIsSentWhileOtherFilesAreCompressed(t *testing.T) {

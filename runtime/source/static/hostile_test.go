@@ -29,8 +29,7 @@ func TestSpecialFilesAreNotOpened(t *testing.T) {
 	root := tree(t, map[string]string{"a": "x"})
 	checktest.Must(t, syscall.Mkfifo(root+"/fifo", 0o666))
 	checktest.Must(t, syscall.Mkfifo(root+"/a.gz", 0o666))
-	listener := checktest.Try(net.Listen("unix", root+"/socket")).Must(t)
-	defer listener.Close()
+	defer checktest.Try(net.Listen("unix", root+"/socket")).Must(t).Close()
 	f := serve(t, everything(root))
 	for target, status := range map[string]int{"/fifo": 404, "/socket": 404, "/a": 200} {
 		a := get(t, f, request(t, "", "GET", target, "Accept-Encoding: gzip"))
@@ -100,8 +99,7 @@ func quoted(t *testing.T, file string, columns int) [][]string {
 	all := checktest.Cases(t, file, columns)
 	for _, c := range all {
 		for i := range c {
-			text := checktest.Try(strconv.Unquote(c[i])).Must(t)
-			c[i] = text
+			c[i] = checktest.Try(strconv.Unquote(c[i])).Must(t)
 		}
 	}
 	return all

@@ -171,8 +171,7 @@ func TestOpenFilesAreBounded(t *testing.T) {
 	f := serve(t, Options{Root: tree(t, files), CacheBytes: 5 * openCost})
 	kept := map[int]bool{}
 	for _, name := range names {
-		req := request(t, "", "GET", "/"+name)
-		open(t, f, req)
+		open(t, f, request(t, "", "GET", "/"+name))
 	}
 	for _, name := range names {
 		var out Response

@@ -124,8 +124,7 @@ func TestValidatorsChangeWithTheContentOfConstantTimes(t *testing.T) {
 }
 
 func TestRelativeRootStaysWhenTheWorkingDirectoryChanges(t *testing.T) {
-	root := tree(t, map[string]string{"a": "hello"})
-	t.Chdir(filepath.Dir(root))
+	t.Chdir(filepath.Dir(tree(t, map[string]string{"a": "hello"})))
 	f := serve(t, Options{Root: "root"})
 	t.Chdir("/")
 	later(f, 5e9)
@@ -137,8 +136,7 @@ func TestNothingStaysOpen(t *testing.T) {
 	f := serve(t, Options{Root: tree(t, map[string]string{"small": "hello", "big": strings.Repeat("x", 100000),
 		"d/x": "x"}), Listing: true, CacheBytes: -1})
 	count := func() int {
-		entries := checktest.Try(os.ReadDir("/proc/self/fd")).Must(t)
-		return len(entries)
+		return len(checktest.Try(os.ReadDir("/proc/self/fd")).Must(t))
 	}
 	targets := []string{"/small", "/big", "/missing", "/", "/d", "/d/", "/../x"}
 	run := func() {

@@ -105,8 +105,7 @@ func deadDisk(t *testing.T) (dir string, dead *atomic.Uint32, revive func()) {
 
 func threads(t *testing.T) (n int) {
 	t.Helper()
-	status := checktest.Try(os.ReadFile("/proc/self/status")).Must(t)
-	_, after, _ := strings.Cut(string(status), "Threads:")
+	_, after, _ := strings.Cut(string(checktest.Try(os.ReadFile("/proc/self/status")).Must(t)), "Threads:")
 	checktest.Try(fmt.Sscan(after, &n)).Must(t)
 	return n
 }

@@ -38,8 +38,7 @@ func TestResumableUploadsAreLimited(t *testing.T) {
 	err = p.complete()
 	checktest.Truef(t, err == nil && p.sum() == "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed",
 		"%v, %s", err, p.sum())
-	next := checktest.Try(f.create(rand.Text(), description{Length: 3, Name: "b"})).Must(t)
-	next.remove()
+	checktest.Try(f.create(rand.Text(), description{Length: 3, Name: "b"})).Must(t).remove()
 	f.options.Expires = 1
 	d := checktest.Try(f.open()).Must(t)
 	defer d.Close()
@@ -100,8 +99,7 @@ func TestClientsWithManyUnfinishedUploadsLoseThemFirst(t *testing.T) {
 		what, _ := describe(dir, id)
 		owners[what.Owner]++
 	}
-	want := map[string]int{"a": 19, "b": 19, "c": 19, "writes": 25, "other": 18}
-	checktest.Equal(t, owners, want)
+	checktest.Equal(t, owners, map[string]int{"a": 19, "b": 19, "c": 19, "writes": 25, "other": 18})
 	for _, p := range written {
 		p.close()
 	}
@@ -110,8 +108,7 @@ func TestClientsWithManyUnfinishedUploadsLoseThemFirst(t *testing.T) {
 // An abandoned upload is removed even if no other upload begins, and even if a previous server has received it.
 func TestAbandonedUploadIsRemovedInTime(t *testing.T) {
 	u, dir := newFolder(t, func(o *Options) { o.Resumable = true })
-	p := checktest.Try(u.target.(*directory).create(rand.Text(), description{Length: 3, Name: "a"})).Must(t)
-	p.close()
+	checktest.Try(u.target.(*directory).create(rand.Text(), description{Length: 3, Name: "a"})).Must(t).close()
 	if _, err := New(Options{Path: dir, Resumable: true, Expires: time.Millisecond}); err != nil {
 		t.Fatal(err)
 	}

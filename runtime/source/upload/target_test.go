@@ -18,8 +18,7 @@ func newFolder(t *testing.T, change func(*Options)) (*Upload, string) {
 	if change != nil {
 		change(&o)
 	}
-	u := checktest.Try(New(o)).Must(t)
-	return u, dir
+	return checktest.Try(New(o)).Must(t), dir
 }
 
 func has(t *testing.T, dir string, want ...string) {

@@ -66,8 +66,7 @@ func (s *Server) Descriptors() []string {
 func DescriptorsOf(t *testing.T, pid int) (open []string) {
 	t.Helper()
 	dir := fmt.Sprintf("/proc/%d/fd/", pid)
-	entries := Try(os.ReadDir(dir)).Must(t)
-	for _, e := range entries {
+	for _, e := range Try(os.ReadDir(dir)).Must(t) {
 		if target, err := os.Readlink(dir + e.Name()); err == nil {
 			open = append(open, target)
 		}
@@ -95,8 +94,7 @@ func (s *Server) Children() map[int]string {
 func ChildrenOf(t *testing.T, parents ...int) map[int]string {
 	t.Helper()
 	states := map[int]string{}
-	entries := Try(os.ReadDir("/proc")).Must(t)
-	for _, e := range entries {
+	for _, e := range Try(os.ReadDir("/proc")).Must(t) {
 		pid, err := strconv.Atoi(e.Name())
 		if err != nil {
 			continue

@@ -34,8 +34,7 @@ func overEach(t *testing.T, f func(t *testing.T, c *http.Client)) {
 func askFor(t *testing.T, c *http.Client, method, url string, a asked, fields ...string) *http.Response {
 	t.Helper()
 	r := fapwstest.Try(http.NewRequest(method, url, nil)).Must(t)
-	text := fapwstest.Try(json.Marshal(a)).Must(t)
-	r.Header.Set("X-Asked", string(text))
+	r.Header.Set("X-Asked", string(fapwstest.Try(json.Marshal(a)).Must(t)))
 	for _, field := range fields {
 		name, value, _ := strings.Cut(field, ": ")
 		r.Header.Add(name, value)

@@ -132,8 +132,7 @@ func announced(n int64) string {
 func TestDefaultBodyLimitDependsOnTheKindOfApplication(t *testing.T) {
 	t.Parallel()
 	serve := func(text string) *fapwstest.Server {
-		script := fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), text)
-		return fapwstest.Serve(t, fapwstest.Threads, script)
+		return fapwstest.Serve(t, fapwstest.Threads, fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), text))
 	}
 	s := serve(wsgiSize)
 	const above = 10<<20 + 1
@@ -317,8 +316,7 @@ func TestLargeIncompleteBodiesLeaveDescriptorsToOtherClients(t *testing.T) {
 	digest := fmt.Sprintf("%d bytes", len(body))
 	first := fmt.Sprintf("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s", len(body), body[:400_000])
 	all := s.DialMany(150, first)
-	other := s.DialFrom("127.0.0.2")
-	other.Ask(fapwstest.Request("POST", "/", body)).Is(t, digest)
+	s.DialFrom("127.0.0.2").Ask(fapwstest.Request("POST", "/", body)).Is(t, digest)
 	for _, w := range all[:len(all)-waiting] {
 		w.Close()
 	}

@@ -188,8 +188,7 @@ func TestIdleWorkerAcceptsANewConnection(t *testing.T) {
 		folder := t.TempDir()
 		var crowd []*fapwstest.Client
 		for i := range workers {
-			w := s.DialSend(fapwstest.Get(path+"?"+folder, "Connection: close"))
-			crowd = append(crowd, w)
+			crowd = append(crowd, s.DialSend(fapwstest.Get(path+"?"+folder, "Connection: close")))
 			fapwstest.Eventually(t, "a worker has the request, or none has in time", func() bool {
 				inside, _ := os.ReadDir(folder)
 				late = late || slices.ContainsFunc(inside, func(e os.DirEntry) bool { return e.Name() == "late" })

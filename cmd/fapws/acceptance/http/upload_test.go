@@ -268,8 +268,7 @@ func TestAbortedUploadsLeaveNoFiles(t *testing.T) {
 			s.Ask(fapwstest.Request("PUT", "/bare/b", "x")).Want(t, 503, "too many")
 		}
 	}
-	full := s.DialFrom("127.0.0.3")
-	full.Ask(fapwstest.Request("PUT", "/bare/b", "x")).Want(t, 503, "too many")
+	s.DialFrom("127.0.0.3").Ask(fapwstest.Request("PUT", "/bare/b", "x")).Want(t, 503, "too many")
 	for _, w := range all {
 		w.Send("x")
 		w.Answer().Want(t, 201)

@@ -92,8 +92,7 @@ func TestInterruptedTusUploadContinuesAfterARestart(t *testing.T) {
 	}
 	fapwstest.Eventually(t, "the bytes are on the disk", func() bool { return partial() == 300_000 })
 	fapwstest.Eventually(t, "the upload can go on", func() bool {
-		w := s.DialSend(fapwstest.Request("HEAD", c.location, "", tusVersion))
-		return w.AnswerTo("HEAD").StatusCode == 200
+		return s.DialSend(fapwstest.Request("HEAD", c.location, "", tusVersion)).AnswerTo("HEAD").StatusCode == 200
 	})
 	w.Answer().Want(t, 409, "another request")
 	w.Reset()

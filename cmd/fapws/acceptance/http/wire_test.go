@@ -50,8 +50,7 @@ func TestPipelinedRequestsAreAnsweredInOrder(t *testing.T) {
 			{"options *", "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n" + last, "204: 200:GET last"},
 			{"no handler", get("/none") + last, "404:Not Found 200:GET last"},
 		} {
-			w := s.DialSend(c.sent)
-			fapwstest.Equalf(t, answers(w), c.want, "%s", c.name)
+			fapwstest.Equalf(t, answers(s.DialSend(c.sent)), c.want, "%s", c.name)
 		}
 		for _, c := range []struct{ sent, want string }{
 			{get("/later?1") + get("/later?2"), "200:later 1 200:later 2"},

@@ -84,8 +84,7 @@ func TestRejectedBodyLeavesTheConnectionOpen(t *testing.T) {
 	data := make([]byte, 1<<20+1)
 	for range 3 {
 		ask(t, c, "POST", s.URL+"/digest", bytes.NewReader(data)).Want(t, 413)
-		refused := ask(t, c, "POST", s.URL+"/early", bytes.NewReader(data[:1<<20])).Want(t, 403)
-		fapwstest.Equal(t, refused.Text, "no")
+		fapwstest.Equal(t, ask(t, c, "POST", s.URL+"/early", bytes.NewReader(data[:1<<20])).Want(t, 403).Text, "no")
 	}
 	for query, want := range map[string]int{"204+No+Content": 204, "304+Not+Modified": 304, "500+Failed": 500} {
 		fapwstest.Equalf(t, ask(t, c, "GET", s.URL+"/empty?"+query, nil).Want(t, want).Text, "", "%s", query)
@@ -254,8 +253,7 @@ func TestNoHTTP2FlagSelectsHTTP11(t *testing.T) {
 	c, err := tls.Dial("tcp", s.Address, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2", "http/1.1"}})
 	fapwstest.Must(t, err)
 	fapwstest.Equal(t, c.ConnectionState().NegotiatedProtocol, "http/1.1")
-	w := fapwstest.NewClient(t, c)
-	w.Fetch("/show").Want(t, 200, `"HTTP/1.1"`)
+	fapwstest.NewClient(t, c).Fetch("/show").Want(t, 200, `"HTTP/1.1"`)
 }
 
 // If a connection starts like the HTTP/2 preface and continues differently, the server treats the connection as HTTP/1.

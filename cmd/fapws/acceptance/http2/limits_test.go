@@ -172,8 +172,7 @@ func TestUnfinishedBodiesLeaveDescriptorsToOtherRequests(t *testing.T) {
 	n := len(s.Descriptors()) - before
 	fapwstest.Truef(t, n <= 50, "%d descriptors", n)
 	s.GrownAtMost(memory, 60<<20)
-	w := s.DialFrom("127.0.0.2")
-	w.Ask(fapwstest.Request("POST", "/", large)).Is(t, "hello")
+	s.DialFrom("127.0.0.2").Ask(fapwstest.Request("POST", "/", large)).Is(t, "hello")
 	s.Ask(fapwstest.Request("POST", "/", "small")).Is(t, "hello")
 	s.Ask(fapwstest.Request("POST", "/", large)).Is(t, "hello")
 	s.Says(`warning client 127\.0\.0\.1:\d+: sent 503: too many request bodies wait in files \(at most 32 of all clients`)
@@ -251,8 +250,7 @@ func TestUnfinishedHeaderBlocksNeedBoundedMemory(t *testing.T) {
 			}
 		}
 	}
-	w := s.DialFrom("127.0.0.2")
-	w.Fetch("/").Is(t, "hello")
+	s.DialFrom("127.0.0.2").Fetch("/").Is(t, "hello")
 	s.Get("/", 200)
 	s.GrownAtMost(before, 110<<20)
 }
@@ -352,8 +350,7 @@ func TestClientThatOpensNoWindowNeedsBoundedMemory(t *testing.T) {
 	for _, f := range all {
 		fapwstest.Truef(t, f.until(isAck), "no answer to a ping")
 	}
-	w := s.DialFrom("127.0.0.2")
-	w.Fetch("/").Is(t, "hello")
+	s.DialFrom("127.0.0.2").Fetch("/").Is(t, "hello")
 	s.GrownAtMost(before, 300<<20)
 	for _, f := range all {
 		if !f.until(func(frame http2.Frame) bool {

@@ -310,8 +310,7 @@ func TestASGIReloadClosesWebSocketsWith1012AfterNewWorkersAccept(t *testing.T) {
 	}
 	all := make([]*wstest.Client, clients)
 	for i := range all {
-		c := fapwstest.Try(open(1)).Must(t)
-		all[i] = c
+		all[i] = fapwstest.Try(open(1)).Must(t)
 		defer func() { all[i].Conn.Close() }()
 	}
 	for version := 2; version < 2+reloads && !t.Failed(); version++ {

@@ -245,8 +245,7 @@ func TestReloadCallsOnCloseOnceForAWebSocketWithoutAPlace(t *testing.T) {
 	fapwstest.ResetSocket(behind)
 	s.Says("reloaded: 2 workers")
 	s.HasWorkers(2, old...)
-	said := fapwstest.Read(t, filepath.Join(folder, "closed"))
-	lines := strings.Fields(said)
+	lines := strings.Fields(fapwstest.Read(t, filepath.Join(folder, "closed")))
 	slices.Sort(lines)
 	fapwstest.Equalf(t, strings.Join(lines, " "), "0 1 2 3 4 5 6 7 8 9 behind", "on_close was called for")
 }
@@ -308,8 +307,7 @@ func TestBroadcastClosesAClientThatDoesNotReadWith1013(t *testing.T) {
 			total += 500000
 			fapwstest.Eventually(t, "the clients that read have it", func() bool { return got.Load() == total })
 		}
-		end := s.Socket("/room")
-		says(t, end, "thread end")
+		says(t, s.Socket("/room"), "thread end")
 		select {
 		case err := <-heard:
 			fapwstest.Truef(t, err == nil && got.Load() == total, "who reads has got %d bytes of %d, %v", got.Load(), total, err)

@@ -174,8 +174,7 @@ func TestChannelsGetEventsThatAnyProcessPublishes(t *testing.T) {
 		several.conn.Close()
 		sends(s, "news", "missed 1")
 		sends(s, "room/1", "missed 2")
-		back := listen(s, "/listen/news,room/1", "Last-Event-ID: "+last)
-		got := back.gets2("missed 1", "missed 2")
+		got := listen(s, "/listen/news,room/1", "Last-Event-ID: "+last).gets2("missed 1", "missed 2")
 		// With several workers, the two events may reach the worker that numbers events in either order.
 		if m.Workers() {
 			got = got[:0]
@@ -371,8 +370,7 @@ func TestChannelFlagsLimitSubscribersHistoryAndEvents(t *testing.T) {
 	// stored events in a second replay.
 	replay()
 	counts(s, "news", 1)
-	text := replay()
-	fapwstest.Equalf(t, strings.Count(text, "data: "), 3, "events that are kept")
+	fapwstest.Equalf(t, strings.Count(replay(), "data: "), 3, "events that are kept")
 }
 
 func TestChannelEventsThatAreLargePassBetweenWorkersUnchanged(t *testing.T) {

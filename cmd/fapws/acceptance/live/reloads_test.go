@@ -334,8 +334,7 @@ func throughReloads(t *testing.T, m fapwstest.Mode) {
 	if t.Failed() {
 		return
 	}
-	last := openStayer(s, "/room?last")
-	says(t, last.Client, "say all end")
+	says(t, openStayer(s, "/room?last").Client, "say all end")
 	readers.Wait()
 	for i, texts := range heard {
 		fapwstest.Needf(t, slices.Equal(texts, heard[0]), "client %d got the broadcasts %q, another client %q", i, texts,

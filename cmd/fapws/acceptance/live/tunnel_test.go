@@ -134,8 +134,7 @@ func TestTunnelsCountTowardsMaxClients(t *testing.T) {
 	for range 3 {
 		clients = append(clients, s.Socket("/room"))
 	}
-	w := s.Dial()
-	w.Fetch("/noted").Want(t, 503)
+	s.Dial().Fetch("/noted").Want(t, 503)
 	clients[0].CloseWith(1000, "")
 	clients[0].Conn.Close()
 	fapwstest.Eventually(t, "room for one", func() bool {
@@ -147,8 +146,7 @@ func TestTunnelsCountTowardsMaxClients(t *testing.T) {
 	})
 	clients[1].Conn.Close()
 	fapwstest.Eventually(t, "room for a request", func() bool {
-		w := s.DialGet("/noted")
-		all, _ := io.ReadAll(io.LimitReader(w.In, 12))
+		all, _ := io.ReadAll(io.LimitReader(s.DialGet("/noted").In, 12))
 		return string(all) == "HTTP/1.1 200"
 	})
 	for _, c := range clients[2:] {
@@ -159,8 +157,7 @@ func TestTunnelsCountTowardsMaxClients(t *testing.T) {
 func TestSilentTunnelTimesOut(t *testing.T) {
 	t.Parallel()
 	s := serveTunnels(t, "proxy-tunnel-timeout = 1\n")
-	c := s.Socket("/room")
-	_, _, err := c.Receive()
+	_, _, err := s.Socket("/room").Receive()
 	fapwstest.Truef(t, err != nil, "a message from nowhere")
 	s.Says(`proxy http://\S+: WebSocket closed: idle timeout of 1s exceeded\n`)
 }

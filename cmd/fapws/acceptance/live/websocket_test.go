@@ -192,8 +192,7 @@ func TestWebSocketForSynchronousCodeReceivesAndSends(t *testing.T) {
 
 func TestWebSocketMessagesAfterTheCloseAreNotDecompressed(t *testing.T) {
 	t.Parallel()
-	s := fapwstest.Serve(t, fapwstest.Threads, "sockets.py")
-	c := s.Socket("/room", wstest.Deflate)
+	c := fapwstest.Serve(t, fapwstest.Threads, "sockets.py").Socket("/room", wstest.Deflate)
 	says(t, c, "close 4002 enough")
 	f, err := c.ReadFrame()
 	fapwstest.Needf(t, err == nil && f.Op() == 8, "%v %v", f, err)
@@ -498,8 +497,7 @@ func TestWebSocketFloodWaitsAtTheClientOfASlowCallback(t *testing.T) {
 
 func TestWebSocketSurvivesAForkInItsCallback(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "sockets.py")
-		c := s.Socket("/room")
+		c := fapwstest.Serve(t, m, "sockets.py").Socket("/room")
 		answers(t, c, "fork", "7")
 		answers(t, c, "echo still one", "echo still one")
 	})

@@ -94,8 +94,7 @@ PATHS = [("/", show)]
 `)
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		// The path of the copy contains a space, which is not possible in LD_PRELOAD.
-		copied := fapwstest.CopyOfProgram(t)
-		for _, program := range []string{fapwstest.Binary(t), copied} {
+		for _, program := range []string{fapwstest.Binary(t), fapwstest.CopyOfProgram(t)} {
 			s := fapwstest.Command{Program: program, Script: script}.Serve(t, m)
 			names := strings.Split(s.Get("/", 200).Text, "\n")
 			fapwstest.Truef(t, !slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(name, "/proc/") }),

@@ -19,8 +19,7 @@ func TestChrootLoadsOutsideAndServesInside(t *testing.T) {
 	t.Parallel()
 	daemon := fapwstest.Try(user.Lookup("daemon")).Must(t)
 	folder := fapwstest.PublicFolder(t)
-	source := fapwstest.Source(t, "chroot.py")
-	script := fapwstest.Write(t, folder+"/site/app.py", source)
+	script := fapwstest.Write(t, folder+"/site/app.py", fapwstest.Source(t, "chroot.py"))
 	fapwstest.Write(t, folder+"/site/beside.txt", "beside")
 	c := fapwstest.Command{Script: script, Flags: []string{"--user", "daemon", "--chroot", folder, "--access-log",
 		folder + "/log/access", "--pid", folder + "/pid"}, Env: []string{"TZ=", "PYTHONNOUSERSITE=1"}}
@@ -123,8 +122,7 @@ func TestChrootThatCanBeLeftIsRejectedInOneLine(t *testing.T) {
 	folder := fapwstest.PublicFolder(t)
 	outside := fapwstest.PublicFolder(t)
 	fapwstest.Must(t, os.Chmod(outside, 0o777))
-	source := fapwstest.Source(t, "chroot.py")
-	script := fapwstest.Write(t, outside+"/chroot.py", source)
+	script := fapwstest.Write(t, outside+"/chroot.py", fapwstest.Source(t, "chroot.py"))
 	for _, tt := range []struct {
 		flags, args string
 		code        int

@@ -57,8 +57,7 @@ func TestCrashInAHandlerIsReportedInOneLine(t *testing.T) {
 		t.Run(tt.way, func(t *testing.T) {
 			fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 				s := fapwstest.Command{Script: "crashes.py", Complains: true, Crashes: true}.Serve(t, m)
-				w := s.DialGet("/" + tt.way)
-				w.Closed()
+				s.DialGet("/" + tt.way).Closed()
 				s.Says(`fapws: ` + tt.says)
 				if m.Workers() {
 					s.Says(`worker \d+ (was killed by SIG(SEGV|ABRT)|exited with status [01]): ` + tt.says + `.*; starting a new one`)
@@ -76,8 +75,7 @@ func TestCrashInAHandlerIsReportedInOneLine(t *testing.T) {
 func TestClosingGosDescriptorsEndsTheProcessWithOneLine(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "descriptors.py", Complains: true, Crashes: true}.Serve(t, m)
-		w := s.DialGet("/close?range")
-		_, _ = io.ReadAll(w.In)
+		_, _ = io.ReadAll(s.DialGet("/close?range").In)
 		// Usually, the worker notices the closed descriptor and exits. On a busy machine, the supervisor may notice the
 		// descriptor first and kill the worker.
 		if m.Workers() {
@@ -234,8 +232,7 @@ func TestWorkersEndInAnyStateAfterTheirSupervisorWasKilled(t *testing.T) {
 			s := fapwstest.Command{Script: "descriptors.py", Flags: flags, Files: []*os.File{w},
 				Shell: "exec 2>&3 3>&-"}.Start(t)
 			fapwstest.Eventually(t, "it listens", func() bool { return fapwstest.Listens("unix", socket) })
-			c := fapwstest.Dial(t, "unix", socket)
-			worker := c.Fetch("/pid").Number(t)
+			worker := fapwstest.Dial(t, "unix", socket).Fetch("/pid").Number(t)
 			fd := int(w.Fd())
 			err = syscall.SetNonblock(fd, true)
 			for err == nil {

@@ -75,10 +75,8 @@ func TestErrorLogHasTheLastOutputOfACrashedProcess(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		for path, want := range map[string]string{"/aborts": "last words\n", "/fails": "last words of C"} {
 			name := t.TempDir() + "/error_log"
-			flags := []string{"--error-log", name}
-			s := fapwstest.Command{Script: "logs.py", Flags: flags, Complains: true}.Serve(t, m)
-			w := s.DialGet(path)
-			w.Closed()
+			s := fapwstest.Command{Script: "logs.py", Flags: []string{"--error-log", name}, Complains: true}.Serve(t, m)
+			s.DialGet(path).Closed()
 			fapwstest.FileSays(t, name, want)
 			if m.Workers() {
 				s.Get("/", 200)
@@ -230,8 +228,7 @@ func awaitObject(t *testing.T, log, what string, is func(o errorObject) bool) (f
 }
 
 func TestEachMessageOfTheErrorLogIsAnObject(t *testing.T) {
-	modes := append(slices.Clone(fapwstest.Modes), fapwstest.Forks)
-	fapwstest.InEach(t, modes, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, append(slices.Clone(fapwstest.Modes), fapwstest.Forks), func(t *testing.T, m fapwstest.Mode) {
 		folder, routes := t.TempDir(), objectsRoute
 		fapwstest.Write(t, folder+"/failing.py", fapwstest.Source(t, "objects.py"))
 		if m.Forks() {
@@ -312,8 +309,7 @@ func TestEachMessageOfTheErrorLogIsAnObject(t *testing.T) {
 // A write to a pipe is atomic only up to 4 KiB, and the reader is slow, so lines of several processes could mix.
 func TestTracebacksOfWorkersInAPipeDoNotMix(t *testing.T) {
 	t.Parallel()
-	folder := t.TempDir()
-	script := fapwstest.Write(t, folder+"/failing.py", `
+	script := fapwstest.Write(t, t.TempDir()+"/failing.py", `
 import sys
 
 def application(environ, start_response):

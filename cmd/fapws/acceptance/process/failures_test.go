@@ -169,8 +169,7 @@ func TestTightLimitsEitherServeOrEndTheStartInOneLine(t *testing.T) {
 						c.Shell = "{ ulimit -u " + n + " 2>/dev/null || ulimit -p " + n + "; }" // -u: bash, -p: dash
 					}
 					if strings.HasPrefix(tt.limit, "-u") && os.Geteuid() == 0 { // the limit does not apply to root
-						script := fapwstest.Source(t, c.Script)
-						c.Script = fapwstest.Write(t, fapwstest.PublicFolder(t)+"/app.py", script)
+						c.Script = fapwstest.Write(t, fapwstest.PublicFolder(t)+"/app.py", fapwstest.Source(t, c.Script))
 						// The limit counts the processes of all modes, so each mode gets its own user.
 						c.Shell += fmt.Sprintf(` && set -- setpriv --reuid %d --clear-groups "$@"`, 54300+users.Add(1))
 					}

@@ -64,8 +64,7 @@ func TestForkRunsUpToMaxForksAtATime(t *testing.T) {
 	waiting := s.DialMany(5, fapwstest.Get("/waits?go"))
 	fapwstest.Eventually(t, "three run", func() bool { return len(notesIn(folder)) == 3 })
 	fapwstest.Eventually(t, "a sixth request gets 503", func() bool {
-		w := s.Dial()
-		a := w.Fetch("/waits?go")
+		a := s.Dial().Fetch("/waits?go")
 		return a.StatusCode == 503 && a.Header.Get("Retry-After") != ""
 	})
 	code, out, _ := s.Ctl("stack")

@@ -127,8 +127,7 @@ func TestIdleStopWorksWithEveryKindOfHandler(t *testing.T) {
 		fapwstest.Has(t, s.Control("stack"), "GET /room")
 		closes(t, room)
 
-		w := s.DialGet("/dies")
-		w.Closed()
+		s.DialGet("/dies").Closed()
 		s.Says(`worker \d+ was killed by SIGKILL.*; starting a new one`)
 		s.Get("/", 200, "X-Field: a")
 		sleeps(s)

@@ -66,8 +66,7 @@ func TestComputedServerIsBoundAfterTheScriptHasRun(t *testing.T) {
 			fapwstest.FileSays(t, file, "")
 			fapwstest.Write(t, file+".go", "")
 			s.Says("http://" + address + "/")
-			w := fapwstest.Dial(t, "tcp", address)
-			w.Fetch("/").Is(t, "hello")
+			fapwstest.Dial(t, "tcp", address).Fetch("/").Is(t, "hello")
 			// Repeat the check, because a child that was just forked keeps the old socket open until exec.
 			fapwstest.Eventually(t, "it does not listen on "+other, func() bool {
 				c, err := net.Dial("tcp", other)
@@ -143,8 +142,7 @@ func TestWorkerThatEndsBeforeOthersHaveLoadedIsReplaced(t *testing.T) {
 				return err == nil && a.Text == "hello"
 			}
 			fapwstest.Needf(t, serves(), "the first worker does not serve")
-			victim := fapwstest.Dial(t, "unix", folder+"/socket")
-			victim.Get(tt.path)
+			fapwstest.Dial(t, "unix", folder+"/socket").Get(tt.path)
 			s.Says(tt.says)
 			fapwstest.Write(t, folder+"/go", "")
 			s.Says("fapws 0.*3 workers")
@@ -195,8 +193,7 @@ func TestServerAnswersWhileTheApplicationLoads(t *testing.T) {
 			fapwstest.Must(t, half.Conn.(*net.TCPConn).CloseWrite())
 			streams := make(chan string)
 			go func() { streams <- overHTTP2(t, s.Address, large) }()
-			gone := s.DialGet("/gone")
-			gone.Reset()
+			s.DialGet("/gone").Reset()
 			s.Get("/files/a.txt", 200).Is(t, "a file")
 
 			goOn(t, file, "")

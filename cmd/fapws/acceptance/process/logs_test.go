@@ -266,8 +266,7 @@ func TestLogsAreRotatedAfterRootIsGivenUp(t *testing.T) {
 			if open {
 				fapwstest.Must(t, os.Chown(logs, 65534, 65534))
 			}
-			source := fapwstest.Source(t, "logs.py")
-			script := fapwstest.Write(t, folder+"/logs.py", source)
+			script := fapwstest.Write(t, folder+"/logs.py", fapwstest.Source(t, "logs.py"))
 			s := fapwstest.Command{Script: script, Dir: folder, Flags: []string{"--user", "65534", "--group", "65534",
 				"--workers", "2", "--log-max-size", "5K", "--log-flush", "5ms",
 				"--access-log", logs + "/access_log", "--error-log", logs + "/error_log"}}.ForOtherUsers(t).Serve(t,

@@ -229,8 +229,7 @@ func TestServiceManagerGetsMessagesOnlyFromTheSupervisor(t *testing.T) {
 	fapwstest.FileSays(t, pid, fmt.Sprint(s.Cmd.Process.Pid))
 	s.Get("/environment", 200).Is(t, "clean")
 	s.Get("/child", 200).Is(t, "none")
-	w := fapwstest.Dial(t, "unix", local.Addr().String())
-	w.Fetch("/").Is(t, "served by localhost")
+	fapwstest.Dial(t, "unix", local.Addr().String()).Fetch("/").Is(t, "served by localhost")
 	manager.hears(`^WATCHDOG=1$`)
 
 	s.Signal(syscall.SIGHUP)

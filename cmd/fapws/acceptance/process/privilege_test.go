@@ -26,8 +26,7 @@ func TestUserFlagLeavesNoThreadOfRoot(t *testing.T) {
 		t.Run(tt.user, func(t *testing.T) {
 			t.Parallel()
 			folder := fapwstest.PublicFolder(t)
-			source := fapwstest.Source(t, "service.py")
-			script := fapwstest.Write(t, folder+"/service.py", source)
+			script := fapwstest.Write(t, folder+"/service.py", fapwstest.Source(t, "service.py"))
 			flags := []string{"--user", tt.user, "--workers", "2", "--pid", folder + "/pid", "--uds", folder + "/s",
 				"--uds-permissions", "666"}
 			if tt.group != "" {
@@ -116,8 +115,7 @@ func TestCheckReportsWhatTheUserOfWorkersMayNotDo(t *testing.T) {
 	t.Parallel()
 	folder, name, flags, closed := fapwstest.PublicFolder(t), "daemon", []string{"--user", "daemon"}, os.FileMode(0o700)
 	if os.Geteuid() != 0 {
-		me := fapwstest.Try(user.Current()).Must(t)
-		name, flags, closed = me.Username, nil, 0
+		name, flags, closed = fapwstest.Try(user.Current()).Must(t).Username, nil, 0
 	}
 	source := fapwstest.Source(t, "service.py")
 	fapwstest.Write(t, folder+"/app.py", source)
@@ -344,8 +342,7 @@ func TestRootIsGivenUpAfterBindingALowPort(t *testing.T) {
 	gid, _ := strconv.Atoi(nobody.Gid)
 	fapwstest.Must(t, os.Chown(folder+"/log", uid, gid))
 	s := c.ForOtherUsers(t).Serve(t, fapwstest.Workers)
-	w := fapwstest.Dial(t, "tcp", address)
-	got := string(w.Fetch("/identity").Text)
+	got := string(fapwstest.Dial(t, "tcp", address).Fetch("/identity").Text)
 	fapwstest.Truef(t, strings.HasSuffix(got, "for good"), "identity: %s", got)
 	rotates(s, log, "/identity")
 	fapwstest.Must(t, os.Rename(folder+"/log/error", folder+"/log/old"))

@@ -21,8 +21,7 @@ type workbench struct {
 func edited(t *testing.T, m fapwstest.Mode, text string, flags ...string) *workbench {
 	t.Helper()
 	path := fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), text)
-	c := fapwstest.Command{Script: path, Flags: flags, Complains: true}
-	return &workbench{c.Serve(t, m), path}
+	return &workbench{fapwstest.Command{Script: path, Flags: flags, Complains: true}.Serve(t, m), path}
 }
 
 func saying(text string) string {
@@ -228,8 +227,7 @@ func TestDevServesUpstreamsAndItsOwnPagesWhileCodeDoesNotLoad(t *testing.T) {
 	file := fapwstest.Write(t, dir+"/fapws.toml", "[[host]]\n[[host.route]]\nprefix = \"/vite/\"\nproxy = \""+vite.URL+
 		"\"\n[[host.route]]\nprefix = \"/\"\napp = \"app.py\"\n")
 	flags := []string{"--dev", "--bind", "127.0.0.1:0", "--status", "/_fapws", "-c", file}
-	c := fapwstest.Command{Flags: flags, Complains: true}
-	s := &workbench{c.Start(t), path}
+	s := &workbench{fapwstest.Command{Flags: flags, Complains: true}.Start(t), path}
 	s.Address = s.Says(`http://(\S+)/`)[1]
 	s.until(tool, 200, "one")
 	fapwstest.Write(t, path, "def <b>\n")
@@ -321,8 +319,7 @@ func TestDevNoticesChangedTemplates(t *testing.T) {
 	fapwstest.Write(t, dir+"/templates/page.html", "one")
 	path := fapwstest.Write(t, dir+"/app.py",
 		"text = open('templates/page.html').read()\nPATHS = [('/', lambda environ, start_response: text)]\n")
-	c := fapwstest.Command{Script: path, Dir: dir, Flags: []string{"--dev"}}
-	s := &workbench{c.Serve(t, fapwstest.Mode{}), path}
+	s := &workbench{fapwstest.Command{Script: path, Dir: dir, Flags: []string{"--dev"}}.Serve(t, fapwstest.Mode{}), path}
 	s.until(browser, 200, "one")
 	fapwstest.Write(t, dir+"/templates/page.html", "two")
 	s.until(browser, 200, "two")

@@ -237,8 +237,7 @@ func TestSandboxWithoutLandlockSaysSoInOneLine(t *testing.T) {
 	x.attacks(t, s, fapwstest.Threads, 0)
 	s.Get("/attack?read,"+x.secret, 200).Is(t, "done: 6")
 	// The application asks the supervisor for certificates, because the supervisor is outside of the sandbox.
-	w := s.DialGet("/attack?order,certificates")
-	w.Gone()
+	s.DialGet("/attack?order,certificates").Gone()
 	s.Says(`worker \d+ sent the message "certificates" while it was serving and was killed; starting a new one`)
 
 	strict := x.c
@@ -303,8 +302,7 @@ func TestSandboxedApplicationCannotRedirectTheLogDirectory(t *testing.T) {
 	log, victim := x.data+"/log", filepath.Dir(x.secret)
 	fapwstest.Must(t, os.Mkdir(log, 0o777), os.Chmod(log, 0o777))
 	for _, name := range []string{"errors", "errors.rotated-0000000000000000001", "access.9.gz"} {
-		path := fapwstest.Write(t, victim+"/"+name, "precious")
-		fapwstest.Must(t, os.Chmod(path, 0o666))
+		fapwstest.Must(t, os.Chmod(fapwstest.Write(t, victim+"/"+name, "precious"), 0o666))
 	}
 	x.c.Flags = append(x.c.Flags, "--error-log", log+"/errors", "--access-log", log+"/access", "--static", "/log/="+log,
 		"--log-flush", "1ms")

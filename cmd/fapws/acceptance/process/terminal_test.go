@@ -46,8 +46,7 @@ func TestServerStopsWhenItsTerminalCloses(t *testing.T) {
 				exited <- err
 			}()
 			t.Cleanup(func() { cmd.Process.Kill() })
-			address := said.Await(t, fapwstest.BannerURL)[1]
-			_, port, _ := strings.Cut(address, ":")
+			_, port, _ := strings.Cut(said.Await(t, fapwstest.BannerURL)[1], ":")
 			fapwstest.Must(t, program.Close(), person.Close())
 			if strings.Contains(tt.says, "stopping") {
 				err := <-exited
@@ -57,8 +56,7 @@ func TestServerStopsWhenItsTerminalCloses(t *testing.T) {
 			if tt.says != "" {
 				fapwstest.Eventually(t, tt.says, func() bool { return strings.Contains(said.String(), "info reloaded") })
 			}
-			w := fapwstest.Dial(t, "tcp", "127.0.0.1:"+port)
-			w.Fetch("/").Is(t, "hello")
+			fapwstest.Dial(t, "tcp", "127.0.0.1:"+port).Fetch("/").Is(t, "hello")
 			fapwstest.Must(t, cmd.Process.Signal(syscall.SIGTERM))
 			fapwstest.Equalf(t, <-exited, nil, "%q", said)
 		})

@@ -129,8 +129,7 @@ func TestASGILifespanThatHangsAtAWakeIsCancelledByTERM(t *testing.T) {
 
 func TestASGILifespanThatHangsIsLogged(t *testing.T) {
 	t.Parallel()
-	c := lifespanOf("hangs", "--bind", "127.0.0.1:0")
-	s := c.Start(t)
+	s := lifespanOf("hangs", "--bind", "127.0.0.1:0").Start(t)
 	s.Says(`warning the startup of the lifespan has not ended after 10s; until then, requests wait\n`)
 	s.Stop()
 }
@@ -151,8 +150,7 @@ func TestASGILifespanEndsAfterActiveRequests(t *testing.T) {
 		s.Signal(syscall.SIGTERM)
 		idle.Gone()
 		fapwstest.Write(t, file, "")
-		a := w.Answer().Want(t, 200)
-		fapwstest.Truef(t, a.Close, "no Connection: close while it stops")
+		fapwstest.Truef(t, w.Answer().Want(t, 200).Close, "no Connection: close while it stops")
 		s.EndsWith(0)
 		s.Says(`(?s)answered /slow\n.*shutting down\n.*shut down\n`)
 
@@ -184,8 +182,7 @@ async def app(scope, receive, send):
     await send({"type": "http.response.body", "body": b%q})
 `, text, "one"))
 	}
-	path := script("pass")
-	s := fapwstest.Command{Script: path, Flags: []string{"--workers", "1", "--bind", "127.0.0.1:0"},
+	s := fapwstest.Command{Script: script("pass"), Flags: []string{"--workers", "1", "--bind", "127.0.0.1:0"},
 		Complains: true}.Started(t)
 	s.Get("/", 200).Is(t, "one")
 	s.SignalLogs(syscall.SIGHUP, `(?s)up\n.*up\n.*down\n`)

@@ -192,8 +192,7 @@ func TestASGIReceiveInSeveralTasksReturnsSeparateEvents(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "asgi/receive.py:app")
 	begin := func(path string) *fapwstest.Client {
-		w := s.DialSend("POST " + path + " HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbegin\r\n")
-		return w
+		return s.DialSend("POST " + path + " HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbegin\r\n")
 	}
 	event := func(body string, more bool) dict { return dict{"type": "http.request", "body": body, "more": more} }
 	for _, path := range []string{"/shared/itself", "/shared/coroutine"} {

@@ -248,8 +248,7 @@ func TestASGIContextVariablesBelongToTheirRequest(t *testing.T) {
 	s := fapwstest.Serve(t, fapwstest.Threads, "asgi/context.py:app")
 	var all []*fapwstest.Client
 	for i := range 20 {
-		w := s.DialGet(fmt.Sprintf("/steps?%d", i))
-		all = append(all, w)
+		all = append(all, s.DialGet(fmt.Sprintf("/steps?%d", i)))
 	}
 	for i, w := range all {
 		w.Answer().Is(t, fmt.Sprintf("import %d", i))

@@ -88,8 +88,7 @@ func TestASGITimeoutCancelsATaskAndLogsItsPosition(t *testing.T) {
 		s.Says(`deadline\.py", line \d+, in deeper|deadline\.py:\d+`)
 		// On a busy machine, the request may time out before its task starts.
 		for {
-			x := s.DialSend(fapwstest.Get("/begun", "Connection: close"))
-			text, _ := io.ReadAll(x.In)
+			text, _ := io.ReadAll(s.DialSend(fapwstest.Get("/begun", "Connection: close")).In)
 			if strings.HasSuffix(string(text), "\r\n\r\n5\r\nbegun\r\n") {
 				break
 			} else if !strings.HasPrefix(string(text), "HTTP/1.1 504 ") {

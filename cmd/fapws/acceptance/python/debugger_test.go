@@ -130,8 +130,7 @@ func (e *editor) until(name string) message {
 	for {
 		size := 0
 		for line := "-"; line != ""; {
-			text := fapwstest.Try(e.input.ReadString('\n')).Must(e.t)
-			line = strings.TrimSpace(text)
+			line = strings.TrimSpace(fapwstest.Try(e.input.ReadString('\n')).Must(e.t))
 			_, _ = fmt.Sscanf(line, "Content-Length: %d", &size)
 		}
 		text := make([]byte, size)
@@ -218,8 +217,7 @@ def show(environ, start_response):
 PATHS = [("/", show)]
 `)
 	s := fapwstest.Command{Script: script}.Serve(t, fapwstest.Threads)
-	clients := s.DialMany(3, fapwstest.Get("/"))
-	for _, c := range clients {
+	for _, c := range s.DialMany(3, fapwstest.Get("/")) {
 		c.Answer().Is(t, "seen")
 	}
 }

@@ -270,8 +270,7 @@ func TestInputThatIsReadAfterTheHandlerIsAtItsEnd(t *testing.T) {
 // 3875 §4.1.2). Some frameworks rely on CONTENT_LENGTH alone.
 func TestInputOfAChunkedBodyHasContentLength(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "input_calls.py")
-		w := s.Dial()
+		w := fapwstest.Serve(t, m, "input_calls.py").Dial()
 		for _, c := range []struct{ request, length string }{
 			{fapwstest.Get("/about"), ""},
 			{fapwstest.Get("/about", "Content-Length: 0"), "0"},

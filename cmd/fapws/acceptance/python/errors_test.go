@@ -159,8 +159,7 @@ func TestHTTPErrorWithAnInvalidValueIsAHandlerError(t *testing.T) {
 	s := fapwstest.Command{Script: "httperror.py", Complains: true}.Serve(t, fapwstest.Inline)
 	s.GetLogs("/wrong", 500, `(?m)^ValueError: HTTPError: the status must be from 400 to 599, not 200$`)
 	s.GetLogs("/bad", 500, `again and again`)
-	w := s.Dial()
-	a := w.Fetch("/late")
+	a := s.Dial().Fetch("/late")
 	fapwstest.Truef(t, a.StatusCode == 200 && a.Err != nil && a.Text == "first", "%d %q %v", a.StatusCode, a.Text, a.Err)
 	s.Says(`(?m)^fapws._errors.HTTPError: 404 Not Found$`)
 }
@@ -168,8 +167,7 @@ func TestHTTPErrorWithAnInvalidValueIsAHandlerError(t *testing.T) {
 // The text of the exception contains data of the client. The server must not write its control sequences to a
 // terminal.
 func TestExceptionTextCannotForgeLogLines(t *testing.T) {
-	modes := []fapwstest.Mode{fapwstest.Workers, fapwstest.Forks}
-	fapwstest.InEach(t, modes, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Workers, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		paths := []string{"/raise", "/chain", "/note", "/compile", "/stream", "/close", "/defer"}
 		c := fapwstest.Command{Script: "forging.py", Complains: true}
 		if !m.Forks() {
@@ -183,8 +181,7 @@ func TestExceptionTextCannotForgeLogLines(t *testing.T) {
 			}
 			evil := path + "\n2026-01-01 00:00:00.000 info forged\n[Thu Jan 01 00:00:00.000000 2026] [error] " +
 				"forged\r\x1b[31mred\u009b31m\u2028\u202e\u2066 last of " + path
-			w := s.DialGet(path + "?" + url.QueryEscape(evil))
-			_, _ = w.Reads()
+			_, _ = s.DialGet(path + "?" + url.QueryEscape(evil)).Reads()
 			s.Says("last of " + regexp.QuoteMeta(path))
 		}
 		text := s.Stderr.String()

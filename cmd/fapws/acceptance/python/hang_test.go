@@ -338,8 +338,7 @@ func TestSteadyThreadsRunHandlers(t *testing.T) {
 // pythonThreads counts the threads that run handlers, without the threads of Go, which start at any time and never end.
 func pythonThreads(s *fapwstest.Server) (n int) {
 	s.T.Helper()
-	tasks := fapwstest.Try(os.ReadDir(s.Proc("task"))).Must(s.T)
-	for _, task := range tasks {
+	for _, task := range fapwstest.Try(os.ReadDir(s.Proc("task"))).Must(s.T) {
 		name, _ := os.ReadFile(s.Proc("task/" + task.Name() + "/comm"))
 		if strings.HasPrefix(string(name), "fapws-py-") {
 			n++

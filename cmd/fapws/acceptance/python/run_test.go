@@ -311,8 +311,7 @@ app = "two/app.py"
 		"def application(environ, start_response):\n    start_response('200 OK', [])\n    return "+
 			"[type(environ).__name__.encode()]\n")
 	file := fapwstest.Write(t, dir+"/fapws.toml", conf)
-	c := fapwstest.Command{Flags: []string{"-c", file}, Complains: true}
-	s := c.Serve(t, fapwstest.Workers)
+	s := fapwstest.Command{Flags: []string{"-c", file}, Complains: true}.Serve(t, fapwstest.Workers)
 	check := func() {
 		t.Helper()
 		for _, tt := range []struct{ host, path, want string }{
@@ -343,8 +342,7 @@ app = "two/app.py"
 	s.Reload()
 	check()
 
-	routes := fapwstest.Command{Flags: []string{"routes", "-c", file}}
-	stdout := routes.Succeeds(t)
+	stdout := fapwstest.Command{Flags: []string{"routes", "-c", file}}.Succeeds(t)
 	for _, want := range []string{"one/app.py:\nPATH", "two/app.py:\nPATH", "package.three:application:\nPATH",
 		"app.page", "package.three:application\n"} {
 		fapwstest.Truef(t, strings.Contains(stdout, want), "routes lacks %q:\n%s", want, stdout)

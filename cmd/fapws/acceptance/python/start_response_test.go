@@ -126,8 +126,7 @@ func TestInvalidHeadIsAHandlerError(t *testing.T) {
 
 func TestHopByHopFieldsOfAnApplicationAreRemoved(t *testing.T) {
 	t.Parallel()
-	s := fapwstest.Serve(t, fapwstest.Inline, "startresponse.py")
-	w := s.Dial()
+	w := fapwstest.Serve(t, fapwstest.Inline, "startresponse.py").Dial()
 	for _, field := range []string{
 		"Connection=x-kept", "Keep-Alive=timeout%3d1", "Proxy-Authenticate=Basic", "Proxy-Authorization=x",
 		"Proxy-Connection=close",

@@ -250,8 +250,7 @@ func (p *pages) fillAll(target string, n int) {
 	p.Server.T.Helper()
 	seen := map[string]bool{}
 	fapwstest.Eventually(p.Server.T, target+" is kept by all", func() bool {
-		a := p.Server.Get(target, 200)
-		pid, _, _ := strings.Cut(a.Text, " ")
+		pid, _, _ := strings.Cut(p.Server.Get(target, 200).Text, " ")
 		seen[pid] = true
 		return len(seen) == n
 	})

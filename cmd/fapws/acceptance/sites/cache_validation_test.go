@@ -251,8 +251,7 @@ func TestInterimResponsesAreNotPartOfTheCachedPage(t *testing.T) {
 	p, _ := serveOrigin(t, "cache = true\n")
 	page := target("/page", "Cache-Control: max-age=60",
 		"early: HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n")
-	w := p.Server.DialSend(fapwstest.Get(page, "Sec-Fetch-Mode: navigate"))
-	in := bufio.NewReader(w.Conn)
+	in := bufio.NewReader(p.Server.DialSend(fapwstest.Get(page, "Sec-Fetch-Mode: navigate")).Conn)
 	for i, want := range []int{102, 103, 200} {
 		r := fapwstest.Try(http.ReadResponse(in, nil)).Must(t)
 		fapwstest.Truef(t, r.StatusCode == want && (r.Header.Get("Link") != "") == (want == 103), "response %d: %s %v", i,

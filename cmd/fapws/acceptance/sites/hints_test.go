@@ -101,7 +101,6 @@ func TestEarlyHintsDoNotExtendTheTimeout(t *testing.T) {
 		}
 	}))
 	t.Cleanup(func() { close(stop); upstream.Close() })
-	s := fapwstest.ServeProxy(t, upstream.URL, "", "--h2c", "--timeout", "2s")
-	got := heads(t, "--http2-prior-knowledge", s.URL)
+	got := heads(t, "--http2-prior-knowledge", fapwstest.ServeProxy(t, upstream.URL, "", "--h2c", "--timeout", "2s").URL)
 	fapwstest.Truef(t, strings.HasSuffix(got, "103 504 "), "%q", got)
 }

@@ -87,8 +87,7 @@ func (v *visitor) logIn(name, password, next string, more ...string) reply {
 
 func (v *visitor) session() *http.Cookie {
 	v.t.Helper()
-	u := fapwstest.Try(url.Parse(v.url)).Must(v.t)
-	for _, c := range v.client.Jar.Cookies(u) {
+	for _, c := range v.client.Jar.Cookies(fapwstest.Try(url.Parse(v.url)).Must(v.t)) {
 		if !strings.HasSuffix(c.Name, "-form") {
 			return c
 		}

@@ -215,8 +215,7 @@ func TestRequestToAnUpstreamHasASpanOfItsOwn(t *testing.T) {
 	// One of the two upstreams refuses connections. Repeat the request until the server chooses this upstream first.
 	for i := 0; ; i++ {
 		path := fmt.Sprintf("/second/%d", i)
-		text := s.Get(path, 200).Text
-		_, id := parent(t, text)
+		_, id := parent(t, s.Get(path, 200).Text)
 		c.Path(path)
 		all := c.Await(1, path, func(s *oteltest.Span) bool { return s.ID == id })
 		if all[0].Attributes["http.request.resend_count"] != "1" {

@@ -79,8 +79,7 @@ func phpWorks(t *testing.T, how string) {
 		s.Ask(fapwstest.Request("POST", "/input.php", body)).Is(t, sum)
 		var form bytes.Buffer
 		w := multipart.NewWriter(&form)
-		part := fapwstest.Try(w.CreateFormFile("f", "name.bin")).Must(t)
-		io.WriteString(part, body)
+		io.WriteString(fapwstest.Try(w.CreateFormFile("f", "name.bin")).Must(t), body)
 		w.Close()
 		s.Ask(fapwstest.Request("POST", "/upload.php", form.String(), "Content-Type: "+w.FormDataContentType())).Is(t,
 			fmt.Sprintf("0 %d %s", size, sum))

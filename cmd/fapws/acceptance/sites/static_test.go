@@ -124,8 +124,7 @@ func TestCompressionOfLargeFilesNeedsLittleMemory(t *testing.T) {
 	const files, size = 32, 8 << 20
 	var clients []*fapwstest.Client
 	for i := range files {
-		path := fapwstest.Write(t, fmt.Sprintf("%s/site/large%d.txt", folder, i), "")
-		fapwstest.Must(t, os.Truncate(path, size))
+		fapwstest.Must(t, os.Truncate(fapwstest.Write(t, fmt.Sprintf("%s/site/large%d.txt", folder, i), ""), size))
 		w := s.DialSend(fmt.Sprintf("HEAD /static/large%d.txt HTTP/1.1\r\nHost: test\r\nAccept-Encoding: gzip\r\n\r\n", i))
 		clients = append(clients, w)
 	}

@@ -98,8 +98,7 @@ func TestRequestsThatWaitForAnUpstreamLeaveDescriptorsToOthers(t *testing.T) {
 			before := len(s.Descriptors())
 			var all []*fapwstest.Client
 			for i := range 200 {
-				c := s.DialSend(fapwstest.Get(fmt.Sprint("/silent/", i)))
-				all = append(all, c)
+				all = append(all, s.DialSend(fapwstest.Get(fmt.Sprint("/silent/", i))))
 			}
 			fapwstest.Eventually(t, "they hold descriptors", func() bool { return len(s.Descriptors()) > before+80 })
 			for range 20 {

@@ -262,8 +262,7 @@ route = [{ prefix = "/", status = 200, text = "served" }]
 	s := fapwstest.Command{Shell: "export LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=http:https", Files: sockets,
 		Dir: dir, Flags: []string{"--config", file}}.Start(t)
 	s.Says(`(?m)^  http://` + at[0] + `/\n  https://` + at[1] + `/`)
-	plain := fapwstest.Dial(t, "tcp", at[0])
-	plain.Fetch("/").Want(t, 200, "served")
+	fapwstest.Dial(t, "tcp", at[0]).Fetch("/").Want(t, 200, "served")
 	s.Address = at[1]
 	shows := func(name string, version int) {
 		t.Helper()

@@ -276,8 +276,7 @@ func TestCertReqsRequiredRejectsClientsWithoutAValidCertificate(t *testing.T) {
 		certificate *tls.Certificate
 		served      bool
 	}{{&ann, true}, {&bob, false}, {&lost, false}, {nil, false}} {
-		client := showing(t, s, ca.Pool(), "example.org", c.certificate, "http/1.1")
-		r, err := client.Get(s.URL + "/show/x")
+		r, err := showing(t, s, ca.Pool(), "example.org", c.certificate, "http/1.1").Get(s.URL + "/show/x")
 		fapwstest.Equalf(t, err == nil, c.served, "certificate %v: %v", c.certificate != nil, err)
 		if err == nil {
 			r.Body.Close()
@@ -289,7 +288,6 @@ func TestCertReqsRequiredRejectsClientsWithoutAValidCertificate(t *testing.T) {
 		return strings.Contains(stdout, "fapws_tls_handshake_failures_total{reason=\"client_certificate\"} 3\n")
 	})
 	for i, network := range []string{"tcp", "unix"} {
-		w := fapwstest.Dial(t, network, at[i+1])
-		w.Fetch("/show/x").Want(t, 403, "a client certificate is required")
+		fapwstest.Dial(t, network, at[i+1]).Fetch("/show/x").Want(t, 403, "a client certificate is required")
 	}
 }
