@@ -169,10 +169,7 @@ func TestDjangoChatReachesAllPeopleOfARoom(t *testing.T) {
 	fapwstest.NeedModule(t, "channels")
 	s := startServer(t, []string{"--workers", "2"}, "channels/chat.py", nil)
 	s.get("/").want(200, "<title>Chat</title>")
-	var all []*webSocket
-	for range 8 {
-		all = append(all, s.talk("/rooms/den"))
-	}
+	all := fapwstest.Repeat(8, func(int) *webSocket { return s.talk("/rooms/den") })
 	other := s.talk("/rooms/other")
 	for i, speaker := range all {
 		speaker.send(fmt.Sprintf(`{"text": "line %d"}`, i))

@@ -34,6 +34,14 @@ func Equalf[T any](t testing.TB, got, want T, format string, args ...any) {
 	checktest.Equalf(t, got, want, format, args...)
 }
 
+// Repeat calls make n times, and returns the results.
+func Repeat[T any](n int, make func(i int) T) (all []T) {
+	for i := range n {
+		all = append(all, make(i))
+	}
+	return all
+}
+
 // AtOnce calls do n times at once, each time in a goroutine, and waits until all calls have returned.
 func AtOnce(n int, do func(i int)) { InBackground(n, do)() }
 

@@ -44,12 +44,9 @@ func (s *Server) DialGet(target string) *Client {
 }
 
 // DialMany opens n connections to s. Each of them sends text.
-func (s *Server) DialMany(n int, text ...string) (clients []*Client) {
+func (s *Server) DialMany(n int, text ...string) []*Client {
 	s.T.Helper()
-	for range n {
-		clients = append(clients, s.DialSend(text...))
-	}
-	return clients
+	return Repeat(n, func(int) *Client { return s.DialSend(text...) })
 }
 
 // DialFrom connects to s from a local address, such as 127.0.0.2, because the limits of a client are those of its

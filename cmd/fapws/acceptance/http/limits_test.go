@@ -254,10 +254,7 @@ func TestIncompleteMessagesOfOneAddressShareOneMemoryLimit(t *testing.T) {
 	}
 	s.Says(`WebSocket closed with 1009: too many bytes of messages of this client are in memory`)
 
-	var open []*wstest.Client
-	for range 6 {
-		open = append(open, s.Socket("/callbacks"))
-	}
+	open := fapwstest.Repeat(6, func(int) *wstest.Client { return s.Socket("/callbacks") })
 	const last = 7
 	for i := range last + 1 {
 		op := byte(wstest.Continuation)

@@ -304,10 +304,7 @@ func TestUnreadSmallChunksCountTowardsMaxUnsent(t *testing.T) {
 func TestMemoryThatIsSentToSeveralClientsCountsOnce(t *testing.T) {
 	inProtocols(t, func(t *testing.T, newReader func() *http.Client) {
 		s := fapwstest.Serve(t, fapwstest.Threads, "ahead.py", "--h2c", "--max-unsent", "4M")
-		var bodies []io.Reader
-		for range 6 {
-			bodies = append(bodies, begin(t, newReader(), s.URL+"/shared"))
-		}
+		bodies := fapwstest.Repeat(6, func(int) io.Reader { return begin(t, newReader(), s.URL+"/shared") })
 		n, cut := unsent(s)
 		fapwstest.Truef(t, n == wholeSize && cut == 0, "%d bytes wait, %d responses were ended", n, cut)
 		for _, body := range bodies {
@@ -329,10 +326,7 @@ func TestUnreadResponsesAreAbortedIfTooMuchDataWaits(t *testing.T) {
 				break
 			}
 		}
-		var unread []io.Reader
-		for range 12 {
-			unread = append(unread, begin(t, newReader(), s.URL+"/whole"))
-		}
+		unread := fapwstest.Repeat(12, func(int) io.Reader { return begin(t, newReader(), s.URL+"/whole") })
 		s.Says(`warning client 127\.0\.0\.1:\d+: response ended with \d+\.\d MiB unread(, and \d+ more since the last ` +
 			`such line)?: more than 32 MiB wait for slow clients; see --max-unsent`)
 		fapwstest.Eventually(t, "the rest is ended", func() bool {

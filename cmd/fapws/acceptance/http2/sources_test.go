@@ -148,10 +148,7 @@ func TestSubscribersOnOneConnectionGetEachEvent(t *testing.T) {
 	t.Parallel()
 	s := serve(t, fapwstest.Workers, "news.py")
 	c := client(t)
-	var all []*events
-	for range 50 {
-		all = append(all, subscribe(t, c, s.URL+"/news"))
-	}
+	all := fapwstest.Repeat(50, func(int) *events { return subscribe(t, c, s.URL+"/news") })
 	say := func(i int) { ask(t, c, "GET", fmt.Sprintf("%s/say?%d", s.URL, i), nil) }
 	for i := range 20 {
 		say(i)

@@ -297,10 +297,7 @@ func TestChannelCallbacksReportManyClientsThatJoinAtOnce(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "channels.py")
 	const n = 200
-	var all []*subscriber
-	for range n {
-		all = append(all, listen(s, "/listen/room/1"))
-	}
+	all := fapwstest.Repeat(n, func(int) *subscriber { return listen(s, "/listen/room/1") })
 	s.Get("/many?name=room/1&from=0&n=50", 200)
 	for _, l := range all {
 		for i := range 50 {
@@ -376,10 +373,7 @@ func TestChannelFlagsLimitSubscribersHistoryAndEvents(t *testing.T) {
 func TestChannelEventsThatAreLargePassBetweenWorkersUnchanged(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Workers, "channels.py", "--channel-max-event", "4M", "--channel-buffer", "64M")
-	var all []*subscriber
-	for range 6 {
-		all = append(all, listen(s, "/entry"))
-	}
+	all := fapwstest.Repeat(6, func(int) *subscriber { return listen(s, "/entry") })
 	counts(s, "news", 6)
 	var want []string
 	for _, n := range []int{3_000_000, 10, 160_000, 163_800, 200_000, 2_000_000} {

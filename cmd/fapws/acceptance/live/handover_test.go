@@ -20,10 +20,7 @@ func TestSubscribersGetEachEventOnceThroughReloadsAndUpgrade(t *testing.T) {
 	const subscribers, reloads = 20, 2
 	program := fapwstest.CopyOfProgram(t)
 	s := fapwstest.Command{Program: program, Script: "channels.py"}.Serve(t, fapwstest.Workers)
-	var all []*subscriber
-	for range subscribers {
-		all = append(all, listen(s, "/listen/news"))
-	}
+	all := fapwstest.Repeat(subscribers, func(int) *subscriber { return listen(s, "/listen/news") })
 	counts(s, "news", subscribers)
 
 	var published atomic.Int64
@@ -216,10 +213,7 @@ func TestSubscribersStayInTheirWorkersIfAReloadFails(t *testing.T) {
 	fapwstest.Equalf(t, code, 1, "code")
 	sends(s, "news", "still here")
 	l.gets("still here")
-	var more []*subscriber
-	for range 20 {
-		more = append(more, listen(s, "/listen/news"))
-	}
+	more := fapwstest.Repeat(20, func(int) *subscriber { return listen(s, "/listen/news") })
 	counts(s, "news", 21)
 	s.Signal(syscall.SIGTTOU)
 	s.HasWorkers(1)
@@ -248,10 +242,7 @@ func TestSubscribersStayInTheirWorkersIfAReloadFails(t *testing.T) {
 func TestPublishersOfAllWorkersReachSubscribersInOneOrder(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Workers, "channels.py", "--channel-history", "6000", "--channel-buffer", "8M")
-	var all []*subscriber
-	for range 10 {
-		all = append(all, listen(s, "/listen/news"))
-	}
+	all := fapwstest.Repeat(10, func(int) *subscriber { return listen(s, "/listen/news") })
 	counts(s, "news", 10)
 	const requests, each = 10, 500
 	var asks, readers sync.WaitGroup

@@ -130,10 +130,7 @@ func TestTunnelNeedsTwoDescriptors(t *testing.T) {
 func TestTunnelsCountTowardsMaxClients(t *testing.T) {
 	t.Parallel()
 	s := serveTunnels(t, "", "--max-clients", "3", "--max-clients-action", "503")
-	var clients []*wstest.Client
-	for range 3 {
-		clients = append(clients, s.Socket("/room"))
-	}
+	clients := fapwstest.Repeat(3, func(int) *wstest.Client { return s.Socket("/room") })
 	s.Dial().Fetch("/noted").Want(t, 503)
 	clients[0].CloseWith(1000, "")
 	clients[0].Conn.Close()

@@ -213,10 +213,7 @@ func TestWebSocketsGet1001AndOnCloseWhenTheServerStops(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "sockets.py")
 		a, b := s.Socket("/room"), s.Socket("/room")
-		var lingers []*wstest.Client
-		for range 8 {
-			lingers = append(lingers, s.Socket("/room?lingers"))
-		}
+		lingers := fapwstest.Repeat(8, func(int) *wstest.Client { return s.Socket("/room?lingers") })
 		says(t, b, "sleep 0.3")
 		time.Sleep(50 * time.Millisecond)
 		s.Signal(syscall.SIGTERM)

@@ -246,10 +246,7 @@ func TestASGIBackPressureBoundsTheMemoryOfADownload(t *testing.T) {
 func TestASGIContextVariablesBelongToTheirRequest(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "asgi/context.py:app")
-	var all []*fapwstest.Client
-	for i := range 20 {
-		all = append(all, s.DialGet(fmt.Sprintf("/steps?%d", i)))
-	}
+	all := fapwstest.Repeat(20, func(i int) *fapwstest.Client { return s.DialGet(fmt.Sprintf("/steps?%d", i)) })
 	for i, w := range all {
 		w.Answer().Is(t, fmt.Sprintf("import %d", i))
 		w.Get(fmt.Sprintf("/receive?again%d", i))

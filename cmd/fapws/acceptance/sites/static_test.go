@@ -276,10 +276,7 @@ func TestGigabyteToSlowClientsNeedsNoMemory(t *testing.T) {
 		return s.RSS()-memory <= 1000<<10
 	})
 	one.Close()
-	var crowd []*fapwstest.Client
-	for range 20 {
-		crowd = append(crowd, slow())
-	}
+	crowd := fapwstest.Repeat(20, func(int) *fapwstest.Client { return slow() })
 	for range 10 {
 		for _, w := range crowd {
 			reads(w, 10_000)

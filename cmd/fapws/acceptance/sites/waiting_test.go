@@ -96,10 +96,7 @@ func TestRequestsThatWaitForAnUpstreamLeaveDescriptorsToOthers(t *testing.T) {
 				Serve(t, fapwstest.Mode{})
 			s.Get("/page", 200)
 			before := len(s.Descriptors())
-			var all []*fapwstest.Client
-			for i := range 200 {
-				all = append(all, s.DialSend(fapwstest.Get(fmt.Sprint("/silent/", i))))
-			}
+			all := fapwstest.Repeat(200, func(i int) *fapwstest.Client { return s.DialGet(fmt.Sprint("/silent/", i)) })
 			fapwstest.Eventually(t, "they hold descriptors", func() bool { return len(s.Descriptors()) > before+80 })
 			for range 20 {
 				w := from(t, s, "127.0.0.2")
