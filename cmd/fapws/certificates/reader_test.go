@@ -126,9 +126,7 @@ func TestUnusableFileIsReportedWithCauseAndAdvice(t *testing.T) {
 			_, err := new(Reader).Bundle(&Want{Pairs: []Pair{c.pair}})
 			checktest.Needf(t, err != nil, "no error")
 			line := err.Error()
-			for _, text := range append(c.want, "fapws.toml:3: certfile: ") {
-				checktest.Has(t, line, text)
-			}
+			checktest.Has(t, line, append(c.want, "fapws.toml:3: certfile: ")...)
 			checktest.Truef(t, !strings.Contains(line, "\n"), "several lines: %q", line)
 		})
 	}

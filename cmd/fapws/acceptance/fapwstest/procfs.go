@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -108,6 +109,14 @@ func ChildrenOf(t *testing.T, parents ...int) map[int]string {
 		}
 	}
 	return states
+}
+
+// Kill sends a signal to each process.
+func Kill(t *testing.T, sig syscall.Signal, pids ...int) {
+	t.Helper()
+	for _, pid := range pids {
+		Mustf(t, syscall.Kill(pid, sig), "%v for process %d", sig, pid)
+	}
 }
 
 // Runs reports whether a process exists and is not a zombie. In some containers, process 1 (init) does not reap

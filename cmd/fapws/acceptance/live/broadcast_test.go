@@ -212,7 +212,7 @@ func TestBroadcastsAtAReloadReachOldAndNewWorkers(t *testing.T) {
 	gets(t, b, "after it")
 	pid, _ := pidOf(t, b)
 	number, _ := strconv.Atoi(pid)
-	fapwstest.Must(t, syscall.Kill(number, syscall.SIGKILL))
+	fapwstest.Kill(t, syscall.SIGKILL, number)
 	s.Complains = true
 	says(t, a, "thread still here")
 	gets(t, a, "still here")

@@ -330,9 +330,7 @@ func TestChannelFlagsLimitSubscribersHistoryAndEvents(t *testing.T) {
 		return text
 	}
 	first := raw("/entry")
-	for _, want := range []string{"\r\nTransfer-Encoding: chunked\r\n", "retry: 1500\n\n", ":\n\n"} {
-		fapwstest.Has(t, first, want)
-	}
+	fapwstest.Has(t, first, "\r\nTransfer-Encoding: chunked\r\n", "retry: 1500\n\n", ":\n\n")
 	second := s.DialGet("/entry")
 	counts(s, "news", 2)
 	third := raw("/entry")
@@ -420,9 +418,7 @@ app.wsgi_app = middleware
 	s := fapwstest.Serve(t, fapwstest.Threads, fapwstest.Write(t, t.TempDir()+"/app.py", script))
 	l := listen(s, "/live/1")
 	l.gets("hello")
-	for _, want := range []string{"\nX-After: yes\r\n", "\nX-Middleware: yes\r\n", "\nSet-Cookie: seen=1; Path=/\r\n"} {
-		fapwstest.Has(t, l.head, want)
-	}
+	fapwstest.Has(t, l.head, "\nX-After: yes\r\n", "\nX-Middleware: yes\r\n", "\nSet-Cookie: seen=1; Path=/\r\n")
 	fapwstest.Truef(t, !strings.Contains(l.head, "Channel") && !strings.Contains(l.head, "text/html") &&
 		!strings.Contains(l.head, "Content-Length"), "the head is %s", l.head)
 	s.Ask(fapwstest.Request("POST", "/say/1", `{"a":"é"}`, "Content-Type: application/json")).Want(t, 204)

@@ -204,7 +204,7 @@ PATHS = [("/", orphan)]
 			}
 			return len(children) == 1
 		})
-		fapwstest.Must(t, syscall.Kill(first[0], sig))
+		fapwstest.Kill(t, sig, first[0])
 		s.EndsWith(0)
 	}
 }

@@ -165,9 +165,7 @@ func TestForkLoaderThatDiesIsReplaced(t *testing.T) {
 			s, _ := forked(t, fapwstest.Workers)
 			old := loaders(s)
 			orphans := fapwstest.ChildrenOf(t, old...)
-			for _, pid := range old {
-				fapwstest.Must(t, syscall.Kill(pid, with))
-			}
+			fapwstest.Kill(t, with, old...)
 			fapwstest.Eventually(t, "another process answers", func() bool {
 				a := s.Ask(fapwstest.Get("/who"))
 				return a.StatusCode == 200 && !slices.Contains(old, int(a.Object(t)["loaded_in"].(float64)))
@@ -199,9 +197,7 @@ func TestForkLoaderThatIsStoppedDoesNotDelayTheStop(t *testing.T) {
 	t.Parallel()
 	s, _ := forked(t, fapwstest.Workers)
 	all := loaders(s)
-	for _, pid := range all {
-		fapwstest.Must(t, syscall.Kill(pid, syscall.SIGSTOP))
-	}
+	fapwstest.Kill(t, syscall.SIGSTOP, all...)
 	s.Stop()
 	for _, pid := range all {
 		fapwstest.Eventually(t, "the loader has ended", func() bool { return !fapwstest.Runs(pid) })
@@ -257,9 +253,7 @@ func TestForkedHandlerWithoutAClientRunsToItsEnd(t *testing.T) {
 	fapwstest.Write(t, folder+"/go", "")
 	streamed.Close()
 	fapwstest.FileSays(t, folder+"/notes", "closed")
-	for _, name := range []string{"notes", "go"} {
-		fapwstest.Must(t, os.Remove(filepath.Join(folder, name)))
-	}
+	fapwstest.Must(t, os.Remove(folder+"/notes"), os.Remove(folder+"/go"))
 	for _, request := range []string{fapwstest.Get("/waits?go"),
 		fapwstest.Request("POST", "/waits?go", strings.Repeat("b", 3<<20))} {
 		w := s.DialSend(request)
@@ -269,9 +263,7 @@ func TestForkedHandlerWithoutAClientRunsToItsEnd(t *testing.T) {
 		fapwstest.Eventually(t, "it ends", func() bool {
 			return slices.Contains(notesIn(folder), "done") && len(fapwstest.ChildrenOf(t, loaders(s)...)) == 1
 		})
-		for _, name := range []string{"notes", "go"} {
-			fapwstest.Must(t, os.Remove(filepath.Join(folder, name)))
-		}
+		fapwstest.Must(t, os.Remove(folder+"/notes"), os.Remove(folder+"/go"))
 	}
 	fapwstest.Lacks(t, s.Stderr.String(), "error")
 }

@@ -131,9 +131,7 @@ func TestIdleStopWorksWithEveryKindOfHandler(t *testing.T) {
 		s.Says(`worker \d+ was killed by SIGKILL.*; starting a new one`)
 		s.Get("/", 200, "X-Field: a")
 		sleeps(s)
-		for _, pid := range s.Workers() {
-			fapwstest.Must(t, syscall.Kill(pid, syscall.SIGKILL))
-		}
+		fapwstest.Kill(t, syscall.SIGKILL, s.Workers()...)
 		fapwstest.Eventually(t, "others are asleep", func() bool { return countStates(s, "asleep") == len(s.Workers()) })
 		s.Get("/", 200, "X-Field: a")
 	})

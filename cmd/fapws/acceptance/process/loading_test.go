@@ -230,9 +230,7 @@ func TestServerAnswersWhileAllWorkersAreReplaced(t *testing.T) {
 		goOn(t, file, "")
 		s.Says("http://" + s.Address + "/") // before the banner, only one worker may have loaded
 		fapwstest.Must(t, os.Remove(file+".go"))
-		for _, pid := range s.Workers() {
-			fapwstest.Must(t, syscall.Kill(pid, syscall.SIGKILL))
-		}
+		fapwstest.Kill(t, syscall.SIGKILL, s.Workers()...)
 		s.Get("/files/a.txt", 200).Is(t, "a file")
 		s.Get("/healthz/ready", 503).Want(t, 503, "starting")
 		w := s.DialGet("/")

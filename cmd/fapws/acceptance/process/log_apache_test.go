@@ -95,9 +95,7 @@ func logSite(t *testing.T, folder string) (date string) {
 	fapwstest.Write(t, folder+"/site/error.txt", "sorry\n")
 	const apr1 = "{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=" // hash of the password "secret"
 	fapwstest.Write(t, folder+"/users", "ann:"+apr1+"\n")
-	for _, name := range []string{folder, folder + "/site"} {
-		fapwstest.Must(t, os.Chmod(name, 0o755))
-	}
+	fapwstest.Must(t, os.Chmod(folder, 0o755), os.Chmod(folder+"/site", 0o755))
 	at := time.Date(2026, 7, 4, 10, 0, 0, 0, time.UTC)
 	fapwstest.Must(t, os.Chtimes(folder+"/site/a.txt", at, at))
 	return at.Format("Mon, 02 Jan 2006 15:04:05 GMT")

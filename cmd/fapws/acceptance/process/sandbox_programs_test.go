@@ -208,7 +208,7 @@ func TestSandboxOfForksDoesNotReadFilesThroughTheServer(t *testing.T) {
 					"%s: %d, %q", path, a.StatusCode, a.Text)
 			}
 			old := s.Get("/who", 200).Number(t)
-			fapwstest.Must(t, syscall.Kill(old, syscall.SIGKILL))
+			fapwstest.Kill(t, syscall.SIGKILL, old)
 			s.Says(`replacing worker \d+: the loader of --fork was killed by signal 9`)
 			fapwstest.Eventually(t, "another process answers", func() bool {
 				a := s.Ask(fapwstest.Get("/who"))

@@ -223,9 +223,7 @@ async def application(scope, receive, send):
 					s := fapwstest.Command{Script: script, Complains: true}.Serve(t, fapwstest.Workers)
 					s.HasWorkers(2)
 					s.Get("/", 200).Is(t, "served")
-					for _, pid := range s.Workers() {
-						fapwstest.Must(t, syscall.Kill(pid, sig))
-					}
+					fapwstest.Kill(t, sig, s.Workers()...)
 					// A tool may need this time between the signals to two processes.
 					time.Sleep(20 * time.Millisecond)
 					s.Signal(sig)

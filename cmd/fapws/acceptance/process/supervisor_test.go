@@ -160,7 +160,7 @@ func TestKilledWorkerLosesOnlyItsActiveRequests(t *testing.T) {
 	for range kills {
 		l.goesOn(50)
 		old := s.Workers()
-		fapwstest.Must(t, syscall.Kill(old[0], syscall.SIGKILL))
+		fapwstest.Kill(t, syscall.SIGKILL, old[0])
 		s.HasWorkers(2, old[0])
 	}
 	l.goesOn(50)
@@ -183,12 +183,10 @@ func TestWorkerThatExitsIsReplaced(t *testing.T) {
 	folder := t.TempDir()
 	w = s.DialGet("/enter?" + folder)
 	fapwstest.FileSays(t, folder+"/entered", "yes")
-	for _, pid := range old {
-		// Workers obey only SIGTERM. They ignore the other signals, which are meant for the supervisor.
-		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGTTIN,
-			syscall.SIGTTOU, syscall.SIGTERM} {
-			fapwstest.Must(t, syscall.Kill(pid, sig))
-		}
+	// Workers obey only SIGTERM. They ignore the other signals, which are meant for the supervisor.
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGTTIN,
+		syscall.SIGTTOU, syscall.SIGTERM} {
+		fapwstest.Kill(t, sig, old...)
 	}
 	s.Says(`(?s)replacing worker \d+: received SIGTERM(.*)replacing worker \d+: received SIGTERM`)
 	fapwstest.Eventually(t, "others answer", func() bool {
@@ -298,7 +296,7 @@ func TestUpgradeStopsAWorkerThatIsStillLoading(t *testing.T) {
 	s := fapwstest.Command{Script: script, Complains: true}.Serve(t, fapwstest.Workers)
 	old := s.Workers()
 	fapwstest.Change(t, script, "VERSION = 1", "open(__file__ + str(os.getpid()), 'w').write('loads'); time.sleep(10000)")
-	fapwstest.Must(t, syscall.Kill(old[0], syscall.SIGKILL))
+	fapwstest.Kill(t, syscall.SIGKILL, old[0])
 	s.HasWorkers(2, old[0])
 	for _, pid := range s.Workers() {
 		if pid != old[1] {

@@ -180,8 +180,6 @@ func TestJournalGetsPrioritiesAndNoSecondTime(t *testing.T) {
 			fapwstest.Truef(t, regexp.MustCompile(`^<[346]>`).MatchString(line) == own, "%q: priority wanted: %v in\n%s", line,
 				own, said)
 		}
-		for _, want := range wants {
-			fapwstest.Has(t, said, want)
-		}
+		fapwstest.Has(t, said, wants...)
 	}
 }

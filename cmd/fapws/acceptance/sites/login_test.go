@@ -252,9 +252,7 @@ func TestWorkersShareSessionsUntilLogout(t *testing.T) {
 		ann.get("/a").want(t, 200, "GET ann form")
 		old = s.Workers()
 	}
-	for _, pid := range old {
-		fapwstest.Must(t, syscall.Kill(pid, syscall.SIGKILL))
-	}
+	fapwstest.Kill(t, syscall.SIGKILL, old...)
 	s.HasWorkers(2, old...)
 	ann.get("/a").want(t, 200, "GET ann form")
 
