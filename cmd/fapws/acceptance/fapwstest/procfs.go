@@ -126,6 +126,12 @@ func Runs(pid int) bool {
 	return f != nil && f[0] != "Z"
 }
 
+// HaveEnded waits until none of the processes runs. what says so in the message of an error.
+func HaveEnded(t *testing.T, what string, pids ...int) {
+	t.Helper()
+	Eventually(t, fmt.Sprint(what, ": ", pids), func() bool { return !slices.ContainsFunc(pids, Runs) })
+}
+
 // OpenFiles counts the descriptors of the processes that run handlers.
 func (s *Server) OpenFiles() (n int) {
 	s.T.Helper()

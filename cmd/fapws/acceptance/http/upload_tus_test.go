@@ -121,9 +121,7 @@ func TestFinishedTusUploadIsKnownAfterAReload(t *testing.T) {
 	c.patch(0, "hello").Want(t, 204)
 	old := s.Handlers()
 	s.Control("reload")
-	for _, pid := range old {
-		fapwstest.Eventually(t, "the old worker has ended", func() bool { return !fapwstest.Runs(pid) })
-	}
+	fapwstest.HaveEnded(t, "the old worker has ended", old...)
 	for range 6 {
 		w := s.DialSend(fapwstest.Request("HEAD", c.location, "", tusVersion))
 		w.AnswerTo("HEAD").Want(t, 200).Field(t, "Upload-Offset", "5", "Upload-Length", "5")

@@ -99,7 +99,7 @@ func TestTunnelsStayInTheirWorkerAtAReload(t *testing.T) {
 			} else if _, _, err := old.Receive(); err == nil {
 				t.Error("a message from nowhere")
 			}
-			fapwstest.Eventually(t, "the old worker ended", func() bool { return !fapwstest.Runs(workers[0]) })
+			fapwstest.HaveEnded(t, "the old worker ended", workers[0])
 			answers(t, next, "echo next", "echo next")
 			next.CloseWith(1000, "")
 			next.Conn.Close()

@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -178,11 +177,11 @@ func TestWorkersEndInAnyStateAfterTheirSupervisorWasKilled(t *testing.T) {
 		s.Complains = true
 		fapwstest.Needf(t, len(pids) != 0, "no workers")
 		s.Signal(syscall.SIGKILL)
-		fapwstest.Eventually(t, "the supervisor has died", func() bool { return !fapwstest.Runs(s.Cmd.Process.Pid) })
+		fapwstest.HaveEnded(t, "the supervisor has died", s.Cmd.Process.Pid)
 		for _, pid := range pids {
 			_ = syscall.Kill(pid, syscall.SIGCONT) // a worker may have ended already
 		}
-		fapwstest.Eventually(t, "the workers have ended", func() bool { return !slices.ContainsFunc(pids, fapwstest.Runs) })
+		fapwstest.HaveEnded(t, "the workers have ended", pids...)
 		s.Ended()
 	}
 	const grace = "--graceful-timeout=1"

@@ -148,9 +148,7 @@ func TestForkedChildrenEndWithTheServer(t *testing.T) {
 			s.Signal(sig)
 			code := s.Ended()
 			fapwstest.Truef(t, code == 0 || sig != syscall.SIGTERM, "code %d", code)
-			for _, pid := range all {
-				fapwstest.Eventually(t, fmt.Sprintf("process %d has ended", pid), func() bool { return !fapwstest.Runs(pid) })
-			}
+			fapwstest.HaveEnded(t, "all processes have ended", all...)
 			notes := notesIn(folder)
 			fapwstest.Truef(t, sig != syscall.SIGTERM || notes[len(notes)-1] == "atexit_in_loader", "notes: %q", notes)
 		})
@@ -188,7 +186,7 @@ func TestForkLoaderEndsWithTheServerBeforeItHasLoaded(t *testing.T) {
 			loader := pidIn(t, file)
 			s.Signal(sig)
 			s.Ended()
-			fapwstest.Eventually(t, "the loader has ended", func() bool { return !fapwstest.Runs(loader) })
+			fapwstest.HaveEnded(t, "the loader has ended", loader)
 		}
 	}
 }
@@ -199,9 +197,7 @@ func TestForkLoaderThatIsStoppedDoesNotDelayTheStop(t *testing.T) {
 	all := loaders(s)
 	fapwstest.Kill(t, syscall.SIGSTOP, all...)
 	s.Stop()
-	for _, pid := range all {
-		fapwstest.Eventually(t, "the loader has ended", func() bool { return !fapwstest.Runs(pid) })
-	}
+	fapwstest.HaveEnded(t, "the loader has ended", all...)
 }
 
 func TestForkedChildThatDiesLeavesA500OrAnAbortedResponse(t *testing.T) {
@@ -232,7 +228,7 @@ func TestForkTimeoutEndsTheProcessInAnyState(t *testing.T) {
 			number := 0
 			for _, note := range notesIn(folder) {
 				if n, _ := fmt.Sscanf(note, way+"_%d", &number); n == 1 {
-					fapwstest.Eventually(t, "the process exited", func() bool { return !fapwstest.Runs(number) })
+					fapwstest.HaveEnded(t, "the process exited", number)
 				}
 			}
 			return number != 0 && in.MatchString(s.Stderr.String())
@@ -305,9 +301,7 @@ func TestForkReloadUsesNewCodeAndCompletesOldRequests(t *testing.T) {
 	})
 	fapwstest.Write(t, filepath.Join(folder, "go"), "")
 	w.Answer().Is(t, "done\n")
-	for _, pid := range before {
-		fapwstest.Eventually(t, "the old one ends", func() bool { return !fapwstest.Runs(pid) })
-	}
+	fapwstest.HaveEnded(t, "the old one ends", before...)
 }
 
 func TestForkReloadThatFailsPrintsTheReason(t *testing.T) {

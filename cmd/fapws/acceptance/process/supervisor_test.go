@@ -340,9 +340,7 @@ func TestWorkersFinishRequestsAfterTheirSupervisorWasKilled(t *testing.T) {
 	s.SignalLogs(syscall.SIGKILL, `(?s)its supervisor has died.*its supervisor has died`)
 	fapwstest.Write(t, folder+"/go", "")
 	w.Answer().Is(t, "waited")
-	for _, pid := range workers {
-		fapwstest.Eventually(t, "the workers have ended", func() bool { return !fapwstest.Runs(pid) })
-	}
+	fapwstest.HaveEnded(t, "the workers have ended", workers...)
 	s.Ended()
 }
 

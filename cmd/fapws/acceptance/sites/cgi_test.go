@@ -142,7 +142,7 @@ func TestCGIRunsPrograms(t *testing.T) {
 	})
 	for _, name := range []string{"pid", "child"} {
 		number, _ := strconv.Atoi(written(name))
-		fapwstest.Eventually(t, name+" has ended", func() bool { return !fapwstest.Runs(number) })
+		fapwstest.HaveEnded(t, name+" has ended", number)
 	}
 }
 

@@ -108,7 +108,7 @@ func phpWorks(t *testing.T, how string) {
 	for _, pid := range s.Handlers() {
 		syscall.Kill(pid, syscall.SIGKILL)
 	}
-	fapwstest.Eventually(t, "the process of PHP has ended", func() bool { return !fapwstest.Runs(number) })
+	fapwstest.HaveEnded(t, "the process of PHP has ended", number)
 	<-s.Exited
 }
 
@@ -138,7 +138,7 @@ route = [
 		}
 		ends := func(pid string) {
 			number := fapwstest.Try(strconv.Atoi(pid)).Must(t)
-			fapwstest.Eventually(t, "the process has ended", func() bool { return !fapwstest.Runs(number) })
+			fapwstest.HaveEnded(t, "the process has ended", number)
 		}
 		var pid []byte
 		fapwstest.Eventually(t, "a script is in time to say which process it is", func() bool {
