@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -116,12 +117,7 @@ func serves(typed string) bool {
 	if len(words) == 0 || filepath.Base(words[0]) != "fapws" || strings.Contains(typed, "|") {
 		return false
 	}
-	for _, word := range words[1:] {
-		if notServing.MatchString(word) {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(words[1:], notServing.MatchString)
 }
 
 // typed runs a command and compares its output with the output on the page. A server without "&" runs until the page

@@ -124,10 +124,6 @@ echo "${COMPREPLY[*]}"`, "bash", line)
 func TestManPageDescribesEachSignal(t *testing.T) {
 	var man bytes.Buffer
 	WriteInternal(&man, "man", "", nil)
-	for _, name := range []string{"fapws check|routes|shell|systemd", `bench|import|hash\-password|user`} {
-		checktest.Truef(t, strings.Contains(man.String(), name), "the man page does not mention %s", name)
-	}
-	for _, name := range []string{"TERM", "INT", "QUIT", "HUP", "USR1", "USR2", "TTIN", "TTOU"} {
-		checktest.Truef(t, strings.Contains(man.String(), "SIG"+name), "the man page does not mention SIG%s", name)
-	}
+	checktest.Has(t, man.String(), "fapws check|routes|shell|systemd", `bench|import|hash\-password|user`, "SIGTERM",
+		"SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGTTIN", "SIGTTOU")
 }

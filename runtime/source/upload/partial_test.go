@@ -109,9 +109,7 @@ func TestClientsWithManyUnfinishedUploadsLoseThemFirst(t *testing.T) {
 func TestAbandonedUploadIsRemovedInTime(t *testing.T) {
 	u, dir := newFolder(t, func(o *Options) { o.Resumable = true })
 	checktest.Try(u.target.(*directory).create(rand.Text(), description{Length: 3, Name: "a"})).Must(t).close()
-	if _, err := New(Options{Path: dir, Resumable: true, Expires: time.Millisecond}); err != nil {
-		t.Fatal(err)
-	}
+	checktest.Try(New(Options{Path: dir, Resumable: true, Expires: time.Millisecond})).Must(t)
 	for left := []os.DirEntry{nil}; len(left) > 0; time.Sleep(time.Millisecond) {
 		left = checktest.Try(os.ReadDir(dir)).Must(t)
 	}

@@ -34,15 +34,11 @@ func TestUnitOfSystemdStartsTheTypedCommand(t *testing.T) {
 	code, unit, hint := fapwstest.Command{Dir: dir, Flags: append([]string{"systemd-unit", "--user", me.Username},
 		arguments...)}.Run(t)
 	fapwstest.Needf(t, code == 0 && strings.Contains(hint, "/etc/systemd/system/my-shop.service;"), "%d, %q", code, hint)
-	for _, want := range []string{"Description=my-shop, served by fapws\n", "\nUser=" + me.Username + "\n",
-		"\nWorkingDirectory=" + dir + "\n", "\nReadWritePaths=\"" + dir + "\"\n", "\nTimeoutStopSec=120\n",
+	fapwstest.Has(t, unit, "Description=my-shop, served by fapws\n", "\nUser="+me.Username+"\n",
+		"\nWorkingDirectory="+dir+"\n", "\nReadWritePaths=\""+dir+"\"\n", "\nTimeoutStopSec=120\n",
 		"\nRuntimeDirectory=my-shop\n", " ctl --socket /run/my-shop/ctl reload\n", "\nKillMode=mixed\n",
-		"\nWantedBy=multi-user.target\n"} {
-		fapwstest.Truef(t, strings.Contains(unit, want), "the unit lacks %q:\n%s", want, unit)
-	}
-	for _, never := range []string{"DynamicUser", "@PREFIX@", "/etc/fapws"} {
-		fapwstest.Truef(t, !strings.Contains(unit, never), "the unit has %s:\n%s", never, unit)
-	}
+		"\nWantedBy=multi-user.target\n")
+	fapwstest.Lacks(t, unit, "DynamicUser", "@PREFIX@", "/etc/fapws")
 	_, line, _ := strings.Cut(unit, "\nExecStart=")
 	line, _, _ = strings.Cut(line, "\n")
 	words := unquoted(line)

@@ -250,9 +250,8 @@ func TestInvalidEventsOnABrokerDoNotBlockOtherEvents(t *testing.T) {
 	}
 	answers := bufio.NewReader(c)
 	for range 3 * entries {
-		if line, err := answers.ReadString('\n'); err != nil || line[0] != '$' {
-			t.Fatalf("%q, %v", line, err)
-		}
+		line, err := answers.ReadString('\n')
+		fapwstest.Needf(t, err == nil && line[0] == '$', "%q, %v", line, err)
 		fapwstest.Try(answers.ReadString('\n')).Must(t)
 	}
 	s.Get("/send?good", 200)

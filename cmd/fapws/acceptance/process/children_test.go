@@ -62,7 +62,7 @@ func TestChildrenOfHandlersAreReapedByTheApplication(t *testing.T) {
 		with := s.Children()
 		s.Stop()
 		for pid := range with { // multiprocessing ends its processes in an atexit function
-			fapwstest.Eventually(t, "a process of the application ends with it", func() bool { return !fapwstest.Runs(pid) })
+			fapwstest.HaveEnded(t, "a process of the application ends with it", pid)
 		}
 	})
 }
@@ -196,13 +196,8 @@ PATHS = [("/", orphan)]
 		first := s.Workers()
 		fapwstest.Needf(t, len(first) == 1, "children of unshare: %v", first)
 		fapwstest.Eventually(t, "no zombies, and one worker", func() bool {
-			children := fapwstest.ChildrenOf(t, first[0])
-			for _, state := range children {
-				if state == "Z" {
-					return false
-				}
-			}
-			return len(children) == 1
+			states := slices.Collect(maps.Values(fapwstest.ChildrenOf(t, first[0])))
+			return len(states) == 1 && states[0] != "Z"
 		})
 		fapwstest.Kill(t, sig, first[0])
 		s.EndsWith(0)
