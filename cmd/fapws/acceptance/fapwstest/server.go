@@ -176,6 +176,19 @@ func (s *Server) Workers() (pids []int) {
 	return pids
 }
 
+// Stalls waits until the number at target is above 0 and stays the same for a moment, and returns the number. what says
+// so in the message of an error.
+func (s *Server) Stalls(what, target string) (n int) {
+	s.T.Helper()
+	Eventually(s.T, what, func() bool {
+		time.Sleep(100 * time.Millisecond)
+		last := n
+		n = s.Get(target, 200).Number(s.T)
+		return n > 0 && n == last
+	})
+	return n
+}
+
 // HasWorkers waits until there are n workers, none of which is in the list old.
 func (s *Server) HasWorkers(n int, old ...int) {
 	s.T.Helper()

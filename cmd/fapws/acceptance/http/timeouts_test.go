@@ -262,14 +262,7 @@ func TestUnreadSmallChunksDoNotFillMemory(t *testing.T) {
 		s.Get("/made", 200)
 		before := s.RSS()
 		slow := begin(t, newReader(), s.URL+"/letters")
-		last := ""
-		fapwstest.Eventually(t, "the iterator waits for the client", func() bool {
-			time.Sleep(100 * time.Millisecond)
-			now := s.Get("/made", 200).Text
-			waits := now == last
-			last = now
-			return waits && now != "0"
-		})
+		s.Stalls("the iterator waits for the client", "/made")
 		s.GrownAtMost(before, bound)
 		ended := make(chan struct{})
 		go func() {

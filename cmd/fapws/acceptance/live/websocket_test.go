@@ -434,14 +434,7 @@ func TestWebSocketSmallMessagesDoNotFillMemory(t *testing.T) {
 	c := smallBuffers(s.Socket("/room"))
 	before := s.RSS()
 	says(t, c, "drip")
-	last := ""
-	fapwstest.Eventually(t, "send() waits for the client", func() bool {
-		time.Sleep(100 * time.Millisecond)
-		now := s.Get("/drops", 200).Text
-		waits := now == last
-		last = now
-		return waits && now != "0"
-	})
+	s.Stalls("send() waits for the client", "/drops")
 	s.GrownAtMost(before, 64<<20)
 	fapwstest.ResetSocket(c)
 	notes(s, "dripping: ClientDisconnected\nleft 1006 ")
