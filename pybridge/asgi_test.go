@@ -88,8 +88,7 @@ func TestBlockedAsyncioThreadIsReported(t *testing.T) {
 		<-r.done
 	}
 	said := captured(t, func() {
-		same(t, asgi(t, strings.Replace("GET "+g.target(), "blocked", "blocks_afterwards", 1), "").body.String(),
-			"answered")
+		same(t, asgi(t, strings.Replace("GET "+g.target(), "blocked", "blocks_afterwards", 1), "").body.String(), "answered")
 		late()
 		select {
 		case why := <-stuck:

@@ -96,8 +96,7 @@ func TestRequestsDoNotAllocate(t *testing.T) {
 		{"page of the cache", []byte("GET /page HTTP/1.1\r\nHost: x\r\n\r\n"), 13, 1},
 		{"of a trusted proxy", bytes.Replace(plain, []byte("\r\n\r\n"),
 			[]byte("\r\nX-Forwarded-For: 192.0.2.1, 127.0.0.2\r\nX-Forwarded-Proto: https\r\n\r\n"), 1), 13, 1},
-		{"part of an open file", []byte("GET /s/open HTTP/1.1\r\nHost: x\r\nRange: bytes=70000-79999\r\n\r\n"), 10000,
-			1},
+		{"part of an open file", []byte("GET /s/open HTTP/1.1\r\nHost: x\r\nRange: bytes=70000-79999\r\n\r\n"), 10000, 1},
 	} {
 		s.do(func() { application.body = bytes.Repeat([]byte("x"), test.size) })
 		c := dialRaw(t, s.addr)

@@ -231,8 +231,7 @@ func TestFilesArriveIntactOverTLS(t *testing.T) {
 			client := s.dial(nil, nil)
 			client.Write([]byte("question"))
 			got, err := io.ReadAll(client)
-			want := slices.Concat([]byte("head"), content[c.offset:min(c.offset+c.count, int64(len(content)))],
-				[]byte("tail"))
+			want := slices.Concat([]byte("head"), content[c.offset:min(c.offset+c.count, int64(len(content)))], []byte("tail"))
 			p := s.only()
 			s.until("the file is sent", func() bool { return len(p.sent) == 1 })
 			checktest.Truef(t, errors.Is(p.sent[0], c.err), "%v", p.sent[0])

@@ -103,8 +103,7 @@ func TestHandlersGetTLSParametersAndClientCertificates(t *testing.T) {
 					"SSL_CLIENT_CERT_RFC4523_CEA":  `{ serialNumber 11259375, issuer rdnSequence:"` + name + `" }`,
 					"SSL_CLIENT_SAN_Email_0":       "ann@example.org",
 					"SSL_CLIENT_SAN_OTHER_msUPN_0": "ann@corp.example",
-					"SSL_CLIENT_CERT": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE",
-						Bytes: own.Leaf.Raw})),
+					"SSL_CLIENT_CERT":              string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: own.Leaf.Raw})),
 				} {
 					want[name] = value
 				}

@@ -110,8 +110,7 @@ var acceptTable = []struct{ name, in, want string }{
 	{"empty Host, 9112 3.2", "GET / HTTP/1.1\r\nHost:\r\n\r\n", "GET / 1.1 keep safe"},
 	{"Host in another case", "GET / HTTP/1.1\r\nhOST: h\r\n\r\n", "GET / host=h 1.1 keep safe"},
 	{"Host on 1.0", "GET / HTTP/1.0\r\nHost: h\r\n\r\n", "GET / host=h 1.0 safe"},
-	{"whitespace around a value, 9112 5.1", "GET / HTTP/1.1\r\nHost: \t h:1 \t\r\n\r\n",
-		"GET / host=h:1 1.1 keep safe"},
+	{"whitespace around a value, 9112 5.1", "GET / HTTP/1.1\r\nHost: \t h:1 \t\r\n\r\n", "GET / host=h:1 1.1 keep safe"},
 	{"no whitespace", "GET / HTTP/1.1\r\nHost:h\r\n\r\n", "GET / host=h 1.1 keep safe"},
 
 	{"close, 9112 9.3", on11("GET /", "Connection: close\r\n"), "GET / host=h 1.1 safe"},
@@ -131,8 +130,7 @@ var acceptTable = []struct{ name, in, want string }{
 	{"sized", on11("POST /", "Content-Length: 12\r\n"), "POST / host=h 1.1 sized=12 keep"},
 	{"sized 0", on11("POST /", "content-length: 0\r\n"), "POST / host=h 1.1 sized=0 keep"},
 	{"sized on GET", on11("GET /", "Content-Length: 1\r\n"), "GET / host=h 1.1 sized=1 keep safe"},
-	{"leading zeros", on11("POST /", "Content-Length: 0000000000000000000000012\r\n"),
-		"POST / host=h 1.1 sized=12 keep"},
+	{"leading zeros", on11("POST /", "Content-Length: 0000000000000000000000012\r\n"), "POST / host=h 1.1 sized=12 keep"},
 	{"largest length", on11("POST /", "Content-Length: 9223372036854775807\r\n"),
 		"POST / host=h 1.1 sized=9223372036854775807 keep"},
 	{"sized on 1.0", "POST / HTTP/1.0\r\nContent-Length: 5\r\n\r\n", "POST / 1.0 sized=5"},
@@ -353,8 +351,7 @@ func TestInvalidHeadsAreRejectedWithAStatus(t *testing.T) {
 		{"nothing and chunked", on11("POST /", "Transfer-Encoding: , chunked\r\n"), 400},
 		{"space before colon of coding", on11("POST /", "Transfer-Encoding : chunked\r\n"), 400},
 		{"gzip, chunked", on11("POST /", "Transfer-Encoding: gzip, chunked\r\n"), 501},
-		{"gzip, chunked in two fields", on11("POST /", "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n"),
-			501},
+		{"gzip, chunked in two fields", on11("POST /", "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n"), 501},
 
 		// Expect, RFC 9110 §10.1.1.
 		{"other expectation", on11("POST /", "Expect: tea\r\n"), 417},
@@ -438,8 +435,7 @@ func TestIncompleteHeadNeedsMoreInput(t *testing.T) {
 
 func limits(line, field, head, fields int) Limits {
 	d := DefaultLimits
-	return Limits{cmp.Or(line, d.RequestLine), cmp.Or(field, d.FieldLine), cmp.Or(head, d.Head),
-		cmp.Or(fields, d.Fields)}
+	return Limits{cmp.Or(line, d.RequestLine), cmp.Or(field, d.FieldLine), cmp.Or(head, d.Head), cmp.Or(fields, d.Fields)}
 }
 
 func TestLimitsAreExact(t *testing.T) {
@@ -455,8 +451,7 @@ func TestLimitsAreExact(t *testing.T) {
 		{"field line", on11("GET /", "X: 1234\r\n"), limits(0, 7, 0, 0), limits(0, 6, 0, 0), 431},
 		{"head", on11("GET /", ""), limits(0, 0, 27, 0), limits(0, 0, 26, 0), 431},
 		{"fields", on11("GET /", "A: b\r\nC: d\r\n"), limits(0, 0, 0, 3), limits(0, 0, 0, 2), 431},
-		{"default head", string(largeHead(DefaultLimits.Head)), DefaultLimits, limits(0, 0, DefaultLimits.Head-1, 0),
-			431},
+		{"default head", string(largeHead(DefaultLimits.Head)), DefaultLimits, limits(0, 0, DefaultLimits.Head-1, 0), 431},
 		{"default fields", on11("GET /", strings.Repeat("X: y\r\n", DefaultLimits.Fields-1)), DefaultLimits,
 			limits(0, 0, 0, DefaultLimits.Fields-1), 431},
 	} {

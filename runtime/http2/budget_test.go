@@ -172,8 +172,7 @@ func FuzzFrames(f *testing.F) {
 	w.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 3})
 	w.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte("\x82\x86\x84\x41\x01h"),
 		EndHeaders: true, EndStream: true})
-	w.WriteHeaders(http2.HeadersFrameParam{StreamID: 3, BlockFragment: []byte("\x83\x86\x84\x41\x01h"),
-		EndHeaders: true})
+	w.WriteHeaders(http2.HeadersFrameParam{StreamID: 3, BlockFragment: []byte("\x83\x86\x84\x41\x01h"), EndHeaders: true})
 	w.WriteData(3, false, []byte("abc"))
 	w.WriteWindowUpdate(1, 100)
 	w.WriteData(3, true, []byte("d"))

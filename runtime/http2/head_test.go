@@ -101,8 +101,7 @@ func FuzzHead(f *testing.F) {
 		if authority != "" {
 			fields = append(fields, hpack.HeaderField{Name: ":authority", Value: authority})
 		}
-		fields = append(fields, hpack.HeaderField{Name: name1, Value: value1},
-			hpack.HeaderField{Name: name2, Value: value2})
+		fields = append(fields, hpack.HeaderField{Name: name1, Value: value1}, hpack.HeaderField{Name: name2, Value: value2})
 		for _, f := range fields {
 			b.add(f)
 		}

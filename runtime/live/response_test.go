@@ -76,13 +76,11 @@ func TestPartsOfAHandlerBeginAStream(t *testing.T) {
 		{"nothing", get, []exchange.Part{{End: exchange.Complete}}, retry + `, "", "" upgrade`},
 		{"an event", get, []exchange.Part{{End: exchange.Complete, Body: []byte("data: 1\n\n")}},
 			retry + `, "data: 1\n\n", "" upgrade`},
-		{"no event", get, []exchange.Part{{End: exchange.Complete, Body: []byte("{}")}},
-			retry + `, "{}", "\n\n" upgrade`},
+		{"no event", get, []exchange.Part{{End: exchange.Complete, Body: []byte("{}")}}, retry + `, "{}", "\n\n" upgrade`},
 		{"pieces", get, []exchange.Part{{Body: []byte("{}")}, {Body: []byte("x\n\n")}, {End: exchange.Complete}},
 			retry + `, "{}", "x\n\n", "", "" upgrade`},
 		{"failed", get, []exchange.Part{{Body: []byte("{}")}, {End: exchange.Incomplete}}, retry + `, "{}", "" failed`},
-		{"HEAD", strings.Replace(get, "GET", "HEAD", 1), []exchange.Part{{End: exchange.Complete}},
-			retry + `, "" last`},
+		{"HEAD", strings.Replace(get, "GET", "HEAD", 1), []exchange.Part{{End: exchange.Complete}}, retry + `, "" last`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := serve(t, StreamConfig{})

@@ -81,8 +81,7 @@ func TestInvalidHostNamesAreRejected(t *testing.T) {
 func FuzzHosts(f *testing.F) {
 	sites := []Site{{Names: []string{"a.example"}}, {Names: []string{"*.b.example", "c.example.*"}}}
 	h := checktest.Try(newHosts(sites, false)).Must(f)
-	for _, host := range []string{"a.example", "A.EXAMPLE.:80", "x.b.example", "[::1]:80", "..", "c.example.", "[",
-		"]:"} {
+	for _, host := range []string{"a.example", "A.EXAMPLE.:80", "x.b.example", "[::1]:80", "..", "c.example.", "[", "]:"} {
 		f.Add(host)
 	}
 	f.Fuzz(func(t *testing.T, host string) {

@@ -120,8 +120,7 @@ func TestLongNameOfAClientNeedsOneLookup(t *testing.T) {
 
 func TestClientGetsTheCertificateThatItSupports(t *testing.T) {
 	ca := certtest.NewAuthority(t)
-	ec, rsa := ca.For("example.org"), ca.Sign(certtest.Options{Names: []string{"example.org"},
-		Key: certtest.RSA(t, 2048)})
+	ec, rsa := ca.For("example.org"), ca.Sign(certtest.Options{Names: []string{"example.org"}, Key: certtest.RSA(t, 2048)})
 	s := serverWith(t, &Want{Pairs: []Pair{pair(t, ec), pair(t, rsa)}})
 	for suite, want := range map[uint16]x509.PublicKeyAlgorithm{
 		tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256: x509.ECDSA, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256: x509.RSA,

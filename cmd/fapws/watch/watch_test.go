@@ -296,8 +296,7 @@ func TestWatcherRejectsInvalidOptions(t *testing.T) {
 	}{
 		{Options{Dirs: []string{d.in("none")}}, "cannot watch " + d.in("none") + ": no such file or directory"},
 		{Options{Dirs: []string{d.in("file")}}, "cannot watch " + d.in("file") + ": it is not a directory"},
-		{Options{Dirs: []string{d.path}, Include: []string{"[x"}},
-			`the pattern "[x" is invalid: syntax error in pattern`},
+		{Options{Dirs: []string{d.path}, Include: []string{"[x"}}, `the pattern "[x" is invalid: syntax error in pattern`},
 	} {
 		w, err := Start(tt.o)
 		if err == nil {

@@ -125,8 +125,7 @@ func FuzzTargeted(f *testing.F) {
 // FuzzFields checks that any fields of a handler can be judged, and that a response with no-store, private or
 // Set-Cookie in a separate field is never kept.
 func FuzzFields(f *testing.F) {
-	for _, seed := range []string{"max-age=10", `private="a,b"`, `a="\"",b`, `="`, ",,=", "max-age=1,,max-age=\"2",
-		"*"} {
+	for _, seed := range []string{"max-age=10", `private="a,b"`, `a="\"",b`, `="`, ",,=", "max-age=1,,max-age=\"2", "*"} {
 		f.Add(seed, seed)
 	}
 	c := checktest.Try(Compile(Rule{TTL: time.Minute})).Must(f)
@@ -144,8 +143,7 @@ func FuzzFields(f *testing.F) {
 			got.fresh >= 0 && got.fresh <= int64(MaxTTL) && got.stale >= 0 && len(got.vary) <= maxVary, "%q: %+v", base, got)
 		checktest.Equalf(t, judge(base+"Set-Cookie: fapws-upstream-a=b\r\n").keep, got.keep,
 			"%q: a cookie of the proxy changes the result", base)
-		for _, never := range []string{"Cache-Control: no-store", "Cache-Control: private", "Set-Cookie: a=b",
-			"Vary: *"} {
+		for _, never := range []string{"Cache-Control: no-store", "Cache-Control: private", "Set-Cookie: a=b", "Vary: *"} {
 			checktest.Truef(t, !judge(base+never+"\r\n").keep || strings.Contains(never, "no-store") &&
 				strings.Contains(strings.ToLower(control), "must-understand"), "%q with %s is kept", base, never)
 		}

@@ -74,8 +74,7 @@ func TestBytesAfterAResponseNeverBecomeAnotherResponse(t *testing.T) {
 			url, _ := upstream(t, func(r *http.Request) []string {
 				switch {
 				case r.Method == "GET":
-					return []string{fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(r.URL.Path),
-						r.URL.Path)}
+					return []string{fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(r.URL.Path), r.URL.Path)}
 				case apart && strings.HasSuffix(r.URL.Path, "1"):
 					return []string{test.head, poison}
 				}

@@ -159,8 +159,7 @@ func TestClientThatPausesInAStreamedBodyDisablesNoUpstream(t *testing.T) {
 	waits := func(c *net.TCPConn, _ *bufio.Reader, r *http.Request) { io.Copy(io.Discard, r.Body) }
 	one, _ := server(t, waits)
 	two, _ := server(t, waits)
-	address, logged := front(t, "/", proxy.Options{Targets: []string{one, two}, Streams: true,
-		Timeout: time.Second / 10})
+	address, logged := front(t, "/", proxy.Options{Targets: []string{one, two}, Streams: true, Timeout: time.Second / 10})
 	_, r := client(t, address, "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nbegin")
 	status(t, r, 504)
 	lines := logged.String()
@@ -223,8 +222,7 @@ func TestTrailersReachClientsThatAcceptThem(t *testing.T) {
 		checktest.Truef(t, strings.HasSuffix(got, test.ends) && (test.lacks == "" || !strings.Contains(got, test.lacks)) &&
 			strings.Contains(strings.ReplaceAll(got, "X-Te", "X-TE"), wantTE), "%s, TE: %s: %q", test.path, test.te, got)
 		announces := strings.HasPrefix(test.path, "/announced") && test.te == "trailers"
-		checktest.Equalf(t, strings.Contains(got,
-			field), announces, "%s, TE: %s: %q", test.path, test.te, got)
+		checktest.Equalf(t, strings.Contains(got, field), announces, "%s, TE: %s: %q", test.path, test.te, got)
 	}
 	got := talk(t, address, "HEAD /announced HTTP/1.1\r\nHost: h\r\nTE: trailers\r\nConnection: close\r\n\r\n")
 	checktest.Truef(t, !strings.Contains(got, "Trailer:") && strings.HasSuffix(got, "\r\n\r\n"), "HEAD: %q", got)

@@ -50,8 +50,7 @@ func newSite(t *testing.T, o Options, files map[string]string) *site {
 // /dynamic/big.
 func answer(w *backend.Response, r *backend.Request) {
 	text := func(status int, body string) {
-		w.Start(exchange.Head{Status: status, Fields: []byte("Content-Type: text/plain\r\nSet-Cookie: a=b\r\n"),
-			Length: -1})
+		w.Start(exchange.Head{Status: status, Fields: []byte("Content-Type: text/plain\r\nSet-Cookie: a=b\r\n"), Length: -1})
 		io.WriteString(w, body)
 	}
 	switch r.Path {

@@ -89,8 +89,7 @@ func (a answered) get(name string) string { return a.fields.Get(name) }
 func read(t testing.TB, req *Request, out *Response) answered {
 	t.Helper()
 	defer out.Close()
-	a := answered{status: out.Head.Status, length: out.Head.Length, file: out.file != nil,
-		fields: textproto.MIMEHeader{}}
+	a := answered{status: out.Head.Status, length: out.Head.Length, file: out.file != nil, fields: textproto.MIMEHeader{}}
 	for line := range strings.SplitSeq(strings.TrimSuffix(string(out.Head.Fields), "\r\n"), "\r\n") {
 		name, value, ok := strings.Cut(line, ": ")
 		checktest.Needf(t, ok && !strings.ContainsAny(value, "\r\n\x00"), "field line %q", line)

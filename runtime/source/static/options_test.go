@@ -101,8 +101,7 @@ func TestLinksAreFollowedByPolicy(t *testing.T) {
 	for policy, answers := range map[string]map[string]string{
 		"inside": {"/a.txt": "a", "/in": "a", "/absolute/b.txt": "b", "/by-name": "b", "/d/top/a.txt": "a",
 			"/d/top/d/top/absolute/b.txt": "b", "/foreign": "c"},
-		"owner": {"/a.txt": "a", "/in": "a", "/absolute/b.txt": "b", "/by-name": "b", "/d/top/a.txt": "a",
-			"/foreign": ""},
+		"owner": {"/a.txt": "a", "/in": "a", "/absolute/b.txt": "b", "/by-name": "b", "/d/top/a.txt": "a", "/foreign": ""},
 		"no": {"/a.txt": "a", "/d/b.txt": "b", "/in": "", "/absolute/b.txt": "", "/by-name": "", "/d/top/a.txt": "",
 			"/foreign": ""},
 	} {

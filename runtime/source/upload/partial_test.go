@@ -58,8 +58,7 @@ func TestSimultaneousUploadsDoNotExceedTheShareOfAClient(t *testing.T) {
 	var begun atomic.Int32
 	for range 60 {
 		all.Go(func() {
-			if p, err := u.target.(*directory).create(rand.Text(),
-				description{Length: 3, Name: "a", Owner: "x"}); err == nil {
+			if p, err := u.target.(*directory).create(rand.Text(), description{Length: 3, Name: "a", Owner: "x"}); err == nil {
 				begun.Add(1)
 				p.close()
 			}

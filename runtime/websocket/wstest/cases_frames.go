@@ -172,8 +172,7 @@ func limitCases() (cases []Case) {
 	}
 	m := text(strings.Repeat("*", 65536))
 	return append(cases,
-		Case{ID: "9.9 a byte too much", send: []piece{binaryOf(strings.Repeat("*", 16<<20+1))},
-			want: []string{"close 1009"}},
+		Case{ID: "9.9 a byte too much", send: []piece{binaryOf(strings.Repeat("*", 16<<20+1))}, want: []string{"close 1009"}},
 		Case{ID: "9.9 a byte too much in fragments", send: fragments(Binary, strings.Repeat("*", 16<<20+1), 16000),
 			want: []string{"close 1009"}},
 		Case{ID: "10.1.1", send: fragments(Text, m.payload, 1300), want: echoed(m)})

@@ -89,13 +89,11 @@ func TestResponsesOfHandlersAreCompressed(t *testing.T) {
 			{"error", asked{Fields: [][2]string{html}, Status: "404 Not Found", Size: 2000}, "gzip", "", "gzip", true},
 			{"small", asked{Fields: [][2]string{html}, Size: 1023}, "gzip", "", "", false},
 			{"image", asked{Fields: [][2]string{{"Content-Type", "image/png"}}, Size: 5000}, "gzip", "", "", false},
-			{"events", asked{Fields: [][2]string{{"Content-Type", "text/event-stream"}}, Size: 5000}, "gzip", "", "",
-				false},
+			{"events", asked{Fields: [][2]string{{"Content-Type", "text/event-stream"}}, Size: 5000}, "gzip", "", "", false},
 			{"own coding", asked{Fields: with("Content-Encoding", "br"), Size: 5000}, "gzip", "", "br", false},
 			{"range", asked{Fields: with("Content-Range", "bytes 0-4999/9000"), Status: "206 Partial Content",
 				Size: 5000}, "gzip", "", "", false},
-			{"no-transform", asked{Fields: with("Cache-Control", "public, No-Transform"), Size: 5000}, "gzip", "", "",
-				false},
+			{"no-transform", asked{Fields: with("Cache-Control", "public, No-Transform"), Size: 5000}, "gzip", "", "", false},
 			{"digest", asked{Fields: with("Repr-Digest", "sha-256=:AA==:"), Size: 5000}, "gzip", "", "", false},
 			{"chosen by the application", asked{Fields: with("Vary", "Cookie, accept-encoding"), Size: 5000}, "gzip",
 				"", "", true},
@@ -260,8 +258,7 @@ func TestOtherSitesCannotMeasureCompressedSecrets(t *testing.T) {
 			{[]string{"X-Forwarded-Proto: https", "Cookie: a=b", "Sec-Fetch-Site: same-site"}, false},
 			{[]string{"X-Forwarded-Proto: https", "Cookie: a=b", "Sec-Fetch-Site: same-origin"}, true},
 			{[]string{"X-Forwarded-Proto: https", "Cookie: a=b", "Sec-Fetch-Site: none"}, true},
-			{[]string{"X-Forwarded-Proto: https", "Cookie: a=b", "Sec-Fetch-Site: cross-site", "Sec-Fetch-User: ?1"},
-				true},
+			{[]string{"X-Forwarded-Proto: https", "Cookie: a=b", "Sec-Fetch-Site: cross-site", "Sec-Fetch-User: ?1"}, true},
 		} {
 			r := askFor(t, c, "GET", s.URL, a, append(tt.fields, "Accept-Encoding: gzip")...)
 			fapwstest.Equalf(t, r.Header.Get("Content-Encoding") == "gzip", tt.coded, "%q: compressed", tt.fields)

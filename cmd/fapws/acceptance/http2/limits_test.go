@@ -374,8 +374,7 @@ func TestHPACKBombIsRejectedWithoutMemory(t *testing.T) {
 	large := hpack.HeaderField{Name: "x-b", Value: strings.Repeat("b", 3900)}
 	for id := uint32(1); id < 100; id += 2 {
 		f.block.Reset()
-		for _, field := range [][2]string{{":method", "GET"}, {":scheme", "http"}, {":authority", "h"},
-			{":path", "/"}} {
+		for _, field := range [][2]string{{":method", "GET"}, {":scheme", "http"}, {":authority", "h"}, {":path", "/"}} {
 			f.coder.WriteField(hpack.HeaderField{Name: field[0], Value: field[1]})
 		}
 		f.coder.WriteField(large)

@@ -253,8 +253,7 @@ func TestASGIApplicationGetsMessagesThatPrecedeTheClose(t *testing.T) {
 	}{
 		{"/answers/none", nil, "", "disconnect 4001 bye OSError"},
 		{"/answers/one", []string{"0"}, "0", "sent 0 disconnect 4001 bye OSError"},
-		{"/answers/later", []string{"0", ".01", ".02"}, "0 .01 .02",
-			"sent 0 sent .01 sent .02 disconnect 4001 bye OSError"},
+		{"/answers/later", []string{"0", ".01", ".02"}, "0 .01 .02", "sent 0 sent .01 sent .02 disconnect 4001 bye OSError"},
 		// The application answers too late, so the client gets no messages. The application still gets all messages
 		// that the client sent before the close frame.
 		{"/answers/slow", []string{"1.6", "0", ".0", "0.0"}, "",

@@ -36,8 +36,7 @@ func TestEnvironHasOnlyTheFieldsOfTheClient(t *testing.T) {
 		{"an unknown method", "M-SEARCH /x HTTP/1.1\r\nHost: a\r\n\r\n", keys{"REQUEST_METHOD": "M-SEARCH"}},
 		{"methods have cases", "get /x HTTP/1.1\r\nHost: a\r\n\r\n", keys{"REQUEST_METHOD": "get"}},
 		{"encoded prefix", fapwstest.Get("/%61pp/b"), keys{"SCRIPT_NAME": "/app", "PATH_INFO": "/b", "RAW_URI": "/%61pp/b"}},
-		{"UTF-8", fapwstest.Get("/app/%E2%82%AC"),
-			keys{"PATH_INFO": "/\u00e2\u0082\u00ac", "REQUEST_URI": "/app/%E2%82%AC"}},
+		{"UTF-8", fapwstest.Get("/app/%E2%82%AC"), keys{"PATH_INFO": "/\u00e2\u0082\u00ac", "REQUEST_URI": "/app/%E2%82%AC"}},
 		{"raw UTF-8", fapwstest.Get("/app/\u20ac?q=\u00e4"), keys{
 			"PATH_INFO": "/\u00e2\u0082\u00ac", "REQUEST_URI": "/app/%E2%82%AC?q=%C3%A4", "QUERY_STRING": "q=%C3%A4"}},
 		{"slashes", fapwstest.Get("/app//a%2Fb/"), keys{"PATH_INFO": "//a/b/", "RAW_URI": "/app//a%2Fb/"}},

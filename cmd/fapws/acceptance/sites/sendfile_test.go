@@ -138,8 +138,7 @@ func TestXSendfileObeysConditionsAndRanges(t *testing.T) {
 		body   string
 		gives  map[string]string
 	}{
-		{"a range", "", nil, []string{"Range: bytes=2-4"}, 206, "234",
-			map[string]string{"Content-Range": "bytes 2-4/10"}},
+		{"a range", "", nil, []string{"Range: bytes=2-4"}, 206, "234", map[string]string{"Content-Range": "bytes 2-4/10"}},
 		{"no range", "", nil, []string{"Range: bytes=10-"}, 416, "416 Range Not Satisfiable\n", nil},
 		{"known", "", []string{"Content-Disposition: attachment", "Set-Cookie: a=b"},
 			[]string{"If-None-Match: " + etag}, 304, "",
@@ -154,8 +153,7 @@ func TestXSendfileObeysConditionsAndRanges(t *testing.T) {
 			map[string]string{"Content-Type": "text/x"}},
 		{"its type in a range", "", []string{"Content-Type: text/x"}, []string{"Range: bytes=0-0"}, 206, "0",
 			map[string]string{"Content-Type": "text/x"}},
-		{"an error page", "403 Go away", nil, []string{"Range: bytes=2-4", "If-None-Match: " + etag}, 403, "0123456789",
-			nil},
+		{"an error page", "403 Go away", nil, []string{"Range: bytes=2-4", "If-None-Match: " + etag}, 403, "0123456789", nil},
 		{"not 200", "201 Created", nil, nil, 200, "0123456789", nil},
 		{"no content", "204 No Content", nil, nil, 200, "0123456789", nil},
 	} {
