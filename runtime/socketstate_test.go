@@ -170,7 +170,7 @@ func reset(c *wstest.Client) {
 // the loop.
 func TestWaitingMessagesPrecedeTheHandoverOfASocket(t *testing.T) {
 	t.Parallel()
-	const clients, messages = 50, 2000
+	const clients, messages = 50, 8000
 	a := &talkApp{talks: map[exchange.Ticket]*talk{}, lets: func(*talk) {}}
 	s := start(t, settled(Config{Channels: live.StreamConfig{Epoch: "e", HandOver: true}}), a,
 		exchange.Mount{Prefix: "/", Upgrades: exchange.ToMessages, Group: "all"})
