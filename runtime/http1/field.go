@@ -271,20 +271,15 @@ func validValue(b []byte) bool {
 	if len(b) < 8 {
 		return all(b, isValue)
 	}
-	controls := controlsIn(b[len(b)-8:])
-	for i := 0; i < len(b)-8; i += 8 {
-		controls |= controlsIn(b[i:])
+	var controls uint64 // the top bit of a byte is set for DEL, and for bytes below 0x20
+	for i := 0; i < len(b); i += 8 {
+		w := binary.LittleEndian.Uint64(b[min(i, len(b)-8):])
+		// The top bits are cleared before the additions, so no sum carries into the next byte. 0x7f+1 sets the top bit,
+		// and c+0x60 does not set the top bit for c below 0x20.
+		low := w & every7f
+		controls |= (low + every01 | ^(low + every60)) &^ w
 	}
 	return controls&every80 == 0 || all(b, isValue)
-}
-
-// controlsIn returns a word in which the top bit of a byte is set if the byte at the same position in b is DEL or below
-// 0x20. The top bits are cleared before the additions, so no sum carries into the next byte. 0x7f+1 sets the top bit,
-// and c+0x60 does not set the top bit for c below 0x20.
-func controlsIn(b []byte) uint64 {
-	w := binary.LittleEndian.Uint64(b)
-	low := w & every7f
-	return (low + every01 | ^(low + every60)) &^ w
 }
 
 func all(b []byte, bits uint8) bool {
