@@ -94,3 +94,19 @@ func NetworkOf(remote net.Addr) string {
 	}
 	return ""
 }
+
+// AddressText returns the address and the port of a, or "" for a unix socket.
+func AddressText(a net.Addr) string {
+	if tcp, ok := a.(*net.TCPAddr); ok {
+		return tcp.AddrPort().String()
+	}
+	return ""
+}
+
+// AddressOf is the inverse of AddressText. For "", it returns the address of a unix socket.
+func AddressOf(text string) net.Addr {
+	if a, err := netip.ParseAddrPort(text); err == nil {
+		return net.TCPAddrFromAddrPort(a)
+	}
+	return &net.UnixAddr{Net: "unix"}
+}

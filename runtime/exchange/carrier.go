@@ -3,8 +3,6 @@ package exchange
 import (
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 
 	"fapws/runtime/conn"
 	"fapws/runtime/http1"
@@ -111,21 +109,6 @@ func (s *Server) Resume(d *SocketState, client *Client, stream Stream, open func
 }
 
 var errOtherMount = errors.New("its request leads to something else now")
-
-func AddressText(a net.Addr) string {
-	if tcp, ok := a.(*net.TCPAddr); ok {
-		return tcp.AddrPort().String()
-	}
-	return ""
-}
-
-// AddressOf is the inverse of AddressText. For "", it returns the address of a unix socket.
-func AddressOf(text string) net.Addr {
-	if a, err := netip.ParseAddrPort(text); err == nil {
-		return net.TCPAddrFromAddrPort(a)
-	}
-	return &net.UnixAddr{Net: "unix"}
-}
 
 // findSocket routes the request of x, and reports whether the mount accepts WebSockets and has the given group.
 // Passwords and limits are not checked again, because the other process has checked them.

@@ -195,7 +195,7 @@ func (s *Server) skipsFileMount(x *Exchange) bool {
 	if q.parsed.HasBody || !q.parsed.Get && !q.parsed.Head {
 		return true
 	}
-	return q.mount.missing.has(q.Path[q.Script:], s.Set.Now)
+	return q.mount.missing.Has(q.Path[q.Script:], s.Set.Now)
 }
 
 // await suspends x until the next Server.Use or a timeout, because x's mount is Pending: its application is loading. x

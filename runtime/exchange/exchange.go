@@ -423,7 +423,7 @@ func (x *Exchange) Decline(index string) bool {
 	case q == nil:
 		return false
 	case index == "":
-		q.mount.missing.add(q.Path[q.Script:], s.Set.Now)
+		q.mount.missing.Add(q.Path[q.Script:], s.Set.Now)
 		q.Skip()
 	case q.index != "":
 		return false

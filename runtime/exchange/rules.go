@@ -55,7 +55,7 @@ func NewRules(r Rules) (_ *Rules, err error) {
 	if r.editSecure, err = http1.NewEdit(r.SetSecure, nil, nil); err != nil {
 		return nil, err
 	}
-	if r.hints, err = newHints(r.EarlyHints); err != nil {
+	if r.hints, err = http1.HintFields(r.EarlyHints); err != nil {
 		return nil, err
 	}
 	for _, method := range r.Methods {

@@ -297,34 +297,7 @@ type Mount struct {
 
 	rules   *rules
 	counts  *metrics.Route
-	missing notFoundCache
-}
-
-// notFoundCache contains paths without a file, so that requests for an application need no lookup on the disk.
-type notFoundCache struct {
-	since map[string]int64 // map from a path to the time of its failed lookup (conn.Set.Now)
-}
-
-const (
-	missesMax = 4096
-	missesLen = 256 // maximum length of a path in the cache, in bytes
-	// half a second: a new file must be served within a second, and the loop's clock may be a tick late
-	missesAge = int64(1_000_000_000) / 2
-)
-
-func (s *notFoundCache) has(path []byte, now int64) bool {
-	at, ok := s.since[string(path)]
-	return ok && now-at < missesAge
-}
-
-func (s *notFoundCache) add(path []byte, now int64) {
-	if len(path) > missesLen {
-		return
-	}
-	if s.since == nil || len(s.since) >= missesMax {
-		s.since = make(map[string]int64)
-	}
-	s.since[string(path)] = now
+	missing route.Missing
 }
 
 // Upgrades is the way in which a Handler can use a protocol other than HTTP.
@@ -339,18 +312,9 @@ const (
 
 func (m *Mount) route() route.Mount {
 	source, optional := m.Source.(Optional)
-	return route.Mount{
-		Prefix:   m.Prefix,
-		Within:   m.Within,
-		Having:   m.Having,
-		Match:    m.Match,
-		Inner:    m.Handler != nil || m.Pending,
-		Except:   m.Except,
-		Plain:    m.Plain,
-		Optional: optional && source.Declines(),
-		Rewrite:  m.Rewrite,
-		Guard:    m.rules.guard,
-	}
+	return route.Mount{Prefix: m.Prefix, Within: m.Within, Having: m.Having, Match: m.Match,
+		Inner: m.Handler != nil || m.Pending, Except: m.Except, Plain: m.Plain,
+		Optional: optional && source.Declines(), Rewrite: m.Rewrite, Guard: m.rules.guard}
 }
 
 // Timeout returns the timeout of m or of its site, after Prepare; 0 means Config.Timeout.

@@ -180,3 +180,17 @@ const (
 	Basic = conn.Basic
 	Form  = conn.Form
 )
+
+// TakesHints reports whether the client understands 103 (Early Hints, RFC 8297). Over HTTP/1.1, only a browser that
+// navigates to a page gets a 103, because other clients, such as Python's http.client, treat the 103 as the final
+// response.
+func (r *Request) TakesHints() bool {
+	switch r.Parsed.Version {
+	case http1.HTTP2:
+		return true
+	case http1.HTTP11:
+		mode, _ := http1.First(r.Head, r.Parsed.Fields, "sec-fetch-mode")
+		return string(mode) == "navigate"
+	}
+	return false
+}

@@ -66,7 +66,7 @@ const maxUnused = int64(2 * time.Second)
 
 func (c *Conn) depart(unannounced bool) IdleClient {
 	d := IdleClient{FD: c.Fd(), State: ClientState{
-		Local: exchange.AddressText(c.Local), Remote: exchange.AddressText(c.Remote),
+		Local: conn.AddressText(c.Local), Remote: conn.AddressText(c.Remote),
 		Untrusted: !c.Trusted(), Unannounced: unannounced, TLS: c.awaitsTLS,
 		Used: c.state == StateReady, Input: bytes.Clone(c.Pending()),
 	}}
@@ -77,7 +77,7 @@ func (c *Conn) depart(unannounced bool) IdleClient {
 
 // Arrive serves an idle connection that TakeIdle in a different process has returned. Arrive owns fd.
 func (s *Server) Arrive(d *ClientState, fd int) {
-	c := s.NewClient(fd, exchange.AddressOf(d.Local), exchange.AddressOf(d.Remote), d.Unannounced)
+	c := s.NewClient(fd, conn.AddressOf(d.Local), conn.AddressOf(d.Remote), d.Unannounced)
 	if d.Untrusted {
 		c.Distrust()
 	}
@@ -98,6 +98,6 @@ func (s *Server) Arrive(d *ClientState, fd int) {
 // connection (see exchange.Server.Resume). If ResumeSocket returns an error, fd still belongs to the caller.
 func (s *Server) ResumeSocket(d *exchange.SocketState, fd int,
 	resumed func(*exchange.Exchange, *conn.Conn) exchange.Carrier) (exchange.Carrier, error) {
-	c := s.NewClient(fd, exchange.AddressOf(d.Local), exchange.AddressOf(d.Remote), false)
+	c := s.NewClient(fd, conn.AddressOf(d.Local), conn.AddressOf(d.Remote), false)
 	return s.Resume(d, &c.Client, c, func() { s.open(c) }, resumed)
 }

@@ -110,7 +110,7 @@ const mostHandedOver = 80 << 10
 func describe(s *Socket) *exchange.SocketState {
 	return &exchange.SocketState{
 		Group: []byte(s.group), Subprotocol: s.subprotocol, Compression: s.compression,
-		Local: exchange.AddressText(s.conn.Local), Remote: exchange.AddressText(s.conn.Remote), User: s.x.User(),
+		Local: conn.AddressText(s.conn.Local), Remote: conn.AddressText(s.conn.Remote), User: s.x.User(),
 	}
 }
 

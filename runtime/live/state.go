@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/runtime/conn"
-	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
 )
 
@@ -149,7 +148,7 @@ func (s *Subscribers) resume(d *StreamState, fd int) error {
 	p := &StreamSubscriber{s: s, peer: netip.AddrPortFrom(addr, d.Port), minor: d.Minor, number: d.Number,
 		sent: d.Sent, framed: uint32(d.Framed)}
 	p.know(d.User, d.LastEventID)
-	if err := s.open(p, fd, nil, exchange.AddressOf(p.peer.String())); err != nil {
+	if err := s.open(p, fd, nil, conn.AddressOf(p.peer.String())); err != nil {
 		return err
 	}
 	if d.Log != nil {

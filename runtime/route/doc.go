@@ -1,10 +1,10 @@
 // Package route decides which site and which mount handle a request, with which path and for which client, or why the
 // request is rejected.
 //
-// The package does no I/O and keeps no state between requests. If a decision needs a file system lookup or a password
-// check, its Outcome says so, and the caller continues the decision later. The package does not depend on the sources
-// that handle requests: it identifies a mount by its index. Package exchange calls this package on the event loop
-// (exchange/decide.go).
+// The package does no I/O, and keeps no state between requests except in a Missing. If a decision needs a file system
+// lookup or a password check, its Outcome says so, and the caller continues the decision later. The package does not
+// depend on the sources that handle requests: it identifies a mount by its index. Package exchange calls this package on
+// the event loop (exchange/decide.go).
 //
 //   - All decisions use the canonical path of a request (http1.ResolvePath), so that no other spelling of the path
 //     circumvents a mount or its rules. A fuzz test compares the decisions for different spellings of a path.
