@@ -39,20 +39,21 @@ type refresher interface {
 }
 
 // progressOf returns the state of the check of x by a refresher, or nil if this check has not begun. If the refresher's
-// file has changed, progressOf returns ok == false; a goroutine reads the file, and x is then resumed.
-func progressOf(x *exchange.Exchange, of refresher) (p *progress, ok bool) {
-	if p, ok = x.Check.(*progress); ok && p.of == of {
-		return p, true
-	}
-	if of.Fresh() {
-		return nil, true
+// file has changed, reads is true: a goroutine reads the file, and x is then resumed.
+func progressOf(x *exchange.Exchange, of refresher) (p *progress, reads bool) {
+	p, ok := x.Check.(*progress)
+	switch {
+	case ok && p.of == of:
+		return p, false
+	case of.Fresh():
+		return nil, false
 	}
 	x.Offload(of.Refresh, func(gone bool) {
-		if x.Check = (&progress{of: of}); !gone {
+		if !gone {
 			x.Resume()
 		}
 	})
-	return nil, false
+	return &progress{of: of}, true
 }
 
 func (*Basic) By() exchange.Login { return exchange.Basic }
@@ -65,10 +66,10 @@ func (*Basic) Named(head []byte, fields []http1.Field) string {
 	return string(user)
 }
 
-func (b *Basic) Admit(x *exchange.Exchange) (refusal *exchange.Reply, known bool) {
-	p, ok := progressOf(x, b)
-	if !ok {
-		return nil, false
+func (b *Basic) Admit(x *exchange.Exchange) (refusal *exchange.Reply, running exchange.Check) {
+	p, reads := progressOf(x, b)
+	if reads {
+		return nil, p
 	}
 	var buf [maxText]byte
 	credentials, _ := http1.First(x.Req.Head, x.Req.Parsed.Fields, "authorization")
@@ -83,16 +84,15 @@ func (b *Basic) Admit(x *exchange.Exchange) (refusal *exchange.Reply, known bool
 	switch found {
 	case Right:
 		x.LogIn(string(user), exchange.Basic)
-		return nil, true
+		return nil, nil
 	case Wrong:
-		return &exchange.Reply{Status: 401, Fields: b.challenge}, true
+		return &exchange.Reply{Status: 401, Fields: b.challenge}, nil
 	case Busy:
-		return &exchange.Reply{Status: 503, Fields: exchange.RetryAfter}, true
+		return &exchange.Reply{Status: 503, Fields: exchange.RetryAfter}, nil
 	}
 	// c.Ends asks the kernel whether the client has disconnected. The event loop may not know this yet.
 	c, post := x.Conn(), x.Poster()
 	p = &progress{of: b}
-	x.Check = p
 	p.check = b.Check(Origin{Addr: x.Req.Peer.Addr, Conn: c, Ends: c.Ends()}, string(user), string(password),
 		func(v Verdict) {
 			post(func() {
@@ -102,7 +102,7 @@ func (b *Basic) Admit(x *exchange.Exchange) (refusal *exchange.Reply, known bool
 				}
 			})
 		})
-	return nil, false
+	return nil, p
 }
 
 func (*Login) By() exchange.Login { return exchange.Form }
@@ -111,9 +111,9 @@ func (*Login) By() exchange.Login { return exchange.Form }
 func (*Login) Named([]byte, []http1.Field) string { return "" }
 
 // Admit checks the session in the cookie of the request.
-func (l *Login) Admit(x *exchange.Exchange) (refusal *exchange.Reply, known bool) {
-	if _, ok := progressOf(x, l); !ok {
-		return nil, false
+func (l *Login) Admit(x *exchange.Exchange) (refusal *exchange.Reply, running exchange.Check) {
+	if p, reads := progressOf(x, l); reads {
+		return nil, p
 	}
 	r := x.Req
 	secure := r.Peer.HTTPS
@@ -121,22 +121,22 @@ func (l *Login) Admit(x *exchange.Exchange) (refusal *exchange.Reply, known bool
 	session := l.Session(r.Head, r.Parsed.Fields, secure)
 	switch {
 	case session == nil && x.LocalNeedsNoLogin() && isLoopback(r.Peer.Addr):
-		return nil, true
+		return nil, nil
 	case session == nil && (changes || !r.Parsed.HTML):
-		return &exchange.Reply{Status: 401, Fields: []byte(loginChallenge)}, true
+		return &exchange.Reply{Status: 401, Fields: []byte(loginChallenge)}, nil
 	case session == nil: // the request is for a page: redirect the browser to the form
 		root := string(r.Path[:r.Root])
 		location := loginLocation(root, x.Prefix+string(r.Parsed.Target.In(r.Head)))
 		return &exchange.Reply{Status: 303, Whole: true,
-			Fields: []byte("Location: " + location + "\r\nCache-Control: no-store\r\n")}, true
+			Fields: []byte("Location: " + location + "\r\nCache-Control: no-store\r\n")}, nil
 	case changes && FromElsewhere(r.Head, r.Parsed.Fields, string(r.Peer.AppendHost(nil, r.Parsed, r.Head))):
-		return &exchange.Reply{Status: 403, Text: "a page of another site has sent this request"}, true
+		return &exchange.Reply{Status: 403, Text: "a page of another site has sent this request"}, nil
 	}
 	x.LogIn(session.User, exchange.Form)
 	if cookie := l.Renew(session, secure); cookie != "" {
 		x.SetCookie(cookie)
 	}
-	return nil, true
+	return nil, nil
 }
 
 func isLoopback(addr string) bool {

@@ -93,7 +93,7 @@ func (f *filter) pass(p *exchange.Part) {
 
 func (f *filter) release() {
 	c := f.c
-	f.x.Sink = f.next // send the server's error page to the client without this filter
+	f.x.SetSink(f.next) // send the server's error page to the client without this filter
 	*f = filter{free: c.spare}
 	c.spare = f
 }
@@ -188,7 +188,7 @@ func (f *filter) hold(p *exchange.Part) {
 	f.holds = true
 	f.waiting = append(f.waiting, *p)
 	if p.Last() {
-		f.x.Source = f
+		f.x.SetSource(f, "")
 	}
 	switch {
 	case f.busy:

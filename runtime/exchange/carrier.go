@@ -3,6 +3,7 @@ package exchange
 import (
 	"errors"
 	"fmt"
+	"net/http"
 
 	"fapws/runtime/conn"
 	"fapws/runtime/http1"
@@ -39,16 +40,13 @@ type SocketState struct {
 	Log *logfile.State `json:",omitempty"` // state of the line for the access log, which is not written yet
 }
 
-func (x *Exchange) refuseCarrier() {
-	if c := x.Carrier; c != nil && !c.Begun() {
-		c.Refused()
-	}
-}
-
 // ChangeProtocol gives the connection of x to its Carrier, and makes sink the Sink of x. For r and the results, see
 // Stream.SwitchProtocols.
 func (x *Exchange) ChangeProtocol(sink Sink, r *http1.Response) (c *conn.Conn, head []byte) {
 	x.Sink = sink
+	if r == nil && !x.Out.Begun { // the new protocol sends its own response
+		x.Out.Status = http.StatusSwitchingProtocols
+	}
 	c, head = x.Stream.SwitchProtocols(x, r)
 	if x.from == x.client.peer {
 		x.from, x.client.peer = nil, nil
@@ -98,7 +96,8 @@ func (s *Server) Resume(d *SocketState, client *Client, stream Stream, open func
 		}
 		x.LogIn(d.User, by)
 	}
-	x.Out.Status, x.Out.Begun = 101, true
+	x.Out.Status = 101
+	x.Out.Begin()
 	x.Out.Sent, x.Out.Framed = d.Sent, d.Framed
 	carrier := resumed(x, &client.Conn)
 	r := q.hand(x)

@@ -237,6 +237,5 @@ func (s *Server) warnUndeclared(c *Client) {
 	}
 	s.Config.LogClient(logfile.Info, c.String(), fmt.Sprintf(
 		"its fields Forwarded, X-Forwarded-*, X-Real-IP and Remote-User are removed, because %s is not a "+
-			"trusted proxy; "+
-			"if your proxy has this address, add --forwarded-allow-ips %[1]s", addr))
+			"trusted proxy; if your proxy has this address, add --forwarded-allow-ips %[1]s", addr))
 }

@@ -123,8 +123,9 @@ func (s *Server) decide(x *Exchange) {
 			q.Skip()
 		case route.NeedsAdmission:
 			q.hand(x)
-			switch refusal, known := x.rules.admit(x); {
-			case !known:
+			switch refusal, running := x.rules.admit(x); {
+			case running != nil:
+				x.Check = running
 				x.suspend(forResume)
 				return
 			case refusal != nil:

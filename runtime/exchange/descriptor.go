@@ -70,8 +70,7 @@ func yields(x *Exchange) bool {
 func (x *Exchange) NoDescriptor() Reply {
 	if s := x.s; s.descriptorWarnings.Once(time.Minute) {
 		x.Log(logfile.Warning, fmt.Sprintf("sent 503: active requests hold too many files and connections "+
-			"(at most a third of %d for one address); raise the limit of open files (ulimit -n, LimitNOFILE "+
-			"of systemd)",
+			"(at most a third of %d for one address); raise the limit of open files (ulimit -n, LimitNOFILE of systemd)",
 			s.descriptors.Max))
 	}
 	return Reply{Status: 503, Text: "too many active requests", Fields: RetryAfter, Close: x.Version != http1.HTTP2}

@@ -15,19 +15,17 @@ import (
 // Exchange is a request with its response. An Exchange is also the Sink that writes to the client. An Exchange begins
 // when the head of the request has arrived. It ends when its source has sent the last part and the bytes are released,
 // even if the client disconnects earlier. An Exchange may be used only on the event loop. The memory of an Exchange is
-// reused after its end, so only its Source, its Sink and its Stream may keep a pointer to it until then.
+// reused after its end, so only its Source, its Sink and its Stream may keep a pointer to it until then. Other packages
+// only read the fields: methods change them.
 type Exchange struct {
 	Req    *Request // the request; valid until Source.Start returns, or until the end of Offload
 	Prefix string   // path prefix that a proxy has removed: "" or "/a/b"
-	Sink   Sink
-	By     string // name of the source in access logs, such as "application" or "files"; may be empty
-	Source Source // the source of the response; until the head is sent, a different source may replace it
-	Fields []byte // lines "Name: value\r\n" for the head of the response, except for replies (Sink.Reply)
+	origin
 
 	s      *Server
 	client *Client   // the client, even after it has disconnected; nil if Sub made x
 	Stream Stream    // nil if no client waits for the response
-	Next   *Exchange // next exchange in a list of the stream, or in the free list of the Server
+	Next   *Exchange // next exchange in a List, or in the free list of the Server
 
 	progress
 	beside bool
@@ -35,7 +33,7 @@ type Exchange struct {
 
 	identity
 	req     *request // nil after the source has received the request
-	Check   Check    // check of the client's login; nil if no check has started
+	Check   Check    // check of the client's login; nil if no check is needed or none has started
 	MaxBody int64    // limit of the body in bytes; negative means no limit
 
 	Choice      *Mount      // the mount that gets the request; nil if there is none or if it is not known yet
@@ -44,22 +42,59 @@ type Exchange struct {
 	file        claim
 	descriptor  claim // claim of a descriptor in addition to the connection
 
-	KeepAlive bool  // the connection stays open after the response
-	Held      Parts // parts that wait for earlier responses
-	Out       Response
+	Held Parts // parts that wait for earlier responses
+	Out  Response
+}
 
+// origin contains where a response comes from, and through which Sink it passes on its way to the client.
+type origin struct {
+	Source Source // the source of the response; until the head is sent, a different source may replace it
+	By     string // name of the source in access logs, such as "application" or "files"; may be empty
+	Sink   Sink
+	Fields []byte // lines "Name: value\r\n" for the head of the response, except for replies (Sink.Reply)
 	// the WebSocket or tunnel that continues the exchange now or soon; nil if the exchange uses only HTTP
 	Carrier Carrier
 }
 
+// SetSource makes s the source of the response. by replaces By, unless it is empty.
+func (o *origin) SetSource(s Source, by string) { o.Source, o.By = s, cmp.Or(by, o.By) }
+
+func (o *origin) SetSink(s Sink) { o.Sink = s }
+
+// AddFields adds fields to Fields, even if Fields contains fields with the same names.
+func (o *origin) AddFields(fields []byte) { o.Fields = append(o.Fields, fields...) }
+
+// MergeFields adds fields to Fields (see http1.MergeFields).
+func (o *origin) MergeFields(fields []byte) {
+	if o.Fields != nil {
+		fields = http1.MergeFields(fields, o.Fields)
+	}
+	o.Fields = fields
+}
+
+func (o *origin) SetCarrier(c Carrier) { o.Carrier = c }
+
+func (o *origin) refuseCarrier() {
+	if c := o.Carrier; c != nil && !c.Begun() {
+		c.Refused()
+	}
+}
+
+// Answer sends r instead of the source's response. Answer must be called before the first part.
+func (o *origin) Answer(r Reply) {
+	o.Source = Memory{}
+	o.Sink.Reply(r)
+}
+
 // identity contains the fields that FailWith copies from an exchange to the exchange that replaces it.
 type identity struct {
-	Version  http1.Version
-	IsHead   bool
-	Safe     bool  // the method is safe (RFC 9110 §9.2.1)
-	html     bool  // the client is a browser, so replies are HTML; needed when req is nil
-	replaced bool  // the exchange began before the last Server.Use
-	Received int64 // number of bytes of the request that have arrived
+	Version   http1.Version
+	IsHead    bool
+	Safe      bool  // the method is safe (RFC 9110 §9.2.1)
+	KeepAlive bool  // the connection stays open after the response
+	html      bool  // the client is a browser, so replies are HTML; needed when req is nil
+	replaced  bool  // the exchange began before the last Server.Use
+	Received  int64 // number of bytes of the request that have arrived
 	// address and login of the client; nil for an open WebSocket if its connection can create the peer again
 	from    *Peer
 	rules   *rules      // rules of the mount or of the site; noRules before routing
@@ -72,11 +107,11 @@ type identity struct {
 	ID     http1.Identity
 }
 
-// Answer sends r instead of the source's response. Answer must be called before the first part.
-func (x *Exchange) Answer(r Reply) {
-	x.Source = Memory{}
-	x.Sink.Reply(r)
-}
+// CloseAfter makes the connection close after the response.
+func (x *identity) CloseAfter() { x.KeepAlive = false }
+
+// CountInput adds n bytes to Received.
+func (x *identity) CountInput(n int64) { x.Received += n }
 
 // Stop ends the response of x after the parts that were already sent. If failed is true, the client sees that the rest
 // is missing. Otherwise the response ends normally, and the connection closes.
@@ -92,7 +127,7 @@ func (x *Exchange) Stop(failed bool) {
 // Sub returns an exchange in which source answers r, for a piece of the response of x. The exchange has no client: the
 // given Sink gets its parts or its reply. The stream c is a *Sub.
 func (x *Exchange) Sub(r *Request, source Source, to Sink, c Stream) Exchange {
-	return Exchange{s: x.s, Req: r, Prefix: x.Prefix, Source: source, Sink: to, Stream: c,
+	return Exchange{s: x.s, Req: r, Prefix: x.Prefix, origin: origin{Source: source, Sink: to}, Stream: c,
 		progress: progress{state: answering}}
 }
 
@@ -222,10 +257,10 @@ func (x *Exchange) Refuse(r Reply) {
 func (x *Exchange) FailWith(r Reply, p *Part) {
 	y := x.s.New(x.client, x.Stream)
 	x.Stream.Replace(x, y, false)
-	y.identity, y.KeepAlive = x.identity, x.KeepAlive
+	y.identity = x.identity
 	x.Record, x.began, x.wait = nil, 0, nothing
 	x.refuseCarrier()
-	x.Stream, x.Next = nil, nil
+	x.Detach()
 	if p == nil || !p.Last() {
 		x.Abandon()
 	}
@@ -289,6 +324,14 @@ func (x *Exchange) TakeTurn() (p *Part, ok bool) {
 		return nil, true
 	}
 	return nil, false
+}
+
+// Lend makes r the request of x while the function use runs.
+func (x *Exchange) Lend(r *Request, use func()) {
+	x.Req = r
+	if use(); x.Req == r {
+		x.Req = nil
+	}
 }
 
 // Keep keeps Req valid until the exchange ends.
@@ -358,8 +401,11 @@ func (x *Exchange) Release(p *Part) {
 	}
 }
 
+// Detach tells x that its client has disconnected after the last part of x was passed to the stream.
+func (x *Exchange) Detach() { x.Stream = nil }
+
 func (x *Exchange) Abandon() {
-	x.Stream = nil
+	x.Detach()
 	x.refuseCarrier()
 	if x.Check != nil {
 		x.Check.Cancel()

@@ -11,10 +11,11 @@ import (
 	"fapws/runtime/metrics"
 )
 
-// Malformed prepares an error response to an invalid request. The response uses the pages and rules of the first site.
-// received is the invalid input.
-func (x *Exchange) Malformed(received []byte) {
+// Malformed prepares an error response to an invalid request, over the given version of HTTP. The response uses the
+// pages and rules of the first site. received is the invalid input.
+func (x *Exchange) Malformed(version http1.Version, received []byte) {
 	s := x.s
+	x.Version = version
 	x.html = http1.FromBrowser(received, s.Config.Limits.RequestLine)
 	if len(s.table.sites) > 0 {
 		x.rules = s.table.sites[0].rules

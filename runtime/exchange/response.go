@@ -28,6 +28,12 @@ type Response struct {
 	trailers bool // the client accepts trailers (see http1.Request.Trailers)
 }
 
+// Begin records that the response has begun.
+func (r *Response) Begin() { r.Begun = true }
+
+// AddFraming adds n to Framed.
+func (r *Response) AddFraming(n int) { r.Framed += int64(n) }
+
 // Take returns the bytes of p that may be sent: nothing if the response has no body, and otherwise no more than its
 // Content-Length. The result body is from p.Body, and count is the number of bytes to send from p.File. The result
 // broken is true if p is the last part and the body is incomplete. Take logs a wrong Content-Length.
@@ -115,8 +121,7 @@ func (s *Server) Malformed(err *http1.StatusError, received []byte) Reply {
 func limitWarnings() map[string]*logfile.Seldom {
 	all := map[string]*logfile.Seldom{}
 	for _, name := range []string{"", "space", "max-body-size", "limit-request-line", "limit-request-field-size",
-		"limit-request-fields",
-		"limit-request-head", "ws-max-size"} {
+		"limit-request-fields", "limit-request-head", "ws-max-size"} {
 		all[name] = new(logfile.Seldom)
 	}
 	return all
@@ -142,8 +147,8 @@ type Heads struct {
 	edited []byte
 }
 
-// AppendHead appends the head of r to dst as an HTTP/1 head, and sets the framing of the body in x.Out. The caller must
-// add the size of the sent head to x.Out.Framed.
+// AppendHead appends the head of r to dst as an HTTP/1 head, and sets the framing of the body in x.Out. Over HTTP/2, the
+// caller must count the head as it is sent (Response.AddFraming).
 func (x *Exchange) AppendHead(dst []byte, r *http1.Response) []byte {
 	h, before := &x.s.Heads, len(dst)
 	if len(x.rules.headers) > 0 || x.renewal != nil {
@@ -169,6 +174,9 @@ func (x *Exchange) AppendHead(dst []byte, r *http1.Response) []byte {
 	if x.Out.Begun, x.Out.Status, x.Out.Framing = true, r.Status, r.Body; r.Body == http1.Sized {
 		x.Out.Left = r.Length
 	}
+	if x.Version != http1.HTTP2 {
+		x.Out.Framed += int64(len(dst) - before)
+	}
 	x.KeepAlive = x.KeepAlive && r.KeepAlive
 	return dst
 }
@@ -180,17 +188,19 @@ const upgradeField, upgradeConnection = "Upgrade: websocket\r\n", "Connection: U
 // AppendHeadOf calls AppendHead for the head of p, unless p is interim. keepAlive says whether the connection can stay
 // open after the response.
 func (x *Exchange) AppendHeadOf(dst []byte, p *Part, keepAlive bool) []byte {
-	s, h := x.s, &p.Head
+	s, h, before := x.s, &p.Head, len(dst)
 	if p.Interim {
-		dst = http1.AppendStatusLine(dst, h.Status, h.Reason)
-		return append(append(dst, h.Fields...), crlf...)
+		dst = append(append(http1.AppendStatusLine(dst, h.Status, h.Reason), h.Fields...), crlf...)
+		if x.Version != http1.HTTP2 {
+			x.Out.AddFraming(len(dst) - before)
+		}
+		return dst
 	}
 	if x.Carrier != nil {
 		x.refuseCarrier()
 	}
 	r := http1.Response{Version: x.Version, Head: x.IsHead, Status: h.Status, Reason: h.Reason, Fields: h.Fields,
-		Length: h.Length,
-		Type:   h.Type, HasDate: h.HasDate, HasServer: h.HasServer}
+		Length: h.Length, Type: h.Type, HasDate: h.HasDate, HasServer: h.HasServer}
 	if r.Status < 100 || r.Status > 999 {
 		r.Status, r.Reason = 500, nil
 	}
@@ -264,8 +274,7 @@ func Starting(since time.Duration) Reply {
 		seconds = fmt.Sprintf("%d seconds", n)
 	}
 	page := http1.Page("Starting", `<progress aria-label="starting"></progress><p>This site has been starting for `+
-		seconds+
-		`. It opens here by itself as soon as it is ready.</p>`,
+		seconds+`. It opens here by itself as soon as it is ready.</p>`,
 		`<meta http-equiv="refresh" content="1"><style>progress{width:100%}</style>`)
 	return Reply{Status: 503, Body: page, Type: htmlType, Fields: startingFields, Whole: true, Override: true}
 }

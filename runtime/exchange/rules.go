@@ -166,17 +166,17 @@ type RateLimit struct {
 }
 
 // admit calls Access.Admit and returns its results. It checks rate limits first, because a password check is slow.
-func (r *rules) admit(x *Exchange) (refusal *Reply, known bool) {
+func (r *rules) admit(x *Exchange) (refusal *Reply, running Check) {
 	if refusal = r.exceeded(x, false); refusal != nil {
-		return refusal, true
+		return refusal, nil
 	}
 	if o := x.client.subrequest; r.access != nil && (o == nil || !o.Own) {
-		if refusal, known = r.access.Admit(x); refusal != nil || !known {
-			return refusal, known
+		if refusal, running = r.access.Admit(x); refusal != nil || running != nil {
+			return refusal, running
 		}
 		x.Req.Peer = x.from
 	}
-	return r.exceeded(x, true), true
+	return r.exceeded(x, true), nil
 }
 
 // exceeded calls Take for each limit that has not yet counted the request, and returns the reply of the first exceeded
@@ -205,9 +205,9 @@ func (r *rules) exceeded(x *Exchange, ofUser bool) *Reply {
 type Access interface {
 	// Admit decides whether the client of x has access. Admit uses the fields Head, Parsed, Path and Peer of x.Req.
 	// refusal is the reply to a client without access, or nil. Before Admit accepts a user, it calls Exchange.LogIn. If
-	// a file must first be read or a password checked, a goroutine does this work, and Admit returns known == false.
-	// Afterwards the loop resumes x and calls Admit again.
-	Admit(x *Exchange) (refusal *Reply, known bool)
+	// a file must first be read or a password checked, a goroutine does this work, and Admit returns a Check, which
+	// becomes x.Check. Afterwards the loop resumes x and calls Admit again.
+	Admit(x *Exchange) (refusal *Reply, running Check)
 
 	By() Login
 	// Named returns the user name in a request, or "" if there is none. Named does not check the password.

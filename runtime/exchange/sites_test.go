@@ -44,11 +44,16 @@ func TestServerPagesKeepTheFieldsThatTheyNeed(t *testing.T) {
 // access is an Access that decides at the second call of Admit, as after a password check.
 type access struct{ asked *string }
 
-func (a access) Admit(x *Exchange) (*Reply, bool) {
+func (a access) Admit(x *Exchange) (*Reply, Check) {
 	*a.asked += "login "
 	x.from = &Peer{User: "ann"}
-	return nil, strings.Count(*a.asked, "login") > 1
+	if strings.Count(*a.asked, "login") > 1 {
+		return nil, nil
+	}
+	return nil, a
 }
+func (access) Cancel()                            {}
+func (access) Defer()                             {}
 func (access) By() Login                          { return Basic }
 func (access) Named([]byte, []http1.Field) string { return "" }
 
@@ -64,13 +69,13 @@ func TestLimitsCountOnceAndThoseOfUsersAfterTheLogin(t *testing.T) {
 	x.from, x.Req = new(Peer), &x.req.handed
 	x.Req.Peer = x.from
 	r := &rules{access: access{&asked}, limits: []*RateLimit{limit("user:", true, false), limit("dry", false, true)}}
-	refusal, known := r.admit(x)
-	checktest.Truef(t, refusal == nil && !known, "before the password check: %v, %v", refusal, known)
-	if refusal, known := r.admit(x); refusal == nil || !known || asked != "dry login login user:ann " {
-		t.Errorf("%v, %v, %q", refusal, known, asked)
+	refusal, running := r.admit(x)
+	checktest.Truef(t, refusal == nil && running != nil, "before the password check: %v, %v", refusal, running)
+	if refusal, running := r.admit(x); refusal == nil || running != nil || asked != "dry login login user:ann " {
+		t.Errorf("%v, %v, %q", refusal, running, asked)
 	}
-	refusal, known = r.admit(x)
-	checktest.Truef(t, refusal == nil && known, "the next mount: %v, %v", refusal, known)
+	refusal, running = r.admit(x)
+	checktest.Truef(t, refusal == nil && running == nil, "the next mount: %v, %v", refusal, running)
 	inner := &Exchange{client: &Client{subrequest: new(Origin)}, req: newRequest()}
 	inner.Req = &inner.req.handed
 	refusal, _ = (&rules{limits: r.limits}).admit(inner)

@@ -10,8 +10,8 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// A Source answers exchanges. A source that needs state for an exchange sets Exchange.Source to a separate value for
-// this exchange. All methods are called on the event loop and must not block.
+// A Source answers exchanges. A source that needs state for an exchange passes a separate value for this exchange to
+// Exchange.SetSource. All methods are called on the event loop and must not block.
 type Source interface {
 	// Start sends the response of x, immediately or later. Start is called again after Exchange.AwaitTurn.
 	Start(x *Exchange)

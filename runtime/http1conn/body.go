@@ -309,7 +309,7 @@ func (c *Conn) giveUpBody(x *exchange.Exchange) {
 func (c *Conn) cutBody(x *exchange.Exchange) {
 	c.body.Arrived()
 	c.body = nil
-	x.KeepAlive = false
+	x.CloseAfter()
 	c.Linger = true
 	c.setState(StateEnding)
 	c.resumeReading()

@@ -67,8 +67,8 @@ type Conn struct {
 	s *Server
 
 	// list of the active exchanges, in the order of their responses
-	first, last *exchange.Exchange
-	body        *framedBody
+	active exchange.List
+	body   *framedBody
 
 	resume http1.Resume // how much of the head in the pending input has been parsed
 
@@ -114,7 +114,7 @@ func (c *Conn) Gone() { c.s.Gone(&c.Client) }
 
 func (c *Conn) State() State { return c.state }
 
-func (c *Conn) Busy() bool { return c.first != nil || c.Writing() }
+func (c *Conn) Busy() bool { return c.active.First != nil || c.Writing() }
 
 // Dismiss makes c accept no further requests. c closes after the client has read all output.
 func (c *Conn) Dismiss() {
@@ -134,14 +134,14 @@ func (c *Conn) EOF() (stays bool) {
 	if c.gate == asking {
 		return true
 	}
-	if c.first == nil || c.first.Out.Begun || c.Subrequest() || c.body != nil || c.state == StateClosed ||
+	if c.active.First == nil || c.active.First.Out.Begun || c.Subrequest() || c.body != nil || c.state == StateClosed ||
 		c.Transport() != nil {
 		return false
 	}
 	// Notify sources that the client sends no more data and has probably disconnected (http.disconnect of ASGI). The
 	// responses to this client are still sent. For a source that has not yet answered a WebSocket handshake, OpClose
 	// means that the client has disconnected.
-	for x := c.first; x != nil; x = x.Next {
+	for x := c.active.First; x != nil; x = x.Next {
 		if x.Check != nil {
 			x.Check.Defer()
 		}
@@ -218,7 +218,7 @@ func (c *Conn) setState(s State) {
 func (c *Conn) deadline() int64 {
 	s := c.s
 	switch {
-	case c.gate == asking, c.Half && c.last != nil && c.last.AwaitsSites():
+	case c.gate == asking, c.Half && c.active.Last != nil && c.active.Last.AwaitsSites():
 		// the client waits for the server, so the deadline is always in the future
 		return s.Set.Now + int64(halfTimeout)
 	case c.Half && !c.Writing():

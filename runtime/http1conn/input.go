@@ -77,7 +77,7 @@ func (c *Conn) consume(buf []byte) int {
 	s := c.s
 	s.rest = buf
 	goOn := true
-	if x := c.last; x != nil && x.Suspended() {
+	if x := c.active.Last; x != nil && x.Suspended() {
 		c.Stamp = s.Set.Now
 		x.Continue()
 		goOn = c.state == StateReady
@@ -133,7 +133,7 @@ func (c *Conn) next(buf []byte) bool {
 		c.setState(StateReady)
 		s.Arrived(&c.Client)
 	}
-	if (c.first != nil || c.Writing()) && !c.canPipeline(req) {
+	if (c.active.First != nil || c.Writing()) && !c.canPipeline(req) {
 		c.setState(StateWaiting)
 		return false
 	}
@@ -148,7 +148,9 @@ func (c *Conn) next(buf []byte) bool {
 		// over this TLS connection.
 		req.KeepAlive = false
 	}
-	c.newExchange().Decide()
+	x := c.s.New(&c.Client, c)
+	c.active.Add(x)
+	x.Decide()
 	return c.state == StateReady
 }
 
@@ -156,24 +158,13 @@ func (c *Conn) next(buf []byte) bool {
 // methods of all these requests are safe.
 func (c *Conn) canPipeline(req *http1.Request) bool {
 	active, unbounded := 0, 0
-	for x := c.first; x != nil; x = x.Next {
+	for x := c.active.First; x != nil; x = x.Next {
 		active++
 		if x.Choice != nil && x.Choice.Unbounded {
 			unbounded++
 		}
 	}
-	return req.Safe && !c.Writing() && c.last.Safe && active < MaxActive && unbounded <= MaxAhead && !req.HasBody
-}
-
-func (c *Conn) newExchange() *exchange.Exchange {
-	x := c.s.New(&c.Client, c)
-	if c.first == nil {
-		c.first = x
-	} else {
-		c.last.Next = x
-	}
-	c.last = x
-	return x
+	return req.Safe && !c.Writing() && c.active.Last.Safe && active < MaxActive && unbounded <= MaxAhead && !req.HasBody
 }
 
 func (c *Conn) Read(x *exchange.Exchange) {
@@ -184,9 +175,12 @@ func (c *Conn) Read(x *exchange.Exchange) {
 	case x.Choice != nil && !x.Admits(req.Length):
 		return
 	case req.Body == http1.Sized && req.Length <= int64(len(s.rest)):
-		size = req.Length
+		if size = req.Length; x.Choice == nil {
+			x.CountInput(size)
+		}
 	case x.Choice == nil: // the body is incomplete, and no source needs the rest
-		x.KeepAlive, c.Linger = false, true
+		x.CloseAfter()
+		c.Linger = true
 		c.setState(StateEnding)
 		return
 	default:
@@ -195,12 +189,10 @@ func (c *Conn) Read(x *exchange.Exchange) {
 	}
 	body := s.rest[:size]
 	s.rest = s.rest[size:]
-	if x.Choice == nil {
-		x.Received += size
-		return
+	if x.Choice != nil {
+		r.Body, r.Size = body, size
+		c.submit(x)
 	}
-	r.Body, r.Size = body, size
-	c.submit(x)
 }
 
 // submit passes x to its source. If x asks for a WebSocket, later input waits for the response, because the input may
@@ -214,7 +206,7 @@ func (c *Conn) submit(x *exchange.Exchange) {
 		c.setState(StateEnding)
 	}
 	r.Pipeline = 0
-	if !x.Choice.Unbounded && c.first != c.last {
+	if !x.Choice.Unbounded && c.active.First != c.active.Last {
 		r.Pipeline = c.Fd()
 	}
 	x.Submit()
@@ -236,7 +228,7 @@ func (c *Conn) Wait(x *exchange.Exchange) {
 }
 
 func (c *Conn) waits() bool {
-	if x := c.last; x != nil && x.Suspended() {
+	if x := c.active.Last; x != nil && x.Suspended() {
 		return x.Waits()
 	}
 	return c.Busy() || c.gate == asking

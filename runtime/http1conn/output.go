@@ -9,27 +9,27 @@ import (
 	"fapws/runtime/http1"
 )
 
-func (c *Conn) InTurn(x *exchange.Exchange) bool { return c.first == x && !c.Writing() }
+func (c *Conn) InTurn(x *exchange.Exchange) bool { return c.active.First == x && !c.Writing() }
 
 // Write may close the connection.
 func (c *Conn) Write(x *exchange.Exchange, p *exchange.Part) {
 	if p.Last() && c.body != nil {
 		c.giveUpBody(x)
 	}
-	if c.first != x || c.Writing() {
+	if c.active.First != x || c.Writing() {
 		x.Hold(p)
 		return
 	}
 	c.transmit(x, p)
-	if c.first != nil {
+	if c.active.First != nil {
 		c.advance()
 	}
 }
 
 // advance sends held parts in the order of the exchanges, until the next part does not exist yet or a transfer begins.
 func (c *Conn) advance() {
-	for c.first != nil && !c.Writing() {
-		x := c.first
+	for c.active.First != nil && !c.Writing() {
+		x := c.active.First
 		p, ok := x.TakeTurn()
 		if p != nil {
 			c.transmit(x, p)
@@ -53,13 +53,13 @@ func (c *Conn) beginDelayed() {
 		return
 	}
 	begun := 0
-	for x := c.first; x != nil; x = x.Next {
+	for x := c.active.First; x != nil; x = x.Next {
 		if !x.Delayed() {
 			begun++
 		}
 	}
-	for x := c.first; x != nil; x = x.Next {
-		if x.Delayed() && (x == c.first || begun <= MaxAhead) {
+	for x := c.active.First; x != nil; x = x.Next {
+		if x.Delayed() && (x == c.active.First || begun <= MaxAhead) {
 			x.Begin()
 			begun++
 		}
@@ -71,9 +71,7 @@ func (c *Conn) transmit(x *exchange.Exchange, p *exchange.Part) {
 	s := c.s
 	c.Use()
 	if p.First || p.Interim {
-		before := len(s.Set.Buf)
 		s.Set.Buf = x.AppendHeadOf(s.Set.Buf, p, x.KeepAlive && !(s.End >= exchange.Discouraged && x.Next == nil))
-		x.Out.Framed += int64(len(s.Set.Buf) - before)
 	}
 	if p.Interim {
 		x.Release(p)
@@ -86,8 +84,10 @@ func (c *Conn) transmit(x *exchange.Exchange, p *exchange.Part) {
 	var tail []byte
 	if x.Out.Framing == http1.Chunked {
 		size := int64(len(body)) + count
-		s.Set.Buf = appendChunk(s.Set.Buf, &x.Out, size)
-		tail = chunkTail(&x.Out, size, p.End == exchange.Complete && p.Upgrade == nil, x.Out.Trailers(p))
+		before := len(s.Set.Buf)
+		s.Set.Buf = appendChunk(s.Set.Buf, size)
+		tail = chunkTail(size, p.End == exchange.Complete && p.Upgrade == nil, x.Out.Trailers(p))
+		x.Out.AddFraming(len(s.Set.Buf) - before + len(tail))
 	}
 	if p.Upgrade != nil {
 		c.upgrade(x, p.Upgrade)
@@ -114,7 +114,7 @@ func (c *Conn) transmit(x *exchange.Exchange, p *exchange.Part) {
 // upgrade calls to, which begins another protocol on the connection. The response of x must already be written or
 // gathered.
 func (c *Conn) upgrade(x *exchange.Exchange, to exchange.Upgrade) {
-	c.shift()
+	c.active.Shift()
 	c.cancelAll()
 	c.setState(StateUpgraded)
 	x.PassOn(to)
@@ -124,10 +124,9 @@ func (c *Conn) upgrade(x *exchange.Exchange, to exchange.Upgrade) {
 func (c *Conn) SwitchProtocols(x *exchange.Exchange, r *http1.Response) (on *conn.Conn, head []byte) {
 	if r != nil {
 		head = x.AppendHead(nil, r)
-		x.Out.Framed += int64(len(head))
 	}
-	if c.first == x {
-		c.shift()
+	if c.active.First == x {
+		c.active.Shift()
 	}
 	return &c.Client.Conn, head
 }
@@ -136,9 +135,9 @@ func (c *Conn) SwitchProtocols(x *exchange.Exchange, r *http1.Response) (on *con
 // true, the response is incomplete, and the connection closes in a way that shows the client that the rest is missing.
 // x ends when its last part is released.
 func (c *Conn) complete(x *exchange.Exchange, broken bool) {
-	c.shift()
+	c.active.Shift()
 	if broken {
-		x.KeepAlive = false
+		x.CloseAfter()
 		// a reset, because the client would take an ordinary close for the end of the body
 		c.Reset = x.Out.Framing == http1.UntilClose
 	}
@@ -155,15 +154,6 @@ func (c *Conn) complete(x *exchange.Exchange, broken bool) {
 	}
 }
 
-func (c *Conn) shift() {
-	x := c.first
-	c.first = x.Next
-	x.Next = nil
-	if c.first == nil {
-		c.last = nil
-	}
-}
-
 func (c *Conn) queue() {
 	if !c.Writing() {
 		c.Again()
@@ -171,17 +161,15 @@ func (c *Conn) queue() {
 }
 
 func (c *Conn) cancelAll() {
-	for c.first != nil {
-		x := c.first
-		c.shift()
-		x.Abandon()
+	for c.active.First != nil {
+		c.active.Shift().Abandon()
 	}
 }
 
 func (c *Conn) newErrorExchange(buf []byte) *exchange.Exchange {
-	x := c.newExchange()
-	x.Version = http1.HTTP11
-	x.Malformed(buf)
+	x := c.s.New(&c.Client, c)
+	c.active.Add(x)
+	x.Malformed(http1.HTTP11, buf)
 	return x
 }
 
@@ -195,17 +183,12 @@ func (c *Conn) Replace(x, y *exchange.Exchange, closes bool) {
 	}
 	c.giveUpBody(x)
 	if y != x {
-		at := &c.first
-		for *at != x {
-			at = &(*at).Next
-		}
-		*at, y.Next = y, x.Next
-		if c.last == x {
-			c.last = y
-		}
+		c.active.Replace(x, y)
 		return
 	}
-	x.KeepAlive = x.KeepAlive && !closes && c.s.End < exchange.Leaving
+	if closes || c.s.End >= exchange.Leaving {
+		x.CloseAfter()
+	}
 	if !x.KeepAlive {
 		c.Linger = c.Linger || closes
 		c.setState(StateEnding)
@@ -274,19 +257,16 @@ var (
 	crlfLastChunk = []byte("\r\n0\r\n\r\n")
 )
 
-func appendChunk(dst []byte, r *exchange.Response, size int64) []byte {
+func appendChunk(dst []byte, size int64) []byte {
 	if size == 0 {
 		return dst
 	}
-	before := len(dst)
-	dst = http1.AppendChunkHeader(dst, size)
-	r.Framed += int64(len(dst) - before)
-	return dst
+	return http1.AppendChunkHeader(dst, size)
 }
 
 // chunkTail returns the bytes that follow a chunk of size bytes. If last is true, these bytes include the end of the
 // body with the trailers. The caller must not change the result.
-func chunkTail(r *exchange.Response, size int64, last bool, trailers []byte) (tail []byte) {
+func chunkTail(size int64, last bool, trailers []byte) (tail []byte) {
 	switch {
 	case last && size > 0:
 		tail = crlfLastChunk
@@ -298,6 +278,5 @@ func chunkTail(r *exchange.Response, size int64, last bool, trailers []byte) (ta
 	if last && len(trailers) > 0 {
 		tail = slices.Concat(tail[:len(tail)-len(crlf)], trailers, crlf)
 	}
-	r.Framed += int64(len(tail))
 	return tail
 }

@@ -348,7 +348,7 @@ func (st *stream) sendBlock(x *exchange.Exchange, lines []byte, ends bool) {
 		}
 		kind, flags = http2.FrameContinuation, 0
 	}
-	x.Out.Framed += int64(len(*out) - before)
+	x.Out.AddFraming(len(*out) - before)
 }
 
 // appendFrameHeader follows RFC 9113 §4.1.

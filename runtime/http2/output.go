@@ -134,7 +134,7 @@ func (st *stream) sendEnd(x *exchange.Exchange, trailers []byte) {
 		return
 	}
 	st.appendData(nil, true)
-	x.Out.Framed += frameHeader
+	x.Out.AddFraming(frameHeader)
 }
 
 func (st *stream) partWritten(x *exchange.Exchange, p *exchange.Part, broken bool) {
@@ -217,7 +217,7 @@ func (st *stream) write() {
 	n := st.appendData(piece, ends && !trailed)
 	left.Data = piece[n:]
 	done := len(left.Data) == 0 && left.Count == 0
-	x.Out.Framed += frameHeader
+	x.Out.AddFraming(frameHeader)
 	if done && trailed {
 		st.sendEnd(x, x.Out.Trailers(part))
 	}
@@ -290,7 +290,7 @@ func (st *stream) giveUp(x *exchange.Exchange) (ended bool) {
 	st.endPart()
 	ended = part.Last()
 	if ended {
-		x.Stream = nil
+		x.Detach()
 	}
 	if st.loading { // the file must stay open
 		st.part = part

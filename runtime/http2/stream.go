@@ -156,9 +156,8 @@ func (st *stream) refuseMalformed(text string) {
 func (st *stream) refuse(r exchange.Reply) {
 	c := st.c
 	x := c.s.New(c.client, st)
-	x.Version = http1.HTTP2
 	st.x, st.unwanted = x, true
-	x.Malformed(c.s.head)
+	x.Malformed(http1.HTTP2, c.s.head)
 	x.Sink.Reply(r)
 	c.charge(costReset)
 }

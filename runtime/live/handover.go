@@ -254,7 +254,8 @@ func (a *Sockets) serve(d *exchange.SocketState, fd int) (*Socket, error) {
 func (a *Sockets) resumed(x *exchange.Exchange, d *exchange.SocketState, c *conn.Conn) *Socket {
 	s := a.socket(x, websocket.Handshake{Compression: d.Compression}, string(d.Group))
 	s.subprotocol, s.moving = d.Subprotocol, resuming
-	x.Carrier, x.Sink = s, s
+	x.SetCarrier(s)
+	x.SetSink(s)
 	a.resuming++
 	s.take(c)
 	s.Input(d.Input)

@@ -158,7 +158,8 @@ func (s *Subscribers) Subscribe(x *exchange.Exchange, p *exchange.Part, r *excha
 			return exchange.Taken
 		}
 		begin := &response{Source: x.Source, sink: sink, p: subscriber}
-		x.Source, x.Sink = begin, begin
+		x.SetSource(begin, "")
+		x.SetSink(begin)
 	}
 	head := exchange.Part{First: true, Head: streamHead(&p.Head), Body: s.retry.Text()}
 	sink.Send(&head)

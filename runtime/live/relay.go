@@ -112,8 +112,6 @@ func (r *relay) open() {
 		if head = r.readAnswer(); head == nil {
 			return
 		}
-	} else {
-		x.Out.Status = http.StatusSwitchingProtocols
 	}
 	r.watch.Remove()
 	upstream := new(conn.Conn)
@@ -154,7 +152,7 @@ func (r *relay) Reply(reply exchange.Reply) {
 }
 
 func (r *relay) Refused() {
-	r.x.Sink = r.x
+	r.x.SetSink(r.x)
 	if r.fd >= 0 {
 		r.watch.Remove()
 		unix.Close(r.fd)

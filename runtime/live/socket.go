@@ -114,7 +114,8 @@ func (a *Sockets) Offer(x *exchange.Exchange, group string) bool {
 		a.awaited++
 		s.Join(group)
 	}
-	x.Carrier, r.Upgrade = s, true
+	x.SetCarrier(s)
+	r.Upgrade = true
 	return true
 }
 

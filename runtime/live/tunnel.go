@@ -49,7 +49,8 @@ func (s *Tunnels) Offer(x *exchange.Exchange, detaches bool) bool {
 	if !detaches {
 		l := &link{s: s, x: x}
 		l.ended = x.End
-		x.Carrier, r.Upgrade = l, true
+		x.SetCarrier(l)
+		r.Upgrade = true
 		return true
 	}
 	relay := s.newRelay(x)
@@ -57,7 +58,8 @@ func (s *Tunnels) Offer(x *exchange.Exchange, detaches bool) bool {
 		x.Refuse(exchange.Reply{Status: 503, Fields: exchange.RetryAfter})
 		return false
 	}
-	x.Carrier, x.Sink = relay, relay
+	x.SetCarrier(relay)
+	x.SetSink(relay)
 	return true
 }
 
@@ -83,7 +85,8 @@ func (l *link) Carried() (in, out int64, proper bool) {
 func (l *link) begin(sink exchange.Sink, upstream *conn.Conn, idle time.Duration, failed func(error), r *http1.Response,
 	ahead []byte) {
 	x := l.x
-	l.tunnel, x.KeepAlive = l.s.secure.NewTunnel(l.end, upstream, idle, failed), false
+	l.tunnel = l.s.secure.NewTunnel(l.end, upstream, idle, failed)
+	x.CloseAfter()
 	if x.Version == http1.HTTP2 {
 		l.s.loop.Count(1)
 	}
@@ -140,7 +143,7 @@ func (t *Tunnel) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Outco
 	}
 	upstream, h := t.Upstream, &p.Head
 	t.Upstream = nil
-	x.Source = exchange.Memory{}
+	x.SetSource(exchange.Memory{}, "")
 	head := &http1.Response{Status: h.Status, Reason: h.Reason, Version: http1.HTTP11, KeepAlive: true, Length: -1,
 		Fields: h.Fields, HasDate: h.HasDate, HasServer: h.HasServer}
 	l.begin(x, upstream, t.Idle, t.Ended, head, t.Ahead)

@@ -102,7 +102,7 @@ func (l *limiter) take(x *exchange.Exchange) *exchange.Reply {
 	if ok {
 		if l.Fields {
 			used := int((ahead-1)/l.Interval) + 1 // number of used intervals, rounded up
-			x.Fields = append(x.Fields, l.fields(l.Burst-used, (ahead-1)%l.Interval+1)...)
+			x.AddFields(l.fields(l.Burst-used, (ahead-1)%l.Interval+1))
 		}
 		return nil
 	}
@@ -110,7 +110,7 @@ func (l *limiter) take(x *exchange.Exchange) *exchange.Reply {
 	l.log(x)
 	fields := l.fields(0, wait)
 	if l.DryRun && l.Fields {
-		x.Fields = append(x.Fields, fields...)
+		x.AddFields(fields)
 	}
 	return &exchange.Reply{Status: 429, Fields: append(fmt.Appendf(nil, "Retry-After: %d\r\n", seconds(wait)), fields...)}
 }

@@ -61,7 +61,8 @@ func (g *Gate) enter(c *call, r *exchange.Request) bool {
 		h, parsed := &c.held.request, *r.Parsed
 		parsed.Fields = slices.Clone(parsed.Fields)
 		h.Head, h.Path, h.Body, h.Parsed = bytes.Clone(r.Head), bytes.Clone(r.Path), bytes.Clone(r.Body), &parsed
-		c.x.Source, c.work = c, queued
+		c.work = queued
+		c.x.SetSource(c, "")
 		c.restart()
 		g.waiting = append(g.waiting, c)
 	}
@@ -106,11 +107,7 @@ func (g *Gate) admit() {
 func (c *call) begins() {
 	h, x := c.held, c.x
 	c.held, c.work = nil, idle
-	x.Req = &h.request
-	c.source.submit(c, x, &h.request)
-	if x.Req == &h.request {
-		x.Req = nil
-	}
+	x.Lend(&h.request, func() { c.source.submit(c, x, &h.request) })
 	if x.Source == exchange.Source(c) {
 		for _, in := range h.input {
 			c.Input(x, in)

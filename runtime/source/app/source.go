@@ -84,7 +84,7 @@ func (s *Source) submit(c *call, x *exchange.Exchange, r *exchange.Request) {
 		x.Answer(exchange.Reply{Status: 503, Fields: exchange.RetryAfter})
 		return
 	}
-	x.Source, x.By = c, "application"
+	x.SetSource(c, "application")
 	if s.options.Occupies != exchange.OccupiesNothing {
 		c.occupies = s.options.Occupies
 		d.loop.Occupied(1)
@@ -130,7 +130,7 @@ func (s *Receiving) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Ou
 	r := x.Req
 	r.Body, r.More, r.Size, r.Pipeline = p.Body, false, int64(len(p.Body)), 0
 	if len(p.Head.Fields) > 0 {
-		x.Fields = http1.MergeFields(p.Head.Fields, x.Fields)
+		x.MergeFields(p.Head.Fields)
 	}
 	p.Owner.(*call).passOn(x, s.then)
 	r.Body = nil
@@ -175,11 +175,11 @@ func (d *Dispatcher) RunProgram(x *exchange.Exchange, p *exchange.Part, r *excha
 			return exchange.Taken
 		}
 	}
-	x.Req = r
-	if next := c.passOn(x, d.programs); next != nil {
-		next.limit, next.extra = c.limit, bytes.Clone(p.Head.Fields)
-	}
-	x.Req = nil
+	x.Lend(r, func() {
+		if next := c.passOn(x, d.programs); next != nil {
+			next.limit, next.extra = c.limit, bytes.Clone(p.Head.Fields)
+		}
+	})
 	return exchange.Taken
 }
 
@@ -258,8 +258,7 @@ func (s *Receiving) inquire(t exchange.Ticket, body []byte, done func(status int
 		r := *x.Req
 		r.Body, r.More, r.Size, r.Pipeline = body, false, int64(len(body)), 0
 		i.Exchange = x.Sub(&r, s.then, i, new(exchange.Sub)) // a Sub without Parent never waits for a client
-		i.Source.Start(&i.Exchange)
-		i.Req = nil
+		i.Lend(&r, func() { i.Source.Start(&i.Exchange) })
 	})
 }
 

@@ -13,10 +13,11 @@ import (
 
 func (s *Source) fetch(x *exchange.Exchange, found Found) {
 	f := s.newFetch(x, found)
-	x.Source, x.Fields = f, found.Verdict.addTo(x.Fields)
+	x.SetSource(f, "")
+	x.MergeFields(verdictFields[found.Verdict])
 	f.ask()
 	if f.sub.Parent != nil {
-		x.By = f.origin.By
+		x.SetSource(x.Source, f.origin.By)
 	}
 }
 
@@ -38,8 +39,7 @@ func (s *Source) newFetch(x *exchange.Exchange, found Found) *Fill {
 }
 
 func (f *Fill) ask() {
-	f.source.origin.Start(&f.origin)
-	f.origin.Req = nil
+	f.origin.Lend(f.origin.Req, func() { f.source.origin.Start(&f.origin) })
 }
 
 // condition replaces the client's conditional fields in a request with conditions, and Accept-Encoding with the codings
@@ -91,7 +91,7 @@ func (f *Fill) Send(p *exchange.Part) {
 		return
 	}
 	if last {
-		f.origin.Source = exchange.Memory{}
+		f.origin.SetSource(exchange.Memory{}, "")
 	}
 	x := f.sub.Parent
 	if x == nil {
@@ -102,7 +102,9 @@ func (f *Fill) Send(p *exchange.Part) {
 		f.sub.Parent = nil
 	}
 	// If f does not record the response, the origin must be as slow as the client.
-	f.origin.Out.Begun = f.ended
+	if f.ended {
+		f.origin.Out.Begin()
+	}
 	x.Sink.Send(p)
 }
 
@@ -177,7 +179,7 @@ func (f *Fill) take(p *exchange.Part) (body []byte, ok bool) {
 // response has ended.
 func (f *Fill) pass(last bool) {
 	if f.sub.Parent != nil {
-		f.sub.Parent.Fields = Bypass.addTo(f.sub.Parent.Fields)
+		f.sub.Parent.MergeFields(verdictFields[Bypass])
 	}
 	f.release((*waiter).askAgain)
 	if f.sub.Parent == nil && !last {
@@ -208,7 +210,7 @@ func (f *Fill) drop(p *exchange.Part) {
 	if !last {
 		f.origin.Abandon()
 	}
-	f.origin.Source = exchange.Memory{}
+	f.origin.SetSource(exchange.Memory{}, "")
 }
 
 func (f *Fill) answer(page *Page, v Verdict) {
@@ -219,7 +221,7 @@ func (f *Fill) answer(page *Page, v Verdict) {
 }
 
 func (f *Fill) Reply(r exchange.Reply) {
-	f.origin.Source = exchange.Memory{}
+	f.origin.SetSource(exchange.Memory{}, "")
 	if !f.ended {
 		if f.instead(r.Status, r.Status == 502 || r.Status == 504) { // upstream unreachable
 			f.fail()
@@ -293,7 +295,7 @@ const maxTurns = 3
 func (s *Source) wait(x *exchange.Exchange, f *Fill, turns int) {
 	x.Keep()
 	w := &waiter{source: s, x: x, f: f, turns: turns}
-	x.Source = w
+	x.SetSource(w, "")
 	w.place = f.waiting.PushBack(w)
 }
 

@@ -130,14 +130,6 @@ const (
 	Revalidated
 )
 
-// addTo returns fields with a Fapws-Cache field for the verdict v. This field replaces an earlier Fapws-Cache field.
-func (v Verdict) addTo(fields []byte) []byte {
-	if fields == nil {
-		return verdictFields[v]
-	}
-	return http1.MergeFields(verdictFields[v], fields)
-}
-
 var verdictFields = [...][]byte{
 	Bypass:      []byte("Fapws-Cache: bypass\r\n"),
 	Hit:         []byte("Fapws-Cache: hit\r\n"),

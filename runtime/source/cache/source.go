@@ -92,7 +92,7 @@ func (s *Source) lookup(x *exchange.Exchange, turns int) {
 }
 
 func (s *Source) bypass(x *exchange.Exchange) {
-	x.Fields = Bypass.addTo(x.Fields)
+	x.MergeFields(verdictFields[Bypass])
 	s.origin.Start(x)
 }
 
@@ -117,7 +117,8 @@ func (p *Pages) send(x *exchange.Exchange, asked *exchange.Request, page *Page, 
 			page = p.coded(page, asked)
 		}
 	}
-	x.Source, x.Fields = exchange.Memory{}, v.addTo(x.Fields)
+	x.SetSource(exchange.Memory{}, "")
+	x.MergeFields(verdictFields[v])
 	part := &p.part
 	*part = exchange.Part{First: true, End: exchange.Complete, Head: page.Head, Body: page.Body}
 	h := &part.Head

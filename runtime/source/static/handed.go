@@ -73,7 +73,7 @@ func (h *Handed) Take(x *exchange.Exchange, p *exchange.Part, r *exchange.Reques
 		answer: newResponse()}
 	o.head.Fields, o.head.Reason = bytes.Clone(p.Head.Fields), bytes.Clone(p.Head.Reason)
 	o.answer.request = Request{Path: bytes.Clone(r.Path), Prefix: x.Prefix, Head: bytes.Clone(r.Head), Parsed: r.Parsed}
-	x.Source = o
+	x.SetSource(o, "")
 	o.answer.offload(x, o.open, func() {
 		if o.err != nil {
 			o.refuse(x)

@@ -351,7 +351,7 @@ func (a *Response) send(x *exchange.Exchange, pages bool) {
 		x.Sink.Reply(r)
 		return
 	}
-	x.By = "files"
+	x.SetSource(x.Source, "files")
 	a.users.Add(1)
 	p, n := &a.part, max(1, len(a.Segments))
 	p.Owner, p.Head = a, a.Head
