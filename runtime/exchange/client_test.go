@@ -1,0 +1,49 @@
+package exchange
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"testing"
+
+	"fapws/runtime/checktest"
+	"fapws/runtime/conn"
+	"fapws/runtime/logfile"
+)
+
+// tcpClient returns a client of s whose connection comes from a trusted proxy, 192.0.2.1.
+func tcpClient(s *Server) *Client {
+	s.Config.Proxies = []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}
+	address := func(text string) net.Addr { return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(text)) }
+	c := new(Client)
+	s.InitClient(c, -1, address("192.0.2.80:443"), address("192.0.2.1:4711"), true)
+	return c
+}
+
+// A proxy sends a local header on a connection for its own health checks, so this connection keeps its addresses.
+func TestProxyHeaderSetsTheAddressesAndTheTrust(t *testing.T) {
+	from, to := netip.MustParseAddrPort("198.51.100.7:1"), netip.MustParseAddrPort("198.51.100.80:2")
+	for _, c := range []struct {
+		header  conn.ProxyHeader
+		remote  string
+		trusted bool
+		traced  bool
+	}{
+		{conn.ProxyHeader{Kind: conn.ProxyLocal}, "192.0.2.1:4711", true, false},
+		{conn.ProxyHeader{Kind: conn.ProxyUnknown}, "192.0.2.1:4711", false, true},
+		{conn.ProxyHeader{Kind: conn.ProxyUnix}, "", false, true},
+		{conn.ProxyHeader{Kind: conn.ProxyAddresses, From: from, To: to}, "198.51.100.7:1", false, true},
+		{conn.ProxyHeader{Kind: conn.ProxyAddresses, From: netip.MustParseAddrPort("192.0.2.1:3"), To: to},
+			"192.0.2.1:3", true, true},
+	} {
+		var lines []string
+		s := &Server{Set: &conn.Set{Debug: 1, Log: func(_ logfile.Level, format string, args ...any) {
+			lines = append(lines, fmt.Sprintf(format, args...))
+		}}}
+		client := tcpClient(s)
+		s.ApplyProxyHeader(client, &c.header)
+		remote := client.Remote.String()
+		checktest.Truef(t, remote == c.remote && client.IsProxy() == c.trusted && len(lines) > 0 == c.traced,
+			"%+v: %q, trusted: %v, %q", c.header, remote, client.IsProxy(), lines)
+	}
+}
