@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"fapws/runtime/checktest"
@@ -45,5 +46,24 @@ func TestProxyHeaderSetsTheAddressesAndTheTrust(t *testing.T) {
 		remote := client.Remote.String()
 		checktest.Truef(t, remote == c.remote && client.IsProxy() == c.trusted && len(lines) > 0 == c.traced,
 			"%+v: %q, trusted: %v, %q", c.header, remote, client.IsProxy(), lines)
+	}
+}
+
+// The connection of an open WebSocket can create a peer without a login again, so the peer needs no memory until then.
+func TestOpenWebSocketKeepsItsPeerOnlyForALogin(t *testing.T) {
+	for _, user := range []string{"", "ann"} {
+		s := new(Server)
+		client := tcpClient(s)
+		x := s.New(client, new(Sub))
+		if user != "" {
+			x.LogIn(user, Basic)
+		}
+		before := x.clientText()
+		x.ChangeProtocol(x, nil)
+		kept := x.from != nil || client.peer != nil
+		checktest.Truef(t, kept == (user != "") && x.User() == user, "%q: user %q, peers %v, %v", user, x.User(), x.from,
+			client.peer)
+		after := x.clientText()
+		checktest.Truef(t, after == before && strings.Contains(after, "192.0.2.1"), "%q, then %q", before, after)
 	}
 }
