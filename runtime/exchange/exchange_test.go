@@ -1,7 +1,9 @@
 package exchange_test
 
 import (
+	"bufio"
 	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +11,7 @@ import (
 	"fapws/runtime/checktest"
 	"fapws/runtime/exchange"
 	"fapws/runtime/exchange/exchangetest"
+	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
 )
 
@@ -89,4 +92,37 @@ func TestSitesStayUntilTheResponseThatTakesOverIsSent(t *testing.T) {
 	})
 	_, err := io.ReadAll(client)
 	checktest.Equal(t, err, nil)
+}
+
+// use makes h answer the requests for site.
+func use(t *testing.T, h *exchangetest.Host, site exchange.Site) {
+	t.Helper()
+	h.Do(func() {
+		h.Use(checktest.Try(h.Prepare([]exchange.Site{site}, nil, nil)).Must(t))
+	})
+}
+
+// A declining source declines every path.
+type declining struct{ exchange.Memory }
+
+func (declining) Start(x *exchange.Exchange) { x.Decline("") }
+func (declining) Declines() bool             { return true }
+
+func TestPathWithoutAMountHasTheRulesOfItsSiteOnly(t *testing.T) {
+	h := new(answering)
+	h.Run(t, h, exchange.Config{})
+	rules := func(name string) *exchange.Rules {
+		field := func(name string) []http1.HeaderField { return []http1.HeaderField{{Name: name, Value: "rule"}} }
+		return checktest.Try(exchange.NewRules(exchange.Rules{Set: field(name), SetSecure: field("X-Secure")})).Must(t)
+	}
+	use(t, &h.Host, exchange.Site{Rules: rules("X-Site"), Table: []exchange.Mount{
+		{Prefix: "/files", Source: declining{}, Rules: rules("X-Mount")}}})
+	client := bufio.NewReader(h.Connect(t, "GET /other HTTP/1.1\r\nHost:\r\n\r\n"+
+		"GET /files/none HTTP/1.1\r\nHost:\r\n\r\n"))
+	for range 2 {
+		r := checktest.Try(http.ReadResponse(client, nil)).Must(t)
+		io.Copy(io.Discard, r.Body)
+		checktest.Truef(t, r.StatusCode == 404 && r.Header.Get("X-Site") == "rule" && r.Header.Get("X-Mount") == "" &&
+			r.Header.Get("X-Secure") == "", "%d %v", r.StatusCode, r.Header)
+	}
 }
