@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -125,4 +126,24 @@ func TestPathWithoutAMountHasTheRulesOfItsSiteOnly(t *testing.T) {
 		checktest.Truef(t, r.StatusCode == 404 && r.Header.Get("X-Site") == "rule" && r.Header.Get("X-Mount") == "" &&
 			r.Header.Get("X-Secure") == "", "%d %v", r.StatusCode, r.Header)
 	}
+}
+
+type short struct{ exchangetest.Host }
+
+func (h *short) Start(x *exchange.Exchange) {
+	x.Sink.Send(&exchange.Part{First: true, End: exchange.Complete, Head: exchange.Head{Status: 200, Length: 10},
+		Body: []byte("text")})
+}
+
+func TestResponseShorterThanItsContentLengthIsLoggedAndBrokenOff(t *testing.T) {
+	h := new(short)
+	h.Run(t, h, exchange.Config{})
+	logged := ""
+	h.Do(func() { h.Config.LogClient = func(_ logfile.Level, _, line string) { logged += line } })
+	client := h.Connect(t, "GET / HTTP/1.1\r\nHost:\r\n\r\n")
+	got, err := io.ReadAll(client)
+	checktest.Truef(t, strings.HasSuffix(string(got), "\r\n\r\ntext") && !os.IsTimeout(err), "%q, %v", got, err)
+	h.Do(func() {
+		checktest.Equal(t, logged, "a response was 6 bytes shorter than its Content-Length")
+	})
 }
