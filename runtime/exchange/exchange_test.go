@@ -147,3 +147,58 @@ func TestResponseShorterThanItsContentLengthIsLoggedAndBrokenOff(t *testing.T) {
 		checktest.Equal(t, logged, "a response was 6 bytes shorter than its Content-Length")
 	})
 }
+
+// A disk source does the work of its response on a goroutine.
+type disk struct {
+	exchangetest.Host
+	working, release chan bool // the work has begun; the work may end
+	done             func(x *exchange.Exchange, gone bool)
+}
+
+func (h *disk) Start(x *exchange.Exchange) {
+	h.Held = append(h.Held, x)
+	x.Offload(func() {
+		h.working <- true
+		<-h.release
+	}, func(gone bool) { h.done(x, gone) })
+}
+
+// ask makes h the only source of its site, and returns a client whose request h is working on.
+func (h *disk) ask(t *testing.T) io.Reader {
+	h.working, h.release = make(chan bool), make(chan bool)
+	h.Run(t, h, exchange.Config{})
+	use(t, &h.Host, exchange.Site{Table: []exchange.Mount{{Prefix: "/", Source: h}}})
+	client := h.Connect(t, "GET / HTTP/1.1\r\nHost:\r\n\r\n")
+	<-h.working
+	return client
+}
+
+func (h *disk) disconnect() {
+	h.Do(func() { h.Held[0].Conn().Close("the client has disconnected") })
+}
+
+func TestSourceIsToldOfADisconnectAfterItsOffloadedWork(t *testing.T) {
+	h := new(disk)
+	h.done = func(x *exchange.Exchange, gone bool) {
+		checktest.Truef(t, !gone, "the client has disconnected early")
+		x.Sink.Send(&exchange.Part{First: true, Head: exchange.Head{Status: 200, Length: -1}})
+	}
+	client := h.ask(t)
+	close(h.release)
+	checktest.Try(http.ReadResponse(bufio.NewReader(client), nil)).Must(t)
+	h.disconnect()
+	checktest.Equal(t, h.Gone, 1)
+}
+
+func TestSourceIsToldOfADisconnectDuringItsOffloadedWork(t *testing.T) {
+	h := new(disk)
+	told := false
+	h.done = func(_ *exchange.Exchange, gone bool) { told = gone }
+	h.ask(t)
+	h.disconnect()
+	close(h.release)
+	checktest.Eventually(t, "the source is told", func() (ok bool) {
+		h.Do(func() { ok = told })
+		return ok
+	})
+}
