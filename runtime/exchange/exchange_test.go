@@ -202,3 +202,25 @@ func TestSourceIsToldOfADisconnectDuringItsOffloadedWork(t *testing.T) {
 		return ok
 	})
 }
+
+// The new sites log the request, but those at its arrival did not.
+func TestRequestThatWaitedForTheApplicationIsLoggedWithTheTimeOfItsArrival(t *testing.T) {
+	h := new(answering)
+	waiting := make(chan bool, 1)
+	h.Run(t, h, exchange.Config{StartWait: time.Hour, Needed: func() { waiting <- true }})
+	use(t, &h.Host, exchange.Site{Table: []exchange.Mount{{Prefix: "/", Pending: true}}})
+	began := time.Now()
+	client := h.Connect(t, "GET / HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n")
+	<-waiting
+	known := time.Now()
+	var arrived time.Time
+	h.Do(func() {
+		h.Config.Answered = []func(*logfile.Entry){func(e *logfile.Entry) { arrived = e.Time }}
+	})
+	use(t, &h.Host, exchange.Site{Table: []exchange.Mount{{Prefix: "/", Source: h}}})
+	checktest.Try(io.ReadAll(client)).Must(t)
+	h.Do(func() {
+		checktest.Truef(t, !arrived.Before(began) && !arrived.After(known), "%v is not between %v and %v", arrived, began,
+			known)
+	})
+}
