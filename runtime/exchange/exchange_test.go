@@ -224,3 +224,23 @@ func TestRequestThatWaitedForTheApplicationIsLoggedWithTheTimeOfItsArrival(t *te
 			known)
 	})
 }
+
+// A renewing Access renews the session cookie of each request.
+type renewing struct{ exchange.Access }
+
+func (renewing) By() exchange.Login { return exchange.Form }
+
+func (renewing) Admit(x *exchange.Exchange) (*exchange.Reply, exchange.Check) {
+	x.LogIn("ann", exchange.Form)
+	x.SetCookie("session=new")
+	return nil, nil
+}
+
+func TestRenewedSessionCookieIsAddedToTheResponse(t *testing.T) {
+	h := new(answering)
+	h.Run(t, h, exchange.Config{})
+	use(t, &h.Host, exchange.Site{Table: []exchange.Mount{{Prefix: "/", Source: h, Access: renewing{}}}})
+	client := h.Connect(t, "GET / HTTP/1.1\r\nHost:\r\n\r\n")
+	r := checktest.Try(http.ReadResponse(bufio.NewReader(client), nil)).Must(t)
+	checktest.Equal(t, r.Header.Get("Set-Cookie"), "session=new")
+}
