@@ -244,3 +244,27 @@ func TestRenewedSessionCookieIsAddedToTheResponse(t *testing.T) {
 	r := checktest.Try(http.ReadResponse(bufio.NewReader(client), nil)).Must(t)
 	checktest.Equal(t, r.Header.Get("Set-Cookie"), "session=new")
 }
+
+// An attaching source sends a file after a text.
+type attaching struct {
+	exchangetest.Host
+	file exchange.File
+}
+
+func (h *attaching) Start(x *exchange.Exchange) {
+	x.Sink.Send(&exchange.Part{First: true, End: exchange.Complete, Head: exchange.Head{Status: 200, Length: -1},
+		Body: []byte("text, "), File: &h.file})
+}
+
+func TestContentLengthOfAWholeResponseIncludesItsFile(t *testing.T) {
+	f := checktest.Try(os.Create(t.TempDir() + "/file")).Must(t)
+	defer f.Close()
+	f.WriteString("the file")
+	h := &attaching{file: exchange.File{FD: int(f.Fd()), Count: int64(len("the file"))}}
+	h.Run(t, h, exchange.Config{})
+	client := h.Connect(t, "GET / HTTP/1.1\r\nHost:\r\n\r\n")
+	r := checktest.Try(http.ReadResponse(bufio.NewReader(client), nil)).Must(t)
+	body := checktest.Try(io.ReadAll(r.Body)).Must(t)
+	checktest.Truef(t, r.ContentLength == int64(len(body)) && string(body) == "text, the file", "%d bytes: %q",
+		r.ContentLength, body)
+}
