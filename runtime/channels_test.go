@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	goruntime "runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -66,7 +67,14 @@ func TestSubscribersAreSmall(t *testing.T) {
 	s := serveNews(t, live.StreamConfig{PerAddress: n + 1})
 	clients := many(t, s, 1)
 	before := memory()
+	var begin, end goruntime.MemStats
+	goruntime.ReadMemStats(&begin)
 	clients = append(clients, many(t, s, n)...)
+	goruntime.ReadMemStats(&end)
+	// Go returns a page of its heap only if no object in the page is in use, so garbage that is allocated beside
+	// subscribers uses memory while they are connected.
+	allocated := (end.TotalAlloc - begin.TotalAlloc) / n
+	checktest.Truef(t, allocated <= 3000, "%d bytes were allocated for each subscriber and its client", allocated)
 	eachCosts(t, "a subscriber", before, n, 640)
 	for _, c := range clients {
 		unix.Close(c.fd)

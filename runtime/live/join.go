@@ -161,8 +161,8 @@ func (s *Subscribers) Subscribe(x *exchange.Exchange, p *exchange.Part, r *excha
 		x.SetSource(begin, "")
 		x.SetSink(begin)
 	}
-	head := exchange.Part{First: true, Head: streamHead(&p.Head), Body: s.retry.Text()}
-	sink.Send(&head)
+	s.part = exchange.Part{First: true, Head: streamHead(&p.Head), Body: s.retry.Text()}
+	sink.Send(&s.part)
 	p.First = false
 	return exchange.Goes
 }

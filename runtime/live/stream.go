@@ -112,16 +112,18 @@ func (r *response) Send(p *exchange.Part) {
 func (r *response) end(p *exchange.Part) {
 	r.Source = exchange.Memory{}
 	r.last = *p
-	body := *p
-	body.End, body.Owner = exchange.NotLast, r
-	r.sink.Send(&body)
+	part := &r.p.s.part
+	*part = *p
+	part.End, part.Owner = exchange.NotLast, r
+	r.sink.Send(part)
 	// An empty line must separate the body from the first event. Otherwise the event would continue the last line of
 	// the body; some frameworks send a body such as "{}" or "null". Clients ignore a second empty line.
 	separator := emptyLine
 	if r.closed || !r.text {
 		separator = nil
 	}
-	r.sink.Send(&exchange.Part{End: exchange.Complete, Body: separator, Owner: r, Upgrade: r.upgrade})
+	*part = exchange.Part{End: exchange.Complete, Body: separator, Owner: r, Upgrade: r.upgrade}
+	r.sink.Send(part)
 }
 
 func (r *response) Reply(reply exchange.Reply) {

@@ -46,6 +46,7 @@ type Subscribers struct {
 	retiring bool
 	stay     bool
 	pieces   [][]byte
+	part     exchange.Part // the part that is being sent; a local variable would be allocated for each part
 }
 
 type eventFormat struct {
