@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"sync"
 	"time"
 
 	"fapws/runtime/conn"
@@ -25,8 +26,10 @@ type Rate struct {
 const Most = 1_000_000
 
 var (
-	rateText = regexp.MustCompile(`^(\d{1,7})/([smh])(?: burst (\d{1,7}))?$`)
-	periods  = map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour}
+	rateText = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^(\d{1,7})/([smh])(?: burst (\d{1,7}))?$`)
+	})
+	periods = map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour}
 
 	errRate = fmt.Errorf(`a rate such as "20/s", "100/m" or "20/s burst 40", with numbers from 1 to %d`, Most)
 )
@@ -34,7 +37,7 @@ var (
 // ParseRate parses a rate such as "20/s burst 40". The default burst is the number of requests that the rate permits in
 // a second. The error describes the permitted texts.
 func ParseRate(text string) (r Rate, err error) {
-	part := rateText.FindStringSubmatch(text)
+	part := rateText().FindStringSubmatch(text)
 	if part == nil {
 		return r, errRate
 	}
