@@ -95,18 +95,19 @@ func TestForeignFlagsAreAnsweredWithFlagsThatExist(t *testing.T) {
 	}
 	seen := map[string]bool{}
 	for _, f := range foreign() {
-		_, err := regexp.Compile(f.when)
+		names, when, _ := strings.Cut(f.Head, " ~ ")
+		_, err := regexp.Compile(when)
 		checktest.Equal(t, err, nil)
-		for _, name := range f.names {
-			checktest.Truef(t, (!ours[name] || f.when != "") && !seen[name+" "+f.when] && !seen[name+" "],
+		for name := range strings.FieldsSeq(names) {
+			checktest.Truef(t, (!ours[name] || when != "") && !seen[name+" "+when] && !seen[name+" "],
 				"%s is a flag of fapws, or its row is never reached", name)
-			seen[name+" "+f.when] = true
+			seen[name+" "+when] = true
 		}
-		if strings.HasPrefix(f.names[0], "-") {
-			for _, word := range strings.Fields(f.answer) {
+		if strings.HasPrefix(names, "-") {
+			for _, word := range strings.Fields(f.Text) {
 				word = strings.TrimRight(word, ",;.:)")
 				if name, _, _ := strings.Cut(word, "="); strings.HasPrefix(name, "-") && name != "-" && !ours[name] {
-					t.Errorf("%s: the answer names %s, which is not a flag", f.names, name)
+					t.Errorf("%s: the answer names %s, which is not a flag", names, name)
 				}
 			}
 		}

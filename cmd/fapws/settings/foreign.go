@@ -20,20 +20,8 @@ import (
 //go:embed foreign.txt
 var foreignText string
 
-// advice is an entry of foreign.txt, which describes its fields.
-type advice struct {
-	names  []string
-	when   string
-	answer string
-}
-
-var foreign = sync.OnceValue(func() (all []advice) {
-	for _, one := range ReadTexts(foreignText) {
-		names, when, _ := strings.Cut(one.Head, " ~ ")
-		all = append(all, advice{strings.Fields(names), when, one.Text})
-	}
-	return all
-})
+// foreign returns the entries of foreign.txt. The Head of an entry contains words and, after " ~ ", a condition.
+var foreign = sync.OnceValue(func() []Text { return ReadTexts(foreignText) })
 
 // foreignAnswer returns the advice about a word, or "" if foreign.txt contains no matching entry. value is the
 // value of the flag, or the word that follows the command.
@@ -45,25 +33,29 @@ func foreignAnswer(word, value string) string {
 		word = strings.ReplaceAll(word, "_", "-")
 	}
 	for _, f := range foreign() {
-		if !slices.ContainsFunc(f.names, func(name string) bool { return fits(name, word) }) {
-			continue
-		}
-		if f.when == "" || regexp.MustCompile("^(?:"+f.when+")$").MatchString(value) {
-			if strings.Contains(f.answer, "%m") {
-				return strings.ReplaceAll(f.answer, "%m", DjangoArguments(value, "PROJECT.wsgi"))
+		names, when, _ := strings.Cut(f.Head, " ~ ")
+		if fits(names, word) && (when == "" || regexp.MustCompile("^(?:"+when+")$").MatchString(value)) {
+			if strings.Contains(f.Text, "%m") {
+				return strings.ReplaceAll(f.Text, "%m", DjangoArguments(value, "PROJECT.wsgi"))
 			}
-			return strings.NewReplacer("%s", value, "%d", filepath.Dir(value)).Replace(f.answer)
+			return strings.NewReplacer("%s", value, "%d", filepath.Dir(value)).Replace(f.Text)
 		}
 	}
 	return ""
 }
 
-func fits(name, word string) bool {
-	if strings.HasPrefix(name, "/") {
-		name, word = strings.ToLower(name), strings.ToLower(word)
+// fits reports whether a word matches one of the names. Case is ignored for the names of files.
+func fits(names, word string) bool {
+	for name := range strings.FieldsSeq(names) {
+		typed := word
+		if strings.HasPrefix(name, "/") {
+			name, typed = strings.ToLower(name), strings.ToLower(word)
+		}
+		if ok, _ := path.Match(name, typed); ok {
+			return true
+		}
 	}
-	ok, _ := path.Match(name, word)
-	return ok
+	return false
 }
 
 // ForeignFile returns advice about a file, or "" if there is none. There is advice for two kinds of file names: names
