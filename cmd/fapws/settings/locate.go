@@ -191,9 +191,9 @@ func Nearest(wrong string, names []string) string {
 	return best
 }
 
-func letters(name string) string {
-	return strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(name))
-}
+func letters(name string) string { return separators.Replace(strings.ToLower(name)) }
+
+var separators = strings.NewReplacer("-", "", "_", "")
 
 // isPart reports whether name contains wrong, a misspelt text, or all words of wrong in any order.
 func isPart(wrong, name string) bool {
