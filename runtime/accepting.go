@@ -125,7 +125,7 @@ func (l *loop) Count(n int) {
 	l.accepting.Opened(conn.Take)
 }
 
-func (l *loop) Resume(d *exchange.SocketState, fd int,
+func (l *loop) Resume(d *exchange.Resumption, fd int,
 	resumed func(*exchange.Exchange, *conn.Conn) exchange.Carrier) (exchange.Carrier, error) {
 	return l.http1.ResumeSocket(d, fd, resumed)
 }

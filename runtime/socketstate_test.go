@@ -189,7 +189,7 @@ func TestWaitingMessagesPrecedeTheHandoverOfASocket(t *testing.T) {
 		checktest.Truef(t, s.loop.sockets.Sending(), "the loop has sent all messages at once")
 	})
 	n, err := s.Sockets().Export(t.Context(), func(d any, _ int) error {
-		seq := d.(*exchange.SocketState).Seq
+		seq := d.(*live.SocketState).Seq
 		checktest.Truef(t, seq >= messages, "a WebSocket was handed over behind message %d", seq)
 		return nil
 	})

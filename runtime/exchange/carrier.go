@@ -9,7 +9,6 @@ import (
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
 	"fapws/runtime/route"
-	"fapws/runtime/websocket"
 )
 
 // A Carrier is a WebSocket or a tunnel that continues an exchange after HTTP (see Server.Init).
@@ -23,18 +22,15 @@ type Carrier interface {
 	Carried() (in, out int64, proper bool)
 }
 
-// SocketState is the state of an open WebSocket that one server hands over to its successor, as JSON.
-type SocketState struct {
-	Group         []byte // Mount.Group of the WebSocket's mount
+// A Resumption describes an exchange that another process has handed over, after it has changed its protocol. It is sent
+// as JSON (see Server.Resume).
+type Resumption struct {
+	Group         []byte // Mount.Group of the exchange's mount
 	Head          []byte
 	Local, Remote string // addresses of the server and of the client, with ports; "" for a unix socket
 	User          string `json:",omitempty"`
 	Subprotocol   string `json:",omitempty"`
-	Compression   websocket.Compression
-	Groups        [][]byte
-	Seq           uint64 // number of the last message to Groups that was sent to the client
 	Data          []byte // the Body of the handler's last part, which has OpHandOver
-	Input         []byte // the received part of an incomplete message
 	Sent, Framed  int64
 
 	Log *logfile.State `json:",omitempty"` // state of the line for the access log, which is not written yet
@@ -61,11 +57,11 @@ func (x *identity) User() string {
 	return x.from.User
 }
 
-// Resume continues the WebSocket d, which another process has handed over, on the connection of client. Resume submits
+// Resume continues the exchange d, which another process has handed over, on the connection of client. Resume submits
 // the request again, with Request.Resumed. If a mount accepts the request, Resume calls open, which must add the
 // connection to the event loop, and then resumed, which must make the Carrier and the Sink of the exchange. The
 // returned Carrier is nil if the connection is already closed. If Resume returns an error, neither function was called.
-func (s *Server) Resume(d *SocketState, client *Client, stream Stream, open func(),
+func (s *Server) Resume(d *Resumption, client *Client, stream Stream, open func(),
 	resumed func(x *Exchange, c *conn.Conn) Carrier) (Carrier, error) {
 	q := newRequest()
 	limits := s.Config.Limits.Plus(http1.OwnFields, http1.OwnLines)
@@ -75,7 +71,7 @@ func (s *Server) Resume(d *SocketState, client *Client, stream Stream, open func
 	q.handed.Head = d.Head
 	x := s.New(client, stream)
 	s.begins(x, q, true)
-	if !s.findSocket(x, string(d.Group)) {
+	if !s.routeResumed(x, string(d.Group)) {
 		x.End()
 		return nil, errOtherMount
 	}
@@ -109,9 +105,9 @@ func (s *Server) Resume(d *SocketState, client *Client, stream Stream, open func
 
 var errOtherMount = errors.New("its request leads to something else now")
 
-// findSocket routes the request of x, and reports whether the mount accepts WebSockets and has the given group.
+// routeResumed routes the request of x, and reports whether the mount accepts WebSockets and has the given group.
 // Passwords and limits are not checked again, because the other process has checked them.
-func (s *Server) findSocket(x *Exchange, group string) bool {
+func (s *Server) routeResumed(x *Exchange, group string) bool {
 	q := x.req
 	s.route(x)
 	for q.Outcome == route.NeedsLookup || q.Outcome == route.NeedsAdmission {

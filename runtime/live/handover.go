@@ -29,6 +29,15 @@ const (
 	handOverTick = 10 * time.Millisecond
 )
 
+// SocketState is the state of an open WebSocket that one server hands over to its successor, as JSON.
+type SocketState struct {
+	exchange.Resumption
+	Compression websocket.Compression
+	Groups      [][]byte
+	Seq         uint64 // number of the last message to Groups that was sent to the client
+	Input       []byte // the received part of an incomplete message
+}
+
 type departed struct {
 	state any // *SocketState or *StreamState
 	fd    int
@@ -213,7 +222,7 @@ const mostResuming = 64
 // an error. After an error the caller must either return the WebSocket to the other server, which calls TakeBack, or
 // call Dismiss. Import waits while too many WebSockets are being resumed. Therefore it must not be called on the loop
 // or before the server has started.
-func (a *Sockets) Import(d *exchange.SocketState, fd int) error {
+func (a *Sockets) Import(d *SocketState, fd int) error {
 	for {
 		busy, err := false, errStopped
 		a.loop.Do(func() {
@@ -229,7 +238,7 @@ func (a *Sockets) Import(d *exchange.SocketState, fd int) error {
 }
 
 // resume owns fd unless there is an error.
-func (a *Sockets) resume(d *exchange.SocketState, fd int) error {
+func (a *Sockets) resume(d *SocketState, fd int) error {
 	switch {
 	case a.loop.Full():
 		return errFull
@@ -243,15 +252,15 @@ func (a *Sockets) resume(d *exchange.SocketState, fd int) error {
 }
 
 // serve submits the request of d again, and returns nil if the connection has already ended.
-func (a *Sockets) serve(d *exchange.SocketState, fd int) (*Socket, error) {
-	again, err := a.loop.Resume(d, fd, func(x *exchange.Exchange, c *conn.Conn) exchange.Carrier {
+func (a *Sockets) serve(d *SocketState, fd int) (*Socket, error) {
+	again, err := a.loop.Resume(&d.Resumption, fd, func(x *exchange.Exchange, c *conn.Conn) exchange.Carrier {
 		return a.resumed(x, d, c)
 	})
 	s, _ := again.(*Socket)
 	return s, err
 }
 
-func (a *Sockets) resumed(x *exchange.Exchange, d *exchange.SocketState, c *conn.Conn) *Socket {
+func (a *Sockets) resumed(x *exchange.Exchange, d *SocketState, c *conn.Conn) *Socket {
 	s := a.socket(x, websocket.Handshake{Compression: d.Compression}, string(d.Group))
 	s.subprotocol, s.moving = d.Subprotocol, resuming
 	x.SetCarrier(s)
@@ -281,11 +290,11 @@ func (s *Socket) notResumed() {
 
 // TakeBack serves a WebSocket again after a failed hand-over, to close the WebSocket with 1012 and notify the handler.
 // TakeBack owns fd, and must not be called on the loop.
-func (a *Sockets) TakeBack(d *exchange.SocketState, fd int) {
+func (a *Sockets) TakeBack(d *SocketState, fd int) {
 	a.loop.Do(func() { a.serveAgain(d, fd) })
 }
 
-func (a *Sockets) serveAgain(d *exchange.SocketState, fd int) *Socket {
+func (a *Sockets) serveAgain(d *SocketState, fd int) *Socket {
 	// the WebSocket is about to be closed, so it gets no more messages to its groups
 	d.Groups = nil
 	s, err := a.serve(d, fd)

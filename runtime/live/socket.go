@@ -50,7 +50,7 @@ type Socket struct {
 	in, out int64 // bytes of received and sent frames, for the access log
 	held    exchange.Parts
 	// the state to hand over; nil until the handler has released the WebSocket
-	offer *exchange.SocketState
+	offer *SocketState
 
 	position Position
 	// group of the mount; "" if the WebSocket cannot be handed over

@@ -103,19 +103,19 @@ func (a *Sockets) each(do func(*Socket)) {
 	}
 }
 
-// mostHandedOver limits the total size of Head, Data and Input in an exchange.SocketState, so that their base64
+// mostHandedOver limits the total size of Head, Data and Input in a SocketState, so that their base64
 // encoding fits into a message of 160 KiB.
 const mostHandedOver = 80 << 10
 
-func describe(s *Socket) *exchange.SocketState {
-	return &exchange.SocketState{
-		Group: []byte(s.group), Subprotocol: s.subprotocol, Compression: s.compression,
+func describe(s *Socket) *SocketState {
+	return &SocketState{Compression: s.compression, Resumption: exchange.Resumption{
+		Group: []byte(s.group), Subprotocol: s.subprotocol,
 		Local: conn.AddressText(s.conn.Local), Remote: conn.AddressText(s.conn.Remote), User: s.x.User(),
-	}
+	}}
 }
 
 // keep copies the header fields and the body of p, the part with which the handler has released the WebSocket, to d.
-func keep(d *exchange.SocketState, p *exchange.Part) {
+func keep(d *SocketState, p *exchange.Part) {
 	d.Head, d.Data = append([]byte(nil), p.Head.Fields...), append([]byte(nil), p.Body...)
 }
 

@@ -71,7 +71,7 @@ type Loop interface {
 
 	// Resume continues a WebSocket of another process on the socket fd (see exchange.Server.Resume). After an error, fd
 	// still belongs to the caller.
-	Resume(d *exchange.SocketState, fd int,
+	Resume(d *exchange.Resumption, fd int,
 		resumed func(*exchange.Exchange, *conn.Conn) exchange.Carrier) (exchange.Carrier, error)
 
 	// Dismiss sends the bytes in last to a client that has no handler, and closes fd after the client has read the

@@ -35,7 +35,7 @@ func (h *host) Count(n int)         { h.open += n }
 func (h *host) Dismiss(int, []byte) {}
 
 func (h *host) Do(f func()) { looptest.Do(h.loop, f) }
-func (h *host) Resume(*exchange.SocketState, int,
+func (h *host) Resume(*exchange.Resumption, int,
 	func(*exchange.Exchange, *conn.Conn) exchange.Carrier) (exchange.Carrier, error) {
 	return nil, errFull
 }

@@ -11,7 +11,6 @@ import (
 
 	"fapws/cmd/fapws/pool"
 	"fapws/runtime"
-	"fapws/runtime/exchange"
 	"fapws/runtime/http1conn"
 	"fapws/runtime/live"
 	"fapws/runtime/logfile"
@@ -128,7 +127,7 @@ func clientOf(m *pool.Message, files []*os.File, state any) (fd int, err error) 
 func (r *relay) takeClient(m *pool.Message, files []*os.File, from *pool.Channel) error {
 	var idle http1conn.ClientState
 	var subscriber live.StreamState
-	var socket exchange.SocketState
+	var socket live.SocketState
 	state := map[string]any{pool.Idle: &idle, pool.WebSocket: &socket, "": &subscriber}[m.Text]
 	fd, err := clientOf(m, files, state)
 	switch {
@@ -190,7 +189,7 @@ func (p *Parent) takeBack(to *pool.Channel) {
 		if err != nil || len(m.Raw) == 0 {
 			return
 		}
-		var socket exchange.SocketState
+		var socket live.SocketState
 		fd, err := clientOf(m, files, &socket)
 		pool.CloseFiles(files)
 		if err == nil {
