@@ -341,8 +341,8 @@ func TestRequestWaitsForAPlaceOfTheGate(t *testing.T) {
 	all[1].Source.Input(all[1], exchange.Input{Data: piece})
 	copy(piece, "??")
 	c := all[1].Source.(*call)
-	checktest.Truef(t, string(c.held.request.Body) == "be" && string(c.held.request.Head[:6]) == "POST /",
-		"%+v", c.held.request)
+	own := g.of(c).request
+	checktest.Truef(t, string(own.Body) == "be" && string(own.Head[:6]) == "POST /", "%+v", own)
 	r.make(exchange.Part{First: true, End: exchange.Complete, Head: exchange.Head{Status: 200}})
 	r.run()
 	checktest.Truef(t, g.active == 1 && len(g.waiting) == 1 && c.work == owing && all[1].By == "application",

@@ -37,9 +37,6 @@ type call struct {
 	detached bool // the handler has a duplicate of the connection's descriptor (exchange.Request.Socket)
 	gone     bool
 	placed   bool // the call has a place in Options.Gate
-	// the request while it waits for a place in Options.Gate; otherwise nil
-	held     *held
-	outdated bool // the call began before the latest Dispatcher.Serve
 }
 
 // work is the state of a call's handler.
@@ -244,8 +241,9 @@ func (c *call) Input(x *exchange.Exchange, in exchange.Input) {
 	case ended:
 		return
 	case queued:
+		h := c.source.options.Gate.of(c)
 		in.Data = bytes.Clone(in.Data)
-		c.held.input = append(c.held.input, in)
+		h.input = append(h.input, in)
 		return
 	}
 	in.Ticket = c.ticket

@@ -99,6 +99,8 @@ type Dispatcher struct {
 
 	gates []*Gate // gates with free places for waiting calls
 
+	former []*call // active calls of previous applications
+
 	// Due is true if the event loop must call Flush before it waits.
 	Due bool
 
@@ -133,18 +135,14 @@ func (d *Dispatcher) Configure(c Config) { d.cfg = c }
 // calls of the previous application then continue.
 func (d *Dispatcher) Serve(app Interpreter) {
 	d.programs = nil
-	for _, c := range d.calls {
-		c.outdated = c.source != nil
-	}
+	d.former = slices.DeleteFunc(slices.Clone(d.calls), func(c *call) bool { return c.source == nil })
 	if d.app = app; app != nil {
 		app.Attach(d.cfg.Waker)
 	}
 }
 
 // HasFormer reports whether a call of a previous application (Serve) is active.
-func (d *Dispatcher) HasFormer() bool {
-	return slices.ContainsFunc(d.calls, func(c *call) bool { return c.outdated })
-}
+func (d *Dispatcher) HasFormer() bool { return len(d.former) > 0 }
 
 // takenMost limits how many requests and messages are submitted before Interpreter.Flush is called, because a larger
 // batch would not fit into the processor's cache.
@@ -279,6 +277,9 @@ func (d *Dispatcher) Exchange(t exchange.Ticket) *exchange.Exchange {
 func (d *Dispatcher) put(c *call) {
 	if c.source.options.Main {
 		d.used = d.set.Now
+	}
+	if len(d.former) > 0 {
+		d.former = slices.DeleteFunc(d.former, func(other *call) bool { return other == c })
 	}
 	ticket := c.ticket
 	// set the fields separately, because the compiler would copy a composite literal

@@ -18,7 +18,7 @@ import (
 type Gate struct {
 	most     int
 	active   int
-	waiting  []*call // waiting calls in the order of their arrival
+	waiting  []*held // in the order of their arrival
 	warnings logfile.Seldom
 }
 
@@ -32,8 +32,9 @@ const (
 	gateTimeout = 30 * time.Second
 )
 
-// A held is a request that waits for a place in a Gate.
+// A held is a call that waits for a place in a Gate.
 type held struct {
+	call    *call
 	request exchange.Request // copied from the connection's input buffer
 	// pieces of the request body that have arrived while the request waits, at most exchange.InputWindow bytes
 	input []exchange.Input
@@ -57,14 +58,14 @@ func (g *Gate) enter(c *call, r *exchange.Request) bool {
 		c.source.d.put(c)
 		g.refuse(x)
 	default:
-		c.held = &held{request: *r}
-		h, parsed := &c.held.request, *r.Parsed
+		h, parsed := &held{call: c, request: *r}, *r.Parsed
 		parsed.Fields = slices.Clone(parsed.Fields)
-		h.Head, h.Path, h.Body, h.Parsed = bytes.Clone(r.Head), bytes.Clone(r.Path), bytes.Clone(r.Body), &parsed
+		own := &h.request
+		own.Head, own.Path, own.Body, own.Parsed = bytes.Clone(r.Head), bytes.Clone(r.Path), bytes.Clone(r.Body), &parsed
 		c.work = queued
 		c.x.SetSource(c, "")
 		c.restart()
-		g.waiting = append(g.waiting, c)
+		g.waiting = append(g.waiting, h)
 	}
 	return false
 }
@@ -96,17 +97,16 @@ func (c *call) leave() {
 
 func (g *Gate) admit() {
 	for g.active < g.most && len(g.waiting) > 0 {
-		c := g.waiting[0]
+		h := g.waiting[0]
 		g.waiting = g.waiting[1:]
 		g.active++
-		c.placed = true
-		c.begins()
+		h.begin()
 	}
 }
 
-func (c *call) begins() {
-	h, x := c.held, c.x
-	c.held, c.work = nil, idle
+func (h *held) begin() {
+	c, x := h.call, h.call.x
+	c.placed, c.work = true, idle
 	x.Lend(&h.request, func() { c.source.submit(c, x, &h.request) })
 	if x.Source == exchange.Source(c) {
 		for _, in := range h.input {
@@ -115,11 +115,15 @@ func (c *call) begins() {
 	}
 }
 
+func (g *Gate) of(c *call) *held {
+	return g.waiting[slices.IndexFunc(g.waiting, func(h *held) bool { return h.call == c })]
+}
+
 // giveUp removes the waiting call c from its Gate, and returns the exchange, which the caller must end.
 func (c *call) giveUp() *exchange.Exchange {
 	g, x := c.source.options.Gate, c.x
-	g.waiting = slices.DeleteFunc(g.waiting, func(other *call) bool { return other == c })
-	drop(&c.held.request)
+	drop(&g.of(c).request)
+	g.waiting = slices.DeleteFunc(g.waiting, func(h *held) bool { return h.call == c })
 	c.source.d.put(c)
 	return x
 }
