@@ -13,19 +13,6 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Accept makes the server accept connections on ln. The server then owns ln. Accept must not be called before Serve.
-// After Shutdown or Retire, Accept only closes ln. Accept is safe for concurrent use.
-func (s *Server) Accept(ln *conn.Listener) { s.loop.accepting.Accept(ln) }
-
-// Unlisten stops accepting on ln and closes ln before it returns, and must not be called on the loop.
-func (s *Server) Unlisten(ln *conn.Listener) {
-	s.do(func() { s.loop.accepting.Unlisten(ln) })
-}
-
-// StopAccepting stops accepting at once. The loop closes the listeners a moment later. Shutdown and Retire call
-// StopAccepting, which is safe for concurrent use.
-func (s *Server) StopAccepting() { s.loop.accepting.Stop(false) }
-
 // room reports whether the server can accept a connection from ln. If the limit of clients or of descriptors has been
 // reached, room closes the connection that has been idle for longest, and the next tick rejects requests that have
 // waited a second for a file descriptor.

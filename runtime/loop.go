@@ -3,7 +3,6 @@ package runtime
 import (
 	"fmt"
 	"math"
-	goruntime "runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,7 +20,6 @@ import (
 	"fapws/runtime/metrics"
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/cache"
-	"fapws/runtime/source/static"
 	"fapws/runtime/system"
 )
 
@@ -205,54 +203,6 @@ func (l *loop) Flush() {
 	l.conns.Flush()
 }
 
-// Serve starts to accept connections on the listeners, and returns at once. The server then owns the listeners. A
-// request is routed to the site with the request's host name, or to the first site if no site has this name. In the
-// site, the request is routed to the first mount whose prefix matches. h is the handler for mounts without their own
-// handler, and may be nil if every mount has one. Serve must be called only once; Accept adds listeners, and Replace
-// changes the sites. An error has one line, and is about a directory in Config.SendfileRoots or AccelRoots, or about
-// the names of the sites.
-func (s *Server) Serve(listeners []*conn.Listener, all []exchange.Site, h app.Interpreter) error {
-	err := s.Replace(all, h, nil)
-	if err == nil {
-		for _, ln := range listeners {
-			s.Accept(ln)
-		}
-	}
-	return err
-}
-
-// Replace replaces the sites and their handler. Requests that wait until an application is loaded
-// (exchange.Mount.Pending) are answered by the new sites. All other active requests continue with the previous sites.
-// When the last of them has ended, unused is called on a goroutine. Replace must not be called on the loop, before
-// Serve, or before an earlier call has returned. The errors are the same as for Serve.
-func (s *Server) Replace(all []exchange.Site, h app.Interpreter, unused func()) error {
-	handed := new(static.Handed)
-	if err := handed.Open(s.cfg.SendfileRoots, s.cfg.AccelRoots, s.cfg.Private); err != nil {
-		return err
-	}
-	table, err := s.loop.sites.Prepare(all, h, s.source)
-	if err != nil {
-		return err
-	}
-	s.do(func() {
-		l := s.loop
-		s.handed = handed
-		l.app.Configure(s.appConfig())
-		l.sites.Use(table)
-		l.app.Serve(h)
-		l.unused = unused
-	})
-	return nil
-}
-
-// GiveUp makes the server answer 503 to all waiting and future requests for pending mounts (exchange.Mount.Pending),
-// because the application has failed to load. GiveUp returns when the waiting requests have been answered.
-func (s *Server) GiveUp() {
-	s.do(s.loop.sites.GiveUp)
-	// Wait for the end of the batch in which the requests were answered.
-	s.do(func() {})
-}
-
 // dismiss calls the function unused, a parameter of Replace, if no request of the previous sites is active.
 func (l *loop) dismiss() {
 	if l.unused != nil && !l.sites.HasFormer() && !l.app.HasFormer() {
@@ -310,63 +260,4 @@ func (w *wake) Ready(eventloop.Readiness) {
 		}
 	}
 	l.app.Due = true
-}
-
-// Intact returns a one-line error if the application has damaged the server so that it can no longer answer. For
-// example, the application may have closed, replaced or made blocking a descriptor of the server (os.closerange), or
-// lowered the limit of open files. If the loop is only busy, Intact returns nil. Intact is safe for concurrent use,
-// between Serve and Close.
-func (s *Server) Intact() error {
-	if err := s.loop.conns.Events.Intact(); err != nil {
-		return err
-	}
-	return s.loop.accepting.Intact()
-}
-
-// Failed returns a channel that receives the error that has ended the loop. After this error, the server no longer
-// answers.
-func (s *Server) Failed() <-chan error { return s.failed }
-
-// A besideJob is long work that must run on the first thread of the loop (see Server.Do). During this work, a second
-// goroutine runs the loop.
-type besideJob struct {
-	do   func()
-	done chan struct{}
-}
-
-// run runs the loop and the jobs of DoBeside. run returns nil after the loop was stopped, or the error that ended the
-// loop.
-func (s *Server) run() error {
-	events := s.loop.conns.Events
-	for {
-		err := events.Run()
-		if err != eventloop.ErrLeft {
-			return err
-		}
-		e := s.besideJob
-		s.besideJob = besideJob{}
-		s.lock.Do(goruntime.LockOSThread)
-		left := make(chan error, 1)
-		go func() { left <- events.Run() }()
-		e.do()
-		events.Post(events.Leave)
-		err = <-left
-		close(e.done)
-		if err != eventloop.ErrLeft {
-			return err
-		}
-	}
-}
-
-// DoBeside runs f on the same thread as Do. Until f returns, a second goroutine runs the loop on a different thread.
-// DoBeside is for long work, such as loading an application. DoBeside is permitted only while no Handler depends on the
-// loop's thread. Until DoBeside has returned, neither Do nor DoBeside may be called.
-func (s *Server) DoBeside(f func()) {
-	done := make(chan struct{})
-	if s.loop.post(func() {
-		s.besideJob = besideJob{do: f, done: done}
-		s.loop.conns.Events.Leave()
-	}) {
-		<-done
-	}
 }

@@ -22,6 +22,40 @@ func (s *Server) Measure() {
 	}
 }
 
+// Counters contains totals since the start of the server, except Unsent, which is the current value.
+type Counters struct {
+	Requests int64
+	// number of bytes that wait for clients, without the bytes in the kernel's buffers
+	Unsent int64
+	// number of responses that were aborted because of Config.MaxUnsent
+	Cut int64
+}
+
+// Counters returns the counters of the server. ok is false if the loop is blocked. Counters must not be called on the
+// loop.
+func (s *Server) Counters() (c Counters, ok bool) {
+	return ask(s, countedWithin, func() Counters {
+		l := s.loop
+		return Counters{Requests: l.sites.Served(), Unsent: l.conns.Unsent.Total(), Cut: l.conns.Unsent.Ended()}
+	})
+}
+
+const countedWithin = 200 * time.Millisecond
+
+// Unused returns the time since a request or a WebSocket last needed the handler that was passed to Serve. The result
+// is 0 while a response is being sent, and if the loop is blocked. Unused must not be called on the loop.
+func (s *Server) Unused() time.Duration {
+	unused, _ := ask(s, countedWithin, func() time.Duration {
+		l := s.loop
+		at, used := l.app.LastUse()
+		if used || l.sites.Active() > 0 {
+			return 0
+		}
+		return time.Since(l.conns.Start) - time.Duration(at)
+	})
+	return unused
+}
+
 // Metrics returns the metrics of the server. If a handler blocks the loop, Metrics returns the loop's metrics from an
 // earlier call. Metrics must not be called on the loop.
 func (s *Server) Metrics() (all []metrics.Family) {
@@ -89,6 +123,28 @@ func (l *loop) metrics() []metrics.Family {
 	return all
 }
 
+// kindOf returns the kind of a connection for the metrics, or "" if the connection has no client, as for subrequests.
+func kindOf(p conn.Protocol) string {
+	switch p := p.(type) {
+	case *http2.Conn:
+		return "http2"
+	case *live.Socket:
+		return "websocket"
+	case *live.StreamSubscriber:
+		return "sse"
+	case *conn.TunnelEnd:
+		if p.IsClient() {
+			return "tunnel"
+		}
+	// an http1conn.Conn, or a connection that has not yet received the HTTP/2 preface
+	case interface{ Subrequest() bool }:
+		if !p.Subrequest() {
+			return "http"
+		}
+	}
+	return ""
+}
+
 // Purge removes the matching pages from the cache, and must be called on the loop.
 func (s *Server) Purge(all ...cache.Pattern) {
 	if store := s.store.Load(); store != nil {
@@ -121,24 +177,15 @@ func (s *Server) CacheStats() (st cache.Stats, ok bool) {
 	return ask(s, countedWithin, store.Stats)
 }
 
-// kindOf returns the kind of a connection for the metrics, or "" if the connection has no client, as for subrequests.
-func kindOf(p conn.Protocol) string {
-	switch p := p.(type) {
-	case *http2.Conn:
-		return "http2"
-	case *live.Socket:
-		return "websocket"
-	case *live.StreamSubscriber:
-		return "sse"
-	case *conn.TunnelEnd:
-		if p.IsClient() {
-			return "tunnel"
-		}
-	// an http1conn.Conn, or a connection that has not yet received the HTTP/2 preface
-	case interface{ Subrequest() bool }:
-		if !p.Subrequest() {
-			return "http"
-		}
+// ask runs f on the loop and returns the result of f. ok is false if the loop has not run f within the duration within.
+// ask must not be called on the loop.
+func ask[T any](s *Server, within time.Duration, f func() T) (answer T, ok bool) {
+	said := make(chan T, 1)
+	s.loop.post(func() { said <- f() })
+	select {
+	case answer = <-said:
+		return answer, true
+	case <-time.After(within):
+		return answer, false
 	}
-	return ""
 }

@@ -15,8 +15,10 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/http1conn"
+	"fapws/runtime/live"
 	"fapws/runtime/logfile"
 	"fapws/runtime/metrics"
+	"fapws/runtime/source/app"
 	"fapws/runtime/source/cache"
 	"fapws/runtime/source/static"
 )
@@ -129,6 +131,75 @@ func (s *Server) configure(cfg Config) {
 	s.loop.sockets.Configure(s.cfg.WebSockets, s.cfg.Channels)
 }
 
+// Serve starts to accept connections on the listeners, and returns at once. The server then owns the listeners. A
+// request is routed to the site with the request's host name, or to the first site if no site has this name. In the
+// site, the request is routed to the first mount whose prefix matches. h is the handler for mounts without their own
+// handler, and may be nil if every mount has one. Serve must be called only once; Accept adds listeners, and Replace
+// changes the sites. An error has one line, and is about a directory in Config.SendfileRoots or AccelRoots, or about
+// the names of the sites.
+func (s *Server) Serve(listeners []*conn.Listener, all []exchange.Site, h app.Interpreter) error {
+	err := s.Replace(all, h, nil)
+	if err == nil {
+		for _, ln := range listeners {
+			s.Accept(ln)
+		}
+	}
+	return err
+}
+
+// Replace replaces the sites and their handler. Requests that wait until an application is loaded
+// (exchange.Mount.Pending) are answered by the new sites. All other active requests continue with the previous sites.
+// When the last of them has ended, unused is called on a goroutine. Replace must not be called on the loop, before
+// Serve, or before an earlier call has returned. The errors are the same as for Serve.
+func (s *Server) Replace(all []exchange.Site, h app.Interpreter, unused func()) error {
+	handed := new(static.Handed)
+	if err := handed.Open(s.cfg.SendfileRoots, s.cfg.AccelRoots, s.cfg.Private); err != nil {
+		return err
+	}
+	table, err := s.loop.sites.Prepare(all, h, s.source)
+	if err != nil {
+		return err
+	}
+	s.do(func() {
+		l := s.loop
+		s.handed = handed
+		l.app.Configure(s.appConfig())
+		l.sites.Use(table)
+		l.app.Serve(h)
+		l.unused = unused
+	})
+	return nil
+}
+
+// GiveUp makes the server answer 503 to all waiting and future requests for pending mounts (exchange.Mount.Pending),
+// because the application has failed to load. GiveUp returns when the waiting requests have been answered.
+func (s *Server) GiveUp() {
+	s.do(s.loop.sites.GiveUp)
+	// Wait for the end of the batch in which the requests were answered.
+	s.do(func() {})
+}
+
+// Accept makes the server accept connections on ln. The server then owns ln. Accept must not be called before Serve.
+// After Shutdown or Retire, Accept only closes ln. Accept is safe for concurrent use.
+func (s *Server) Accept(ln *conn.Listener) { s.loop.accepting.Accept(ln) }
+
+// Unlisten stops accepting on ln and closes ln before it returns, and must not be called on the loop.
+func (s *Server) Unlisten(ln *conn.Listener) {
+	s.do(func() { s.loop.accepting.Unlisten(ln) })
+}
+
+func (s *Server) Dispatcher() *app.Dispatcher { return s.loop.app }
+
+func (s *Server) Subscribers() *live.Subscribers { return s.loop.subscribers }
+
+func (s *Server) Sockets() *live.Sockets { return s.loop.sockets }
+
+// Override makes the server answer requests with o, or ends the override if o is nil. Override returns before the loop
+// uses o, so o must not be changed afterwards. Override may be called on any goroutine except the loop's.
+func (s *Server) Override(o *exchange.Override) {
+	s.loop.post(func() { s.loop.sites.Override(o) })
+}
+
 // Do runs f on the loop's goroutine and returns when f has returned. The first call of Do locks the loop to its thread.
 // Therefore thread-local state that f creates, such as an inline interpreter, still exists when the loop calls the
 // Handler. Do must not be called on the loop.
@@ -137,6 +208,61 @@ func (s *Server) Do(f func()) {
 		s.lock.Do(goruntime.LockOSThread)
 		f()
 	})
+}
+
+// do runs f on the loop and waits until f has returned, or does nothing if the loop has ended.
+func (s *Server) do(f func()) {
+	done := make(chan struct{})
+	if s.loop.post(func() {
+		defer close(done)
+		f()
+	}) {
+		<-done
+	}
+}
+
+// DoBeside runs f on the same thread as Do. Until f returns, a second goroutine runs the loop on a different thread.
+// DoBeside is for long work, such as loading an application. DoBeside is permitted only while no Handler depends on the
+// loop's thread. Until DoBeside has returned, neither Do nor DoBeside may be called.
+func (s *Server) DoBeside(f func()) {
+	done := make(chan struct{})
+	if s.loop.post(func() {
+		s.besideJob = besideJob{do: f, done: done}
+		s.loop.conns.Events.Leave()
+	}) {
+		<-done
+	}
+}
+
+// A besideJob is long work that must run on the first thread of the loop (see Server.Do). During this work, a second
+// goroutine runs the loop.
+type besideJob struct {
+	do   func()
+	done chan struct{}
+}
+
+// run runs the loop and the jobs of DoBeside. run returns nil after the loop was stopped, or the error that ended the
+// loop.
+func (s *Server) run() error {
+	events := s.loop.conns.Events
+	for {
+		err := events.Run()
+		if err != eventloop.ErrLeft {
+			return err
+		}
+		e := s.besideJob
+		s.besideJob = besideJob{}
+		s.lock.Do(goruntime.LockOSThread)
+		left := make(chan error, 1)
+		go func() { left <- events.Run() }()
+		e.do()
+		events.Post(events.Leave)
+		err = <-left
+		close(e.done)
+		if err != eventloop.ErrLeft {
+			return err
+		}
+	}
 }
 
 // Ping waits until the loop responds. If ctx ends first, for example because an inline handler blocks the loop, Ping
@@ -152,35 +278,25 @@ func (s *Server) Ping(ctx context.Context) error {
 	}
 }
 
-// do runs f on the loop and waits until f has returned, or does nothing if the loop has ended.
-func (s *Server) do(f func()) {
-	done := make(chan struct{})
-	if s.loop.post(func() {
-		defer close(done)
-		f()
-	}) {
-		<-done
+// Intact returns a one-line error if the application has damaged the server so that it can no longer answer. For
+// example, the application may have closed, replaced or made blocking a descriptor of the server (os.closerange), or
+// lowered the limit of open files. If the loop is only busy, Intact returns nil. Intact is safe for concurrent use,
+// between Serve and Close.
+func (s *Server) Intact() error {
+	if err := s.loop.conns.Events.Intact(); err != nil {
+		return err
 	}
+	return s.loop.accepting.Intact()
 }
+
+// Failed returns a channel that receives the error that has ended the loop. After this error, the server no longer
+// answers.
+func (s *Server) Failed() <-chan error { return s.failed }
 
 // Discourage makes responses announce the end of their connection ("Connection: close", or GOAWAY), so that clients
 // change to other servers before Shutdown. Discourage is safe for concurrent use.
 func (s *Server) Discourage() {
 	s.loop.post(func() { s.loop.sites.End = max(s.loop.sites.End, exchange.Discouraged) })
-}
-
-// Shutdown accepts only the connections that already wait in the listen queues, and finishes the requests that have
-// arrived. If ctx ends before these requests have ended, Shutdown closes the remaining connections and returns the
-// error of ctx. The loop continues to run until Close, so Do still works.
-func (s *Server) Shutdown(ctx context.Context) error {
-	s.loop.accepting.Stop(true)
-	return s.end(ctx, s.loop.drain)
-}
-
-// Retire ends the server as Shutdown does, while another process continues to accept on the same sockets. A connection
-// closes after the response to its next request, or when no request has arrived for the duration idle.
-func (s *Server) Retire(ctx context.Context, idle time.Duration) error {
-	return s.end(ctx, func() { s.loop.leave(exchange.Leaving, idle) })
 }
 
 // HandIdle hands over the idle HTTP/1 connections without TLS to another process, which calls Arrive. HandIdle closes
@@ -217,6 +333,50 @@ func (s *Server) Arrive(d *http1conn.ClientState, fd int) {
 	arrives()
 }
 
+// HoldHistory keeps all events and messages to groups for the duration d, within the memory limit of the history. A
+// server that will take over clients of another process must keep events and messages until these clients have arrived.
+// HoldHistory must not be called on the loop.
+func (s *Server) HoldHistory(d time.Duration) {
+	s.do(func() {
+		s.loop.subscribers.Hold(d)
+		s.loop.sockets.Hold(d)
+	})
+}
+
+// TakePublished moves all events and messages that were published so far to their channels and groups. Clients that
+// subscribe later do not receive these events and messages. TakePublished must not be called on the loop.
+func (s *Server) TakePublished() {
+	s.do(func() {
+		s.loop.subscribers.Take()
+		s.loop.sockets.Take()
+	})
+}
+
+// HoldEnd makes Shutdown and Retire wait until release is called, or until their ctx ends. Meanwhile another process
+// can hand clients back to this server (Sockets.TakeBack). Neither HoldEnd nor release may be called on the loop.
+func (s *Server) HoldEnd() (release func()) {
+	s.do(s.loop.connectionOpened)
+	return func() { s.do(func() { s.loop.makeRoom(conn.Wait) }) }
+}
+
+// StopAccepting stops accepting at once. The loop closes the listeners a moment later. Shutdown and Retire call
+// StopAccepting, which is safe for concurrent use.
+func (s *Server) StopAccepting() { s.loop.accepting.Stop(false) }
+
+// Shutdown accepts only the connections that already wait in the listen queues, and finishes the requests that have
+// arrived. If ctx ends before these requests have ended, Shutdown closes the remaining connections and returns the
+// error of ctx. The loop continues to run until Close, so Do still works.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.loop.accepting.Stop(true)
+	return s.end(ctx, s.loop.drain)
+}
+
+// Retire ends the server as Shutdown does, while another process continues to accept on the same sockets. A connection
+// closes after the response to its next request, or when no request has arrived for the duration idle.
+func (s *Server) Retire(ctx context.Context, idle time.Duration) error {
+	return s.end(ctx, func() { s.loop.leave(exchange.Leaving, idle) })
+}
+
 // end stops accepting, runs begin on the loop, and waits until all connections have closed. When ctx ends, it closes
 // the remaining connections.
 func (s *Server) end(ctx context.Context, begin func()) error {
@@ -233,13 +393,6 @@ func (s *Server) end(ctx context.Context, begin func()) error {
 	case <-time.After(closeWithin):
 	}
 	return ctx.Err()
-}
-
-// HoldEnd makes Shutdown and Retire wait until release is called, or until their ctx ends. Meanwhile another process
-// can hand clients back to this server (Sockets.TakeBack). Neither HoldEnd nor release may be called on the loop.
-func (s *Server) HoldEnd() (release func()) {
-	s.do(s.loop.connectionOpened)
-	return func() { s.do(func() { s.loop.makeRoom(conn.Wait) }) }
 }
 
 // closeWithin is how long Shutdown waits for a blocked loop after its ctx has ended.
@@ -259,53 +412,6 @@ func (s *Server) Close() error {
 	s.loop.accepting.CloseReserve()
 	s.loop.wake.close()
 	return s.loop.conns.Events.Close()
-}
-
-// Counters contains totals since the start of the server, except Unsent, which is the current value.
-type Counters struct {
-	Requests int64
-	// number of bytes that wait for clients, without the bytes in the kernel's buffers
-	Unsent int64
-	// number of responses that were aborted because of Config.MaxUnsent
-	Cut int64
-}
-
-// Counters returns the counters of the server. ok is false if the loop is blocked. Counters must not be called on the
-// loop.
-func (s *Server) Counters() (c Counters, ok bool) {
-	return ask(s, countedWithin, func() Counters {
-		l := s.loop
-		return Counters{Requests: l.sites.Served(), Unsent: l.conns.Unsent.Total(), Cut: l.conns.Unsent.Ended()}
-	})
-}
-
-const countedWithin = 200 * time.Millisecond
-
-// Unused returns the time since a request or a WebSocket last needed the handler that was passed to Serve. The result
-// is 0 while a response is being sent, and if the loop is blocked. Unused must not be called on the loop.
-func (s *Server) Unused() time.Duration {
-	unused, _ := ask(s, countedWithin, func() time.Duration {
-		l := s.loop
-		at, used := l.app.LastUse()
-		if used || l.sites.Active() > 0 {
-			return 0
-		}
-		return time.Since(l.conns.Start) - time.Duration(at)
-	})
-	return unused
-}
-
-// ask runs f on the loop and returns the result of f. ok is false if the loop has not run f within the duration within.
-// ask must not be called on the loop.
-func ask[T any](s *Server, within time.Duration, f func() T) (answer T, ok bool) {
-	said := make(chan T, 1)
-	s.loop.post(func() { said <- f() })
-	select {
-	case answer = <-said:
-		return answer, true
-	case <-time.After(within):
-		return answer, false
-	}
 }
 
 func (s *Server) logf(level logfile.Level, format string, args ...any) {
@@ -376,10 +482,4 @@ func (l *loop) boundUnsent() {
 	l.s.logClient(logfile.Warning, client,
 		fmt.Sprintf("response ended with %.1f MiB unread%s: more than %d MiB wait for slow clients; see --max-unsent",
 			float64(unsent)/(1<<20), others, l.cfg.MaxUnsent>>20))
-}
-
-// Override makes the server answer requests with o, or ends the override if o is nil. Override returns before the loop
-// uses o, so o must not be changed afterwards. Override may be called on any goroutine except the loop's.
-func (s *Server) Override(o *exchange.Override) {
-	s.loop.post(func() { s.loop.sites.Override(o) })
 }

@@ -5,28 +5,10 @@ import (
 	"runtime/debug"
 
 	"fapws/runtime/exchange"
+	"fapws/runtime/live"
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/cache"
 )
-
-// The following methods implement app.Loop, and provide functions for package cache.
-
-func (s *Server) Dispatcher() *app.Dispatcher { return s.loop.app }
-
-func (l *loop) Occupied(n int) { l.accepting.Occupied(n) }
-
-// Recover logs a panic that did not occur in a callback of the loop, and ends the interrupted work.
-func (l *loop) Recover() {
-	if p := recover(); p != nil {
-		l.recovered(nil, p, debug.Stack())
-	}
-}
-
-func (l *loop) invalidated(p cache.Pattern) {
-	if l.cfg.Purged != nil {
-		l.cfg.Purged(p)
-	}
-}
 
 func (s *Server) appConfig() app.Config {
 	return app.Config{
@@ -66,4 +48,37 @@ func (s *Server) source(m *exchange.Mount) (source exchange.Source, unbounded bo
 		return s.loop.pages.Source(rule, source), true
 	}
 	return source, !o.Main
+}
+
+// ChangeGroup makes a WebSocket join or leave a group. ChangeGroup does nothing if the WebSocket has ended, and must be
+// called on the loop.
+func (s *Server) ChangeGroup(t exchange.Ticket, group string, joins bool) {
+	x := s.loop.app.Exchange(t)
+	if x == nil {
+		return
+	}
+	switch socket, open := x.Carrier.(*live.Socket); {
+	case !open:
+	case joins:
+		socket.Join(group)
+	default:
+		socket.Leave(group)
+	}
+}
+
+// The following methods implement app.Loop, and provide functions for package cache.
+
+func (l *loop) Occupied(n int) { l.accepting.Occupied(n) }
+
+// Recover logs a panic that did not occur in a callback of the loop, and ends the interrupted work.
+func (l *loop) Recover() {
+	if p := recover(); p != nil {
+		l.recovered(nil, p, debug.Stack())
+	}
+}
+
+func (l *loop) invalidated(p cache.Pattern) {
+	if l.cfg.Purged != nil {
+		l.cfg.Purged(p)
+	}
 }
