@@ -84,6 +84,38 @@ func (l *loop) reject(c *http1conn.Conn, last []byte) {
 	}
 }
 
+// Open adds c to the loop, which then owns the descriptor of c.
+func (l *loop) Open(c *http1conn.Conn) {
+	if err := c.Open(c.Speaks()); err != nil {
+		l.s.logf(logfile.Error, "cannot watch %s: %v", c, err)
+		return
+	}
+	if l.paced && conn.SameMachine(c.Local, c.Remote) {
+		conn.Unpace(c.Fd())
+	}
+	if c.Crowds = l.crowds(c); c.Crowds {
+		l.addresses.Add(conn.NetworkOf(c.Remote), 1)
+	}
+	l.connectionOpened()
+	l.accepting.Opened(c.Counts)
+	c.Stamp = l.now()
+	c.Schedule()
+	if l.conns.Debug >= 1 {
+		l.conns.Log(logfile.Debug, "%s connected, %d open", c, l.live.Load())
+	}
+	if l.sites.End == exchange.Draining && (!c.Subrequest() || l.shut) {
+		c.Close("the server is shutting down")
+	}
+}
+
+func (l *loop) connectionOpened() {
+	l.sites.Opened(1)
+	if l.live.Add(1) == 1 {
+		l.clock(time.Now())
+		l.timer.Reset(time.Duration(tickLength))
+	}
+}
+
 func (l *loop) Arrived(c *exchange.Client) {
 	l.accepting.Arrived(c.Expected)
 	c.Expected = 0
@@ -97,6 +129,27 @@ func (l *loop) Gone(c *exchange.Client) {
 		l.addresses.Add(conn.NetworkOf(c.Remote), -1)
 	}
 	l.makeRoom(c.Counts)
+}
+
+// makeRoom is called after a connection has closed.
+func (l *loop) makeRoom(v conn.Verdict) {
+	// after the last connection has closed, ticks are needed only for handlers that can time out
+	if l.live.Load() == 1 {
+		l.owed.Store(int64(l.app.AwaitsPart()))
+	}
+	live := l.live.Add(-1)
+	l.sites.Opened(-1)
+	l.accepting.Closed(v)
+	if live > 0 {
+		return
+	}
+	l.http1.Trim()
+	l.secure.Trim()
+	l.sockets.Trim()
+	l.timer.Reset(quietAfter)
+	// If gone is set, flushBatch calls tellEnd at the end of the batch, when the application was notified of the closed
+	// connections.
+	l.gone = l.sites.End >= exchange.Leaving
 }
 
 func (l *loop) Full() bool { return l.accepting.Full() }

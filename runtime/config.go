@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"fapws/runtime/conn"
-	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/http2"
@@ -118,73 +117,4 @@ func (c Config) withDefaults() Config {
 		}
 	}
 	return c
-}
-
-const (
-	// tickLength is the interval between checks of the deadlines, in nanoseconds.
-	tickLength = eventloop.Tick
-
-	// quietAfter is how long the server must be without connections before it counts as idle. Because of this delay,
-	// the server does not count as idle between clients that connect one after the other.
-	quietAfter = 100 * time.Millisecond
-)
-
-// The timer loop.timer calls the method watch. While there are connections, watch is called at each tick, and makes the
-// loop update its time and check its deadlines. When there has been no connection for the time quietAfter, watch calls
-// onIdle, and the timer stops. An idle server thus has no ticks.
-func (l *loop) watch() {
-	select {
-	case <-l.ended:
-		return
-	default:
-	}
-	if l.live.Load() == 0 && l.owed.Load() == 0 {
-		if l.s.onIdle != nil {
-			l.s.onIdle()
-		}
-		return
-	}
-	if l.ticking.CompareAndSwap(false, true) { // post no second tick while the loop is blocked
-		l.post(l.ticked)
-	}
-	l.app.Stalled()
-	l.timer.Reset(time.Duration(tickLength))
-}
-
-// now returns the loop's time, in nanoseconds since the start of the loop, which is at most tickLength behind the
-// clock.
-func (l *loop) now() int64 { return l.conns.Now }
-
-func (l *loop) clock(t time.Time) {
-	l.conns.SetTime(t)
-	l.sites.Heads.SetTime(l.conns.Unix())
-}
-
-func (l *loop) ticked() {
-	l.ticking.Store(false)
-	before := l.now()
-	l.clock(time.Now())
-	switch late := l.now() - before - tickLength; {
-	case late > tickLength:
-		// An inline handler has blocked the loop, so all timestamps since the last tick have the time of the last tick.
-		// Replace them by the current time.
-		l.conns.Restamp(before, l.now())
-		l.app.ExcludeBlockedTime(l.now() - before)
-	case late > tickLength/8:
-		// All timestamps since the last tick have the time of the last tick. This may be too early by more than one
-		// tick, but deadlines allow only for one tick.
-		l.conns.Restamp(before, l.now()-tickLength)
-	}
-	l.sites.Tick()
-	l.app.Tick()
-	l.dismiss()
-	l.owed.Store(int64(l.app.AwaitsPart()))
-	if l.pages != nil {
-		l.pages.Tick()
-	}
-	l.subscribers.Tick()
-	l.sockets.Expire()
-	l.conns.Tick()
-	// a TLS handshake may now be old enough to be closed in favor of a waiting client
-	l.accepting.Resume()
 }

@@ -129,88 +129,6 @@ func (l *loop) recovered(h eventloop.Handler, p any, stack []byte) {
 	}
 }
 
-// Open adds c to the loop, which then owns the descriptor of c.
-func (l *loop) Open(c *http1conn.Conn) {
-	if err := c.Open(c.Speaks()); err != nil {
-		l.s.logf(logfile.Error, "cannot watch %s: %v", c, err)
-		return
-	}
-	if l.paced && conn.SameMachine(c.Local, c.Remote) {
-		conn.Unpace(c.Fd())
-	}
-	if c.Crowds = l.crowds(c); c.Crowds {
-		l.addresses.Add(conn.NetworkOf(c.Remote), 1)
-	}
-	l.connectionOpened()
-	l.accepting.Opened(c.Counts)
-	c.Stamp = l.now()
-	c.Schedule()
-	if l.conns.Debug >= 1 {
-		l.conns.Log(logfile.Debug, "%s connected, %d open", c, l.live.Load())
-	}
-	if l.sites.End == exchange.Draining && (!c.Subrequest() || l.shut) {
-		c.Close("the server is shutting down")
-	}
-}
-
-func (l *loop) connectionOpened() {
-	l.sites.Opened(1)
-	if l.live.Add(1) == 1 {
-		l.clock(time.Now())
-		l.timer.Reset(time.Duration(tickLength))
-	}
-}
-
-// flushBatch is called at the end of a batch of events. flushBatch starts submitted requests, delivers finished parts,
-// writes output, and continues with pending input.
-func (l *loop) flushBatch() {
-	if l.busyNow {
-		// This is a recursive call, because closing a connection can call flushBatch. The outer call of flushBatch does
-		// the work.
-		return
-	}
-	l.busyNow = true
-	for {
-		if l.counts != nil {
-			l.counts.Turn()
-		}
-		if l.app.Due {
-			l.app.Flush()
-		}
-		l.app.Deliver()
-		l.Flush()
-		if !l.conns.Resume() && !l.app.Due {
-			break
-		}
-	}
-	if l.counts != nil {
-		l.counts.Turn() // the loop waits for the next request now
-	}
-	l.busyNow = false
-	if l.gone {
-		l.tellEnd()
-	}
-}
-
-// Flush compresses waiting parts of responses, writes the gathered output, and counts the finished responses.
-func (l *loop) Flush() {
-	if l.counts != nil {
-		l.counts.Turn()
-	}
-	if l.compressor.Due {
-		l.compressor.Compress()
-	}
-	l.conns.Flush()
-}
-
-// dismiss calls the function unused, a parameter of Replace, if no request of the previous sites is active.
-func (l *loop) dismiss() {
-	if l.unused != nil && !l.sites.HasFormer() && !l.app.HasFormer() {
-		go l.unused()
-		l.unused = nil
-	}
-}
-
 type wake struct {
 	l       *loop
 	watch   eventloop.Watch
@@ -260,4 +178,178 @@ func (w *wake) Ready(eventloop.Readiness) {
 		}
 	}
 	l.app.Due = true
+}
+
+// flushBatch is called at the end of a batch of events. flushBatch starts submitted requests, delivers finished parts,
+// writes output, and continues with pending input.
+func (l *loop) flushBatch() {
+	if l.busyNow {
+		// This is a recursive call, because closing a connection can call flushBatch. The outer call of flushBatch does
+		// the work.
+		return
+	}
+	l.busyNow = true
+	for {
+		if l.counts != nil {
+			l.counts.Turn()
+		}
+		if l.app.Due {
+			l.app.Flush()
+		}
+		l.app.Deliver()
+		l.Flush()
+		if !l.conns.Resume() && !l.app.Due {
+			break
+		}
+	}
+	if l.counts != nil {
+		l.counts.Turn() // the loop waits for the next request now
+	}
+	l.busyNow = false
+	if l.gone {
+		l.tellEnd()
+	}
+}
+
+// Flush compresses waiting parts of responses, writes the gathered output, and counts the finished responses.
+func (l *loop) Flush() {
+	if l.counts != nil {
+		l.counts.Turn()
+	}
+	if l.compressor.Due {
+		l.compressor.Compress()
+	}
+	l.conns.Flush()
+}
+
+func (l *loop) giveEvents() {
+	l.flushBatch()
+	l.subscribers.Turn()
+	l.sockets.Turn()
+	l.conns.Flush()
+	if l.app.Due { // the handlers of closed WebSockets must be notified
+		l.flushBatch()
+	}
+}
+
+const (
+	// tickLength is the interval between checks of the deadlines, in nanoseconds.
+	tickLength = eventloop.Tick
+
+	// quietAfter is how long the server must be without connections before it counts as idle. Because of this delay,
+	// the server does not count as idle between clients that connect one after the other.
+	quietAfter = 100 * time.Millisecond
+)
+
+// The timer loop.timer calls the method watch. While there are connections, watch is called at each tick, and makes the
+// loop update its time and check its deadlines. When there has been no connection for the time quietAfter, watch calls
+// onIdle, and the timer stops. An idle server thus has no ticks.
+func (l *loop) watch() {
+	select {
+	case <-l.ended:
+		return
+	default:
+	}
+	if l.live.Load() == 0 && l.owed.Load() == 0 {
+		if l.s.onIdle != nil {
+			l.s.onIdle()
+		}
+		return
+	}
+	if l.ticking.CompareAndSwap(false, true) { // post no second tick while the loop is blocked
+		l.post(l.ticked)
+	}
+	l.app.Stalled()
+	l.timer.Reset(time.Duration(tickLength))
+}
+
+// now returns the loop's time, in nanoseconds since the start of the loop, which is at most tickLength behind the
+// clock.
+func (l *loop) now() int64 { return l.conns.Now }
+
+func (l *loop) clock(t time.Time) {
+	l.conns.SetTime(t)
+	l.sites.Heads.SetTime(l.conns.Unix())
+}
+
+func (l *loop) ticked() {
+	l.ticking.Store(false)
+	before := l.now()
+	l.clock(time.Now())
+	switch late := l.now() - before - tickLength; {
+	case late > tickLength:
+		// An inline handler has blocked the loop, so all timestamps since the last tick have the time of the last tick.
+		// Replace them by the current time.
+		l.conns.Restamp(before, l.now())
+		l.app.ExcludeBlockedTime(l.now() - before)
+	case late > tickLength/8:
+		// All timestamps since the last tick have the time of the last tick. This may be too early by more than one
+		// tick, but deadlines allow only for one tick.
+		l.conns.Restamp(before, l.now()-tickLength)
+	}
+	l.sites.Tick()
+	l.app.Tick()
+	l.dismiss()
+	l.owed.Store(int64(l.app.AwaitsPart()))
+	if l.pages != nil {
+		l.pages.Tick()
+	}
+	l.subscribers.Tick()
+	l.sockets.Expire()
+	l.conns.Tick()
+	// a TLS handshake may now be old enough to be closed in favor of a waiting client
+	l.accepting.Resume()
+}
+
+// dismiss calls the function unused, a parameter of Replace, if no request of the previous sites is active.
+func (l *loop) dismiss() {
+	if l.unused != nil && !l.sites.HasFormer() && !l.app.HasFormer() {
+		go l.unused()
+		l.unused = nil
+	}
+}
+
+func (l *loop) boundUnsent() {
+	client, unsent, ended := l.conns.Unsent.Bound(l.now())
+	if ended == 0 {
+		return
+	}
+	if l.cut += ended; !l.slow.Now() {
+		return
+	}
+	others := ""
+	if l.cut > 1 {
+		others = fmt.Sprintf(", and %d more since the last such line", l.cut-1)
+	}
+	l.cut = 0
+	l.s.logClient(logfile.Warning, client,
+		fmt.Sprintf("response ended with %.1f MiB unread%s: more than %d MiB wait for slow clients; see --max-unsent",
+			float64(unsent)/(1<<20), others, l.cfg.MaxUnsent>>20))
+}
+
+// headWithin is how long a stopping server waits for the rest of an incomplete request.
+const headWithin = 2 * time.Second
+
+func (l *loop) drain() { l.leave(exchange.Draining, headWithin) }
+
+// leave begins a stage of the shutdown, unless this stage or a later one has already begun. If end is Leaving,
+// connections may stay idle for the duration idle, because a request may be on its way.
+func (l *loop) leave(end exchange.Ending, idle time.Duration) {
+	if l.sites.End >= end {
+		return
+	}
+	l.sites.End = end
+	retires := end == exchange.Leaving
+	l.sites.Config.KeepAlive = min(l.sites.Config.KeepAlive, idle)
+	l.app.EndEvents()
+	l.sockets.Drain(retires)
+	l.conns.Drain(retires)
+	l.gone = l.live.Load() == 0
+	l.subscribers.Drain(retires)
+}
+
+func (l *loop) closeAll() {
+	l.drain()
+	l.shut = true
+	l.conns.CloseAll("the server has shut down")
 }

@@ -77,50 +77,39 @@ func (s *Server) noteMetrics() []metrics.Family {
 	if r := s.loop.counts; r != nil {
 		r.Turn()
 	}
-	own := s.loop.metrics()
+	connections, encrypted := connectionMetrics(s.loop.conns.All())
+	unsent := &s.loop.conns.Unsent
+	own := append([]metrics.Family{
+		connections,
+		metrics.One("fapws_unsent_bytes", metrics.Gauge, "bytes",
+			"Memory of responses that wait for clients, without that of the kernel.", float64(unsent.Total())),
+		metrics.One("fapws_responses_cut", metrics.Counter, "",
+			"Responses ended because more than max-unsent waited for clients.", float64(unsent.Ended())),
+	}, s.loop.secure.Metrics(encrypted)...)
+	if store := s.store.Load(); store != nil {
+		own = append(own, cacheMetrics(store.Stats())...)
+	}
 	s.lastMetrics.Store(&own)
 	return own
 }
 
-func (l *loop) metrics() []metrics.Family {
+// connectionMetrics counts the connections of clients by kind, and the connections with TLS among them.
+func connectionMetrics(all []*conn.Conn) (connections metrics.Family, encrypted int) {
 	open := map[string]float64{}
-	encrypted := 0
-	for _, c := range l.conns.All() {
+	for _, c := range all {
 		kind := kindOf(c.Protocol())
 		open[kind]++
 		if kind != "" && c.Transport() != nil {
 			encrypted++
 		}
 	}
-	connections := metrics.Family{Name: "fapws_connections", Kind: metrics.Gauge,
+	connections = metrics.Family{Name: "fapws_connections", Kind: metrics.Gauge,
 		Help: "Open connections of clients by kind: sse are subscribers of channels, tunnel are proxied WebSockets."}
 	for _, kind := range [...]string{"http", "http2", "sse", "websocket", "tunnel"} {
 		connections.Series = append(connections.Series, metrics.Series{Labels: metrics.Labels("kind", kind),
 			Value: open[kind]})
 	}
-	all := []metrics.Family{
-		connections,
-		metrics.One("fapws_unsent_bytes", metrics.Gauge, "bytes",
-			"Memory of responses that wait for clients, without that of the kernel.", float64(l.conns.Unsent.Total())),
-		metrics.One("fapws_responses_cut", metrics.Counter, "",
-			"Responses ended because more than max-unsent waited for clients.", float64(l.conns.Unsent.Ended())),
-	}
-	all = append(all, l.secure.Metrics(encrypted)...)
-	if store := l.s.store.Load(); store != nil {
-		st := store.Stats()
-		all = append(all,
-			metrics.Family{Name: "fapws_cache_requests", Kind: metrics.Counter,
-				Help: "Requests that asked the cache, by what they found.", Series: []metrics.Series{
-					{Labels: metrics.Labels("result", "hit"), Value: float64(st.Hits + st.Waited)},
-					{Labels: metrics.Labels("result", "stale"), Value: float64(st.Stale)},
-					{Labels: metrics.Labels("result", "miss"), Value: float64(st.Misses)},
-					{Labels: metrics.Labels("result", "bypass"), Value: float64(st.Bypassed)},
-				}},
-			metrics.One("fapws_cache_entries", metrics.Gauge, "", "Pages in the cache.", float64(st.Entries)),
-			metrics.One("fapws_cache_bytes", metrics.Gauge, "bytes", "Memory of the cache.", float64(st.Bytes)),
-		)
-	}
-	return all
+	return connections, encrypted
 }
 
 // kindOf returns the kind of a connection for the metrics, or "" if the connection has no client, as for subrequests.
@@ -143,6 +132,20 @@ func kindOf(p conn.Protocol) string {
 		}
 	}
 	return ""
+}
+
+func cacheMetrics(st cache.Stats) []metrics.Family {
+	return []metrics.Family{
+		{Name: "fapws_cache_requests", Kind: metrics.Counter,
+			Help: "Requests that asked the cache, by what they found.", Series: []metrics.Series{
+				{Labels: metrics.Labels("result", "hit"), Value: float64(st.Hits + st.Waited)},
+				{Labels: metrics.Labels("result", "stale"), Value: float64(st.Stale)},
+				{Labels: metrics.Labels("result", "miss"), Value: float64(st.Misses)},
+				{Labels: metrics.Labels("result", "bypass"), Value: float64(st.Bypassed)},
+			}},
+		metrics.One("fapws_cache_entries", metrics.Gauge, "", "Pages in the cache.", float64(st.Entries)),
+		metrics.One("fapws_cache_bytes", metrics.Gauge, "bytes", "Memory of the cache.", float64(st.Bytes)),
+	}
 }
 
 // Purge removes the matching pages from the cache, and must be called on the loop.

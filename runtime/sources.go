@@ -66,7 +66,7 @@ func (s *Server) ChangeGroup(t exchange.Ticket, group string, joins bool) {
 	}
 }
 
-// The following methods implement app.Loop, and provide functions for package cache.
+// The following methods implement app.Loop and live.Loop, and are passed to packages cache and exchange.
 
 func (l *loop) Occupied(n int) { l.accepting.Occupied(n) }
 
@@ -77,8 +77,19 @@ func (l *loop) Recover() {
 	}
 }
 
+func (l *loop) Do(f func()) { l.s.do(f) }
+
 func (l *loop) invalidated(p cache.Pattern) {
 	if l.cfg.Purged != nil {
 		l.cfg.Purged(p)
 	}
+}
+
+// offer prepares a change of protocol, for example to WebSocket, if x asks for a protocol that m supports (see
+// exchange.Server.Init).
+func (l *loop) offer(x *exchange.Exchange, m *exchange.Mount) bool {
+	if m.Upgrades == exchange.ToMessages {
+		return l.sockets.Offer(x, m.Group)
+	}
+	return l.tunnels.Offer(x, m.Upgrades == exchange.ToDescriptor)
 }

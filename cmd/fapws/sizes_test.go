@@ -44,7 +44,6 @@ var mostFilesOf = map[string]int{
 	"cmd/fapws/settings.Settings": 6,
 	"pybridge.App":                5,
 	"pybridge.Handler":            8,
-	"runtime.loop":                7,
 	"runtime/exchange.Exchange":   9,
 	"runtime/exchange.Server":     10,
 	"runtime/http1conn.Conn":      7,
