@@ -21,6 +21,12 @@ type ClientState struct {
 	Input []byte `json:",omitempty"` // received bytes of a request that waits for Config.Current
 }
 
+func stateOf(c *Conn, unannounced bool) ClientState {
+	return ClientState{Local: conn.AddressText(c.Local), Remote: conn.AddressText(c.Remote),
+		Untrusted: !c.Trusted(), Unannounced: unannounced, TLS: c.awaitsTLS,
+		Used: c.state == StateReady, Input: bytes.Clone(c.Pending())}
+}
+
 type IdleClient struct {
 	State ClientState
 	// descriptor of the connection, which the caller of TakeIdle owns
@@ -51,7 +57,9 @@ func (s *Server) TakeIdle() (list []IdleClient) {
 		case c.Busy() || c.Yields() || c.Half || c.Gathers() || c.WaitsForAgain() ||
 			len(c.Pending()) > 0 && c.gate != asking:
 		case c.Transport() == nil:
-			list = append(list, c.depart(unannounced))
+			list = append(list, IdleClient{stateOf(c, unannounced), c.Fd()})
+			c.gate = closed
+			c.Detach()
 		case (c.state == StateReady || s.Config.Current != nil && s.Set.Now-c.Stamp > maxUnused) && !c.Unread() &&
 			c.gate != asking:
 			c.Close("another process serves")
@@ -63,17 +71,6 @@ func (s *Server) TakeIdle() (list []IdleClient) {
 // If Config.Current is not nil, TakeIdle also closes TLS connections that have waited longer than maxUnused for their
 // first request. Browsers open connections in advance, and replace unused connections that the server closes.
 const maxUnused = int64(2 * time.Second)
-
-func (c *Conn) depart(unannounced bool) IdleClient {
-	d := IdleClient{FD: c.Fd(), State: ClientState{
-		Local: conn.AddressText(c.Local), Remote: conn.AddressText(c.Remote),
-		Untrusted: !c.Trusted(), Unannounced: unannounced, TLS: c.awaitsTLS,
-		Used: c.state == StateReady, Input: bytes.Clone(c.Pending()),
-	}}
-	c.gate = closed
-	c.Detach()
-	return d
-}
 
 // Arrive serves an idle connection that TakeIdle in a different process has returned. Arrive owns fd.
 func (s *Server) Arrive(d *ClientState, fd int) {
