@@ -100,6 +100,31 @@ func (s *Server) NewSubrequest(fd int, o *exchange.Origin) *Conn {
 	return c
 }
 
+// AwaitTLS makes c begin with TLS, after the header of the PROXY protocol if there is one. AwaitTLS must be called
+// before Open.
+func (c *Conn) AwaitTLS() { c.awaitsTLS = true }
+
+// Speaks returns the first protocol of c: c itself, or a protocol of begin.go.
+func (c *Conn) Speaks() conn.Protocol {
+	if c.AwaitsProxyHeader() {
+		return proxyHeader{c}
+	}
+	return c.afterProxyHeader()
+}
+
+func (c *Conn) afterProxyHeader() conn.Protocol {
+	if c.awaitsTLS {
+		if c.s.Config.Current != nil {
+			return helloReader{c}
+		}
+		return helloReader{c}.handshake()
+	}
+	if c.s.Config.H2C && !c.Subrequest() {
+		return prefaceReader{c}
+	}
+	return c
+}
+
 // Open registers c with the event loop. p is the first protocol of the connection: c itself, or a protocol that
 // precedes HTTP/1. Afterwards the caller must set Stamp and call Schedule.
 func (c *Conn) Open(p conn.Protocol) error {
