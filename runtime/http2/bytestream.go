@@ -106,7 +106,7 @@ func (b *byteStream) Write(p []byte) (n int, err error) {
 	}
 	c := st.c
 	for n < len(p) && st.credit > 0 && c.credit > 0 && !c.conn.Writing() {
-		if other := c.turn(); n > 0 && other != nil && other != st {
+		if other := c.queue.first(); n > 0 && other != nil && other != st {
 			break
 		}
 		k := st.appendData(p[n:], false)
@@ -136,14 +136,14 @@ func (b *byteStream) AwaitRoom() {
 	}
 	b.awaits = true
 	c := st.c
-	c.enqueue(st)
+	c.queue.enqueue(st)
 	if st.queued && c.credit > 0 && !c.conn.Writing() && !c.pumping {
 		c.conn.Again() // no further event will call the method room
 	}
 }
 
 func (b *byteStream) room() {
-	b.st.c.dequeue(b.st)
+	b.st.c.queue.dequeue(b.st)
 	b.awaits = false
 	b.conn.Ready(eventloop.Writable)
 }

@@ -46,9 +46,7 @@ type Conn struct {
 	// the client has changed its maximum HPACK table size, so the next header block must again announce size 0
 	resized bool
 
-	expected map[uint32]priority // priorities of streams that are not open yet
-	// for each urgency, the streams that can send, in the order of their turns
-	ready    [urgencies][]*stream
+	queue    sendQueue
 	late     []byte  // frames that wait until the transfer of earlier output has ended
 	credit   int64   // send window of the connection
 	initial  int64   // initial send window of a stream

@@ -159,9 +159,9 @@ func (c *Conn) resize(initial int64) error {
 			return http2.ConnectionError(http2.ErrCodeFlowControl)
 		}
 		if st.credit <= 0 {
-			c.dequeue(st)
+			c.queue.dequeue(st)
 		} else {
-			c.enqueue(st)
+			c.queue.enqueue(st)
 		}
 	}
 	return nil
@@ -223,7 +223,7 @@ func (c *Conn) onWindowUpdate(f *http2.WindowUpdateFrame) {
 		return
 	}
 	if st.credit > 0 {
-		c.enqueue(st)
+		c.queue.enqueue(st)
 		c.pump()
 	}
 }
@@ -243,9 +243,9 @@ func (c *Conn) onPriorityUpdate(f *http2.PriorityUpdateFrame) {
 	var p priority
 	p.parse(f.Priority)
 	if st != nil {
-		c.reprioritize(st, p)
+		c.queue.reprioritize(st, p)
 	} else {
-		c.expect(id, p)
+		c.queue.expect(id, p)
 	}
 }
 

@@ -1,10 +1,6 @@
 package http2
 
 import (
-	"maps"
-	"slices"
-	"strings"
-
 	"golang.org/x/net/http2"
 	"golang.org/x/sys/unix"
 
@@ -118,7 +114,7 @@ func (st *stream) transmit(x *exchange.Exchange, p *exchange.Part) {
 		c.resetStream(st, http2.ErrCodeEnhanceYourCalm)
 		return
 	}
-	c.enqueue(st)
+	c.queue.enqueue(st)
 	c.pump()
 	if st.writing && st.x == x {
 		st.unsent = x.PartWaits(&st.part, len(st.left.Data))
@@ -165,7 +161,7 @@ func (c *Conn) pump() {
 	}
 	c.pumping = true
 	for c.credit > 0 && !c.conn.Writing() && !c.dead {
-		st := c.turn()
+		st := c.queue.first()
 		if st == nil {
 			break
 		}
@@ -232,9 +228,9 @@ func (st *stream) write() {
 	case done:
 		st.written()
 	case st.credit <= 0:
-		c.dequeue(st)
+		c.queue.dequeue(st)
 	default:
-		c.turned(st)
+		c.queue.rotate(st)
 	}
 }
 
@@ -267,7 +263,7 @@ func (st *stream) written() {
 		part = new(exchange.Part)
 	}
 	*part = st.part
-	st.c.dequeue(st)
+	st.c.queue.dequeue(st)
 	st.endPart()
 	st.partWritten(x, part, st.broken)
 	*part = exchange.Part{}
@@ -299,102 +295,4 @@ func (st *stream) giveUp(x *exchange.Exchange) (ended bool) {
 	}
 	x.Release(&part)
 	return ended
-}
-
-const urgencies = 8 // RFC 9218 §4.1
-
-// A priority is the priority of a stream (RFC 9218).
-type priority struct {
-	urgency uint8 // from 0 (most urgent) to 7
-	// the stream alternates with other incremental streams of the same urgency
-	incremental bool
-}
-
-// defaultPriority is the priority of a request without a Priority field. It is incremental, unlike the default of RFC
-// 9218, so that a long response does not block other responses to the same client.
-var defaultPriority = priority{urgency: 3, incremental: true}
-
-// parse sets p from a Priority field, which is a dictionary (RFC 8941) with the members u and i. parse ignores
-// malformed and unknown members.
-func (p *priority) parse(value string) {
-	*p = priority{urgency: 3}
-	for member := range strings.SplitSeq(value, ",") {
-		member, _, _ = strings.Cut(member, ";")
-		switch member = strings.Trim(member, " \t"); {
-		case len(member) == 3 && member[:2] == "u=" && member[2] >= '0' && member[2] < '0'+urgencies:
-			p.urgency = member[2] - '0'
-		case member == "i" || member == "i=?1":
-			p.incremental = true
-		case member == "i=?0":
-			p.incremental = false
-		}
-	}
-}
-
-// enqueue gives st a turn if st has output and an open window.
-func (c *Conn) enqueue(st *stream) {
-	hasOutput := st.writing && !st.loading || st.bytes != nil && st.bytes.awaits
-	if hasOutput && st.credit > 0 && !st.queued {
-		st.queued = true
-		q := &c.ready[st.priority.urgency]
-		*q = append(*q, st)
-	}
-}
-
-func (c *Conn) dequeue(st *stream) {
-	if st.queued {
-		st.queued = false
-		q := &c.ready[st.priority.urgency]
-		at := slices.Index(*q, st)
-		*q = slices.Delete(*q, at, at+1)
-	}
-}
-
-func (c *Conn) turn() *stream {
-	for i := range c.ready {
-		if q := c.ready[i]; len(q) > 0 {
-			return q[0]
-		}
-	}
-	return nil
-}
-
-func (c *Conn) turned(st *stream) {
-	if st.priority.incremental {
-		c.dequeue(st)
-		c.enqueue(st)
-	}
-}
-
-// maxExpected limits the recorded priorities of streams that are not open yet. A small limit is sufficient, because
-// browsers send a priority immediately before the request.
-const maxExpected = 16
-
-// expect records the priority of a stream that is not open yet. If there are too many priorities, expect drops the
-// priority of the stream with the lowest number.
-func (c *Conn) expect(id uint32, p priority) {
-	if c.expected == nil {
-		c.expected = make(map[uint32]priority)
-	}
-	if c.expected[id] = p; len(c.expected) > maxExpected {
-		delete(c.expected, slices.Min(slices.Collect(maps.Keys(c.expected))))
-	}
-}
-
-// priorityOf returns the priority of a new stream: the recorded priority if there is one, otherwise p, the priority in
-// the request (RFC 9218 §7).
-func (c *Conn) priorityOf(id uint32, p priority) priority {
-	if expected, ok := c.expected[id]; ok {
-		p = expected
-	}
-	if maps.DeleteFunc(c.expected, func(other uint32, _ priority) bool { return other <= id }); len(c.expected) == 0 {
-		c.expected = nil
-	}
-	return p
-}
-
-func (c *Conn) reprioritize(st *stream, p priority) {
-	c.dequeue(st)
-	st.priority = p
-	c.enqueue(st)
 }

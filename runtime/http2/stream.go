@@ -63,8 +63,8 @@ func (c *Conn) open(b *headerBlock) {
 	}
 	st := s.stream()
 	st.c, st.id, st.priority = c, b.id, b.priority
-	if len(c.expected) > 0 {
-		st.priority = c.priorityOf(b.id, b.priority)
+	if len(c.queue.expected) > 0 {
+		st.priority = c.queue.priorityOf(b.id, b.priority)
 	}
 	st.credit, st.window, st.target = c.initial, initialWindow, initialWindow
 	st.missing, st.ended, st.extended = -1, b.end, b.extended
@@ -163,7 +163,7 @@ func (st *stream) refuse(r exchange.Reply) {
 }
 
 func (c *Conn) forget(st *stream) {
-	c.dequeue(st)
+	c.queue.dequeue(st)
 	if len(c.delayed) > 0 {
 		c.delayed = slices.DeleteFunc(c.delayed, func(id uint32) bool { return id == st.id })
 	}
@@ -190,7 +190,7 @@ func (c *Conn) forget(st *stream) {
 // abandon ends the exchange of st without a response. The caller must also remove the stream from its connection, or
 // close the connection.
 func (st *stream) abandon() {
-	st.c.dequeue(st)
+	st.c.queue.dequeue(st)
 	st.countHead(0)
 	st.drop()
 	if st.bytes != nil {
@@ -322,7 +322,7 @@ func (st *stream) cached() (piece []byte, err error) {
 
 func (st *stream) load() {
 	c := st.c
-	c.dequeue(st)
+	c.queue.dequeue(st)
 	st.loading = true
 	if c.loads == nil {
 		c.loads = make(chan struct{}, maxLoads)
@@ -344,7 +344,7 @@ func (st *stream) loaded(err error) {
 		st.fileFailed(err)
 	default:
 		st.stamp = c.s.Set.Now
-		c.enqueue(st)
+		c.queue.enqueue(st)
 	}
 	c.pump()
 	c.settle()
