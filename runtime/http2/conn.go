@@ -26,6 +26,14 @@ const (
 	// maxLate limits the waiting control frames (Conn.late), in bytes. Above this limit, the server does not read from
 	// the connection.
 	maxLate = 64 << 10
+
+	// turnBytes is the maximum cost of a turn (Conn.used), in bytes.
+	turnBytes = 1 << 20
+
+	// turnFrame is the minimum cost of a sent or received frame, in bytes. turnStream is the additional cost of a
+	// request, because a client can send thousands of small requests at once.
+	turnFrame  = 2 << 10
+	turnStream = 14 << 10
 )
 
 // A Conn is an HTTP/2 connection. It may be used only on the event loop.
@@ -151,6 +159,46 @@ func (c *Conn) consume(buf []byte) (n int) {
 		c.read(rest[:frameHeader+size])
 	}
 	return n
+}
+
+func (c *Conn) pump() {
+	if c.pumping || c.dead {
+		return
+	}
+	c.pumping = true
+	for c.credit > 0 && !c.conn.Writing() && !c.dead {
+		st := c.queue.first()
+		if st == nil {
+			break
+		}
+		if c.used >= turnBytes {
+			c.yield()
+			break
+		}
+		before := c.credit
+		if st.bytes != nil {
+			st.bytes.room()
+		} else {
+			st.write()
+		}
+		c.used += max(int(before-c.credit), turnFrame)
+		if len(c.s.Set.Buf) > conn.FlushLimit && c.conn.Gathers() {
+			c.s.Set.Flush()
+		}
+	}
+	c.pumping = false
+}
+
+// yield ends the turn of c, and must be called if the cost of the turn has reached turnBytes. yield queues empty
+// output: after serving other connections, the loop calls Room(true), which begins the next turn. After
+// conn.Conn.Again, the loop would call Input before serving other connections.
+func (c *Conn) yield() {
+	if c.conn.Gathers() {
+		c.s.Set.Flush()
+	}
+	if !c.closed && !c.conn.Writing() {
+		c.conn.Queue(conn.Output{}, false)
+	}
 }
 
 // output returns the buffer for frames: the gathered output or, during a transfer, c.late.
@@ -376,4 +424,41 @@ func (st *stream) stalled(now int64) bool {
 		return now-st.stamp > limit
 	}
 	return c.credit <= 0 && now-max(c.sent, st.stamp) > limit
+}
+
+// A gate is used only if Config.Current is not nil. It delays the opening of streams until Config.Current permits
+// responses.
+type gate struct {
+	// Config.Current was called and has not called done yet; the frame that opens the next stream waits in the pending
+	// input, and all frames after it wait too
+	asking bool
+	// number of bytes at the front of the pending input that may be processed, because they arrived before
+	// Config.Current was called
+	current int
+}
+
+// mustAsk reports whether the frame at the front of input opens a stream that must wait for Config.Current. It calls
+// Config.Current unless an earlier call is pending. If another process replaces this process during the wait, the
+// client must open the stream on a new connection (RFC 9113 §6.8).
+func (c *Conn) mustAsk(input []byte) bool {
+	switch id := binary.BigEndian.Uint32(input[5:]) &^ (1 << 31); {
+	case c.gate.current > 0 || c.leaving == refuses:
+		return false
+	// Only a HEADERS frame that opens a stream is a request. A HEADERS frame for an open stream contains trailers.
+	case http2.FrameType(input[3]) != http2.FrameHeaders || id <= c.last:
+		return false
+	case c.gate.asking:
+		return true
+	}
+	c.gate.asking = true
+	c.s.Arrived(c.client)
+	arrived := len(input)
+	c.s.AwaitCurrent(func() {
+		c.gate = gate{current: arrived}
+		if !c.closed && c.s.End >= exchange.Discouraged {
+			c.Drain(false)
+		}
+		c.conn.Again()
+	})
+	return true
 }

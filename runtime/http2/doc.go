@@ -18,9 +18,9 @@
 //
 // Heads and control frames are sent at once. The next part of a response's body waits in the stream until the client's
 // windows and the socket have room; the exchange holds the later parts. Streams that can send take turns of one frame
-// each, in the order of their urgency (RFC 9218). Incremental streams of equal urgency alternate; non-incremental
-// streams are sent one after the other. A request without a priority is incremental, so that a long response does not
-// block the client's other responses.
+// each, in the order of their urgency (RFC 9218, priority.go). Incremental streams of equal urgency alternate;
+// non-incremental streams are sent one after the other. A request without a priority is incremental, so that a long
+// response does not block the client's other responses.
 //
 // # WebSockets
 //

@@ -249,6 +249,77 @@ func (c *Conn) onPriorityUpdate(f *http2.PriorityUpdateFrame) {
 	}
 }
 
+// onData follows RFC 9113 §6.1.
+func (c *Conn) onData(f *http2.DataFrame) {
+	size := int64(f.Length)
+	c.inflow.moved = true
+	if c.inflow.window -= size; c.inflow.window < 0 {
+		c.fail(http2.ErrCodeFlowControl, "more data than the window has")
+		return
+	}
+	if len(f.Data()) == 0 && !f.StreamEnded() {
+		if c.charge(costEmpty); c.dead {
+			return
+		}
+	}
+	st := c.streams[f.StreamID]
+	switch {
+	case c.unopened(f.StreamID):
+		c.fail(http2.ErrCodeProtocol, "data of no stream")
+		return
+	case st == nil:
+		if c.charge(costUpdate); !c.dead && f.StreamID <= c.last && !slices.Contains(c.reset, f.StreamID) {
+			c.protocolError(f.StreamID, http2.ErrCodeStreamClosed)
+		}
+		return
+	case st.ended:
+		c.protocolError(st.id, http2.ErrCodeStreamClosed)
+		return
+	}
+	if st.window -= size; st.window < 0 {
+		c.protocolError(st.id, http2.ErrCodeFlowControl)
+		return
+	}
+	data := f.Data()
+	if pad := size - int64(len(data)); pad > 0 { // return the padding to the window: no source receives it
+		st.window += pad
+		c.frames().WriteWindowUpdate(st.id, uint32(pad))
+	}
+	if st.missing >= 0 {
+		if st.missing -= int64(len(data)); st.missing < 0 {
+			c.protocolError(st.id, http2.ErrCodeProtocol)
+			return
+		}
+	}
+	if st.body.Streamed && st.arriving && len(data) < smallPiece && !f.StreamEnded() {
+		if c.gather != st || len(c.gathered)+len(data) > smallPiece {
+			c.feedGathered()
+		}
+		c.gather, c.gathered = st, append(c.gathered, data...)
+		return
+	}
+	c.feedGathered()
+	st.receive(data, f.StreamEnded())
+}
+
+func (c *Conn) feedGathered() {
+	st := c.gather
+	if st == nil {
+		return
+	}
+	c.gather = nil
+	piece := c.gathered
+	// receive may close the connection and reset c.gathered
+	c.gathered = nil
+	if len(piece) > 0 {
+		st.receive(piece, false)
+	}
+	c.gathered = piece[:0]
+	if len(c.streams) == 0 {
+		c.gathered = nil
+	}
+}
+
 // onHeaders follows RFC 9113 §6.2.
 func (c *Conn) onHeaders(f *http2.HeadersFrame) {
 	id, use := f.StreamID, ofRequest

@@ -1,9 +1,6 @@
 package http2
 
 import (
-	"encoding/binary"
-	"slices"
-
 	"golang.org/x/net/http2"
 
 	"fapws/runtime/exchange"
@@ -188,77 +185,6 @@ func (st *stream) resume() {
 	st.received = now
 }
 
-// onData follows RFC 9113 §6.1.
-func (c *Conn) onData(f *http2.DataFrame) {
-	size := int64(f.Length)
-	c.inflow.moved = true
-	if c.inflow.window -= size; c.inflow.window < 0 {
-		c.fail(http2.ErrCodeFlowControl, "more data than the window has")
-		return
-	}
-	if len(f.Data()) == 0 && !f.StreamEnded() {
-		if c.charge(costEmpty); c.dead {
-			return
-		}
-	}
-	st := c.streams[f.StreamID]
-	switch {
-	case c.unopened(f.StreamID):
-		c.fail(http2.ErrCodeProtocol, "data of no stream")
-		return
-	case st == nil:
-		if c.charge(costUpdate); !c.dead && f.StreamID <= c.last && !slices.Contains(c.reset, f.StreamID) {
-			c.protocolError(f.StreamID, http2.ErrCodeStreamClosed)
-		}
-		return
-	case st.ended:
-		c.protocolError(st.id, http2.ErrCodeStreamClosed)
-		return
-	}
-	if st.window -= size; st.window < 0 {
-		c.protocolError(st.id, http2.ErrCodeFlowControl)
-		return
-	}
-	data := f.Data()
-	if pad := size - int64(len(data)); pad > 0 { // return the padding to the window: no source receives it
-		st.window += pad
-		c.frames().WriteWindowUpdate(st.id, uint32(pad))
-	}
-	if st.missing >= 0 {
-		if st.missing -= int64(len(data)); st.missing < 0 {
-			c.protocolError(st.id, http2.ErrCodeProtocol)
-			return
-		}
-	}
-	if st.body.Streamed && st.arriving && len(data) < smallPiece && !f.StreamEnded() {
-		if c.gather != st || len(c.gathered)+len(data) > smallPiece {
-			c.feedGathered()
-		}
-		c.gather, c.gathered = st, append(c.gathered, data...)
-		return
-	}
-	c.feedGathered()
-	st.receive(data, f.StreamEnded())
-}
-
-func (c *Conn) feedGathered() {
-	st := c.gather
-	if st == nil {
-		return
-	}
-	c.gather = nil
-	piece := c.gathered
-	// receive may close the connection and reset c.gathered
-	c.gathered = nil
-	if len(piece) > 0 {
-		st.receive(piece, false)
-	}
-	c.gathered = piece[:0]
-	if len(c.streams) == 0 {
-		c.gathered = nil
-	}
-}
-
 func (st *stream) receive(piece []byte, last bool) {
 	c := st.c
 	st.received = c.s.Set.Now
@@ -364,41 +290,4 @@ func (st *stream) late(now int64) bool {
 		return false
 	}
 	return now-st.received > int64(cfg.BodyTimeout)+tick || st.body.TooSlow(now, cfg.BodyTimeout, cfg.BodyRate)
-}
-
-// A gate is used only if Config.Current is not nil. It delays the opening of streams until Config.Current permits
-// responses.
-type gate struct {
-	// Config.Current was called and has not called done yet; the frame that opens the next stream waits in the pending
-	// input, and all frames after it wait too
-	asking bool
-	// number of bytes at the front of the pending input that may be processed, because they arrived before
-	// Config.Current was called
-	current int
-}
-
-// mustAsk reports whether the frame at the front of input opens a stream that must wait for Config.Current. It calls
-// Config.Current unless an earlier call is pending. If another process replaces this process during the wait, the
-// client must open the stream on a new connection (RFC 9113 §6.8).
-func (c *Conn) mustAsk(input []byte) bool {
-	switch id := binary.BigEndian.Uint32(input[5:]) &^ (1 << 31); {
-	case c.gate.current > 0 || c.leaving == refuses:
-		return false
-	// Only a HEADERS frame that opens a stream is a request. A HEADERS frame for an open stream contains trailers.
-	case http2.FrameType(input[3]) != http2.FrameHeaders || id <= c.last:
-		return false
-	case c.gate.asking:
-		return true
-	}
-	c.gate.asking = true
-	c.s.Arrived(c.client)
-	arrived := len(input)
-	c.s.AwaitCurrent(func() {
-		c.gate = gate{current: arrived}
-		if !c.closed && c.s.End >= exchange.Discouraged {
-			c.Drain(false)
-		}
-		c.conn.Again()
-	})
-	return true
 }

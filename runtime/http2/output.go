@@ -9,16 +9,6 @@ import (
 	"fapws/runtime/http1"
 )
 
-const (
-	// maximum cost of a turn, in bytes
-	turnBytes = 1 << 20
-
-	// turnFrame is the minimum cost of a sent or received frame, in bytes. turnStream is the additional cost of a
-	// request, because a client can send thousands of small requests at once.
-	turnFrame  = 2 << 10
-	turnStream = 14 << 10
-)
-
 type outgoing struct {
 	credit int64
 	part   exchange.Part
@@ -153,46 +143,6 @@ func (st *stream) partWritten(x *exchange.Exchange, p *exchange.Part, broken boo
 		}
 	}
 	x.Release(p)
-}
-
-func (c *Conn) pump() {
-	if c.pumping || c.dead {
-		return
-	}
-	c.pumping = true
-	for c.credit > 0 && !c.conn.Writing() && !c.dead {
-		st := c.queue.first()
-		if st == nil {
-			break
-		}
-		if c.used >= turnBytes {
-			c.yield()
-			break
-		}
-		before := c.credit
-		if st.bytes != nil {
-			st.bytes.room()
-		} else {
-			st.write()
-		}
-		c.used += max(int(before-c.credit), turnFrame)
-		if len(c.s.Set.Buf) > conn.FlushLimit && c.conn.Gathers() {
-			c.s.Set.Flush()
-		}
-	}
-	c.pumping = false
-}
-
-// yield ends the turn of c, and must be called if the cost of the turn has reached turnBytes. yield queues empty
-// output: after serving other connections, the loop calls Room(true), which begins the next turn. After
-// conn.Conn.Again, the loop would call Input before serving other connections.
-func (c *Conn) yield() {
-	if c.conn.Gathers() {
-		c.s.Set.Flush()
-	}
-	if !c.closed && !c.conn.Writing() {
-		c.conn.Queue(conn.Output{}, false)
-	}
 }
 
 func (st *stream) write() {
