@@ -46,7 +46,6 @@ var mostFilesOf = map[string]int{
 	"pybridge.Handler":            8,
 	"runtime/exchange.Exchange":   9,
 	"runtime/exchange.Server":     10,
-	"runtime/http2.stream":        7,
 	"runtime/source/static.Files": 7,
 }
 

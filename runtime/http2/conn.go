@@ -255,11 +255,6 @@ const tick = eventloop.Tick
 
 const look = int64(time.Second)
 
-// lingerTimeout is how long a stream stays open after its response while its request is incomplete. If the server reset
-// the stream at once, clients would report an error and lose the response. During this time the window of the stream is
-// not opened.
-const lingerTimeout = 2 * int64(time.Second)
-
 // leavingPing is the content of the PING before the first GOAWAY. The client's answer to the PING arrives after almost
 // all requests that the client sent before it received the GOAWAY. The PING precedes the GOAWAY because Python's h2
 // reports an error if a PING follows a GOAWAY.
@@ -408,22 +403,6 @@ func (c *Conn) expireStreams() {
 			c.resetStream(st, http2.ErrCodeCancel)
 		}
 	}
-}
-
-func (st *stream) lingers(now int64) bool {
-	return st.x == nil && st.bytes == nil && now-st.stamp > lingerTimeout
-}
-
-func (st *stream) stalled(now int64) bool {
-	c := st.c
-	limit := int64(c.s.Set.WriteTimeout) + tick
-	switch {
-	case !st.writing || st.loading || c.conn.Writing(): // a transfer has its own timeout
-		return false
-	case st.credit <= 0:
-		return now-st.stamp > limit
-	}
-	return c.credit <= 0 && now-max(c.sent, st.stamp) > limit
 }
 
 // A gate is used only if Config.Current is not nil. It delays the opening of streams until Config.Current permits

@@ -1,17 +1,14 @@
 package http2
 
 import (
-	"bytes"
 	"cmp"
 	"crypto/rand"
 	"encoding/base64"
 	"hash/maphash"
 	"strings"
 
-	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
-	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 )
 
@@ -313,46 +310,4 @@ func fieldOf(line string) hpack.HeaderField {
 		f.Sensitive = true
 	}
 	return f
-}
-
-// sendBlock sends a final or interim head or trailers in response to x. lines have the form of HTTP/1. If ends is true,
-// they end the stream.
-func (st *stream) sendBlock(x *exchange.Exchange, lines []byte, ends bool) {
-	c := st.c
-	block := c.s.block[:0]
-	if c.resized {
-		block = append(block, emptyTable)
-		c.resized = false
-	}
-	for len(lines) > 2 {
-		var line []byte
-		line, lines, _ = bytes.Cut(lines, []byte("\r\n"))
-		block = append(block, c.s.code(line)...)
-	}
-	c.s.block = block
-	out := c.output()
-	before := len(*out)
-	kind, flags := http2.FrameHeaders, http2.Flags(0)
-	if ends {
-		flags = http2.FlagHeadersEndStream
-	}
-	for {
-		n := min(len(block), c.frame)
-		if n == len(block) {
-			flags |= http2.FlagHeadersEndHeaders
-		}
-		*out = appendFrameHeader(*out, n, kind, flags, st.id)
-		*out = append(*out, block[:n]...)
-		if block = block[n:]; len(block) == 0 {
-			break
-		}
-		kind, flags = http2.FrameContinuation, 0
-	}
-	x.Out.AddFraming(len(*out) - before)
-}
-
-// appendFrameHeader follows RFC 9113 §4.1.
-func appendFrameHeader(dst []byte, size int, kind http2.FrameType, flags http2.Flags, id uint32) []byte {
-	return append(dst, byte(size>>16), byte(size>>8), byte(size), byte(kind), byte(flags), byte(id>>24), byte(id>>16),
-		byte(id>>8), byte(id))
 }

@@ -263,6 +263,28 @@ func (st *stream) feed(piece []byte, last bool) {
 	}
 }
 
+// holds records that n bytes of the input of st are in memory. If the number has decreased, the window of the
+// connection may open.
+func (st *stream) holds(n int64) {
+	c := st.c
+	less := n < st.held
+	c.inflow.held += n - st.held
+	c.inflow.moved = true
+	if st.held = n; less && c.room() > 0 {
+		c.conn.Again()
+	}
+}
+
+// holdsGiven calls holds with the number of input bytes that the handler of x has not returned (OpCredit). A number
+// below an eighth of exchange.InputWindow is treated as 0, because the handler may already have used these bytes.
+func (st *stream) holdsGiven(x *exchange.Exchange) {
+	n := int64(x.Outstanding)
+	if n < exchange.InputWindow/8 {
+		n = 0
+	}
+	st.holds(n)
+}
+
 // refuseBody answers the exchange of st with r, while its body is arriving. If a response has already begun, refuseBody
 // resets the stream.
 func (st *stream) refuseBody(r exchange.Reply) {

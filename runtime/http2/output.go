@@ -1,6 +1,8 @@
 package http2
 
 import (
+	"bytes"
+
 	"golang.org/x/net/http2"
 	"golang.org/x/sys/unix"
 
@@ -123,6 +125,42 @@ func (st *stream) sendEnd(x *exchange.Exchange, trailers []byte) {
 	x.Out.AddFraming(frameHeader)
 }
 
+// sendBlock sends a final or interim head or trailers in response to x. lines have the form of HTTP/1. If ends is true,
+// they end the stream.
+func (st *stream) sendBlock(x *exchange.Exchange, lines []byte, ends bool) {
+	c := st.c
+	block := c.s.block[:0]
+	if c.resized {
+		block = append(block, emptyTable)
+		c.resized = false
+	}
+	for len(lines) > 2 {
+		var line []byte
+		line, lines, _ = bytes.Cut(lines, []byte("\r\n"))
+		block = append(block, c.s.code(line)...)
+	}
+	c.s.block = block
+	out := c.output()
+	before := len(*out)
+	kind, flags := http2.FrameHeaders, http2.Flags(0)
+	if ends {
+		flags = http2.FlagHeadersEndStream
+	}
+	for {
+		n := min(len(block), c.frame)
+		if n == len(block) {
+			flags |= http2.FlagHeadersEndHeaders
+		}
+		*out = appendFrameHeader(*out, n, kind, flags, st.id)
+		*out = append(*out, block[:n]...)
+		if block = block[n:]; len(block) == 0 {
+			break
+		}
+		kind, flags = http2.FrameContinuation, 0
+	}
+	x.Out.AddFraming(len(*out) - before)
+}
+
 func (st *stream) partWritten(x *exchange.Exchange, p *exchange.Part, broken bool) {
 	c := st.c
 	if p.Upgrade != nil && !broken {
@@ -203,6 +241,12 @@ func (st *stream) appendData(b []byte, last bool) (n int) {
 	return n
 }
 
+// appendFrameHeader follows RFC 9113 §4.1.
+func appendFrameHeader(dst []byte, size int, kind http2.FrameType, flags http2.Flags, id uint32) []byte {
+	return append(dst, byte(size>>16), byte(size>>8), byte(size), byte(kind), byte(flags), byte(id>>24), byte(id>>16),
+		byte(id>>8), byte(id))
+}
+
 func (st *stream) written() {
 	x, s := st.x, st.c.s
 	// each call needs its own part, because partWritten may call this method again; a free list saves allocations
@@ -245,4 +289,70 @@ func (st *stream) giveUp(x *exchange.Exchange) (ended bool) {
 	}
 	x.Release(&part)
 	return ended
+}
+
+const maxLoads = 4
+
+// cached returns the next bytes of the file in st.part. The bytes are valid until the next call. The error is
+// unix.EAGAIN if the bytes are not in memory.
+func (st *stream) cached() (piece []byte, err error) {
+	s, left := st.c.s, &st.left
+	if !s.Set.IsWarm(left) {
+		return nil, unix.EAGAIN
+	}
+	piece = s.piece[:min(int64(st.limit()), left.Count)]
+	n, err := conn.ReadFile(left.FD, piece, left.Offset)
+	if n == 0 && err == nil {
+		err = conn.ErrShortFile
+	}
+	left.Offset += int64(n)
+	left.Count -= int64(n)
+	return piece[:n], err
+}
+
+func (st *stream) load() {
+	c := st.c
+	c.queue.dequeue(st)
+	st.loading = true
+	if c.loads == nil {
+		c.loads = make(chan struct{}, maxLoads)
+	}
+	c.s.Set.Load(&st.left, c.loads, st.loaded)
+}
+
+func (st *stream) loaded(err error) {
+	c := st.c
+	st.loading = false
+	switch {
+	case !st.writing:
+		part, x := st.part, st.orphan
+		st.endPart()
+		st.orphan = nil
+		x.Release(&part)
+		return
+	case err != nil:
+		st.fileFailed(err)
+	default:
+		st.stamp = c.s.Set.Now
+		c.queue.enqueue(st)
+	}
+	c.pump()
+	c.settle()
+}
+
+func (st *stream) fileFailed(err error) {
+	st.x.LogShort(err)
+	st.c.resetStream(st, http2.ErrCodeInternal)
+}
+
+func (st *stream) stalled(now int64) bool {
+	c := st.c
+	limit := int64(c.s.Set.WriteTimeout) + tick
+	switch {
+	case !st.writing || st.loading || c.conn.Writing(): // a transfer has its own timeout
+		return false
+	case st.credit <= 0:
+		return now-st.stamp > limit
+	}
+	return c.credit <= 0 && now-max(c.sent, st.stamp) > limit
 }

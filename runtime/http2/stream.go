@@ -3,11 +3,10 @@ package http2
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/net/http2"
-	"golang.org/x/sys/unix"
 
-	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 )
@@ -301,56 +300,11 @@ func (st *stream) Replace(_, y *exchange.Exchange, _ bool) {
 	st.x = y
 }
 
-const maxLoads = 4
+// lingerTimeout is how long a stream stays open after its response while its request is incomplete. If the server reset
+// the stream at once, clients would report an error and lose the response. During this time the window of the stream is
+// not opened.
+const lingerTimeout = 2 * int64(time.Second)
 
-// cached returns the next bytes of the file in st.part. The bytes are valid until the next call. The error is
-// unix.EAGAIN if the bytes are not in memory.
-func (st *stream) cached() (piece []byte, err error) {
-	s, left := st.c.s, &st.left
-	if !s.Set.IsWarm(left) {
-		return nil, unix.EAGAIN
-	}
-	piece = s.piece[:min(int64(st.limit()), left.Count)]
-	n, err := conn.ReadFile(left.FD, piece, left.Offset)
-	if n == 0 && err == nil {
-		err = conn.ErrShortFile
-	}
-	left.Offset += int64(n)
-	left.Count -= int64(n)
-	return piece[:n], err
-}
-
-func (st *stream) load() {
-	c := st.c
-	c.queue.dequeue(st)
-	st.loading = true
-	if c.loads == nil {
-		c.loads = make(chan struct{}, maxLoads)
-	}
-	c.s.Set.Load(&st.left, c.loads, st.loaded)
-}
-
-func (st *stream) loaded(err error) {
-	c := st.c
-	st.loading = false
-	switch {
-	case !st.writing:
-		part, x := st.part, st.orphan
-		st.endPart()
-		st.orphan = nil
-		x.Release(&part)
-		return
-	case err != nil:
-		st.fileFailed(err)
-	default:
-		st.stamp = c.s.Set.Now
-		c.queue.enqueue(st)
-	}
-	c.pump()
-	c.settle()
-}
-
-func (st *stream) fileFailed(err error) {
-	st.x.LogShort(err)
-	st.c.resetStream(st, http2.ErrCodeInternal)
+func (st *stream) lingers(now int64) bool {
+	return st.x == nil && st.bytes == nil && now-st.stamp > lingerTimeout
 }

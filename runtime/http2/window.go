@@ -1,7 +1,5 @@
 package http2
 
-import "fapws/runtime/exchange"
-
 const minUpdate = 4 << 10 // minimum increment of a window, in bytes
 
 // inflow is the receive window of a connection (RFC 9113 §5.2).
@@ -15,28 +13,6 @@ type inflow struct {
 	shared int64
 	closed bool  // the window is empty and cannot be opened now
 	since  int64 // when closed became true
-}
-
-// holds records that n bytes of the input of st are in memory. If the number has decreased, the window of the
-// connection may open.
-func (st *stream) holds(n int64) {
-	c := st.c
-	less := n < st.held
-	c.inflow.held += n - st.held
-	c.inflow.moved = true
-	if st.held = n; less && c.room() > 0 {
-		c.conn.Again()
-	}
-}
-
-// holdsGiven calls holds with the number of input bytes that the handler of x has not returned (OpCredit). A number
-// below an eighth of exchange.InputWindow is treated as 0, because the handler may already have used these bytes.
-func (st *stream) holdsGiven(x *exchange.Exchange) {
-	n := int64(x.Outstanding)
-	if n < exchange.InputWindow/8 {
-		n = 0
-	}
-	st.holds(n)
 }
 
 // mayHold reports whether n more bytes of collected bodies may stay in memory. Collected bodies may use an eighth of
