@@ -55,6 +55,26 @@ func (out *Response) redirect(req *Request) {
 	}
 }
 
+// A controlTable maps files to values of Cache-Control.
+type controlTable struct {
+	rules []expire
+	other string // value for files that match no rule
+}
+
+func (t *controlTable) of(name string) string {
+	for i := range t.rules {
+		e := &t.rules[i]
+		of := name[strings.LastIndexByte(name, '/')+1:]
+		if e.whole {
+			of = "/" + name
+		}
+		if e.pattern.MatchString(of) {
+			return e.control
+		}
+	}
+	return t.other
+}
+
 type expire struct {
 	pattern *regexp.Regexp
 	// the pattern is compared with the path below the root, not only with the file's name
@@ -113,23 +133,6 @@ func parseAge(s string) (seconds int, ok bool) {
 	}
 	n, err := strconv.ParseUint(s, 10, 31)
 	return min(int(min(n, 1<<31-1)*uint64(unit)), 1<<31-1), err == nil
-}
-
-func (f *Files) cacheControl(name string) string {
-	for i := range f.expires {
-		e := &f.expires[i]
-		of := name[strings.LastIndexByte(name, '/')+1:]
-		if e.whole {
-			of = "/" + name
-		}
-		if e.pattern.MatchString(of) {
-			return e.control
-		}
-	}
-	if f.opt.MaxAge >= 0 {
-		return maxAge(f.opt.MaxAge)
-	}
-	return ""
 }
 
 func headerLines(headers map[string]string) (string, error) {

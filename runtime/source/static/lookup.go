@@ -112,7 +112,7 @@ func (f *Files) around(t *view, name string, info fs.FileInfo, now int64) varian
 			stamps[c] = &s
 		}
 	}
-	return f.represent(description{name: name, mediaType: f.types.of(name), control: f.cacheControl(name),
+	return f.represent(description{name: name, mediaType: f.types.of(name), control: f.controls.of(name),
 		extra: f.extra}, stamps, now)
 }
 

@@ -101,17 +101,17 @@ func ParseOptions(text string) (Options, error) {
 
 // Files serves a directory and is safe for concurrent use.
 type Files struct {
-	opt     Options
-	name    string
-	root    *root
-	types   typeTable
-	expires []expire
-	extra   string
-	cache   cache
-	makings sync.Map       // running compressions: map from *representation to a function that waits for the result
-	making  compress.Turns // limits running compressions whose input is in memory
-	listing sync.Mutex
-	looking chan struct{} // has an element for each goroutine that may wait for the disk
+	opt      Options
+	name     string
+	root     *root
+	types    typeTable
+	controls controlTable
+	extra    string
+	cache    cache
+	makings  sync.Map       // running compressions: map from *representation to a function that waits for the result
+	making   compress.Turns // limits running compressions whose input is in memory
+	listing  sync.Mutex
+	looking  chan struct{} // has an element for each goroutine that may wait for the disk
 
 	// clock and wall return the time in nanoseconds since 1970; tests replace both. clock never steps and measures the
 	// age of cached data. wall is the system time, which is compared with the times of files.
@@ -160,7 +160,10 @@ func NewChecked(o Options) (f *Files, wrong []*OptionError) {
 	for _, rule := range o.Expires {
 		e, err := parseExpire(rule)
 		note("expires", err)
-		f.expires = append(f.expires, e)
+		f.controls.rules = append(f.controls.rules, e)
+	}
+	if o.MaxAge >= 0 {
+		f.controls.other = maxAge(o.MaxAge)
 	}
 	f.types = typeTable{own: map[string]string{}}
 	note("charset", f.types.setCharset(o.Charset))
