@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -238,37 +237,4 @@ func (h *Handed) findMapped(value string) (found *Files, name string, err error)
 		return nil, "", errNotSent
 	}
 	return found, strings.Trim(name, "/"), nil
-}
-
-// Send sends the file with a name below the root. Hidden names are permitted, and ".." cannot lead outside. Send never
-// uses a file such as x.gz as a compressed variant of x, because the two may be unrelated in an application's
-// directory. If mediaType is "", the media type depends on the name of the file. On an error, out is unchanged.
-//
-// Send is safe for concurrent use. Send may block for the disk.
-func (f *Files) Send(name, mediaType string, req *Request, out *Response) error {
-	f.looking <- struct{}{}
-	defer func() { <-f.looking }()
-	file, info, err := f.root.at(f.clock()).walk(name, toRead)
-	if err != nil {
-		return err
-	}
-	if !info.Mode().IsRegular() || f.opt.Private.has(info) {
-		file.Close()
-		return fs.ErrNotExist
-	}
-	if mediaType == "" {
-		mediaType = f.types.of(name)
-	}
-	c := ReadConditions(req.Head, req.Parsed.Fields)
-	r := newRepresentation(description{name: name, mediaType: mediaType}, stampOf(file, info), f.wall())
-	if r.stamp.unsized {
-		if r, err = readUnsized(file, r); err == nil {
-			r.answer(req, &c, out, false)
-		}
-		return err
-	}
-	r = r.keptOpen(file)
-	r.answer(req, &c, out, false)
-	r.open.release()
-	return nil
 }
