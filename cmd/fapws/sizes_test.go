@@ -46,7 +46,6 @@ var mostFilesOf = map[string]int{
 	"pybridge.Handler":            8,
 	"runtime/exchange.Exchange":   9,
 	"runtime/exchange.Server":     10,
-	"runtime/source/static.Files": 7,
 }
 
 // mostInterfaces limits the number of interfaces in the product. Interfaces that are declared in one line do not count.

@@ -252,7 +252,7 @@ func (f *Files) find(t *view, path, key []byte, now int64, req *Request) (v vari
 	}
 	if err == nil {
 		if v = f.around(t, name, info, f.wall()); v.isLike(&known) {
-			f.warm(&known)
+			known.warm()
 			f.cache.seen(key, &known, now)
 			return known, nil
 		}
@@ -282,15 +282,6 @@ func (f *Files) findListing(t *view, path, key []byte, now int64, req *Request) 
 		f.cache.put(string(key), v, now)
 	}
 	return v, err
-}
-
-func (f *Files) warm(v *variants) {
-	for _, r := range v {
-		if r.hold() {
-			r.open.read()
-			r.open.release()
-		}
-	}
 }
 
 // load returns a copy of r that contains the content of its file. If the file is large or being written, the copy

@@ -9,13 +9,13 @@
 //
 //	static.go          Options and Files
 //	serve.go           Source; Request and Response; from a request to the segments of its response
-//	cache.go           cache of files, variants and listings; open files
-//	lookup.go          the file for a path, its index and variants; statuses of errors
+//	cache.go           cache of files, variants and listings
+//	lookup.go          the file for a path, its index and variants; listings; statuses of errors
 //	root.go            the document root, opened segment by segment; symbolic links
 //	private.go         files that are hidden from clients: keys, backups, files named in the configuration
-//	representation.go  a file in one state and one coding, with its fields; entity tags
+//	representation.go  a file in one state and one coding, with its fields; entity tags; open files
 //	conditions.go      conditional requests; ranges
-//	listing.go         the page of a directory
+//	listing.go         the entries of a directory and their page
 //	fields.go          media types, Cache-Control, fields of errors
 //	handed.go          files that a handler names: Staticfile, X-Sendfile, X-Accel-Redirect
 //	fixed.go           fixed responses and redirects, without files; error pages of a site

@@ -2,9 +2,7 @@ package static
 
 import (
 	"cmp"
-	"crypto/sha256"
 	_ "embed"
-	"encoding/hex"
 	"fmt"
 	"html"
 	"io"
@@ -13,7 +11,6 @@ import (
 	"slices"
 	"strings"
 
-	"fapws/runtime/compress"
 	"fapws/runtime/http1"
 )
 
@@ -38,10 +35,10 @@ type order struct {
 
 var byName = order{'N', 'A'}
 
-// order parses the query of a request, and returns byName if the query is invalid.
-func (f *Files) order(req *Request) order {
+// orderOf parses the query of a request, and returns byName if the query is invalid.
+func orderOf(req *Request) order {
 	q := req.Parsed.Query.In(req.Head)
-	if !f.opt.Listing || len(q) != len("C=N;O=A") || string(q[:2]) != "C=" || q[3] != ';' && q[3] != '&' ||
+	if len(q) != len("C=N;O=A") || string(q[:2]) != "C=" || q[3] != ';' && q[3] != '&' ||
 		string(q[4:6]) != "O=" || q[2] != 'N' && q[2] != 'M' && q[2] != 'S' || q[6] != 'A' && q[6] != 'D' {
 		return byName
 	}
@@ -70,22 +67,6 @@ func (o order) compare(a, b listed) int {
 	return c
 }
 
-func (f *Files) list(t *view, path string, req *Request) (v variants, err error) {
-	name := cmp.Or(strings.Trim(path, "/"), ".")
-	order := f.order(req)
-	entries, more, err := f.readDirectory(t, name, maxListed, order)
-	if err != nil {
-		return v, err
-	}
-	page := listing(string(req.appendShown(nil)), name != ".", entries, more, order)
-	sum := sha256.Sum256(page)
-	d := description{name: name, mediaType: "text/html; charset=utf-8", control: "no-cache",
-		extra: f.extra + listingFields, tag: hex.EncodeToString(sum[:8])}
-	v = f.represent(d, [compress.Codings]*Stamp{compress.Identity: {size: int64(len(page))}}, 0)
-	v[compress.Identity] = v[compress.Identity].withBody(page)
-	return v, nil
-}
-
 // appendShown appends the requested path in canonical form, so that the cache does not contain a page for each spelling
 // of the path.
 func (req *Request) appendShown(dst []byte) []byte {
@@ -100,7 +81,7 @@ func (req *Request) appendShown(dst []byte) []byte {
 
 // readDirectory returns the entries of a directory, directories first. most limits their number, and more is true if
 // there are further entries. It omits hidden files and links that lead outside the root.
-func (f *Files) readDirectory(t *view, name string, most int, order order) (entries []listed, more bool, err error) {
+func (t *view) readDirectory(name string, o *Options, order order, most int) (entries []listed, more bool, err error) {
 	file, _, err := t.open(name)
 	if err != nil {
 		return nil, false, err
@@ -115,7 +96,7 @@ func (f *Files) readDirectory(t *view, name string, most int, order order) (entr
 		names = names[:most]
 	}
 	for _, entry := range names {
-		if !allowed([]byte(entry), f.opt.DotFiles) || t.guard.hides(entry) && !f.isProgram(entry) {
+		if !allowed([]byte(entry), o.DotFiles) || t.guard.hides(entry) && !o.isProgram(entry) {
 			continue
 		}
 		info, err := dir.statAny(entry)

@@ -18,7 +18,7 @@ var link = regexp.MustCompile(`<td><a href="([^"]*)">([^<]*)</a>`)
 func TestListingIsBounded(t *testing.T) {
 	f := serve(t, Options{Root: tree(t, map[string]string{"a": "x", "b": "x", "c": "x"}), Listing: true})
 	for most, shown := range map[int]int{1: 1, 2: 2, 3: 3, 4: 3} {
-		entries, more, err := f.readDirectory(f.root.now, ".", most, byName)
+		entries, more, err := f.root.now.readDirectory(".", &f.opt, byName, most)
 		checktest.Truef(t, err == nil && len(entries) == shown && more == (most < 3),
 			"%d: %v %v %v", most, entries, more, err)
 		page := string(listing("/", false, entries, more, byName))

@@ -3,6 +3,8 @@ package static
 import (
 	"bytes"
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io/fs"
 	"net/url"
@@ -30,7 +32,7 @@ func (f *Files) look(t *view, clean string) (name string, info fs.FileInfo, err 
 		return "", nil, err
 	}
 	switch {
-	case info.Mode().IsRegular() && !slash && !f.isProgram(name):
+	case info.Mode().IsRegular() && !slash && !f.opt.isProgram(name):
 		return name, info, nil
 	case !info.IsDir():
 		return "", nil, fs.ErrNotExist
@@ -39,7 +41,7 @@ func (f *Files) look(t *view, clean string) (name string, info fs.FileInfo, err 
 	}
 	name, info, err = f.index(t, name)
 	switch {
-	case err == nil && slash && (f.isProgram(name) || FitsAny(f.opt.Routed, name)):
+	case err == nil && slash && (f.opt.isProgram(name) || FitsAny(f.opt.Routed, name)):
 		return "", nil, program(path.Base(name))
 	case err == nil && slash:
 		return name, info, nil
@@ -51,7 +53,7 @@ func (f *Files) look(t *view, clean string) (name string, info fs.FileInfo, err 
 	return "", nil, errListing
 }
 
-func (f *Files) isProgram(name string) bool { return FitsAny(f.opt.Programs, name) }
+func (o *Options) isProgram(name string) bool { return FitsAny(o.Programs, name) }
 
 // FitsAny reports whether one of the patterns matches the last segment of name (path.Match).
 func FitsAny(patterns []string, name string) bool {
@@ -78,7 +80,7 @@ func (f *Files) index(t *view, dir string) (name string, info fs.FileInfo, err e
 		}
 		stat := t.stat
 		// A program may be a private file, because another source runs it, and only statAny finds private files.
-		if f.isProgram(name) {
+		if f.opt.isProgram(name) {
 			stat = t.statAny
 		}
 		info, err := stat(name)
@@ -114,6 +116,23 @@ func (f *Files) around(t *view, name string, info fs.FileInfo, now int64) varian
 	}
 	return f.represent(description{name: name, mediaType: f.types.of(name), control: f.controls.of(name),
 		extra: f.extra}, stamps, now)
+}
+
+// list returns the page of a directory, in the order that the query of req selects.
+func (f *Files) list(t *view, path string, req *Request) (v variants, err error) {
+	name := cmp.Or(strings.Trim(path, "/"), ".")
+	order := orderOf(req)
+	entries, more, err := t.readDirectory(name, &f.opt, order, maxListed)
+	if err != nil {
+		return v, err
+	}
+	page := listing(string(req.appendShown(nil)), name != ".", entries, more, order)
+	sum := sha256.Sum256(page)
+	d := description{name: name, mediaType: "text/html; charset=utf-8", control: "no-cache",
+		extra: f.extra + listingFields, tag: hex.EncodeToString(sum[:8])}
+	v = f.represent(d, [compress.Codings]*Stamp{compress.Identity: {size: int64(len(page))}}, 0)
+	v[compress.Identity] = v[compress.Identity].withBody(page)
+	return v, nil
 }
 
 func (f *Files) represent(d description, stamps [compress.Codings]*Stamp, now int64) (v variants) {

@@ -289,4 +289,14 @@ func (f *openFile) is(s Stamp) bool {
 
 const warmMost = 1 << 20 // in bytes
 
+// warm reads the open files of v, so that sendfile finds them in memory.
+func (v *variants) warm() {
+	for _, r := range v {
+		if r.hold() {
+			r.open.read()
+			r.open.release()
+		}
+	}
+}
+
 func (f *openFile) read() { _, _ = io.Copy(io.Discard, io.NewSectionReader(f.file, 0, f.warm)) }

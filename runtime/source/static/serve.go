@@ -88,7 +88,7 @@ func (f *Files) key(path []byte, req *Request) []byte {
 	if !f.opt.Listing || len(path) > 0 && path[len(path)-1] != '/' {
 		return path
 	}
-	o := f.order(req)
+	o := orderOf(req)
 	return req.appendShown(append(bytes.Clone(path), 0, o.column, o.direction))
 }
 
