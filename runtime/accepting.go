@@ -17,11 +17,11 @@ import (
 // reached, room closes the connection that has been idle for longest, and the next tick rejects requests that have
 // waited a second for a file descriptor.
 func (l *loop) room(ln *conn.Listener) bool {
-	scarce := !l.sites.HasRoom()
+	scarce := !l.sites.Descriptors.HasRoom()
 	if (scarce || l.accepting.Full()) && ln.Queued() {
 		l.conns.CloseIdlest()
-		l.sites.MakeRoom()
-		scarce = scarce && !l.sites.HasRoom()
+		l.sites.Descriptors.MakeRoom()
+		scarce = scarce && !l.sites.Descriptors.HasRoom()
 	}
 	if scarce && !l.accepting.Full() {
 		return false
@@ -109,7 +109,7 @@ func (l *loop) Open(c *http1conn.Conn) {
 }
 
 func (l *loop) connectionOpened() {
-	l.sites.Opened(1)
+	l.sites.Descriptors.Opened(1)
 	if l.live.Add(1) == 1 {
 		l.clock(time.Now())
 		l.timer.Reset(time.Duration(tickLength))
@@ -138,7 +138,7 @@ func (l *loop) makeRoom(v conn.Verdict) {
 		l.owed.Store(int64(l.app.AwaitsPart()))
 	}
 	live := l.live.Add(-1)
-	l.sites.Opened(-1)
+	l.sites.Descriptors.Opened(-1)
 	l.accepting.Closed(v)
 	if live > 0 {
 		return

@@ -44,8 +44,6 @@ var mostFilesOf = map[string]int{
 	"cmd/fapws/settings.Settings": 6,
 	"pybridge.App":                5,
 	"pybridge.Handler":            8,
-	"runtime/exchange.Exchange":   9,
-	"runtime/exchange.Server":     10,
 }
 
 // mostInterfaces limits the number of interfaces in the product. Interfaces that are declared in one line do not count.

@@ -1,7 +1,6 @@
 package exchange
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -9,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/runtime/conn"
+	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
 	"fapws/runtime/system"
 )
@@ -45,29 +45,20 @@ var (
 
 // admits returns errTooLarge if size exceeds max, or errNoRoom if the disk is too full for a body of this size. The
 // first written bytes of the body are on the disk.
-func (s *Server) admits(size, written, max int64) error {
+func admits(dir string, size, written, max int64) error {
 	switch {
 	case TooLarge(size, max):
 		return errTooLarge
 	case max != CollectedBody || size <= usualBody:
 		return nil
 	}
-	if free, ok := system.FreeSpace(s.Config.SpoolDir); ok && !hasRoom(free+written, size) {
+	if free, ok := system.FreeSpace(dir); ok && !hasRoom(free+written, size) {
 		return errNoRoom
 	}
 	return nil
 }
 
 func hasRoom(free, size int64) bool { return size <= free/4 }
-
-// Admits reports whether x may have a body of size bytes, and rejects x if not. The routing of x must not be complete.
-func (x *Exchange) Admits(size int64) bool {
-	err := x.s.admits(size, 0, x.MaxBody)
-	if err != nil {
-		x.Refuse(x.s.refused(err, size, x.MaxBody))
-	}
-	return err == nil
-}
 
 func TooLarge(size, max int64) bool { return size > max && max >= 0 }
 
@@ -115,7 +106,7 @@ func (b *Body) Store(piece []byte, memory int) error {
 	if b.spool >= 0 {
 		const look = 1 << 20 // number of bytes between two checks of the free space
 		if before := b.size - int64(len(piece)); before/look != b.size/look {
-			if err := b.X.s.admits(b.size, before, b.max); err != nil {
+			if err := admits(b.X.s.Config.SpoolDir, b.size, before, b.max); err != nil {
 				return err
 			}
 		}
@@ -192,6 +183,33 @@ func (b *Body) TooSlow(now int64, timeout time.Duration, rate int64) bool {
 // WaitsUntil returns the latest time at which b may still wait for a file: 2*timeout after its last pause began.
 func (b *Body) WaitsUntil(timeout time.Duration) int64 { return b.paused + 2*int64(timeout) }
 
+func (b *Body) Refused(s *Server, err error) Reply { return refused(s, err, b.size, b.max) }
+
+func refused(s *Server, err error, size, max int64) Reply {
+	limit := Limit{Setting: "max-body-size", Max: max, Size: size}
+	var malformed *http1.StatusError
+	switch {
+	case err == errTooLarge:
+		return Reply{Status: 413, Text: fmt.Sprintf("%v: the limit is %d bytes (max-body-size)", err, max), Close: true,
+			Limit: limit}
+	case err == errNoRoom:
+		if s.limitWarnings["space"].Once(time.Minute) {
+			s.Set.Log(logfile.Warning, "sent 507: a request body of %d bytes or more does not fit into a quarter of "+
+				"the free space of %s; "+
+				"free some, set TMPDIR to another directory, or raise --max-body-size", size, s.Config.SpoolDir)
+		}
+		return Reply{Status: 507, Text: err.Error(), Close: true}
+	case errors.As(err, &malformed):
+		return Malformed(&s.Config.Limits, malformed, nil)
+	}
+	s.Set.Log(logfile.Error, "cannot store a request body in %s: %v", s.Config.SpoolDir, err)
+	r := Reply{Status: 500, Close: true}
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EFBIG) {
+		r.Status = 507
+	}
+	return r
+}
+
 func (b *Body) TimedOut() Reply {
 	if b.Waits() {
 		if s := b.X.s; s.spoolWarnings.Once(time.Minute) {
@@ -219,19 +237,13 @@ func writeAll(fd int, data []byte) error {
 	return nil
 }
 
-// Feed delivers a piece of a body and counts it (InputWindow). If enough is true, no piece may follow until the
-// handler has returned half of the window (OpCredit).
-func (x *Exchange) Feed(piece []byte, last bool) (enough bool) {
+// Feed delivers a piece of a streamed body to X and counts it (InputWindow). If enough is true, no piece may follow
+// until the handler has returned half of the window (OpCredit).
+func (b *Body) Feed(piece []byte, last bool) (enough bool) {
+	x := b.X
 	x.Received += int64(len(piece))
 	x.Source.Input(x, Input{Data: piece, Last: last})
 	return x.Outstanding.Add(piece) && !last
-}
-
-// InputMemory divides the memory for HTTP/1 bodies and large WebSocket messages among the clients.
-func (s *Server) InputMemory() *conn.Shares { return &s.memory }
-
-func (x *Exchange) Account() string {
-	return cmp.Or(x.from, x.client.direct()).Account()
 }
 
 // A claim is a file or a descriptor that an exchange has taken from Shares; the zero value is no claim.
@@ -252,7 +264,7 @@ func (c *claim) release() {
 	}
 }
 
-func (s *Server) easeBodies() {
+func easeBodies(s *Server) {
 	files := &s.files
 	for _, x := range s.exchanges {
 		if b := x.body; b != nil && b.waits && x.Stream != nil {

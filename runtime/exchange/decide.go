@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -11,6 +12,21 @@ import (
 	"fapws/runtime/logfile"
 	"fapws/runtime/route"
 )
+
+// Request returns the memory for the next request. The memory changes only if an exchange has kept its request.
+func (s *Server) Request() *Request {
+	q := s.next
+	if q.kept {
+		q = newRequest()
+		s.next = q
+		return &q.handed
+	}
+	q.mount, q.limits, q.index = nil, q.limits[:0], ""
+	// With fields in this literal, the compiler would make a temporary copy.
+	q.handed = Request{}
+	q.handed.Parsed, q.handed.Spool = &q.parsed, -1
+	return &q.handed
+}
 
 // Decide makes x the exchange of the request from Server.Request, and routes x. The head must have arrived.
 func (x *Exchange) Decide() {
@@ -153,6 +169,59 @@ func (s *Server) startWith(source Source, x *Exchange) {
 	source.Start(x)
 }
 
+func (s *Server) admit(x *Exchange) {
+	q, m := x.req, x.req.mount
+	q.hand(x)
+	// over HTTP/1, responses from the cache need no further descriptor
+	if m.Unbounded && (m.Cache == nil || x.Version == http1.HTTP2) && !HoldDescriptor(x) {
+		AwaitDescriptor(x)
+		return
+	}
+	if m.Upgrades != NoUpgrades && q.parsed.UpgradeTo.Len > 0 && !x.client.Subrequest() && !s.offer(x, m) {
+		return
+	}
+	x.Choice = m
+	x.Stream.Read(x)
+}
+
+// Admits reports whether x may have a body of size bytes, and rejects x if not. The routing of x must not be complete.
+func (x *Exchange) Admits(size int64) bool {
+	err := admits(x.s.Config.SpoolDir, size, 0, x.MaxBody)
+	if err != nil {
+		x.Refuse(refused(x.s, err, size, x.MaxBody))
+	}
+	return err == nil
+}
+
+// suspend interrupts the routing of x until the wait w ends. Until then, the stream reads no later request.
+func (x *Exchange) suspend(w wait) {
+	x.req.keep()
+	x.enter(routing, w)
+	x.Source, x.Choice = Memory{}, nil
+	x.Stream.Wait(x)
+}
+
+func (x *Exchange) Waits() bool {
+	if x.wait == forTurn {
+		return !x.InTurn()
+	}
+	return x.wait != forReady
+}
+
+func (x *Exchange) Resume() {
+	x.enter(routing, forReady)
+	x.Stream.Wait(x)
+}
+
+func (x *Exchange) Continue() {
+	s, q := x.s, x.req
+	x.enter(routing, nothing)
+	if !q.Of(s.table.route) { // the request was routed by the previous sites
+		s.route(x)
+	}
+	s.decide(x)
+}
+
 // An Override replaces the responses of an application that cannot serve. Caches must not store it (no-store).
 type Override struct {
 	Status int
@@ -257,7 +326,7 @@ func (s *Server) GiveUp() {
 
 // Tick resumes requests whose wait has timed out. After GiveUp, Tick resumes all requests that wait for new sites.
 func (s *Server) Tick() {
-	if !s.table.pending && !s.descriptors.Awaited {
+	if !s.table.pending && !s.Descriptors.Awaited {
 		return
 	}
 	now := s.Set.Now
@@ -270,8 +339,8 @@ func (s *Server) Tick() {
 			x.Resume()
 		}
 	}
-	if s.crowded {
-		s.crowded = false
+	if s.Descriptors.crowded {
+		s.Descriptors.crowded = false
 		s.loop.Freed() // if a client still waits, the loop calls MakeRoom again
 	}
 }
@@ -298,94 +367,67 @@ func (s *Server) askCurrent() {
 	})
 }
 
-// A state is the phase of an exchange. Exchange.End resets the state to routing.
-type state uint8
-
-const (
-	// it is not decided yet which source answers, or whether the client has access
-	routing   state = iota
-	receiving       // the body is arriving; the source gets the request when the body is complete
-	answering
-)
-
-type wait uint8
-
-const (
-	nothing       wait = iota
-	forReady           // in the state routing, the stream calls Continue soon
-	forResume          // in the state routing, Resume must be called
-	forSites           // in the state routing, Server.Use must be called
-	forDescriptor      // in the state routing, another request of the same client must release a descriptor
-	forWork            // in the state routing, a goroutine checks whether the source has a response
-	forTurn            // earlier responses on the connection must first be sent
-	forEarlier         // in the state answering, the client must first read some of the earlier output
-)
-
-func (s state) String() string { return [...]string{"routing", "receiving", "answering"}[s] }
-
-func (w wait) String() string {
-	return [...]string{"nothing", "ready", "resume", "sites", "descriptor", "work", "turn", "earlier"}[w]
-}
-
-// progress contains the state of an exchange and the event for which the exchange waits.
-type progress struct {
-	state state
-	wait  wait
-}
-
-var follows = [...][]state{
-	routing:   {routing, receiving, answering},
-	receiving: {receiving, answering},
-	answering: {answering, routing},
-}
-
-var waits = [...][]wait{
-	routing:   {nothing, forReady, forResume, forSites, forDescriptor, forWork, forTurn},
-	receiving: {nothing},
-	answering: {nothing, forTurn, forEarlier},
-}
-
-func (x *progress) enter(s state, w wait) {
-	if invariants && !(slices.Contains(follows[x.state], s) && slices.Contains(waits[s], w)) {
-		panic(fmt.Sprintf("an exchange that is %v, waiting for %v, must not become %v, waiting for %v", x.state, x.wait,
-			s, w))
+// Resume continues the exchange d, which another process has handed over, on the connection of client. Resume submits
+// the request again, with Request.Resumed. If a mount accepts the request, Resume calls open, which must add the
+// connection to the event loop, and then resumed, which must make the Carrier and the Sink of the exchange. The
+// returned Carrier is nil if the connection is already closed. If Resume returns an error, neither function was called.
+func (s *Server) Resume(d *Resumption, client *Client, stream Stream, open func(),
+	resumed func(x *Exchange, c *conn.Conn) Carrier) (Carrier, error) {
+	q := newRequest()
+	limits := s.Config.Limits.Plus(http1.OwnFields, http1.OwnLines)
+	if _, err := q.parsed.Parse(d.Head, &limits); err != nil {
+		return nil, fmt.Errorf("its request: %w", err)
 	}
-	x.state, x.wait = s, w
-}
-
-// Suspended reports whether the routing of x was interrupted.
-func (x *progress) Suspended() bool { return x.state == routing && x.wait != nothing }
-
-func (x *Exchange) Waits() bool {
-	if x.wait == forTurn {
-		return !x.InTurn()
+	q.handed.Head = d.Head
+	x := s.New(client, stream)
+	s.begins(x, q, true)
+	if !s.routeResumed(x, string(d.Group)) {
+		x.End()
+		return nil, errOtherMount
 	}
-	return x.wait != forReady
-}
-
-func (x *progress) AwaitsSites() bool { return x.wait == forSites }
-
-// Delayed reports whether the source of x waits until the client has read earlier responses (see Begin).
-func (x *progress) Delayed() bool { return x.wait == forEarlier }
-
-// suspend interrupts the routing of x until the wait w ends. Until then, the stream reads no later request.
-func (x *Exchange) suspend(w wait) {
-	x.req.keep()
-	x.enter(routing, w)
-	x.Source, x.Choice = Memory{}, nil
-	x.Stream.Wait(x)
-}
-
-func (x *Exchange) Resume() {
-	x.enter(routing, forReady)
-	x.Stream.Wait(x)
-}
-
-func (x *Exchange) Continue() {
-	s, q := x.s, x.req
-	x.enter(routing, nothing)
-	if !q.Of(s.table.route) { // the request was routed by the previous sites
-		s.route(x)
+	// The connection is closed if the event loop cannot watch it, or if the server is stopping.
+	if open(); client.IsClosed() {
+		x.End()
+		return nil, nil
 	}
-	s.decide(x)
+	if d.Log != nil {
+		if x.Record = s.RecordOf(d.Log); x.Record != nil {
+			x.Received = x.Record.WireIn
+		}
+	}
+	if d.User != "" {
+		by := Basic
+		if x.rules.access != nil {
+			by = x.rules.access.By()
+		}
+		x.LogIn(d.User, by)
+	}
+	x.Out.Status = 101
+	x.Out.Begin()
+	x.Out.Sent, x.Out.Framed = d.Sent, d.Framed
+	carrier := resumed(x, &client.Conn)
+	r := q.hand(x)
+	r.Upgrade, r.Resumed = true, d
+	x.Choice = q.mount
+	x.Submit()
+	return carrier, nil
+}
+
+var errOtherMount = errors.New("its request leads to something else now")
+
+// routeResumed routes the request of x, and reports whether the mount accepts WebSockets and has the given group.
+// Passwords and limits are not checked again, because the other process has checked them.
+func (s *Server) routeResumed(x *Exchange, group string) bool {
+	q := x.req
+	s.route(x)
+	for q.Outcome == route.NeedsLookup || q.Outcome == route.NeedsAdmission {
+		if q.Outcome == route.NeedsAdmission {
+			q.Admit()
+		} else {
+			q.Skip()
+		}
+	}
+	s.settleRules(x)
+	return q.Outcome == route.Found && q.mount.Upgrades == ToMessages && q.mount.Group == group &&
+		q.parsed.UpgradeTo.Len > 0
 }

@@ -4,80 +4,96 @@ import (
 	"fmt"
 	"time"
 
+	"fapws/runtime/conn"
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
 )
 
-// Server.descriptors counts the connections and the descriptors that requests need for files, upstreams and programs.
+// Descriptors counts the connections and the descriptors that requests need for files, upstreams and programs.
+type Descriptors struct {
+	conn.Shares
+	crowded  bool // MakeRoom was called after the last Tick
+	warnings logfile.Seldom
+}
 
 // fewDescriptors is the number of descriptors that a client's requests may always have, regardless of its share.
 const fewDescriptors = 8
 
+func (d *Descriptors) free(client string) int64 {
+	room := d.Room(client)
+	if client == "" {
+		return room
+	}
+	return max(room, fewDescriptors-d.Of(client))
+}
+
+// Opened adds n, which may be negative, to the number of open connections.
+func (d *Descriptors) Opened(n int64) { d.Add("", n) }
+
+// HasRoom reports whether a descriptor for a new connection is free. If not, Loop.Freed is called as soon as one is.
+func (d *Descriptors) HasRoom() bool {
+	free := d.Room("") > 0
+	d.Awaited = d.Awaited || !free
+	return free
+}
+
+// MakeRoom frees connections for new clients. Tick rejects HTTP/1 requests that waited a second for a descriptor.
+func (d *Descriptors) MakeRoom() { d.crowded = true }
+
 // HoldDescriptor reserves an additional descriptor until x ends, and reports whether x may use the descriptor.
-func (x *Exchange) HoldDescriptor() bool {
+func HoldDescriptor(x *Exchange) bool {
 	if sub, ok := x.Stream.(*Sub); ok && sub.Parent != nil {
-		return sub.Parent.HoldDescriptor()
+		return HoldDescriptor(sub.Parent)
 	}
 	// A request keeps its descriptors until its subrequests end, so a subrequest must not wait for a descriptor.
 	if x.descriptor.shares != nil || x.client == nil || x.client.Subrequest() {
 		return true
 	}
-	all, client := &x.s.descriptors, x.Account()
-	if x.s.descriptorsFor(client) < 1 {
+	all, client := &x.s.Descriptors, x.Account()
+	if all.free(client) < 1 {
 		return false
 	}
-	x.descriptor.take(all, client)
+	x.descriptor.take(&all.Shares, client)
 	x.until = 0
 	return true
-}
-
-func (s *Server) descriptorsFor(client string) int64 {
-	room := s.descriptors.Room(client)
-	if client == "" {
-		return room
-	}
-	return max(room, fewDescriptors-s.descriptors.Of(client))
 }
 
 // AwaitDescriptor suspends x until its client may use one more descriptor, and rejects x after a timeout. The routing
 // of x must not be complete. A WebSocket over HTTP/1 is rejected at once, because WebSockets keep their descriptors for
 // a long time.
-func (x *Exchange) AwaitDescriptor() {
+func AwaitDescriptor(x *Exchange) {
 	now, timeout := x.s.Set.Now, 2*int64(x.s.Config.BodyTimeout)
 	switch {
 	case x.until == 0 && (x.Version == http1.HTTP2 || !x.req.parsed.Upgrade):
 		x.until = now + timeout
 	case now >= x.until:
-		x.Refuse(x.NoDescriptor())
+		x.Refuse(NoDescriptor(x))
 		return
 	}
-	x.s.descriptors.Awaited = true
+	x.s.Descriptors.Awaited = true
 	x.suspend(forDescriptor)
 }
-
-// MakeRoom frees connections for new clients. Tick rejects HTTP/1 requests that waited a second for a descriptor.
-func (s *Server) MakeRoom() { s.crowded = true }
 
 // yields reports whether x, which waits for a descriptor, must stop waiting.
 func yields(x *Exchange) bool {
 	s, patience := x.s, int64(0)
-	if s.crowded && x.Version != http1.HTTP2 {
+	if s.Descriptors.crowded && x.Version != http1.HTTP2 {
 		patience = 2*int64(s.Config.BodyTimeout) - int64(time.Second)
 	}
 	return s.Set.Now >= x.until-patience
 }
 
-func (x *Exchange) NoDescriptor() Reply {
-	if s := x.s; s.descriptorWarnings.Once(time.Minute) {
+func NoDescriptor(x *Exchange) Reply {
+	if d := &x.s.Descriptors; d.warnings.Once(time.Minute) {
 		x.Log(logfile.Warning, fmt.Sprintf("sent 503: active requests hold too many files and connections "+
 			"(at most a third of %d for one address); raise the limit of open files (ulimit -n, LimitNOFILE of systemd)",
-			s.descriptors.Max))
+			d.Max))
 	}
 	return Reply{Status: 503, Text: "too many active requests", Fields: RetryAfter, Close: x.Version != http1.HTTP2}
 }
 
 // easeDescriptors resumes exchanges that can now get a descriptor, and tells the loop that it can accept connections.
-func (s *Server) easeDescriptors() {
+func easeDescriptors(s *Server) {
 	room := map[string]int64{}
 	for _, x := range s.exchanges {
 		if x.wait != forDescriptor {
@@ -86,23 +102,13 @@ func (s *Server) easeDescriptors() {
 		client := x.Account()
 		left, known := room[client]
 		if !known {
-			left = s.descriptorsFor(client)
+			left = s.Descriptors.free(client)
 		}
 		if room[client] = left - 1; left > 0 {
 			x.Resume()
 		} else {
-			s.descriptors.Awaited = true
+			s.Descriptors.Awaited = true
 		}
 	}
 	s.loop.Freed()
-}
-
-// Opened adds n, which may be negative, to the number of open connections.
-func (s *Server) Opened(n int64) { s.descriptors.Add("", n) }
-
-// HasRoom reports whether a descriptor for a new connection is free. If not, Loop.Freed is called as soon as one is.
-func (s *Server) HasRoom() bool {
-	free := s.descriptors.Room("") > 0
-	s.descriptors.Awaited = s.descriptors.Awaited || !free
-	return free
 }

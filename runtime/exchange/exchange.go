@@ -2,9 +2,6 @@ package exchange
 
 import (
 	"cmp"
-	"fmt"
-	"iter"
-	"strings"
 
 	"fapws/runtime/conn"
 	"fapws/runtime/http1"
@@ -113,17 +110,6 @@ func (x *identity) CloseAfter() { x.KeepAlive = false }
 // CountInput adds n bytes to Received.
 func (x *identity) CountInput(n int64) { x.Received += n }
 
-// Stop ends the response of x after the parts that were already sent. If failed is true, the client sees that the rest
-// is missing. Otherwise the response ends normally, and the connection closes.
-func (x *Exchange) Stop(failed bool) {
-	x.Source, x.KeepAlive = Memory{}, x.KeepAlive && failed
-	end := Complete
-	if failed {
-		end = Incomplete
-	}
-	x.Sink.Send(&Part{End: end})
-}
-
 // Sub returns an exchange in which source answers r, for a piece of the response of x. The exchange has no client: the
 // given Sink gets its parts or its reply. The stream c is a *Sub.
 func (x *Exchange) Sub(r *Request, source Source, to Sink, c Stream) Exchange {
@@ -139,22 +125,8 @@ func (x *Exchange) Conn() *conn.Conn {
 	return &x.client.Conn
 }
 
-func (s *Server) New(client *Client, c Stream) *Exchange {
-	x := s.free
-	if x == nil {
-		x = &Exchange{s: s}
-		x.Sink = x
-		s.exchanges = append(s.exchanges, x)
-	} else {
-		s.free = x.Next
-		x.Next = nil
-	}
-	if x.from = client.peer; x.from == nil {
-		x.from = client.direct()
-	}
-	x.client, x.Stream, x.Source, x.rules = client, c, Memory{}, noRules
-	client.Active++
-	return x
+func (x *Exchange) Account() string {
+	return cmp.Or(x.from, x.client.direct()).Account()
 }
 
 const spareRecords = 1 << 10
@@ -186,24 +158,6 @@ func (x *Exchange) End() {
 	x.Sink = x
 	x.s, x.Held.queue, x.Next = s, held, s.free
 	s.free = x
-}
-
-func (s *Server) begun() iter.Seq[*Exchange] {
-	return func(yield func(*Exchange) bool) {
-		for _, x := range s.exchanges {
-			if x.client != nil && !yield(x) {
-				return
-			}
-		}
-	}
-}
-
-func (s *Server) Active() int {
-	n := len(s.exchanges)
-	for x := s.free; x != nil; x = x.Next {
-		n--
-	}
-	return n
 }
 
 // Submit passes x to the source of x.Choice. Size, Body and Pipeline of the request must be set.
@@ -241,51 +195,6 @@ func (x *Exchange) Begin() {
 	if x.Delayed() {
 		x.enter(answering, nothing)
 		x.Source.Start(x)
-	}
-}
-
-// Refuse answers x with r, without a source. The routing of x must not be complete.
-func (x *Exchange) Refuse(r Reply) {
-	if !r.Close {
-		x.Stream.Read(x)
-	}
-	x.Sink.Reply(r)
-}
-
-// FailWith replaces the response of x by r. The client gets r in a new exchange, and the handler of x continues without
-// a client. p is the part of x that r replaces, or nil.
-func (x *Exchange) FailWith(r Reply, p *Part) {
-	y := x.s.New(x.client, x.Stream)
-	x.Stream.Replace(x, y, false)
-	y.identity = x.identity
-	x.Record, x.began, x.wait = nil, 0, nothing
-	x.refuseCarrier()
-	x.Detach()
-	if p == nil || !p.Last() {
-		x.Abandon()
-	}
-	if p != nil {
-		x.Release(p)
-	}
-	y.Reply(r)
-}
-
-func (x *Exchange) Send(p *Part) {
-	if p.Op == OpCredit {
-		x.Outstanding.Credit(p.Number)
-		if x.Stream != nil {
-			x.Stream.WantMore(x)
-		}
-		x.Release(p)
-		return
-	}
-	c := x.Stream
-	switch {
-	// there is no client, or the client does not understand interim responses (HTTP/1.0, subrequests)
-	case c == nil, p.Interim && (x.Version < http1.HTTP11 || x.client.Subrequest()):
-		x.Release(p)
-	default:
-		c.Write(x, p)
 	}
 }
 
@@ -421,42 +330,6 @@ func (x *Exchange) Abandon() {
 		x.End()
 	default:
 		x.Source.OnGone(x)
-	}
-}
-
-func (x *Exchange) PartSent(p *Part, err error) {
-	if err != nil {
-		x.Out.Left++ // not all of p was written
-		x.LogShort(err)
-	}
-	x.Release(p)
-}
-
-func (x *Exchange) Reply(r Reply) {
-	s, c := x.s, x.Conn()
-	if c == nil {
-		x.End()
-		return
-	}
-	if s.Set.Debug >= 1 {
-		s.tracef("%s gets %d: %s", c, r.Status, r.Text)
-	}
-	if r.Status == 413 || r.Status == 414 || r.Status == 431 {
-		text, _, _ := strings.Cut(r.Text, ": the limit is")
-		x.NoteLimit(fmt.Sprintf("sent %d: %s", r.Status, cmp.Or(text, http1.StatusText(r.Status))), r.Limit)
-	}
-	x.refuseCarrier()
-	x.req, x.Check = nil, nil
-	if x.Record != nil {
-		x.Record.Overridden = r.Override
-	}
-	x.Stream.Replace(x, x, r.Close)
-	x.enter(answering, nothing)
-	x.Req, x.Source, x.Fields = nil, Memory{}, nil
-	if pages := x.rules.site.Pages; pages != nil {
-		pages(x, r)
-	} else {
-		x.SendReply(&r)
 	}
 }
 

@@ -1,7 +1,7 @@
 package exchange
 
-// A List contains the exchanges of a connection in the order of their requests. An exchange can be in one List. The zero
-// value is an empty List.
+// A List contains the exchanges of a connection in the order of their requests. An exchange can be in one List only.
+// The zero value is an empty List.
 type List struct{ First, Last *Exchange }
 
 func (l *List) Add(x *Exchange) {

@@ -8,7 +8,6 @@ import (
 	"fapws/runtime/conn"
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
-	"fapws/runtime/metrics"
 )
 
 // Malformed prepares an error response to an invalid request, over the given version of HTTP. The response uses the
@@ -230,45 +229,6 @@ func (x *identity) TakeRecord() *logfile.Record {
 		x.Record = nil
 	}
 	return e
-}
-
-// PassOn gives the connection or stream of x to another protocol, after the response was written or gathered. That
-// protocol must write the line for the access log.
-func (x *Exchange) PassOn(to Upgrade) {
-	log, sent, framed := x.TakeRecord(), x.Out.Sent, x.Out.Framed
-	c, _ := x.Stream.SwitchProtocols(x, nil)
-	to(c, log, sent, framed)
-}
-
-// Measure makes the server count requests in r. Requests that began before this call are counted only as active
-// requests.
-func (s *Server) Measure(r *metrics.Recorder) {
-	s.metrics = r
-	for x := range s.begun() {
-		if !x.client.Subrequest() {
-			x.began = r.BeganEarlier()
-		}
-	}
-	s.nameRoutes()
-}
-
-// nameRoutes sets the counter of each mount. Mounts with the same label, such as files and an application at the same
-// path, share a counter.
-func (s *Server) nameRoutes() {
-	if s.metrics == nil {
-		return
-	}
-	for i := range s.table.sites {
-		site := &s.table.sites[i]
-		host := site.name
-		if host == "" && len(site.Names) > 0 {
-			host = site.Names[0]
-		}
-		site.counts = s.metrics.Route(host, "none")
-		for k := range site.Table {
-			site.Table[k].counts = s.metrics.Route(host, site.Table[k].label())
-		}
-	}
 }
 
 // label returns the name of the mount for operators. The name consists of the paths in the configuration of the mount.

@@ -231,22 +231,6 @@ type PartOwner interface {
 	PartWaits(p *Part, left int) *conn.Unsent
 }
 
-func (x *Exchange) Hold(p *Part) {
-	if x.Stream == nil || x.client.Subrequest() {
-		x.Held.Put(p)
-	} else {
-		x.Held.hold(x.s.Set, x, p)
-	}
-}
-
-// PartWaits implements PartOwner. Parts of a subrequest are counted for the client that gets the whole page.
-func (x *Exchange) PartWaits(p *Part, left int) *conn.Unsent {
-	if x.Stream == nil || x.client.Subrequest() {
-		return x.Held.unsent
-	}
-	return x.Held.Count(x.s.Set, x, p, left)
-}
-
 type sentPart struct {
 	of   PartOwner
 	part Part

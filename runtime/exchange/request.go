@@ -53,21 +53,6 @@ func (q *request) identify(n *http1.Identifier, trusted, sub bool, id *http1.Ide
 	r.Head, q.Head = q.identified, q.identified
 }
 
-func (s *Server) admit(x *Exchange) {
-	q, m := x.req, x.req.mount
-	q.hand(x)
-	// over HTTP/1, responses from the cache need no further descriptor
-	if m.Unbounded && (m.Cache == nil || x.Version == http1.HTTP2) && !x.HoldDescriptor() {
-		x.AwaitDescriptor()
-		return
-	}
-	if m.Upgrades != NoUpgrades && q.parsed.UpgradeTo.Len > 0 && !x.client.Subrequest() && !s.offer(x, m) {
-		return
-	}
-	x.Choice = m
-	x.Stream.Read(x)
-}
-
 func (q *request) hand(x *Exchange) *Request {
 	r, c := &q.handed, x.client
 	r.Head, r.Path, r.Root = q.Head, q.Path, q.Root
@@ -84,19 +69,4 @@ func (q *request) hand(x *Exchange) *Request {
 		r.Services = &Services{Times: e.Times}
 	}
 	return r
-}
-
-// Request returns the memory for the next request. The memory changes only if an exchange has kept its request.
-func (s *Server) Request() *Request {
-	q := s.next
-	if q.kept {
-		q = newRequest()
-		s.next = q
-		return &q.handed
-	}
-	q.mount, q.limits, q.index = nil, q.limits[:0], ""
-	// With fields in this literal, the compiler would make a temporary copy.
-	q.handed = Request{}
-	q.handed.Parsed, q.handed.Spool = &q.parsed, -1
-	return &q.handed
 }

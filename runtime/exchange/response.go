@@ -5,9 +5,9 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net/http"
+	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"fapws/runtime/conn"
 	"fapws/runtime/http1"
@@ -33,6 +33,34 @@ func (r *Response) Begin() { r.Begun = true }
 
 // AddFraming adds n to Framed.
 func (r *Response) AddFraming(n int) { r.Framed += int64(n) }
+
+// Trailers returns the trailers to send after p. It returns nil if p has no trailers, if the client does not accept
+// trailers, or if the response has no body. An HTTP/1 connection must send trailers only after a chunked body.
+func (r *Response) Trailers(p *Part) []byte {
+	if p.Trailers == nil || p.End != Complete || p.First || !r.trailers || r.Framing == http1.NoBody {
+		return nil
+	}
+	return *p.Trailers
+}
+
+func (x *Exchange) Send(p *Part) {
+	if p.Op == OpCredit {
+		x.Outstanding.Credit(p.Number)
+		if x.Stream != nil {
+			x.Stream.WantMore(x)
+		}
+		x.Release(p)
+		return
+	}
+	c := x.Stream
+	switch {
+	// there is no client, or the client does not understand interim responses (HTTP/1.0, subrequests)
+	case c == nil, p.Interim && (x.Version < http1.HTTP11 || x.client.Subrequest()):
+		x.Release(p)
+	default:
+		c.Write(x, p)
+	}
+}
 
 // Take returns the bytes of p that may be sent: nothing if the response has no body, and otherwise no more than its
 // Content-Length. The result body is from p.Body, and count is the number of bytes to send from p.File. The result
@@ -63,81 +91,6 @@ func (x *Exchange) Take(p *Part) (body []byte, count int64, broken bool) {
 	return body, count, p.End == Incomplete
 }
 
-// LogShort logs err if reading a file failed, for example because the file was shorter than announced.
-func (x *Exchange) LogShort(err error) {
-	if errors.As(err, new(*conn.FileError)) {
-		x.Log(logfile.Warning, "response aborted: "+err.Error())
-	}
-}
-
-func (b *Body) Refused(s *Server, err error) Reply { return s.refused(err, b.size, b.max) }
-
-func (s *Server) refused(err error, size, max int64) Reply {
-	limit := Limit{Setting: "max-body-size", Max: max, Size: size}
-	var malformed *http1.StatusError
-	switch {
-	case err == errTooLarge:
-		return Reply{Status: 413, Text: fmt.Sprintf("%v: the limit is %d bytes (max-body-size)", err, max), Close: true,
-			Limit: limit}
-	case err == errNoRoom:
-		if s.limitWarnings["space"].Once(time.Minute) {
-			s.Set.Log(logfile.Warning, "sent 507: a request body of %d bytes or more does not fit into a quarter of "+
-				"the free space of %s; "+
-				"free some, set TMPDIR to another directory, or raise --max-body-size", size, s.Config.SpoolDir)
-		}
-		return Reply{Status: 507, Text: err.Error(), Close: true}
-	case errors.As(err, &malformed):
-		return s.Malformed(malformed, nil)
-	}
-	s.Set.Log(logfile.Error, "cannot store a request body in %s: %v", s.Config.SpoolDir, err)
-	r := Reply{Status: 500, Close: true}
-	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EFBIG) {
-		r.Status = 507
-	}
-	return r
-}
-
-func (s *Server) Malformed(err *http1.StatusError, received []byte) Reply {
-	r := Reply{Status: err.Status, Text: err.Text, Close: true}
-	if err.Setting == "" {
-		return r
-	}
-	limits, lines, longest := &s.Config.Limits, 0, 0
-	for line := range bytes.Lines(received) {
-		lines, longest = lines+1, max(longest, len(line))
-	}
-	first, _, _ := bytes.Cut(received, crlf)
-	sizes := map[string][2]int{
-		"limit-request-line":       {limits.RequestLine, len(first)},
-		"limit-request-field-size": {limits.FieldLine, longest},
-		"limit-request-fields":     {limits.Fields, lines - 1},
-		"limit-request-head":       {limits.Head, len(received)},
-	}[err.Setting]
-	r.Limit = Limit{Setting: err.Setting, Max: int64(sizes[0]), Size: int64(max(sizes[0]+1, sizes[1]))}
-	return r
-}
-
-// limitWarnings limits how often NoteLimit warns about each setting; "" stands for no setting.
-func limitWarnings() map[string]*logfile.Seldom {
-	all := map[string]*logfile.Seldom{}
-	for _, name := range []string{"", "space", "max-body-size", "limit-request-line", "limit-request-field-size",
-		"limit-request-fields", "limit-request-head", "ws-max-size"} {
-		all[name] = new(logfile.Seldom)
-	}
-	return all
-}
-
-// NoteLimit logs, at most once a minute per limit, that a client has exceeded l. sent describes the response.
-func (x *Exchange) NoteLimit(sent string, l Limit) {
-	if !x.s.limitWarnings[l.Setting].Once(time.Minute) {
-		return
-	}
-	if l.Setting != "" {
-		sent += fmt.Sprintf(": size %d or more, limit %d (--%s)", l.Size, l.Max, l.Setting)
-	}
-	x.Log(logfile.Warning, sent)
-}
-
 // Heads makes the heads of all responses that an event loop sends.
 type Heads struct {
 	// Fields is memory for the fields of a response, which callers can reuse after AppendHead has returned.
@@ -147,8 +100,8 @@ type Heads struct {
 	edited []byte
 }
 
-// AppendHead appends the head of r to dst as an HTTP/1 head, and sets the framing of the body in x.Out. Over HTTP/2, the
-// caller must count the head as it is sent (Response.AddFraming).
+// AppendHead appends the head of r to dst as an HTTP/1 head, and sets the framing of the body in x.Out. Over HTTP/2,
+// the caller must count the head as it is sent (Response.AddFraming).
 func (x *Exchange) AppendHead(dst []byte, r *http1.Response) []byte {
 	h, before := &x.s.Heads, len(dst)
 	if len(x.rules.headers) > 0 || x.renewal != nil {
@@ -225,13 +178,100 @@ func (x *Exchange) AppendHeadOf(dst []byte, p *Part, keepAlive bool) []byte {
 	return x.AppendHead(dst, &r)
 }
 
-// Trailers returns the trailers to send after p. It returns nil if p has no trailers, if the client does not accept
-// trailers, or if the response has no body. An HTTP/1 connection must send trailers only after a chunked body.
-func (r *Response) Trailers(p *Part) []byte {
-	if p.Trailers == nil || p.End != Complete || p.First || !r.trailers || r.Framing == http1.NoBody {
-		return nil
+func (x *Exchange) Hold(p *Part) {
+	if x.Stream == nil || x.client.Subrequest() {
+		x.Held.Put(p)
+	} else {
+		x.Held.hold(x.s.Set, x, p)
 	}
-	return *p.Trailers
+}
+
+// PartWaits implements PartOwner. Parts of a subrequest are counted for the client that gets the whole page.
+func (x *Exchange) PartWaits(p *Part, left int) *conn.Unsent {
+	if x.Stream == nil || x.client.Subrequest() {
+		return x.Held.unsent
+	}
+	return x.Held.Count(x.s.Set, x, p, left)
+}
+
+func (x *Exchange) PartSent(p *Part, err error) {
+	if err != nil {
+		x.Out.Left++ // not all of p was written
+		x.LogShort(err)
+	}
+	x.Release(p)
+}
+
+// LogShort logs err if reading a file failed, for example because the file was shorter than announced.
+func (x *Exchange) LogShort(err error) {
+	if errors.As(err, new(*conn.FileError)) {
+		x.Log(logfile.Warning, "response aborted: "+err.Error())
+	}
+}
+
+func (x *Exchange) Reply(r Reply) {
+	s, c := x.s, x.Conn()
+	if c == nil {
+		x.End()
+		return
+	}
+	if s.Set.Debug >= 1 {
+		s.tracef("%s gets %d: %s", c, r.Status, r.Text)
+	}
+	if r.Status == 413 || r.Status == 414 || r.Status == 431 {
+		text, _, _ := strings.Cut(r.Text, ": the limit is")
+		x.NoteLimit(fmt.Sprintf("sent %d: %s", r.Status, cmp.Or(text, http1.StatusText(r.Status))), r.Limit)
+	}
+	x.refuseCarrier()
+	x.req, x.Check = nil, nil
+	if x.Record != nil {
+		x.Record.Overridden = r.Override
+	}
+	x.Stream.Replace(x, x, r.Close)
+	x.enter(answering, nothing)
+	x.Req, x.Source, x.Fields = nil, Memory{}, nil
+	if pages := x.rules.site.Pages; pages != nil {
+		pages(x, r)
+	} else {
+		x.SendReply(&r)
+	}
+}
+
+// Refuse answers x with r, without a source. The routing of x must not be complete.
+func (x *Exchange) Refuse(r Reply) {
+	if !r.Close {
+		x.Stream.Read(x)
+	}
+	x.Sink.Reply(r)
+}
+
+// FailWith replaces the response of x by r. The client gets r in a new exchange, and the handler of x continues without
+// a client. p is the part of x that r replaces, or nil.
+func (x *Exchange) FailWith(r Reply, p *Part) {
+	y := x.s.New(x.client, x.Stream)
+	x.Stream.Replace(x, y, false)
+	y.identity = x.identity
+	x.Record, x.began, x.wait = nil, 0, nothing
+	x.refuseCarrier()
+	x.Detach()
+	if p == nil || !p.Last() {
+		x.Abandon()
+	}
+	if p != nil {
+		x.Release(p)
+	}
+	y.Reply(r)
+}
+
+// Stop ends the response of x after the parts that were already sent. If failed is true, the client sees that the rest
+// is missing. Otherwise the response ends normally, and the connection closes.
+func (x *Exchange) Stop(failed bool) {
+	x.Source, x.KeepAlive = Memory{}, x.KeepAlive && failed
+	end := Complete
+	if failed {
+		end = Incomplete
+	}
+	x.Sink.Send(&Part{End: end})
 }
 
 const (
@@ -280,3 +320,67 @@ func Starting(since time.Duration) Reply {
 }
 
 var startingFields = []byte("Retry-After: 1\r\nCache-Control: no-store\r\n")
+
+// Malformed returns the reply to an invalid head. received is the invalid input.
+func Malformed(limits *http1.Limits, err *http1.StatusError, received []byte) Reply {
+	r := Reply{Status: err.Status, Text: err.Text, Close: true}
+	if err.Setting == "" {
+		return r
+	}
+	lines, longest := 0, 0
+	for line := range bytes.Lines(received) {
+		lines, longest = lines+1, max(longest, len(line))
+	}
+	first, _, _ := bytes.Cut(received, crlf)
+	sizes := map[string][2]int{
+		"limit-request-line":       {limits.RequestLine, len(first)},
+		"limit-request-field-size": {limits.FieldLine, longest},
+		"limit-request-fields":     {limits.Fields, lines - 1},
+		"limit-request-head":       {limits.Head, len(received)},
+	}[err.Setting]
+	r.Limit = Limit{Setting: err.Setting, Max: int64(sizes[0]), Size: int64(max(sizes[0]+1, sizes[1]))}
+	return r
+}
+
+// limitWarnings limits how often NoteLimit warns about each setting; "" stands for no setting.
+func limitWarnings() map[string]*logfile.Seldom {
+	all := map[string]*logfile.Seldom{}
+	for _, name := range []string{"", "space", "max-body-size", "limit-request-line", "limit-request-field-size",
+		"limit-request-fields", "limit-request-head", "ws-max-size"} {
+		all[name] = new(logfile.Seldom)
+	}
+	return all
+}
+
+// NoteLimit logs, at most once a minute per limit, that a client has exceeded l. sent describes the response.
+func (x *Exchange) NoteLimit(sent string, l Limit) {
+	if !x.s.limitWarnings[l.Setting].Once(time.Minute) {
+		return
+	}
+	if l.Setting != "" {
+		sent += fmt.Sprintf(": size %d or more, limit %d (--%s)", l.Size, l.Max, l.Setting)
+	}
+	x.Log(logfile.Warning, sent)
+}
+
+// ChangeProtocol gives the connection of x to its Carrier, and makes sink the Sink of x. For r and the results, see
+// Stream.SwitchProtocols.
+func (x *Exchange) ChangeProtocol(sink Sink, r *http1.Response) (c *conn.Conn, head []byte) {
+	x.Sink = sink
+	if r == nil && !x.Out.Begun { // the new protocol sends its own response
+		x.Out.Status = http.StatusSwitchingProtocols
+	}
+	c, head = x.Stream.SwitchProtocols(x, r)
+	if x.from == x.client.peer {
+		x.from, x.client.peer = nil, nil
+	}
+	return c, head
+}
+
+// PassOn gives the connection or stream of x to another protocol, after the response was written or gathered. That
+// protocol must write the line for the access log.
+func (x *Exchange) PassOn(to Upgrade) {
+	log, sent, framed := x.TakeRecord(), x.Out.Sent, x.Out.Framed
+	c, _ := x.Stream.SwitchProtocols(x, nil)
+	to(c, log, sent, framed)
+}

@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"cmp"
+	"iter"
 	"net/netip"
 	"slices"
 	"strings"
@@ -105,19 +106,17 @@ type Server struct {
 	next      *request
 	records   []*logfile.Record
 	files     conn.Shares
-	memory    conn.Shares
 
-	descriptors conn.Shares
-	crowded     bool // MakeRoom was called after the last Tick
+	InputMemory conn.Shares // divides the memory for HTTP/1 bodies and large WebSocket messages among the clients
+	Descriptors Descriptors
 
 	gaveUp bool
 	End    Ending // after a change to Leaving or Draining, the caller must call conn.Set.Drain
 
-	spoolWarnings      logfile.Seldom
-	descriptorWarnings logfile.Seldom
-	limitWarnings      map[string]*logfile.Seldom
-	undeclared         logfile.Seldom  // limits log lines about clients that send forwarding fields
-	unread             map[string]bool // fields of trusted proxies that warnUnread has logged
+	spoolWarnings logfile.Seldom
+	limitWarnings map[string]*logfile.Seldom
+	undeclared    logfile.Seldom  // limits log lines about clients that send forwarding fields
+	unread        map[string]bool // fields of trusted proxies that warnUnread has logged
 
 	metrics    *metrics.Recorder // nil if requests are not counted
 	identifier *http1.Identifier // nil if requests get no identities
@@ -141,14 +140,14 @@ type Table struct {
 func (s *Server) Init(h Loop, set *conn.Set, tls *conn.TLSServer, offer func(x *Exchange, m *Mount) bool, name string) {
 	s.loop, s.Set, s.secure, s.offer = h, set, tls, offer
 	s.table, s.next, s.limitWarnings, s.unread = new(Table), newRequest(), limitWarnings(), map[string]bool{}
-	s.files.Eases = func() { set.Soon(s.easeBodies) }
-	s.descriptors.Eases = func() { set.Soon(s.easeDescriptors) }
+	s.files.Eases = func() { set.Soon(func() { easeBodies(s) }) }
+	s.Descriptors.Eases = func() { set.Soon(func() { easeDescriptors(s) }) }
 	s.Heads.Template = http1.NewTemplate(name, set.Start.Unix())
 }
 
 func (s *Server) Configure(cfg Config) {
-	s.Config, s.files.Max, s.memory.Max = cfg, int64(cfg.MaxSpools), cmp.Or(cfg.MaxBodyMemory, 96<<20)
-	s.descriptors.Max = int64(cfg.MaxDescriptors)
+	s.Config, s.files.Max, s.InputMemory.Max = cfg, int64(cfg.MaxSpools), cmp.Or(cfg.MaxBodyMemory, 96<<20)
+	s.Descriptors.Max = int64(cfg.MaxDescriptors)
 	if s.identifier = http1.NewIdentifier(cfg.Trace, cfg.RequestID); s.identifier != nil {
 		s.identifier.Sampler = cfg.Sampler
 	}
@@ -208,6 +207,73 @@ func (s *Server) Use(t *Table) {
 	s.Configure(s.Config)
 	s.nameRoutes()
 	s.replaced()
+}
+
+func (s *Server) New(client *Client, c Stream) *Exchange {
+	x := s.free
+	if x == nil {
+		x = &Exchange{s: s}
+		x.Sink = x
+		s.exchanges = append(s.exchanges, x)
+	} else {
+		s.free = x.Next
+		x.Next = nil
+	}
+	if x.from = client.peer; x.from == nil {
+		x.from = client.direct()
+	}
+	x.client, x.Stream, x.Source, x.rules = client, c, Memory{}, noRules
+	client.Active++
+	return x
+}
+
+func (s *Server) begun() iter.Seq[*Exchange] {
+	return func(yield func(*Exchange) bool) {
+		for _, x := range s.exchanges {
+			if x.client != nil && !yield(x) {
+				return
+			}
+		}
+	}
+}
+
+func (s *Server) Active() int {
+	n := len(s.exchanges)
+	for x := s.free; x != nil; x = x.Next {
+		n--
+	}
+	return n
+}
+
+// Measure makes the server count requests in r. Requests that began before this call are counted only as active
+// requests.
+func (s *Server) Measure(r *metrics.Recorder) {
+	s.metrics = r
+	for x := range s.begun() {
+		if !x.client.Subrequest() {
+			x.began = r.BeganEarlier()
+		}
+	}
+	s.nameRoutes()
+}
+
+// nameRoutes sets the counter of each mount. Mounts with the same label, such as files and an application at the same
+// path, share a counter.
+func (s *Server) nameRoutes() {
+	if s.metrics == nil {
+		return
+	}
+	for i := range s.table.sites {
+		site := &s.table.sites[i]
+		host := site.name
+		if host == "" && len(site.Names) > 0 {
+			host = site.Names[0]
+		}
+		site.counts = s.metrics.Route(host, "none")
+		for k := range site.Table {
+			site.Table[k].counts = s.metrics.Route(host, site.Table[k].label())
+		}
+	}
 }
 
 func (s *Server) Served() int64 { return s.served }

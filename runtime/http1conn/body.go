@@ -29,7 +29,7 @@ const smallBody = 16 << 10
 func (b *framedBody) store(piece []byte) error {
 	s := b.s
 	memory := s.Config.SpoolSize
-	if b.of = b.X.Account(); s.InputMemory().Room(b.of) < int64(len(piece)) {
+	if b.of = b.X.Account(); s.InputMemory.Room(b.of) < int64(len(piece)) {
 		memory = min(memory, smallBody)
 	}
 	err := b.Store(piece, memory)
@@ -40,7 +40,7 @@ func (b *framedBody) store(piece []byte) error {
 // count updates Server.InputMemory, and must be called after each change of the number of bytes that b has in memory.
 func (b *framedBody) count() {
 	if n := int64(b.InMemory()); n != b.counted {
-		b.s.InputMemory().Add(b.of, n-b.counted)
+		b.s.InputMemory.Add(b.of, n-b.counted)
 		b.counted = n
 	}
 }
@@ -165,7 +165,7 @@ func (c *Conn) receive(data []byte) (rest []byte) {
 		if whole {
 			b.Arrived()
 		}
-		if enough := x.Feed(piece, whole); enough {
+		if enough := b.Feed(piece, whole); enough {
 			c.pauseReading()
 		}
 	case b.Streamed:

@@ -88,7 +88,7 @@ func newExchange(cfg exchange.Config) *exchange.Exchange {
 func TestBodiesOfAClientMoveToFilesAboveItsMemory(t *testing.T) {
 	cfg := exchange.Config{SpoolDir: t.TempDir(), SpoolSize: 256 << 10, MaxSpools: 1000, MaxBodyMemory: 3 << 20}
 	s := newServer(cfg)
-	free := s.InputMemory().Room("")
+	free := s.InputMemory.Room("")
 	store := func(client string, size int) *framedBody {
 		b := new(framedBody)
 		b.Begin(s, new(http1.Request), -1, 0)
@@ -121,7 +121,7 @@ func TestBodiesOfAClientMoveToFilesAboveItsMemory(t *testing.T) {
 		}
 		b.Drop()
 	}
-	n := s.InputMemory().Room("")
+	n := s.InputMemory.Room("")
 	checktest.Equalf(t, n, free, "%d bytes still count", free-n)
 }
 

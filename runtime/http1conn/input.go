@@ -128,7 +128,7 @@ func (c *Conn) next(buf []byte) bool {
 	}
 	if err != nil {
 		s.rest = nil
-		c.newErrorExchange(buf).Sink.Reply(s.Malformed(err.(*http1.StatusError), buf))
+		c.newErrorExchange(buf).Sink.Reply(exchange.Malformed(&s.Config.Limits, err.(*http1.StatusError), buf))
 		return false
 	}
 	c.Stamp = s.Set.Now

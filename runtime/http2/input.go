@@ -253,7 +253,7 @@ func (st *stream) feed(piece []byte, last bool) {
 		st.body.Arrived()
 	}
 	// If the handler now has enough input, the window opens only when the handler has used some input.
-	x.Feed(piece, last)
+	st.body.Feed(piece, last)
 	if st.x != x {
 		return
 	}

@@ -74,9 +74,9 @@ func (st *stream) transmit(x *exchange.Exchange, p *exchange.Part) {
 		x.FailWith(exchange.Reply{Status: 501, Text: "no WebSocket at this path"}, p)
 		return
 	}
-	mayHold := p.File == nil || x.HoldDescriptor()
+	mayHold := p.File == nil || exchange.HoldDescriptor(x)
 	if !mayHold && p.First {
-		x.FailWith(x.NoDescriptor(), p)
+		x.FailWith(exchange.NoDescriptor(x), p)
 		return
 	}
 	if p.First {

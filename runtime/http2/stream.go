@@ -98,7 +98,7 @@ func (c *Conn) open(b *headerBlock) {
 		err = req.ParseWhole(s.head, &s.Config.Limits)
 	}
 	if err != nil {
-		st.refuse(s.Malformed(err.(*http1.StatusError), s.head))
+		st.refuse(exchange.Malformed(&s.Config.Limits, err.(*http1.StatusError), s.head))
 		return
 	}
 	switch {

@@ -42,7 +42,7 @@ func (a *Sockets) weigh(s *Socket, n int) bool {
 		s.large = &largeInput{client: s.x.Account()}
 	}
 	grows := bytes - s.large.bytes
-	memory := a.sites.InputMemory()
+	memory := &a.sites.InputMemory
 	if grows > 0 && memory.Room(s.large.client) < grows {
 		return false
 	}
@@ -60,7 +60,7 @@ func (a *Sockets) reportTooBig(s *Socket, e *websocket.Error) {
 	sent := fmt.Sprintf("WebSocket closed with %d: %s", e.Code, e.Text)
 	limit := exchange.Limit{Setting: "ws-max-size", Max: int64(s.decoder.Max), Size: int64(s.decoder.TooBig)}
 	if e == errShare {
-		sent += fmt.Sprintf(" (at most a third of %d)", a.sites.InputMemory().Max)
+		sent += fmt.Sprintf(" (at most a third of %d)", a.sites.InputMemory.Max)
 		limit = exchange.Limit{}
 	}
 	s.x.NoteLimit(sent, limit)

@@ -28,8 +28,8 @@ func (s *Tunnels) Offer(x *exchange.Exchange, detaches bool) bool {
 	if !websocket.Asked(r.Parsed, r.Head) || detaches && r.Parsed.HasBody {
 		return true
 	}
-	if detaches && !x.HoldDescriptor() {
-		x.AwaitDescriptor()
+	if detaches && !exchange.HoldDescriptor(x) {
+		exchange.AwaitDescriptor(x)
 		return false
 	}
 	if x.Version == http1.HTTP2 && s.loop.Full() {

@@ -36,11 +36,11 @@ func (d *Dispatcher) Source(h exchange.Handler, o Options) *Source {
 }
 
 func (s *Source) Start(x *exchange.Exchange) {
-	if !s.options.Main && !x.HoldDescriptor() {
+	if !s.options.Main && !exchange.HoldDescriptor(x) {
 		if x.Req.Spool >= 0 {
 			unix.Close(x.Req.Spool)
 		}
-		x.Answer(x.NoDescriptor())
+		x.Answer(exchange.NoDescriptor(x))
 		return
 	}
 	d, r := s.d, x.Req

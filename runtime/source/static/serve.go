@@ -315,9 +315,9 @@ func (s *Source) Start(x *exchange.Exchange) {
 	}
 	hit := s.files.Hit(started.UnixNano()+int64(time.Since(started)), &a.request, a)
 	switch {
-	case x.Version == http1.HTTP2 && (!hit || a.file != nil) && !x.HoldDescriptor():
+	case x.Version == http1.HTTP2 && (!hit || a.file != nil) && !exchange.HoldDescriptor(x):
 		a.drop()
-		x.AwaitDescriptor()
+		exchange.AwaitDescriptor(x)
 		return
 	case hit:
 		a.send(x, true)
