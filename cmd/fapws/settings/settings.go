@@ -45,6 +45,17 @@ func (s *Setting) EnvName() string {
 	return "FAPWS_" + strings.ToUpper(strings.ReplaceAll(s.Name, "-", "_"))
 }
 
+// environment returns the first environment variable for this setting that is set. A variable with an empty value
+// counts as not set, because compose files and unit files cannot unset a variable.
+func (s *Setting) environment(lookup func(string) (string, bool)) (name, given string) {
+	for _, name := range []string{s.EnvName(), s.Env} {
+		if given, ok := lookup(name); ok && name != "" && given != "" {
+			return name, given
+		}
+	}
+	return "", ""
+}
+
 func (s *Setting) shownDefault() string { return cmp.Or(s.Note, s.Default) }
 
 func (s *Setting) explanation() string { return cmp.Or(documented()[s.Name].Text, s.Brief) }

@@ -92,17 +92,6 @@ func New(flags Flags, lookup func(string) (string, bool)) (*Settings, error) {
 	return s, errors.Join(wrong...)
 }
 
-// environment returns the first environment variable for this setting that is set. A variable with an empty value
-// counts as not set, because compose files and unit files cannot unset a variable.
-func (row *Setting) environment(lookup func(string) (string, bool)) (name, given string) {
-	for _, name := range []string{row.EnvName(), row.Env} {
-		if given, ok := lookup(name); ok && name != "" && given != "" {
-			return name, given
-		}
-	}
-	return "", ""
-}
-
 // UnknownVariables returns a line for each variable that looks like a setting of fapws but is not. Internal variables,
 // whose names begin with _FAPWS_, are skipped.
 func UnknownVariables(environ []string) (lines []string) {
