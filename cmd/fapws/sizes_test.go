@@ -40,7 +40,6 @@ var mostFilesOf = map[string]int{
 	"cmd/fapws/plan.Plan":         6,
 	"cmd/fapws/plan.SiteConfig":   6,
 	"cmd/fapws/plan.builder":      10,
-	"cmd/fapws/settings.Settings": 6,
 	"pybridge.App":                5,
 	"pybridge.Handler":            8,
 }

@@ -32,7 +32,7 @@ func (p *Plan) ForeignGlobals() []string {
 	// Ignore the error, because loading the applications reports it.
 	_ = p.Find()
 	if first := p.FirstApp(); first != nil && first.HasPATHS() {
-		return p.Settings.ForeignGlobals(p.Command.ScriptName(), first.Source)
+		return settings.ForeignGlobals(p.Command.ScriptName(), first.Source)
 	}
 	return nil
 }
@@ -41,7 +41,7 @@ func (p *Plan) ForeignGlobals() []string {
 // script mentions no setting.
 func (p *Plan) IsSettled() bool {
 	first := p.FirstApp()
-	return first == nil || !first.HasPATHS() || !p.Settings.MentionedIn(first.Source)
+	return first == nil || !first.HasPATHS() || !settings.MentionsSetting(first.Source)
 }
 
 // SetVariables sets the variables of --env-file before Python starts. With the setting debug, SetVariables also sets
@@ -73,7 +73,7 @@ func (p *Plan) SetVariables() error {
 func (p *Plan) options() pybridge.Options {
 	o := pybridge.Options{
 		Args:    p.Command.Args,
-		Globals: p.Settings.Globals(),
+		Globals: settings.Globals(),
 		Path:    p.Conf.PythonPath,
 		Venv:    p.Conf.Venv,
 		Dev:     p.Conf.Dev,

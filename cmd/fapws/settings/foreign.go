@@ -229,8 +229,8 @@ func (s *Settings) takeFlags(name string, words []string) (lines []string) {
 
 // ForeignGlobals returns a line of advice for each global variable in the source of a script with PATHS that looks like
 // a setting but is not, and that the script does not use.
-func (s *Settings) ForeignGlobals(script string, source []byte) (lines []string) {
-	ours := s.Globals()
+func ForeignGlobals(script string, source []byte) (lines []string) {
+	ours := Globals()
 	for statement := range statements(source) {
 		end := strings.IndexFunc(statement, func(r rune) bool { return r != '_' && (r < 'A' || r > 'Z') })
 		if end < 1 {

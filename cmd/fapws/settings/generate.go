@@ -1,7 +1,6 @@
 package settings
 
 import (
-	"cmp"
 	_ "embed"
 	"fmt"
 	"io"
@@ -133,24 +132,6 @@ func valueCases() string {
 			strings.Join(words, " "))
 	}
 	return cases.String()
-}
-
-// WriteConfig writes the output of --print-config: a line for each setting with its value and origin.
-func (s *Settings) WriteConfig(w io.Writer) error {
-	conf, err := s.Config()
-	if err != nil {
-		return err
-	}
-	for _, row := range settingsOf(&conf) {
-		if row.sugar {
-			continue
-		}
-		shown := cmp.Or(row.value.show(), "-")
-		if _, err := fmt.Fprintf(w, "%-25s %-20s %s\n", row.Name, shown, s.Source(row.Name)); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 type KeyDoc struct {

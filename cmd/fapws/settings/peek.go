@@ -58,10 +58,10 @@ func PeekServer(source []byte) (address string, found bool, err error) {
 // peeked lists the global variables whose values can be known before the script runs.
 var peeked = []string{"SERVER", "THREADS"}
 
-// MentionedIn reports whether the source of a script contains the name of a setting whose value is unknown until the
-// script runs. Strings and attributes (logging.DEBUG) do not count.
-func (s *Settings) MentionedIn(source []byte) bool {
-	return slices.ContainsFunc(s.Globals(), func(name string) bool {
+// MentionsSetting reports whether the source of a script contains the name of a setting whose value is unknown until
+// the script runs. Strings and attributes (logging.DEBUG) do not count.
+func MentionsSetting(source []byte) bool {
+	return slices.ContainsFunc(Globals(), func(name string) bool {
 		return !slices.Contains(peeked, name) && HasWord(source, name)
 	})
 }

@@ -80,6 +80,15 @@ func settingsOf(c *Config) (rows []*Setting) {
 	return rows
 }
 
+func Globals() (names []string) {
+	for _, row := range table() {
+		if row.Global != "" {
+			names = append(names, row.Global)
+		}
+	}
+	return names
+}
+
 func (s *Setting) prepare() {
 	for name := range strings.FieldsSeq(s.also) {
 		name, value, _ := strings.Cut(name, "=")

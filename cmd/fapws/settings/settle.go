@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"slices"
@@ -46,15 +47,6 @@ type Settings struct {
 
 func (s *Settings) Clone() *Settings {
 	return &Settings{conf: s.conf, from: maps.Clone(s.from), kept: s.kept}
-}
-
-func (s *Settings) Globals() (names []string) {
-	for _, row := range table() {
-		if row.Global != "" {
-			names = append(names, row.Global)
-		}
-	}
-	return names
 }
 
 // New returns the settings from flags and environment variables. The error contains a line for each wrong value, with
@@ -274,6 +266,24 @@ func (s *Settings) Source(name string) Source {
 		}
 	}
 	return s.from[name]
+}
+
+// WriteConfig writes the output of --print-config: a line for each setting with its value and origin.
+func (s *Settings) WriteConfig(w io.Writer) error {
+	conf, err := s.Config()
+	if err != nil {
+		return err
+	}
+	for _, row := range settingsOf(&conf) {
+		if row.sugar {
+			continue
+		}
+		shown := cmp.Or(row.value.show(), "-")
+		if _, err := fmt.Fprintf(w, "%-25s %-20s %s\n", row.Name, shown, s.Source(row.Name)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 const devBind = "127.0.0.1:" + defaultPort
