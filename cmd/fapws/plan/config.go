@@ -150,6 +150,14 @@ func (c *SiteConfig) Apps() (apps []SiteApplication) {
 	return apps
 }
 
+func (c *SiteConfig) LogFiles(conf *settings.Config) []string {
+	paths := []string{conf.AccessLog, conf.ErrorLog}
+	for _, h := range c.Hosts {
+		paths = append(paths, h.AccessLog, h.ErrorLog)
+	}
+	return slices.DeleteFunc(paths, func(path string) bool { return path == "" || path == "-" || path == off })
+}
+
 type Reach struct {
 	Ports    []uint16
 	Unix     bool

@@ -221,6 +221,24 @@ func (p *Plan) LogsIn(conf *settings.Config, contents *pybridge.Contents) bool {
 	return conf.LoginUsers != "" || p.Site.LogsIn() || len(users) > 0
 }
 
+// What returns a description, for users, of the application or root that the command line or the top of the
+// configuration file names.
+func (c *SiteConfig) What(conf *settings.Config) string {
+	var what []string
+	if c.Root != "" {
+		what = append(what, "files of "+c.Root)
+	}
+	if c.App.Name != "" {
+		what = append(what, c.App.Name)
+	}
+	if len(what) == 0 {
+		for _, one := range conf.Static {
+			what = append(what, one.String())
+		}
+	}
+	return strings.Join(what, " and ")
+}
+
 func (c *SiteConfig) Count() string {
 	routes := 0
 	for _, h := range c.Hosts {

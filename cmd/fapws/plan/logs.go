@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 
@@ -18,14 +17,6 @@ import (
 	"fapws/runtime/logfile"
 	"fapws/runtime/system"
 )
-
-func (c *SiteConfig) LogFiles(conf *settings.Config) []string {
-	paths := []string{conf.AccessLog, conf.ErrorLog}
-	for _, h := range c.Hosts {
-		paths = append(paths, h.AccessLog, h.ErrorLog)
-	}
-	return slices.DeleteFunc(paths, func(path string) bool { return path == "" || path == "-" || path == off })
-}
 
 func (b *builder) hostLogs(h *Host, s *exchange.Site) {
 	if b.parts.Logs == nil {

@@ -33,24 +33,6 @@ func (b *builder) own(c *SiteConfig, h *Host) {
 	}
 }
 
-// What returns a description, for users, of the application or root that the command line or the top of the
-// configuration file names.
-func (c *SiteConfig) What(conf *settings.Config) string {
-	var what []string
-	if c.Root != "" {
-		what = append(what, "files of "+c.Root)
-	}
-	if c.App.Name != "" {
-		what = append(what, c.App.Name)
-	}
-	if len(what) == 0 {
-		for _, one := range conf.Static {
-			what = append(what, one.String())
-		}
-	}
-	return strings.Join(what, " and ")
-}
-
 // health returns the mounts for health checks under prefix, or nil if prefix is "". The mounts for health checks
 // precede all other mounts of each host. Health checks require neither login nor HTTPS, because a load balancer uses
 // plain HTTP, the machine's address, and no password. Health checks are not logged, because a load balancer sends one
