@@ -175,7 +175,7 @@ func help(topic string, stdout io.Writer) (code int, err error) {
 func warn(doubts []string, p *plan.Plan, stderr io.Writer) {
 	log := printTo(stderr)
 	if p.Command.Word == settings.WordRun {
-		log = p.Logger(stderr).Log
+		log = plan.NewLogger(stderr, &p.Conf).Log
 	}
 	for _, line := range doubts {
 		log(logfile.Warning, line)

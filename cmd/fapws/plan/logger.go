@@ -46,17 +46,12 @@ type Logger struct {
 	chrooted bool // this process has called chroot(2) and cannot open the path of the file
 }
 
-func (p *Plan) Logger(stderr io.Writer) *Logger {
-	l := newLogger(stderr, p.Conf.LogLevel, p.Conf.Server.Debug)
-	if p.Conf.ErrorLogFormat == "json" {
+func NewLogger(w io.Writer, conf *settings.Config) *Logger {
+	l := &Logger{w: w, now: time.Now, look: lookOf(w)}
+	if conf.ErrorLogFormat == "json" {
 		l.look = logfile.Object
 	}
-	return l
-}
-
-func newLogger(w io.Writer, level string, debug int) *Logger {
-	l := &Logger{w: w, now: time.Now, look: lookOf(w)}
-	l.SetLevel(level, debug)
+	l.SetLevel(conf.LogLevel, conf.Server.Debug)
 	return l
 }
 

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"fapws/cmd/fapws/settings"
+	"fapws/runtime"
 	"fapws/runtime/checktest"
 	"fapws/runtime/logfile"
 )
@@ -33,7 +35,7 @@ func TestLoggerFormatsLinesForPeopleAndApache(t *testing.T) {
 	} {
 		for _, file := range []bool{false, true} {
 			var out bytes.Buffer
-			l := newLogger(&out, tt.least, tt.debug)
+			l := NewLogger(&out, &settings.Config{LogLevel: tt.least, Server: runtime.Config{Debug: tt.debug}})
 			if file {
 				l.look = logfile.Filed
 			}
@@ -53,7 +55,7 @@ type brokenWriter struct{}
 func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
 
 func TestLoggerCountsLostLines(t *testing.T) {
-	l := newLogger(brokenWriter{}, "info", 0)
+	l := NewLogger(brokenWriter{}, &settings.Config{LogLevel: "info"})
 	l.Log(logfile.Error, "one")
 	l.Log(logfile.Debug, "not shown")
 	l.Log(logfile.Info, "two")

@@ -64,7 +64,7 @@ func (p *supervisor) openControl() error {
 
 // Run supervises workers until it is told to stop, and returns the exit code.
 func Run(what *plan.Plan, instance *worker.Instance, stderr io.Writer) (code int, err error) {
-	p := &supervisor{plan: what, conf: what.Conf, instance: instance, log: what.Logger(stderr)}
+	p := &supervisor{plan: what, conf: what.Conf, instance: instance, log: plan.NewLogger(stderr, &what.Conf)}
 	p.early.Open, p.early.Close = openSockets, p.closeSockets
 	p.keyring.p = p
 	p.site.Store(what.Site)

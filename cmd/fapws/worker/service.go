@@ -60,7 +60,8 @@ type service struct {
 }
 
 func newService(p *plan.Plan, instance *Instance, stderr io.Writer, r role) *service {
-	s := &service{plan: p, conf: p.Conf, log: p.Logger(stderr), opened: time.Now(), role: r, instance: instance}
+	s := &service{plan: p, conf: p.Conf, log: plan.NewLogger(stderr, &p.Conf), opened: time.Now(),
+		role: r, instance: instance}
 	s.https.log = s.log.Log
 	here := func(f func()) { f() }
 	s.python.do, s.python.doBeside = here, here
