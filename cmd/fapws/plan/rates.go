@@ -3,9 +3,12 @@ package plan
 import (
 	"cmp"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 
 	"fapws/cmd/fapws/settings"
+	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/ratelimit"
 )
@@ -72,4 +75,41 @@ func (r *Rate) parse() (err error) {
 		return r.At.Errorf("by", `must be "address", "user" or "header NAME", such as "header X-Api-Key"`)
 	}
 	return nil
+}
+
+// limits returns the rate limits for the value of the key rate, or nil if the key is not set. Tables that inherit a
+// limit share this limit.
+func (b *builder) limits(at *settings.TOMLTable, rates Rates) (limits []*exchange.RateLimit) {
+	if rates == nil {
+		return nil
+	}
+	limits = []*exchange.RateLimit{}
+	for i, r := range rates {
+		if b.rates[r] == 0 {
+			b.rates[r] = len(b.rates) + 1
+			b.checkRate(at, r, rates)
+		}
+		if b.parts.Rates == nil {
+			continue
+		}
+		o := ratelimit.Options{Rate: r.rate, Number: b.rates[r], Policy: "default", User: r.By == "user",
+			Header: r.header, Fields: r.Fields, DryRun: r.DryRun,
+			Text: fmt.Sprintf("%s by %s (%s)", r.Text, cmp.Or(r.By, "address"), r.At)}
+		if i > 0 {
+			o.Policy = fmt.Sprintf("limit-%d", i+1)
+		}
+		limits = append(limits, b.parts.Rates.Limit(o))
+	}
+	return limits
+}
+
+func (b *builder) checkRate(at *settings.TOMLTable, r *Rate, all Rates) {
+	switch {
+	case r.By == "user" && !b.plan.Site.anyRules(func(r *TopRules) bool { return r.Auth != nil || r.Login.wanted() }):
+		b.misused(at, "rate", errors.New("by user requires auth or login, which no path has"))
+	case r.header != "" && b.plan.Command.Word == settings.WordCheck &&
+		!slices.ContainsFunc(all, func(r *Rate) bool { return r.By == "" || r.By == "address" }):
+		b.warn(r.At.Errorf("rate", "clients choose %s, so this limit alone stops nobody; "+
+			"add one by address: rate = [\"100/s\", { … }]", r.By[len("header "):]).Error())
+	}
 }
