@@ -3,12 +3,10 @@ package plan
 import (
 	"encoding/base64"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -23,7 +21,6 @@ import (
 	"fapws/runtime/logfile"
 	"fapws/runtime/route"
 	"fapws/runtime/source/cache"
-	"fapws/runtime/source/static"
 	"fapws/runtime/system"
 )
 
@@ -168,55 +165,6 @@ func (b *builder) auth(a *Auth) *auth.Basic {
 	}
 	b.auths[a] = basic
 	return basic
-}
-
-func (b *builder) errorPages(h *Host) func(*exchange.Exchange, exchange.Reply) {
-	if len(h.ErrorPages) == 0 {
-		return nil
-	}
-	programs := h.programs()
-	if h.SSI.Enabled {
-		programs = append(programs, h.SSI.names()...)
-	}
-	pages := map[int]string{}
-	for _, key := range slices.Sorted(maps.Keys(h.ErrorPages)) {
-		page := h.ErrorPages[key]
-		status, err := strconv.Atoi(key)
-		if err != nil {
-			b.wrong(h.At.Errorf("error-page", "%q is not the status of an error (400 to 599)", key))
-			continue
-		}
-		pages[status] = page
-		if b.parts.Logs == nil && h.Root != "" && strings.HasPrefix(page, "/") {
-			// only the command check reports this error; a running server sends its default page instead
-			name := filepath.Join(h.Root, page)
-			err := unix.Faccessat(unix.AT_FDCWD, name, unix.R_OK, unix.AT_EACCESS)
-			if st, e := os.Stat(name); e == nil && st.IsDir() {
-				err = unix.EISDIR
-			}
-			if err != nil {
-				b.wrong(h.At.Errorf("error-page", "%d: %w", status, &os.PathError{Op: "open", Path: name, Err: err}))
-			}
-		}
-		if strings.HasPrefix(page, "/") && static.FitsAny(programs, page) {
-			b.wrong(h.At.Errorf("error-page",
-				"%d: %s is a script or SSI page and would be sent unprocessed; an error page must be a static file",
-				status, page))
-		}
-	}
-	var files *static.Files
-	if h.Root != "" {
-		o := options(h.Files, h.Root)
-		o.Index, o.SPA, o.Listing, o.Compress = nil, "", false, false // an error page is a single file
-		if files = b.open(&Route{At: h.At}, o); files == nil {
-			return nil
-		}
-	}
-	made, err := static.NewPages(files, pages)
-	if err != nil {
-		b.wrong(h.At.Errorf("error-page", "%v", err))
-	}
-	return made.Answer
 }
 
 // Cache is the value of the key cache, which defines which responses of a route are cached. If Enabled is false, no
