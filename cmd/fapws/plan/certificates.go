@@ -18,7 +18,6 @@ import (
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
-	"fapws/runtime/route"
 )
 
 func (p *Plan) Certificates(conf *settings.Config) *certificates.Want {
@@ -245,22 +244,6 @@ const (
 	certRequired = "required"
 	certNone     = "none"
 )
-
-// certNeed translates a value of the key client-cert. If rule is empty, the setting cert-reqs applies. Over HTTPS, the
-// handshake already enforces cert-reqs. The result of certNeed enforces it for clients that use plain HTTP or a unix
-// socket.
-func (b *builder) certNeed(rule string) route.CertNeed {
-	if rule == "" {
-		rule = b.conf.CertReqs
-	}
-	switch rule {
-	case certRequired:
-		return route.VerifiedCert
-	case "optional":
-		return route.NoBadCert
-	}
-	return route.AnyClient
-}
 
 type Asked struct {
 	*Host

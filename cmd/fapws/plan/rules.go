@@ -138,6 +138,22 @@ func (b *builder) ruled(at *settings.TOMLTable, r *Rules) *exchange.Rules {
 	return nil
 }
 
+// certNeed translates a value of the key client-cert. If rule is empty, the setting cert-reqs applies. Over HTTPS, the
+// handshake already enforces cert-reqs. The result of certNeed enforces it for clients that use plain HTTP or a unix
+// socket.
+func (b *builder) certNeed(rule string) route.CertNeed {
+	if rule == "" {
+		rule = b.conf.CertReqs
+	}
+	switch rule {
+	case certRequired:
+		return route.VerifiedCert
+	case "optional":
+		return route.NoBadCert
+	}
+	return route.AnyClient
+}
+
 func (b *builder) access(r *Rules) exchange.Access {
 	basic, login := b.auth(r.Auth), b.login(r.Login)
 	switch {
