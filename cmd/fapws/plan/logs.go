@@ -13,37 +13,9 @@ import (
 	"fapws/cmd/fapws/confine"
 	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
-	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
 	"fapws/runtime/system"
 )
-
-func (b *builder) hostLogs(h *Host, s *exchange.Site) {
-	if b.parts.Logs == nil {
-		return
-	}
-	var err error
-	if h.AccessLog != "" || h.AccessLogFormat != "" {
-		if s.AccessLog, err = b.parts.Logs.Access(h.AccessLog, h.AccessLogFormat); err != nil {
-			b.wrong(h.At.Errorf("access-log", "%v", err))
-		}
-		s.NoAccessLog = h.AccessLog == "off"
-	}
-	if h.ErrorLog != "" {
-		if s.ErrorLog, s.ErrorLogNumber, err = b.parts.Logs.Errors(h.ErrorLog); err != nil {
-			b.wrong(h.At.Errorf("error-log", "%v", err))
-		}
-	}
-	b.errors = s.ErrorLog
-}
-
-func (b *builder) clientLog(level logfile.Level) func(client, line string) {
-	log := b.errors
-	if log == nil {
-		log = b.parts.logClient
-	}
-	return func(client, line string) { log(level, client, line) }
-}
 
 const off = "off"
 
