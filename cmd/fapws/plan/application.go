@@ -24,6 +24,44 @@ import (
 	"fapws/runtime/system"
 )
 
+type SiteApplication struct {
+	// the argument APP as on the command line; if APP is a script, its absolute path
+	Name string
+	At   settings.TOMLValue
+}
+
+func (a *SiteApplication) FromFile(v settings.TOMLValue) error {
+	name, ok := v.Any.(string)
+	if !ok || name == "" || strings.ContainsRune(name, 0) {
+		return errors.New(`an application, such as "app.py" or "package.module:app"`)
+	}
+	place, object := settings.SplitApp(name)
+	if strings.ContainsRune(place, '/') || strings.HasSuffix(place, ".py") {
+		name = v.File.Resolve(place)
+		if object != "" {
+			name += ":" + object
+		}
+	}
+	a.Name, a.At = name, v
+	return nil
+}
+
+// Folder returns the directory of the configuration file, which is searched for modules first, or "" if no
+// configuration file names the application.
+func (a *SiteApplication) Folder() string {
+	if a.At.File == nil {
+		return ""
+	}
+	return a.At.File.Dir
+}
+
+func (a *SiteApplication) dir() string {
+	if place, _ := settings.SplitApp(a.Name); isScript(place) {
+		return filepath.Dir(place)
+	}
+	return cmp.Or(a.Folder(), ".")
+}
+
 type Application struct {
 	pybridge.Application
 	Source []byte
@@ -59,6 +97,20 @@ func isScript(place string) bool {
 		return false
 	}
 	return !st.IsDir() || len(moduleSource(place, "", nil)) == 0 && !settings.IsFile(filepath.Join(place, "__init__.py"))
+}
+
+// isFolder reports whether name, from the command line, is a directory of files to serve. The result is false for a
+// Python package, and for a directory next to a script with the same name.
+func isFolder(name string) bool {
+	st, err := os.Stat(name)
+	if err != nil || !st.IsDir() {
+		return false
+	}
+	if _, err := os.Stat(filepath.Join(name, "__init__.py")); err == nil {
+		return false
+	}
+	_, err = os.Stat(name + ".py")
+	return err != nil || strings.ContainsRune(name, '/')
 }
 
 // moduleSource returns the source of a module. It searches the directory first ("" means the current directory), and
