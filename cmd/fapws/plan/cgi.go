@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"fapws/cmd/fapws/process"
@@ -191,4 +192,81 @@ func (b *builder) behindFiles(r *Route, to backend.Responder, index []string) []
 		b.behind = append(b.behind, b.rules(r, []exchange.Mount{behind})...)
 	}
 	return mounts
+}
+
+// Programs contains the CGI programs that Python code names with CGIApplication, in PATHS or as the result of a
+// handler.
+type Programs struct {
+	Gate  *programs.Gate
+	Sends backend.Sends
+	// the function writes to an error log (LogFiles.Client)
+	Log func(number int, level logfile.Level, client, line string)
+
+	mu  sync.Mutex
+	all map[namedProgram]*programs.CGI
+}
+
+// namedProgram identifies a program by the options of its handler and the error log of its host.
+type namedProgram struct {
+	options string
+	log     int
+}
+
+// maxPrograms limits the number of program files that stay open. If an application names more programs, which is
+// unusual, the excess files are opened again for each request.
+const maxPrograms = 64
+
+// open opens the program that a CGIApplication names. The text of the error is one line. open is safe for concurrent
+// use.
+func (p *Programs) open(n namedProgram) (*programs.CGI, error) {
+	o, err := programs.ParseCGIOptions(n.options)
+	if err != nil {
+		return nil, err
+	}
+	o.Software = process.Software()
+	o.Gate = p.Gate
+	o.Log = func(client, line string) { p.Log(n.log, logfile.Error, client, line) }
+	return programs.NewCGI(o)
+}
+
+// mounted returns a Responder for a program in PATHS. The text of the error is one line. If check is true, mounted also
+// returns an error for a program that cannot run.
+func (p *Programs) mounted(options string, check bool) (backend.Responder, error) {
+	program, err := p.open(namedProgram{options: options})
+	if err == nil && check {
+		err = program.Check()
+	}
+	return backend.Func(func(w *backend.Response, r *backend.Request) {
+		r.Options = options
+		p.Respond(w, r)
+	}), err
+}
+
+func (p *Programs) Respond(w *backend.Response, r *backend.Request) {
+	n := namedProgram{r.Options, r.ErrorLog}
+	p.mu.Lock()
+	program := p.all[n]
+	p.mu.Unlock()
+	if program == nil {
+		var err error
+		if program, err = p.open(n); err != nil {
+			p.Log(r.ErrorLog, logfile.Error, r.Client(), fmt.Sprintf("a handler returned a program that cannot run: %v", err))
+			w.Refuse(500, "")
+			return
+		}
+		p.mu.Lock()
+		if p.all == nil || len(p.all) >= maxPrograms {
+			p.all = map[namedProgram]*programs.CGI{}
+		}
+		p.all[n] = program
+		p.mu.Unlock()
+	}
+	program.Respond(w, r)
+}
+
+func (p *Programs) Handler() exchange.Handler {
+	const most = 1024 // maximum number of concurrent requests, most of which wait
+	pool := backend.New(most, func(line string) { p.Log(0, logfile.Error, "", line) })
+	pool.Sends = p.Sends
+	return pool.Handler(p)
 }
