@@ -3,6 +3,7 @@ package plan
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -12,11 +13,15 @@ import (
 	"strings"
 	"time"
 
+	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
+	"fapws/pybridge"
 	"fapws/runtime/exchange"
 	"fapws/runtime/live"
 	"fapws/runtime/logfile"
 	"fapws/runtime/route"
+	"fapws/runtime/source/cache"
+	"fapws/runtime/source/programs"
 	"fapws/runtime/source/proxy"
 	"fapws/runtime/source/static"
 	"fapws/runtime/source/upload"
@@ -47,6 +52,156 @@ func (b *builder) app(h *Host, r *Route) ([]exchange.Mount, error) {
 		mounts = append(mounts, r.mounts(exchange.Mount{Source: none})...)
 	}
 	return mounts, nil
+}
+
+// appMounts returns the mounts of a route's application, one for each entry of PATHS. If an entry is a document root,
+// appMounts opens the directory, so that the event loop can serve its files without Python. appMounts also opens
+// directories that contain programs. Unless the route sets its own limit for request bodies, the route inherits the
+// application's limit.
+func (b *builder) appMounts(r *Route) ([]exchange.Mount, error) {
+	contents := b.parts.Contents
+	switch {
+	case b.parts.Pending:
+		return []exchange.Mount{{Pending: true}}, nil
+	case contents == nil:
+		return nil, nil // without loaded applications, Check cannot validate entries of PATHS
+	}
+	names := b.plan.Site.Apps()
+	i := slices.IndexFunc(names, func(a SiteApplication) bool { return a.Name == r.App.Name })
+	if i < 0 {
+		return nil, fmt.Errorf("%s was not loaded", r.App.Name)
+	}
+	script := r.App.Name
+	if len(names) == 1 {
+		script = b.plan.Command.ScriptName()
+	}
+	// the limit of the first application is a setting, which applies to all applications
+	if i > 0 && contents.Apps[i].Class == "" {
+		most, err := b.plan.Settings.BodyLimit(script, contents.Apps[i].Settings)
+		if err != nil {
+			return nil, process.ExitUsage(err)
+		}
+		r.MaxBodySize = cmp.Or(r.MaxBodySize, most)
+	}
+	var wrong []error
+	mounts := contents.Apps[i].Table
+	table := make([]exchange.Mount, len(mounts))
+	for k := range mounts {
+		var err error
+		if table[k], err = b.mount(&mounts[k]); err != nil {
+			wrong = append(wrong, process.ExitNotStarted("%s: PATHS[%d], %q: %v", script, k, mounts[k].Prefix, err))
+		}
+		if contents.Apps[i].Class != "" { // an object such as a Flask application limits bodies itself
+			table[k].MaxBody = exchange.CollectedBody
+			if table[k].Streams {
+				table[k].MaxBody = -1
+			}
+		}
+	}
+	return table, errors.Join(wrong...)
+}
+
+func (b *builder) mount(m *pybridge.Mount) (mount exchange.Mount, err error) {
+	mount = exchange.Mount{
+		Prefix:   m.Prefix,
+		Index:    m.Index,
+		Resolved: m.CGI == "",
+		Group:    m.Group(),
+		Occupies: b.occupies(m),
+		Streams:  m.Kind.Streams(),
+
+		Application: m.CGI == "" && m.Upload == "",
+	}
+	if b.parts.Refresh != nil {
+		mount.Filters = []exchange.Filter{b.parts.Refresh.filter}
+	}
+	switch {
+	case m.Kind.WebSockets():
+		mount.Upgrades = exchange.ToMessages
+	// if handlers run inline, a WebSocket handler would block the event loop
+	case b.conf.Threads > 0 && m.Kind.Detaches() && b.parts.Loader == nil:
+		mount.Upgrades = exchange.ToDescriptor
+	}
+	if m.Cache != "" {
+		var rule cache.Rule // fapws.cache.cached has encoded the rule, so decoding cannot fail
+		if err = json.Unmarshal([]byte(m.Cache), &rule); err == nil {
+			mount.Cache, err = cache.Compile(rule)
+		}
+		if err != nil {
+			return mount, err
+		}
+	}
+	if m.Login != "" {
+		l := loginOf(m.Login)
+		if login := b.login(&l); login != nil {
+			mount.Access = login
+		}
+	}
+	switch {
+	case m.Static != "":
+		options, err := static.ParseOptions(m.Static)
+		if err != nil {
+			return mount, err
+		}
+		options.Private = b.built.Private
+		files, err := static.New(options)
+		if err == nil {
+			mount.Source = static.NewSource(files, false)
+		}
+		return mount, err
+	case m.CGI != "":
+		program, err := b.parts.Programs.mounted(m.CGI, b.parts.Logs == nil)
+		if err != nil {
+			return mount, err
+		}
+		mount.Handler = b.add(program)
+	case b.parts.Loader != nil:
+		mount.Handler = b.add(&programs.LoaderMount{Loader: b.parts.Loader, Index: m.Index, Name: m.Name})
+	}
+	if m.Upload != "" {
+		return mount, b.storeUploads(&mount, m.Upload)
+	}
+	return mount, nil
+}
+
+func (b *builder) occupies(m *pybridge.Mount) exchange.Occupancy {
+	switch {
+	case !m.Kind.OnThreads() || b.parts.Loader != nil:
+		return exchange.OccupiesNothing
+	case b.conf.Threads == 0:
+		return exchange.OccupiesUntilHead
+	}
+	return exchange.OccupiesUntilEnd
+}
+
+func (b *builder) storeUploads(mount *exchange.Mount, text string) error {
+	options, err := upload.ParseOptions(text)
+	if err != nil {
+		return err
+	}
+	if options.Pieces > 0 && b.parts.Loader != nil {
+		return errors.New("upload: a generator function needs a process that stays, and --fork has one for each request")
+	}
+	options.Root, options.Group = b.conf.Chroot, b.parts.Uploads
+	options.Log = func(client, line string) { b.parts.logClient(logfile.Error, client, line) }
+	to, err := upload.New(options)
+	if err != nil {
+		return fmt.Errorf("upload: %w", err)
+	}
+	mount.Streams, mount.Asks = true, true
+	if handler := b.add(to); options.HandsOn {
+		mount.Receives = handler
+	} else {
+		mount.Handler = handler
+	}
+	return nil
+}
+
+// loginOf decodes pybridge.Mount.Login. If text is "", only the field Enabled is set.
+func loginOf(text string) (l Login) {
+	_ = json.Unmarshal([]byte(text), &l) // contrib/fapws/_login.py has encoded the text, so decoding cannot fail
+	l.Enabled = true
+	return l
 }
 
 func (r *Route) mounts(m exchange.Mount) []exchange.Mount {
