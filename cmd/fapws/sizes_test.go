@@ -38,7 +38,6 @@ const mostFiles = 4
 
 var mostFilesOf = map[string]int{
 	"cmd/fapws/plan.Plan":         6,
-	"cmd/fapws/plan.builder":      10,
 	"pybridge.App":                5,
 	"pybridge.Handler":            8,
 }

@@ -94,13 +94,13 @@ func (p *Plan) build(conf *settings.Config, parts Parts) (*Built, error) {
 	}
 	for i, a := range c.Asks(conf) {
 		h, own := a.Host, i == 0 && c.ownHost(conf)
-		if b.cas = a.CAs; own {
+		if own {
 			b.own(c, h)
 		} else {
 			settings.InheritTable(&h.Files, &c.Files, h.At)
 			h.Rules.inherit(Rules{TopRules: c.TopRules}, h.At)
 		}
-		s := b.host(h)
+		s := (&siteBuilder{ruleBuilder: ruleBuilder{builder: b, cas: a.CAs}, host: h}).site()
 		if !own && (h.Default || len(h.Names) == 0) {
 			if c.ownHost(conf) {
 				b.wrong(h.At.Errorf("default", "%s is already the default for all other hosts; give this host a name",
@@ -164,17 +164,15 @@ func (b *Built) Upstreams() (u Upstreams, some bool) {
 	return u, true
 }
 
+// A builder creates the sites of all hosts, and collects the mistakes in them.
 type builder struct {
 	plan   *Plan
 	conf   *settings.Config
 	parts  *Parts
 	built  *Built
 	errs   []error
-	at     *settings.TOMLTable
-	errors func(level logfile.Level, client, line string)
-
-	// authorities of the client certificates for the current host; empty if none
-	cas string
+	at     *settings.TOMLTable // table of the current host
+	opened []opened
 
 	auths map[*Auth]*auth.Basic
 	// map from each rate limit to its number; limits are numbered in the order of the configuration
@@ -183,14 +181,6 @@ type builder struct {
 	state     *auth.LoginState
 	page      exchange.Handler // handler of the status page for all hosts; nil until needed
 	refresh   exchange.Handler // handler of Parts.Refresh for all hosts; nil until needed
-	loginHere *hostLogin
-	// file patterns of the current host's programs; matching files are never sent to clients
-	hidden []string
-	index  []string
-	routed []string // file patterns for which the current host has routes
-	opened []opened
-	// mounts of the current host for paths without a file in its root
-	behind []exchange.Mount
 }
 
 // wrong records a mistake, but only once if several routes inherit the mistake from their host.

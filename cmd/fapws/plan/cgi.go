@@ -76,13 +76,13 @@ func (r *Route) scripts(h *Host, folder string) (o programs.ScriptOptions, err e
 	return o, nil
 }
 
-func (b *builder) forPrograms(h *Host, r *Route, folder string) programs.Common {
-	site := programs.Site{Software: process.Software(), DocumentRoot: cmp.Or(h.Root, folder)}
+func (b *siteBuilder) forPrograms(r *Route, folder string) programs.Common {
+	site := programs.Site{Software: process.Software(), DocumentRoot: cmp.Or(b.host.Root, folder)}
 	return programs.Common{Site: site, Timeout: r.Timeout, Log: b.clientLog(logfile.Error)}
 }
 
-func (b *builder) cgi(h *Host, r *Route) ([]exchange.Mount, error) {
-	scripts, err := r.scripts(h, r.CGI.Folder)
+func (b *siteBuilder) cgi(r *Route) ([]exchange.Mount, error) {
+	scripts, err := r.scripts(b.host, r.CGI.Folder)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +94,7 @@ func (b *builder) cgi(h *Host, r *Route) ([]exchange.Mount, error) {
 		interpreters["."+strings.TrimPrefix(one.Name, ".")] = strings.Fields(one.Value)
 	}
 	o := r.CGI.CGIOptions
-	o.ScriptOptions, o.Common, o.Interpreters, o.Gate = scripts, b.forPrograms(h, r, scripts.Root), interpreters,
+	o.ScriptOptions, o.Common, o.Interpreters, o.Gate = scripts, b.forPrograms(r, scripts.Root), interpreters,
 		b.parts.Programs.Gate
 	program, err := programs.NewCGI(o)
 	if err == nil && b.parts.Logs == nil {
@@ -106,8 +106,8 @@ func (b *builder) cgi(h *Host, r *Route) ([]exchange.Mount, error) {
 	return b.responder(r, program), nil
 }
 
-func (b *builder) php(h *Host, r *Route) ([]exchange.Mount, error) {
-	scripts, err := r.scripts(h, "")
+func (b *siteBuilder) php(r *Route) ([]exchange.Mount, error) {
+	scripts, err := r.scripts(b.host, "")
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +116,7 @@ func (b *builder) php(h *Host, r *Route) ([]exchange.Mount, error) {
 		o.Args = append(o.Args, "-d", one)
 	}
 	scripts.Index = b.scriptIndex(r, phpIndex)
-	o.ScriptOptions, o.Common = scripts, b.forPrograms(h, r, scripts.Root)
+	o.ScriptOptions, o.Common = scripts, b.forPrograms(r, scripts.Root)
 	p, err := programs.NewPHP(o)
 	if err != nil {
 		return nil, err
@@ -136,12 +136,12 @@ const phpGrace = 5 * time.Second // how long a shutdown waits until PHP has fini
 
 // fastcgi adds mounts for a FastCGI server. If the key match is set, requests for the matching programs in the root are
 // passed to that server. Otherwise all requests are passed to that server.
-func (b *builder) fastcgi(h *Host, r *Route) ([]exchange.Mount, error) {
+func (b *siteBuilder) fastcgi(r *Route) ([]exchange.Mount, error) {
 	o := r.FastCGI.FastCGIOptions
 	scripts := programs.ScriptOptions{Root: r.Root}
 	if r.Match != "" {
 		var err error
-		if scripts, err = r.scripts(h, ""); err != nil {
+		if scripts, err = r.scripts(b.host, ""); err != nil {
 			return nil, err
 		}
 		usual := ""
@@ -160,7 +160,7 @@ func (b *builder) fastcgi(h *Host, r *Route) ([]exchange.Mount, error) {
 			return nil, err
 		}
 	}
-	o.Common = b.forPrograms(h, r, scripts.Root)
+	o.Common = b.forPrograms(r, scripts.Root)
 	f, err := programs.NewFastCGI(o)
 	if err != nil {
 		return nil, err
@@ -169,7 +169,7 @@ func (b *builder) fastcgi(h *Host, r *Route) ([]exchange.Mount, error) {
 	return b.behindFiles(r, f, scripts.Index), nil
 }
 
-func (b *builder) scriptIndex(r *Route, name string) (index []string) {
+func (b *siteBuilder) scriptIndex(r *Route, name string) (index []string) {
 	for _, one := range r.Index {
 		if static.FitsAny([]string{cmp.Or(r.Match, phpPattern)}, one) {
 			index = append(index, one)
@@ -183,7 +183,7 @@ func (b *builder) scriptIndex(r *Route, name string) (index []string) {
 
 // behindFiles adds mounts that pass matching scripts to a responder. If the route has a pattern, behindFiles also adds
 // the responder to b.behind, for paths without a file in the host's root.
-func (b *builder) behindFiles(r *Route, to backend.Responder, index []string) []exchange.Mount {
+func (b *siteBuilder) behindFiles(r *Route, to backend.Responder, index []string) []exchange.Mount {
 	mounts := b.responder(r, to)
 	if r.Match != "" {
 		behind := mounts[0]

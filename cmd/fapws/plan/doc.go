@@ -30,13 +30,13 @@
 //   - config.go decodes keys at the top of the file that are not settings, and describes all keys.
 //   - host.go defines the tables [[host]] and [[host.route]], with one field for each key. Decoding checks types and
 //     names, and finds unknown keys.
-//   - build.go contains Build, which creates the sites and reports each mistake with its file and line. Built holds the
-//     resources that the sites need while they serve.
-//   - files.go, cgi.go and kinds.go implement the kinds of routes. rules.go, rates.go and logs.go implement rules that
-//     apply to all kinds.
+//   - build.go contains builder, which creates the sites and reports each mistake with its file and line. Built holds
+//     the resources that the sites need while they serve.
+//   - host.go also contains siteBuilder, which creates the site of one host. files.go, cgi.go and kinds.go implement
+//     the kinds of routes. rules.go and rates.go contain ruleBuilder, for the rules that apply to all kinds.
 //
 // To add a kind of route, write a function of the type kind.build and add it to kinds (host.go). Responders are mounted
-// with builder.responder. Rules for every kind are applied to mounts in builder.rules (rules.go).
+// with builder.responder. Rules for every kind are applied to mounts in ruleBuilder.rules (rules.go).
 //
 // # Logs
 //

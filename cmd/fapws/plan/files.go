@@ -24,11 +24,11 @@ import (
 // Files contains the keys about serving files, at the top of the configuration file, in hosts and in routes.
 type Files = static.Options
 
-func (b *builder) files(h *Host, r *Route) ([]exchange.Mount, error) { return b.folder(r, false), nil }
+func (b *siteBuilder) files(r *Route) ([]exchange.Mount, error) { return b.folder(r, false), nil }
 
 // folder adds a mount that serves the files in a directory. If fall is true, the next mount handles requests for
 // missing files. A separate mount serves file names that match a pattern in programs.
-func (b *builder) folder(r *Route, fall bool, programs ...string) []exchange.Mount {
+func (b *siteBuilder) folder(r *Route, fall bool, programs ...string) []exchange.Mount {
 	o := options(r.Files, r.Folder)
 	o.Fall, o.Routed, o.Programs = fall, b.routed, slices.Concat(b.hidden, programs)
 	f := b.open(r, o)
@@ -91,7 +91,7 @@ func (b *builder) checkFallbacks() {
 }
 
 // withPages adds a mount for the files in a directory that also contains SSI pages, which a separate mount serves.
-func (b *builder) withPages(r *Route, pages *SSI, fall bool) []exchange.Mount {
+func (b *siteBuilder) withPages(r *Route, pages *SSI, fall bool) []exchange.Mount {
 	names := pages.names()
 	for _, name := range names {
 		if strings.ContainsRune(name, '/') {
@@ -113,7 +113,8 @@ func options(o Files, root string) Files {
 	return o
 }
 
-func (b *builder) errorPages(h *Host) func(*exchange.Exchange, exchange.Reply) {
+func (b *siteBuilder) errorPages() func(*exchange.Exchange, exchange.Reply) {
+	h := b.host
 	if len(h.ErrorPages) == 0 {
 		return nil
 	}
@@ -176,7 +177,7 @@ func (s *SSI) names() []string {
 
 // If the key files is set, its directory contains the pages, and the mounts also serve all files in this directory that
 // are not pages. Otherwise the pages are in the root.
-func (b *builder) ssi(h *Host, r *Route) ([]exchange.Mount, error) {
+func (b *siteBuilder) ssi(r *Route) ([]exchange.Mount, error) {
 	if r.Match != "" {
 		if len(r.SSI.Patterns) > 0 {
 			b.wrong(r.At.Errorf("match", "the names of pages are those of ssi already"))
@@ -189,14 +190,14 @@ func (b *builder) ssi(h *Host, r *Route) ([]exchange.Mount, error) {
 		whole.Match = ""
 		return append(b.pages(r, r.Folder, r.Prefix), b.withPages(&whole, &r.SSI, false)...), nil
 	}
-	root := cmp.Or(r.Root, h.Root)
+	root := cmp.Or(r.Root, b.host.Root)
 	if root == "" {
 		return nil, errors.New("no directory: set files or root for this route, or root for the host")
 	}
 	return b.pages(r, root, ""), nil
 }
 
-func (b *builder) pages(r *Route, folder, base string) []exchange.Mount {
+func (b *siteBuilder) pages(r *Route, folder, base string) []exchange.Mount {
 	o := options(r.Files, folder)
 	o.CacheBytes = -1 // do not cache files, because parsed pages are cached
 	f := b.open(r, o)

@@ -58,21 +58,34 @@ func (h *Host) check(report func(error)) {
 	}
 }
 
-func (b *builder) host(h *Host) exchange.Site {
+// A siteBuilder creates the site of one host. Its fields contain the state that the routes of the host share.
+type siteBuilder struct {
+	ruleBuilder
+	host *Host
+	// writes to the error log of the host; nil if the host has no error log of its own
+	errors func(level logfile.Level, client, line string)
+	// file patterns of the host's programs; matching files are never sent to clients
+	hidden []string
+	routed []string         // file patterns for which the host has routes
+	index  []string         // file names of scripts that serve directories
+	behind []exchange.Mount // mounts for paths without a file in the host's root
+}
+
+func (b *siteBuilder) site() exchange.Site {
+	h := b.host
 	if b.conf.SSI && h.Root != "" && !h.At.Set("ssi") {
 		h.SSI.Enabled = true
 	}
-	b.at, b.loginHere = h.At, nil
-	s := exchange.Site{Names: h.Names, Rules: b.ruled(h.At, &h.Rules), Pages: b.errorPages(h)}
-	b.hostLogs(h, &s)
-	b.hidden, b.routed, b.behind, b.index = h.programs(), h.routed(), nil, nil
+	b.at, b.hidden, b.routed = h.At, h.programs(), h.routed()
+	s := exchange.Site{Names: h.Names, Rules: b.ruled(h.At, &h.Rules), Pages: b.errorPages()}
+	b.hostLogs(&s)
 	var parts []part
 	for _, r := range h.Routes {
-		parts = append(parts, part{r, b.route(h, r)})
+		parts = append(parts, part{r, b.route(r)})
 	}
 	for i, r := range h.Routes {
 		if h.Root != "" && len(r.filesOfRoot()) > 0 {
-			parts[i].mounts = b.filesUnder(h, r)
+			parts[i].mounts = b.filesUnder(r)
 		}
 	}
 	rest := &Route{At: h.At, Files: h.Files, Rules: h.Rules, Folder: h.Root, App: h.App, SSI: h.SSI}
@@ -80,17 +93,16 @@ func (b *builder) host(h *Host) exchange.Site {
 		parts = append(parts, part{rest, b.rules(rest, b.pages(rest, h.Root, ""))})
 	}
 	if h.Root != "" {
-		parts = append(parts, part{rest, b.root(h, rest)})
+		parts = append(parts, part{rest, b.root(rest)})
 	}
 	if h.App.Name != "" {
-		mounts, _ := b.app(h, rest)
+		mounts, _ := b.app(rest)
 		parts = append(parts, part{rest, b.rules(rest, mounts)})
 	}
 	table := b.table(parts)
 	checks := health(b.conf.Health, b.parts.Pending && !b.parts.Asleep, b.parts.Stops, b.parts.Stalled)
 	s.Table = slices.Concat(checks, b.refreshes(), b.statusPage(table), b.authority(), b.tokens(), b.redirectToHTTPS(h),
 		b.loginPages(), table)
-	b.errors = nil
 	return s
 }
 
@@ -102,7 +114,7 @@ type part struct {
 // table returns the mounts of all parts. A part is a route with its mounts. If the route of a part has only rules,
 // these rules apply to the mounts of all parts that follow in the list, for paths under the prefix of the route. For
 // this purpose, table adds copies of these mounts, with the rules.
-func (b *builder) table(parts []part) (table []exchange.Mount) {
+func (b *siteBuilder) table(parts []part) (table []exchange.Mount) {
 	for i, p := range parts {
 		table = append(table, p.mounts...)
 		if p.route.onlyRules() {
@@ -123,7 +135,7 @@ func (b *builder) table(parts []part) (table []exchange.Mount) {
 
 // ruledCopy returns copies of the mounts of p with the rules of the route r. The copies apply only to paths under the
 // prefix of r that match the pattern of r. The pattern can match a directory or a script within the path.
-func (b *builder) ruledCopy(r *Route, p part) []exchange.Mount {
+func (b *siteBuilder) ruledCopy(r *Route, p part) []exchange.Mount {
 	copied := Route{At: r.At, Files: p.route.Files, Rules: r.Rules}
 	copied.Rules.inherit(p.route.Rules, r.At)
 	if r.At.Set(compressKey) {
@@ -172,34 +184,34 @@ func (h *Host) routed() (names []string) {
 
 // If the host has no application, mounts for scripts that handle missing files follow. Index scripts in directories are
 // used with and without an application.
-func (b *builder) root(h *Host, r *Route) []exchange.Mount {
+func (b *siteBuilder) root(r *Route) []exchange.Mount {
 	var behind []exchange.Mount
-	if h.App.Name == "" {
+	if b.host.App.Name == "" {
 		behind = b.behind
 	}
-	fall := len(behind) > 0 || h.App.Name != ""
-	return append(b.rules(r, b.rootFiles(h, r, fall)), behind...)
+	fall := len(behind) > 0 || b.host.App.Name != ""
+	return append(b.rules(r, b.rootFiles(r, fall)), behind...)
 }
 
-func (b *builder) rootFiles(h *Host, r *Route, fall bool) []exchange.Mount {
+func (b *siteBuilder) rootFiles(r *Route, fall bool) []exchange.Mount {
 	r.Index = slices.Concat(r.Index, b.index)
-	if h.SSI.Enabled {
-		return b.withPages(r, &h.SSI, fall)
+	if b.host.SSI.Enabled {
+		return b.withPages(r, &b.host.SSI, fall)
 	}
 	return b.folder(r, fall)
 }
 
 // filesUnder adds mounts for a route without a kind. The mounts apply the route's keys to the host's files that match
 // the route. Requests for missing files are handled by the mounts that follow in the host's table.
-func (b *builder) filesUnder(h *Host, r *Route) []exchange.Mount {
+func (b *siteBuilder) filesUnder(r *Route) []exchange.Mount {
 	under := *r
-	under.Prefix, under.Folder = "", h.Root
-	settings.InheritTable(&under.Files, &h.Files, r.At)
-	under.Rules.inherit(h.Rules, r.At)
+	under.Prefix, under.Folder = "", b.host.Root
+	settings.InheritTable(&under.Files, &b.host.Files, r.At)
+	under.Rules.inherit(b.host.Rules, r.At)
 	// Use the key spa only if the route itself sets it: the key spa of the host applies only to paths without any
 	// source.
 	under.SPA = r.SPA
-	mounts := b.rootFiles(h, &under, true)
+	mounts := b.rootFiles(&under, true)
 	for i := range mounts {
 		mounts[i].Within = r.Prefix
 	}
@@ -244,25 +256,27 @@ type kind struct {
 	what func(*Route) (value string, given bool)
 	// The function adds the mounts of the route. The function returns an error if the key of this kind has a wrong
 	// value, and passes mistakes in all other keys to builder.wrong.
-	build func(*builder, *Host, *Route) ([]exchange.Mount, error)
+	build func(*siteBuilder, *Route) ([]exchange.Mount, error)
 }
 
 var kinds = []kind{
-	{"app", func(r *Route) (string, bool) { return r.App.Name, r.App.Name != "" }, (*builder).app},
-	{"cgi", func(r *Route) (string, bool) { return r.CGI.Folder, r.CGI.Enabled }, (*builder).cgi},
+	{"app", func(r *Route) (string, bool) { return r.App.Name, r.App.Name != "" }, (*siteBuilder).app},
+	{"cgi", func(r *Route) (string, bool) { return r.CGI.Folder, r.CGI.Enabled }, (*siteBuilder).cgi},
 	{"php", func(r *Route) (string, bool) {
 		return cmp.Or(r.PHP.Command, programs.DefaultCommand), r.PHP.Enabled
-	}, (*builder).php},
-	{"fastcgi", func(r *Route) (string, bool) { return r.FastCGI.Address, r.At.Set("fastcgi") }, (*builder).fastcgi},
-	{"ssi", func(r *Route) (string, bool) { return r.Folder, r.SSI.Enabled }, (*builder).ssi},
-	{"redirect", func(r *Route) (string, bool) { return r.Redirect, r.At.Set("redirect") }, (*builder).redirect},
-	{"rewrite", func(r *Route) (string, bool) { return r.Rewrite, r.At.Set("rewrite") }, (*builder).rewrite},
-	{"proxy", func(r *Route) (string, bool) { return strings.Join(r.Proxy, ", "), r.At.Set("proxy") }, (*builder).proxy},
-	{"upload", func(r *Route) (string, bool) { return r.Upload.Path, r.Upload.Path != "" }, (*builder).upload},
-	{"files", func(r *Route) (string, bool) { return r.Folder, r.Folder != "" && !r.SSI.Enabled }, (*builder).files},
+	}, (*siteBuilder).php},
+	{"fastcgi", func(r *Route) (string, bool) { return r.FastCGI.Address, r.At.Set("fastcgi") }, (*siteBuilder).fastcgi},
+	{"ssi", func(r *Route) (string, bool) { return r.Folder, r.SSI.Enabled }, (*siteBuilder).ssi},
+	{"redirect", func(r *Route) (string, bool) { return r.Redirect, r.At.Set("redirect") }, (*siteBuilder).redirect},
+	{"rewrite", func(r *Route) (string, bool) { return r.Rewrite, r.At.Set("rewrite") }, (*siteBuilder).rewrite},
+	{"proxy", func(r *Route) (string, bool) {
+		return strings.Join(r.Proxy, ", "), r.At.Set("proxy")
+	}, (*siteBuilder).proxy},
+	{"upload", func(r *Route) (string, bool) { return r.Upload.Path, r.Upload.Path != "" }, (*siteBuilder).upload},
+	{"files", func(r *Route) (string, bool) { return r.Folder, r.Folder != "" && !r.SSI.Enabled }, (*siteBuilder).files},
 	{"status", func(r *Route) (string, bool) {
 		return strconv.Itoa(r.Status), r.Status != 0 && !r.At.Set("redirect")
-	}, (*builder).status},
+	}, (*siteBuilder).status},
 }
 
 func (r *Route) given() []kind {
@@ -353,14 +367,14 @@ func (r *Route) What() string {
 	return of[0].key + " " + value
 }
 
-func (b *builder) route(h *Host, r *Route) []exchange.Mount {
+func (b *siteBuilder) route(r *Route) []exchange.Mount {
 	of := r.given()
 	if len(of) != 1 {
 		return nil
 	}
-	settings.InheritTable(&r.Files, &h.Files, r.At)
-	r.Rules.inherit(h.Rules, r.At)
-	mounts, err := of[0].build(b, h, r)
+	settings.InheritTable(&r.Files, &b.host.Files, r.At)
+	r.Rules.inherit(b.host.Rules, r.At)
+	mounts, err := of[0].build(b, r)
 	if err != nil && !slices.Contains(r.At.Rejected, of[0].key) {
 		b.wrong(r.At.Errorf(of[0].key, "%v", err))
 	}
@@ -372,7 +386,7 @@ func (b *builder) route(h *Host, r *Route) []exchange.Mount {
 
 // checkHandled reports the keys of r that affect only responses of handlers, if none of the route's mounts has a
 // handler. The mounts of an application are not known after other mistakes, because the application is not loaded then.
-func (b *builder) checkHandled(r *Route, mounts []exchange.Mount, why string) {
+func (b *siteBuilder) checkHandled(r *Route, mounts []exchange.Mount, why string) {
 	handled := func(m exchange.Mount) bool { return m.Source == nil && m.Rewrite == nil }
 	for _, key := range []string{"early-hints", maxActiveKey} {
 		if r.At.Set(key) && len(mounts) > 0 && !slices.ContainsFunc(mounts, handled) {
@@ -381,7 +395,8 @@ func (b *builder) checkHandled(r *Route, mounts []exchange.Mount, why string) {
 	}
 }
 
-func (b *builder) hostLogs(h *Host, s *exchange.Site) {
+func (b *siteBuilder) hostLogs(s *exchange.Site) {
+	h := b.host
 	if b.parts.Logs == nil {
 		return
 	}
@@ -400,7 +415,7 @@ func (b *builder) hostLogs(h *Host, s *exchange.Site) {
 	b.errors = s.ErrorLog
 }
 
-func (b *builder) clientLog(level logfile.Level) func(client, line string) {
+func (b *siteBuilder) clientLog(level logfile.Level) func(client, line string) {
 	log := b.errors
 	if log == nil {
 		log = b.parts.logClient

@@ -29,7 +29,7 @@ import (
 
 // If the host has the same application, the application keeps its paths, and the rules of the route apply to paths
 // under the route's prefix. Otherwise the application is mounted at the prefix of the route.
-func (b *builder) app(h *Host, r *Route) ([]exchange.Mount, error) {
+func (b *siteBuilder) app(r *Route) ([]exchange.Mount, error) {
 	mounts, err := b.appMounts(r)
 	if err != nil {
 		b.wrong(err)
@@ -39,7 +39,7 @@ func (b *builder) app(h *Host, r *Route) ([]exchange.Mount, error) {
 		m := &mounts[i]
 		m.Match = r.Match
 		switch {
-		case r.App.Name == h.App.Name:
+		case r.App.Name == b.host.App.Name:
 			m.Within = r.Prefix
 		case m.Prefix == "" || m.Prefix == "/":
 			m.Prefix = r.Prefix
@@ -58,7 +58,7 @@ func (b *builder) app(h *Host, r *Route) ([]exchange.Mount, error) {
 // appMounts opens the directory, so that the event loop can serve its files without Python. appMounts also opens
 // directories that contain programs. Unless the route sets its own limit for request bodies, the route inherits the
 // application's limit.
-func (b *builder) appMounts(r *Route) ([]exchange.Mount, error) {
+func (b *siteBuilder) appMounts(r *Route) ([]exchange.Mount, error) {
 	contents := b.parts.Contents
 	switch {
 	case b.parts.Pending:
@@ -101,7 +101,7 @@ func (b *builder) appMounts(r *Route) ([]exchange.Mount, error) {
 	return table, errors.Join(wrong...)
 }
 
-func (b *builder) mount(m *pybridge.Mount) (mount exchange.Mount, err error) {
+func (b *siteBuilder) mount(m *pybridge.Mount) (mount exchange.Mount, err error) {
 	mount = exchange.Mount{
 		Prefix:   m.Prefix,
 		Index:    m.Index,
@@ -164,7 +164,7 @@ func (b *builder) mount(m *pybridge.Mount) (mount exchange.Mount, err error) {
 	return mount, nil
 }
 
-func (b *builder) occupies(m *pybridge.Mount) exchange.Occupancy {
+func (b *siteBuilder) occupies(m *pybridge.Mount) exchange.Occupancy {
 	switch {
 	case !m.Kind.OnThreads() || b.parts.Loader != nil:
 		return exchange.OccupiesNothing
@@ -174,7 +174,7 @@ func (b *builder) occupies(m *pybridge.Mount) exchange.Occupancy {
 	return exchange.OccupiesUntilEnd
 }
 
-func (b *builder) storeUploads(mount *exchange.Mount, text string) error {
+func (b *siteBuilder) storeUploads(mount *exchange.Mount, text string) error {
 	options, err := upload.ParseOptions(text)
 	if err != nil {
 		return err
@@ -209,17 +209,17 @@ func (r *Route) mounts(m exchange.Mount) []exchange.Mount {
 	return []exchange.Mount{m}
 }
 
-func (b *builder) redirect(_ *Host, r *Route) ([]exchange.Mount, error) {
+func (b *siteBuilder) redirect(r *Route) ([]exchange.Mount, error) {
 	to, err := static.NewRedirect(r.Redirect, r.Status)
 	return r.mounts(exchange.Mount{Source: to}), err
 }
 
-func (b *builder) rewrite(_ *Host, r *Route) ([]exchange.Mount, error) {
+func (b *siteBuilder) rewrite(r *Route) ([]exchange.Mount, error) {
 	to, err := route.NewRewrite(r.Rewrite)
 	return r.mounts(exchange.Mount{Rewrite: to}), err
 }
 
-func (b *builder) status(_ *Host, r *Route) ([]exchange.Mount, error) {
+func (b *siteBuilder) status(r *Route) ([]exchange.Mount, error) {
 	answer, err := static.NewFixed(static.FixedOptions{Status: r.Status, Body: r.Text})
 	return r.mounts(exchange.Mount{Source: answer}), err
 }
@@ -227,9 +227,9 @@ func (b *builder) status(_ *Host, r *Route) ([]exchange.Mount, error) {
 // Proxying contains the keys about upstream servers. Routes inherit these keys from their host.
 type Proxying struct{ proxy.Options }
 
-func (b *builder) proxy(h *Host, r *Route) ([]exchange.Mount, error) {
-	settings.InheritTable(&r.Proxying, &h.Proxying, r.At)
-	given := func(key string) bool { return r.At.Set(key) || h.At.Set(key) }
+func (b *siteBuilder) proxy(r *Route) ([]exchange.Mount, error) {
+	settings.InheritTable(&r.Proxying, &b.host.Proxying, r.At)
+	given := func(key string) bool { return r.At.Set(key) || b.host.At.Set(key) }
 	o := r.Proxying.Options
 	o.Targets, o.Timeout, o.Log, o.Spans = r.Proxy, r.Timeout, b.clientLog(logfile.Warning), b.parts.Spans
 	// the time limit starts again for each upstream, after the body was received, so the mount has no time limit of its
@@ -274,7 +274,7 @@ func (b *builder) proxy(h *Host, r *Route) ([]exchange.Mount, error) {
 }
 
 // lookUp warns if DNS cannot resolve the names of upstreams. Only the command check sends DNS queries.
-func (b *builder) lookUp(r *Route, names []string) {
+func (b *siteBuilder) lookUp(r *Route, names []string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	for _, name := range names {
@@ -307,7 +307,7 @@ type Upload struct {
 // contrib/fapws/_upload.py.
 const defaultUpload = 1 << 30
 
-func (b *builder) upload(_ *Host, r *Route) ([]exchange.Mount, error) {
+func (b *siteBuilder) upload(r *Route) ([]exchange.Mount, error) {
 	at, o := r.Upload.At, r.Upload.Options
 	o.MaxSize = cmp.Or(o.MaxSize, defaultUpload)
 	o.Replace = o.Replace || !at.Set("replace")

@@ -79,7 +79,7 @@ func (r *Rate) parse() (err error) {
 
 // limits returns the rate limits for the value of the key rate, or nil if the key is not set. Tables that inherit a
 // limit share this limit.
-func (b *builder) limits(at *settings.TOMLTable, rates Rates) (limits []*exchange.RateLimit) {
+func (b *ruleBuilder) limits(at *settings.TOMLTable, rates Rates) (limits []*exchange.RateLimit) {
 	if rates == nil {
 		return nil
 	}
@@ -103,7 +103,7 @@ func (b *builder) limits(at *settings.TOMLTable, rates Rates) (limits []*exchang
 	return limits
 }
 
-func (b *builder) checkRate(at *settings.TOMLTable, r *Rate, all Rates) {
+func (b *ruleBuilder) checkRate(at *settings.TOMLTable, r *Rate, all Rates) {
 	switch {
 	case r.By == "user" && !b.plan.Site.anyRules(func(r *TopRules) bool { return r.Auth != nil || r.Login.wanted() }):
 		b.misused(at, "rate", errors.New("by user requires auth or login, which no path has"))

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"encoding/base64"
 	"fmt"
 	"os"
@@ -84,7 +85,14 @@ type Auth struct {
 	Users string `key:"users" is:"path" needs:"the name of a file such as \"htpasswd\""` // in htpasswd format
 }
 
-func (b *builder) rules(r *Route, mounts []exchange.Mount) []exchange.Mount {
+// A ruleBuilder creates the rules of one host and its routes.
+type ruleBuilder struct {
+	*builder
+	cas       string     // authorities of the client certificates; empty if none
+	loginHere *hostLogin // nil if no rule requires a login
+}
+
+func (b *ruleBuilder) rules(r *Route, mounts []exchange.Mount) []exchange.Mount {
 	b.cache(r, mounts)
 	rules := b.ruled(r.At, &r.Rules)
 	for i := range mounts {
@@ -98,7 +106,7 @@ func (b *builder) rules(r *Route, mounts []exchange.Mount) []exchange.Mount {
 	return mounts
 }
 
-func (b *builder) ruled(at *settings.TOMLTable, r *Rules) *exchange.Rules {
+func (b *ruleBuilder) ruled(at *settings.TOMLTable, r *Rules) *exchange.Rules {
 	if reflect.ValueOf(r).Elem().IsZero() && b.cas == "" {
 		return nil
 	}
@@ -141,11 +149,8 @@ func (b *builder) ruled(at *settings.TOMLTable, r *Rules) *exchange.Rules {
 // certNeed translates a value of the key client-cert. If rule is empty, the setting cert-reqs applies. Over HTTPS, the
 // handshake already enforces cert-reqs. The result of certNeed enforces it for clients that use plain HTTP or a unix
 // socket.
-func (b *builder) certNeed(rule string) route.CertNeed {
-	if rule == "" {
-		rule = b.conf.CertReqs
-	}
-	switch rule {
+func (b *ruleBuilder) certNeed(rule string) route.CertNeed {
+	switch cmp.Or(rule, b.conf.CertReqs) {
 	case certRequired:
 		return route.VerifiedCert
 	case "optional":
@@ -154,7 +159,7 @@ func (b *builder) certNeed(rule string) route.CertNeed {
 	return route.AnyClient
 }
 
-func (b *builder) access(r *Rules) exchange.Access {
+func (b *ruleBuilder) access(r *Rules) exchange.Access {
 	basic, login := b.auth(r.Auth), b.login(r.Login)
 	switch {
 	case login != nil:
@@ -165,7 +170,7 @@ func (b *builder) access(r *Rules) exchange.Access {
 	return nil
 }
 
-func (b *builder) auth(a *Auth) *auth.Basic {
+func (b *ruleBuilder) auth(a *Auth) *auth.Basic {
 	if a == nil {
 		return nil
 	}
@@ -192,7 +197,7 @@ type Cache struct {
 
 // cache applies the cache rule of a route, or the rule from --cache, to the route's mounts. A rule in an entry of PATHS
 // takes precedence.
-func (b *builder) cache(r *Route, mounts []exchange.Mount) {
+func (b *ruleBuilder) cache(r *Route, mounts []exchange.Mount) {
 	rule := cache.Rule{}
 	switch {
 	case r.Cache != nil && !r.Cache.Enabled, r.Cache == nil && !b.conf.Cache:
@@ -243,7 +248,7 @@ type hostLogin struct {
 	users string
 }
 
-func (b *builder) login(l *Login) *auth.Login {
+func (b *ruleBuilder) login(l *Login) *auth.Login {
 	if !l.wanted() {
 		return nil
 	}
@@ -264,7 +269,7 @@ func (b *builder) login(l *Login) *auth.Login {
 	return made
 }
 
-func (b *builder) newLogin(l *Login, path string) (*auth.Login, error) {
+func (b *ruleBuilder) newLogin(l *Login, path string) (*auth.Login, error) {
 	users, err := auth.NewUsers(b.passwords, path, true, func(line string) { b.parts.Log(logfile.Error, line) })
 	if err != nil {
 		return nil, err
@@ -313,7 +318,7 @@ func isBelow(file, dir string) bool {
 	return err == nil && filepath.IsLocal(way)
 }
 
-func (b *builder) cannotWrite(place string) error {
+func (b *ruleBuilder) cannotWrite(place string) error {
 	if !confine.MayBecome(b.conf.User, b.conf.Group) {
 		return nil
 	}
@@ -355,7 +360,7 @@ func logo(path string) (string, error) {
 // check.
 const maxForms = 1024
 
-func (b *builder) loginPages() []exchange.Mount {
+func (b *ruleBuilder) loginPages() []exchange.Mount {
 	if b.loginHere == nil || b.loginHere.login == nil {
 		return nil
 	}
