@@ -5,7 +5,6 @@ import (
 	"slices"
 	"sync/atomic"
 
-	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
 	"fapws/runtime/auth"
@@ -53,73 +52,6 @@ func (p *Parts) logClient(level logfile.Level, client, line string) {
 	if p.Logs != nil {
 		p.Logs.Client(0, level, client, line)
 	}
-}
-
-// warn logs a warning about the sites, unless a later build or a different process repeats it.
-func (b *builder) warn(line string) {
-	if !b.parts.Pending && !b.parts.Quiet {
-		b.parts.Log(logfile.Warning, line)
-	}
-}
-
-// Build creates the sites for a process that serves with the settings conf. An error is a *process.ExitError.
-func (p *Plan) Build(conf *settings.Config, parts Parts) (*Built, error) {
-	built, err := p.build(conf, parts)
-	if err != nil {
-		return nil, process.ExitFrom(err)
-	}
-	return built, nil
-}
-
-// Check finds mistakes in the sites that Build would create. contents holds the loaded applications; if it is nil,
-// applications are not checked. An error is a *process.ExitError, or lists mistakes in the file.
-func (p *Plan) Check(conf *settings.Config, contents *pybridge.Contents, log func(logfile.Level, string)) error {
-	built, err := p.build(conf, Parts{Contents: contents, Programs: &Programs{}, Log: log})
-	if err != nil {
-		return err
-	}
-	built.Close()
-	return nil
-}
-
-// build implements Build or, if parts.Logs is nil, Check.
-func (p *Plan) build(conf *settings.Config, parts Parts) (*Built, error) {
-	c := p.Site
-	b := &builder{plan: p, conf: conf, parts: &parts, built: &Built{Private: p.private(conf, parts.Contents)},
-		passwords: auth.NewChecker(), auths: map[*Auth]*auth.Basic{}, rates: map[*Rate]int{}}
-	settings.InheritTable(&c.Files, &conf.Options, c.At)
-	if users := conf.LoginUsers; users != "" && (c.Login == nil || p.Settings.Source("login").Level != settings.FromFile) {
-		// The setting --login overrides the key login, unless the configuration file contains both.
-		c.Login = &Login{Enabled: true, At: c.At, Users: users}
-	}
-	for i, a := range c.Asks(conf) {
-		h, own := a.Host, i == 0 && c.ownHost(conf)
-		if own {
-			b.own(c, h)
-		} else {
-			settings.InheritTable(&h.Files, &c.Files, h.At)
-			h.Rules.inherit(Rules{TopRules: c.TopRules}, h.At)
-		}
-		s := (&siteBuilder{ruleBuilder: ruleBuilder{builder: b, cas: a.CAs}, host: h}).site()
-		if !own && (h.Default || len(h.Names) == 0) {
-			if c.ownHost(conf) {
-				b.wrong(h.At.Errorf("default", "%s is already the default for all other hosts; give this host a name",
-					c.What(conf)))
-			}
-			b.built.Sites = append([]exchange.Site{s}, b.built.Sites...)
-		} else {
-			b.built.Sites = append(b.built.Sites, s)
-		}
-	}
-	b.checkFallbacks()
-	if parts.Logs == nil && conf.OTel {
-		checkSpans(b)
-	}
-	if err := settings.JoinPath(b.errs...); err != nil {
-		b.built.Close()
-		return nil, err
-	}
-	return b.built, nil
 }
 
 type Built struct {
@@ -181,6 +113,56 @@ type builder struct {
 	state     *auth.LoginState
 	page      exchange.Handler // handler of the status page for all hosts; nil until needed
 	refresh   exchange.Handler // handler of Parts.Refresh for all hosts; nil until needed
+}
+
+func newBuilder(p *Plan, conf *settings.Config, parts *Parts) *builder {
+	return &builder{plan: p, conf: conf, parts: parts, built: &Built{Private: p.private(conf, parts.Contents)},
+		passwords: auth.NewChecker(), auths: map[*Auth]*auth.Basic{}, rates: map[*Rate]int{}}
+}
+
+// build implements Plan.Build or, if Parts.Logs is nil, Plan.Check.
+func (b *builder) build() (*Built, error) {
+	p, c, conf := b.plan, b.plan.Site, b.conf
+	settings.InheritTable(&c.Files, &conf.Options, c.At)
+	if users := conf.LoginUsers; users != "" && (c.Login == nil || p.Settings.Source("login").Level != settings.FromFile) {
+		// The setting --login overrides the key login, unless the configuration file contains both.
+		c.Login = &Login{Enabled: true, At: c.At, Users: users}
+	}
+	for i, a := range c.Asks(conf) {
+		h, own := a.Host, i == 0 && c.ownHost(conf)
+		if own {
+			b.own(c, h)
+		} else {
+			settings.InheritTable(&h.Files, &c.Files, h.At)
+			h.Rules.inherit(Rules{TopRules: c.TopRules}, h.At)
+		}
+		s := (&siteBuilder{ruleBuilder: ruleBuilder{builder: b, cas: a.CAs}, host: h}).site()
+		if !own && (h.Default || len(h.Names) == 0) {
+			if c.ownHost(conf) {
+				b.wrong(h.At.Errorf("default", "%s is already the default for all other hosts; give this host a name",
+					c.What(conf)))
+			}
+			b.built.Sites = append([]exchange.Site{s}, b.built.Sites...)
+		} else {
+			b.built.Sites = append(b.built.Sites, s)
+		}
+	}
+	b.checkFallbacks()
+	if b.parts.Logs == nil && conf.OTel {
+		checkSpans(b)
+	}
+	if err := settings.JoinPath(b.errs...); err != nil {
+		b.built.Close()
+		return nil, err
+	}
+	return b.built, nil
+}
+
+// warn logs a warning about the sites, unless a later build or a different process repeats it.
+func (b *builder) warn(line string) {
+	if !b.parts.Pending && !b.parts.Quiet {
+		b.parts.Log(logfile.Warning, line)
+	}
 }
 
 // wrong records a mistake, but only once if several routes inherit the mistake from their host.

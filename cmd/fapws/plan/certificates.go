@@ -152,6 +152,24 @@ func (p *Plan) OwnCA(conf *settings.Config) (path, fingerprint string) {
 	return path, fingerprint
 }
 
+// usualStateDir returns the default state directory, according to systemd.exec(5) and the XDG Base Directory
+// Specification.
+func usualStateDir() string {
+	if dir, _, _ := strings.Cut(os.Getenv("STATE_DIRECTORY"), ":"); filepath.IsAbs(dir) {
+		return dir
+	}
+	if os.Geteuid() == 0 {
+		return "/var/lib/fapws"
+	}
+	if dir := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "fapws")
+	}
+	if home, err := os.UserHomeDir(); err == nil {
+		return filepath.Join(home, ".local", "state", "fapws")
+	}
+	return "fapws-state"
+}
+
 // KeepStateDir passes the state directory to child processes, because they can run as a different user with a different
 // default directory.
 func (p *Plan) KeepStateDir() error {

@@ -16,6 +16,7 @@ import (
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
+	"fapws/runtime/logfile"
 	"fapws/runtime/route"
 	"fapws/runtime/system"
 )
@@ -187,22 +188,24 @@ func (p *Plan) FirstApp() *Application {
 	return &p.apps[0]
 }
 
-// usualStateDir returns the default state directory, according to systemd.exec(5) and the XDG Base Directory
-// Specification.
-func usualStateDir() string {
-	if dir, _, _ := strings.Cut(os.Getenv("STATE_DIRECTORY"), ":"); filepath.IsAbs(dir) {
-		return dir
+// Build creates the sites for a process that serves with the settings conf. An error is a *process.ExitError.
+func (p *Plan) Build(conf *settings.Config, parts Parts) (*Built, error) {
+	built, err := newBuilder(p, conf, &parts).build()
+	if err != nil {
+		return nil, process.ExitFrom(err)
 	}
-	if os.Geteuid() == 0 {
-		return "/var/lib/fapws"
+	return built, nil
+}
+
+// Check finds mistakes in the sites that Build would create. contents holds the loaded applications; if it is nil,
+// applications are not checked. An error is a *process.ExitError, or lists mistakes in the file.
+func (p *Plan) Check(conf *settings.Config, contents *pybridge.Contents, log func(logfile.Level, string)) error {
+	built, err := newBuilder(p, conf, &Parts{Contents: contents, Programs: &Programs{}, Log: log}).build()
+	if err != nil {
+		return err
 	}
-	if dir := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
-		return filepath.Join(dir, "fapws")
-	}
-	if home, err := os.UserHomeDir(); err == nil {
-		return filepath.Join(home, ".local", "state", "fapws")
-	}
-	return "fapws-state"
+	built.Close()
+	return nil
 }
 
 // readBroker parses the URL of the broker, so that the command check finds mistakes in the URL. Only the supervisor

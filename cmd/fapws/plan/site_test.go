@@ -42,7 +42,8 @@ func build(t testing.TB, dir, text string) (*Built, error) {
 			Class: "an application"})
 	}
 	p := &Plan{Command: &settings.Command{}, Site: c, Settings: set}
-	built, more := p.build(&conf, Parts{Contents: contents, Programs: &Programs{}, Log: func(logfile.Level, string) {}})
+	built, more := newBuilder(p, &conf,
+		&Parts{Contents: contents, Programs: &Programs{}, Log: func(logfile.Level, string) {}}).build()
 	return built, settings.JoinPath(err, more)
 }
 
@@ -172,8 +173,8 @@ func TestNearestLoginOrAuthApplies(t *testing.T) {
 			test.route)
 		if c != nil {
 			conf, _ := set.Config()
-			_, more := (&Plan{Site: c, Settings: set}).build(&conf,
-				Parts{Programs: &Programs{}, Log: func(logfile.Level, string) {}})
+			_, more := newBuilder(&Plan{Site: c, Settings: set}, &conf,
+				&Parts{Programs: &Programs{}, Log: func(logfile.Level, string) {}}).build()
 			err = settings.JoinPath(err, more)
 		}
 		if len(test.want) > 5 {
