@@ -35,8 +35,8 @@
 //   - host.go also contains siteBuilder, which creates the site of one host. files.go, cgi.go and kinds.go implement
 //     the kinds of routes. rules.go and rates.go contain ruleBuilder, for the rules that apply to all kinds.
 //
-// To add a kind of route, write a function of the type kind.build and add it to kinds (host.go). Responders are mounted
-// with builder.responder. Rules for every kind are applied to mounts in ruleBuilder.rules (rules.go).
+// To add a kind of route, write a function of the type kind.build and add it to kinds (kinds.go). Responders are
+// mounted with builder.responder. Rules for every kind are applied to mounts in ruleBuilder.rules (rules.go).
 //
 // # Logs
 //

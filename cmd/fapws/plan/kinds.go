@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -26,6 +27,35 @@ import (
 	"fapws/runtime/source/static"
 	"fapws/runtime/source/upload"
 )
+
+type kind struct {
+	key string
+	// The function describes the value of the key for users, and reports whether the route has the key.
+	what func(*Route) (value string, given bool)
+	// The function adds the mounts of the route. The function returns an error if the key of this kind has a wrong
+	// value, and passes mistakes in all other keys to builder.wrong.
+	build func(*siteBuilder, *Route) ([]exchange.Mount, error)
+}
+
+var kinds = []kind{
+	{"app", func(r *Route) (string, bool) { return r.App.Name, r.App.Name != "" }, (*siteBuilder).app},
+	{"cgi", func(r *Route) (string, bool) { return r.CGI.Folder, r.CGI.Enabled }, (*siteBuilder).cgi},
+	{"php", func(r *Route) (string, bool) {
+		return cmp.Or(r.PHP.Command, programs.DefaultCommand), r.PHP.Enabled
+	}, (*siteBuilder).php},
+	{"fastcgi", func(r *Route) (string, bool) { return r.FastCGI.Address, r.At.Set("fastcgi") }, (*siteBuilder).fastcgi},
+	{"ssi", func(r *Route) (string, bool) { return r.Folder, r.SSI.Enabled }, (*siteBuilder).ssi},
+	{"redirect", func(r *Route) (string, bool) { return r.Redirect, r.At.Set("redirect") }, (*siteBuilder).redirect},
+	{"rewrite", func(r *Route) (string, bool) { return r.Rewrite, r.At.Set("rewrite") }, (*siteBuilder).rewrite},
+	{"proxy", func(r *Route) (string, bool) {
+		return strings.Join(r.Proxy, ", "), r.At.Set("proxy")
+	}, (*siteBuilder).proxy},
+	{"upload", func(r *Route) (string, bool) { return r.Upload.Path, r.Upload.Path != "" }, (*siteBuilder).upload},
+	{"files", func(r *Route) (string, bool) { return r.Folder, r.Folder != "" && !r.SSI.Enabled }, (*siteBuilder).files},
+	{"status", func(r *Route) (string, bool) {
+		return strconv.Itoa(r.Status), r.Status != 0 && !r.At.Set("redirect")
+	}, (*siteBuilder).status},
+}
 
 // If the host has the same application, the application keeps its paths, and the rules of the route apply to paths
 // under the route's prefix. Otherwise the application is mounted at the prefix of the route.
