@@ -37,8 +37,8 @@ var mostMethodsOf = map[string]int{
 const mostFiles = 4
 
 var mostFilesOf = map[string]int{
-	"pybridge.App":                5,
-	"pybridge.Handler":            8,
+	"pybridge.App":     5,
+	"pybridge.Handler": 8,
 }
 
 // mostInterfaces limits the number of interfaces in the product. Interfaces that are declared in one line do not count.
