@@ -2,7 +2,6 @@ package exchange
 
 import (
 	"cmp"
-	"iter"
 	"net/netip"
 	"slices"
 	"strings"
@@ -209,42 +208,6 @@ func (s *Server) Use(t *Table) {
 	s.replaced()
 }
 
-func (s *Server) New(client *Client, c Stream) *Exchange {
-	x := s.free
-	if x == nil {
-		x = &Exchange{s: s}
-		x.Sink = x
-		s.exchanges = append(s.exchanges, x)
-	} else {
-		s.free = x.Next
-		x.Next = nil
-	}
-	if x.from = client.peer; x.from == nil {
-		x.from = client.direct()
-	}
-	x.client, x.Stream, x.Source, x.rules = client, c, Memory{}, noRules
-	client.Active++
-	return x
-}
-
-func (s *Server) begun() iter.Seq[*Exchange] {
-	return func(yield func(*Exchange) bool) {
-		for _, x := range s.exchanges {
-			if x.client != nil && !yield(x) {
-				return
-			}
-		}
-	}
-}
-
-func (s *Server) Active() int {
-	n := len(s.exchanges)
-	for x := s.free; x != nil; x = x.Next {
-		n--
-	}
-	return n
-}
-
 // Measure makes the server count requests in r. Requests that began before this call are counted only as active
 // requests.
 func (s *Server) Measure(r *metrics.Recorder) {
@@ -279,6 +242,32 @@ func (s *Server) nameRoutes() {
 func (s *Server) Served() int64 { return s.served }
 
 func (s *Server) tracef(format string, args ...any) { s.Set.Log(logfile.Debug, format, args...) }
+
+// An Override replaces the responses of an application that cannot serve. Caches must not store it (no-store).
+type Override struct {
+	Status int
+	Page   []byte // an HTML document, for requests whose Accept field names text/html
+	Text   []byte // plain text, for all other requests
+	Local  bool   // only requests for http1.LocalHost are overridden
+}
+
+// Override answers requests with o from now on; nil ends the override.
+func (s *Server) Override(o *Override) { s.override = o }
+
+// If the override is for the host of q, overridden answers x, an exchange of q, and returns true.
+func (s *Server) overridden(x *Exchange, q *request) bool {
+	o := s.override
+	if o.Local && (!http1.LocalHost(string(q.parsed.Host.In(q.Head))) || q.parsed.Authority.Len != 0) {
+		return false
+	}
+	s.note(x)
+	r := Reply{Status: o.Status, Body: o.Text, Type: TextType, Fields: []byte("Cache-Control: no-store\r\n"), Whole: true}
+	if q.parsed.HTML {
+		r.Body, r.Type, r.Override = o.Page, htmlType, true
+	}
+	x.Refuse(r)
+	return true
+}
 
 type Site struct {
 	// Names are host names without a port, in upper or lower case: "example.org", "*.example.org" (any depth),
