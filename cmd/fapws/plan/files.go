@@ -52,7 +52,7 @@ func (b *builder) open(r *Route, o static.Options) *static.Files {
 		}
 		b.misused(r.At, key, one.Err)
 	}
-	b.opened = append(b.opened, opened{r.At, o})
+	b.opened = append(b.opened, opened{r.At, b.at, o})
 	if f != nil {
 		b.built.closers = append(b.built.closers, func() { _ = f.Close() })
 	}
@@ -60,7 +60,7 @@ func (b *builder) open(r *Route, o static.Options) *static.Files {
 }
 
 type opened struct {
-	at *settings.TOMLTable
+	at, host *settings.TOMLTable // table of the route, and of its host
 	static.Options
 }
 
@@ -74,7 +74,8 @@ func (b *builder) checkFallbacks() {
 	}
 	for _, one := range b.opened {
 		if one.SPA != "" && !found[one.SPA] && len(b.errs) == 0 {
-			b.misused(one.at, "spa", fmt.Errorf("file %q not found in %s", one.SPA, strings.Join(roots[one.SPA], ", ")))
+			b.at = one.host
+			b.misused(one.at, "spa", fmt.Errorf("file %q not found in %s", one.SPA, strings.Join(slices.Compact(roots[one.SPA]), ", ")))
 		}
 	}
 	if len(b.opened) > 0 {
