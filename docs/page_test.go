@@ -16,8 +16,7 @@ type block struct {
 	line int
 	lang string
 	// name of the file with this content, relative to the page's directory, or ""
-	file string
-	text string
+	file, text string
 }
 
 func (b block) String() string { return fmt.Sprintf("%s:%d", b.page, b.line) }
@@ -58,9 +57,8 @@ func blocks(page, text string) (found []block, err error) {
 }
 
 type command struct {
-	at     string
-	typed  string
-	output []string
+	at, typed string
+	output    []string
 }
 
 func commands(b block) (all []command, err error) {

@@ -26,11 +26,10 @@ type terminal struct {
 	t      *testing.T
 	folder string // working directory at the beginning of the page
 	// Directory for the state between commands: working directory and variables.
-	state   string
-	environ []string
-	ports   map[string]string
-	servers []*process
-	beside  []*process
+	state           string
+	environ         []string
+	ports           map[string]string
+	servers, beside []*process
 }
 
 func newTerminal(t *testing.T) *terminal {

@@ -32,12 +32,11 @@ import (
 
 type instant struct {
 	app.Interpreter
-	body    []byte
-	channel []byte
-	server  *Server
-	request []byte
-	tickets []exchange.Ticket
-	next    int
+	body, channel []byte
+	server        *Server
+	request       []byte
+	tickets       []exchange.Ticket
+	next          int
 }
 
 func (h *instant) of(s *Server)           { h.server = s }

@@ -116,9 +116,7 @@ func TestConnectionThatThePollerRejectsIsClosed(t *testing.T) {
 			io.WriteString(client, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 			eventually(t, "it waits for room", func() bool { return len(s.waiting()) == 1 })
 		}
-		s.do(func() {
-			s.loop.all()[0].Ready(eventloop.Unwatched)
-		})
+		s.do(func() { s.loop.all()[0].Ready(eventloop.Unwatched) })
 		client.Close()
 		eventually(t, "it is closed", func() bool { return s.loop.live.Load() == 0 && openFiles(t) <= files })
 	}

@@ -80,10 +80,9 @@ func TestRequestsDoNotAllocate(t *testing.T) {
 	application := &instant{}
 	s := start(t, cfg, application, mounts...)
 	for _, test := range []struct {
-		name    string
-		request []byte
-		size    int
-		times   int
+		name        string
+		request     []byte
+		size, times int
 	}{
 		{"plain", plain, 13, 1},
 		{"with rules", []byte("GET /ruled HTTP/1.1\r\nHost: x\r\n\r\n"), 13, 1},

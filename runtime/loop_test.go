@@ -27,16 +27,12 @@ func TestLoopContinuesWhileItsThreadDoesOtherWork(t *testing.T) {
 			now = unix.Gettid()
 			got := s.talk(t, "GET / HTTP/1.0\r\n\r\n")
 			checktest.Truef(t, strings.HasSuffix(got, "\r\n\r\nhello"), "meanwhile: %q", got)
-			s.do(func() {
-				checktest.Truef(t, unix.Gettid() != now, "the loop is on the same thread")
-			})
+			s.do(func() { checktest.Truef(t, unix.Gettid() != now, "the loop is on the same thread") })
 		})
 		checktest.Truef(t, thread == 0 || now == thread, "it has another thread")
 		thread = now
 	}
-	s.Do(func() {
-		checktest.Equalf(t, unix.Gettid(), thread, "the loop is on another thread")
-	})
+	s.Do(func() { checktest.Equalf(t, unix.Gettid(), thread, "the loop is on another thread") })
 }
 
 func TestRecentHeadDoesNotTimeOutIfTheClockOfTheLoopIsLate(t *testing.T) {

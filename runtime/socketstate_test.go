@@ -116,9 +116,7 @@ func TestHandlerThatReleasedASocketIsToldOfItsEnd(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			a := &talkApp{talks: map[exchange.Ticket]*talk{}}
-			t.Cleanup(func() {
-				checktest.Truef(t, a.idle(), "an exchange has not ended")
-			})
+			t.Cleanup(func() { checktest.Truef(t, a.idle(), "an exchange has not ended") })
 			cfg := settled(Config{Channels: live.StreamConfig{Epoch: "e", HandOver: true}})
 			s := start(t, cfg, a, exchange.Mount{Prefix: "/", Upgrades: exchange.ToMessages, Group: "all"})
 			s.HoldHistory(time.Hour)

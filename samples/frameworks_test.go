@@ -186,8 +186,7 @@ func TestDebugPageIsShownOnlyWithDebug(t *testing.T) {
 	t.Parallel()
 	plain := []string{"ZeroDivision", "raises.py", "token", "Traceback", "Variables"}
 	for _, c := range []struct {
-		args      []string
-		with, not []string
+		args, with, not []string
 	}{
 		{[]string{"0"}, nil, plain},
 		{[]string{"1"}, []string{"ZeroDivisionError", "division by zero", "raises.py", "in <b>fails</b>", "token"},

@@ -263,9 +263,8 @@ func occupyCommand(ts *testscript.TestScript, neg bool, args []string) {
 
 func TestWebconfIsConvertedToTOML(t *testing.T) {
 	for _, tt := range []struct {
-		name, text string
-		want       []string
-		notes      []string
+		name, text  string
+		want, notes []string
 	}{
 		{"as the course has it",
 			"host default web\nhost localhost:8080 /srv/web\r\n\nmedia txt text/plain\nmedia html " +

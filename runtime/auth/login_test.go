@@ -129,9 +129,7 @@ func TestEndedSessionsAreRejectedByEveryProcess(t *testing.T) {
 	l, other := p.open(t), p.open(t)
 	one, two, bob := l.newSession("ann"), l.newSession("ann"), l.newSession("bob")
 	tokens := []string{l.token(one), l.token(two), l.token(bob)}
-	users := func(l *Login) string {
-		return l.user(tokens[0]) + " " + l.user(tokens[1]) + " " + l.user(tokens[2])
-	}
+	users := func(l *Login) string { return l.user(tokens[0]) + " " + l.user(tokens[1]) + " " + l.user(tokens[2]) }
 	check := func(want string) {
 		t.Helper()
 		for name, l := range map[string]*Login{"this one": l, "another one": other, "a new one": p.open(t)} {

@@ -50,10 +50,9 @@ func (s *set) until(what string, holds func() bool) {
 
 type recorder struct {
 	Conn
-	got                   []byte
-	ends, flushed, closed int
-	gone, inputs          int
-	sent                  []error
+	got                                 []byte
+	ends, flushed, closed, gone, inputs int
+	sent                                []error
 }
 
 func (r *recorder) Input(b []byte) { r.got, r.inputs = append(r.got, b...), r.inputs+1 }

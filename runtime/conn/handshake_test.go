@@ -102,9 +102,7 @@ func TestSilentHandshakeEndsForEachNewClient(t *testing.T) {
 		checktest.Equalf(t, len(s.conns.All()), most-1, "handshakes go on")
 	})
 	s.until("there is room", func() bool { return freed == 1 })
-	s.do(func() {
-		checktest.Truef(t, s.Room(), "there is no room")
-	})
+	s.do(func() { checktest.Truef(t, s.Room(), "there is no room") })
 	c := s.dial(nil, nil)
 	echoes(t, c, []byte("hello"))
 	s.do(func() {
@@ -113,9 +111,7 @@ func TestSilentHandshakeEndsForEachNewClient(t *testing.T) {
 	})
 	s.until("the others are closed", func() bool { return s.handshakes.Len() == 0 && len(s.conns.All()) == 1 })
 	echoes(t, c, []byte("still there"))
-	s.do(func() {
-		checktest.Equalf(t, s.ending, 0, "goroutines are about to end")
-	})
+	s.do(func() { checktest.Equalf(t, s.ending, 0, "goroutines are about to end") })
 }
 
 func TestPanicInATLSCallbackEndsItsHandshake(t *testing.T) {
@@ -251,7 +247,5 @@ func TestPlainAlertOfOpenSSLIsUnderstood(t *testing.T) {
 	s.until("a line", func() bool {
 		return strings.Contains(s.logged(), "the client has refused it; perhaps it does not trust the certificate")
 	})
-	s.do(func() {
-		checktest.Equalf(t, s.counts.failed, [reasons]int64{refused: 1}, "counted")
-	})
+	s.do(func() { checktest.Equalf(t, s.counts.failed, [reasons]int64{refused: 1}, "counted") })
 }

@@ -192,9 +192,7 @@ func TestKeyUpdateFloodNeedsBoundedMemory(t *testing.T) {
 func TestFewKeyUpdatesAreReadInOneTurn(t *testing.T) {
 	const updates = 2000
 	longest := 0
-	s := newServer(t, func() *peer {
-		return &peer{answer: func(_ *peer, b []byte) { longest = max(longest, len(b)) }}
-	})
+	s := newServer(t, func() *peer { return &peer{answer: func(_ *peer, b []byte) { longest = max(longest, len(b)) }} })
 	c, out, _ := s.raw()
 	c.SetWriteBuffer(1 << 20)
 	p := s.only()

@@ -114,17 +114,14 @@ func (s *server) only() (p *peer) {
 
 type peer struct {
 	Conn
-	s         *server
-	transport *TLSTransport
-	echo      bool
-	stays     bool
-	answer    func(p *peer, b []byte)
-	got       []byte
-	ends      int
-	closed    bool
-	gone      bool
-	finish    bool
-	sent      []error
+	s                    *server
+	transport            *TLSTransport
+	echo, stays          bool
+	answer               func(p *peer, b []byte)
+	got                  []byte
+	ends                 int
+	closed, gone, finish bool
+	sent                 []error
 }
 
 func (p *peer) Input(b []byte) {

@@ -175,9 +175,7 @@ func TestTLSClientThatDoesNotReadNeedsBoundedMemory(t *testing.T) {
 	got, err := io.ReadAll(c)
 	want := "head" + string(body) + "tail"
 	checktest.Needf(t, err == nil && string(got) == want, "%d of %d bytes, %v", len(got), len(want), err)
-	s.do(func() {
-		checktest.Truef(t, len(p.sent) == 1 && p.sent[0] == nil, "%v", p.sent)
-	})
+	s.do(func() { checktest.Truef(t, len(p.sent) == 1 && p.sent[0] == nil, "%v", p.sent) })
 }
 
 // The files are in memory, on disk, or partly in memory; other bytes precede and follow each file.
@@ -190,10 +188,9 @@ func TestFilesArriveIntactOverTLS(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		// every coldEvery-th read finds that the file is not in memory; 0 means that all reads find the file in memory
-		coldEvery     int
-		offset, count int64
-		warm          int64
-		err           error
+		coldEvery           int
+		offset, count, warm int64
+		err                 error
 	}{
 		{"warm", 0, 0, 5_000_000, 0, nil},
 		{"cold", 1, 0, 5_000_000, 0, nil},

@@ -85,9 +85,7 @@ func TestTunnelSideThatDoesNotReadStopsTheOtherSide(t *testing.T) {
 		checktest.Truef(t, n == int64(len(data)) && err == nil && slices.Equal(sum.Sum(nil), sum256(data)),
 			"%d bytes of %d came, %v", n, len(data), err)
 		checktest.Equal(t, <-written, nil)
-		f.do(func() {
-			checktest.Truef(t, !f.waits(slow), "bytes still wait")
-		})
+		f.do(func() { checktest.Truef(t, !f.waits(slow), "bytes still wait") })
 	}
 }
 

@@ -294,9 +294,7 @@ func TestOnceRunsAFunctionOnceForSeveralRequests(t *testing.T) {
 		for range 3 {
 			do(t, l, func() {})
 		}
-		do(t, l, func() {
-			checktest.Equalf(t, runs, c.want, "runs")
-		})
+		do(t, l, func() { checktest.Equalf(t, runs, c.want, "runs") })
 	}
 }
 

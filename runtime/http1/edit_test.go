@@ -15,11 +15,10 @@ func edit(t *testing.T, set, add []HeaderField, remove ...string) *Edit {
 func TestLaterEditReplacesTheFieldOfAnEarlierEdit(t *testing.T) {
 	one := func(name, value string) []HeaderField { return []HeaderField{{Name: name, Value: value}} }
 	for _, test := range []struct {
-		name  string
-		edits Edits
-		want  string
-		kind  string
-		date  bool
+		name       string
+		edits      Edits
+		want, kind string
+		date       bool
 	}{
 		{"none", nil, "ETag: 1|X-A: a|", "text/plain", false},
 		{"set", Edits{edit(t, one("x-a", "b"), nil)}, "ETag: 1|x-a: b|", "text/plain", false},

@@ -62,9 +62,7 @@ func describe(r *Request, head []byte) string {
 	return b.String()
 }
 
-func on11(line, fields string) string {
-	return line + " HTTP/1.1\r\nHost: h\r\n" + fields + "\r\n"
-}
+func on11(line, fields string) string { return line + " HTTP/1.1\r\nHost: h\r\n" + fields + "\r\n" }
 
 var acceptTable = []struct{ name, in, want string }{
 	{"hello", helloRequest, "GET / host=localhost:8888 1.1 keep safe"},
@@ -440,11 +438,9 @@ func limits(line, field, head, fields int) Limits {
 
 func TestLimitsAreExact(t *testing.T) {
 	for _, c := range []struct {
-		name    string
-		in      string
-		exact   Limits
-		tooFew  Limits
-		refusal int
+		name, in      string
+		exact, tooFew Limits
+		refusal       int
 	}{
 		{"request line", on11("GET /abc", ""), limits(17, 0, 0, 0), limits(16, 0, 0, 0), 414},
 		{"request line against head", on11("GET /abc", ""), limits(0, 0, 30, 0), limits(0, 0, 16, 0), 414},

@@ -244,9 +244,7 @@ func TestAppendingALineDoesNotAllocate(t *testing.T) {
 
 // The log in the new process may have a different format.
 func TestStateCarriesALineToAnotherProcess(t *testing.T) {
-	parse := func(text string) *AccessLog {
-		return &AccessLog{nil, checktest.Try(ParseFormat(text)).Must(t)}
-	}
+	parse := func(text string) *AccessLog { return &AccessLog{nil, checktest.Try(ParseFormat(text)).Must(t)} }
 	from := parse(`%r %{X-A}i %{X-B}o`)
 	r := &Record{Log: from, Client: "192.0.2.1:7"}
 	r.Begin(r.Format())

@@ -75,9 +75,7 @@ func waiting(t *testing.T, path string) int {
 
 func settled(t *testing.T, path string) {
 	t.Helper()
-	eventually(t, "everything compressed", func() bool {
-		return waiting(t, path) == 0
-	})
+	eventually(t, "everything compressed", func() bool { return waiting(t, path) == 0 })
 }
 
 var eventually = checktest.Eventually

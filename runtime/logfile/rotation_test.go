@@ -98,9 +98,7 @@ func TestNextProcessCompletesARotation(t *testing.T) {
 		{"in the middle of compressing", func(path string) {
 			os.WriteFile(path+rotatedMark+stamp+".tmp", []byte("half of"), 0o600)
 		}},
-		{"numbers shifted", func(path string) {
-			os.Rename(path+".1.gz", path+".2.gz")
-		}},
+		{"numbers shifted", func(path string) { os.Rename(path+".1.gz", path+".2.gz") }},
 		{"compressed but not removed", func(path string) {
 			os.Rename(path+".1.gz", path+".2.gz")
 			pack(t, path+".1.gz", "first\n", "log"+rotatedMark+stamp)

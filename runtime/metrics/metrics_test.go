@@ -135,9 +135,8 @@ x 1
 func TestQuantilesAreInterpolated(t *testing.T) {
 	bounds := []float64{1, 2, 4}
 	for _, c := range []struct {
-		counts []int64
-		q      float64
-		want   float64
+		counts  []int64
+		q, want float64
 	}{
 		{[]int64{0, 0, 0, 0}, 0.5, 0},
 		{[]int64{10, 0, 0, 0}, 0.5, 0.5},

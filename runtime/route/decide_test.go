@@ -55,12 +55,10 @@ func TestRequestsAreRoutedToMountsAndRejected(t *testing.T) {
 	table := guarded(t)
 	var d Decision
 	for _, c := range []struct {
-		head    string
-		outcome Outcome
-		mount   int
-		status  int
-		path    string
-		script  string
+		head          string
+		outcome       Outcome
+		mount, status int
+		path, script  string
 	}{
 		{"GET /app/x HTTP/1.0", Found, 8, 0, "/app/x", "/app"},
 		{"GET //app/./x HTTP/1.0", Found, 8, 0, "/app/x", "/app"},

@@ -75,9 +75,7 @@ func TestPeerHasTheAddressesOfItsOrigin(t *testing.T) {
 		want conn.Peer
 	}{
 		{Origin{}, "a.example", connected},
-		{Origin{addr: "192.0.2.1", port: "5"}, "a.example", with(func(p *conn.Peer) {
-			p.Addr, p.Port = "192.0.2.1", "5"
-		})},
+		{Origin{addr: "192.0.2.1", port: "5"}, "a.example", with(func(p *conn.Peer) { p.Addr, p.Port = "192.0.2.1", "5" })},
 		{Origin{addr: "192.0.2.1"}, "a.example", with(func(p *conn.Peer) { p.Addr, p.Port = "192.0.2.1", "" })},
 		{Origin{proto: "https"}, "a.example", with(func(p *conn.Peer) { p.HTTPS, p.ServerPort = true, "443" })},
 		{Origin{proto: "http"}, "", with(func(p *conn.Peer) { p.HTTPS, p.ServerPort = false, "80" })},

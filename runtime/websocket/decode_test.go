@@ -145,9 +145,8 @@ func TestInvalidTextIsRejectedAtItsFirstInvalidByte(t *testing.T) {
 
 func TestCloseFramesAreEncoded(t *testing.T) {
 	for _, test := range []struct {
-		code   uint16
-		reason string
-		want   string
+		code         uint16
+		reason, want string
 	}{
 		{1000, "", "\x88\x02\x03\xe8"},
 		{1001, "bye", "\x88\x05\x03\xe9bye"},

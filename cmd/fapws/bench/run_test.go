@@ -196,9 +196,7 @@ func raw(t *testing.T, answer string) string {
 }
 
 func TestInvalidResponsesFailWithAReason(t *testing.T) {
-	for _, c := range []struct {
-		answer, flag, reason string
-	}{
+	for _, c := range []struct{ answer, flag, reason string }{
 		{"", "-n=2", "closed before the response"},
 		{"HTTP/1.1 200 OK\r\n", "-n=2", "closed before the response"},
 		{"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc", "-n=2", "closed before the response"},

@@ -184,11 +184,10 @@ func startAuthority(t *testing.T, status int, order, problem string, deactivated
 func TestRejectedOrderIsLoggedAndRetriedInTime(t *testing.T) {
 	const kind = `{"type": "urn:ietf:params:acme:error:`
 	for name, c := range map[string]struct {
-		status           int
-		order, challenge string
-		want             string
-		wait             time.Duration
-		deactivated      int32
+		status                 int
+		order, challenge, want string
+		wait                   time.Duration
+		deactivated            int32
 	}{
 		"rate limit": {status: 429, order: kind +
 			`rateLimited", "detail": "too many certificates already issued for this name in the last 168h"}`,

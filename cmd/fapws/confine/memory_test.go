@@ -58,9 +58,7 @@ Anonymous:             0 kB
 3fe2e000-3ff38000 r-xp 00000000 fe:00 1250   /usr/lib/libc.so.6
 `
 	var dropped []uint
-	programPages(strings.NewReader(smaps), []byte(maps), func(start, end uint) {
-		dropped = append(dropped, start, end)
-	})
+	programPages(strings.NewReader(smaps), []byte(maps), func(start, end uint) { dropped = append(dropped, start, end) })
 	checktest.Equal(t, dropped, []uint{0x400000, 0xf00000})
 }
 
@@ -100,10 +98,9 @@ func TestLimitsAreReadFromTheMachineAndControlGroups(t *testing.T) {
 		groups string            // contents of /proc/self/cgroup
 		files  map[string]string // below /sys/fs/cgroup
 
-		memory     int64
-		kills      int
-		processors int
-		processes  uint64
+		memory            int64
+		kills, processors int
+		processes         uint64
 	}{
 		{"no limit", "0::/a\n", map[string]string{"a/memory.max": "max\n", "a/cpu.max": "max 100000\n",
 			"a/pids.max": "max\n"}, machine, 0, 8, none},

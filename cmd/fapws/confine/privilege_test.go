@@ -90,11 +90,10 @@ func TestContainerIsDetected(t *testing.T) {
 	hostPIDs := maps.Clone(normal) // the namespaces of a container started by "docker run --pid=host"
 	hostPIDs["proc/self/ns/uts"] = "uts:[4026532200]"
 	for _, c := range []struct {
-		name  string
-		files map[string]string
-		links map[string]string
-		env   string
-		want  bool
+		name         string
+		files, links map[string]string
+		env          string
+		want         bool
 	}{
 		{"normal", map[string]string{"proc/1/environ": "HOME=/\x00TERM=linux\x00", "proc/1/cgroup": "0::/init.scope\n"},
 			normal, "", false},

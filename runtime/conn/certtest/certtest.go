@@ -65,9 +65,8 @@ type Certificate struct {
 	T           testing.TB
 	Certificate []byte // in PEM, without the certificate of the authority
 	// in PEM: Certificate, followed by the certificate of the authority
-	Chain []byte
-	Key   []byte
-	Leaf  *x509.Certificate
+	Chain, Key []byte
+	Leaf       *x509.Certificate
 }
 
 func NewAuthority(t testing.TB) *Authority {

@@ -16,10 +16,9 @@ import (
 )
 
 type server struct {
-	set      conn.Set
-	flushed  int
-	occupied int
-	logged   []string
+	set               conn.Set
+	flushed, occupied int
+	logged            []string
 }
 
 func (s *server) Flush()         { s.flushed++ }
@@ -36,10 +35,9 @@ func (s *server) Take(x *exchange.Exchange, p *exchange.Part, r *exchange.Reques
 }
 
 type handler struct {
-	inputs   []string
-	told     []string
-	parts    []exchange.Part
-	released []string
+	inputs, told []string
+	parts        []exchange.Part
+	released     []string
 }
 
 func (h *handler) Attach(*eventloop.Waker)                        {}

@@ -50,10 +50,9 @@ func TestAgeIsAtLeastTheTimeSinceTheDate(t *testing.T) {
 	const date = "Date: Sun, 06 Nov 1994 08:49:37 GMT|"
 	c := compile(t, Rule{TTL: 70 * time.Second, Heuristic: time.Hour})
 	for _, tt := range []struct {
-		later  int
-		fields string
-		age    int
-		fresh  int
+		later      int
+		fields     string
+		age, fresh int
 	}{
 		{0, date + "Cache-Control: max-age=60", 0, 60},
 		{20, date + "Cache-Control: max-age=60", 20, 40},

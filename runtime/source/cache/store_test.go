@@ -34,9 +34,8 @@ func compile(t testing.TB, r Rule) *Compiled {
 }
 
 type answer struct {
-	status int
-	fields string
-	body   string
+	status       int
+	fields, body string
 }
 
 func put(t testing.TB, s *Store, c *Compiled, r *exchange.Request, a answer, now int64) bool {

@@ -22,9 +22,8 @@ func confirm(f *Fill, fields string, now int64) (*Page, bool) {
 func TestPageMakesConditionsOfItsValidators(t *testing.T) {
 	const date = "Sun, 06 Nov 1994 08:49:37 GMT"
 	for _, tt := range []struct {
-		status     int
-		etag, date string
-		want       string
+		status           int
+		etag, date, want string
 	}{
 		{200, `"a"`, "", `If-None-Match: "a"|`},
 		{200, `W/"a"`, date, `If-None-Match: W/"a"|If-Modified-Since: ` + date + "|"},
@@ -144,9 +143,7 @@ func TestPageMayChangeWhileItIsValidated(t *testing.T) {
 	}
 }
 
-func keyOf(c *Compiled, r *exchange.Request) []byte {
-	return c.appendKey(nil, r)
-}
+func keyOf(c *Compiled, r *exchange.Request) []byte { return c.appendKey(nil, r) }
 
 // If the page must be confirmed for each request, a late confirmation does not replace a newer page.
 func TestEachRequestIsValidatedWithoutWaiting(t *testing.T) {

@@ -16,10 +16,9 @@ import (
 )
 
 type site struct {
-	t         *testing.T
-	directory string
-	addr      string
-	log       backendtest.Log
+	t               *testing.T
+	directory, addr string
+	log             backendtest.Log
 }
 
 func newFolder(t *testing.T, scripts map[string]string) *site {

@@ -35,9 +35,7 @@ func front(t *testing.T, prefix string, o proxy.Options) (address string, logged
 	pool := backend.New(64, logged.Add)
 	cfg.Sites.MaxBodySize, cfg.Sites.Proxies = 100<<20, []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")}
 	cfg.Log = func(level logfile.Level, line string) { logged.Add(level.String() + " " + line) }
-	t.Cleanup(func() {
-		checktest.Lacks(t, logged.String(), "bug:")
-	})
+	t.Cleanup(func() { checktest.Lacks(t, logged.String(), "bug:") })
 	_, address = runtimetest.Serve(t, cfg, nil, exchange.Mount{Prefix: prefix, Handler: pool.Handler(p),
 		Upgrades: exchange.ToUpstream, Resolved: true, Streams: o.Streams})
 	t.Cleanup(func() { p.Close() })

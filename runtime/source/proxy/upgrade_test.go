@@ -259,10 +259,9 @@ func TestTLSErrorsOfAnUpstreamAreReportedInOneLine(t *testing.T) {
 		}
 	}
 	for name, test := range map[string]struct {
-		serve   func(net.Conn)
-		options proxy.Options
-		want    string
-		log     string
+		serve     func(net.Conn)
+		options   proxy.Options
+		want, log string
 	}{
 		"good": {secured(&tls.Config{Certificates: []tls.Certificate{good}}),
 			proxy.Options{CA: ca, TLSName: "good.test"}, "HTTP/1.1 200 ", ""},

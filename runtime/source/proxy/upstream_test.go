@@ -40,12 +40,11 @@ func TestUpstreamWithTheFewestActiveRequestsGetsTheNext(t *testing.T) {
 // While an upstream fails to respond to one request for a minute, it may respond to other requests.
 func TestUpstreamThatAnswersOtherRequestsIsNotDisabled(t *testing.T) {
 	for _, test := range []struct {
-		name     string
-		sent     bool
-		err      error
-		answered time.Duration
-		last     bool
-		want     bool
+		name       string
+		sent       bool
+		err        error
+		answered   time.Duration
+		last, want bool
 	}{
 		{"refused", false, errors.New("connection refused"), 0, false, true},
 		{"refused by the last", false, errors.New("connection refused"), 0, true, true},

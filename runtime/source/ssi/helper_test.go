@@ -18,10 +18,9 @@ import (
 )
 
 type site struct {
-	t    *testing.T
-	root string
-	url  string
-	log  backendtest.Log
+	t         *testing.T
+	root, url string
+	log       backendtest.Log
 }
 
 // newSite starts a server with pages below /p/, plain files below /p/f/, and the application answer below /dynamic/.

@@ -32,11 +32,10 @@ func TestChangesOnDiskAreNoticed(t *testing.T) {
 		checktest.Must(t, os.Rename(path+".new", path))
 	}
 	for _, c := range []struct {
-		name   string
-		change func(t *testing.T, path string)
-		status int
-		want   string
-		accept string
+		name         string
+		change       func(t *testing.T, path string)
+		status       int
+		want, accept string
 	}{
 		{name: "nothing", change: func(t *testing.T, path string) {}, status: 200, want: "first"},
 		{name: "content and time", change: func(t *testing.T, path string) {
@@ -53,12 +52,8 @@ func TestChangesOnDiskAreNoticed(t *testing.T) {
 		{name: "renamed over, older", change: func(t *testing.T, path string) {
 			replace(t, path, "older", old.Add(-time.Hour))
 		}, status: 200, want: "older"},
-		{name: "emptied", change: func(t *testing.T, path string) {
-			checktest.Must(t, os.Truncate(path, 0))
-		}, status: 200},
-		{name: "removed", change: func(t *testing.T, path string) {
-			checktest.Must(t, os.Remove(path))
-		}, status: 404},
+		{name: "emptied", change: func(t *testing.T, path string) { checktest.Must(t, os.Truncate(path, 0)) }, status: 200},
+		{name: "removed", change: func(t *testing.T, path string) { checktest.Must(t, os.Remove(path)) }, status: 404},
 		{name: "became a directory", change: func(t *testing.T, path string) {
 			checktest.Must(t, os.Remove(path))
 			write(t, path+"/x", "x")

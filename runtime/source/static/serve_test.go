@@ -135,9 +135,7 @@ func TestRelativeRootStaysWhenTheWorkingDirectoryChanges(t *testing.T) {
 func TestNothingStaysOpen(t *testing.T) {
 	f := serve(t, Options{Root: tree(t, map[string]string{"small": "hello", "big": strings.Repeat("x", 100000),
 		"d/x": "x"}), Listing: true, CacheBytes: -1})
-	count := func() int {
-		return len(checktest.Try(os.ReadDir("/proc/self/fd")).Must(t))
-	}
+	count := func() int { return len(checktest.Try(os.ReadDir("/proc/self/fd")).Must(t)) }
 	targets := []string{"/small", "/big", "/missing", "/", "/d", "/d/", "/../x"}
 	run := func() {
 		for _, target := range targets {

@@ -167,9 +167,7 @@ func TestSourceWaitsForItsTurnInThePipeline(t *testing.T) {
 			x.Abandon()
 		})
 		time.Sleep(20 * time.Millisecond)
-		looptest.Do(loop, func() {
-			checktest.Truef(t, len(c.Parts)+len(c.Replies) <= 0, "%+v", c)
-		})
+		looptest.Do(loop, func() { checktest.Truef(t, len(c.Parts)+len(c.Replies) <= 0, "%+v", c) })
 	}
 }
 

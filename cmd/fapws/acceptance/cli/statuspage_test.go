@@ -129,10 +129,9 @@ func TestStatusPageOpensWithThePasswordOfItsHost(t *testing.T) {
 }
 
 type watched struct {
-	mu        sync.Mutex
-	elsewhere []string
-	wrong     []string
-	streams   int
+	mu               sync.Mutex
+	elsewhere, wrong []string
+	streams          int
 }
 
 func watch(ctx context.Context, origin string) *watched {

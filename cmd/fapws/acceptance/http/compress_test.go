@@ -69,12 +69,10 @@ func TestResponsesOfHandlersAreCompressed(t *testing.T) {
 			fapwstest.Equalf(t, r.StatusCode, 500, "a handler that fails, %s: %s", accept, r.Status)
 		}
 		for _, tt := range []struct {
-			name   string
-			a      asked
-			accept string
-			field  string
-			coding string
-			varies bool
+			name                  string
+			a                     asked
+			accept, field, coding string
+			varies                bool
 		}{
 			{"whole", asked{Fields: [][2]string{html}, Size: 5000}, "gzip", "", "gzip", true},
 			{"best", asked{Fields: [][2]string{html}, Size: 5000}, "gzip, deflate, br, zstd", "", "zstd", true},

@@ -38,9 +38,8 @@ func TestSoakLeavesNoDescriptorsThreadsOrMemory(t *testing.T) {
 }
 
 type figures struct {
-	kinds   map[string]int
-	threads int
-	rss     int
+	kinds        map[string]int
+	threads, rss int
 }
 
 func (f figures) String() string {

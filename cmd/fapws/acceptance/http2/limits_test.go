@@ -52,9 +52,7 @@ route = [
 	s.Get("/page", 200)
 	s.Get("/files/0.bin", 200)
 	before := len(s.Descriptors())
-	for _, c := range []struct {
-		name, path string
-	}{
+	for _, c := range []struct{ name, path string }{
 		{"tunnels", ""},
 		{"X-Sendfile", "/python/sendfile/%d.bin"},
 		{"files of handlers", "/python/wrapped/%d.bin"},

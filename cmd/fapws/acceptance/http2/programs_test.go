@@ -22,8 +22,7 @@ func TestCommonProgramsUseHTTP2(t *testing.T) {
 	t.Parallel()
 	plain, secure := serve(t, fapwstest.Threads, "app.py"), serveTLS(t, fapwstest.Threads, "app.py")
 	for _, c := range []struct {
-		command string
-		want    string
+		command, want string
 	}{
 		{"curl -sS --http2-prior-knowledge " + plain.URL + "/show", `"SERVER_PROTOCOL": "HTTP/2.0"`},
 		{"curl -sS -k --http2 " + secure.URL + "/show", `"SERVER_PROTOCOL": "HTTP/2.0"`},

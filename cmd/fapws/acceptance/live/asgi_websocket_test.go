@@ -59,10 +59,9 @@ func TestASGIWebSocketReceivesAndSends(t *testing.T) {
 			`Traceback(.*\n)+RuntimeError: the application fails`)
 
 		for _, d := range []struct {
-			path   string
-			status int
-			body   string
-			notes  string
+			path        string
+			status      int
+			body, notes string
 		}{
 			{"/denies", 403, "", "websocket.disconnect\nRuntimeError"},
 			{"/explains", 451, "not here", "RuntimeError\nRuntimeError"},
@@ -246,10 +245,9 @@ func TestASGIApplicationGetsMessagesThatPrecedeTheClose(t *testing.T) {
 	}
 
 	for _, test := range []struct {
-		path     string
-		messages []string
-		echoed   string
-		noted    string
+		path          string
+		messages      []string
+		echoed, noted string
 	}{
 		{"/answers/none", nil, "", "disconnect 4001 bye OSError"},
 		{"/answers/one", []string{"0"}, "0", "sent 0 disconnect 4001 bye OSError"},

@@ -141,8 +141,7 @@ func TestTightLimitsEitherServeOrEndTheStartInOneLine(t *testing.T) {
 	// the limit.
 	const any = "any"
 	for _, tt := range []struct {
-		limit string
-		says  string
+		limit, says string
 	}{
 		{"-v 200000", `address space limit of 200000 KiB is too low \(ulimit -v\)`},
 		{"-v 1500000", `address space limit of 1500000 KiB`},

@@ -77,9 +77,8 @@ func TestInheritedDescriptorIsServedIfItListens(t *testing.T) {
 	null := fapwstest.Try(os.Open(os.DevNull)).Must(t)
 	defer null.Close()
 	for _, tt := range []struct {
-		files []*os.File
-		bind  string
-		want  string
+		files      []*os.File
+		bind, want string
 	}{
 		{[]*os.File{file}, "fd://3", "cannot listen on fd://3: this socket is not listening"},
 		{[]*os.File{null}, "fd://3", "cannot listen on fd://3: this descriptor is not a socket"},

@@ -36,10 +36,8 @@ const (
 )
 
 type sandboxed struct {
-	c             fapwstest.Command
-	app, data     string
-	secret        string
-	other, listed string
+	c                                fapwstest.Command
+	app, data, secret, other, listed string
 }
 
 func newSandboxed(t *testing.T, m fapwstest.Mode, flags ...string) *sandboxed {

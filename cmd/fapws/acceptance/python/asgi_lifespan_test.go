@@ -21,9 +21,8 @@ func TestASGILifespanThatStartsOrIsUnsupportedServes(t *testing.T) {
 		value = "from the lifespan, import"
 	)
 	for _, test := range []struct {
-		mode               fapwstest.Mode
-		name, flag, answer string
-		says, not          string
+		mode                          fapwstest.Mode
+		name, flag, answer, says, not string
 	}{
 		{fapwstest.Inline, "plain", "auto", value,
 			`(?s)scope \['asgi', 'state', 'type'\] \{'version': '3.0', 'spec_version': '2.0'\} \{\}` +

@@ -104,10 +104,9 @@ PATHS = [("/", fails)]
 
 func TestHTTPErrorIsTheResponse(t *testing.T) {
 	cases := []struct {
-		path   string
-		status int
-		field  string
-		body   string
+		path        string
+		status      int
+		field, body string
 	}{
 		{"/missing", 404, "X-Own: yes", "<h1>Not Found</h1>\n<p>No &lt;b&gt;such&lt;/b&gt; page &amp; more</p>\n"},
 		{"/missing", 404, "X-First: ", "<title>404 Not Found</title>"},

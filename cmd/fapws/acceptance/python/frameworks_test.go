@@ -43,9 +43,7 @@ func TestTodaysFrameworksEndStreamsWithTheirClientOrTheServer(t *testing.T) {
 		happened := func(words ...string) func() bool {
 			return func() bool {
 				noted := s.Get("/noted"+test.path, 200).Text
-				return !slices.ContainsFunc(words, func(word string) bool {
-					return strings.Count(noted, `"`+word+`"`) < clients
-				})
+				return !slices.ContainsFunc(words, func(word string) bool { return strings.Count(noted, `"`+word+`"`) < clients })
 			}
 		}
 		fapwstest.Eventually(t, test.path+" begins", happened("began"))

@@ -162,9 +162,7 @@ func TestLostThreadsAreReplaced(t *testing.T) {
 		t.Run(threads, func(t *testing.T) {
 			t.Parallel()
 			s, folder := hanging(t, fapwstest.Threads, "--timeout", "1s", "--threads", threads)
-			all := fapwstest.Repeat(int(threads[0]-'0'), func(int) *started {
-				return starts(s, "/blocked", folder+"/blocked")
-			})
+			all := fapwstest.Repeat(int(threads[0]-'0'), func(int) *started { return starts(s, "/blocked", folder+"/blocked") })
 			for _, w := range all {
 				(<-w.answer).Want(t, 504)
 			}

@@ -83,10 +83,9 @@ func TestFileWrapperSendsTheRestOfAFileAndClosesIt(t *testing.T) {
 	}
 	all := string(data)
 	cases := []struct {
-		name, query string
-		body        string
-		length      int64 // announced length, or -1 if there is none
-		closed      string
+		name, query, body string
+		length            int64 // announced length, or -1 if there is none
+		closed            string
 	}{
 		{"a file", "kind=real", all, 300_000, "closed\n"},
 		{"from its position", "kind=skip", all[100_000:], 200_000, "closed\n"},

@@ -13,9 +13,7 @@ import (
 	"fapws/runtime/checktest"
 )
 
-type cacheReport struct {
-	Entries, Bytes, Limit, Hits, Stale, Misses, Bypassed int64
-}
+type cacheReport struct{ Entries, Bytes, Limit, Hits, Stale, Misses, Bypassed int64 }
 
 func cacheReportOf(s *fapwstest.Server) (r cacheReport) {
 	s.T.Helper()

@@ -135,8 +135,7 @@ func TestCacheReusesOrValidatesResponsesOfAnUpstream(t *testing.T) {
 	p.saysOf(target("/heuristic", "Last-Modified: "+longAgo), "miss hit")
 	p.saysOf(target("/nothing"), "bypass bypass")
 	for i, tt := range []struct {
-		fields string
-		said   string
+		fields, said string
 	}{
 		{"Cache-Control: max-age=60", "miss hit"},
 		{`Cache-Control: no-cache|ETag: "a"`, "miss revalidated"},

@@ -130,13 +130,11 @@ func TestXSendfileObeysConditionsAndRanges(t *testing.T) {
 	s, _ := sendSite(t, fapwstest.Threads)
 	etag := s.Get(sendURL("empty", "", "X-Sendfile: one.txt"), 200).Header.Get("ETag")
 	for _, c := range []struct {
-		name   string
-		status string
-		fields []string
-		asked  []string
-		want   int
-		body   string
-		gives  map[string]string
+		name, status  string
+		fields, asked []string
+		want          int
+		body          string
+		gives         map[string]string
 	}{
 		{"a range", "", nil, []string{"Range: bytes=2-4"}, 206, "234", map[string]string{"Content-Range": "bytes 2-4/10"}},
 		{"no range", "", nil, []string{"Range: bytes=10-"}, 416, "416 Range Not Satisfiable\n", nil},

@@ -24,11 +24,8 @@ import (
 // A pebble is a running Pebble, the ACME test server of Let's Encrypt. Its DNS server resolves every name to this
 // machine.
 type pebble struct {
-	directory   string
-	trust       string
-	http, https string
-	dns         string
-	records     string // URL at which records are added and removed
+	directory, trust, http, https, dns string
+	records                            string // URL at which records are added and removed
 }
 
 func startPebble(t *testing.T) *pebble {

@@ -24,9 +24,8 @@ func TestDevAnswersByNewCodeOverTLSAndHTTP2(t *testing.T) {
 		"def handler(environ, start_response):\n    return '%s ' + environ['wsgi.input'].read().decode()\nPATHS = " +
 		"[('/', handler)]\n"
 	for _, c := range []struct {
-		mode   fapwstest.Mode
-		secure bool
-		two    bool
+		mode        fapwstest.Mode
+		secure, two bool
 	}{{fapwstest.Threads, true, false}, {fapwstest.Workers, true, true}, {fapwstest.Inline, false, true}} {
 		t.Run(fmt.Sprintf("%s TLS %v HTTP/2 %v", c.mode.Name, c.secure, c.two), func(t *testing.T) {
 			t.Parallel()
