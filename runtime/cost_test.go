@@ -205,11 +205,7 @@ func TestWebSocketMessagesDoNotAllocate(t *testing.T) {
 		name   string
 		fields []string
 		size   int
-	}{
-		{"small", nil, 20},
-		{"large", nil, 10000},
-		{"compressed", []string{wstest.Deflate}, 1000},
-	} {
+	}{{"small", nil, 20}, {"large", nil, 10000}, {"compressed", []string{wstest.Deflate}, 1000}} {
 		c := dialRaw(t, s.addr)
 		buf := make([]byte, 64<<10)
 		unix.Write(c.fd, []byte(wstest.Handshake("/", test.fields...)))

@@ -110,8 +110,7 @@ func TestHandlerThatReleasedASocketIsToldOfItsEnd(t *testing.T) {
 			k.add(exchange.Part{Op: exchange.OpText, Body: []byte(large)})
 			s.loop.post(func() { reset(c) })
 		}},
-		{name: "too large", lets: func(_ *testServer, k *talk, _ *wstest.Client) { k.data = []byte(large) },
-			code: 1012},
+		{name: "too large", lets: func(_ *testServer, k *talk, _ *wstest.Client) { k.data = []byte(large) }, code: 1012},
 		{name: "not taken", lets: func(*testServer, *talk, *wstest.Client) {}, fails: true, code: 1012},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -12,12 +12,7 @@ func TestMedianOfValues(t *testing.T) {
 	for _, c := range []struct {
 		values []float64
 		want   float64
-	}{
-		{nil, 0},
-		{[]float64{7}, 7},
-		{[]float64{3, 1, 2}, 2},
-		{[]float64{4, 1, 3, 2}, 2.5},
-	} {
+	}{{nil, 0}, {[]float64{7}, 7}, {[]float64{3, 1, 2}, 2}, {[]float64{4, 1, 3, 2}, 2.5}} {
 		checktest.Equalf(t, Median(c.values), c.want, "Median(%v)", c.values)
 	}
 }

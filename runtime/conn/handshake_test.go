@@ -116,10 +116,7 @@ func TestSilentHandshakeEndsForEachNewClient(t *testing.T) {
 
 func TestPanicInATLSCallbackEndsItsHandshake(t *testing.T) {
 	s := newServer(t, nil)
-	s.SetConfig(&tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate,
-		error) {
-		panic("on purpose")
-	}})
+	s.SetConfig(&tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { panic("on purpose") }})
 	checktest.Needf(t, tls.Client(s.tcp(), clientConfig()).Handshake() != nil, "no error")
 	s.until("the lines", func() bool {
 		return strings.Contains(s.logged(), "bug: on purpose") && strings.Contains(s.logged(), "internal error")

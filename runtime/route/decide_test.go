@@ -43,10 +43,7 @@ func guarded(t testing.TB) *Table {
 	for range maxRounds + 1 {
 		mounts = append(mounts, Mount{Prefix: "/round", Rewrite: round})
 	}
-	table, err := New([]Site{
-		{Mounts: mounts},
-		{Names: []string{"other.example"}, Guard: Guard{Admission: true}},
-	}, false)
+	table, err := New([]Site{{Mounts: mounts}, {Names: []string{"other.example"}, Guard: Guard{Admission: true}}}, false)
 	checktest.Must(t, err)
 	return table
 }

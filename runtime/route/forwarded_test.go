@@ -79,8 +79,7 @@ func TestPeerHasTheAddressesOfItsOrigin(t *testing.T) {
 		{Origin{addr: "192.0.2.1"}, "a.example", with(func(p *conn.Peer) { p.Addr, p.Port = "192.0.2.1", "" })},
 		{Origin{proto: "https"}, "a.example", with(func(p *conn.Peer) { p.HTTPS, p.ServerPort = true, "443" })},
 		{Origin{proto: "http"}, "", with(func(p *conn.Peer) { p.HTTPS, p.ServerPort = false, "80" })},
-		{Origin{proto: "https"}, "a.example:8443",
-			with(func(p *conn.Peer) { p.HTTPS, p.ServerPort = true, "8443" })},
+		{Origin{proto: "https"}, "a.example:8443", with(func(p *conn.Peer) { p.HTTPS, p.ServerPort = true, "8443" })},
 		{Origin{hostPort: "8443"}, "a.example", with(func(p *conn.Peer) { p.ServerPort = "8443" })},
 		{Origin{host: "b.example", proto: "https"}, "a.example:1", with(func(p *conn.Peer) {
 			p.HTTPS, p.Host, p.ServerName, p.ServerPort = true, "b.example", "b.example", "443"

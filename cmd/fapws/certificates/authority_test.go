@@ -158,10 +158,8 @@ func TestAuthorityErrorsAreReportedInOneLineWithAdvice(t *testing.T) {
 	}{
 		"a file in its place": {func(dir string) error { os.RemoveAll(dir); return os.WriteFile(dir, nil, 0o600) },
 			"cannot use the directory "},
-		"key lost": {func(dir string) error { return os.Remove(dir + "/" + caKey) },
-			"cannot read the key of the CA"},
-		"certificate lost": {func(dir string) error { return os.Remove(dir + "/" + CAFile) },
-			"cannot read the CA"},
+		"key lost":         {func(dir string) error { return os.Remove(dir + "/" + caKey) }, "cannot read the key of the CA"},
+		"certificate lost": {func(dir string) error { return os.Remove(dir + "/" + CAFile) }, "cannot read the CA"},
 		"damaged": {func(dir string) error { return os.WriteFile(dir+"/"+CAFile, []byte("x"), 0o600) },
 			"no certificate in this file"},
 		"damaged key": {func(dir string) error { return os.WriteFile(dir+"/"+caKey, []byte("x"), 0o600) },

@@ -108,11 +108,7 @@ func TestFilterAllowsSocketsToProcessesThatNeedThem(t *testing.T) {
 	for _, tt := range []struct {
 		rules          Rules
 		socket, listen unix.Errno
-	}{
-		{Rules{}, unix.EPERM, unix.EACCES},
-		{Rules{Bind: []uint16{80}}, unix.EPERM, 0},
-		{Rules{Unix: true}, 0, 0},
-	} {
+	}{{Rules{}, unix.EPERM, unix.EACCES}, {Rules{Bind: []uint16{80}}, unix.EPERM, 0}, {Rules{Unix: true}, 0, 0}} {
 		vm, err := bpf.NewVM(append(filterOf(&tt.rules).program, bpf.RetConstant{Val: unix.SECCOMP_RET_ALLOW}))
 		checktest.Must(t, err)
 		checktest.Equalf(t, (call{architecture, unix.SYS_SOCKET, [6]uint32{unix.AF_UNIX, unix.SOCK_STREAM}}).result(t,

@@ -170,8 +170,7 @@ func TestHandlerThatIsOverdueGets504(t *testing.T) {
 		sent, told, late string
 	}{
 		{"nothing", func(*rig) {}, "Gateway Timeout", "overdue", ""},
-		{"begun", func(r *rig) { r.make(exchange.Part{First: true, Head: head, Body: []byte("a")}) }, "[a /", "overdue",
-			""},
+		{"begun", func(r *rig) { r.make(exchange.Part{First: true, Head: head, Body: []byte("a")}) }, "[a /", "overdue", ""},
 		{"gone", func(r *rig) { r.x.Source.OnGone(r.x) }, "/", "cancel overdue", ""},
 		{"waits for its client", func(r *rig) { r.client.Waits, r.x.Out.Begun = true, true }, "", "", "[late]"},
 		{"WebSocket", func(r *rig) {

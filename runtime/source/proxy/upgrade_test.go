@@ -90,8 +90,7 @@ func TestInvalidHandshakeNeverReachesTheUpstream(t *testing.T) {
 func TestIgnoredUpgradeIsForwardedAsAPlainRequest(t *testing.T) {
 	url, _ := server(t, func(c *net.TCPConn, _ *bufio.Reader, request *http.Request) {
 		text := request.Method + request.Header.Get("Upgrade")
-		io.WriteString(c, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: "+strconv.Itoa(len(text))+"\r\n\r\n"+
-			text)
+		io.WriteString(c, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: "+strconv.Itoa(len(text))+"\r\n\r\n"+text)
 	})
 	address, _ := front(t, "/", proxy.Options{Targets: []string{url}})
 	for _, test := range []struct{ old, new, want string }{

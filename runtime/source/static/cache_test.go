@@ -172,12 +172,7 @@ func TestCacheIsBounded(t *testing.T) {
 		files[fmt.Sprint(i)] = strings.Repeat("x", 1000)
 	}
 	root := tree(t, files)
-	for _, c := range []struct{ limit, least, most int }{
-		{-1, 0, 0},
-		{100, 0, 0},
-		{20 << 10, 5, 20},
-		{0, 50, 50},
-	} {
+	for _, c := range []struct{ limit, least, most int }{{-1, 0, 0}, {100, 0, 0}, {20 << 10, 5, 20}, {0, 50, 50}} {
 		f := serve(t, Options{Root: root, CacheBytes: int64(c.limit)})
 		first := request(t, "", "GET", "/0")
 		for i := range 50 {

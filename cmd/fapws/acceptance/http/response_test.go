@@ -99,8 +99,7 @@ func TestCloseOfAResultIsAlwaysCalled(t *testing.T) {
 			{"closed in large blocks", "/endless?1000000", closes},
 			{"reset in a slow stream", "/ticks", (*fapwstest.Client).Reset},
 			{"closed in a slow stream", "/ticks", closes},
-			{"half-closed in a slow stream", "/ticks",
-				func(w *fapwstest.Client) { _ = w.Conn.(*net.TCPConn).CloseWrite() }},
+			{"half-closed in a slow stream", "/ticks", func(w *fapwstest.Client) { _ = w.Conn.(*net.TCPConn).CloseWrite() }},
 		} {
 			t.Log(c.name)
 			w := s.DialGet(c.path)

@@ -85,8 +85,7 @@ func TestDevRefreshesAnOpenPageAfterEachChange(t *testing.T) {
 			var none, old bool
 			fapwstest.Must(t, chromedp.Run(ctx,
 				fapwstest.Shows(open),
-				chromedp.Evaluate(`Object.defineProperty(document, "hidden", { value: true, configurable: true })`+
-					changed, nil)))
+				chromedp.Evaluate(`Object.defineProperty(document, "hidden", { value: true, configurable: true })`+changed, nil)))
 			fapwstest.Write(t, path, source("six"))
 			fapwstest.Must(t, chromedp.Run(ctx,
 				fapwstest.Shows(`(async () => (await (await fetch("/")).text()).includes("six"))()`),

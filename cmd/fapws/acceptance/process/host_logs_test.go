@@ -63,8 +63,7 @@ func TestHostLogHasAllOutputAboutItsRequests(t *testing.T) {
 		}
 		for _, tt := range []struct{ path, level, want string }{
 			{"/raises?Q", "error",
-				`\nTraceback \(most recent call last\):\n(  .*\n)+KeyError: 'the cause'\n` +
-					`(.*\n)+ValueError: raised for Q\n`},
+				`\nTraceback \(most recent call last\):\n(  .*\n)+KeyError: 'the cause'\n(.*\n)+ValueError: raised for Q\n`},
 			{"/nothing?Q", "error", `\n(.*\n)*.*None.*\n`},
 			{"/short?Q", "warning", `: body has 3 bytes, but its Content-Length is 5\n`},
 			{"/field?Q", "error", `\nTraceback(.*\n)+ValueError: .*\n`},

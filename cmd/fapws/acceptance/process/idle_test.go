@@ -319,10 +319,7 @@ func TestIdleStopLoadsNewCodeAtAReload(t *testing.T) {
 		"--body-timeout", "1h", "--body-min-rate", "0", "--graceful-timeout", "1h"}}.Serve(t, fapwstest.Threads)
 	news := subscribes(s, "/news")
 	room := s.Socket("/room")
-	old, replaced := "from", []func(){
-		func() { s.Control("reload") },
-		s.Upgrade,
-	}
+	old, replaced := "from", []func(){func() { s.Control("reload") }, s.Upgrade}
 	for i, replace := range replaced {
 		begun := s.DialSend("POST /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 6\r\n\r\nhal")
 		echo, half := begun.Head("POST").Body, make([]byte, 3)

@@ -271,10 +271,7 @@ func TestASGIBrokenBodyGetsAnErrorAndADisconnect(t *testing.T) {
 	for i, test := range []struct {
 		rest   string
 		status int
-	}{
-		{"400\r\n" + strings.Repeat("x", 1024) + "\r\n", 413},
-		{"x\r\n", 400},
-	} {
+	}{{"400\r\n" + strings.Repeat("x", 1024) + "\r\n", 413}, {"x\r\n", 400}} {
 		w := s.Dial()
 		path := fmt.Sprintf("/half/%d", i)
 		w.Send("POST " + path + " HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")

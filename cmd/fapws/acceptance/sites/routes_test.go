@@ -266,15 +266,13 @@ func TestRouteErrorsAreReportedWithFileLineAndKey(t *testing.T) {
 
 		"proxy = \"http://localhost\"\nmax-active = 0": "max-active = 0, an integer: must be",
 
-		"status = 204\nrate = \"20r/s\"":                       `rate: must be a rate such as "20/s"`,
-		"status = 204\nrate = { rate = \"5/s\", burst = 0 }":   `burst = 0, an integer: must be`,
-		"status = 204\nrate = { rate = \"5/s\", by = \"ip\" }": `by: must be "address", "user" or "header NAME"`,
-		"status = 204\nrate = { rate = \"5/s\", by = \"header X Y\" }": `by: must be "address", "user" or ` +
-			`"header NAME"`,
-		"status = 204\nrate = { rate = \"5/s\", nodelay = true }": `unknown key nodelay`,
-		"status = 204\nrate = { rate = \"5/s burst 9\", burst = 3 }": `burst: rate = "5/s burst 9" already ` +
-			`contains it`,
-		"status = 204\nrate = []": `must be at least one limit, or false`,
+		"status = 204\nrate = \"20r/s\"":                               `rate: must be a rate such as "20/s"`,
+		"status = 204\nrate = { rate = \"5/s\", burst = 0 }":           `burst = 0, an integer: must be`,
+		"status = 204\nrate = { rate = \"5/s\", by = \"ip\" }":         `by: must be "address", "user" or "header NAME"`,
+		"status = 204\nrate = { rate = \"5/s\", by = \"header X Y\" }": `by: must be "address", "user" or "header NAME"`,
+		"status = 204\nrate = { rate = \"5/s\", nodelay = true }":      `unknown key nodelay`,
+		"status = 204\nrate = { rate = \"5/s burst 9\", burst = 3 }":   `burst: rate = "5/s burst 9" already contains it`,
+		"status = 204\nrate = []":                                      `must be at least one limit, or false`,
 	}
 	config := ""
 	for text := range mistakes {

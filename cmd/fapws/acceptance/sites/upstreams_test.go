@@ -62,8 +62,7 @@ func TestNoRequestIsLostWhenUpstreamsFail(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	app := fapwstest.Write(t, filepath.Join(dir, "app.py"),
-		"def page(environ, start_response):\n    return 'hello'\n\n"+
-			"PATHS = [('/', page)]\n")
+		"def page(environ, start_response):\n    return 'hello'\n\nPATHS = [('/', page)]\n")
 	start := func(address string) *fapwstest.Server {
 		s := fapwstest.Command{Script: app, Dir: dir, Flags: []string{"--bind", address}}.Start(t)
 		s.Says("http://" + address)

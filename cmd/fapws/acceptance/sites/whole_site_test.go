@@ -91,8 +91,7 @@ route = [
 		"www/dir/index.key": "key",
 		"bin/x.key":         shell(plain, "printf '%s' $PATH_INFO"), "bin/y": shell(plain, "printf '%s' $PATH_INFO"),
 		"htpasswd": "anna:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n",
-		"app.py": "def handler(environ, start_response):\n    return environ['PATH_INFO']\n\nPATHS = [('/', " +
-			"handler)]\n",
+		"app.py":   "def handler(environ, start_response):\n    return environ['PATH_INFO']\n\nPATHS = [('/', handler)]\n",
 	})
 	const right = "Authorization: Basic YW5uYTpzZWNyZXQ="
 	for target, want := range map[string]int{"/private/a.txt": 200, "/private/b": 200, "/private/moved": 302,
