@@ -18,8 +18,7 @@ import (
 
 func (s *testServer) publish(t testing.TB, name, data string) string {
 	t.Helper()
-	seq := checktest.Try(s.Subscribers().Publish(0, &live.Message{Name: name, Data: data})).Must(t)
-	return live.MakeID("e", seq)
+	return live.MakeID("e", checktest.Try(s.Subscribers().Publish(0, &live.Message{Name: name, Data: data})).Must(t))
 }
 
 func (s *testServer) subscribers() (n int) {

@@ -90,9 +90,8 @@ func TestHalfClosedConnectionDoesNotWaitForItsWrongPassword(t *testing.T) {
 // Try sends a request from the server to itself, without a password and without a header of the PROXY protocol.
 func TestRequestOfTheProcessToItselfNeedsNoPassword(t *testing.T) {
 	t.Parallel()
-	rules := mustRules(t, exchange.Rules{Access: mustAuth(t)})
 	s := start(t, patient(Config{Sites: exchange.Config{ProxyUnix: true, ProxyProtocol: true}}), &instant{},
-		exchange.Mount{Prefix: "/", Rules: rules})
+		exchange.Mount{Prefix: "/", Rules: mustRules(t, exchange.Rules{Access: mustAuth(t)})})
 	status, err := s.Try(t.Context(), "/")
 	checktest.Truef(t, status == 200 && err == nil, "%v %v", status, err)
 }

@@ -210,8 +210,7 @@ func (b *browser) clockAndReload(t *testing.T) {
 	}
 	// Wait until the old workers have ended, because they also publish events.
 	eventually(t, "two processes serve", func() bool { return len(s.Workers()) == 2 })
-	now := value[int64](p, "last")
-	p.await(fmt.Sprintf("last > %d && at('viewers').textContent == '1'", now))
+	p.await(fmt.Sprintf("last > %d && at('viewers').textContent == '1'", value[int64](p, "last")))
 	after := value[[2]int64](p, "[last, ticks]")
 	fapwstest.Equalf(t, after[0]-before[0], after[1]-before[1], "seconds that passed, and seconds that were seen")
 	fapwstest.Equal(t, value[[2]int](p, "[streams.open, streams.error]"), [2]int{1, 0})

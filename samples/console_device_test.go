@@ -265,8 +265,7 @@ func (p *tab) keep(name string) {
 		p.screen(screen)
 		var data []byte
 		p.run(chromedp.CaptureScreenshot(&data))
-		photo := fapwstest.Try(png.Decode(bytes.NewReader(data))).Must(p.t)
-		draw.Draw(picture, screen, photo, image.Point{}, draw.Src)
+		draw.Draw(picture, screen, fapwstest.Try(png.Decode(bytes.NewReader(data))).Must(p.t), image.Point{}, draw.Src)
 	}
 	counts, bounds := map[color.Color]int{}, picture.Bounds()
 	for y := range bounds.Dy() {

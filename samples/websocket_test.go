@@ -128,8 +128,7 @@ func TestFastAPIChatReachesAllPeopleOfARoom(t *testing.T) {
 // onPage returns the block of Python in docs/live.md that contains text.
 func onPage(t *testing.T, text string) string {
 	t.Helper()
-	page := fapwstest.Try(os.ReadFile("../docs/live.md")).Must(t)
-	for _, block := range strings.Split(string(page), "```python ")[1:] {
+	for _, block := range strings.Split(string(fapwstest.Try(os.ReadFile("../docs/live.md")).Must(t)), "```python ")[1:] {
 		_, block, _ = strings.Cut(block, "\n")
 		if block, _, _ = strings.Cut(block, "```"); strings.Contains(block, text) {
 			return block

@@ -84,8 +84,7 @@ func credentials(user, password string) []byte {
 }
 
 func check(b *Basic, client string, credentials []byte) Verdict {
-	pair := decode(make([]byte, maxText), credentials)
-	user, password, _ := strings.Cut(string(pair), ":")
+	user, password, _ := strings.Cut(string(decode(make([]byte, maxText), credentials)), ":")
 	done := make(chan Verdict)
 	b.Check(Origin{Addr: client}, user, password, func(found Verdict) { done <- found })
 	return <-done

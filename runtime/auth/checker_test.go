@@ -36,8 +36,7 @@ func userFile(t testing.TB, c *Checker, names ...string) *Users {
 
 func TestDamagedUserFileIsReadOnceInAWhile(t *testing.T) {
 	u := userFile(t, NewChecker(), "ann")
-	good := checktest.Try(os.ReadFile(u.Path())).Must(t)
-	for _, text := range []string{"damaged", string(good)} {
+	for _, text := range []string{"damaged", string(checktest.Try(os.ReadFile(u.Path())).Must(t))} {
 		checktest.Must(t, os.WriteFile(u.Path(), []byte(text), 0o600))
 		u.looked.Add(-int64(lookEvery))
 		checktest.Truef(t, !u.Fresh(), "%.10q is not noticed", text)

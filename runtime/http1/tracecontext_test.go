@@ -248,8 +248,7 @@ func TestRewriteGivesEachRequestOneID(t *testing.T) {
 			for _, traces := range []bool{true, false} {
 				head := []byte("GET / HTTP/1.1\r\nHost: h\r\n" + tt.fields + "X: y\r\n\r\n")
 				var id http1.Identity
-				r := parse(t, head, false)
-				out, own := http1.NewIdentifier(traces, true).Rewrite(nil, head, r, trusted, false, &id)
+				out, own := http1.NewIdentifier(traces, true).Rewrite(nil, head, parse(t, head, false), trusted, false, &id)
 				found := identityIn(out, parse(t, out, true), own, &id)
 				checktest.Truef(t, found == id && len(out) <= len(head)+http1.OwnLines, "%q has %+v, want %+v", out, found, id)
 				kept := trusted && tt.kept != ""

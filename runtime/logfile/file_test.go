@@ -58,8 +58,7 @@ func lines(t *testing.T, path string) []string {
 
 func files(t *testing.T, path string) (list []string) {
 	t.Helper()
-	entries := checktest.Try(os.ReadDir(filepath.Dir(path))).Must(t)
-	for _, e := range entries {
+	for _, e := range checktest.Try(os.ReadDir(filepath.Dir(path))).Must(t) {
 		list = append(list, e.Name())
 	}
 	return list

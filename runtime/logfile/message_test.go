@@ -15,8 +15,7 @@ func TestNameOfAClientHasTheWholeRequest(t *testing.T) {
 	about := About{Client: "[::1]:4711", Trace: "4bf9", Path: "/a request b", Exception: Exception{Traceback: "a\nb\n"}}
 	checktest.Equal(t, AboutOf(about.Name()), about)
 	checktest.Equal(t, (About{Client: "192.0.2.7:4711"}).Name(), "192.0.2.7:4711")
-	forged := About{Client: "a", Path: "/\x00forged"}
-	got := AboutOf(forged.Name())
+	got := AboutOf(About{Client: "a", Path: "/\x00forged"}.Name())
 	checktest.Truef(t, got.Path == "/\ufffdforged" && got.Handler == "", "%+v", got)
 }
 

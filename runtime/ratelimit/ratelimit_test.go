@@ -112,8 +112,7 @@ func TestMillionClientsNeedSixteenMegabytes(t *testing.T) {
 	l := &limiter{Options: Options{Rate: r}, t: table}
 	const n = 1_000_000
 	for i := range n {
-		who := fmt.Sprintf("2001:db8:%x:%x::/64", i>>16, i&0xffff)
-		_, ok := table.take(l.hash('a', who), r, int64(time.Hour))
+		_, ok := table.take(l.hash('a', fmt.Sprintf("2001:db8:%x:%x::/64", i>>16, i&0xffff)), r, int64(time.Hour))
 		checktest.Needf(t, ok, "client %d is rejected", i)
 	}
 	used := 0
@@ -183,14 +182,12 @@ func TestFieldsTellTheClientWhatIsLeft(t *testing.T) {
 		}
 	}
 	const line = "got 429: more than 1/s burst 3 by header"
-	n := len(client.Logged)
-	checktest.Truef(t, n == 1 && strings.Contains(client.Logged[0], line), "%q", client.Logged)
+	checktest.Truef(t, len(client.Logged) == 1 && strings.Contains(client.Logged[0], line), "%q", client.Logged)
 }
 
 // A client of a unix socket has no address.
 func TestClientWithoutAddressIsNotLimitedByAddress(t *testing.T) {
-	table := open(t, 1)[0]
-	limit := table.Limit(Options{Rate: rate(t, "1/h"), Policy: "default"})
+	limit := open(t, 1)[0].Limit(Options{Rate: rate(t, "1/h"), Policy: "default"})
 	client := new(exchangetest.Client)
 	for range 3 {
 		checktest.Equalf(t, limit.Take(client.Exchange("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "")), nil, "rejected")

@@ -35,8 +35,7 @@ func serve(t *testing.T, secure bool, h http.HandlerFunc) *httptest.Server {
 
 func run(t *testing.T, args ...string) *Result {
 	t.Helper()
-	o := checktest.Try(ParseArgs(args, io.Discard)).Must(t)
-	return checktest.Try(Run(context.Background(), o)).Must(t)
+	return checktest.Try(Run(context.Background(), checktest.Try(ParseArgs(args, io.Discard)).Must(t))).Must(t)
 }
 
 func answers(t *testing.T, r *Result, n int64, status int) {

@@ -26,8 +26,7 @@ func keep(t *testing.T, dir string, s []string, now time.Time, hosts ...string) 
 	done, doubts, err := maintain(dir, s, hosts, now, made)
 	checktest.Must(t, err)
 	read := func(name string) *x509.Certificate {
-		text := checktest.Try(os.ReadFile(filepath.Join(dir, name))).Must(t)
-		return checktest.Try(certificateOf(text)).Must(t)
+		return checktest.Try(certificateOf(checktest.Try(os.ReadFile(filepath.Join(dir, name))).Must(t))).Must(t)
 	}
 	return read(CAFile), read(CertFile), done, doubts
 }

@@ -162,8 +162,7 @@ func TestAllKindsOfKeysAreUsable(t *testing.T) {
 			var log logged
 			r := Reader{Log: log.log}
 			w := &Want{Pairs: []Pair{{Cert: cert, Key: key, Names: append(of.Names, "example.*")}, {Cert: both}}}
-			b := checktest.Try(r.Bundle(w)).Must(t)
-			checktest.Equal(t, new(Server).Use(w, b), nil)
+			checktest.Equal(t, new(Server).Use(w, checktest.Try(r.Bundle(w)).Must(t)), nil)
 			log.want(t)
 		})
 	}

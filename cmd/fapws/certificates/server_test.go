@@ -276,8 +276,7 @@ func TestRevokedCertificateIsRejected(t *testing.T) {
 		use(t, s, w, nil)
 		_, err := shake(t, s, client)
 		checktest.Equalf(t, err != nil, c == lost, "revoked: %v", err)
-		of := checktest.Try(parseClients(lists)).Must(t)
-		err = of.verify([]*x509.Certificate{c.Leaf})
+		err = checktest.Try(parseClients(lists)).Must(t).verify([]*x509.Certificate{c.Leaf})
 		checktest.Equalf(t, err == errRevoked, c == lost, "by a rule, revoked: %v", err)
 	}
 	_, err := parseClients(slices.Concat(clients.PEM, ca.Revoke(later)))

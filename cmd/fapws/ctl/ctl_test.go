@@ -262,8 +262,7 @@ func TestNextDirectoryIsUsedIfASocketIsRejected(t *testing.T) {
 
 func TestOnlyTheUserOfTheServerIsAllowed(t *testing.T) {
 	use(t)
-	s := listen(t, Auto, command)
-	c := checktest.Try(dialWithin(s.path, connectWithin)).Must(t)
+	c := checktest.Try(dialWithin(listen(t, Auto, command).path, connectWithin)).Must(t)
 	defer c.Close()
 	uid := os.Geteuid()
 	checktest.Equal(t, allowed(c.UnixConn, uid), nil)
@@ -360,8 +359,7 @@ func TestStatusPageIsSmallAndItsDataHasNoHTML(t *testing.T) {
 }
 
 func TestStatusPageMarksRequestsBeyondTheirTimeout(t *testing.T) {
-	v := &View{Active: []Active{{Request: "GET /slow", Age: 4, Late: true}, {Request: "GET /", Age: 1}}}
-	page := body(v, nil, nil)
+	page := body(&View{Active: []Active{{Request: "GET /slow", Age: 4, Late: true}, {Request: "GET /", Age: 1}}}, nil, nil)
 	checktest.Truef(t, strings.Contains(page, `<td class="bad">4s`) && strings.Contains(page, "<td>1s"), "%s", page)
 }
 

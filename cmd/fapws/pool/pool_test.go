@@ -69,8 +69,7 @@ func TestWorkerThatSleepsWithUnreadMessagesIsKilled(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			channel, _ := channels(t)
-			process := inState(t, c.state, c.command...)
-			w := newWorker(New(idle()), process, channel)
+			w := newWorker(New(idle()), inState(t, c.state, c.command...), channel)
 			w.State = Serving
 			w.check()
 			eventually(t, "the worker is asked", func() bool { return channel.unread() > 0 && w.out.bytes.Load() == 0 })

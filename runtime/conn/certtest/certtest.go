@@ -106,8 +106,7 @@ func (a *Authority) Revoke(until time.Time, revoked ...*x509.Certificate) []byte
 		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries,
 			x509.RevocationListEntry{SerialNumber: c.SerialNumber, RevocationTime: list.ThisUpdate})
 	}
-	der := checktest.Try(x509.CreateRevocationList(rand.Reader, list, a.Certificate, a.key)).Must(a.T)
-	return block("X509 CRL", der)
+	return block("X509 CRL", checktest.Try(x509.CreateRevocationList(rand.Reader, list, a.Certificate, a.key)).Must(a.T))
 }
 
 func (a *Authority) For(names ...string) *Certificate {

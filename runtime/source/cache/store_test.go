@@ -132,8 +132,7 @@ func TestEvictionOfAllPagesResetsEveryCounter(t *testing.T) {
 	c := compile(t, Rule{TTL: time.Minute, Stale: time.Minute})
 	s := New(1<<20, 0)
 	for i := range 50 {
-		r := get(t, fmt.Sprintf("/%d%%41", i/2), "Accept-Language: "+fmt.Sprint(i%3))
-		f := s.Look(c, r, int64(i))
+		f := s.Look(c, get(t, fmt.Sprintf("/%d%%41", i/2), "Accept-Language: "+fmt.Sprint(i%3)), int64(i))
 		if f.Fill == nil {
 			continue
 		}

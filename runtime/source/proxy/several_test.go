@@ -90,8 +90,7 @@ func TestClientStaysWithTheUpstreamOfItsCookie(t *testing.T) {
 		return url
 	}
 	refuses := "http://" + backendtest.Unused(t)
-	targets := []string{named("one"), named("two"), refuses}
-	address, _ := front(t, "/", proxy.Options{Targets: targets, Sticky: true})
+	address, _ := front(t, "/", proxy.Options{Targets: []string{named("one"), named("two"), refuses}, Sticky: true})
 	cookies := map[string]string{}
 	for range 200 {
 		body, c := visit(t, address)
@@ -122,8 +121,7 @@ func TestClientMovesIfTheUpstreamOfItsCookieFails(t *testing.T) {
 		io.WriteString(c, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
 	})
 	failing := backendtest.Unused(t)
-	before := proxy.Options{Targets: []string{works, "http://" + failing}, Sticky: true}
-	address, _ := front(t, "/", before)
+	address, _ := front(t, "/", proxy.Options{Targets: []string{works, "http://" + failing}, Sticky: true})
 	_, of := visit(t, address)
 	// A client with an unknown cookie value gets the cookie value of the working upstream.
 	for range 5 {

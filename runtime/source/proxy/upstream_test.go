@@ -132,8 +132,7 @@ func TestConnectionIsReusedAfterAnEarlyResponse(t *testing.T) {
 		io.WriteString(upstream, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 		in.ReadByte()
 	}()
-	dialed := checktest.Try(net.Dial("tcp", ln.Addr().String())).Must(t)
-	conn := lateConn{dialed.(*net.TCPConn), make(chan struct{})}
+	conn := lateConn{checktest.Try(net.Dial("tcp", ln.Addr().String())).Must(t).(*net.TCPConn), make(chan struct{})}
 	defer conn.Close()
 	c := &connection{Conn: conn, under: conn, timeout: time.Minute}
 	request := checktest.Try(http.NewRequest("POST", "http://upstream/", strings.NewReader("body"))).Must(t)

@@ -30,8 +30,7 @@ func newSite(t *testing.T, o Options, files map[string]string) *site {
 	for name, text := range files {
 		s.write(name, text)
 	}
-	plain := checktest.Try(static.New(static.Options{Root: s.root})).Must(t)
-	o.Files, o.Root, o.Prefix = plain, s.root, "/p"
+	o.Files, o.Root, o.Prefix = checktest.Try(static.New(static.Options{Root: s.root})).Must(t), s.root, "/p"
 	o.Log = func(_, line string) { s.log.Add(line) }
 	pages := checktest.Try(New(o)).Must(t)
 	checktest.Must(t, os.MkdirAll(filepath.Join(s.root, "f"), 0o755))

@@ -88,7 +88,6 @@ func TestVariantIsSentIfItIsNotOlderThanItsFile(t *testing.T) {
 // A validator must not rely on these modification times: constants of build tools, and times years before the last
 // status change of the file.
 func TestValidatorsChangeWithTheContentOfConstantTimes(t *testing.T) {
-	years := time.Now().AddDate(-5, 0, 0)
 	for name, c := range map[string]struct {
 		at    time.Time
 		dated bool
@@ -100,7 +99,7 @@ func TestValidatorsChangeWithTheContentOfConstantTimes(t *testing.T) {
 		"Bazel":       {time.Date(2010, 1, 1, 0, 0, 0, 0, time.UTC), false},
 		"flit":        {time.Date(2016, 1, 1, 0, 0, 0, 0, time.FixedZone("", 19800)), false},
 		"hatch":       {time.Date(2020, 2, 2, 0, 0, 0, 0, time.FixedZone("", 3600)), false},
-		"last commit": {years, true},
+		"last commit": {time.Now().AddDate(-5, 0, 0), true},
 		"future":      {time.Unix(1<<31-1, 0), false}, // the latest time on 32-bit machines
 	} {
 		root := tree(t, map[string]string{"a": "0123"})
@@ -348,8 +347,7 @@ func noise(n int) string {
 }
 
 func TestFileIsCompressedOnceForManyRequests(t *testing.T) {
-	root := tree(t, map[string]string{"a.html": strings.Repeat(text, 100)})
-	f := serve(t, Options{Root: root, Compress: true})
+	f := serve(t, Options{Root: tree(t, map[string]string{"a.html": strings.Repeat(text, 100)}), Compress: true})
 	open(t, f, request(t, "", "GET", "/a.html"))
 	var group sync.WaitGroup
 	bodies := make([][]byte, 20)

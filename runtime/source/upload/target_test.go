@@ -31,8 +31,7 @@ func newFolder(t *testing.T, change func(*Options)) (*Upload, string) {
 func has(t *testing.T, dir string, want ...string) {
 	t.Helper()
 	var got []string
-	entries := checktest.Try(os.ReadDir(dir)).Must(t)
-	for _, e := range entries {
+	for _, e := range checktest.Try(os.ReadDir(dir)).Must(t) {
 		content, _ := os.ReadFile(filepath.Join(dir, e.Name()))
 		got = append(got, e.Name()+"="+string(content))
 	}

@@ -185,8 +185,7 @@ func TestWebSocketAcceptsMessagesOf16MiB(t *testing.T) {
 	fapwstest.Must(t, c.Send(wstest.Binary, make([]byte, 2<<20)))
 	fapwstest.Hears(t, c, string(make([]byte, 2<<20)))
 	fapwstest.Must(t, c.WriteFrame(wstest.Fin|wstest.Binary, make([]byte, 1<<20)))
-	tooBig := s.Socket("/callbacks")
-	_ = tooBig.Send(wstest.Binary, make([]byte, 16<<20+1))
+	_ = s.Socket("/callbacks").Send(wstest.Binary, make([]byte, 16<<20+1))
 	s.Says(`WebSocket closed with 1009: a message is too big: size 16777217 or more, limit 16777216 \(--ws-max-size\)`)
 
 	var open []*wstest.Client

@@ -36,8 +36,7 @@ func stored(t *testing.T, dir string, want map[string]string) {
 
 func contents(t *testing.T, dir string) (all []string) {
 	t.Helper()
-	entries := fapwstest.Try(os.ReadDir(dir)).Must(t)
-	for _, e := range entries {
+	for _, e := range fapwstest.Try(os.ReadDir(dir)).Must(t) {
 		all = append(all, e.Name())
 	}
 	return all

@@ -317,8 +317,7 @@ func TestWorkersShareTheProgressOfUploads(t *testing.T) {
 		other, second = connect()
 		return second != first
 	})
-	text := random(100_000)
-	request := fapwstest.Request("PUT", "/files/a?id=7", text)
+	request := fapwstest.Request("PUT", "/files/a?id=7", random(100_000))
 	other.Send(request[:len(request)-50_000])
 	shows := func(path, want string) bool { return one.Fetch(path).Want(t, 200).Text == `{"uploads":[`+want+"]}\n" }
 	report := `{"id":"7","name":"a","received":%d,"size":100000,"state":"%s"}`

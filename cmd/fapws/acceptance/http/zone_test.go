@@ -57,8 +57,7 @@ func TestPOSIXRuleInTZSetsTheDayOfLogsAndTheTimesOfPages(t *testing.T) {
 		`<!--#config timefmt="%z %H" --><!--#echo var="DATE_LOCAL" -->|`+
 			`<!--#flastmod virtual="page.shtml" -->|<!--#echo var="LAST_MODIFIED" -->`)
 	page := time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
-	times := map[string]time.Time{log: now.Add(-time.Hour), filepath.Join(dir, "site", "page.shtml"): page}
-	for name, at := range times {
+	for name, at := range map[string]time.Time{log: now.Add(-time.Hour), filepath.Join(dir, "site", "page.shtml"): page} {
 		fapwstest.Must(t, os.Chtimes(name, at, at))
 	}
 	zone := time.FixedZone("", east*60)

@@ -378,8 +378,7 @@ func TestHPACKBombIsRejectedWithoutMemory(t *testing.T) {
 		f.coder.WriteField(large)
 		known := f.block.Len()
 		f.coder.WriteField(large)
-		number := bytes.Clone(f.block.Bytes()[known:])
-		f.block.Write(bytes.Repeat(number, 11_000))
+		f.block.Write(bytes.Repeat(bytes.Clone(f.block.Bytes()[known:]), 11_000))
 		fapwstest.Must(t, f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: f.block.Bytes(),
 			EndHeaders: true, EndStream: true}))
 		status, code := f.outcome(id)

@@ -192,8 +192,7 @@ PATHS = [
 			fapwstest.Truef(t, h.Get("Content-Length") == strconv.Itoa(len(text)) && h.Get("ETag") == `"1"`, "HEAD: %v", h)
 			coded := send(t, c, "GET", s.URL+"/large", nil, "Accept-Encoding", "gzip", "Sec-Fetch-Dest", "document")
 			defer coded.Body.Close()
-			packed := fapwstest.Try(io.ReadAll(coded.Body)).Must(t)
-			r, err := gzip.NewReader(bytes.NewReader(packed))
+			r, err := gzip.NewReader(bytes.NewReader(fapwstest.Try(io.ReadAll(coded.Body)).Must(t)))
 			fapwstest.Mustf(t, err, "%v", coded.Header)
 			document := fapwstest.Try(io.ReadAll(r)).Must(t)
 			fapwstest.Truef(t, appended.Match(document) != (name == "off") &&

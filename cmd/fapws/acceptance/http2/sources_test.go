@@ -137,8 +137,7 @@ func subscribe(t *testing.T, c *http.Client, url string, fields ...string) *even
 func (e *events) next() string {
 	e.t.Helper()
 	for {
-		line := fapwstest.Try(e.in.ReadString('\n')).Must(e.t)
-		if data, found := strings.CutPrefix(line, "data:"); found {
+		if data, found := strings.CutPrefix(fapwstest.Try(e.in.ReadString('\n')).Must(e.t), "data:"); found {
 			return strings.TrimSpace(data)
 		}
 	}

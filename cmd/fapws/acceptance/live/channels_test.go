@@ -329,8 +329,7 @@ func TestChannelFlagsLimitSubscribersHistoryAndEvents(t *testing.T) {
 		}
 		return text
 	}
-	first := raw("/entry")
-	fapwstest.Has(t, first, "\r\nTransfer-Encoding: chunked\r\n", "retry: 1500\n\n", ":\n\n")
+	fapwstest.Has(t, raw("/entry"), "\r\nTransfer-Encoding: chunked\r\n", "retry: 1500\n\n", ":\n\n")
 	second := s.DialGet("/entry")
 	counts(s, "news", 2)
 	third := raw("/entry")

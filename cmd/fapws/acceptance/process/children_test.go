@@ -95,8 +95,7 @@ PATHS = [("/", show)]
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		// The path of the copy contains a space, which is not possible in LD_PRELOAD.
 		for _, program := range []string{fapwstest.Binary(t), fapwstest.CopyOfProgram(t)} {
-			s := fapwstest.Command{Program: program, Script: script}.Serve(t, m)
-			names := strings.Split(s.Get("/", 200).Text, "\n")
+			names := strings.Split(fapwstest.Command{Program: program, Script: script}.Serve(t, m).Get("/", 200).Text, "\n")
 			fapwstest.Truef(t, !slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(name, "/proc/") }),
 				"libraries: %q", names)
 			if image := fapwstest.Image(program); fapwstest.IsWheel(t) && !slices.Contains(names, image) {

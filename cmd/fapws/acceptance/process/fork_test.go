@@ -296,8 +296,7 @@ func TestForkReloadUsesNewCodeAndCompletesOldRequests(t *testing.T) {
 	before := loaders(s)
 	s.Signal(syscall.SIGHUP)
 	fapwstest.Eventually(t, "another loader answers", func() bool {
-		got := s.Get("/who", 200).Object(t)
-		return !slices.Contains(before, int(got["loaded_in"].(float64)))
+		return !slices.Contains(before, int(s.Get("/who", 200).Object(t)["loaded_in"].(float64)))
 	})
 	fapwstest.Write(t, filepath.Join(folder, "go"), "")
 	w.Answer().Is(t, "done\n")

@@ -46,9 +46,8 @@ error-log = "asgi-errors"
 
 func asks(s *fapwstest.Server, host, target string) string {
 	s.T.Helper()
-	w := s.DialSend("GET " + target + " HTTP/1.0\r\nHost: " + host + "\r\n\r\n")
 	// The server resets the connection when it aborts a response.
-	got, _ := io.ReadAll(w.In)
+	got, _ := io.ReadAll(s.DialSend("GET " + target + " HTTP/1.0\r\nHost: " + host + "\r\n\r\n").In)
 	return string(got)
 }
 
@@ -97,8 +96,7 @@ func TestHostLogHasAllOutputAboutItsRequests(t *testing.T) {
 		fapwstest.Must(t, c.SendText("x"))
 		fapwstest.FileSays(t, one, "ValueError: on a message\n")
 		c.Close()
-		other := s.Dial()
-		other.Send("GET /socket HTTP/1.1\r\nHost: one.lan\r\nOrigin: http://other.lan\r\nUpgrade: websocket\r\n" +
+		s.DialSend("GET /socket HTTP/1.1\r\nHost: one.lan\r\nOrigin: http://other.lan\r\nUpgrade: websocket\r\n" +
 			"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
 		fapwstest.FileMatches(t, one, `(?m)^`+errorDate+`\[warning\] a page of 'http://other\.lan' asked for `)
 

@@ -40,8 +40,7 @@ func TestIdleStopEndsTheApplicationUntilTheNextRequest(t *testing.T) {
 		s.Get("/healthz/ready", 200).Is(t, "ready\n")
 		fapwstest.Equal(t, countStates(s, "asleep"), 1)
 
-		large := strings.Repeat("x", 1<<20)
-		s.Ask(fapwstest.Request("POST", "/size", large)).Is(t, "1048576")
+		s.Ask(fapwstest.Request("POST", "/size", strings.Repeat("x", 1<<20))).Is(t, "1048576")
 		asleep()
 		if m.Name != "dev" {
 			fapwstest.Must(t, os.Remove(file+".go"))

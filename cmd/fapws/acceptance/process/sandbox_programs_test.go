@@ -249,8 +249,7 @@ func (x *takenOver) says(kinds string) { _ = os.WriteFile(x.place+"/say", []byte
 
 func (x *takenOver) isUnharmed(when string) {
 	x.T.Helper()
-	files := fapwstest.Try(os.ReadDir(x.place)).Must(x.T)
-	fapwstest.Equalf(x.T, len(files), 1, "%s: the supervisor has made", when)
+	fapwstest.Equalf(x.T, len(fapwstest.Try(os.ReadDir(x.place)).Must(x.T)), 1, "%s: the supervisor has made", when)
 	if status := x.Control("status"); strings.Contains(status, x.place) || strings.Contains(status, "forged") {
 		x.T.Errorf("%s: the supervisor believes %s", when, status)
 	}

@@ -69,8 +69,7 @@ func TestASGILifespanThatFailsEndsTheStart(t *testing.T) {
 				modes = fapwstest.Modes
 			}
 			for _, m := range modes {
-				flags := slices.Concat(m.Flags, []string{"-b", "127.0.0.1:0"}, flags)
-				code, _, said := lifespanOf(test.name, flags...).Run(t)
+				code, _, said := lifespanOf(test.name, slices.Concat(m.Flags, []string{"-b", "127.0.0.1:0"}, flags)...).Run(t)
 				if code != 3 || !strings.Contains(said, test.says) || strings.Contains(said, test.not) ||
 					strings.Contains(said, "http://") { // it has listened
 					t.Errorf("%s: code %d: %s", m.Name, code, said)

@@ -188,8 +188,7 @@ PATHS = [("/waits", waits), ("/", handler)]
 		w := s.DialGet("/")
 		stopped := e.until("stopped").Body.ThreadID
 		e.ask("stackTrace", map[string]any{"threadId": stopped})
-		frame := e.until("stackTrace").Body.StackFrames[0].ID
-		e.ask("evaluate", map[string]any{"expression": "x", "frameId": frame})
+		e.ask("evaluate", map[string]any{"expression": "x", "frameId": e.until("stackTrace").Body.StackFrames[0].ID})
 		fapwstest.Equalf(t, e.until("evaluate").Body.Result, "41", "x")
 		e.ask("continue", map[string]any{"threadId": stopped})
 		w.Answer().Want(t, 200).Is(t, "value 42")
@@ -216,8 +215,7 @@ def show(environ, start_response):
     return "seen" if me == threading.main_thread().ident or me in traced and me in profiled else "not seen"
 PATHS = [("/", show)]
 `)
-	s := fapwstest.Command{Script: script}.Serve(t, fapwstest.Threads)
-	for _, c := range s.DialMany(3, fapwstest.Get("/")) {
+	for _, c := range fapwstest.Serve(t, fapwstest.Threads, script).DialMany(3, fapwstest.Get("/")) {
 		c.Answer().Is(t, "seen")
 	}
 }

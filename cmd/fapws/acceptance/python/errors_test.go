@@ -148,8 +148,7 @@ func TestPagesOfScriptsAndOfTheServerLookAlike(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "httperror.py")
 	for _, status := range []int{400, 401, 403, 404, 405, 408, 410, 429, 500, 502, 503, 504} {
-		want := string(http1.StatusPage(status, "", ""))
-		s.Get("/status/"+strconv.Itoa(status), status).Want(t, status, want)
+		s.Get("/status/"+strconv.Itoa(status), status).Want(t, status, string(http1.StatusPage(status, "", "")))
 	}
 }
 

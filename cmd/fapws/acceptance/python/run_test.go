@@ -43,8 +43,7 @@ func TestScriptStartsTheServerAndIsThenServed(t *testing.T) {
 	env := t.TempDir()
 	out, err := exec.Command(fapwstest.Python, "-m", "venv", "--without-pip", env).CombinedOutput()
 	fapwstest.Mustf(t, err, "%s", out)
-	packages := fapwstest.Try(filepath.Glob(env + "/lib/*/site-packages")).Must(t)
-	fapwstest.Write(t, packages[0]+"/only_here.py", "")
+	fapwstest.Write(t, fapwstest.Try(filepath.Glob(env + "/lib/*/site-packages")).Must(t)[0]+"/only_here.py", "")
 	for name, call := range map[string]string{
 		"object":    "fapws.run(app, bind='127.0.0.1:0', allow_root=True, access_log=False, timeout=None)",
 		"unguarded": "fapws.run('main:app', bind=['127.0.0.1:0'], allow_root=True)\nprint('after', flush=True)",

@@ -51,8 +51,7 @@ func TestLoginWorksInABrowserUntilLogout(t *testing.T) {
 	users(t, file, "correct horse", "add", "ann")
 	command := fapwstest.Command{Script: fapwstest.Write(t, dir+"/console.py", consoleScript),
 		Flags: []string{"--bind", "https://127.0.0.1:0", "--tls", "auto", "--state-dir", dir + "/state", "--login", file}}
-	s := command.Start(t)
-	url := "https://" + s.Says(`(?m)^  https://(\S+)/$`)[1]
+	url := "https://" + command.Start(t).Says(`(?m)^  https://(\S+)/$`)[1]
 	ctx := fapwstest.Browser(t, chromedp.IgnoreCertErrors)
 
 	var form, alert, who, said, saved, live string

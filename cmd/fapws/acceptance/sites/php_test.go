@@ -137,8 +137,7 @@ route = [
 			w.InTime(target).Is(t, "front "+target+" /index.php")
 		}
 		ends := func(pid string) {
-			number := fapwstest.Try(strconv.Atoi(pid)).Must(t)
-			fapwstest.HaveEnded(t, "the process has ended", number)
+			fapwstest.HaveEnded(t, "the process has ended", fapwstest.Try(strconv.Atoi(pid)).Must(t))
 		}
 		var pid []byte
 		fapwstest.Eventually(t, "a script is in time to say which process it is", func() bool {

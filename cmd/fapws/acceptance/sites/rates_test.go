@@ -256,8 +256,7 @@ func TestRequestsBeyondMaxActiveWaitAndLeaveThreadsToOthers(t *testing.T) {
 			{"--data-binary", "@" + file, "-H", "Expect:"}}[i%4]
 		want := fmt.Sprintf("/report %d n=%d 2 ", []int{0, 0, 5, 1 << 19}[i%4], i)
 		all.Go(func() {
-			url := fmt.Sprintf("%s/report?n=%d", s.URL, i)
-			out, err := exec.Command("curl", append(flags, "-sS", url)...).CombinedOutput()
+			out, err := exec.Command("curl", append(flags, "-sS", fmt.Sprintf("%s/report?n=%d", s.URL, i))...).CombinedOutput()
 			fapwstest.Truef(t, err == nil && strings.HasPrefix(string(out), want), "%q: %v %s, want %s", flags, err, out, want)
 		})
 	}

@@ -155,8 +155,7 @@ func TestXSendfileObeysConditionsAndRanges(t *testing.T) {
 		{"not 200", "201 Created", nil, nil, 200, "0123456789", nil},
 		{"no content", "204 No Content", nil, nil, 200, "0123456789", nil},
 	} {
-		target := sendURL("empty", c.status, append(c.fields, "X-Sendfile: one.txt")...)
-		a := s.Get(target, c.want, c.asked...)
+		a := s.Get(sendURL("empty", c.status, append(c.fields, "X-Sendfile: one.txt")...), c.want, c.asked...)
 		fapwstest.Equalf(t, a.Text, c.body, "%s", c.name)
 		for name, value := range c.gives {
 			a.Field(t, name, value)

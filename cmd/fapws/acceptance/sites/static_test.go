@@ -175,8 +175,7 @@ func TestDirectoryWithoutAnIndexIsListedIfAllowed(t *testing.T) {
 		page.Text)
 	base, _ := url.Parse("http://x/dir1/")
 	for _, l := range links[2:] {
-		at := fapwstest.Try(base.Parse(stdhtml.UnescapeString(l[1]))).Must(t)
-		file := s.Get(at.EscapedPath(), 200)
+		file := s.Get(fapwstest.Try(base.Parse(stdhtml.UnescapeString(l[1]))).Must(t).EscapedPath(), 200)
 		name := stdhtml.UnescapeString(l[2])
 		fapwstest.Truef(t, name == "big" || strings.ToValidUTF8(file.Text, "\uFFFD") == name, "%q leads to %q", l, file.Text)
 		_, err := time.Parse("2006-01-02 15:04", l[4])
@@ -209,8 +208,7 @@ func TestChangedFileIsServedWithinASecond(t *testing.T) {
 	})
 	fapwstest.Eventually(t, "the new content compressed", func() bool {
 		again := s.Get("/small.txt", 200, "Accept-Encoding: gzip").Field(t, "Content-Encoding", "gzip")
-		z := fapwstest.Try(gzip.NewReader(strings.NewReader(again.Text))).Must(t)
-		body, err := io.ReadAll(z)
+		body, err := io.ReadAll(fapwstest.Try(gzip.NewReader(strings.NewReader(again.Text))).Must(t))
 		return err == nil && string(body) == strings.ToUpper(text) && again.Header.Get("ETag") != packed.Header.Get("ETag")
 	})
 }

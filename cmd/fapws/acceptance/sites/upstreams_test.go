@@ -147,8 +147,7 @@ route = [{ match = "*.php", root = "site", fastcgi = { address = "unix:%s", para
 // haproxyConfig returns the configuration of HAProxy in docs/cluster.md with other addresses.
 func haproxyConfig(t *testing.T, addresses ...string) string {
 	t.Helper()
-	page := fapwstest.Read(t, "../../../../docs/cluster.md")
-	_, text, _ := strings.Cut(page, "```ini haproxy.cfg\n")
+	_, text, _ := strings.Cut(fapwstest.Read(t, "../../../../docs/cluster.md"), "```ini haproxy.cfg\n")
 	text, _, found := strings.Cut(text, "```")
 	fapwstest.Needf(t, found, "docs/cluster.md has no haproxy.cfg")
 	for i, of := range []string{"127.0.0.1:8000", "127.0.0.1:8001", "127.0.0.1:9000"} {

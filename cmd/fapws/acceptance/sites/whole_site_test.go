@@ -101,8 +101,7 @@ route = [
 	}
 	for target, want := range map[string]int{"/a.key": 200, "//a.key": 200, "/a%2ekey": 200, "/none.key": 200,
 		"/bin/x.key": 200, "/bin/x.key/more": 200, "/app.key/more": 200, "/dir/index.key": 200, "/private/a.key": 200} {
-		a := s.Get(target, 401)
-		got, private := a.Header.Get("Www-Authenticate"), strings.HasPrefix(target, "/private/")
+		got, private := s.Get(target, 401).Header.Get("Www-Authenticate"), strings.HasPrefix(target, "/private/")
 		fapwstest.Truef(t, strings.Contains(got, map[bool]string{false: "keys", true: "private"}[private]), "%s: %s", target,
 			got)
 		s.Get(target, want, right)

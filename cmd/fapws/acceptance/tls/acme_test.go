@@ -199,8 +199,7 @@ func (p *pebble) hooks(t *testing.T, more string) (flags []string, calls string)
 // the name of the hook as "hook".
 func called(t *testing.T, file string) (all []map[string]string) {
 	t.Helper()
-	text := fapwstest.Try(os.ReadFile(file)).Must(t)
-	for call := range strings.SplitSeq(strings.TrimSpace(string(text)), "\n\n") {
+	for call := range strings.SplitSeq(strings.TrimSpace(string(fapwstest.Try(os.ReadFile(file)).Must(t))), "\n\n") {
 		name, variables, _ := strings.Cut(call, "\n")
 		one := map[string]string{"hook": name[strings.LastIndexByte(name, '/')+1:]}
 		for line := range strings.Lines(variables) {
