@@ -93,12 +93,10 @@ const everything = `
 status = "/_fapws"
 cache = true
 [[host]]
-[[host.route]]
-prefix = "/upstream"
-proxy = "http://127.0.0.1:9"
-[[host.route]]
-prefix = "/"
-app = "%s"
+route = [
+  { prefix = "/upstream", proxy = "http://127.0.0.1:9" },
+  { prefix = "/", app = "%s" },
+]
 `
 
 func TestPrometheusClientMetricsAreServedByTheApplication(t *testing.T) {

@@ -45,12 +45,7 @@ default = true
 root = "site"
 error-page = { 404 = "/404.html" }
 headers = { X-Rule = "yes" }
-[[host.route]]
-prefix = "/cgi-bin/"
-cgi = "bin"
-[[host.route]]
-prefix = "/private"
-auth = { realm = "x", users = "users" }
+route = [{ prefix = "/cgi-bin/", cgi = "bin" }, { prefix = "/private", auth = { realm = "x", users = "users" } }]
 `)
 	s := fapwstest.Command{Flags: []string{"-c", file, "--h2c"}, Dir: folder}.Serve(t, fapwstest.Mode{})
 	c := client(t)

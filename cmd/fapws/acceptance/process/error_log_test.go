@@ -175,9 +175,7 @@ app = "failing.py:app"
 error-log = "own.log"
 `
 
-const objectsRoute = `[[host.route]]
-prefix = "/asgi"
-app = "failing.py:asgi"`
+const objectsRoute = `route = [{ prefix = "/asgi", app = "failing.py:asgi" }]`
 
 type errorObject struct {
 	Time, Level, Message, Client, User, Host, Method, Path, Handler string

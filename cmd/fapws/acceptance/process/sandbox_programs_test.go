@@ -44,18 +44,12 @@ reload-check = "http://files.lan/page.txt" # which asks clients for a password
 name = "files.lan"
 root = "site"
 ssi = true
-[[host.route]]
-prefix = "/programs/"
-cgi = "programs"
-[[host.route]]
-match = "*.php"
-php = true
-[[host.route]]
-prefix = "/upstream"
-proxy = "`+upstream.URL+`"
-[[host.route]]
-match = "page.txt"
-auth = { users = "users", realm = "x" }
+route = [
+  { prefix = "/programs/", cgi = "programs" },
+  { match = "*.php", php = true },
+  { prefix = "/upstream", proxy = "`+upstream.URL+`" },
+  { match = "page.txt", auth = { users = "users", realm = "x" } },
+]
 `)
 	c := fapwstest.Command{Flags: []string{"-c", config}, Env: []string{"TMPDIR=/tmp"}, Complains: true}
 	s := unprivileged(t, c).Serve(t, fapwstest.Mode{})
@@ -113,9 +107,7 @@ func TestSandboxedApplicationCannotRedirectUploads(t *testing.T) {
 		`app = "app/app.py"
 [[host]]
 name = "files.lan"
-[[host.route]]
-prefix = "/firmware"
-upload = { to = "`+stored+`/image" }
+route = [{ prefix = "/firmware", upload = { to = "`+stored+`/image" } }]
 `))
 	s := x.c.Serve(t, fapwstest.Mode{})
 	put := func(status int) {

@@ -293,9 +293,7 @@ app = "two/app.py"
 [[host]]
 name = "three.lan"
 app = "package.three:application"
-[[host.route]]
-prefix = "/shop"
-app = "two/app.py"
+route = [{ prefix = "/shop", app = "two/app.py" }]
 `
 	dir := t.TempDir()
 	for _, name := range []string{"one", "two"} {

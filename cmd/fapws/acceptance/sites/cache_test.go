@@ -306,24 +306,13 @@ access-log = "access.log"
 access-log-format = "%U%q %{Fapws-Cache}o"
 [[host]]
 cache = "60s"
-[[host.route]]
-prefix = "/cgi/"
-cgi = "cgi"
-[[host.route]]
-prefix = "/obeys/"
-cgi = "cgi"
-cache = true
-[[host.route]]
-prefix = "/never/"
-cgi = "cgi"
-cache = false
-[[host.route]]
-prefix = "/one/"
-cgi = "cgi"
-cache = { ttl = "60s", query = false, cookies = "ignore" }
-[[host.route]]
-prefix = "/app"
-app = "`+fapwstest.Testdata(t, "cached.py")+`"
+route = [
+  { prefix = "/cgi/", cgi = "cgi" },
+  { prefix = "/obeys/", cgi = "cgi", cache = true },
+  { prefix = "/never/", cgi = "cgi", cache = false },
+  { prefix = "/one/", cgi = "cgi", cache = { ttl = "60s", query = false, cookies = "ignore" } },
+  { prefix = "/app", app = "`+fapwstest.Testdata(t, "cached.py")+`" },
+]
 `)
 	p := &pages{calls: calls, Server: fapwstest.Command{Flags: []string{"-c", config}, Env: []string{"CALLS=" + calls},
 		Dir: folder}.Serve(t, fapwstest.Threads)}

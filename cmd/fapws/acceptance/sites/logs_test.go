@@ -72,25 +72,16 @@ server-timing = true
 access-log = "access.log"
 access-log-format = "json_timed"
 [[host]]
-[[host.route]]
-prefix = "/wsgi"
-app = "timed.py:app"
+route = [
+  { prefix = "/wsgi", app = "timed.py:app" },
 %s
-[[host.route]]
-prefix = "/cached"
-app = "timed.py:app"
-cache = "60s"
-[[host.route]]
-prefix = "/proxy"
-proxy = "%s"
-[[host.route]]
-prefix = "/files"
-files = "files"
+  { prefix = "/cached", app = "timed.py:app", cache = "60s" },
+  { prefix = "/proxy", proxy = "%s" },
+  { prefix = "/files", files = "files" },
+]
 `
 
-const asgiRoute = `[[host.route]]
-prefix = "/asgi"
-app = "timed.py:asgi"`
+const asgiRoute = `  { prefix = "/asgi", app = "timed.py:asgi" },`
 
 // parts contains the times in one log line of the format json_timed. A pointer is nil if the log line has null.
 type parts struct {

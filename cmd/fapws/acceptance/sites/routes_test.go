@@ -44,29 +44,15 @@ func TestErrorPagesOfASiteReplaceThoseOfTheServer(t *testing.T) {
 		pages = append(pages, fmt.Sprintf("%d = \"/errors/%d.html\"", status, status))
 	}
 	routes := `
-[[host.route]]
-prefix = "/app"
-app = "app.py:app"
-[[host.route]]
-prefix = "/secret"
-status = 200
-deny = ["all"]
-[[host.route]]
-prefix = "/said"
-status = 404
-text = "said"
-[[host.route]]
-prefix = "/length"
-status = 411
-[[host.route]]
-prefix = "/busy"
-status = 503
-[[host.route]]
-prefix = "/moved"
-status = 402
-[[host.route]]
-prefix = "/lost"
-status = 409
+route = [
+  { prefix = "/app", app = "app.py:app" },
+  { prefix = "/secret", status = 200, deny = ["all"] },
+  { prefix = "/said", status = 404, text = "said" },
+  { prefix = "/length", status = 411 },
+  { prefix = "/busy", status = 503 },
+  { prefix = "/moved", status = 402 },
+  { prefix = "/lost", status = 409 },
+]
 `
 	requests := map[int]string{
 		400: "GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -152,38 +138,16 @@ func TestRoutesOfAllKindsFollowTheirRules(t *testing.T) {
 root = "site"
 app = "app.py:app"
 headers = { "X-Frame-Options" = "DENY" }
-[[host.route]]
-prefix = "/old/"
-redirect = "https://${host}/new/$1?${query}"
-status = 301
-[[host.route]]
-prefix = "/written/"
-rewrite = "/app/${rest}"
-[[host.route]]
-prefix = "/gone"
-status = 410
-text = "it is gone"
-headers = { "X-Frame-Options" = "SAMEORIGIN", "X-Gone" = "yes" }
-[[host.route]]
-prefix = "/admin"
-app = "app.py:app"
-auth = { realm = "admin", users = "users" }
-[[host.route]]
-prefix = "/elsewhere"
-app = "app.py:app"
-allow = ["192.0.2.0/24"]
-[[host.route]]
-prefix = "/read"
-app = "app.py:app"
-methods = ["GET"]
-remove-headers = ["X-App", "Server"]
-[[host.route]]
-prefix = "/small"
-app = "app.py:app"
-max-body-size = 3
-[[host.route]]
-prefix = "/behind/"
-proxy = "`+behind.URL+`"
+route = [
+  { prefix = "/old/", redirect = "https://${host}/new/$1?${query}", status = 301 },
+  { prefix = "/written/", rewrite = "/app/${rest}" },
+  { prefix = "/gone", status = 410, text = "it is gone", headers = { X-Frame-Options = "SAMEORIGIN", X-Gone = "yes" } },
+  { prefix = "/admin", app = "app.py:app", auth = { realm = "admin", users = "users" } },
+  { prefix = "/elsewhere", app = "app.py:app", allow = ["192.0.2.0/24"] },
+  { prefix = "/read", app = "app.py:app", methods = ["GET"], remove-headers = ["X-App", "Server"] },
+  { prefix = "/small", app = "app.py:app", max-body-size = 3 },
+  { prefix = "/behind/", proxy = "`+behind.URL+`" },
+]
 `)}}.Serve(t, fapwstest.Threads)
 	ask := func(text string) *fapwstest.Answer {
 		return s.Ask(text + "Host: Site.example:80\r\nConnection: close\r\n\r\n")
@@ -384,18 +348,12 @@ def application(environ, start_response):
 		fapwstest.Must(t, os.Chmod(dir+"/cgi/empty", 0o755))
 		conf := fapwstest.Write(t, dir+"/fapws.toml", `
 [[host]]
-[[host.route]]
-prefix = "/app"
-app = "app.py:application"
-[[host.route]]
-prefix = "/cgi"
-cgi = "cgi"
-[[host.route]]
-prefix = "/gone"
-proxy = "http://`+gone.Addr().String()+`"
-[[host.route]]
-prefix = "/none"
-status = 404
+route = [
+  { prefix = "/app", app = "app.py:application" },
+  { prefix = "/cgi", cgi = "cgi" },
+  { prefix = "/gone", proxy = "http://`+gone.Addr().String()+`" },
+  { prefix = "/none", status = 404 },
+]
 `)
 		s := fapwstest.Command{Flags: []string{"--timeout", "1", "-c", conf}, Dir: dir, Complains: true}.Serve(t, m)
 		for target, status := range map[string]int{"/app/raises": 500, "/app/wrong": 500, "/app/waits": 504,

@@ -217,12 +217,7 @@ PATHS = [("/cgi", programs), ("/brief", CGIApplication("cgi", timeout=1)), ("/gu
 root = "site"
 app = "app.py"
 error-log = "errors"
-[[host.route]]
-prefix = "/bin/"
-cgi = "cgi"
-[[host.route]]
-match = "*.php"
-php = true
+route = [{ prefix = "/bin/", cgi = "cgi" }, { match = "*.php", php = true }]
 `)}, Dir: folder}.Serve(t, m), folder
 }
 

@@ -90,10 +90,7 @@ func TestSSIRouteHasItsOwnDirectoryAndOptions(t *testing.T) {
 	fapwstest.Write(t, filepath.Join(dir, "docs/index.html"), `<!--#echo var="DOCUMENT_URI" -->`)
 	file := fapwstest.Write(t, filepath.Join(dir, "fapws.toml"), `
 [[host]]
-[[host.route]]
-prefix = "/docs/"
-files = "docs"
-ssi = { patterns = ["*.html"], exec = true, echomsg = "?", depth = 3 }
+route = [{ prefix = "/docs/", files = "docs", ssi = { patterns = ["*.html"], exec = true, echomsg = "?", depth = 3 } }]
 `)
 	s := fapwstest.Command{Flags: []string{"--config", file}}.Serve(t, fapwstest.Mode{})
 	s.Get("/docs/a.html", 200).Is(t, "?, /docs/a.html\n")

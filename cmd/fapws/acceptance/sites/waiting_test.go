@@ -36,12 +36,7 @@ PATHS = [("/large", large), ("/small", small)]
 max-cgi = 2
 [[host]]
 root = "site"
-[[host.route]]
-prefix = "/cgi-bin/"
-cgi = "bin"
-[[host.route]]
-match = "*.php"
-php = { children = 2 }
+route = [{ prefix = "/cgi-bin/", cgi = "bin" }, { match = "*.php", php = { children = 2 } }]
 `
 	unread := func(t *testing.T, s *fapwstest.Server, large, small string) {
 		t.Helper()
