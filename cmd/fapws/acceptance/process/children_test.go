@@ -59,11 +59,10 @@ func TestChildrenOfHandlersAreReapedByTheApplication(t *testing.T) {
 		left := s.Children()
 		fapwstest.Truef(t, len(left) <= 2*len(s.Handlers()), "children are left: %v", left)
 		s.Get("/executor/kept", 200).Is(t, "42")
-		with := s.Children()
+		with := slices.Collect(maps.Keys(s.Children()))
 		s.Stop()
-		for pid := range with { // multiprocessing ends its processes in an atexit function
-			fapwstest.HaveEnded(t, "a process of the application ends with it", pid)
-		}
+		// multiprocessing ends its processes in an atexit function.
+		fapwstest.HaveEnded(t, "the processes of the application end with it", with...)
 	})
 }
 
@@ -116,14 +115,12 @@ func TestChildrenInheritNoDescriptorOfTheServer(t *testing.T) {
 		for _, w := range idle {
 			w.Fetch("/").Is(t, "quick")
 		}
-		var seen struct {
-			sockets [][]any
-			own     string
-		}
+		var sockets [][]any
+		var own string
 		body := s.Get("/after-fork", 200).Text
-		fapwstest.Mustf(t, json.Unmarshal([]byte(body), &[]any{&seen.sockets, &seen.own}), "%q", body)
-		fapwstest.Truef(t, len(seen.sockets) == 1 && seen.sockets[0][0] == seen.own,
-			"a forked child has the sockets %v, its own is %s", seen.sockets, seen.own)
+		fapwstest.Mustf(t, json.Unmarshal([]byte(body), &[]any{&sockets, &own}), "%q", body)
+		fapwstest.Truef(t, len(sockets) == 1 && sockets[0][0] == own, "a forked child has the sockets %v, its own is %s",
+			sockets, own)
 		body = s.Get("/after-exec", 200).Text
 		fapwstest.Truef(t, !strings.Contains(body, "socket:") && !strings.Contains(body, "anon_inode"),
 			"a program has open: %s", body)

@@ -43,11 +43,9 @@ func TestForkServesEachRequestInASeparateProcess(t *testing.T) {
 	w := s.Dial()
 	for range 5 {
 		got := w.Fetch("/who").Want(t, 200).Object(t)
-		if pid := got["pid"].(float64); seen[pid] {
-			t.Errorf("process %v has answered twice", pid)
-		} else {
-			seen[pid] = true
-		}
+		pid := got["pid"].(float64)
+		fapwstest.Truef(t, !seen[pid], "process %v has answered twice", pid)
+		seen[pid] = true
 		fapwstest.Truef(t, got["parent"] == got["loaded_in"] && got["main"] == true, "/who: %v", got)
 	}
 	s.Get("/alarms", 200).Is(t, "interrupted\n") // signals interrupt handlers on the main thread only

@@ -261,15 +261,12 @@ root = "site"
 access-log-format = "json"
 `)
 	s := fapwstest.Command{Flags: []string{"-c", folder + "/fapws.toml"}, Dir: folder}.Started(t)
-	asks(s, "other.test", "/a.txt")
-	asks(s, "one.test", "/a.txt")
-	asks(s, "one.test", "/cgi/x")
-	asks(s, "one.test", "/dead/")
-	asks(s, "one.test", "/bad.shtml")
-	asks(s, "sub.two.test:80", "/a.txt")
-	asks(s, "two.test", "/cgi/x")
-	asks(s, "silent.test", "/a.txt")
-	asks(s, "json.test", "/a.txt")
+	for host, paths := range map[string]string{"other.test": "/a.txt", "one.test": "/a.txt /cgi/x /dead/ /bad.shtml",
+		"sub.two.test:80": "/a.txt", "two.test": "/cgi/x", "silent.test": "/a.txt", "json.test": "/a.txt"} {
+		for path := range strings.FieldsSeq(paths) {
+			asks(s, host, path)
+		}
+	}
 	s.Stop()
 	shared := logLines(t, folder+"/shared")
 	slices.Sort(shared)

@@ -98,11 +98,8 @@ func TestIdleStopWorksWithEveryKindOfHandler(t *testing.T) {
 			text := strings.Fields(s.Get("/", 200, "X-Field: a", "X-Forwarded-For: 192.0.2.1", "Remote-Addr: 192.0.2.1").Text)
 			return len(text) == 4 && text[1] == "127.0.0.1" && text[2] == "a" && text[3] == "1"
 		})
-		var want strings.Builder
-		for n := range 64 {
-			want.WriteString(strings.Repeat(fmt.Sprint(n%10), 64<<10))
-		}
-		fapwstest.Equal(t, s.Get("/pieces", 200).Text, want.String())
+		want := fapwstest.Repeat(64, func(n int) string { return strings.Repeat(fmt.Sprint(n%10), 64<<10) })
+		fapwstest.Equal(t, s.Get("/pieces", 200).Text, strings.Join(want, ""))
 		sleeps(s)
 		s.Ask(fapwstest.Chunked("POST", "/echo", large, 10_000)).Is(t, large)
 		sleeps(s)

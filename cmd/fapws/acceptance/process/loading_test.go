@@ -3,7 +3,6 @@ package process_test
 import (
 	"errors"
 	"io"
-	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -36,8 +35,7 @@ func TestStopWhileLoadingRemovesTheSocketFile(t *testing.T) {
 		w.Gone()
 		s.EndsWith(0)
 		s.Says("info stopping immediately")
-		_, err := os.Lstat(socket)
-		fapwstest.Truef(t, errors.Is(err, fs.ErrNotExist), "the socket file: %v", err)
+		fapwstest.Truef(t, !fapwstest.Exists(socket), "the socket file is still there")
 	})
 }
 
@@ -133,10 +131,7 @@ func TestWorkerThatEndsBeforeOthersHaveLoadedIsReplaced(t *testing.T) {
 			c := fapwstest.Command{Script: "slowly.py", Args: []string{folder}, Complains: true,
 				Flags: append(tt.flags, "--workers", "3", "--graceful-timeout", "1", "--bind", "unix:"+folder+"/socket")}
 			s := c.Start(t)
-			fapwstest.Eventually(t, "the others load", func() bool {
-				others, err := os.ReadFile(folder + "/others")
-				return err == nil && len(others) == 2
-			})
+			fapwstest.Eventually(t, "the others load", func() bool { return len(fapwstest.TextOf(t, folder+"/others")) == 2 })
 			serves := func() bool {
 				a, err := fapwstest.Dial(t, "unix", folder+"/socket").Tries(fapwstest.Get("/"))
 				return err == nil && a.Text == "hello"

@@ -59,8 +59,7 @@ func TestUserFlagLeavesNoThreadOfRoot(t *testing.T) {
 			s.Stop()
 			// The server's user may not remove the PID file from a directory that belongs to root, so the server
 			// truncates the file.
-			text, err := os.ReadFile(folder + "/pid")
-			fapwstest.Truef(t, err == nil && len(text) == 0, "the pid file holds %q, %v", text, err)
+			fapwstest.Equalf(t, fapwstest.Read(t, folder+"/pid"), "", "the pid file")
 			fapwstest.Lacks(t, s.Stderr.String(), "warning")
 		})
 	}

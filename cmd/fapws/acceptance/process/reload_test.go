@@ -170,12 +170,9 @@ func TestIdleConnectionsMoveToTheNewWorkers(t *testing.T) {
 		if announced != "" {
 			from = "192.0.2.9"
 		}
-		var idle []*fapwstest.Client
-		for range 8 {
-			w := s.DialSend(announced)
-			text := w.Fetch("/").Text
-			fapwstest.Needf(t, text == "old "+from, "%q", text)
-			idle = append(idle, w)
+		idle := s.DialMany(8, announced)
+		for _, w := range idle {
+			w.Fetch("/").Is(t, "old "+from)
 		}
 		unused := s.Dial()
 		for i, change := range []func(){s.Reload, s.Upgrade} {

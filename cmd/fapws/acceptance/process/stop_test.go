@@ -93,8 +93,7 @@ func TestStopLogsMessagesOfProgramsAfterTheirResponse(t *testing.T) {
 	fmt.Fprintln(program)
 	program.Close()
 	s.Ended()
-	text, err := os.ReadFile(folder + "/errors")
-	fapwstest.Truef(t, err == nil && strings.Contains(string(text), "/cgi/x: at last\n"), "%s, %v", text, err)
+	fapwstest.Has(t, fapwstest.Read(t, folder+"/errors"), "/cgi/x: at last\n")
 }
 
 func TestShutdownDelayServesButIsNotReady(t *testing.T) {
