@@ -324,8 +324,7 @@ func (b *browser) upload(t *testing.T) {
 	p.await(`at("state").textContent.includes("large file.bin: 3145728 bytes, sha256 ")`)
 	p.await(`at("state").textContent.includes("note: from the browser")`)
 	p.await(`/stored, 3\.0 MiB/.test(at("all").textContent)`)
-	st, err := os.Stat(filepath.Join(folder, "uploads", "large file.bin"))
-	fapwstest.Truef(t, err == nil && st.Size() == 3<<20, "%v, %v", st, err)
+	fapwstest.Equal(t, fapwstest.Try(os.Stat(filepath.Join(folder, "uploads", "large file.bin"))).Must(t).Size(), 3<<20)
 	entries, _ := os.ReadDir(filepath.Join(folder, "uploads"))
 	fapwstest.Equalf(t, len(entries), 2, "files")
 }

@@ -62,9 +62,7 @@ func (d *device) remove(t *testing.T, name string) {
 
 func (d *device) text(t *testing.T, name string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(d.dir, name))
-	fapwstest.Needf(t, err == nil || os.IsNotExist(err), "%v", err)
-	return string(text)
+	return fapwstest.TextOf(t, filepath.Join(d.dir, name))
 }
 
 // startConsole starts a copy of the sample with two workers, one of which publishes the live values.

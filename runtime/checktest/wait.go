@@ -33,9 +33,7 @@ func Eventually(t testing.TB, what string, holds func() bool) {
 // lines that begin with "#" are left out.
 func Cases(t testing.TB, file string, columns int) (all [][]string) {
 	t.Helper()
-	text, err := os.ReadFile(file)
-	Must(t, err)
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(string(Try(os.ReadFile(file)).Must(t))) {
 		if line = strings.TrimSuffix(line, "\n"); line == "" || line[0] == '#' {
 			continue
 		}

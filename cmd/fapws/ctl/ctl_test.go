@@ -243,8 +243,7 @@ func TestSharedDirectoryOfOtherUsersIsNotUsed(t *testing.T) {
 		checktest.Truef(t, (err == nil) == (tt.want == "") && (err == nil || strings.HasSuffix(err.Error(), tt.want)),
 			"%s: %v, want %q", tt.name, err, tt.want)
 	}
-	st, err := os.Stat(in("new"))
-	checktest.Truef(t, err == nil && st.Mode().Perm() == 0o700, "%v, %v", st, err)
+	checktest.Equal(t, checktest.Try(os.Stat(in("new"))).Must(t).Mode().Perm(), 0o700)
 }
 
 // Creating a socket can fail even in a directory that passes all checks.

@@ -2,7 +2,6 @@ package cli_test
 
 import (
 	"fmt"
-	"os"
 	"regexp"
 	"strings"
 	"syscall"
@@ -171,10 +170,7 @@ func TestReloadWatchesTheDirectoryOfAnotherApplication(t *testing.T) {
 	s.Ask("GET /none HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n").Want(t, 404)
 	fapwstest.FileSays(t, dir+"/log", "GET /none")
 	s.Control("rotate")
-	fapwstest.Eventually(t, "the log is rotated", func() bool {
-		_, err := os.Stat(dir + "/log.1.gz")
-		return err == nil
-	})
+	fapwstest.Eventually(t, "the log is rotated", func() bool { return fapwstest.Exists(dir + "/log.1.gz") })
 	fapwstest.Replace(t, dir+"/two/app.py", fmt.Sprintf(app, "three"))
 	s.Says(`reloading: app\.py changed`)
 	s.Says("reloaded: 1 worker\n(.*\n)*.*reloaded: 1 worker")

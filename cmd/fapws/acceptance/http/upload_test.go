@@ -405,8 +405,7 @@ deny = ["all"]
 	s.Ask(fapwstest.Request("POST", "/in", "", tusVersion, "Upload-Length: 1", "Content-Length: 0")).Want(t, 412,
 		"resumed")
 	s.Ask(fapwstest.Request("PUT", "/one", "1")).Want(t, 403)
-	st, err := os.Stat(filepath.Join(dir, "a"))
-	fapwstest.Truef(t, err == nil && st.Mode().Perm() == 0o600, "%v, %v", st, err)
+	fapwstest.Equal(t, fapwstest.Try(os.Stat(dir+"/a")).Must(t).Mode().Perm(), 0o600)
 	fapwstest.Equalf(t, contents(t, dir), []string{"a", "fapws.toml"}, "files")
 }
 

@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -121,8 +120,7 @@ func TestReloadClosesWebSocketStreamsWith1012(t *testing.T) {
 	s.Signal(15)
 	closesWith(t, c, 1001)
 	s.EndsWith(0)
-	text, err := os.ReadFile(log)
-	fapwstest.Truef(t, err == nil && strings.Count(string(text), ` HTTP/2.0" 101 `) == 3, "%s, %v", text, err)
+	fapwstest.Equalf(t, strings.Count(fapwstest.Read(t, log), ` HTTP/2.0" 101 `), 3, "lines in the access log")
 }
 
 // bridge starts an HTTP/1 server and returns its address. The server forwards WebSockets to s, as streams of one HTTP/2

@@ -84,7 +84,7 @@ func rotates(s *fapwstest.Server, log, target string) {
 	fapwstest.Eventually(s.T, "the log has something", func() bool { return fapwstest.TextOf(s.T, log) != "" })
 	fapwstest.Must(s.T, os.Rename(log, log+".old"))
 	s.Signal(syscall.SIGUSR1)
-	fapwstest.Eventually(s.T, "a new log", func() bool { _, err := os.Stat(log); return err == nil })
+	fapwstest.Eventually(s.T, "a new log", func() bool { return fapwstest.Exists(log) })
 	fapwstest.Eventually(s.T, "a request in the new log", func() bool {
 		s.Get(target, 200)
 		return strings.Contains(fapwstest.TextOf(s.T, log), "GET "+target+" ")
@@ -193,7 +193,7 @@ func TestErrorLogOutsideTheChrootIsRotated(t *testing.T) {
 	says("between")
 	fapwstest.Must(t, os.Rename(name, name+".old"))
 	s.Signal(syscall.SIGUSR1)
-	fapwstest.Eventually(t, "the next file", func() bool { _, err := os.Stat(name); return err == nil })
+	fapwstest.Eventually(t, "the next file", func() bool { return fapwstest.Exists(name) })
 	follows("USR1")
 	says("later")
 	s.Signal(syscall.SIGHUP)

@@ -137,8 +137,7 @@ func TestErrorLogIsRotatedBySettingsOfTheScript(t *testing.T) {
 			if lines++; lines <= 100 {
 				s.Get("/printed?"+strings.Repeat("x", 1000), 200)
 			}
-			_, err := os.Stat(name + ".2.gz")
-			return err == nil
+			return fapwstest.Exists(name + ".2.gz")
 		})
 		fapwstest.Truef(t, !fapwstest.Exists(name+".3.gz"), "a third one")
 	})

@@ -121,8 +121,7 @@ func TestHabitsSessionsAreKnownToAllWorkers(t *testing.T) {
 		s.Get("/look", 200, ended).Is(t, "{}")
 	}
 	s.Get("/record", 200).Is(t, "[{'n': 1}, None, 64, True, ['expiration_date', 'sessionid', 'strdata']]")
-	st, err := os.Stat(folder + "/sessions.db")
-	fapwstest.Truef(t, err == nil && st.Mode().Perm() == 0o600, "%v, %v", st, err)
+	fapwstest.Equal(t, fapwstest.Try(os.Stat(folder+"/sessions.db")).Must(t).Mode().Perm(), 0o600)
 }
 
 func TestDeferredCallsAndTimersRunDuringRequests(t *testing.T) {

@@ -141,7 +141,6 @@ func TestScriptsOfAllowedOriginsUploadAndReadTheResponses(t *testing.T) {
 	got := upload(serve(page.URL))
 	fapwstest.Equalf(t, got, `201 {"id":"`+got[min(11, len(got)):min(37, len(got))]+`" 201 204 4 400`, "the script reads")
 	for name, want := range map[string]string{"plain": "plain", "tus": "tus!"} {
-		got, err := os.ReadFile(to + "/" + name)
-		fapwstest.Truef(t, string(got) == want && err == nil, "%s: %q, %v", name, got, err)
+		fapwstest.Equalf(t, fapwstest.Read(t, to+"/"+name), want, "%s", name)
 	}
 }

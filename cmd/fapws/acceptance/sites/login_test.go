@@ -1,7 +1,6 @@
 package sites_test
 
 import (
-	"bytes"
 	"crypto/sha1"
 	"encoding/base64"
 	"errors"
@@ -109,8 +108,7 @@ func TestUserCommandAddsAndRemovesUsers(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	users(t, dir+"/users", "long enough", "add", "ann")
-	info, err := os.Stat(dir + "/users")
-	fapwstest.Truef(t, err == nil && info.Mode() == 0o600, "%v %v", info.Mode(), err)
+	fapwstest.Equal(t, fapwstest.Try(os.Stat(dir+"/users")).Must(t).Mode(), 0o600)
 	text := func() string { return fapwstest.Source(t, dir+"/users") }
 	hash := strings.TrimSpace(text())
 	file := fapwstest.Write(t, dir+"/users", "# people\n\nold:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=:a comment\r\n"+hash)
@@ -126,8 +124,7 @@ func TestUserCommandAddsAndRemovesUsers(t *testing.T) {
 	got := text()
 	fapwstest.Truef(t, strings.HasPrefix(got, "# people\n\nold:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=:a comment\nann:$2y$") &&
 		!strings.Contains(got, hash) && strings.Count(got, "\n") == 4, "%s", got)
-	info, err = os.Stat(file)
-	fapwstest.Truef(t, err == nil && info.Mode() == 0o640, "%v %v", info.Mode(), err)
+	fapwstest.Equal(t, fapwstest.Try(os.Stat(file)).Must(t).Mode(), 0o640)
 	left, err := os.ReadDir(dir)
 	fapwstest.Truef(t, err == nil && len(left) == 2 && left[0].Type() == os.ModeSymlink, "%v %v", left, err)
 }
@@ -353,6 +350,5 @@ func TestOnlyTheCodeInTheLogCreatesTheFirstUser(t *testing.T) {
 	eve := visit(t, s.URL)
 	fapwstest.Truef(t, !strings.Contains(eve.get("/_fapws/login").body, `name="code"`), "a second user is made")
 	eve.logIn("eve", "correct horse", "/in", "code", code, "again", "correct horse").want(t, 403, "Wrong name or password")
-	text, err := os.ReadFile(dir + "/users")
-	fapwstest.Truef(t, err == nil && bytes.Count(text, []byte("\n")) == 1, "%s %v", text, err)
+	fapwstest.Equalf(t, strings.Count(fapwstest.Read(t, dir+"/users"), "\n"), 1, "users")
 }

@@ -1,7 +1,6 @@
 package tls_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -122,8 +121,7 @@ func TestACMECertificatesAreOrderedKeptRenewedAndShared(t *testing.T) {
 		s.Says("info ordering a certificate for example.org from " + p.directory +
 			", because two thirds of its time are over")
 		fapwstest.Truef(t, !issued(t, s, "example.org").Equal(first), "the certificate was not renewed")
-		info, err := os.Stat(state + "/acme/example.org")
-		fapwstest.Truef(t, err == nil && info.Mode().Perm() == 0o600, "%v, %v", info, err)
+		fapwstest.Equal(t, fapwstest.Try(os.Stat(state+"/acme/example.org")).Must(t).Mode().Perm(), 0o600)
 	})
 }
 
@@ -262,7 +260,7 @@ func TestACMEHookReplacesACertificateThatDoesNotCoverANewName(t *testing.T) {
 	first := issued(t, s, "example.org")
 	issued(t, s, "www.example.org")
 	s.Stop()
-	account := fapwstest.Try(os.ReadFile(state + "/acme/acme_account+key")).Must(t)
+	account := fapwstest.Read(t, state+"/acme/acme_account+key")
 	flags, calls := p.hooks(t, "while [ ! -e CALLS.go ]; do sleep 0.05; done\n")
 	flags = append(flags, "--acme-hosts", "*.example.org,example.org")
 	s = p.serve(t, fapwstest.Workers, state, p.http, p.https, flags...)
@@ -272,8 +270,7 @@ func TestACMEHookReplacesACertificateThatDoesNotCoverANewName(t *testing.T) {
 	fapwstest.Write(t, calls+".go", "")
 	issued(t, s, "a.example.org")
 	fapwstest.Truef(t, !leaf(t, s, "example.org").Equal(first), "the certificate was not replaced")
-	same, err := os.ReadFile(state + "/acme/acme_account+key")
-	fapwstest.Truef(t, err == nil && bytes.Equal(same, account), "another account, %v", err)
+	fapwstest.Equalf(t, fapwstest.Read(t, state+"/acme/acme_account+key"), account, "the account")
 }
 
 func TestACMEHookThatFailsIsLoggedAndCleanedUp(t *testing.T) {

@@ -327,8 +327,8 @@ func TestTLSAutoServesAllNamesAndAddressesOfTheMachine(t *testing.T) {
 		s.Stop()
 	}
 	for name, mode := range map[string]os.FileMode{"tls": 0o700, "tls/ca-key.pem": 0o600, "tls/key.pem": 0o600} {
-		info, err := os.Stat(filepath.Join(dir, "state", name))
-		fapwstest.Truef(t, err == nil && info.Mode().Perm() == mode, "%s: %v, %v", name, info, err)
+		info := fapwstest.Try(os.Stat(filepath.Join(dir, "state", name))).Must(t)
+		fapwstest.Equalf(t, info.Mode().Perm(), mode, "%s", name)
 	}
 }
 
