@@ -1,15 +1,11 @@
 package pybridge
 
-// #include <stdlib.h>
 // #include "shim.h"
 import "C"
 
 import (
-	"errors"
 	"fmt"
-	"slices"
 	"time"
-	"unsafe"
 
 	"fapws/runtime/eventloop"
 )
@@ -122,50 +118,6 @@ func (a asyncio) stuck(h *Handler, t *task, how C.int, began time.Time) string {
 	}
 	a.giveUp()
 	return "did not end: the asyncio thread is stuck"
-}
-
-type AsyncConfig struct {
-	// "asyncio", "uvloop", or "auto" to use uvloop if it can be imported
-	Loop string
-	// "on", "off", or "auto" to detect whether an ASGI application supports lifespans
-	Lifespan string
-}
-
-// IsAsync reports whether a mount needs the asyncio thread. IsAsync is safe for concurrent use.
-func (a *App) IsAsync() bool {
-	return slices.ContainsFunc(a.mounts, func(m Mount) bool { return kinds[m.Kind].mode != nil })
-}
-
-// Startup starts the asyncio thread, if a mount needs it, and the lifespans of ASGI applications. Startup waits without
-// a limit until the lifespans have started. Startup must be called once, on the thread of Load, before the first
-// Submit.
-//
-// The error is one line for the user; a traceback on stderr can precede the line.
-func (a *App) Startup(c AsyncConfig) error {
-	if !a.IsAsync() {
-		return nil
-	}
-	var apps []unsafe.Pointer
-	for _, m := range a.mounts {
-		if app := unsafe.Pointer(m.callable); kinds[m.Kind].lifespan && !slices.Contains(apps, app) {
-			apps = append(apps, app)
-		}
-	}
-	C.core_take_gil()
-	wrong := C.asgi_thread_start(cString(c.Loop), cString(c.Lifespan), unsafe.SliceData(apps), C.int(len(apps)))
-	C.core_release_gil()
-	if wrong == nil {
-		return nil
-	}
-	defer C.free(unsafe.Pointer(wrong))
-	return errors.New(C.GoString(wrong))
-}
-
-// Shutdown makes the asyncio thread end. The thread cancels its tasks after the duration grace, and then shuts down the
-// lifespans of the applications. Shutdown reports whether the thread has ended. Shutdown can be called on any
-// goroutine, after the last Submit.
-func (a *App) Shutdown(grace time.Duration) bool {
-	return C.asgi_thread_stop(C.int(max(grace, 0).Milliseconds())) != 0
 }
 
 // checkAsync is called after a request has waited too long for the asyncio thread, and checks whether the thread makes

@@ -37,7 +37,6 @@ var mostMethodsOf = map[string]int{
 const mostFiles = 4
 
 var mostFilesOf = map[string]int{
-	"pybridge.App":     5,
 	"pybridge.Handler": 8,
 }
 
