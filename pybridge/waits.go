@@ -1,15 +1,20 @@
 package pybridge
 
+// #include <stdlib.h>
 // #include "shim.h"
 import "C"
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unsafe"
+
+	"fapws/runtime/metrics"
 )
 
 // Backlog describes the queue of requests that wait for a thread. The zero value means that no request waits.
@@ -98,4 +103,68 @@ func whereBusy(active []ActiveRequest) string {
 		texts = append(texts, fmt.Sprintf("and %d others", more))
 	}
 	return "they run " + strings.Join(texts, ", ")
+}
+
+// Measure starts to count how long requests and threads wait. Only one goroutine at a time can call Measure.
+func (h *Handler) Measure() {
+	bounds := metrics.Bounds
+	C.core_count_waits((*C.int64_t)(unsafe.Pointer(&bounds[0])), C.int(len(bounds)))
+}
+
+// Metrics returns the waiting times of requests and threads, and the metrics of the application (fapws.metrics).
+// Metrics does not need the GIL, and is safe for concurrent use.
+func (h *Handler) Metrics() []metrics.Family {
+	var w C.core_waits
+	C.core_read_waits(&w)
+	all := []metrics.Family{
+		waits("fapws_queue_wait_seconds", "Time from the arrival of a request until its handler begins.", w.queue_wait),
+	}
+	if h.config.Threads > 0 {
+		all = append(all,
+			waits("fapws_gil_wait_seconds",
+				"Time that a thread with a new request waits for the GIL; waits inside of handlers are not seen.",
+				w.gil_wait),
+			metrics.Family{Name: "fapws_threads", Kind: metrics.Gauge,
+				Help: "Python threads for handlers; gil: they wait for the GIL with a new request; waiting: their " +
+					"handlers have waited for long, so that others run in their place; stuck: their requests " +
+					"have timed out.", Series: []metrics.Series{
+					{Labels: metrics.Labels("state", "busy"),
+						Value: float64(max(0, w.live-w.idle-w.stuck-w.aside-w.waiting))},
+					{Labels: metrics.Labels("state", "gil"), Value: float64(w.waiting)},
+					{Labels: metrics.Labels("state", "idle"), Value: float64(w.idle)},
+					{Labels: metrics.Labels("state", "stuck"), Value: float64(w.stuck)},
+					{Labels: metrics.Labels("state", "waiting"), Value: float64(w.aside)},
+				}},
+			metrics.One("fapws_threads_limit", metrics.Gauge, "",
+				"Python threads that there may be, without those that wait or are stuck.", float64(h.config.Threads)),
+		)
+	}
+	all = append(all, metrics.One("fapws_queue_length", metrics.Gauge, "", "Requests that wait for a thread.",
+		float64(w.queued)),
+		metrics.Family{Name: "fapws_queue_first_wait_seconds", Kind: metrics.Gauge, Unit: "seconds", Over: metrics.Max,
+			Help:   "How long the request has waited that waits longest for a thread; 0: none does.",
+			Series: []metrics.Series{{Value: time.Duration(w.first_ns).Seconds()}}})
+	return append(all, applicationMetrics()...)
+}
+
+func waits(name, help string, d *C.core_durations) metrics.Family {
+	f := metrics.Family{Name: name, Kind: metrics.Histogram, Unit: "seconds", Help: help, Bounds: metrics.Seconds()}
+	s := metrics.Series{Counts: make([]int64, len(f.Bounds)+1)}
+	for i := range s.Counts {
+		s.Counts[i] = atomic.LoadInt64((*int64)(&d.counts[i]))
+	}
+	s.Total = float64(atomic.LoadInt64((*int64)(&d.sum_ns))) / 1e9
+	f.Series = []metrics.Series{s}
+	return f
+}
+
+func applicationMetrics() (all []metrics.Family) {
+	var n C.size_t
+	text := C.core_application_metrics(&n)
+	if text == nil {
+		return nil
+	}
+	defer C.free(unsafe.Pointer(text))
+	_ = json.Unmarshal(C.GoBytes(unsafe.Pointer(text), C.int(n)), &all)
+	return all
 }
