@@ -6,10 +6,8 @@ import "C"
 
 import (
 	"fmt"
-	"path"
 	goruntime "runtime"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -20,7 +18,6 @@ import (
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/logfile"
 )
 
 // keepBytes is the maximum size of a buffer that a recycled record keeps.
@@ -72,6 +69,7 @@ type RunConfig struct {
 // Handler implements app.Interpreter. The comments of app.Interpreter say on which goroutine each method must be
 // called.
 type Handler struct {
+	activeRequests
 	app    *App
 	config RunConfig
 	shared *C.core_shared
@@ -84,17 +82,11 @@ type Handler struct {
 	// number of bytes in shared.unseen that belong to the part that Next returned last
 	given int64
 
-	mu      sync.Mutex // guards the following three fields, because Release can be called on any goroutine
-	free    *C.core_record
-	records []*C.core_record // active records, indexed by ticket
-	times   []*logfile.Times // times to measure for each record, indexed by ticket; nil if not measured
-
 	// indexed by exchange.Request.Pipeline; used only on the event loop
 	pipelines []*C.core_pipeline
 
 	askForSender func() // eventloop.Waker.AskForSender in inline mode, otherwise nil
 	presence     presenceQueue
-	gilCalls     *eventloop.Queue[func()]
 	held         inlineWatchdog
 	gilProbe
 
@@ -103,7 +95,6 @@ type Handler struct {
 	atConsole     atomic.Bool // whether a thread was in a debugger at the last check (core_is_at_console)
 
 	timeoutPolicy      // guarded by mu
-	sockets       int  // number of open WebSockets with callbacks; guarded by mu
 	watching      bool // whether the goroutine watchCallbacks runs; guarded by mu
 	asksForEnd    bool // whether RunConfig.Stuck was called; guarded by mu
 }
@@ -120,7 +111,8 @@ func (a *App) Start(c RunConfig) (*Handler, error) {
 	if c.Processors <= 0 {
 		c.Processors = goruntime.NumCPU()
 	}
-	h := &Handler{app: a, config: c, timeoutPolicy: defaultTimeoutPolicy, gilCalls: eventloop.NewQueue(runGILCalls)}
+	h := &Handler{app: a, config: c, timeoutPolicy: defaultTimeoutPolicy}
+	h.activeRequests = activeRequests{app: a, timeout: c.Timeout, gilQueue: gilQueue{eventloop.NewQueue(runGILCalls)}}
 	a.handler = h
 	if c.Threads <= 0 {
 		a.mode = inline{}
@@ -274,14 +266,6 @@ func (h *Handler) Resume(t exchange.Ticket) {
 	h.add(rec)
 }
 
-// record returns the active record with the ticket t, or nil; the caller must hold h.mu.
-func (h *Handler) record(t exchange.Ticket) *C.core_record {
-	if int(t) < len(h.records) {
-		return h.records[t]
-	}
-	return nil
-}
-
 func (h *Handler) Flush() {
 	if h.pending > 0 || h.delivered || atomic.LoadUint32((*uint32)(&h.shared.turn)) != 0 {
 		first := h.first
@@ -346,47 +330,3 @@ func (h *Handler) Attend(on bool) {
 }
 
 func (h *Handler) InTurn() bool { return atomic.LoadUint32((*uint32)(&h.shared.turning)) != 0 }
-
-type ActiveRequest struct {
-	Request string // method and path, without the query
-	Handler string
-	Age     time.Duration
-	State   string // for example "running on thread 0" or "queued"
-	// line that Python executes for the request, such as `app.py:12 in view`; "" if unknown, or if no code runs
-	At string
-	// the handler has waited and run for longer than the timeout
-	Late bool
-}
-
-// Active returns the active requests. Active waits for the GIL for at most the duration wait, and sets the field At
-// only if the GIL was available. Active is safe for concurrent use.
-func (h *Handler) Active(wait time.Duration) []ActiveRequest {
-	active, _ := h.sampleActive(wait)
-	return active
-}
-
-// The second result is false if sampleActive could not take the GIL.
-func (h *Handler) sampleActive(wait time.Duration) ([]ActiveRequest, bool) {
-	list, ok := h.sample(wait)
-	active := make([]ActiveRequest, len(list))
-	for i := range list {
-		t := &list[i]
-		active[i] = ActiveRequest{Request: WithoutQuery(t.line), Handler: t.name, Age: t.age(), State: t.state(),
-			Late: h.config.Timeout > 0 && t.age() > h.config.Timeout && (t.where == C.CORE_QUEUED ||
-				t.where == C.CORE_AWAITING || t.where == C.CORE_RUNNING)}
-		if len(t.stack) > 0 {
-			f := t.stack[0]
-			active[i].At = fmt.Sprintf("%s:%d in %s", path.Base(f.file), f.line, f.function)
-		}
-	}
-	return active, ok
-}
-
-// WithoutQuery returns the method and the path of a request line.
-func WithoutQuery(line string) string {
-	if end := strings.LastIndexByte(line, ' '); end >= 0 {
-		line = line[:end]
-	}
-	line, _, _ = strings.Cut(line, "?")
-	return line
-}

@@ -321,7 +321,7 @@ func (h *Handler) Release(part *exchange.Part) {
 	if rec.req.pipeline != nil { // rec.run.unacked stays as it is, because the record ends
 		atomic.AddInt64((*int64)(&rec.req.pipeline.unacked), -int64(rec.run.unacked))
 	}
-	h.mu.Lock() // Handler.describe reads the members changed below
+	h.mu.Lock() // activeRequests.describe reads the members changed below
 	if rec.req.cap > keepBytes {
 		C.free(unsafe.Pointer(rec.req.data))
 		rec.req.data, rec.req.cap = nil, 0

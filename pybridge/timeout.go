@@ -5,7 +5,6 @@ import "C"
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"fapws/runtime/exchange"
@@ -141,12 +140,6 @@ func (h *Handler) CheckGIL() {
 	if h.config.Timeout == 0 && h.isActive() {
 		p.done = h.withGIL(func() { C.asgi_sample_stacks(nil, 0) })
 	}
-}
-
-func (h *Handler) isActive() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return slices.ContainsFunc(h.records, func(rec *C.core_record) bool { return rec != nil })
 }
 
 func (h *Handler) stuck(why string) {

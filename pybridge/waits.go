@@ -65,7 +65,7 @@ func (h *Handler) tellFull(full C.core_full) {
 	if h.config.Timeout == 0 {
 		advice += "; --timeout ends handlers that hang"
 	}
-	active, ok := h.sampleActive(tellWait)
+	active, ok := h.Active(tellWait)
 	if !ok {
 		subject, advice = errNoGIL.Error(), "fapws ctl stack shows where"
 	}

@@ -189,7 +189,8 @@ func (y *python) active() (list []ctl.Active) {
 	if h == nil {
 		return nil
 	}
-	for _, r := range h.Active(activeWait) {
+	active, _ := h.Active(activeWait)
+	for _, r := range active {
 		list = append(list, ctl.Active{Worker: os.Getpid(), Request: r.Request, Handler: r.Handler,
 			Age: r.Age.Seconds(), State: r.State, At: r.At, Late: r.Late})
 	}

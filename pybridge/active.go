@@ -1,0 +1,260 @@
+package pybridge
+
+// #include "shim.h"
+import "C"
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+	"fapws/runtime/logfile"
+)
+
+// activeRequests contains the records of the requests that handlers work on, and reports their state and their stacks.
+type activeRequests struct {
+	gilQueue
+	app     *App
+	timeout time.Duration // RunConfig.Timeout
+
+	mu      sync.Mutex // guards the following fields, because Release can be called on any goroutine
+	free    *C.core_record
+	records []*C.core_record // active records, indexed by ticket
+	times   []*logfile.Times // times to measure for each record, indexed by ticket; nil if not measured
+	sockets int              // number of open WebSockets with callbacks
+}
+
+type ActiveRequest struct {
+	Request string // method and path, without the query
+	Handler string
+	Age     time.Duration
+	State   string // for example "running on thread 0" or "queued"
+	// line that Python executes for the request, such as `app.py:12 in view`; "" if unknown, or if no code runs
+	At string
+	// the handler has waited and run for longer than the timeout
+	Late bool
+}
+
+// Active returns the active requests. Active waits for the GIL for at most the duration wait. The result ok is false if
+// the GIL was not available, and the fields At are then not set. Active is safe for concurrent use.
+func (r *activeRequests) Active(wait time.Duration) (active []ActiveRequest, ok bool) {
+	list, ok := r.sample(wait)
+	active = make([]ActiveRequest, len(list))
+	for i := range list {
+		t := &list[i]
+		active[i] = ActiveRequest{Request: WithoutQuery(t.line), Handler: t.name, Age: t.age(), State: t.state(),
+			Late: r.timeout > 0 && t.age() > r.timeout && (t.where == C.CORE_QUEUED ||
+				t.where == C.CORE_AWAITING || t.where == C.CORE_RUNNING)}
+		if len(t.stack) > 0 {
+			f := t.stack[0]
+			active[i].At = fmt.Sprintf("%s:%d in %s", path.Base(f.file), f.line, f.function)
+		}
+	}
+	return active, ok
+}
+
+// WithoutQuery returns the method and the path of a request line.
+func WithoutQuery(line string) string {
+	if end := strings.LastIndexByte(line, ' '); end >= 0 {
+		line = line[:end]
+	}
+	line, _, _ = strings.Cut(line, "?")
+	return line
+}
+
+// Stack writes a line with the state of each active request, and the Python stack of each request that a thread or task
+// runs. Stack is safe for concurrent use.
+//
+// If Stack cannot take the GIL within the duration wait, Stack writes the stacks of all Python threads as far as they
+// are available without the GIL, and returns an error.
+func (r *activeRequests) Stack(w io.Writer, wait time.Duration) error {
+	out := new(bytes.Buffer)
+	list, ok := r.sample(wait)
+	for i := range list {
+		t := &list[i]
+		fmt.Fprintf(out, "exchange %d, %s, %s, handler %s, %s\n", t.ticket, t, seconds(t.age()), t.name, t.state())
+		out.WriteString(t.stack.text())
+	}
+	if len(list) == 0 {
+		fmt.Fprintln(out, "no active requests")
+	}
+	if !ok {
+		fmt.Fprintf(out, "%v, or Python is ending: the stacks of all threads, as far as they can be seen without it\n",
+			errNoGIL)
+		out.Write(dumpStacks())
+	}
+	_, err := out.WriteTo(w)
+	if err == nil && !ok {
+		err = errNoGIL
+	}
+	return err
+}
+
+// sample returns all active requests, beginning with the oldest, and the stacks of the requests that a thread or task
+// runs. The result ok is false if the stacks are missing, because a handler holds the GIL, or Python is ending.
+func (r *activeRequests) sample(wait time.Duration) (list []task, ok bool) {
+	const tasks = 256
+	found := map[job]callStack{}
+	done := r.withGIL(func() {
+		seen := make([]C.core_snapshot, C.CORE_MAX_THREADS+tasks)
+		for i := range int(C.asgi_sample_stacks(&seen[0], C.int(len(seen)))) {
+			found[job{seen[i].rec, seen[i].serial}] = takeStack(&seen[i])
+		}
+	})
+	ok = done != nil && endsWithin(done, wait)
+	list = r.tasks()
+	if ok {
+		for i := range list {
+			list[i].stack = found[list[i].job]
+		}
+	}
+	return list, ok
+}
+
+func (r *activeRequests) tasks() (list []task) {
+	r.mu.Lock()
+	for _, rec := range r.records {
+		if rec != nil {
+			list = append(list, r.describe(rec))
+		}
+	}
+	r.mu.Unlock()
+	slices.SortFunc(list, func(a, b task) int { return cmp.Compare(a.since, b.since) })
+	return list
+}
+
+// record returns the active record with the ticket t, or nil; the caller must hold r.mu.
+func (r *activeRequests) record(t exchange.Ticket) *C.core_record {
+	if int(t) < len(r.records) {
+		return r.records[t]
+	}
+	return nil
+}
+
+func (r *activeRequests) isActive() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.ContainsFunc(r.records, func(rec *C.core_record) bool { return rec != nil })
+}
+
+type job struct {
+	rec    *C.core_record
+	serial C.uint32_t
+}
+
+type task struct {
+	job
+	ticket int
+	since  uint64 // ns of CLOCK_MONOTONIC_COARSE
+	line   string
+	addr   string // address of the client without its port, or ""
+	port   string
+	about  logfile.About
+
+	log    int
+	name   string
+	run    mode
+	where  C.int
+	thread int
+	jobs   C.ulong // number of the job (core_jobs_of); 0 means any job of rec
+	// Python stack, set by sample or after a timeout; nil if no Python code runs, or the stack is unknown
+	stack callStack
+}
+
+// describe returns a task for a record; the caller must hold r.mu.
+func (r *activeRequests) describe(rec *C.core_record) task {
+	data := unsafe.Slice((*byte)(unsafe.Pointer(rec.req.data)), int(rec.req.cap))
+	text := func(s C.core_span) string { return printable(data[s.off : s.off+s.len]) }
+	m := &r.app.mounts[rec.req.mount]
+	t := task{
+		job:    job{rec, rec.serial},
+		ticket: int(rec.ticket),
+		since:  uint64(rec.req.since_ns),
+		line:   fmt.Sprintf("%s %s %s", text(rec.req.method), text(rec.req.target), http1.Version(rec.req.version)),
+		name:   m.Name,
+		run:    cmp.Or[mode](kinds[m.Kind].mode, r.app.mode),
+		addr:   text(rec.req.addr),
+		port:   text(rec.req.port),
+		log:    int(rec.req.log),
+	}
+	raw := func(s C.core_span) string { return string(data[s.off : s.off+s.len]) }
+	t.about = logfile.About{Client: (&exchange.Peer{Addr: t.addr, Port: t.port}).String(),
+		Request: raw(C.core_request_id(rec)), Trace: raw(C.core_trace_id(rec)), User: raw(rec.req.user),
+		Host: raw(C.core_host(rec)), Method: raw(rec.req.method), Path: raw(rec.req.path), Handler: m.Name}
+	var thread C.int
+	t.where = C.core_record_state(number(rec), &thread)
+	t.thread = int(thread)
+	return t
+}
+
+func printable(b []byte) string {
+	s := strconv.QuoteToASCII(string(b))
+	return strings.ReplaceAll(s[1:len(s)-1], `\"`, `"`)
+}
+
+func (t *task) String() string {
+	switch {
+	case t.addr == "":
+		return t.line
+	case t.port == "":
+		return t.line + " from " + t.addr
+	}
+	return t.line + " from " + t.addr + " port " + t.port
+}
+
+func (t *task) age() time.Duration {
+	var ts unix.Timespec // remains 0 if the clock cannot be read
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC_COARSE, &ts)
+	now := uint64(ts.Nano())
+	if t.since == 0 || now < t.since { // t.since can be later than now, because it can be from a more precise clock
+		return 0
+	}
+	return time.Duration(now - t.since)
+}
+
+func seconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', 1, 64) + " s" }
+
+// If the handler runs on a thread of the pool, the state begins with the text onThread.
+const (
+	running  = "running on "
+	onThread = running + "thread "
+)
+
+func (t *task) state() string {
+	switch t.where {
+	case C.CORE_QUEUED:
+		return "queued"
+	case C.CORE_AWAITING:
+		return "its task awaits"
+	case C.CORE_RUNNING:
+		return running + t.threadName()
+	case C.CORE_WAITING:
+		return "streaming, waits for " + t.threadName()
+	case C.CORE_PARKED:
+		return "streaming, waits for the client"
+	case C.CORE_OPEN:
+		return "WebSocket, idle"
+	case C.CORE_MESSAGES:
+		return "WebSocket, messages wait for a thread"
+	}
+	return "answered, being sent"
+}
+
+func (t *task) threadName() string {
+	if t.thread < 0 {
+		return "the asyncio thread"
+	}
+	return fmt.Sprintf("thread %d", t.thread)
+}
