@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -87,11 +88,7 @@ func whereBusy(active []ActiveRequest) string {
 			n[strings.TrimSuffix(r.Request+" at "+r.At, " at ")]++
 		}
 	}
-	var texts []string
-	for text := range n {
-		texts = append(texts, text)
-	}
-	slices.SortFunc(texts, func(a, b string) int { return cmp.Or(n[b]-n[a], strings.Compare(a, b)) })
+	texts := slices.SortedFunc(maps.Keys(n), func(a, b string) int { return cmp.Or(n[b]-n[a], strings.Compare(a, b)) })
 	more := len(texts) - tellMost
 	texts = texts[:min(len(texts), tellMost)]
 	for i, text := range texts {
