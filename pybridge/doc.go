@@ -121,8 +121,8 @@
 //   - If a request times out, the chain of objects that its task awaits is logged, and the task is cancelled. If the
 //     task blocks the thread, fapws.Timeout is raised. If the task still blocks the thread after five seconds, its
 //     stack is logged and the process is replaced. It is possible that the blocking code belongs to no active request.
-//     Therefore, if a request has waited too long for the thread, checkAsync in mode.go checks whether the thread makes
-//     progress.
+//     Therefore, if a request has waited too long for the thread, checkAsync in timeout.go checks whether the thread
+//     makes progress.
 //   - asyncio passes SystemExit and KeyboardInterrupt of a task through its event loop. These exceptions, and calls of
 //     loop.stop() by the application, are logged, and asyncio's event loop continues. Starlette's BaseHTTPMiddleware
 //     creates tasks in which this can occur.

@@ -70,6 +70,7 @@ type RunConfig struct {
 // called.
 type Handler struct {
 	activeRequests
+	watchdog
 	app    *App
 	config RunConfig
 	shared *C.core_shared
@@ -87,16 +88,6 @@ type Handler struct {
 
 	askForSender func() // eventloop.Waker.AskForSender in inline mode, otherwise nil
 	presence     presenceQueue
-	held         inlineWatchdog
-	gilProbe
-
-	checksAsync   atomic.Bool
-	looksAtStacks atomic.Bool
-	atConsole     atomic.Bool // whether a thread was in a debugger at the last check (core_is_at_console)
-
-	timeoutPolicy      // guarded by mu
-	watching      bool // whether the goroutine watchCallbacks runs; guarded by mu
-	asksForEnd    bool // whether RunConfig.Stuck was called; guarded by mu
 }
 
 // Start starts the threads that run handlers, or returns an error if no thread can be started. Start must be called on
@@ -111,8 +102,9 @@ func (a *App) Start(c RunConfig) (*Handler, error) {
 	if c.Processors <= 0 {
 		c.Processors = goruntime.NumCPU()
 	}
-	h := &Handler{app: a, config: c, timeoutPolicy: defaultTimeoutPolicy}
+	h := &Handler{app: a, config: c}
 	h.activeRequests = activeRequests{app: a, timeout: c.Timeout, gilQueue: gilQueue{eventloop.NewQueue(runGILCalls)}}
+	h.watchdog = watchdog{requests: &h.activeRequests, config: &h.config, timeoutPolicy: defaultTimeoutPolicy}
 	a.handler = h
 	if c.Threads <= 0 {
 		a.mode = inline{}
@@ -293,20 +285,6 @@ func (h *Handler) Deliver(in exchange.Input) {
 	copy(unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(made), C.sizeof_core_input)), n), in.Data)
 	C.core_deliver(number(rec), C.uintptr_t(uintptr(unsafe.Pointer(made))))
 	h.delivered = true
-}
-
-// Held implements app.Interpreter. With --debug, Held reports whether a thread has stopped in a debugger such as pdb.
-func (h *Handler) Held() bool {
-	if h.config.Debug == 0 {
-		return false
-	}
-	if h.looksAtStacks.CompareAndSwap(false, true) {
-		h.withGIL(func() {
-			h.atConsole.Store(C.core_is_at_console() != 0)
-			h.looksAtStacks.Store(false)
-		})
-	}
-	return h.atConsole.Load()
 }
 
 func (h *Handler) Signalled() { C.core_signalled() }

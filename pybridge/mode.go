@@ -14,14 +14,14 @@ import (
 // safe for concurrent use.
 type mode interface {
 	place() string
-	expired(h *Handler)
+	expired(w *watchdog)
 	// raise takes the GIL, and raises an exception in the handler of t, which has timed out. The result how is 0 if the
 	// handler does not run; otherwise s contains its stack. The log line about t ends with note. If note is "", no line
 	// is written.
 	raise(t *task) (how C.int, s C.core_snapshot, note string)
 	// stuck is called after the grace period, with the time at which this period began, and with the result how of
 	// raise. stuck returns "" if t has ended. Otherwise stuck returns why t counts as stuck.
-	stuck(h *Handler, t *task, how C.int, began time.Time) (why string)
+	stuck(w *watchdog, t *task, how C.int, began time.Time) (why string)
 	// giveUp is called if a handler never releases the GIL, so that the process must be replaced.
 	giveUp()
 }
@@ -44,7 +44,7 @@ type poolMode interface {
 type threaded struct{}
 
 func (threaded) place() string                     { return "a thread" }
-func (threaded) expired(*Handler)                  {}
+func (threaded) expired(*watchdog)                 {}
 func (threaded) giveUp()                           {}
 func (threaded) start(h *Handler) error            { return h.startPool() }
 func (threaded) attach(*Handler, *eventloop.Waker) {}
@@ -62,11 +62,11 @@ func (threaded) raise(t *task) (how C.int, s C.core_snapshot, note string) {
 	return how, s, fmt.Sprintf(" (thread %d)", s.thread)
 }
 
-func (threaded) stuck(h *Handler, t *task, _ C.int, _ time.Time) string {
+func (threaded) stuck(w *watchdog, t *task, _ C.int, _ time.Time) string {
 	if C.core_mark_thread_stuck(C.int(t.thread), number(t.rec), t.jobs) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("did not end within %s after fapws.Timeout was raised in handler %s", seconds(h.policy().grace),
+	return fmt.Sprintf("did not end within %s after fapws.Timeout was raised in handler %s", seconds(w.policy().grace),
 		t.name)
 }
 
@@ -100,51 +100,22 @@ func (inline) onLoop() (rec C.uintptr_t, jobs C.ulong) {
 
 type asyncio struct{}
 
-func (asyncio) place() string      { return "the asyncio thread" }
-func (asyncio) expired(h *Handler) { go h.checkAsync() }
-func (asyncio) giveUp()            { C.asgi_give_up() }
+func (asyncio) place() string       { return "the asyncio thread" }
+func (asyncio) expired(w *watchdog) { go w.checkAsync() }
+func (asyncio) giveUp()             { C.asgi_give_up() }
 
 func (asyncio) raise(t *task) (how C.int, s C.core_snapshot, note string) {
 	how = C.asgi_raise_timeout(number(t.rec), t.serial, &s)
 	return how, s, [...]string{"", ", which is canceled", ", which blocks the asyncio thread"}[how]
 }
 
-func (a asyncio) stuck(h *Handler, t *task, how C.int, began time.Time) string {
+func (a asyncio) stuck(w *watchdog, t *task, how C.int, began time.Time) string {
 	if C.asgi_is_stuck(number(t.rec), t.serial, how, t.jobs) == 0 {
 		return ""
 	}
 	if how == 1 { // raise has already logged the stack if its result was 2
-		h.logAsync(began)
+		w.logAsync(began)
 	}
 	a.giveUp()
 	return "did not end: the asyncio thread is stuck"
-}
-
-// checkAsync is called after a request has waited too long for the asyncio thread, and checks whether the thread makes
-// progress. Code that belongs to no request, such as a task of the application, can block the thread.
-func (h *Handler) checkAsync() {
-	if !h.checksAsync.CompareAndSwap(false, true) {
-		return
-	}
-	defer h.checksAsync.Store(false)
-	p := h.policy()
-	at, began := C.asgi_progress(), time.Now()
-	time.Sleep(p.grace)
-	if C.asgi_is_stalled(at) == 0 {
-		return
-	}
-	if done := h.logAsync(began); done != nil && !endsWithin(done, p.forGIL) {
-		say("the asyncio thread has been blocked for %s; %v; all threads:\n%s", seconds(time.Since(began)), errNoGIL,
-			dumpStacks())
-	}
-	C.asgi_give_up()
-	h.stuck("requests wait for the asyncio thread, which is stuck")
-}
-
-func (h *Handler) logAsync(began time.Time) <-chan struct{} {
-	return h.withGIL(func() {
-		var s C.core_snapshot
-		C.asgi_take_snapshot(&s)
-		say("the asyncio thread has been blocked for %s; stack:\n%s", seconds(time.Since(began)), takeStack(&s).text())
-	})
 }

@@ -5,6 +5,7 @@ import "C"
 
 import (
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"fapws/runtime/exchange"
@@ -19,56 +20,57 @@ type timeoutPolicy struct {
 
 var defaultTimeoutPolicy = timeoutPolicy{time.Second, 5 * time.Second}
 
-func (h *Handler) overdue(ticket exchange.Ticket, took time.Duration) {
-	h.mu.Lock()
-	rec := h.record(ticket)
+// watchdog interrupts handlers that have timed out. If a handler does not end, watchdog asks for the replacement of the
+// process (RunConfig.Stuck).
+type watchdog struct {
+	requests *activeRequests
+	config   *RunConfig
+
+	// The record and the job that the event loop was running in inline mode at the last call of Stalled, and the time at
+	// which Stalled first found the job. Only the goroutine that calls Stalled uses these three fields.
+	onLoop     C.uintptr_t
+	onLoopJobs C.ulong
+	since      time.Time
+
+	// result of the call of withGIL that tests whether the GIL is available; nil if there is none
+	gilTest <-chan struct{}
+	checks  int // number of calls of CheckGIL since that call began
+
+	checksAsync   atomic.Bool
+	looksAtStacks atomic.Bool
+	atConsole     atomic.Bool // whether a thread was in a debugger at the last check (core_is_at_console)
+
+	timeoutPolicy      // guarded by requests.mu
+	watching      bool // whether the goroutine watchCallbacks runs; guarded by requests.mu
+	asksForEnd    bool // whether RunConfig.Stuck was called; guarded by requests.mu
+}
+
+func (w *watchdog) overdue(ticket exchange.Ticket, took time.Duration) {
+	w.requests.mu.Lock()
+	rec := w.requests.record(ticket)
 	// The second condition means that the handler has accepted a WebSocket after the request had timed out, and is no
 	// longer overdue.
 	if rec == nil || rec.inputs.open != 0 && rec.run.started != 0 {
-		h.mu.Unlock()
+		w.requests.mu.Unlock()
 		return
 	}
-	t := h.describe(rec)
-	h.mu.Unlock()
+	t := w.requests.describe(rec)
+	w.requests.mu.Unlock()
 	took = min(took, t.age())
 	if C.core_dequeue_expired(number(t.rec)) != 0 {
-		t.run.expired(h)
+		t.run.expired(w)
 		t.say("%s timed out after waiting %s for %s; discarded\n", &t, seconds(took), t.run.place())
 		return
 	}
-	go h.interrupt(t, took)
-}
-
-// inlineWatchdog contains the job that the event loop was running in inline mode at the last call of Stalled. Only the
-// goroutine that calls Stalled uses inlineWatchdog.
-type inlineWatchdog struct {
-	rec   C.uintptr_t
-	jobs  C.ulong
-	since time.Time
-}
-
-// Stalled implements app.Interpreter for all handlers except callbacks of WebSockets, which watchCallbacks checks.
-func (h *Handler) Stalled() (exchange.Ticket, time.Duration) {
-	s := &h.held
-	rec, jobs := h.app.mode.onLoop()
-	if rec == 0 || rec != s.rec || jobs != s.jobs || h.Held() {
-		*s = inlineWatchdog{rec: rec, jobs: jobs, since: time.Now()}
-		return 0, 0
-	}
-	for _, t := range h.tasks() {
-		if number(t.rec) == rec && (t.rec.run.started == 0 || t.rec.req.websocket == 0) {
-			return exchange.Ticket(t.ticket), time.Since(s.since)
-		}
-	}
-	return 0, 0
+	go w.interrupt(t, took)
 }
 
 // interrupt is called for a request that has timed out. interrupt logs the stack of the handler, raises an exception in
 // the handler, and checks whether the handler ends.
-func (h *Handler) interrupt(t task, took time.Duration) {
+func (w *watchdog) interrupt(t task, took time.Duration) {
 	var how C.int
-	began, policy := time.Now(), h.policy()
-	h.reach(&t, took, policy, func() {
+	began, policy := time.Now(), w.policy()
+	w.reach(&t, took, policy, func() {
 		var s C.core_snapshot
 		var note string
 		if how, s, note = t.run.raise(&t); how != 0 {
@@ -83,23 +85,23 @@ func (h *Handler) interrupt(t task, took time.Duration) {
 		return
 	}
 	time.Sleep(policy.grace)
-	if why := t.run.stuck(h, &t, how, began); why != "" {
-		h.stuck(fmt.Sprintf("%s timed out and %s", &t, why))
+	if why := t.run.stuck(w, &t, how, began); why != "" {
+		w.stuck(fmt.Sprintf("%s timed out and %s", &t, why))
 	}
 }
 
-func (h *Handler) policy() timeoutPolicy {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.timeoutPolicy
+func (w *watchdog) policy() timeoutPolicy {
+	w.requests.mu.Lock()
+	defer w.requests.mu.Unlock()
+	return w.timeoutPolicy
 }
 
 // reach calls f with the GIL, for the overdue request t, and returns after f has returned. If Python is ending, reach
 // does not call f. If a handler keeps the GIL, reach logs the stacks of all threads and, after the grace period, calls
-// giveUp and h.stuck.
-func (h *Handler) reach(t *task, took time.Duration, policy timeoutPolicy, f, giveUp func()) {
+// giveUp and w.stuck.
+func (w *watchdog) reach(t *task, took time.Duration, policy timeoutPolicy, f, giveUp func()) {
 	began := time.Now()
-	done := h.withGIL(f)
+	done := w.requests.withGIL(f)
 	if done == nil || endsWithin(done, policy.forGIL) {
 		return
 	}
@@ -109,15 +111,135 @@ func (h *Handler) reach(t *task, took time.Duration, policy timeoutPolicy, f, gi
 		t, seconds(took), t.name, errNoGIL, dumpStacks())
 	if !endsWithin(done, policy.grace) {
 		giveUp()
-		h.stuck(fmt.Sprintf("%s timed out; a handler has held the GIL for %s", t, seconds(time.Since(began))))
+		w.stuck(fmt.Sprintf("%s timed out; a handler has held the GIL for %s", t, seconds(time.Since(began))))
 	}
 	<-done
 }
 
-type gilProbe struct {
-	// result of the call of withGIL that tests whether the GIL is available; nil if there is none
-	done   <-chan struct{}
-	checks int // number of calls of CheckGIL since that call began
+func (w *watchdog) stuck(why string) {
+	say("%s\n", why)
+	w.requests.mu.Lock()
+	defer w.requests.mu.Unlock()
+	if w.config.Stuck != nil && !w.asksForEnd {
+		w.asksForEnd = true
+		go w.config.Stuck(why)
+	}
+}
+
+// Stalled implements app.Interpreter for all handlers except callbacks of WebSockets, which watchCallbacks checks.
+func (w *watchdog) Stalled() (exchange.Ticket, time.Duration) {
+	rec, jobs := w.requests.app.mode.onLoop()
+	if rec == 0 || rec != w.onLoop || jobs != w.onLoopJobs || w.Held() {
+		w.onLoop, w.onLoopJobs, w.since = rec, jobs, time.Now()
+		return 0, 0
+	}
+	for _, t := range w.requests.tasks() {
+		if number(t.rec) == rec && (t.rec.run.started == 0 || t.rec.req.websocket == 0) {
+			return exchange.Ticket(t.ticket), time.Since(w.since)
+		}
+	}
+	return 0, 0
+}
+
+// Held implements app.Interpreter. With --debug, Held reports whether a thread has stopped in a debugger such as pdb.
+func (w *watchdog) Held() bool {
+	if w.config.Debug == 0 {
+		return false
+	}
+	if w.looksAtStacks.CompareAndSwap(false, true) {
+		w.requests.withGIL(func() {
+			w.atConsole.Store(C.core_is_at_console() != 0)
+			w.looksAtStacks.Store(false)
+		})
+	}
+	return w.atConsole.Load()
+}
+
+const checkEvery = 500 * time.Millisecond
+
+// watchSockets starts the goroutine that interrupts WebSocket callbacks after RunConfig.Timeout, because the event loop
+// does not know when callbacks begin. The goroutine ends after the last WebSocket was closed. The caller must hold
+// requests.mu.
+func (w *watchdog) watchSockets() {
+	if w.config.Timeout > 0 && !w.watching {
+		w.watching = true
+		go w.watchCallbacks()
+	}
+}
+
+func (w *watchdog) watchCallbacks() {
+	found := make([]C.core_snapshot, C.CORE_MAX_THREADS)
+	// map from a job to the time at which it was first seen, or the zero time if the job is overdue
+	began := map[C.core_snapshot]time.Time{}
+	limit := w.config.Timeout
+	if w.config.Debug > 0 { // Held is up to one check behind when a handler stops in a debugger
+		limit += checkEvery
+	}
+	for {
+		time.Sleep(checkEvery)
+		w.requests.mu.Lock()
+		if w.requests.sockets == 0 {
+			w.watching = false
+			w.requests.mu.Unlock()
+			return
+		}
+		w.requests.mu.Unlock()
+		n := C.core_running_callbacks(&found[0], C.int(len(found)))
+		now := map[C.core_snapshot]time.Time{}
+		for _, job := range found[:n] {
+			since, known := began[job]
+			if !known || w.Held() {
+				since = time.Now()
+			}
+			if took := time.Since(since); took >= limit && !since.IsZero() {
+				since = time.Time{}
+				w.callbackOverdue(&job, took)
+			}
+			now[job] = since
+		}
+		began = now
+	}
+}
+
+func (w *watchdog) callbackOverdue(job *C.core_snapshot, took time.Duration) {
+	w.requests.mu.Lock()
+	if w.requests.record(exchange.Ticket(job.rec.ticket)) != job.rec || job.rec.serial != job.serial {
+		w.requests.mu.Unlock()
+		return
+	}
+	t := w.requests.describe(job.rec)
+	w.requests.mu.Unlock()
+	t.jobs = job.jobs
+	go w.interrupt(t, took)
+}
+
+// checkAsync is called after a request has waited too long for the asyncio thread, and checks whether the thread makes
+// progress. Code that belongs to no request, such as a task of the application, can block the thread.
+func (w *watchdog) checkAsync() {
+	if !w.checksAsync.CompareAndSwap(false, true) {
+		return
+	}
+	defer w.checksAsync.Store(false)
+	p := w.policy()
+	at, began := C.asgi_progress(), time.Now()
+	time.Sleep(p.grace)
+	if C.asgi_is_stalled(at) == 0 {
+		return
+	}
+	if done := w.logAsync(began); done != nil && !endsWithin(done, p.forGIL) {
+		say("the asyncio thread has been blocked for %s; %v; all threads:\n%s", seconds(time.Since(began)), errNoGIL,
+			dumpStacks())
+	}
+	C.asgi_give_up()
+	w.stuck("requests wait for the asyncio thread, which is stuck")
+}
+
+func (w *watchdog) logAsync(began time.Time) <-chan struct{} {
+	return w.requests.withGIL(func() {
+		var s C.core_snapshot
+		C.asgi_take_snapshot(&s)
+		say("the asyncio thread has been blocked for %s; stack:\n%s", seconds(time.Since(began)), takeStack(&s).text())
+	})
 }
 
 // gilChecks is the number of checks after which a handler that holds the GIL counts as stuck.
@@ -127,85 +249,16 @@ const gilChecks = 10
 // RunConfig.Timeout, CheckGIL makes no checks, because reach finds such a handler. CheckGIL must be called about once a
 // second, by one goroutine at a time. CheckGIL counts calls instead of measuring time, because a signal can stop the
 // process between two calls.
-func (h *Handler) CheckGIL() {
-	p := &h.gilProbe
-	if p.done != nil && !endsWithin(p.done, 0) {
-		if p.checks++; p.checks == gilChecks {
+func (w *watchdog) CheckGIL() {
+	if w.gilTest != nil && !endsWithin(w.gilTest, 0) {
+		if w.checks++; w.checks == gilChecks {
 			say("%v, and no other handler can run; all threads:\n%s", errNoGIL, dumpStacks())
-			h.stuck(fmt.Sprintf("a handler has held the GIL for %d s", gilChecks))
+			w.stuck(fmt.Sprintf("a handler has held the GIL for %d s", gilChecks))
 		}
 		return
 	}
-	*p = gilProbe{}
-	if h.config.Timeout == 0 && h.isActive() {
-		p.done = h.withGIL(func() { C.asgi_sample_stacks(nil, 0) })
+	w.gilTest, w.checks = nil, 0
+	if w.config.Timeout == 0 && w.requests.isActive() {
+		w.gilTest = w.requests.withGIL(func() { C.asgi_sample_stacks(nil, 0) })
 	}
-}
-
-func (h *Handler) stuck(why string) {
-	say("%s\n", why)
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.config.Stuck != nil && !h.asksForEnd {
-		h.asksForEnd = true
-		go h.config.Stuck(why)
-	}
-}
-
-const checkEvery = 500 * time.Millisecond
-
-// watchSockets starts the goroutine that interrupts WebSocket callbacks after RunConfig.Timeout, because the event loop
-// does not know when callbacks begin. The goroutine ends after the last WebSocket was closed. The caller must hold
-// h.mu.
-func (h *Handler) watchSockets() {
-	if h.config.Timeout > 0 && !h.watching {
-		h.watching = true
-		go h.watchCallbacks()
-	}
-}
-
-func (h *Handler) watchCallbacks() {
-	found := make([]C.core_snapshot, C.CORE_MAX_THREADS)
-	// map from a job to the time at which it was first seen, or the zero time if the job is overdue
-	began := map[C.core_snapshot]time.Time{}
-	limit := h.config.Timeout
-	if h.config.Debug > 0 { // Held is up to one check behind when a handler stops in a debugger
-		limit += checkEvery
-	}
-	for {
-		time.Sleep(checkEvery)
-		h.mu.Lock()
-		if h.sockets == 0 {
-			h.watching = false
-			h.mu.Unlock()
-			return
-		}
-		h.mu.Unlock()
-		n := C.core_running_callbacks(&found[0], C.int(len(found)))
-		now := map[C.core_snapshot]time.Time{}
-		for _, job := range found[:n] {
-			since, known := began[job]
-			if !known || h.Held() {
-				since = time.Now()
-			}
-			if took := time.Since(since); took >= limit && !since.IsZero() {
-				since = time.Time{}
-				h.callbackOverdue(&job, took)
-			}
-			now[job] = since
-		}
-		began = now
-	}
-}
-
-func (h *Handler) callbackOverdue(job *C.core_snapshot, took time.Duration) {
-	h.mu.Lock()
-	if h.record(exchange.Ticket(job.rec.ticket)) != job.rec || job.rec.serial != job.serial {
-		h.mu.Unlock()
-		return
-	}
-	t := h.describe(job.rec)
-	h.mu.Unlock()
-	t.jobs = job.jobs
-	go h.interrupt(t, took)
 }
