@@ -331,15 +331,11 @@ func (a *App) Startup(c AsyncConfig) error {
 // Serve runs handlers on the thread of Load. Serve returns -1 after Stop, or an exit status after a signal handler of
 // the script has called sys.exit. In inline mode, where the event loop runs handlers, Serve only waits, and can be
 // called on any thread.
-func (a *App) Serve() int {
-	return a.mode.serve(a)
-}
+func (a *App) Serve() int { return a.mode.serve(a) }
 
 // Stop makes Serve and all threads that run handlers end, and returns the number of threads that still run after a
 // second. Stop is safe for concurrent use.
-func (a *App) Stop() int {
-	return a.mode.stop(a)
-}
+func (a *App) Stop() int { return a.mode.stop(a) }
 
 func (a *App) exit(code int) {
 	select {

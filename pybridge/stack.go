@@ -82,8 +82,6 @@ type ProfileStack struct {
 	N      int      `json:"n"`
 }
 
-var errProfiles = errors.New("a profile is being recorded already")
-
 // Profile makes a thread of fapws.contrib.profile sample the stacks of all Python threads, a hundred times a second,
 // for the duration d. Profile is safe for concurrent use, but returns an error while a profile is being recorded.
 func (q *gilQueue) Profile(ctx context.Context, d time.Duration) (stacks []ProfileStack, err error) {
@@ -93,7 +91,7 @@ func (q *gilQueue) Profile(ctx context.Context, d time.Duration) (stacks []Profi
 	}
 	switch began {
 	case 0:
-		return nil, errProfiles
+		return nil, errors.New("a profile is being recorded already")
 	case 1:
 	default:
 		return nil, errors.New("the profile cannot be recorded; the error log says why")
