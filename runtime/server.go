@@ -184,9 +184,7 @@ func (s *Server) GiveUp() {
 func (s *Server) Accept(ln *conn.Listener) { s.loop.accepting.Accept(ln) }
 
 // Unlisten stops accepting on ln and closes ln before it returns, and must not be called on the loop.
-func (s *Server) Unlisten(ln *conn.Listener) {
-	s.do(func() { s.loop.accepting.Unlisten(ln) })
-}
+func (s *Server) Unlisten(ln *conn.Listener) { s.do(func() { s.loop.accepting.Unlisten(ln) }) }
 
 func (s *Server) Dispatcher() *app.Dispatcher { return s.loop.app }
 
