@@ -26,8 +26,8 @@
 //
 // An integer in memory that all threads share, called the word, says whether the loop must be woken (Waker). The word
 // is Awake during a batch, so a thread that has work for a busy loop only sets the word to Called. At the end of the
-// batch the word becomes Asleep. If a thread has set the word to Called during the batch, another batch begins at once
-// instead.
+// batch the word becomes Asleep. If a thread has set the word to Called during the batch, the end of the batch is
+// repeated or, after some repetitions, another batch begins at once.
 //
 // # Rules for handlers
 //

@@ -166,13 +166,22 @@ func (l *Loop) event(fd int, e netpoll.IOEvent, _ netpoll.IOFlags) error {
 	return nil
 }
 
+// At the end of a batch, the loop repeats its turn if a thread has called it meanwhile, because a new batch would cost
+// four system calls. mostTurns limits the turns, because events of descriptors wait.
+const mostTurns = 3
+
 func (l *Loop) endOfEvents(any) error {
 	l.begun = false
-	l.turn()
-	if l.stopped || l.left || len(l.again) > 0 || !atomic.CompareAndSwapInt32(l.wake.waker.State, Awake, Asleep) {
-		// Begin another batch at once. A thread that set Waker.State during this batch did not write to the eventfd.
-		writeEvent(l.wake.waker.Event)
-		return nil
+	for turns := 1; ; turns++ {
+		l.turn()
+		if l.stopped || l.left || len(l.again) > 0 || turns == mostTurns {
+			// Begin another batch at once. A thread that set Waker.State during this batch did not write to the eventfd.
+			writeEvent(l.wake.waker.Event)
+			return nil
+		}
+		if atomic.CompareAndSwapInt32(l.wake.waker.State, Awake, Asleep) {
+			break
+		}
 	}
 	if len(l.added) > 0 {
 		l.register(len(l.added))
