@@ -63,7 +63,7 @@ func (o *origin) SetSink(s Sink) { o.Sink = s }
 // AddFields adds fields to Fields, even if Fields contains fields with the same names.
 func (o *origin) AddFields(fields []byte) { o.Fields = append(o.Fields, fields...) }
 
-// MergeFields adds fields to Fields (see http1.MergeFields).
+// MergeFields adds fields, which must not change until x ends, to Fields (see http1.MergeFields).
 func (o *origin) MergeFields(fields []byte) {
 	if o.Fields != nil {
 		fields = http1.MergeFields(fields, o.Fields)

@@ -361,3 +361,14 @@ func TestGateAnswers503ToTooManyRequestsAndAfterTheTimeout(t *testing.T) {
 		t.Errorf("%d replies, %d wait, %d are active", n, len(g.waiting), g.active)
 	}
 }
+
+func TestFieldsOfTheFirstHandlerOutliveItsPart(t *testing.T) {
+	r := newRig(t, Options{}, Config{})
+	s := r.Receiving(r.h, exchange.Memory{})
+	r.x.Source = s
+	r.start()
+	fields := []byte("X-A: b\r\n")
+	r.make(exchange.Part{First: true, End: exchange.Complete, Head: exchange.Head{Then: s, Fields: fields}})
+	copy(fields, "???") // like a handler, which reuses the memory of a released part
+	checktest.Equal(t, string(r.x.Fields), "X-A: b\r\n")
+}

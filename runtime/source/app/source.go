@@ -130,7 +130,7 @@ func (s *Receiving) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Ou
 	r := x.Req
 	r.Body, r.More, r.Size, r.Pipeline = p.Body, false, int64(len(p.Body)), 0
 	if len(p.Head.Fields) > 0 {
-		x.MergeFields(p.Head.Fields)
+		x.MergeFields(bytes.Clone(p.Head.Fields))
 	}
 	p.Owner.(*call).passOn(x, s.then)
 	r.Body = nil
