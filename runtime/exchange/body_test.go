@@ -24,15 +24,20 @@ func TestBodyMovesFromMemoryToAFileWhenItIsLarge(t *testing.T) {
 		for _, piece := range c.pieces {
 			want += piece
 		}
+		s := &Server{Config: Config{SpoolDir: t.TempDir()}, files: conn.Shares{Max: 1}}
+		x := s.New(&Client{peer: new(Peer)}, new(Sub))
+		x.req = newRequest()
+		x.Req = &x.req.handed
 		b := new(Body)
 		b.Begin(-1, 0)
-		b.X = &Exchange{s: &Server{Config: Config{SpoolDir: t.TempDir()}, files: conn.Shares{Max: 1}}}
+		b.Collect(x)
 		for _, piece := range c.pieces {
 			checktest.Equal(t, b.Count(len(piece), 0), nil)
 			checktest.Equal(t, b.Store([]byte(piece), 5), nil)
 		}
-		data, spool := b.stored()
-		got := string(data)
+		checktest.Truef(t, x.WaitsForClient(), "%q: the body is complete", c.pieces)
+		b.End()
+		got, spool := string(x.Req.Body), x.Req.Spool
 		if spool >= 0 {
 			f := os.NewFile(uintptr(spool), "spool")
 			content, err := io.ReadAll(io.NewSectionReader(f, 0, 1<<20))
@@ -40,9 +45,10 @@ func TestBodyMovesFromMemoryToAFileWhenItIsLarge(t *testing.T) {
 			got += string(content)
 			checktest.Equal(t, err, nil)
 		}
-		checktest.Truef(t, got == want && c.file == (spool >= 0) && b.Size() == int64(len(want)),
-			"%q: %q, in a file: %v", c.pieces, got, spool >= 0)
-		b.Drop()
+		checktest.Truef(t, got == want && c.file == (spool >= 0) && x.Req.Size == int64(len(want)) && !x.WaitsForClient(),
+			"%q: %q, in a file: %v, waits: %v", c.pieces, got, spool >= 0, x.WaitsForClient())
+		x.End()
+		checktest.Truef(t, s.files.Room("") == 1, "%q: the file still counts after the response", c.pieces)
 	}
 }
 
@@ -56,7 +62,11 @@ func TestBodyAboveItsLimitIsTooLarge(t *testing.T) {
 	b := new(Body)
 	b.Begin(5, 0)
 	checktest.Equal(t, b.Count(5, 0), nil)
+	x := &Exchange{Stream: new(Sub)}
+	b.Stream(x)
 	checktest.Equal(t, b.Count(0, 1), errTooLarge)
+	b.Drop()
+	checktest.Truef(t, !x.WaitsForClient(), "the rest of a discarded body is awaited")
 }
 
 // Pauses do not count for the rate of a body, because the server does not read during a pause.
