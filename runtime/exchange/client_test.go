@@ -67,3 +67,15 @@ func TestOpenWebSocketKeepsItsPeerOnlyForALogin(t *testing.T) {
 		checktest.Truef(t, after == before && strings.Contains(after, "192.0.2.1"), "%q, then %q", before, after)
 	}
 }
+
+func TestWebSocketThatWasHandedOverKeepsItsLogin(t *testing.T) {
+	s := serving(t, Mount{Prefix: "/", Upgrades: ToMessages, Source: Memory{}})
+	user := ""
+	given := &Resumption{User: "ann",
+		Head: []byte("GET / HTTP/1.1\r\nHost:\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")}
+	checktest.Try(s.Resume(given, tcpClient(s), new(Sub), func() {}, func(x *Exchange, _ *conn.Conn) Carrier {
+		user = x.User()
+		return nil
+	})).Must(t)
+	checktest.Equal(t, user, "ann")
+}

@@ -41,6 +41,15 @@ func TestRecordsOfEndedExchangesAreReused(t *testing.T) {
 	checktest.Truef(t, n == spareRecords && s.Active() == 0, "%d records are kept, %d exchanges are active", n, s.Active())
 }
 
+// serving returns a server with the mount m and without an event loop.
+func serving(t *testing.T, m Mount) *Server {
+	s := new(Server)
+	s.Init(nil, new(conn.Set), nil, nil, "")
+	s.Configure(Config{Limits: http1.DefaultLimits})
+	s.Use(checktest.Try(s.Prepare([]Site{{Table: []Mount{m}}}, nil, nil)).Must(t))
+	return s
+}
+
 // A starting keeps the requests whose path is /kept.
 type starting struct{ Memory }
 
@@ -51,11 +60,7 @@ func (starting) Start(x *Exchange) {
 }
 
 func TestRequestIsValidUntilItsSourceHasStartedOrTheEndIfKept(t *testing.T) {
-	s := new(Server)
-	s.Init(nil, new(conn.Set), nil, nil, "")
-	s.Configure(Config{Limits: http1.DefaultLimits})
-	table := checktest.Try(s.Prepare([]Site{{Table: []Mount{{Prefix: "/", Source: starting{}}}}}, nil, nil)).Must(t)
-	s.Use(table)
+	s := serving(t, Mount{Prefix: "/", Source: starting{}})
 	client := &Client{peer: new(Peer)}
 	var all []*Exchange
 	for _, path := range []string{"/first", "/kept", "/last"} {
