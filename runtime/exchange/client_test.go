@@ -79,3 +79,10 @@ func TestWebSocketThatWasHandedOverKeepsItsLogin(t *testing.T) {
 	})).Must(t)
 	checktest.Equal(t, user, "ann")
 }
+
+func TestLogNamesTheUnixSocketWhoseForwardingFieldsAreRemoved(t *testing.T) {
+	logged := ""
+	s := &Server{Config: Config{LogClient: func(_ logfile.Level, _, line string) { logged = line }}}
+	s.warnUndeclared(new(Client))
+	checktest.Truef(t, strings.Contains(logged, "because unix is not") && strings.HasSuffix(logged, " unix"), "%s", logged)
+}
