@@ -86,3 +86,24 @@ func TestLogNamesTheUnixSocketWhoseForwardingFieldsAreRemoved(t *testing.T) {
 	s.warnUndeclared(new(Client))
 	checktest.Truef(t, strings.Contains(logged, "because unix is not") && strings.HasSuffix(logged, " unix"), "%s", logged)
 }
+
+func TestServerIsToldWhenADescriptorForANewConnectionIsFree(t *testing.T) {
+	free := false
+	d := Descriptors{Shares: conn.Shares{Max: 1, Eases: func() { free = true }}}
+	d.Opened(1)
+	checktest.Truef(t, !d.HasRoom(), "the only descriptor is in use")
+	d.Opened(-1)
+	checktest.Truef(t, free && d.HasRoom(), "the connection is closed; the server is told: %v", free)
+}
+
+// WebSockets keep their descriptors for a long time, so waiting for a descriptor would take too long.
+func TestWebSocketWithoutADescriptorIsRejectedAtOnce(t *testing.T) {
+	s := serving(t, Mount{Prefix: "/", Source: Memory{}})
+	logged := ""
+	s.Config.LogClient = func(_ logfile.Level, _, line string) { logged = line }
+	x := s.New(tcpClient(s), new(Sub))
+	x.req = newRequest()
+	x.req.parsed.Upgrade = true
+	AwaitDescriptor(x)
+	checktest.Truef(t, !x.Suspended() && strings.HasPrefix(logged, "sent 503"), "suspended: %v, %q", x.Suspended(), logged)
+}
