@@ -9,6 +9,7 @@ import (
 
 	"fapws/runtime/checktest"
 	"fapws/runtime/conn"
+	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
 )
 
@@ -106,4 +107,13 @@ func TestWebSocketWithoutADescriptorIsRejectedAtOnce(t *testing.T) {
 	x.req.parsed.Upgrade = true
 	AwaitDescriptor(x)
 	checktest.Truef(t, !x.Suspended() && strings.HasPrefix(logged, "sent 503"), "suspended: %v, %q", x.Suspended(), logged)
+}
+
+// An HTTP/2 stream counts the compressed head.
+func TestHeadOfAResponseToAMalformedHTTP2RequestIsNotCountedAsHTTP1(t *testing.T) {
+	s := serving(t, Mount{Prefix: "/", Source: Memory{}})
+	x := s.New(tcpClient(s), new(Sub))
+	x.Malformed(http1.HTTP2, nil)
+	x.AppendHead(nil, &http1.Response{Status: 400})
+	checktest.Equal(t, x.Out.Framed, 0)
 }
