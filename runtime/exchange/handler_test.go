@@ -25,6 +25,12 @@ func TestOccupancyOfAResponseEndsWithItsPart(t *testing.T) {
 	}
 }
 
+func TestListWithoutExchangesIsEmpty(t *testing.T) {
+	l, x := new(List), new(Exchange)
+	l.Add(x)
+	checktest.Truef(t, l.Shift() == x && *l == List{}, "%+v", l)
+}
+
 func TestRecordsOfEndedExchangesAreReused(t *testing.T) {
 	s := &Server{}
 	c := &Client{peer: &Peer{}}
