@@ -105,11 +105,14 @@ func use(t *testing.T, h *exchangetest.Host, site exchange.Site) {
 	})
 }
 
-// A declining source declines every path.
+// A declining source declines every path after it has added a field.
 type declining struct{ exchange.Memory }
 
-func (declining) Start(x *exchange.Exchange) { x.Decline("") }
-func (declining) Declines() bool             { return true }
+func (declining) Start(x *exchange.Exchange) {
+	x.AddFields([]byte("X-Mount: source\r\n"))
+	x.Decline("")
+}
+func (declining) Declines() bool { return true }
 
 func TestPathWithoutAMountHasTheRulesOfItsSiteOnly(t *testing.T) {
 	h := new(answering)
