@@ -105,6 +105,17 @@ func use(t *testing.T, h *exchangetest.Host, site exchange.Site) {
 	})
 }
 
+// Sources other than handlers, such as redirects, get no bodies.
+func TestBodyThatNoSourceGetsIsNotParsedAsARequest(t *testing.T) {
+	h := new(answering)
+	h.Run(t, h, exchange.Config{})
+	use(t, &h.Host, exchange.Site{Table: []exchange.Mount{{Prefix: "/", Source: h}}})
+	client := h.Connect(t, "POST / HTTP/1.1\r\nHost:\r\nContent-Length: 9\r\n\r\nno method"+
+		"GET / HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n")
+	got := string(checktest.Try(io.ReadAll(client)).Must(t))
+	checktest.Truef(t, strings.Count(got, "HTTP/1.1 200 OK") == 2, "%q", got)
+}
+
 // A declining source declines every path after it has added a field.
 type declining struct{ exchange.Memory }
 
