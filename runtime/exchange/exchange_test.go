@@ -116,6 +116,35 @@ func TestBodyThatNoSourceGetsIsNotParsedAsARequest(t *testing.T) {
 	checktest.Truef(t, strings.Count(got, "HTTP/1.1 200 OK") == 2, "%q", got)
 }
 
+// An including source gets its response from another source, which waits until earlier responses are sent.
+type including struct {
+	holding
+	part   exchange.Exchange
+	stream exchange.Sub
+}
+
+func (h *including) Start(x *exchange.Exchange) {
+	switch {
+	case h.stream.Parent != nil:
+		h.part.TakeTurn()
+	case exchangetest.Path(x.Req) == "/held":
+		h.holding.Start(x)
+	default:
+		h.stream.Parent = x
+		h.part = x.Sub(x.Req, new(answering), x.Sink, &h.stream)
+		h.part.AwaitTurn(false)
+	}
+}
+
+func TestIncludedResponseIsSentAfterEarlierResponses(t *testing.T) {
+	h := new(including)
+	h.Run(t, h, exchange.Config{})
+	client := h.Connect(t, "GET /held HTTP/1.1\r\nHost:\r\n\r\nGET / HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n")
+	h.Do(func() { exchangetest.Answer(h.Held[0], "first") })
+	got := string(checktest.Try(io.ReadAll(client)).Must(t))
+	checktest.Truef(t, strings.Contains(got, "first") && strings.HasSuffix(got, "text"), "%q", got)
+}
+
 // A declining source declines every path after it has added a field.
 type declining struct{ exchange.Memory }
 
