@@ -270,6 +270,23 @@ func TestRequestThatWaitedForTheApplicationIsLoggedWithTheTimeOfItsArrival(t *te
 	})
 }
 
+// The page reloads itself, so neither the page nor the reloads belong in the access log.
+func TestBrowserGetsAPageAfterASecondWhileTheApplicationLoads(t *testing.T) {
+	h := new(answering)
+	lines := 0
+	h.Run(t, h, exchange.Config{StartWait: time.Hour, Answered: []func(*logfile.Entry){func(*logfile.Entry) { lines++ }}})
+	use(t, &h.Host, exchange.Site{Table: []exchange.Mount{{Prefix: "/", Pending: true}}})
+	client := h.Connect(t, "GET / HTTP/1.1\r\nHost:\r\nAccept: text/html\r\nConnection: close\r\n\r\n")
+	h.Do(func() {
+		h.Set.Now += int64(time.Second)
+		h.Tick()
+	})
+	got := checktest.Try(io.ReadAll(client)).Must(t)
+	h.Do(func() {
+		checktest.Truef(t, strings.Contains(string(got), "<progress") && lines == 0, "%d lines; %s", lines, got)
+	})
+}
+
 // A renewing Access renews the session cookie of each request.
 type renewing struct{ exchange.Access }
 
