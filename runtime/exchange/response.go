@@ -154,9 +154,6 @@ func (x *Exchange) AppendHeadOf(dst []byte, p *Part, keepAlive bool) []byte {
 	}
 	r := http1.Response{Version: x.Version, Head: x.IsHead, Status: h.Status, Reason: h.Reason, Fields: h.Fields,
 		Length: h.Length, Type: h.Type, HasDate: h.HasDate, HasServer: h.HasServer}
-	if r.Status < 100 || r.Status > 999 {
-		r.Status, r.Reason = 500, nil
-	}
 	// A 426 must have an Upgrade field (RFC 9110 §15.5.22), which handlers cannot set.
 	if r.Status == 426 {
 		r.Fields = append(r.Fields[:len(r.Fields):len(r.Fields)], upgradeConnection...)

@@ -158,9 +158,6 @@ func (f *Fill) take(p *exchange.Part) (body []byte, ok bool) {
 		f.refuse(false, 500, f.now())
 		return nil, false
 	case p.First:
-		if h.Status < 100 || h.Status > 999 {
-			h.Status, h.Reason = 500, nil
-		}
 		if h.Length < 0 && p.Last() {
 			h.Length = int64(len(p.Body))
 		}
