@@ -97,18 +97,6 @@ func TestServerIsToldWhenADescriptorForANewConnectionIsFree(t *testing.T) {
 	checktest.Truef(t, free && d.HasRoom(), "the connection is closed; the server is told: %v", free)
 }
 
-// WebSockets keep their descriptors for a long time, so waiting for a descriptor would take too long.
-func TestWebSocketWithoutADescriptorIsRejectedAtOnce(t *testing.T) {
-	s := serving(t, Mount{Prefix: "/", Source: Memory{}})
-	logged := ""
-	s.Config.LogClient = func(_ logfile.Level, _, line string) { logged = line }
-	x := s.New(tcpClient(s), new(Sub))
-	x.req = newRequest()
-	x.req.parsed.Upgrade = true
-	AwaitDescriptor(x)
-	checktest.Truef(t, !x.Suspended() && strings.HasPrefix(logged, "sent 503"), "suspended: %v, %q", x.Suspended(), logged)
-}
-
 // An HTTP/2 stream counts the compressed head.
 func TestHeadOfAResponseToAMalformedHTTP2RequestIsNotCountedAsHTTP1(t *testing.T) {
 	s := serving(t, Mount{Prefix: "/", Source: Memory{}})
