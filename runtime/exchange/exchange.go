@@ -61,7 +61,7 @@ func (o *origin) SetSource(s Source, by string) { o.Source, o.By = s, cmp.Or(by,
 func (o *origin) SetSink(s Sink) { o.Sink = s }
 
 // AddFields adds fields to Fields, even if Fields contains fields with the same names.
-func (o *origin) AddFields(fields []byte) { o.Fields = append(o.Fields, fields...) }
+func (o *origin) AddFields(fields []byte) { o.Fields = slices.Concat(o.Fields, fields) }
 
 // MergeFields adds fields, which must not change until x ends, to Fields (see http1.MergeFields).
 func (o *origin) MergeFields(fields []byte) {
