@@ -77,8 +77,8 @@ func WithoutQuery(line string) string {
 // Stack writes a line with the state of each active request, and the Python stack of each request that a thread or task
 // runs. Stack is safe for concurrent use.
 //
-// If Stack cannot take the GIL within the duration wait, Stack writes the stacks of all Python threads as far as they
-// are available without the GIL, and returns an error.
+// If Stack cannot take the GIL within the duration wait, Stack writes those stacks of Python threads that are available
+// without the GIL, and returns an error.
 func (r *activeRequests) Stack(w io.Writer, wait time.Duration) error {
 	out := new(bytes.Buffer)
 	list, ok := r.sample(wait)

@@ -341,8 +341,8 @@ func (s *Server) HoldHistory(d time.Duration) {
 	})
 }
 
-// TakePublished moves all events and messages that were published so far to their channels and groups. Clients that
-// subscribe later do not receive these events and messages. TakePublished must not be called on the loop.
+// TakePublished moves all published events and messages to their channels and groups. Clients that subscribe later do
+// not receive these events and messages. TakePublished must not be called on the loop.
 func (s *Server) TakePublished() {
 	s.do(func() {
 		s.loop.subscribers.Take()

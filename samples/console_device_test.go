@@ -177,7 +177,7 @@ func glob(t *testing.T, pattern string) []string {
 
 var eventually = checktest.Eventually
 
-// follow clicks, and waits for the page that the click leads to, and for texts on it.
+// follow clicks, and waits until the next page shows the texts.
 func (p *tab) follow(selector string, texts ...string) {
 	p.t.Helper()
 	click := chromedp.ActionFunc(func(context.Context) error { p.click(selector); return nil })

@@ -442,7 +442,7 @@ func (l *List) Shift() *Exchange {
 	return x
 }
 
-// Replace puts y in the place of x.
+// Replace replaces x by y.
 func (l *List) Replace(x, y *Exchange) {
 	at := &l.First
 	for *at != x {

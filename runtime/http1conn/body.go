@@ -71,7 +71,7 @@ func (b *framedBody) Decode(data []byte) (piece, rest []byte, whole bool, err er
 		b.missing -= k
 		return data[:k], data[k:], b.missing == 0, b.Count(int(k), 0)
 	}
-	// data[from:to] contains the decoded content, and data[:at] the input from which it was decoded
+	// data[:at] is the input that is decoded already, and data[from:to] is its content
 	from, to, at := 0, 0, 0
 	for {
 		next, n, err := b.chunks.Next(data[at:])

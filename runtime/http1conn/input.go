@@ -243,7 +243,7 @@ type gate uint8
 
 const (
 	closed gate = iota // Config.Current must be called before the next request
-	// Config.Current was called and has not called done yet; the request waits in the pending input
+	// the request waits in the pending input until Config.Current calls done
 	asking
 	open
 )

@@ -408,8 +408,8 @@ func (c *Conn) expireStreams() {
 // A gate is used only if Config.Current is not nil. It delays the opening of streams until Config.Current permits
 // responses.
 type gate struct {
-	// Config.Current was called and has not called done yet; the frame that opens the next stream waits in the pending
-	// input, and all frames after it wait too
+	// the frame that opens the next stream, and all frames after it, wait in the pending input until Config.Current calls
+	// done
 	asking bool
 	// number of bytes at the front of the pending input that may be processed, because they arrived before
 	// Config.Current was called

@@ -96,7 +96,7 @@ func (b *Built) Upstreams() (u Upstreams, some bool) {
 	return u, true
 }
 
-// A builder creates the sites of all hosts, and collects the mistakes in them.
+// A builder creates the sites of all hosts, and collects mistakes in their configuration.
 type builder struct {
 	plan   *Plan
 	conf   *settings.Config

@@ -22,8 +22,8 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Each test case is a sequence of signals with the expected effects. In a sequence, "serve" marks the moment when
-// serving begins, and "later" stands for a pause.
+// Each test case is a sequence of signals with the expected effects. In a sequence, "serve" is the moment when
+// serving begins, and "later" is a pause.
 func TestSignalsStopReloadAndForceTheExit(t *testing.T) {
 	const (
 		serve = syscall.Signal(0)

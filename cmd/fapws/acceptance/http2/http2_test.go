@@ -283,7 +283,7 @@ func TestPrefaceMayArriveInPieces(t *testing.T) {
 	}
 }
 
-// head sends a request head, whose lines are "name value".
+// head sends the head of a request. Each line has the form "name value".
 func (f *frames) head(id uint32, end bool, lines ...string) error {
 	f.block.Reset()
 	for _, line := range lines {

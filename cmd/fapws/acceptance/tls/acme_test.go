@@ -251,7 +251,7 @@ func TestACMEHooksGetCertificatesForAllNamesOfADomain(t *testing.T) {
 	})
 }
 
-// Until the new certificate has come, clients get the previous one.
+// Until the server has the new certificate, clients get the previous certificate.
 func TestACMEHookReplacesACertificateThatDoesNotCoverANewName(t *testing.T) {
 	t.Parallel()
 	p := startPebble(t)

@@ -281,8 +281,8 @@ route = [{ prefix = "/", status = 200, text = "served" }]
 	shows("pod.test", 1)
 }
 
-// With --tls auto, the server creates a certificate authority. After a restart, the authority remains the same,
-// even if the file system has become read-only.
+// With --tls auto, the server creates a certificate authority. After a restart, the server uses this
+// authority again, even on a read-only file system.
 func TestTLSAutoServesAllNamesAndAddressesOfTheMachine(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
