@@ -101,8 +101,8 @@ func (q *sendQueue) expect(id uint32, p priority) {
 	}
 }
 
-// priorityOf returns the priority of a new stream. A recorded priority replaces p, the priority in the request (RFC 9218
-// §7).
+// priorityOf returns the priority of a new stream. A recorded priority replaces p, the priority in the request
+// (RFC 9218 §7).
 func (q *sendQueue) priorityOf(id uint32, p priority) priority {
 	if expected, ok := q.expected[id]; ok {
 		p = expected
