@@ -191,6 +191,7 @@ word_test() {
     lint
     stage "Go tests" test_all
     side_by_side packages detectors others
+    stage "a fresh clone" .ci/clone-test
     stage install .ci/install-test # makes build/fapws again, which others uses
     summary
 }
