@@ -226,8 +226,7 @@ func (s *Server) dropForged(x *Exchange) {
 	if untrusted && s.undeclared.Once(time.Hour) {
 		s.warnUndeclared(c)
 	}
-	q.Head = append(q.parsed.AppendWithout(nil, q.Head, forged), "\r\n"...)
-	q.parsed.HeadLen = len(q.Head)
+	q.Head = q.parsed.AppendWithout(nil, q.Head, forged)
 }
 
 func (s *Server) warnUndeclared(c *Client) {

@@ -192,32 +192,38 @@ func parseWeight(s []byte) int16 {
 	return min(weight, 1000)
 }
 
-// AppendWithout appends head, from which r was parsed, to dst. It omits the final empty line, and the fields for which
-// the function drop returns true. Afterwards the spans of r refer to the appended bytes, but HeadLen is unchanged. dst
-// must not share memory with head.
+// AppendWithout appends head, from which r was parsed, to dst. It omits the fields for which the function drop returns
+// true, and updates r: HeadLen, all spans, and Forwarded are those that parsing the appended head gives. drop must return
+// false for fields that determine the framing of the body or the life of the connection. dst must not share memory with
+// head.
 func (r *Request) AppendWithout(dst, head []byte, drop func(Field) bool) []byte {
-	if len(r.Fields) == 0 {
-		return append(dst, head[:r.HeadLen-len("\r\n")]...)
+	at, fields := len(dst), r.HeadLen-len("\r\n")
+	if len(r.Fields) > 0 {
+		fields = int(r.Fields[0].Name.Off)
 	}
-	at := len(dst)
-	dst = append(dst, head[:r.Fields[0].Name.Off]...)
-	fields := r.Fields[:0]
+	dst = append(dst, head[:fields]...)
+	kept := r.Fields[:0]
+	r.Host, r.UpgradeTo, r.Forwarded = Span{}, Span{}, false
 	for _, f := range r.Fields {
 		if drop(f) {
 			continue
 		}
-		moved := f.Name.Off - uint32(len(dst)-at)
+		name, moved := f.Name.In(head), f.Name.Off-uint32(len(dst)-at)
 		dst = append(append(dst, head[f.Name.Off:f.Value.Off+f.Value.Len]...), "\r\n"...)
-		for _, span := range [...]*Span{&r.Host, &r.UpgradeTo} {
-			if span.Len > 0 && *span == f.Value {
-				span.Off -= moved
-			}
-		}
 		f.Name.Off -= moved
 		f.Value.Off -= moved
-		fields = append(fields, f)
+		kept = append(kept, f)
+		switch {
+		case EqualFold(name, "host"):
+			r.Host = f.Value
+		case r.UpgradeTo.Len == 0 && EqualFold(name, "upgrade"):
+			r.UpgradeTo = f.Value
+		}
+		r.Forwarded = r.Forwarded || IsForwarding(name)
 	}
-	r.Fields = fields
+	r.Fields = kept
+	dst = append(dst, "\r\n"...)
+	r.HeadLen = len(dst) - at
 	return dst
 }
 

@@ -181,7 +181,7 @@ func (n *Identifier) Rewrite(dst, head []byte, r *Request, trusted, sub bool, id
 	}
 	at := len(dst)
 	if parents+states+requests == 0 {
-		dst = append(dst, head[:r.HeadLen-2]...)
+		dst = append(dst, head[:r.HeadLen]...)
 	} else {
 		stateless := n.traces && (!continues || !validState(head, r.Fields))
 		dst = r.AppendWithout(dst, head, func(f Field) bool {
@@ -189,6 +189,7 @@ func (n *Identifier) Rewrite(dst, head []byte, r *Request, trusted, sub bool, id
 				n.requests && f.isNamed(head, requestID)
 		})
 	}
+	dst = dst[:len(dst)-len("\r\n")]
 	fresh := n.trace()
 	end := func(name string, value int) {
 		f := Field{Span{Off: uint32(value - at - len(name) - len(": ")), Len: uint32(len(name))},

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -86,6 +87,41 @@ func TestForwardingFieldsOfUntrustedClientsAreRemoved(t *testing.T) {
 		got := s.Get(path, 200, "X-Forwarded-Ssl: good", "X-Real-IP: good", "Remote-User: good").Text
 		fapwstest.Truef(t, (i >= 3 || strings.Count(got, "good") == 3) && strings.Contains(got, "good"), "%s: %s", path, got)
 	}
+}
+
+const emptyHostSite = `
+[[host]]
+route = [
+  { prefix = "/wsgi/", app = "seen.py:wsgi" },
+  { prefix = "/cgi/", cgi = "cgi" },
+  { prefix = "/proxy/", proxy = "%s" },
+  { prefix = "/files/", files = "cgi" },
+]
+[[host]]
+name = "other.test"
+app = "seen.py:wsgi"
+`
+
+// The field Host is then the last field of the head, behind a field that the server removes, and is empty (RFC 9110
+// §7.2).
+func TestRequestWithAnEmptyHostAfterARemovedFieldIsServed(t *testing.T) {
+	upstream := fapwstest.Upstream(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Header) })
+	files := map[string]string{"seen.py": forwardingApp, "cgi/seen.sh": shell(plain, "env")}
+	modes := append(slices.Clone(fapwstest.Modes), fapwstest.Forks, fapwstest.Mode{Name: "dev", Flags: []string{"--dev"}},
+		fapwstest.Mode{Name: "ids", Flags: []string{"--request-id", "--trace"}})
+	fapwstest.InEach(t, modes, func(t *testing.T, m fapwstest.Mode) {
+		s, _ := configured(t, m, fmt.Sprintf(emptyHostSite, upstream.URL), files)
+		for _, path := range []string{"/wsgi/", "/cgi/seen.sh", "/proxy/", "/files/seen.sh"} {
+			for _, removed := range []string{"X-Forwarded-For", "x_real_ip", "Forwarded", "Proxy", "traceparent",
+				"X-Request-ID", "Remote-User"} {
+				for _, rest := range []string{"Host:\r\n", "Host: \t \r\n", "Upgrade: \r\nHost:\r\n", "Host:\r\nUpgrade:\r\n"} {
+					got := s.Ask("GET " + path + " HTTP/1.1\r\nConnection: close\r\n" + removed + ": evil\r\n" + rest + "\r\n")
+					fapwstest.Truef(t, got.StatusCode == 200, "%s, %s, %q: %d %s", path, removed, rest, got.StatusCode, got.Text)
+				}
+			}
+		}
+		fapwstest.Lacks(t, s.Stderr.String(), "bug")
+	})
 }
 
 const schemeApp = `import fapws
