@@ -1,4 +1,4 @@
-/* Signals: Python's main thread runs the application's signal handlers, and SIGTERM and SIGINT stop the server. */
+/* Signals: Python's main thread runs the application's signal handlers, which can call those of the server. */
 #include "core.h"
 
 #include <errno.h>
@@ -6,26 +6,51 @@
 #include <string.h>
 #include <unistd.h>
 
-static struct sigaction go_handler; /* Go's handler, which is the same function for all signals */
+static struct sigaction servers[NSIG]; /* actions of the server, which signal handlers of the application replace */
 
-static PyObject *pass_to_go(int sig) {
-  struct sigaction act = {.sa_handler = SIG_DFL};
-  if (sigaction(sig, core_forked ? &act : &go_handler, NULL) < 0 || kill(getpid(), sig) < 0)
-    return PyErr_SetFromErrno(PyExc_OSError);
+/* Ends with the server's action for sig: delivers sig to the server, even if the application handles the signal. The
+ * application's handler is then in place again, so that it can call this function for each signal. A server that stops
+ * keeps its own handler, because a second signal must end it even if the main thread does not run Python. */
+static PyObject *pass_to_server(int sig) {
+  int bad;
+  struct sigaction ends = {.sa_handler = SIG_DFL}, before;
+  sigset_t one, mask;
+  sigemptyset(&one);
+  sigaddset(&one, sig);
+  CORE_BEGIN_ONE();
+  bad = sigaction(sig, core_forked ? &ends : &servers[sig], &before) < 0;
+  if (!bad) {
+    pthread_sigmask(SIG_UNBLOCK, &one, &mask);
+    bad = raise(sig) != 0;
+    pthread_sigmask(SIG_SETMASK, &mask, NULL);
+    if (sig != SIGTERM && sig != SIGINT) sigaction(sig, &before, NULL);
+  }
+  CORE_END_ONE();
+  if (bad) return PyErr_SetFromErrno(PyExc_OSError);
   Py_RETURN_NONE;
 }
 
-/* Python's handler for SIGTERM and SIGINT before the application sets its own handler. signal.getsignal and
- * signal.signal return this handler, so that the application's own handler can call it to stop the server. */
-static PyObject *stop_server(PyObject *self, PyObject *args) {
-  PyObject *sig = PyTuple_GET_SIZE(args) > 0 ? PyTuple_GET_ITEM(args, 0) : NULL;
-  return pass_to_go(sig && PyLong_Check(sig) && PyLong_AsLong(sig) == SIGINT ? SIGINT : SIGTERM);
+static PyObject *handle(PyObject *self, PyObject *args) { return pass_to_server((int)PyLong_AsLong(self)); }
+
+/* The signals that the server handles itself. signal.getsignal and signal.signal return these functions, until the
+ * application sets its own handler, which can call the function. Each function is bound to the number of its signal. */
+#define OWN(name)                                                                                                      \
+  { name, handle, METH_VARARGS, name "(signum, frame): does what the server does at this signal." }
+static PyMethodDef own[NSIG] = {
+    [SIGTERM] = OWN("stop"),       [SIGINT] = OWN("stop"),           [SIGQUIT] = OWN("stop_quickly"),
+    [SIGHUP] = OWN("reload"),      [SIGUSR1] = OWN("reopen_logs"),   [SIGUSR2] = OWN("upgrade"),
+    [SIGTTIN] = OWN("add_worker"), [SIGTTOU] = OWN("remove_worker"),
+};
+
+static int is_of_server(PyObject *handler, int sig) {
+  return PyCFunction_Check(handler) && PyCFunction_GetFunction(handler) == handle &&
+         PyLong_AsLong(PyCFunction_GetSelf(handler)) == sig;
 }
 
 /* --- handlers of the application ---------------------------------------------------- */
 
 pthread_t core_main_thread;
-static PyObject *python_signal;
+static PyObject *python_signal, *python_getsignal; /* functions of Python that ours call */
 static volatile sig_atomic_t stop_arrived;
 static void (*python_handler)(int); /* Python's own handler, which is the same function for all signals */
 
@@ -54,16 +79,55 @@ static int is_of_pdb(PyObject *args) {
   return yes;
 }
 
+/* Python's values for the default action and for ignored signals. */
+static PyObject *defaults, *ignores;
+
+static char ignored[NSIG]; /* ignored when the process started, as under nohup */
+
+/* Go's runtime later installs handlers for nearly all signals. */
+__attribute__((constructor(101))) static void before_go(void) {
+  struct sigaction now;
+  for (int sig = 1; sig < NSIG; sig++) ignored[sig] = sigaction(sig, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
+/* Returns handler, which Python knows for sig, or the value in a process of python3 if Python knows none because of
+ * Go's handler. Steals the reference to handler. */
+static PyObject *as_in_python(PyObject *handler, int sig) {
+  struct sigaction now;
+  if (handler != Py_None || sigaction(sig, NULL, &now) != 0) return handler;
+  Py_DECREF(handler);
+  return Py_NewRef(ignored[sig] ? ignores : defaults);
+}
+
+static PyObject *get_handler(PyObject *self, PyObject *sig) {
+  PyObject *handler = PyObject_CallFunctionObjArgs(python_getsignal, sig, NULL);
+  return handler ? as_in_python(handler, (int)PyLong_AsLong(sig)) : NULL;
+}
+
+/* Whether Go's runtime and core_crash.c need their handlers. These handlers do what python3 does by default; those for
+ * crashes also write lines. */
+static int is_needed(int sig) {
+  return sig == SIGSEGV || sig == SIGBUS || sig == SIGFPE || sig == SIGILL || sig == SIGABRT || sig == SIGURG;
+}
+
 static PyObject *set_handler(PyObject *self, PyObject *args) {
   struct sigaction now;
   if (is_of_pdb(args)) {
     PyErr_SetString(PyExc_ValueError, "SIGINT stops the server");
     return NULL;
   }
+  int sig = PyTuple_GET_SIZE(args) == 2 ? (int)PyLong_AsLong(PyTuple_GET_ITEM(args, 0)) : 0;
+  PyErr_Clear();
+  if (is_needed(sig) && !servers[sig].sa_handler) sigaction(sig, NULL, &servers[sig]);
   PyObject *before = PyObject_Call(python_signal, args, NULL);
-  if (!before || !PyCallable_Check(PyTuple_GET_ITEM(args, 1))) return before;
-  int sig = (int)PyLong_AsLong(PyTuple_GET_ITEM(args, 0));
-  if (sigaction(sig, NULL, &now) != 0 || now.sa_handler == on_signal) return before;
+  if (!before) return NULL;
+  PyObject *handler = PyTuple_GET_ITEM(args, 1);
+  before = as_in_python(before, sig);
+  if (is_of_server(handler, sig) || (is_needed(sig) && PyObject_RichCompareBool(handler, defaults, Py_EQ) == 1)) {
+    if (!core_forked) sigaction(sig, &servers[sig], NULL);
+    return before;
+  }
+  if (!PyCallable_Check(handler) || sigaction(sig, NULL, &now) != 0 || now.sa_handler == on_signal) return before;
   python_handler = now.sa_handler;
   now.sa_handler = on_signal;
   /* Python before 3.10 does not set this flag. Without the flag, the handler could run on the stack of a goroutine,
@@ -73,8 +137,11 @@ static PyObject *set_handler(PyObject *self, PyObject *args) {
   return before;
 }
 
-static PyMethodDef set_method = {"signal", set_handler, METH_VARARGS,
-                                 "signal(signalnum, handler, /)\n--\n\nSet the action for the given signal."};
+static PyMethodDef methods[] = {
+    {"signal", set_handler, METH_VARARGS, "signal(signalnum, handler, /)\n--\n\nSet the action for the given signal."},
+    {"getsignal", get_handler, METH_O,
+     "getsignal(signalnum, /)\n--\n\nReturn the current action for the given signal."},
+};
 
 /* Sets the flag SA_ONSTACK for signal handlers that libraries have installed. */
 PyObject *core_signals_on_stack(PyObject *module, PyObject *none) {
@@ -115,10 +182,10 @@ void core_check_signals(void) {
   int sig = stop_arrived;
   stop_arrived = 0;
   if (PyErr_CheckSignals() < 0 && !ends_serving()) core_report("a signal handler", NULL);
-  /* If _signal was imported a second time, Python has forgotten the handler ("OSError: Signal 15 ignored"), so Go must
-   * handle the signal. */
+  /* If _signal was imported a second time, Python has forgotten the handler ("OSError: Signal 15 ignored"), so the
+   * server must handle the signal. */
   PyObject *handler = sig ? core_call("_signal", "getsignal", "(i)", sig) : NULL;
-  if (handler == Py_None) Py_XDECREF(pass_to_go(sig));
+  if (handler == Py_None) Py_XDECREF(pass_to_server(sig));
   Py_XDECREF(handler);
   PyErr_Clear();
 }
@@ -136,34 +203,44 @@ int core_is_exit_by_signal(PyObject *value) {
   return ends_serving();
 }
 
-/* --- signals that stop the server ------------------------------------------------ */
+/* --- signals of the server ------------------------------------------------------- */
 
-/* Tells Python that stop_server is the handler for sig, but lets the process keep Go's handler. If Python knew no
- * handler, a tool such as ddtrace would install a handler that ends the process at once. */
+/* Tells Python the server's function for a signal, but lets the process keep the server's action. If Python knew no
+ * handler, a tool such as ddtrace would install a handler that ends the process at once. TTIN and TTOU are ignored in
+ * the process of the application; other signals that are ignored were so when the process started. */
 static void know_signal(PyObject *module, int sig) {
-  static PyMethodDef method = {"stop", stop_server, METH_VARARGS,
-                               "stop(signum, frame): stops the server in order, as the signal does."};
   struct sigaction now;
-  if (sigaction(sig, NULL, &now) < 0 || now.sa_handler == SIG_DFL || now.sa_handler == SIG_IGN) return;
-  PyObject *stop = PyCFunction_New(&method, NULL);
-  if (stop) Py_XDECREF(PyObject_CallMethod(module, "signal", "iN", sig, stop));
+  int serves = sig == SIGTTIN || sig == SIGTTOU;
+  if (sigaction(sig, NULL, &now) < 0 || now.sa_handler == SIG_DFL || (now.sa_handler == SIG_IGN && !serves)) return;
+  servers[sig] = now;
+  PyObject *number = PyLong_FromLong(sig), *function = number ? PyCFunction_New(&own[sig], number) : NULL;
+  if (function) Py_XDECREF(PyObject_CallMethod(module, "signal", "iN", sig, function));
+  Py_XDECREF(number);
   sigaction(sig, &now, NULL);
-  go_handler = now;
 }
 
-/* Imports _signal, sets stop_server as Python's handler, and replaces _signal.signal, which all modules use, by
- * set_handler. */
+/* Returns Python's function, and replaces it in _signal, from which all modules take it. */
+static PyObject *replace(PyObject *module, PyMethodDef *method) {
+  PyObject *pythons = PyObject_GetAttrString(module, method->ml_name);
+  PyObject *ours = pythons ? PyCFunction_New(method, NULL) : NULL;
+  if (ours) PyObject_SetAttrString(module, method->ml_name, ours);
+  Py_XDECREF(ours);
+  return pythons;
+}
+
+/* Imports _signal, makes the server's functions the handlers of its signals, and replaces the functions signal and
+ * getsignal of _signal. */
 static void know_signals(void) {
   PyObject *module = PyImport_ImportModule("_signal");
-  if (module) {
-    know_signal(module, SIGTERM);
-    know_signal(module, SIGINT);
-  }
   core_main_thread = pthread_self();
-  python_signal = module ? PyObject_GetAttrString(module, "signal") : NULL;
-  PyObject *ours = python_signal ? PyCFunction_New(&set_method, NULL) : NULL;
-  if (ours) PyObject_SetAttrString(module, "signal", ours);
-  Py_XDECREF(ours);
+  if (module) {
+    for (int sig = 1; sig < NSIG; sig++)
+      if (own[sig].ml_name) know_signal(module, sig);
+    defaults = PyObject_GetAttrString(module, "SIG_DFL");
+    ignores = PyObject_GetAttrString(module, "SIG_IGN");
+    python_signal = replace(module, &methods[0]);
+    python_getsignal = replace(module, &methods[1]);
+  }
   Py_XDECREF(module);
   PyErr_Clear();
 }
