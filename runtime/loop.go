@@ -327,7 +327,8 @@ func (l *loop) boundUnsent() {
 			float64(unsent)/(1<<20), others, l.cfg.MaxUnsent>>20))
 }
 
-// headWithin is how long a stopping server waits for the rest of an incomplete request.
+// headWithin is how long a stopping server waits for the first request of a new connection, for a TLS handshake, or for
+// the rest of an incomplete request.
 const headWithin = 2 * time.Second
 
 func (l *loop) drain() { l.leave(exchange.Draining, headWithin) }
@@ -341,6 +342,7 @@ func (l *loop) leave(end exchange.Ending, idle time.Duration) {
 	l.sites.End = end
 	retires := end == exchange.Leaving
 	l.sites.Config.KeepAlive = min(l.sites.Config.KeepAlive, idle)
+	l.secure.Limit(idle)
 	l.app.EndEvents()
 	l.sockets.Drain(retires)
 	l.conns.Drain(retires)

@@ -297,9 +297,8 @@ func (s *Server) Discourage() {
 	s.loop.post(func() { s.loop.sites.End = max(s.loop.sites.End, exchange.Discouraged) })
 }
 
-// HandIdle hands over the idle HTTP/1 connections without TLS to another process, which calls Arrive. HandIdle closes
-// idle TLS connections that have carried a request. All other connections close after the response to their next
-// request. HandIdle calls give with the state and the descriptor of each connection, and then closes the descriptor.
+// HandIdle hands over the idle HTTP/1 connections without TLS to another process, which calls Arrive. All other
+// connections close after the response to their next request. HandIdle calls give with the state and the descriptor of each connection, and then closes the descriptor.
 // After an error of give, HandIdle closes the remaining connections. HandIdle must not be called on the loop.
 func (s *Server) HandIdle(give func(d *http1conn.ClientState, fd int) error) (n int, err error) {
 	var list []http1conn.IdleClient

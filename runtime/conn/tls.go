@@ -71,6 +71,9 @@ func (s *TLSServer) Configure(timeout time.Duration, most int) {
 	s.places.Max = int64(min(uint64(cmp.Or(most, defaultMost)), max(1, system.OpenFiles()/8)))
 }
 
+// Limit shortens the timeout of handshakes to at most timeout.
+func (s *TLSServer) Limit(timeout time.Duration) { s.timeout = min(s.timeout, timeout) }
+
 // SetConfig sets the configuration for new handshakes. The caller must not change c afterwards; if c is nil, handshakes
 // fail. SetConfig is safe for concurrent use.
 func (s *TLSServer) SetConfig(c *tls.Config) { s.config.Store(c) }

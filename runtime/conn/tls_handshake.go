@@ -149,14 +149,9 @@ func (h *Handshake) Due() (next int64) {
 	return now
 }
 
-// If another process accepts on the listener (retire), or if the client has sent its ClientHello, the handshake
-// continues. Otherwise the connection closes.
-func (h *Handshake) Drain(retire bool) {
-	if !retire && !h.c.Unread() {
-		h.known = true // do not count this as a failed handshake
-		h.c.Close("the server is shutting down")
-	}
-}
+// Drain does not end the handshake, because the client's first request follows it. The deadline may have become earlier
+// (TLSServer.Limit).
+func (h *Handshake) Drain(bool) { h.c.Schedule() }
 
 func (h *Handshake) Closed() {
 	if h.stage == making {

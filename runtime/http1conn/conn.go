@@ -185,7 +185,8 @@ func (c *Conn) Closed() {
 	c.cancelAll()
 }
 
-// Drain closes c if c is idle. If retire is true, Drain only restarts the timeout of an idle connection.
+// Drain closes c if c has carried a request and is idle. The first request of a new connection may be on its way, so
+// its deadline only becomes earlier. If retire is true, Drain only restarts the timeout of an idle connection.
 func (c *Conn) Drain(retire bool) {
 	s, idle := c.s, !c.Busy() && !c.Yields()
 	defer c.Schedule() // the deadline may have become earlier
@@ -194,7 +195,7 @@ func (c *Conn) Drain(retire bool) {
 		if idle && (c.state == StateReady || c.state == StateNew) {
 			c.Stamp = s.Set.Now
 		}
-	case idle && (c.state == StateReady || c.state == StateNew || c.state == StateHead):
+	case idle && c.state == StateReady:
 		if c.Unread() { // a request has arrived, but the loop has not read it yet
 			c.Stamp = s.Set.Now
 			return

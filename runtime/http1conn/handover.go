@@ -2,7 +2,6 @@ package http1conn
 
 import (
 	"bytes"
-	"time"
 
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
@@ -33,10 +32,9 @@ type IdleClient struct {
 	FD int
 }
 
-// TakeIdle removes the idle HTTP/1 connections from the loop and returns them for another process. Connections after a
-// TLS handshake cannot move, because the keys stay in this process. TakeIdle closes idle TLS connections that have
-// carried a request; their clients retry a lost request on a new connection (RFC 9110 §9.2.2). TakeIdle does not remove
-// a connection whose next request has already arrived.
+// TakeIdle removes the idle HTTP/1 connections from the loop and returns them for another process. TakeIdle does not
+// remove connections after a TLS handshake, because the keys stay in this process, nor a connection whose next request
+// has already arrived. These connections close after their next response.
 func (s *Server) TakeIdle() (list []IdleClient) {
 	s.replaced = true
 	s.Set.Each(func(p conn.Protocol) {
@@ -53,24 +51,18 @@ func (s *Server) TakeIdle() (list []IdleClient) {
 			c, unannounced = p.Conn, true
 		}
 		switch {
-		case c == nil || c.Subrequest() || c.state != StateNew && c.state != StateReady && c.gate != asking:
+		case c == nil || c.Subrequest() || c.Transport() != nil:
+		case c.state != StateNew && c.state != StateReady && c.gate != asking:
 		case c.Busy() || c.Yields() || c.Half || c.Gathers() || c.WaitsForAgain() ||
 			len(c.Pending()) > 0 && c.gate != asking:
-		case c.Transport() == nil:
+		default:
 			list = append(list, IdleClient{stateOf(c, unannounced), c.Fd()})
 			c.gate = closed
 			c.Detach()
-		case (c.state == StateReady || s.Config.Current != nil && s.Set.Now-c.Stamp > maxUnused) && !c.Unread() &&
-			c.gate != asking:
-			c.Close("another process serves")
 		}
 	})
 	return list
 }
-
-// If Config.Current is not nil, TakeIdle also closes TLS connections that have waited longer than maxUnused for their
-// first request. Browsers open connections in advance, and replace unused connections that the server closes.
-const maxUnused = int64(2 * time.Second)
 
 // Arrive serves an idle connection that TakeIdle in a different process has returned. Arrive owns fd.
 func (s *Server) Arrive(d *ClientState, fd int) {

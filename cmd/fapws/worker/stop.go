@@ -180,7 +180,8 @@ const scriptGrace = time.Second
 // the time for which Shutdown waits for a blocked event loop.
 const cutTime = 500 * time.Millisecond
 
-// retiredIdle is how long a retiring worker keeps an idle connection open for the client's next request.
+// retiredIdle is how long a retiring worker keeps an idle connection open for the client's next request, but at most for
+// half of the graceful timeout: silent clients do not count as active requests.
 const retiredIdle = 5 * time.Second
 
 type shutdownMode uint8
@@ -392,7 +393,7 @@ func (s *service) endConnections(ctx context.Context, o shutdownRequest) error {
 		defer close(handed)
 		o.parent.handClientsOver(ctx)
 	}()
-	err := s.server.Retire(ctx, retiredIdle)
+	err := s.server.Retire(ctx, min(retiredIdle, s.graceOf(o)/2))
 	// Wait for handClientsOver, too: all connections may be gone before the successor has received the final message.
 	select {
 	case <-handed:

@@ -2,6 +2,7 @@ package process_test
 
 import (
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"os"
 	"regexp"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
+	"fapws/runtime/conn/certtest"
 )
 
 func TestHUPStartsNewCodeInNewProcesses(t *testing.T) {
@@ -125,6 +127,31 @@ func TestReloadsUnderLoadFailNoRequest(t *testing.T) {
 			s.HasWorkers(2)
 			n := strings.Count(s.Stderr.String(), "info reloading: HUP")
 			fapwstest.Truef(t, n >= 3 && n <= 4, "%d reloads", n)
+		})
+	}
+}
+
+// The keys of TLS connections stay in their process, so the old workers answer the next request of each connection.
+func TestReloadsUpgradesAndStopsUnderLoadOverTLSFailNoRequest(t *testing.T) {
+	for _, workers := range []string{"1", "2"} {
+		t.Run(workers+" workers", func(t *testing.T) {
+			t.Parallel()
+			ca := certtest.NewAuthority(t)
+			cert, key := ca.For("127.0.0.1").Write(t.TempDir())
+			s := fapwstest.Command{Script: fapwstest.Copied(t, "workers.py"), Flags: []string{"--bind", "https://127.0.0.1:0",
+				"--certfile", cert, "--keyfile", key, "--workers", workers, "--shutdown-delay", "1s"}}.Start(t)
+			s.Address = s.Says(`(?m)^  https://(\S+)/$`)[1]
+			l := underLoadOverTLS(t, s, &tls.Config{RootCAs: ca.Pool()}, "/pid", 8, 2)
+			for _, replace := range []func(){s.Reload, s.Upgrade, s.Reload} {
+				l.goesOn(50)
+				replace()
+			}
+			l.goesOn(50)
+			l.stops.Store(true)
+			s.Signal(syscall.SIGTERM)
+			l.clients.Wait()
+			l.unharmed()
+			s.EndsWith(0)
 		})
 	}
 }

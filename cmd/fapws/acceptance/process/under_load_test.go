@@ -2,11 +2,13 @@ package process_test
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -27,11 +29,12 @@ func answering(s *fapwstest.Server) (pids []int) {
 // A load is a group of clients. Each client waits 2 ms after a response, so that the reloads also get CPU time.
 type load struct {
 	t        *testing.T
-	s        *fapwstest.Server
-	path     string
+	dial     func() (net.Conn, error)
+	request  func(fields ...string) string
 	end      chan struct{}
 	clients  sync.WaitGroup
 	answered atomic.Int64
+	stops    atomic.Bool // the server is stopping, so a client that it refuses ends
 
 	mu     sync.Mutex
 	failed []string
@@ -39,14 +42,27 @@ type load struct {
 
 func underLoad(t *testing.T, s *fapwstest.Server, path string, keeping, connecting int) *load {
 	t.Helper()
-	l := &load{t: t, s: s, path: path, end: make(chan struct{})}
+	return startLoad(&load{t: t, dial: func() (net.Conn, error) { return net.Dial("tcp", s.Address) },
+		request: func(fields ...string) string { return fapwstest.Get(path, fields...) }}, keeping, connecting)
+}
+
+// underLoadOverTLS makes clients send requests that they do not retry.
+func underLoadOverTLS(t *testing.T, s *fapwstest.Server, config *tls.Config, path string, keeping, connecting int) *load {
+	t.Helper()
+	return startLoad(&load{t: t, dial: func() (net.Conn, error) { return tls.Dial("tcp", s.Address, config) },
+		request: func(fields ...string) string { return fapwstest.Request("POST", path, "body", fields...) }},
+		keeping, connecting)
+}
+
+func startLoad(l *load, keeping, connecting int) *load {
+	l.end = make(chan struct{})
 	for range keeping {
 		l.clients.Go(func() { l.run(true) })
 	}
 	for range connecting {
 		l.clients.Go(func() { l.run(false) })
 	}
-	t.Cleanup(func() { l.stop() })
+	l.t.Cleanup(func() { l.stop() })
 	return l
 }
 
@@ -74,9 +90,9 @@ func (l *load) goesOn(n int64) {
 }
 
 func (l *load) run(keep bool) {
-	request := fapwstest.Get(l.path, "Connection: close")
+	request := l.request("Connection: close")
 	if keep {
-		request = fapwstest.Get(l.path)
+		request = l.request()
 	}
 	var w *fapwstest.Client
 	for {
@@ -89,7 +105,10 @@ func (l *load) run(keep bool) {
 		default:
 		}
 		if w == nil {
-			c, err := net.Dial("tcp", l.s.Address)
+			c, err := l.dial()
+			if errors.Is(err, syscall.ECONNREFUSED) && l.stops.Load() {
+				return
+			}
 			if err != nil {
 				l.fail("connecting", err)
 				time.Sleep(time.Millisecond)

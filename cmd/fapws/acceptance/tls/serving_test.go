@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/tls"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -12,11 +11,8 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/net/http2"
-
 	"fapws/cmd/fapws/acceptance/fapwstest"
 	"fapws/runtime/conn/certtest"
-	"fapws/runtime/websocket/wstest"
 )
 
 // secured starts a server with serving.py. The second result is a TLS configuration for clients that trust the server.
@@ -94,98 +90,6 @@ func TestRawSocketOfALibraryUsesTLS(t *testing.T) {
 	}
 	w.Send("quit\n")
 	w.Closed()
-}
-
-// A TLS connection cannot move to a different worker. At a reload, a stream of events ends after a complete event.
-func TestReloadEndsStreamsAndWebSocketsOverTLS(t *testing.T) {
-	t.Parallel()
-	s, config := secured(t, fapwstest.Workers)
-	until := func(stream *fapwstest.Client, text string) (seen string) {
-		t.Helper()
-		for !strings.HasSuffix(seen, text) {
-			line, err := stream.In.ReadString('\n')
-			fapwstest.Needf(t, err == nil, "%v before %q, after %q", err, text, seen)
-			seen += line
-		}
-		return seen
-	}
-	stream, _ := dial(t, s, config)
-	stream.Send("GET /news HTTP/1.0\r\nHost: example.org\r\n\r\n")
-	until(stream, "retry: 3000\n\n")
-	below, _ := dial(t, s, config)
-	socket, err := wstest.Open(below.Conn, "/echo")
-	fapwstest.Must(t, err)
-	socket.SendText("hello")
-	fapwstest.Hears(t, socket, "hello")
-	say := func(text string) {
-		t.Helper()
-		w, _ := dial(t, s, config)
-		w.Fetch("/say?"+text).Want(t, 200)
-		w.Close()
-	}
-	say("before")
-	seen := until(stream, "data: before\n")
-	id := strings.TrimSpace(seen[strings.LastIndex(seen, "id: ")+4 : strings.LastIndex(seen, "data:")])
-	s.Control("reload")
-	var closed *wstest.Closed
-	_, _, err = socket.Receive()
-	fapwstest.Truef(t, errors.As(err, &closed) && closed.Code == 1012, "the WebSocket: %v", err)
-	fapwstest.Lacks(t, stream.Rest(), "data:")
-	say("after")
-	stream, _ = dial(t, s, config)
-	stream.Send("GET /news HTTP/1.0\r\nHost: example.org\r\nLast-Event-ID: " + id + "\r\n\r\n")
-	fapwstest.Lacks(t, until(stream, "data: after\n"), "before")
-}
-
-// No request was sent on the connection yet, so the server must not close the connection at a reload: clients do not
-// retry the first request on a connection.
-func TestNewConnectionOverTLSStaysOpenAtAReload(t *testing.T) {
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
-		s, config := secured(t, m, "--max-requests", "1000000")
-		for _, early := range []int{0, 1, 20} { // bytes of the request that arrive before the reload
-			w, _ := dial(t, s, config)
-			request := fapwstest.Request("POST", "/length", "x")
-			w.Send(request[:early])
-			s.Reload()
-			w.Ask(request[early:]).Want(t, 200)
-		}
-	})
-}
-
-func TestIdleConnectionsOverTLSCloseAtAReload(t *testing.T) {
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
-		s, config := secured(t, m, "--max-requests", "1000000", "--keep-alive", "1h", "--graceful-timeout", "1h")
-		var idle []*fapwstest.Client
-		for range 5 {
-			w, _ := dial(t, s, config)
-			serves(w)
-			idle = append(idle, w)
-		}
-		two := config.Clone()
-		two.NextProtos = []string{"h2"}
-		c := tls.Client(s.Dial().Conn, two)
-		io.WriteString(c, http2.ClientPreface)
-		f := http2.NewFramer(c, c)
-		f.WriteSettings()
-		f.WriteSettingsAck()
-		frame, err := f.ReadFrame()
-		fapwstest.Needf(t, err == nil && frame.Header().Type == http2.FrameSettings, "%v %v", frame, err)
-		s.Reload()
-		for _, w := range idle {
-			w.Closed()
-		}
-		for {
-			frame, err := f.ReadFrame()
-			if err == io.EOF {
-				break
-			}
-			fapwstest.Must(t, err)
-			g, is := frame.(*http2.GoAwayFrame)
-			fapwstest.Truef(t, !is || g.ErrCode == http2.ErrCodeNo, "%v", g)
-		}
-		w, _ := dial(t, s, config)
-		serves(w)
-	})
 }
 
 func TestRequestWithoutTLSGetsTheRightAddress(t *testing.T) {
