@@ -44,6 +44,8 @@ type Pool struct {
 	open    map[exchange.Ticket]*Request
 	running int
 	spooled int64 // size of all spools, in bytes
+	// spoolMost is the limit of spooled, and spoolMeasured was the value of spooled when it was determined
+	spoolMost, spoolMeasured int64
 }
 
 type part struct {

@@ -8,11 +8,12 @@ import (
 	"fapws/runtime/system"
 )
 
-// These constants limit the files that store responses for slow clients, in bytes. At a limit, Write waits for the
-// client.
+// These constants limit the files that store responses for slow clients, in bytes. At a limit, or if the files of a Pool
+// contain more than a quarter of the free space (system.SpoolSpace), Write waits for the client.
 const (
 	maxSpool    = 256 << 20
 	maxSpoolAll = 1 << 30 // total for all responses of a Pool
+	spoolLook   = 1 << 20 // growth of all responses between two measurements of the free space
 )
 
 // If Write has waited for a slow client for the time spoolAfter, the response is stored in a file.
@@ -50,7 +51,7 @@ func (s *spool) store(r *Request, piece []byte) (stored bool, err error) {
 	}
 	end := s.size + int64(len(piece))
 	more := max(0, end-s.most)
-	if end > maxSpool || p.spooled+more > maxSpoolAll || !s.write(p, piece) {
+	if end > maxSpool || !p.spoolHasRoom(more) || !s.write(p, piece) {
 		for (s.passing || r.unacked > unackedMax) && !r.gone {
 			r.changed.Wait()
 		}
@@ -63,6 +64,16 @@ func (s *spool) store(r *Request, piece []byte) (stored bool, err error) {
 		go s.pass(r)
 	}
 	return true, nil
+}
+
+// spoolHasRoom reports whether the files of p may contain more additional bytes. The caller must hold p.mu.
+func (p *Pool) spoolHasRoom(more int64) bool {
+	all := p.spooled + more
+	if all > p.spoolMeasured+spoolLook || all > p.spoolMost {
+		p.spoolMeasured = all
+		p.spoolMost = min(maxSpoolAll, system.SpoolSpace(os.TempDir(), p.spooled)/4)
+	}
+	return all <= p.spoolMost
 }
 
 func (s *spool) isBehind(r *Request) bool {
@@ -147,6 +158,7 @@ func (s *spool) finish(r *Request) bool {
 		r.changed.Wait()
 	}
 	p.spooled -= s.most
+	p.spoolMost = 0 // measure again
 	p.mu.Unlock()
 	if s.file != nil {
 		s.file.Close()

@@ -23,6 +23,18 @@ func (s *Shares) Room(client string) int64 {
 	return (free+1)/2 - s.clients[client]
 }
 
+// Fits reports whether a client may take n at once: afterwards, the client must have at most half of the amount that is
+// then still free.
+func (s *Shares) Fits(client string, n int64) bool {
+	free := s.Max - s.used - n
+	if client == "" {
+		return free >= 0
+	}
+	return s.clients[client]+n <= (free+1)/2
+}
+
+func (s *Shares) Used() int64 { return s.used }
+
 func (s *Shares) Of(client string) int64 { return s.clients[client] }
 
 func (s *Shares) Add(client string, n int64) {

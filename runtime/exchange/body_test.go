@@ -24,12 +24,12 @@ func TestBodyMovesFromMemoryToAFileWhenItIsLarge(t *testing.T) {
 		for _, piece := range c.pieces {
 			want += piece
 		}
-		s := &Server{Config: Config{SpoolDir: t.TempDir()}, files: conn.Shares{Max: 1}}
+		s := &Server{Config: Config{SpoolDir: t.TempDir()}, spools: spools{files: conn.Shares{Max: 1}}}
 		x := s.New(&Client{peer: new(Peer)}, new(Sub))
 		x.req = newRequest()
 		x.Req = &x.req.handed
 		b := new(Body)
-		b.Begin(-1, 0)
+		b.Begin(-1, -1, 0)
 		b.Collect(x)
 		for _, piece := range c.pieces {
 			checktest.Equal(t, b.Count(len(piece), 0), nil)
@@ -48,7 +48,7 @@ func TestBodyMovesFromMemoryToAFileWhenItIsLarge(t *testing.T) {
 		checktest.Truef(t, got == want && c.file == (spool >= 0) && x.Req.Size == int64(len(want)) && !x.WaitsForClient(),
 			"%q: %q, in a file: %v, waits: %v", c.pieces, got, spool >= 0, x.WaitsForClient())
 		x.End()
-		checktest.Truef(t, s.files.Room("") == 1, "%q: the file still counts after the response", c.pieces)
+		checktest.Truef(t, s.spools.files.Room("") == 1 && s.spools.space.Used() == 0 && s.spools.written == 0, "%q: the file still counts after the response", c.pieces)
 	}
 }
 
@@ -60,7 +60,7 @@ func TestBodyAboveItsLimitIsTooLarge(t *testing.T) {
 		checktest.Equalf(t, TooLarge(c.size, c.max), c.want, "%d of %d", c.size, c.max)
 	}
 	b := new(Body)
-	b.Begin(5, 0)
+	b.Begin(5, -1, 0)
 	checktest.Equal(t, b.Count(5, 0), nil)
 	x := &Exchange{Stream: new(Sub)}
 	b.Stream(x)
@@ -86,7 +86,7 @@ func TestPausesDoNotMakeABodyTooSlow(t *testing.T) {
 		{2100, 21 + 60, true, false},
 	} {
 		b := new(Body)
-		b.Begin(-1, 0)
+		b.Begin(-1, -1, 0)
 		b.Count(c.size, 0)
 		if c.pauses {
 			b.Pause(5 * second)
@@ -97,16 +97,27 @@ func TestPausesDoNotMakeABodyTooSlow(t *testing.T) {
 	}
 }
 
-// The server checks the free space only for bodies that are longer than usualBody.
-func TestBodyMayUseAQuarterOfTheFreeSpace(t *testing.T) {
-	for size, want := range map[int64]bool{10 << 20: true, 10<<20 + 1: false} {
-		checktest.Equalf(t, hasRoom(40<<20, size), want, "%d bytes", size)
+// A client that sends most of a body fast cannot hold back the rest.
+func TestRateOfABodyIsMeasuredAgainInEachPeriod(t *testing.T) {
+	const second = int64(time.Second)
+	b := new(Body)
+	b.Begin(-1, -1, 0)
+	for _, c := range []struct {
+		now  int64
+		size int // bytes that arrive before now
+		want bool
+	}{{19, 1 << 20, false}, {21, 0, false}, {40, 10, false}, {42, 2200, false}, {63, 2100, false}, {84, 2000, true}} {
+		b.Count(c.size, 0)
+		checktest.Equalf(t, b.TooSlow(c.now*second, 20*time.Second, 100), c.want, "%+v", c)
 	}
+}
+
+func TestBodyThatCanNeverFitIsRejected(t *testing.T) {
 	for _, c := range []struct {
 		size, max int64
 		want      error
 	}{{1 << 40, -1, nil}, {11, 10, errTooLarge}, {CollectedBody + 1, CollectedBody, errTooLarge},
 		{usualBody, CollectedBody, nil}} {
-		checktest.Equalf(t, admits("", c.size, 0, c.max), c.want, "%d of %d", c.size, c.max)
+		checktest.Equalf(t, new(spools).admits("", c.size, c.max), c.want, "%d of %d", c.size, c.max)
 	}
 }

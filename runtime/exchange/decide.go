@@ -223,7 +223,7 @@ func (s *Server) admit(x *Exchange) {
 
 // Admits reports whether x may have a body of size bytes, and rejects x if not. The routing of x must not be complete.
 func (x *Exchange) Admits(size int64) bool {
-	err := admits(x.s.Config.SpoolDir, size, 0, x.MaxBody)
+	err := x.s.spools.admits(x.s.Config.SpoolDir, size, x.MaxBody)
 	if err != nil {
 		x.Refuse(refused(x.s, err, size, x.MaxBody))
 	}

@@ -112,3 +112,21 @@ func easeDescriptors(s *Server) {
 	}
 	s.loop.Freed()
 }
+
+// A claim is a descriptor that an exchange has taken from Shares; the zero value is no claim.
+type claim struct {
+	shares *conn.Shares
+	client string // key of the client in shares
+}
+
+func (c *claim) take(s *conn.Shares, client string) {
+	s.Add(client, 1)
+	*c = claim{s, client}
+}
+
+func (c *claim) release() {
+	if s := c.shares; s != nil {
+		c.shares = nil
+		s.Add(c.client, -1)
+	}
+}

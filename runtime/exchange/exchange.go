@@ -38,8 +38,8 @@ type Exchange struct {
 	Choice      *Mount      // the mount that gets the request; nil if there is none or if it is not known yet
 	body        *Body       // the body that is arriving; nil if there is none
 	Outstanding Outstanding // delivered bytes that the source has not yet returned (OpCredit)
-	file        claim
-	descriptor  claim // claim of a descriptor in addition to the connection
+	file        *spooled    // file of the body; nil if the body is in memory
+	descriptor  claim       // claim of a descriptor in addition to the connection
 
 	Held Parts // parts that wait for earlier responses
 	Out  Response
@@ -198,8 +198,8 @@ const spareRecords = 1 << 10
 
 func (x *Exchange) End() {
 	s := x.s
-	if x.file.shares != nil {
-		x.file.release()
+	if x.file != nil {
+		x.releaseSpool()
 	}
 	if x.descriptor.shares != nil {
 		x.descriptor.release()

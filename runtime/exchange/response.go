@@ -342,7 +342,7 @@ func Malformed(limits *http1.Limits, err *http1.StatusError, received []byte) Re
 // limitWarnings limits how often NoteLimit warns about each setting; "" stands for no setting.
 func limitWarnings() map[string]*logfile.Seldom {
 	all := map[string]*logfile.Seldom{}
-	for _, name := range []string{"", "space", "max-body-size", "limit-request-line", "limit-request-field-size",
+	for _, name := range []string{"", "max-body-size", "limit-request-line", "limit-request-field-size",
 		"limit-request-fields", "limit-request-head", "ws-max-size"} {
 		all[name] = new(logfile.Seldom)
 	}

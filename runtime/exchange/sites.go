@@ -28,7 +28,7 @@ type Config struct {
 	Limits      http1.Limits  // a longer head gets 414 or 431
 	HeadTimeout time.Duration // time limit for a head, from its first byte or the start of the connection
 	BodyTimeout time.Duration // how long a client may pause in a body
-	BodyRate    int64         // minimum average rate of a body after BodyTimeout, in bytes per second; <= 0 means none
+	BodyRate    int64         // minimum rate of a body in each period of BodyTimeout, in bytes per second; <= 0 means none
 	KeepAlive   time.Duration // how long a connection may be idle
 
 	SpoolSize int    // maximum size of a collected body in memory, in bytes; 0 means 256 KiB
@@ -104,7 +104,7 @@ type Server struct {
 	free      *Exchange
 	next      *request
 	records   []*logfile.Record
-	files     conn.Shares
+	spools    spools
 
 	InputMemory conn.Shares // divides the memory for HTTP/1 bodies and large WebSocket messages among the clients
 	Descriptors Descriptors
@@ -139,13 +139,14 @@ type Table struct {
 func (s *Server) Init(h Loop, set *conn.Set, tls *conn.TLSServer, offer func(x *Exchange, m *Mount) bool, name string) {
 	s.loop, s.Set, s.secure, s.offer = h, set, tls, offer
 	s.table, s.next, s.limitWarnings, s.unread = new(Table), newRequest(), limitWarnings(), map[string]bool{}
-	s.files.Eases = func() { set.Soon(func() { easeBodies(s) }) }
+	ease := func() { set.Soon(s.easeSpools) }
+	s.spools.files.Eases, s.spools.space.Eases = ease, ease
 	s.Descriptors.Eases = func() { set.Soon(func() { easeDescriptors(s) }) }
 	s.Heads.Template = http1.NewTemplate(name, set.Start.Unix())
 }
 
 func (s *Server) Configure(cfg Config) {
-	s.Config, s.files.Max, s.InputMemory.Max = cfg, int64(cfg.MaxSpools), cmp.Or(cfg.MaxBodyMemory, 96<<20)
+	s.Config, s.spools.files.Max, s.InputMemory.Max = cfg, int64(cfg.MaxSpools), cmp.Or(cfg.MaxBodyMemory, 96<<20)
 	s.Descriptors.Max = int64(cfg.MaxDescriptors)
 	if s.identifier = http1.NewIdentifier(cfg.Trace, cfg.RequestID); s.identifier != nil {
 		s.identifier.Sampler = cfg.Sampler

@@ -59,7 +59,11 @@ func (b *framedBody) End() {
 // Begin makes b the body of the request r. max is its maximum size in bytes; negative means no limit.
 func (b *framedBody) Begin(s *Server, r *http1.Request, max, now int64) {
 	*b = framedBody{s: s, chunked: r.Body == http1.Chunked, missing: r.Length}
-	b.Body.Begin(max, now)
+	length := r.Length
+	if b.chunked {
+		length = -1
+	}
+	b.Body.Begin(max, length, now)
 }
 
 // Decode decodes the bytes of b at the front of data. piece is the content, a slice of data in which Decode has joined

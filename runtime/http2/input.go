@@ -65,15 +65,16 @@ func (st *stream) beginBody(x *exchange.Exchange, early []byte) {
 	c, r := st.c, x.Req
 	s := c.s
 	st.arriving, st.received = true, s.Set.Now
-	st.body.Begin(x.MaxBody, s.Set.Now)
+	length := st.missing
+	if length >= 0 {
+		length += int64(len(early))
+	}
+	st.body.Begin(x.MaxBody, length, s.Set.Now)
 	expects := r.Parsed.Expect100 && len(early) == 0
 	if a := x.Choice; a.Streams {
 		st.body.Stream(x)
 		st.body.Expects = expects
-		r.Body, r.More, r.Size = early, true, st.missing
-		if r.Size >= 0 {
-			r.Size += int64(len(early))
-		}
+		r.Body, r.More, r.Size = early, true, length
 		if err := st.body.Count(len(early), 0); err != nil {
 			x.Refuse(st.body.Refused(s.Server, err))
 			return

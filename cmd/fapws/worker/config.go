@@ -27,6 +27,7 @@ import (
 func (s *service) config() runtime.Config {
 	c := s.conf.Server
 	c.Private = s.private()
+	system.SetMemory(memoryLimit() / int64(Workers(&s.conf)))
 	c.MaxUnsent = s.maxUnsent()
 	// If the memory limit is unknown, the value is 0, and the HTTP/2 server uses its default.
 	c.HTTP2.MaxUnread = min(memoryLimit()/8, 12*int64(c.HTTP2.ConnectionWindow))
