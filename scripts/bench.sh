@@ -1,4 +1,4 @@
-# Sourced by build.sh: bench and profile.
+# Sourced by build.sh: bench, request and profile.
 # shellcheck shell=bash
 
 # word_bench [--export] [WORDS...] runs the benchmarks. --export also writes docs/performance.md.
@@ -19,6 +19,15 @@ word_bench() {
     (cd "$root" && go test -count=1 -run '^TestPerformancePage' ./docs -update)
     say "wrote docs/performance.md and its plots, of which README.md shows one"
 }
+
+# word_request ARGUMENTS... runs the load generator of bench/request, which needs neither Python nor a C compiler.
+word_request() {
+    need_go
+    build_request "$root/build/bench/request"
+    exec "$root/build/bench/request" "$@"
+}
+
+build_request() { (cd "$root" && CGO_ENABLED=0 go build -buildvcs=false -o "$1" ./bench/request); }
 
 # install_tools PACKAGE... installs each package separately, because some versions of Debian lack some of the packages.
 install_tools() {
@@ -73,6 +82,7 @@ word_profile() {
     trap "rm -rf '$folder'" EXIT
     ln -s "$root/contrib" "$folder/contrib" # where the executable looks for it
     build_to "$folder/bin/fapws" -tags profile -pgo=off
+    build_request "$folder/bin/request"
     issue_certificate "$folder"
     profile_server threads app.py ''
     profile_server inline app.py 'threads = 0'
@@ -104,5 +114,5 @@ profile_server() {
 
 # profile_load URL FLAGS... loads a server.
 profile_load() {
-    "$folder/bin/fapws" bench -k -t 1 -d "${seconds}s" "${@:2}" "$1" >"$folder/log" 2>&1 || die "$(<"$folder/log")"
+    "$folder/bin/request" -k -t 1 -d "${seconds}s" "${@:2}" "$1" >"$folder/log" 2>&1 || die "$(<"$folder/log")"
 }

@@ -61,7 +61,7 @@ var layers = []string{
 	"certificates settings",
 	"pool",
 	"ctl",
-	"bench plan",
+	"plan",
 	"worker",
 	"supervisor",
 }

@@ -1,12 +1,11 @@
 // Fapws serves Python applications over HTTP: WSGI and ASGI applications, and scripts that define PATHS.
 //
 // Package main reads the command line and runs its command. It implements help, version, import, check, routes, shell,
-// user, hash-password, new and systemd-unit; packages bench, ctl, supervisor and worker implement the other commands.
+// user, hash-password, new and systemd-unit; packages ctl, supervisor and worker implement the other commands.
 // Start reading at run, which also chooses between a single process and a supervisor.
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -18,10 +17,8 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 
-	"fapws/cmd/fapws/bench"
 	"fapws/cmd/fapws/confine" // also checks the limits of the system before main
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/plan"
@@ -67,7 +64,7 @@ func run(args []string, asWorker bool, stdin *os.File, stdout, stderr io.Writer)
 		fmt.Fprintf(stdout, "fapws %s (Python %s, %s)\n", process.Version, pybridge.Version(), runtime.Version())
 		return process.OK, nil
 	case settings.WordInternal:
-		settings.WriteInternal(stdout, cmd.Topic, process.Version, plan.KeyDocs(), ctl.Help(""), bench.Help())
+		settings.WriteInternal(stdout, cmd.Topic, process.Version, plan.KeyDocs(), ctl.Help(""))
 		return process.OK, nil
 	case settings.WordHash:
 		return process.OK, hashPassword(cmd.Args, stdin, stdout, stderr)
@@ -79,8 +76,6 @@ func run(args []string, asWorker bool, stdin *os.File, stdout, stderr io.Writer)
 		return process.OK, importConf(cmd.Args, stdout, stderr)
 	case settings.WordCtl:
 		return process.OK, ctl.Run(cmd.Args, stdout)
-	case settings.WordBench:
-		return runBench(cmd.Args, stdout)
 	}
 	set, err := settings.New(cmd.Flags, os.LookupEnv)
 	if err != nil {
@@ -146,11 +141,8 @@ func ofAnotherUser(conf *settings.Config) bool {
 // help prints the help text of a command, and a page of the documentation.
 func help(topic string, stdout io.Writer) (code int, err error) {
 	text, page := settings.CommandHelp(settings.Word(topic)), docs.Page(topic)
-	switch settings.Word(topic) {
-	case settings.WordCtl:
+	if settings.Word(topic) == settings.WordCtl {
 		text = ctl.Help("")
-	case settings.WordBench:
-		text = bench.Help()
 	}
 	if text != "" && page != "" {
 		text += "\n"
@@ -180,32 +172,6 @@ func warn(doubts []string, p *plan.Plan, stderr io.Writer) {
 	for _, line := range doubts {
 		log(logfile.Warning, line)
 	}
-}
-
-// runBench returns process.Failed as code if a request has failed or a response has an error status.
-func runBench(args []string, stdout io.Writer) (code int, err error) {
-	o, err := bench.ParseArgs(args, stdout)
-	switch {
-	case errors.Is(err, pflag.ErrHelp):
-		return process.OK, nil
-	case err != nil:
-		return 0, process.ExitUsage(fmt.Errorf("bench: %w", err))
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	r, err := bench.Run(ctx, o)
-	if err != nil {
-		return 0, &process.ExitError{Code: process.Failed, Text: "bench: " + process.ExitPlain(err).Error()}
-	}
-	if o.JSON {
-		err = r.WriteJSON(stdout)
-	} else {
-		r.WriteText(stdout)
-	}
-	if r.Failed() {
-		code = process.Failed
-	}
-	return code, err
 }
 
 func prepareProcess(p *plan.Plan) {

@@ -1,5 +1,5 @@
 """Makes docs/images/top.svg: "fapws ctl top" for a server with a request that hangs. Run this script after ./build.sh
-build, from any directory.
+build and ./build.sh request --help, from any directory.
 
 The server and its load are real; only the version is taken from CHANGELOG.md.
 """
@@ -19,6 +19,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 FAPWS = str(ROOT / "build" / "fapws")
+REQUEST = str(ROOT / "build" / "bench" / "request")
 ADDRESS = "127.0.0.1:8888"
 COLUMNS, LINES = 100, 24
 
@@ -93,7 +94,7 @@ def main():
             time.sleep(3)
             for command in (
                 ["curl", "-s", "http://%s/report?month=11" % ADDRESS],
-                [FAPWS, "bench", "-c", "4", "-d", "30s", "-r", "900", "http://%s/" % ADDRESS],
+                [REQUEST, "-c", "4", "-d", "30s", "-r", "900", "http://%s/" % ADDRESS],
             ):
                 beside.append(subprocess.Popen(command, stdout=subprocess.DEVNULL))
             time.sleep(8)

@@ -17,9 +17,8 @@ import (
 type Word string
 
 // APP follows WordRun, WordCheck, WordRoutes, WordShell, WordHelp and WordVersion; help and version are also flags.
-// Package ctl parses the arguments of WordCtl, and package bench parses the arguments of WordBench. The argument of
-// WordImport is a file, the argument of WordHash is a user, and the argument of WordUser is an action. The arguments of
-// WordNew are a sample and a directory.
+// Package ctl parses the arguments of WordCtl. The argument of WordImport is a file, the argument of WordHash is a user,
+// and the argument of WordUser is an action. The arguments of WordNew are a sample and a directory.
 const (
 	WordRun         Word = "run"
 	WordCheck       Word = "check"
@@ -32,13 +31,12 @@ const (
 	WordCtl         Word = "ctl"
 	WordImport      Word = "import"
 	WordHash        Word = "hash-password"
-	WordBench       Word = "bench"
 	WordUser        Word = "user"
 	WordNew         Word = "new"
 	WordInternal    Word = "internal"
 )
 
-var typedWords = []string{"run", "check", "routes", "shell", "systemd-unit", "ctl", "bench", "import", "hash-password",
+var typedWords = []string{"run", "check", "routes", "shell", "systemd-unit", "ctl", "import", "hash-password",
 	"user", "new", "version", "help"}
 
 func IsWord(name string) bool { return slices.Contains(typedWords, name) }
@@ -103,7 +101,7 @@ func ParseCommand(args []string) (*Command, error) {
 		switch w := Word(rest[0]); w {
 		case WordRun, WordCheck, WordRoutes, WordShell, WordUnit, WordHelp, WordVersion, WordInternal:
 			word, rest = w, rest[1:]
-		case WordCtl, WordBench, WordImport, WordHash, WordUser, WordNew:
+		case WordCtl, WordImport, WordHash, WordUser, WordNew:
 			p.cmd.Word, p.cmd.Args = w, rest[1:]
 			simple := w == WordImport || w == WordHash || w == WordNew // the other commands have flags
 			if simple && (slices.Contains(rest, "--help") || slices.Contains(rest, "-h")) {
@@ -245,7 +243,7 @@ func (p *parser) flags(args []string, interspersed bool) (words []string, dashes
 	return set.Args(), set.ArgsLenAtDash(), errors.Join(wrong...)
 }
 
-// ParseFlags parses the flags of a command such as bench, and returns the arguments that are not flags, even if they
+// ParseFlags parses the flags of a command such as ctl, and returns the arguments that are not flags, even if they
 // are between flags. The error is pflag.ErrHelp, or its text is a line for the user.
 func ParseFlags(set *pflag.FlagSet, args []string) (words []string, err error) {
 	set.SetOutput(io.Discard)

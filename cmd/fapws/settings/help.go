@@ -15,7 +15,7 @@ const (
 
 const usage = `Usage: fapws [FLAGS] APP [-- ARGS...]  serve app.py, module:app or a directory
        fapws check|routes|shell|systemd-unit APP  validate, list, try, install
-       fapws ctl|bench|import|hash-password|user|new  see fapws COMMAND --help
+       fapws ctl|import|hash-password|user|new  see fapws COMMAND --help
        fapws help TOPIC               a page of the docs; help topics lists them
 `
 
@@ -49,8 +49,8 @@ func WriteHelp(w io.Writer, all bool) {
 //go:embed help/*.txt
 var helpTexts embed.FS
 
-// CommandHelp returns the help text of a command that takes no flags of its own, or "" for all others. Packages ctl
-// and bench contain the help texts of their commands.
+// CommandHelp returns the help text of a command that takes no flags of its own, or "" for all others. Package ctl
+// contains the help text of its command.
 func CommandHelp(word Word) string {
 	text, _ := helpTexts.ReadFile("help/" + string(word) + ".txt")
 	return string(text)

@@ -90,7 +90,7 @@ func TestCompletionWorksInBash(t *testing.T) {
 		"--interface w": "wsgi",
 		"--dev --keep":  "--keep-alive",
 		"--dev ":        "site app.py",
-		"": "site app.py run check routes shell systemd-unit ctl bench import hash-password user new " +
+		"": "site app.py run check routes shell systemd-unit ctl import hash-password user new " +
 			"version help",
 		"check ":            "site app.py",
 		"check --no-acc":    "--no-access-log",
@@ -124,6 +124,6 @@ echo "${COMPREPLY[*]}"`, "bash", line)
 func TestManPageDescribesEachSignal(t *testing.T) {
 	var man bytes.Buffer
 	WriteInternal(&man, "man", "", nil)
-	checktest.Has(t, man.String(), "fapws check|routes|shell|systemd", `bench|import|hash\-password|user`, "SIGTERM",
+	checktest.Has(t, man.String(), "fapws check|routes|shell|systemd", `ctl|import|hash\-password|user`, "SIGTERM",
 		"SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGTTIN", "SIGTTOU")
 }

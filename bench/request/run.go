@@ -1,4 +1,4 @@
-package bench
+package main
 
 import (
 	"bytes"
@@ -20,8 +20,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"fapws/cmd/fapws/process"
 )
 
 type Result struct {
@@ -176,7 +174,7 @@ func (t *target) makeRequest(u *url.URL) (err error) {
 	}
 	t.asked.Header = t.Fields.Clone()
 	t.asked.Host = cmp.Or(t.Fields.Get("Host"), t.asked.Host)
-	for name, value := range map[string]string{"User-Agent": "fapws/" + process.Version, "Accept": "*/*"} {
+	for name, value := range map[string]string{"User-Agent": "fapws-request", "Accept": "*/*"} {
 		if t.asked.Header[name] == nil {
 			t.asked.Header.Set(name, value)
 		}

@@ -1,5 +1,5 @@
-// Package bench is the load generator "fapws bench", for HTTP/1.1, HTTP/2 and HTTPS. net/http reads the responses;
-// HTTP/2 is implemented by golang.org/x/net. Start reading at Run.
+// Command request is the load generator of `./build.sh request` and `./build.sh profile`, for HTTP/1.1, HTTP/2 and
+// HTTPS. net/http reads the responses; HTTP/2 is implemented by golang.org/x/net. Start reading at Run.
 //
 // A generator has connections, each with a session for HTTP/1.1 or HTTP/2, and with a goroutine for each concurrent
 // request.
@@ -14,4 +14,4 @@
 // wait for responses is sent later, but its latency begins when it was due. A request that was due but never sent
 // counts with its waiting time at the end. If the generator itself wakes up too late, the latency begins when the
 // request is sent, and the report contains the delay of the generator.
-package bench
+package main

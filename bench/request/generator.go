@@ -1,6 +1,6 @@
 //lint:file-ignore SA1019 net/http cannot open a connection of HTTP/2 over one that exists
 
-package bench
+package main
 
 import (
 	"cmp"

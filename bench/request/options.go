@@ -1,4 +1,4 @@
-package bench
+package main
 
 import (
 	"errors"
@@ -14,8 +14,6 @@ import (
 
 	"github.com/spf13/pflag"
 	"golang.org/x/net/http/httpguts"
-
-	"fapws/cmd/fapws/settings"
 )
 
 type Options struct {
@@ -49,7 +47,7 @@ const (
 )
 
 func Help() string {
-	return `Usage: fapws bench [FLAGS] URL
+	return `Usage: ./build.sh request [FLAGS] URL
 Sends requests to a server that is yours, and shows how fast it answers.
 A unix socket is written as unix:/run/app.sock, or unix:/run/app.sock:/path.
 
@@ -63,20 +61,20 @@ not; 2 usage error.
 func ParseArgs(args []string, stdout io.Writer) (*Options, error) {
 	o := &Options{Fields: http.Header{}, Connections: 32, Streams: 1, Threads: max(1, min(2, runtime.NumCPU()/2)),
 		Timeout: 10 * time.Second}
-	urls, err := settings.ParseFlags(o.flags(), args)
-	if errors.Is(err, pflag.ErrHelp) {
-		fmt.Fprint(stdout, Help())
-	}
-	if err != nil {
+	set := o.flags()
+	set.Usage = func() { fmt.Fprint(stdout, Help()) }
+	if err := set.Parse(args); err != nil {
 		return nil, err
 	}
+	urls := set.Args()
 	switch {
 	case len(urls) == 0 || urls[0] == "":
-		return nil, errors.New("no URL given; usage: fapws bench [FLAGS] URL")
+		return nil, errors.New("no URL given; usage: ./build.sh request [FLAGS] URL")
 	case len(urls) > 1:
 		return nil, fmt.Errorf("%q: one URL at a time", urls[1])
 	}
 	o.URL = urls[0]
+	var err error
 	if o.socket, o.url, err = parseURL(o.URL); err != nil {
 		return nil, err
 	}
@@ -84,7 +82,7 @@ func ParseArgs(args []string, stdout io.Writer) (*Options, error) {
 }
 
 func (o *Options) flags() *pflag.FlagSet {
-	set := pflag.NewFlagSet("bench", pflag.ContinueOnError)
+	set := pflag.NewFlagSet("request", pflag.ContinueOnError)
 	set.SortFlags = false
 	set.FuncP("connections", "c", "open `N` connections at once [32]", number(&o.Connections, maxConnections))
 	set.FuncP("duration", "d", "send requests for this `TIME` [10s]", spanFlag(&o.Duration))
@@ -118,8 +116,11 @@ func number[T int | int64](at *T, most T) func(string) error {
 
 func spanFlag(at *time.Duration) func(string) error {
 	return func(s string) error {
-		d, ok := settings.ParseDuration(s)
-		if !ok || d <= 0 {
+		if _, err := strconv.ParseFloat(s, 64); err == nil {
+			s += "s"
+		}
+		d, err := time.ParseDuration(s)
+		if err != nil || d <= 0 {
 			return errors.New("must be a time such as 10s or 1m")
 		}
 		*at = d
@@ -152,7 +153,7 @@ func (o *Options) addField(s string) error {
 	}
 	switch http.CanonicalHeaderKey(name) {
 	case "Content-Length", "Transfer-Encoding", "Connection":
-		return errors.New("is set by bench itself: see --body and --close")
+		return errors.New("is set by this program: see --body and --close")
 	}
 	o.Fields.Add(name, value)
 	return nil

@@ -1,4 +1,4 @@
-package bench
+package main
 
 import (
 	"encoding/json"
@@ -12,8 +12,6 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
-
-	"fapws/cmd/fapws/ctl"
 )
 
 var percentiles = []float64{50, 75, 90, 95, 99, 99.9}
@@ -90,7 +88,7 @@ func (r *Result) writeLatency(w io.Writer) {
 	fmt.Fprintf(w, "     max   %s\n    mean   %s, standard deviation %s\n\n", latency(h.Max()),
 		latency(int64(h.Mean())), latency(int64(h.StdDev())))
 	for _, b := range r.bars() {
-		fmt.Fprintf(w, "%10s   %-40s %6.2f %%\n", ctl.Span(b.Limit), strings.Repeat("█", int(b.Share*40+0.5)), b.Share*100)
+		fmt.Fprintf(w, "%10s   %-40s %6.2f %%\n", latency(int64(b.Limit*1e9)), strings.Repeat("█", int(b.Share*40+0.5)), b.Share*100)
 	}
 }
 
@@ -174,7 +172,15 @@ func size(bytes float64) string {
 	return ""
 }
 
-func latency(ns int64) string { return ctl.Span(float64(ns) / 1e9) }
+func latency(ns int64) string {
+	switch d := time.Duration(ns); {
+	case d < time.Millisecond:
+		return fmt.Sprintf("%.3g µs", float64(ns)/1e3)
+	case d < time.Second:
+		return fmt.Sprintf("%.3g ms", float64(ns)/1e6)
+	}
+	return fmt.Sprintf("%.3g s", float64(ns)/1e9)
+}
 
 // WriteJSON writes times in seconds and sizes in bytes.
 func (r *Result) WriteJSON(w io.Writer) error {
