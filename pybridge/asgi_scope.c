@@ -262,7 +262,7 @@ static PyObject *extensions(const core_record *rec) {
   PyObject *dict = PyDict_New();
   if (dict && (core_put(dict, text[T_PATHSEND], PyDict_New()) < 0 || asgi_put_tls(dict, rec) < 0 ||
                (rec->req.trailers && core_put(dict, text[T_TRAILERS], PyDict_New()) < 0) ||
-               (wsgi_takes_hints(rec) && core_put(dict, text[T_EARLY_HINT], PyDict_New()) < 0)))
+               (rec->req.hints && core_put(dict, text[T_EARLY_HINT], PyDict_New()) < 0)))
     Py_CLEAR(dict);
   return dict;
 }

@@ -99,6 +99,7 @@ func copyRequest(rec *C.core_record, r *exchange.Request, certificate string) {
 	rec.req.version = C.uint8_t(p.Version)
 	rec.req.head_only = boolByte(p.Head)
 	rec.req.trailers = boolByte(p.Trailers && !p.Head)
+	rec.req.hints = boolByte(!r.Upgrade && r.TakesInterim())
 	rec.req.by_form = boolByte(peer.Login == exchange.Form)
 	rec.req.foreign = 0
 	rec.req.has_length = boolByte(p.Body != http1.NoBody)

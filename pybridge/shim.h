@@ -149,6 +149,7 @@ struct core_request {
   uint8_t version; /* CORE_HTTP10 to CORE_HTTP2 */
   /* trailers: trailers of the response can be sent to the client. */
   uint8_t head_only, has_length, has_body, chunked, trailers;
+  uint8_t hints;   /* the client gets early hints (exchange.Request.TakesInterim) */
   uint8_t by_form; /* the user has logged in by a form, not by Basic authentication */
   /* The client must not receive a traceback, because the host name in its request could be a name that someone else has
    * pointed to this machine. */

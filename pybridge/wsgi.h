@@ -80,7 +80,6 @@ void wsgi_close_socket(core_record *rec);
 /* --- wsgi_hints.c ---------------------------------------------------------------- */
 
 extern PyMethodDef wsgi_early_hints_method;
-int wsgi_takes_hints(const core_record *rec);
 /* Adds a value of the field Link to *part, which is created if necessary. The value is ignored if the request already
  * has too many hints, if the response has begun, or if the client does not understand hints. */
 int wsgi_add_hint(core_record *rec, core_part **part, const char *value, Py_ssize_t n);

@@ -7,23 +7,12 @@
 #define HINTS_MAX 16   /* maximum number of early hints of a request */
 #define BYTES_MAX 8192 /* maximum size in bytes of the values of these hints together */
 
-static const char link_name[] = "Link: ", mode_name[] = "sec-fetch-mode", navigate[] = "navigate";
-
-int wsgi_takes_hints(const core_record *rec) {
-  if (rec->req.websocket || rec->req.version == CORE_HTTP10) return 0;
-  if (rec->req.version == CORE_HTTP2) return 1;
-  for (uint32_t i = 0; i < rec->req.nfields; i++) {
-    core_field f = rec->req.fields[i];
-    if (f.name.len == strlen(mode_name) && strncasecmp(rec->req.data + f.name.off, mode_name, f.name.len) == 0)
-      return f.value.len == strlen(navigate) && memcmp(rec->req.data + f.value.off, navigate, f.value.len) == 0;
-  }
-  return 0;
-}
+static const char link_name[] = "Link: ";
 
 int wsgi_add_hint(core_record *rec, core_part **part, const char *value, Py_ssize_t n) {
   if (!wsgi_clean_value(value, n)) return core_raise(PyExc_ValueError, "a Link of early hints has a control character");
   if (!n || rec->run.hints == HINTS_MAX || n > BYTES_MAX - rec->run.hint_bytes || rec->run.started || core_forked ||
-      core_is_cancelled(rec) || !wsgi_takes_hints(rec))
+      core_is_cancelled(rec) || !rec->req.hints)
     return 0;
   size_t all = strlen(link_name) + (size_t)n + 2;
   if ((!*part && !(*part = core_part_new(rec, all))) || core_part_reserve(*part, all) < 0) return -1;

@@ -17,6 +17,8 @@ func (s *Server) appConfig() app.Config {
 		Subscribe: s.loop.subscribers.Subscribe,
 		Waker:     &s.loop.wake.theirs,
 		Programs:  s.cfg.Programs,
+
+		HTTP1Hints: s.cfg.Sites.HTTP1Hints,
 	}
 }
 

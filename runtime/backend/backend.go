@@ -137,6 +137,7 @@ type Response struct {
 	r       *Request
 	head    exchange.Head
 	added   []byte // header fields from Add
+	interim http1.Interim
 	started bool
 	sent    bool
 	failed  bool
@@ -161,10 +162,15 @@ func (w *Response) Start(head exchange.Head) {
 // Add adds header fields, "Name: value\r\n" ..., to the head that a later call of Start, Refuse or HandOn sets.
 func (w *Response) Add(fields string) { w.added = append(w.added, fields...) }
 
-// Interim sends the head of a 1xx response (RFC 9110 §15.2) if the client supports such responses. In head, only
-// Status, Reason and Fields are used. Interim must be called before Start, and may block like Write.
+// Interim sends the head of a 1xx response (RFC 9110 §15.2) with selected fields (http1.Interim) if the client
+// understands such responses. In head, only Status, Reason and Fields are used. Interim must be called before Start,
+// and may block like Write.
 func (w *Response) Interim(head exchange.Head) error {
-	if head.Status == http.StatusEarlyHints && !w.r.TakesHints() {
+	if !w.r.TakesInterim() {
+		return nil
+	}
+	var send bool
+	if head.Fields, send = w.interim.Select(head.Status, head.Fields); !send {
 		return nil
 	}
 	if err := w.r.put(&part{Part: exchange.Part{Head: head, Interim: true}}); err != nil {

@@ -34,7 +34,7 @@ func (r *rig) submit() (body int, ok bool) { return r.submitAs(0) }
 func (r *rig) submitAs(ticket exchange.Ticket) (body int, ok bool) {
 	body = checktest.Try(unix.Open(r.t.TempDir(), unix.O_RDONLY, 0)).Must(r.t)
 	services := &exchange.Services{Publish: func(_ exchange.Ticket, p *exchange.Part) { r.parts <- *p }}
-	ok = r.Submit(ticket, &exchange.Request{Parsed: new(http1.Request), Peer: &exchange.Peer{}, Spool: body,
+	ok = r.Submit(ticket, &exchange.Request{Parsed: &http1.Request{Version: http1.HTTP2}, Peer: &exchange.Peer{}, Spool: body,
 		Services: services})
 	return body, ok
 }
@@ -93,7 +93,7 @@ func TestSmallPartsDoNotAccumulateForASlowClient(t *testing.T) {
 			return w.Flush()
 		},
 		"interim responses": func(w *Response) error {
-			return w.Interim(exchange.Head{Status: 102, Fields: make([]byte, 10<<10)})
+			return w.Interim(exchange.Head{Status: 102})
 		},
 	} {
 		var sent atomic.Int64

@@ -69,6 +69,8 @@ type Config struct {
 	// Needed, if not nil, is called on the loop for each request that waits for a Pending mount, and must not block.
 	Needed func()
 	H2C    bool // allows HTTP/2 without TLS for clients that begin with the HTTP/2 preface
+	// HTTP1Hints sends early hints over HTTP/1.1, too, because all proxies between browsers and the server forward them.
+	HTTP1Hints bool
 	// Trace adds to each request a field traceparent that continues the client's trace or begins a new one (W3C Trace
 	// Context).
 	Trace bool

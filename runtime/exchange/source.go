@@ -159,6 +159,8 @@ type Services struct {
 	Ask     Asker
 
 	Times *logfile.Times // times that the handler should measure; nil if there are none
+	// HTTP1Hints means that early hints are sent over HTTP/1.1, too (Config.HTTP1Hints).
+	HTTP1Hints bool
 	// Next forwards the request to the second source of an app.Receiving; nil for all other handlers. To use it, the
 	// handler sets Head.Then of its last part to Next. The Body of that part replaces the body of the request, and its
 	// Head.Fields are added to the response of the second source.
@@ -181,14 +183,18 @@ const (
 	Form  = conn.Form
 )
 
-// TakesHints reports whether the client understands 103 (Early Hints, RFC 8297). Over HTTP/1.1, only a browser that
-// navigates to a page gets a 103, because other clients, such as Python's http.client, treat the 103 as the final
-// response.
-func (r *Request) TakesHints() bool {
+// TakesInterim reports whether the client gets 1xx responses of the source, such as 103 (Early Hints, RFC 8297). Over
+// HTTP/1.1, many proxies and clients treat a 1xx response as the final response and then wait for its body, and the
+// request does not show whether it came through such a proxy. Therefore a 1xx response is sent over HTTP/1.1 only if
+// the server is configured to do so, and only to a browser that navigates to a page.
+func (r *Request) TakesInterim() bool {
 	switch r.Parsed.Version {
 	case http1.HTTP2:
 		return true
 	case http1.HTTP11:
+		if r.Services == nil || !r.Services.HTTP1Hints {
+			return false
+		}
 		mode, _ := http1.First(r.Head, r.Parsed.Fields, "sec-fetch-mode")
 		return string(mode) == "navigate"
 	}

@@ -58,6 +58,7 @@ func groups(c *Config) []group {
 			{Name: "login-age", Default: "12h", value: duration(&c.LoginAge, time.Second)},
 			{Name: "http2", Default: "yes", value: toggle(&c.HTTP2, true)},
 			{Name: "h2c", also: "http2-cleartext", script: true, value: toggle(&c.Server.Sites.H2C, true)},
+			{Name: "http1-early-hints", value: toggle(&c.Server.Sites.HTTP1Hints, true)},
 		}},
 		{"Application", []*Setting{
 			{Name: "threads", also: "blocking-threads", Default: "8", script: true,

@@ -69,6 +69,8 @@ type Config struct {
 	Limits *http1.Limits
 	Waker  *eventloop.Waker // passed to Interpreter.Attach
 
+	HTTP1Hints bool // passed to handlers in exchange.Services
+
 	// Take responds to x with a file that a handler names (static.Handed.Take). x must be in turn. After Take has
 	// returned, the caller may release p.
 	Take func(x *exchange.Exchange, p *exchange.Part, r *exchange.Request, name []byte)
@@ -129,7 +131,10 @@ func New(h Loop, set *conn.Set, ask exchange.Asker) *Dispatcher {
 	return d
 }
 
-func (d *Dispatcher) Configure(c Config) { d.cfg = c }
+func (d *Dispatcher) Configure(c Config) {
+	d.cfg = c
+	d.services.HTTP1Hints = c.HTTP1Hints
+}
 
 // Serve attaches the interpreter of the application; nil means no application. Serve may be called again, and active
 // calls of the previous application then continue.

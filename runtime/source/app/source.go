@@ -71,7 +71,7 @@ func (s *Source) submit(c *call, x *exchange.Exchange, r *exchange.Request) {
 	if d.set.Debug >= 2 { // avoid allocating memory for the arguments
 		d.set.Tracef("exchange %d goes to the application", c.ticket)
 	}
-	if s.options.Hints != nil && !r.Upgrade && r.TakesHints() {
+	if s.options.Hints != nil && !r.Upgrade && r.TakesInterim() {
 		x.Sink.Send(&exchange.Part{Interim: true, Head: exchange.Head{Status: http.StatusEarlyHints,
 			Fields: s.options.Hints}})
 		d.hinted = true
@@ -111,8 +111,9 @@ type Receiving struct {
 // goroutine.
 func (d *Dispatcher) Receiving(first exchange.Handler, then exchange.Source) *Receiving {
 	s := &Receiving{first: d.Source(first, Options{}), then: then}
-	s.first.services = &exchange.Services{Publish: d.services.Publish, Ask: d.services.Ask, Next: s,
-		Inquire: s.inquire}
+	services := d.services
+	services.Next, services.Inquire = s, s.inquire
+	s.first.services = &services
 	return s
 }
 

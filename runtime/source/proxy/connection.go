@@ -85,11 +85,15 @@ func (c *connection) ask(request *http.Request, w *backend.Response) (*http.Resp
 			c.last = request.Close || response.Close || !delimited(request, response)
 			return response, nil
 		}
-		if w != nil && response.StatusCode != http.StatusContinue {
-			if head, ok := responseHead(response); ok {
-				if err := w.Interim(head); err != nil {
-					return nil, err
-				}
+		// Neither field is allowed here (RFC 9110 §8.6, RFC 9112 §6.1), and the upstream may send a body after it.
+		framed := response.Header["Content-Length"] != nil || response.TransferEncoding != nil
+		head, ok := responseHead(response)
+		if !ok || framed {
+			return nil, fmt.Errorf("the response %d has a malformed field or a field that frames a body", head.Status)
+		}
+		if w != nil && head.Status != http.StatusContinue {
+			if err := w.Interim(head); err != nil {
+				return nil, err
 			}
 		}
 		if response.StatusCode != http.StatusEarlyHints { // early hints do not restart the timeout

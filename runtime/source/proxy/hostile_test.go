@@ -231,9 +231,63 @@ func TestFieldsNamedByConnectionAreNotForwarded(t *testing.T) {
 				io.WriteString(c, status+"\r\nX-Hop: 1\r\n"+fields+"X-End: 2\r\nContent-Length: 2\r\n\r\nok")
 			})
 			address, _ := front(t, "/", proxy.Options{Targets: []string{url}})
-			got := talk(t, address, "GET / HTTP/1.1\r\nHost: x\r\nSec-Fetch-Mode: navigate\r\nConnection: close\r\n\r\n")
+			got := talk(t, address, fromBrowser)
 			checktest.Truef(t, !strings.Contains(got, "X-Hop: ") && strings.Contains(got, "X-End: 2\r\n") &&
 				strings.HasSuffix(got, "\r\n\r\nok"), "%.99q, %.99q: %.999q", status, fields, got)
+		}
+	}
+}
+
+const fromBrowser = "GET / HTTP/1.1\r\nHost: x\r\nSec-Fetch-Mode: navigate\r\nConnection: close\r\n\r\n"
+
+func TestOnlyTheUsualFieldsAndNumberOfEarlyHintsOfAnUpstreamAreForwarded(t *testing.T) {
+	link := func(i int) string { return fmt.Sprintf("Link: </%d.css>\r\n", i) }
+	hints := "HTTP/1.1 103 Early Hints\r\nSet-Cookie: a=b\r\nX-Other: 1\r\nContent-Security-Policy: default-src 'self'\r\n"
+	for i := range 10 {
+		hints += link(i)
+	}
+	again := "HTTP/1.1 103 Early Hints\r\nLink: </large" + strings.Repeat("x", 8<<10) + ">\r\n"
+	for i := range 10 {
+		again += link(10 + i)
+	}
+	none := "HTTP/1.1 103 Early Hints\r\nSet-Cookie: a=b\r\n\r\n"
+	other := "HTTP/1.1 102 Processing\r\nSet-Cookie: a=b\r\nX-Other: 1\r\n\r\n"
+	url, _ := server(t, func(c *net.TCPConn, _ *bufio.Reader, _ *http.Request) {
+		io.WriteString(c, hints+"\r\n"+again+"\r\n"+none+other+"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+	})
+	address, _ := front(t, "/", proxy.Options{Targets: []string{url}})
+	got := talk(t, address, fromBrowser)
+	heads := strings.Split(got, "\r\n\r\n")
+	checktest.Needf(t, len(heads) == 5, "%q", got)
+	checktest.Truef(t, strings.Count(heads[0], "Link: ") == 10 && strings.Count(heads[1], "Link: ") == 6, "%q", got)
+	checktest.Truef(t, strings.Contains(heads[0], "Content-Security-Policy: ") && !strings.Contains(heads[0], "X-Other"),
+		"%q", heads[0])
+	checktest.Truef(t, !strings.Contains(got, "Set-Cookie") && !strings.Contains(got, "large"), "%q", got)
+	checktest.Truef(t, strings.HasPrefix(heads[2], "HTTP/1.1 102 ") && strings.Contains(heads[2], "X-Other: 1"), "%q", heads[2])
+	checktest.Truef(t, strings.HasPrefix(heads[3], "HTTP/1.1 200 ") && heads[4] == "ok", "%q", got)
+}
+
+// After an interim response with a length or a transfer coding, the upstream and the server could disagree on where the
+// final response begins.
+func TestInterimResponsesThatFrameABodyAreRefused(t *testing.T) {
+	const second = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong"
+	for _, fields := range []string{
+		fmt.Sprintf("Content-Length: %d\r\n", len(second)),
+		"Content-Length: 0\r\n",
+		"Content-Length : 5\r\n",
+		"Transfer-Encoding: chunked\r\n",
+		"transfer-encoding:chunked\r\nLink: </a>\r\n",
+		"Transfer-Encoding : chunked\r\n",
+	} {
+		for _, status := range []string{"103 Early Hints", "102 Processing", "100 Continue"} {
+			url, _ := server(t, func(c *net.TCPConn, _ *bufio.Reader, _ *http.Request) {
+				io.WriteString(c, "HTTP/1.1 "+status+"\r\n"+fields+"\r\n"+second)
+			})
+			address, logged := front(t, "/", proxy.Options{Targets: []string{url}})
+			got := talk(t, address, fromBrowser)
+			checktest.Truef(t, strings.HasPrefix(got, "HTTP/1.1 502 ") && !strings.Contains(got, "wrong"), "%s %q: %q", status,
+				fields, got)
+			checktest.Has(t, logged.String(), "the response "+status[:3]+" has a malformed field or a field that frames a body")
 		}
 	}
 }

@@ -33,6 +33,7 @@ func front(t *testing.T, prefix string, o proxy.Options) (address string, logged
 	o.Idle = cmp.Or(o.Idle, patience)
 	p := checktest.Try(proxy.New(o)).Must(t)
 	pool := backend.New(64, logged.Add)
+	cfg.Sites.HTTP1Hints = true
 	cfg.Sites.MaxBodySize, cfg.Sites.Proxies = 100<<20, []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")}
 	cfg.Log = func(level logfile.Level, line string) { logged.Add(level.String() + " " + line) }
 	t.Cleanup(func() { checktest.Lacks(t, logged.String(), "bug:") })

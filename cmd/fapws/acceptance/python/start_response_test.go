@@ -243,7 +243,7 @@ const asBrowser = "Sec-Fetch-Mode: navigate"
 func hinting(t *testing.T, m fapwstest.Mode) (s *fapwstest.Server, folder string) {
 	t.Helper()
 	folder = t.TempDir()
-	return fapwstest.Command{Script: "hints.py", Args: []string{folder}, Flags: []string{"--h2c"}}.Serve(t, m), folder
+	return fapwstest.Command{Script: "hints.py", Args: []string{folder}, Flags: []string{"--h2c", "--http1-early-hints"}}.Serve(t, m), folder
 }
 
 // links returns the status and the Link fields of each response that arrives, and the body of the last response.
@@ -289,6 +289,24 @@ func TestEarlyHintsArriveBeforeTheResponse(t *testing.T) {
 				t.Errorf("%s: %d %q %v", target, a.StatusCode, a.Text, a.Header)
 			}
 			fapwstest.Must(t, os.Remove(folder+"/go"))
+		}
+	})
+}
+
+// A proxy such as nginx 1.22 takes a 103 for the final response and waits for its body, and no field of the request
+// shows that there is a proxy.
+func TestEarlyHintsAreNotSentOverHTTP1ByDefault(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		folder := t.TempDir()
+		fapwstest.Write(t, folder+"/go", "")
+		s := fapwstest.Command{Script: "hints.py", Args: []string{folder}, Flags: []string{"--h2c"}}.Serve(t, m)
+		for target, want := range map[string]string{"/waits": "page", "/waits_async": "page", "/asgi": "plain page"} {
+			for _, field := range []string{"X-None: 1", "X-Forwarded-For: 192.0.2.1", "Via: 1.1 nginx"} {
+				got := links(t, s, "--http1.1", "-H", asBrowser, "-H", field, s.URL+target)
+				fapwstest.Equalf(t, got, "200 "+want, "%s, %s", target, field)
+			}
+			got := links(t, s, "--http2-prior-knowledge", s.URL+target)
+			fapwstest.Truef(t, strings.HasPrefix(got, "103 "), "%s over HTTP/2: %q", target, got)
 		}
 	})
 }

@@ -121,10 +121,10 @@ func target(path string, fields ...string) string {
 
 const longAgo = "Sun, 06 Nov 1994 08:49:37 GMT"
 
-func serveOrigin(t *testing.T, lines string) (*pages, *origin) {
+func serveOrigin(t *testing.T, lines string, flags ...string) (*pages, *origin) {
 	t.Helper()
 	o := newOrigin(t)
-	p := &pages{Server: fapwstest.ServeProxy(t, "http://"+o.listener.Addr().String(), lines)}
+	p := &pages{Server: fapwstest.ServeProxy(t, "http://"+o.listener.Addr().String(), lines, flags...)}
 	p.Client = p.Server.Dial()
 	return p, o
 }
@@ -247,7 +247,7 @@ func TestStalePageIsSentWhileTheUpstreamIsDown(t *testing.T) {
 
 func TestInterimResponsesAreNotPartOfTheCachedPage(t *testing.T) {
 	t.Parallel()
-	p, _ := serveOrigin(t, "cache = true\n")
+	p, _ := serveOrigin(t, "cache = true\n", "--http1-early-hints")
 	page := target("/page", "Cache-Control: max-age=60",
 		"early: HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n")
 	in := bufio.NewReader(p.Server.DialSend(fapwstest.Get(page, "Sec-Fetch-Mode: navigate")).Conn)

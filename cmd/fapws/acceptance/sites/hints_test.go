@@ -27,7 +27,9 @@ func heads(t *testing.T, args ...string) (seen string) {
 
 const asBrowser = "Sec-Fetch-Mode: navigate"
 
-func TestEarlyHintsOfUpstreamsReachClientsThatUnderstandThem(t *testing.T) {
+// A proxy that takes a 1xx response for the final response waits for its body, so HTTP/1.1 clients get none by default,
+// even if the request comes from a browser.
+func TestInterimResponsesOfUpstreamsReachClientsThatUnderstandThem(t *testing.T) {
 	t.Parallel()
 	upstream := fapwstest.Upstream(t, func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusProcessing)
@@ -36,18 +38,25 @@ func TestEarlyHintsOfUpstreamsReachClientsThatUnderstandThem(t *testing.T) {
 		w.Header().Del("Link")
 		w.Write([]byte("page"))
 	})
-	s := fapwstest.ServeProxy(t, upstream.URL, "", "--h2c")
-	for _, c := range []struct {
-		want string
-		args []string
-	}{
-		{"102 200 ", []string{"--http1.1"}},
-		{"102 200 ", []string{"--http1.1", "-H", "Sec-Fetch-Mode: cors"}},
-		{"200 ", []string{"--http1.0", "-H", asBrowser}},
-		{"102 103 </a.css> 200 ", []string{"--http1.1", "-H", asBrowser}},
-		{"102 103 </a.css> 200 ", []string{"--http2-prior-knowledge"}},
-	} {
-		fapwstest.Equalf(t, heads(t, append(c.args, s.URL)...), c.want, "%q", c.args)
+	const all = "102 103 </a.css> 200 "
+	for _, flags := range [][]string{{"--h2c"}, {"--h2c", "--http1-early-hints"}} {
+		s := fapwstest.ServeProxy(t, upstream.URL, "", flags...)
+		browser := "200 "
+		if len(flags) > 1 {
+			browser = all
+		}
+		for _, c := range []struct {
+			want string
+			args []string
+		}{
+			{"200 ", []string{"--http1.1"}},
+			{"200 ", []string{"--http1.1", "-H", "Sec-Fetch-Mode: cors"}},
+			{"200 ", []string{"--http1.0", "-H", asBrowser}},
+			{browser, []string{"--http1.1", "-H", asBrowser}},
+			{all, []string{"--http2-prior-knowledge"}},
+		} {
+			fapwstest.Equalf(t, heads(t, append(c.args, s.URL)...), c.want, "%q %q", flags, c.args)
+		}
 	}
 }
 
@@ -59,6 +68,7 @@ func TestRouteSendsItsEarlyHintsBeforeTheSourceAnswers(t *testing.T) {
 		w.Write([]byte("page"))
 	})
 	const file = `h2c = true
+http1-early-hints = true
 [[host]]
 early-hints = ["</a.css>; rel=preload; as=style"]
 root = "www"
@@ -92,6 +102,7 @@ func TestEarlyHintsDoNotExtendTheTimeout(t *testing.T) {
 	stop := make(chan struct{})
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for {
+			w.Header().Set("Link", "</a>")
 			w.WriteHeader(http.StatusEarlyHints)
 			select {
 			case <-stop:
@@ -102,5 +113,5 @@ func TestEarlyHintsDoNotExtendTheTimeout(t *testing.T) {
 	}))
 	t.Cleanup(func() { close(stop); upstream.Close() })
 	got := heads(t, "--http2-prior-knowledge", fapwstest.ServeProxy(t, upstream.URL, "", "--h2c", "--timeout", "2s").URL)
-	fapwstest.Truef(t, strings.HasSuffix(got, "103 504 "), "%q", got)
+	fapwstest.Truef(t, strings.HasSuffix(got, "103 </a> 504 "), "%q", got)
 }
