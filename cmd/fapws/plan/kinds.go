@@ -280,10 +280,15 @@ func (b *siteBuilder) proxy(r *Route) ([]exchange.Mount, error) {
 	if o.NoVerify && given("proxy-tls-ca") && given("proxy-tls-verify") {
 		b.misused(r.At, "proxy-tls-ca", errors.New("has no effect with proxy-tls-verify = false"))
 	}
-	if o.Health != "" && (o.Health[0] != '/' || strings.ContainsFunc(o.Health, func(c rune) bool {
-		return c <= ' ' || c >= 0x7f || c == '#'
-	})) {
-		b.misused(r.At, "proxy-health", fmt.Errorf("%q is not a path, such as \"/healthz\"", o.Health))
+	if o.Health != "" {
+		if _, _, err := proxy.ParseHealth(o.Health); err != nil {
+			b.misused(r.At, "proxy-health", err)
+		}
+		// Servers that check Host, such as Django, must accept health checks as they accept the requests of clients.
+		literal := func(name string) bool { return !strings.Contains(name, "*") }
+		if i := slices.IndexFunc(b.host.Names, literal); i >= 0 && !o.ReplaceHost {
+			o.HealthHost = b.host.Names[i]
+		}
 	}
 	if o.Sticky && len(o.Targets) == 1 {
 		b.misused(r.At, "proxy-sticky", errors.New("requires several servers in proxy"))

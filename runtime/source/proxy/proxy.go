@@ -63,8 +63,11 @@ type Options struct {
 	// idle for keepIdle or older than keepAge.
 	Idle time.Duration `key:"proxy-idle" value:"'20s'"`
 
-	// Health is the path that health checks request from each upstream; "" means no health checks.
-	Health string `key:"proxy-health" value:"'/healthz'"`
+	// Health is the target of health checks (ParseHealth): the path that they request from each upstream, with their host if
+	// it is a URL; "" means no health checks.
+	Health string `key:"proxy-health" value:"'/healthz', 'http://www.example.org/healthz'"`
+	// HealthHost is the host of health checks if Health does not name one; "" means the host of the target.
+	HealthHost string
 
 	// Sticky makes the proxy send all requests of a client to the same upstream, named in a cookie, while this upstream
 	// works.

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -208,15 +209,36 @@ func (p *Proxy) checkHealth() {
 	}
 }
 
+// ParseHealth parses a value of Options.Health: "/path", or "http://host/path" with the host of the request. The error
+// has one line.
+func ParseHealth(text string) (host, path string, err error) {
+	if path = text; !strings.HasPrefix(text, "/") {
+		rest, ok := strings.CutPrefix(text, "http://")
+		at := strings.IndexByte(rest, '/')
+		if !ok || at < 0 || !http1.ValidHost([]byte(rest[:at])) {
+			return "", "", fmt.Errorf("%q is not a path, such as \"/healthz\", and not \"http://host/path\"", text)
+		}
+		host, path = rest[:at], rest[at:]
+	}
+	if strings.ContainsFunc(path, func(c rune) bool { return c <= ' ' || c >= 0x7f || c == '#' }) {
+		return "", "", fmt.Errorf("%q is not a path, such as \"/healthz\"", text)
+	}
+	return host, path, nil
+}
+
 // check returns nil if up responds to a request for Options.Health with a status from 200 to 399.
 func check(ctx context.Context, up *upstream) error {
 	limited, cancel := context.WithTimeout(ctx, checkLimit)
 	defer cancel()
-	request, err := http.NewRequestWithContext(limited, http.MethodGet, "http://backend"+up.opt.Health, nil)
+	host, path, err := ParseHealth(up.opt.Health)
 	if err != nil {
 		return err
 	}
-	request.Host, request.Close = up.target.host, true
+	request, err := http.NewRequestWithContext(limited, http.MethodGet, "http://backend"+path, nil)
+	if err != nil {
+		return err
+	}
+	request.Host, request.Close = cmp.Or(host, up.opt.HealthHost, up.target.host), true
 	request.Header.Set("User-Agent", "fapws")
 	c, err := up.dial(limited)
 	if err != nil {
@@ -232,8 +254,12 @@ func check(ctx context.Context, up *upstream) error {
 		return err
 	}
 	raise(&up.waiting.answered, c.number)
-	if response.StatusCode < 200 || response.StatusCode > 399 {
-		return fmt.Errorf("status %d", response.StatusCode)
+	switch status := response.StatusCode; {
+	case status >= 400 && status <= 499: // an application may accept its own hosts only
+		return fmt.Errorf("status %d to Host: %s (proxy-health = \"http://HOST%s\" sends another Host)", status,
+			request.Host, path)
+	case status < 200 || status > 399:
+		return fmt.Errorf("status %d", status)
 	}
 	return nil
 }

@@ -200,9 +200,12 @@ func TestRouteErrorsAreReportedWithFileLineAndKey(t *testing.T) {
 			`https://host:port, unix:/path`,
 		"proxy = 'http://[::1]'\nproxy-sticky = true":  `proxy-sticky: requires several servers in proxy`,
 		"proxy = 'http://[::1]'\nproxy-health = 'a b'": `proxy-health: "a b" is not a path, such as "/healthz"`,
-		"status = 204\nproxy-idle = '20s'":             `proxy-idle: requires proxy, such as proxy = "http://`,
-		`proxy = ["http://a", "b"]`:                    `"b" is not one of http://host:port, https://host:port`,
-		`proxy = ["http://[::1]", "http://[::1]"]`:     `proxy: http://[::1] is listed twice`,
+		"proxy = 'http://[::1]'\nproxy-health = 'http://a b/'": `proxy-health: "http://a b/" is not a path, such as "/healthz", ` +
+			`and not "http://host/path"`,
+		"proxy = 'http://[::1]'\nproxy-health = 'https://a'": `proxy-health: "https://a" is not a path`,
+		"status = 204\nproxy-idle = '20s'":                   `proxy-idle: requires proxy, such as proxy = "http://`,
+		`proxy = ["http://a", "b"]`:                          `"b" is not one of http://host:port, https://host:port`,
+		`proxy = ["http://[::1]", "http://[::1]"]`:           `proxy: http://[::1] is listed twice`,
 
 		"proxy = \"https://localhost\"\nproxy-tls-ca = \"missing\"": `: proxy-tls-ca: open `,
 		"proxy = \"https://localhost\"\nproxy-tls-ca = \"users\"":   `users: no PEM certificate found`,
