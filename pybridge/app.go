@@ -59,6 +59,9 @@ type Options struct {
 	// Venv is the directory of a virtual environment, or "" to use the packages of the Python for which fapws was
 	// built.
 	Venv string
+	// Loop is the type of asyncio's event loop: "asyncio", "uvloop", or "auto" to use uvloop if it can be imported. The
+	// loop of the requests is also the current event loop while applications are imported.
+	Loop string
 	// Dev makes Django itself serve the static files of Django applications.
 	Dev bool
 	// Fork means that a separate process serves each request (ServeForks).
@@ -123,6 +126,7 @@ type App struct {
 	mode    poolMode
 	handler *Handler // nil before Start
 	stop    chan int
+	loop    string // Options.Loop
 }
 
 // Load starts Python, and runs or imports each application. The current goroutine must be locked to its OS thread,
@@ -150,7 +154,7 @@ func Load(o Options) (*App, error) {
 	if err := start(o); err != nil {
 		return nil, err
 	}
-	a := &App{stop: make(chan int, 1), mode: threaded{}}
+	a := &App{stop: make(chan int, 1), mode: threaded{}, loop: o.Loop}
 	if err := a.load(o, paths); err != nil {
 		if o.Failed != nil {
 			o.Failed(err, &a.Contents)
@@ -276,6 +280,7 @@ func start(o Options) error {
 		argv:       arena.strs(o.Args),
 		folders:    C.int(len(folders)),
 		path:       arena.strs(folders),
+		loop:       arena.str(o.Loop),
 	}
 	keepZone()
 	look.Store(int32(o.Look))
@@ -291,24 +296,17 @@ func start(o Options) error {
 	return nil
 }
 
-type AsyncConfig struct {
-	// "asyncio", "uvloop", or "auto" to use uvloop if it can be imported
-	Loop string
-	// "on", "off", or "auto" to detect whether an ASGI application supports lifespans
-	Lifespan string
-}
-
 // IsAsync reports whether a mount needs the asyncio thread. IsAsync is safe for concurrent use.
 func (a *App) IsAsync() bool {
 	return slices.ContainsFunc(a.mounts, func(m Mount) bool { return kinds[m.Kind].mode != nil })
 }
 
 // Startup starts the asyncio thread, if a mount needs it, and the lifespans of ASGI applications. Startup waits without
-// a limit until the lifespans have started. Startup must be called once, on the thread of Load, before the first
-// Submit.
+// a limit until the lifespans have started. The parameter lifespan is "on", "off", or "auto" to detect whether an ASGI
+// application supports lifespans. Startup must be called once, on the thread of Load, before the first Submit.
 //
 // The error is one line for the user; a traceback on stderr can precede the line.
-func (a *App) Startup(c AsyncConfig) error {
+func (a *App) Startup(lifespan string) error {
 	if !a.IsAsync() {
 		return nil
 	}
@@ -319,7 +317,7 @@ func (a *App) Startup(c AsyncConfig) error {
 		}
 	}
 	C.core_take_gil()
-	wrong := C.asgi_thread_start(cString(c.Loop), cString(c.Lifespan), unsafe.SliceData(apps), C.int(len(apps)))
+	wrong := C.asgi_thread_start(cString(a.loop), cString(lifespan), unsafe.SliceData(apps), C.int(len(apps)))
 	C.core_release_gil()
 	if wrong == nil {
 		return nil

@@ -57,7 +57,7 @@ static int configure(PyConfig *c, const core_start_options *o, const char **why)
  * Therefore the finder loads threading with the right main thread. Files that handlers have opened are not
  * closed when Python ends, so the last atexit function flushes their buffers. */
 static const char finder_source[] =
-    "def install(folder):\n"
+    "def install(folder, loop):\n"
     "    import sys\n"
     "    from _frozen_importlib_external import PathFinder\n"
     "    from _thread import get_ident, get_native_id\n"
@@ -68,6 +68,9 @@ static const char finder_source[] =
     "        def find_spec(name, path=None, target=None):\n"
     "            if name in ('fapws', 'fapws4'):\n"
     "                return PathFinder.find_spec(name, [folder], target)\n"
+    "            if name == 'asyncio.events':\n"
+    "                from fapws._loop import spec_of_events\n"
+    "                return spec_of_events(loop, main[0], path, target)\n"
     "            if name == 'multiprocessing.spawn':\n"
     "                from fapws._spawned import spec_of_spawn\n"
     "                return spec_of_spawn(folder, path, target)\n"
@@ -75,6 +78,9 @@ static const char finder_source[] =
     "                from fapws._main_thread import spec_of_threading\n"
     "                return spec_of_threading(*main)\n"
     "    sys.meta_path.insert(0, FapwsFinder)\n"
+    "    if 'asyncio.events' in sys.modules:\n"
+    "        from fapws._loop import change_events\n"
+    "        change_events(sys.modules['asyncio.events'], loop, main[0])\n"
     "    import atexit\n"
     "    @atexit.register\n"
     "    def flush():\n"
@@ -87,11 +93,11 @@ static const char finder_source[] =
     "                except Exception:\n"
     "                    pass\n";
 
-static int install_finder(const char *folder) {
+static int install_finder(const char *folder, const char *loop) {
   PyObject *space = PyDict_New(), *done = NULL;
   if (space && PyDict_SetItemString(space, "__builtins__", PyEval_GetBuiltins()) == 0 &&
       core_done(PyRun_String(finder_source, Py_file_input, space, space)) == 0)
-    done = PyObject_CallFunction(PyDict_GetItemString(space, "install"), "N", PyUnicode_DecodeFSDefault(folder));
+    done = PyObject_CallFunction(PyDict_GetItemString(space, "install"), "Ns", PyUnicode_DecodeFSDefault(folder), loop);
   Py_XDECREF(space);
   return core_done(done);
 }
@@ -124,7 +130,7 @@ int core_start(const core_start_options *o, PyObject *(*make_module)(void), cons
   if (bad) return -1;
   /* C code needs the types of module _fapws, so the module is imported here, even if the script does not import it. */
   if (core_done(PyImport_ImportModule("_fapws")) < 0 || insert_folders(o) < 0 ||
-      (o->contrib ? install_finder(o->contrib) : core_done(PyImport_ImportModule("threading"))) < 0 ||
+      (o->contrib ? install_finder(o->contrib, o->loop) : core_done(PyImport_ImportModule("threading"))) < 0 ||
       core_stdio_init("stdout", 1) < 0 || core_stdio_init("stderr", 2) < 0 || core_fork_init() < 0 ||
       core_dump_init() < 0) {
     PyErr_Print();

@@ -3,6 +3,7 @@ package pybridge
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -57,7 +58,7 @@ func TestMain(m *testing.M) {
 	}
 	inline := os.Getenv("FAPWS_TEST_MODE") == "inline"
 	os.Setenv("PYTHONPATH", "../contrib")
-	app, err := Load(Options{Apps: applications})
+	app, err := Load(Options{Apps: applications, Loop: cmp.Or(os.Getenv("FAPWS_TEST_LOOP"), "auto")})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -72,7 +73,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	if err := app.Startup(AsyncConfig{Loop: os.Getenv("FAPWS_TEST_LOOP"), Lifespan: "auto"}); err != nil {
+	if err := app.Startup("auto"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

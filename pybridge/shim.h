@@ -293,6 +293,7 @@ typedef struct {
   const char *const *argv; /* arguments after the script */
   int folders;
   const char *const *path; /* first directories of sys.path */
+  const char *loop;        /* type of asyncio's event loop: "auto", "asyncio" or "uvloop" */
 } core_start_options;
 
 /* --- core_error.c ----------------------------------------------------------------- */

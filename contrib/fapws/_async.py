@@ -10,6 +10,7 @@ import logging
 import threading
 
 from fapws._failure import describe, describe_text, log
+from fapws._loop import current
 from fapws._traceback import tame
 
 TYPE_CHECKING = False
@@ -38,11 +39,11 @@ def start(loop: str, lifespan: str, applications: List[Any], functions: Function
     """
     global _thread
     try:
-        make_loop = _loop_factory(loop)
+        requests_loop = current(loop)
     except ImportError as error:
         return f"--loop uvloop: {error}"
     lifespans = [_Lifespan(app, lifespan) for app in applications] if lifespan != "off" else []
-    _thread = _Thread(make_loop, lifespans, functions)
+    _thread = _Thread(requests_loop, lifespans, functions)
     context = contextvars.copy_context()
     threading.Thread(target=context.run, args=(_thread.run,), name="fapws-asyncio", daemon=True).start()
     _thread.started.wait()
@@ -61,23 +62,9 @@ def stop(seconds: float) -> None:
 _thread: Optional[_Thread] = None
 
 
-def _loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
-    if name != "asyncio":
-        try:
-            from fapws._uvloop import Loop
-
-            return Loop
-        except ImportError:
-            if name == "uvloop":
-                raise
-    return asyncio.new_event_loop
-
-
 class _Thread:
-    def __init__(
-        self, make_loop: Callable[[], asyncio.AbstractEventLoop], lifespans: List[_Lifespan], functions: Functions
-    ) -> None:
-        self.make_loop = make_loop
+    def __init__(self, loop: asyncio.AbstractEventLoop, lifespans: List[_Lifespan], functions: Functions) -> None:
+        self.loop = loop
         self.lifespans = lifespans
         self.functions = functions
         self.started = threading.Event()
@@ -87,8 +74,8 @@ class _Thread:
     def run(self) -> None:
         if type(logging.lastResort).__module__ == "logging":
             tame(logging.lastResort)  # asyncio logs exceptions that were never retrieved.
+        loop = self.loop
         try:
-            loop = self.make_loop()
             asyncio.set_event_loop(loop)
             loop.add_reader(self.functions["begin"](loop), self.functions["turn"])
             try:

@@ -76,6 +76,7 @@ func (p *Plan) options() pybridge.Options {
 		Globals: settings.Globals(),
 		Path:    p.Conf.PythonPath,
 		Venv:    p.Conf.Venv,
+		Loop:    p.Conf.Loop,
 		Dev:     p.Conf.Dev,
 		Fork:    p.Conf.Fork,
 		Users:   auth.Act,

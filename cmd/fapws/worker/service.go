@@ -296,7 +296,7 @@ func (s *service) startAsync() (err error) {
 		s.warn(fmt.Sprintf("the startup of the lifespan has not ended after %v; until then, requests wait", plan.SlowLoad))
 	})
 	s.python.doBeside(func() {
-		err = app.Startup(pybridge.AsyncConfig{Loop: s.conf.Loop, Lifespan: s.conf.Lifespan})
+		err = app.Startup(s.conf.Lifespan)
 	})
 	close(u.ended)
 	slow.Stop()

@@ -49,6 +49,66 @@ func TestASGIFinalizersMayCallTheEventLoop(t *testing.T) {
 	})
 }
 
+// While applications are imported, the current event loop is that of the requests, also if the application has set it.
+// A task that a module creates on it runs.
+func TestTaskOfTheImportRunsOnTheLoopOfTheRequests(t *testing.T) {
+	t.Parallel()
+	const tail = `
+loops = []
+
+async def work():
+    loops.append(asyncio.get_running_loop())
+    await asyncio.sleep(3600)
+
+async def text():
+    await asyncio.sleep(0)
+    loops.append(asyncio.get_running_loop())
+    return f"{len(loops)} {set(loops) == {loop}} {isinstance(loop, getattr(uvloop, 'Loop', ()))}"
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        loops.append(asyncio.get_running_loop())
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        return await send({"type": "lifespan.shutdown.complete"})
+    body = (await text()).encode()
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": body})
+
+async def handler(environ, start_response):
+    return await text()
+
+task = loop.create_task(work())
+`
+	const get, set = "loop = asyncio.get_event_loop()\n", "loop = asyncio.new_event_loop()\nasyncio.set_event_loop(loop)\n"
+	const begin = "import asyncio, uvloop\n"
+	for name, c := range map[string]struct{ script, loop, want, says string }{
+		"ASGI":              {begin + get + tail, "asyncio", "3 True False", ""},
+		"ASGI, uvloop":      {begin + get + tail, "auto", "3 True True", ""},
+		"async handler":     {begin + get + tail + "PATHS = [('/', handler)]\n", "uvloop", "2 True True", ""},
+		"loop has run":      {begin + get + "loop.run_until_complete(asyncio.sleep(0))\n" + tail, "asyncio", "3 True False", ""},
+		"asyncio.run":       {begin + get + "asyncio.run(asyncio.sleep(0))\n" + tail, "asyncio", "3 True False", ""},
+		"own loop":          {begin + set + tail, "auto", "3 True False", ""},
+		"own loop, refused": {begin + set + tail, "uvloop", "3 True False", "warning --loop uvloop has no effect: .*EventLoop"},
+		"two loops": {begin + get + tail + set, "auto", "2 True False",
+			`warning tasks that the application created on asyncio.get_event_loop\(\) never run`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			folder := t.TempDir()
+			// a replacement of uvloop, which may not be installed
+			fapwstest.Write(t, folder+"/uvloop.py", "import asyncio\nclass Loop(asyncio.SelectorEventLoop): pass\n")
+			fapwstest.Write(t, folder+"/main.py", c.script)
+			s := fapwstest.Command{Script: folder + "/main.py", Flags: []string{"--loop", c.loop}}.Serve(t, fapwstest.Workers)
+			s.Get("/", 200).Is(t, c.want)
+			if c.says != "" {
+				s.Says(c.says)
+			}
+		})
+	}
+}
+
 func TestASGIApplicationCannotResumeItsOwnCoroutine(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "asgi/itself.py:app"}.Serve(t, fapwstest.Threads)
