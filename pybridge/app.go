@@ -201,6 +201,13 @@ func (a *App) load(o Options, paths []string) error {
 			return err
 		}
 	}
+	find, several := a.find, len(o.Apps) > 1
+	if several {
+		find = a.findApart
+		if err := beginApart(o.Apps, paths); err != nil {
+			return err
+		}
+	}
 	known := map[Application]*Content{}
 	seen := map[string]int{}
 	for i, app := range o.Apps {
@@ -211,7 +218,7 @@ func (a *App) load(o Options, paths []string) error {
 		if found == nil {
 			watchLoading(o.Apps[i].fullName())
 			var err error
-			if found, err = a.find(o, i, paths); err != nil {
+			if found, err = find(o, i, paths); err != nil {
 				if i == 0 && found.globals != nil {
 					found.readSettings(o.Globals)
 					a.Apps = append(a.Apps, Content{Settings: found.Settings})
@@ -227,6 +234,9 @@ func (a *App) load(o Options, paths []string) error {
 			a.loaded = append(a.loaded, found)
 		}
 		a.Apps = append(a.Apps, *found)
+	}
+	if several {
+		return keepApart("late")
 	}
 	return nil
 }

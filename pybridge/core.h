@@ -40,6 +40,13 @@ int core_ends_by_stop(void);
 /* Makes Python write to the descriptor fd when a signal arrives. The write wakes the event loop. */
 void core_watch_signals(int fd);
 
+/* --- core_imports.c -------------------------------------------------------------- */
+
+/* Implements _fapws.watch_imports(names, check), which makes check(name, globals, fromlist, level) run before each
+ * import of a module whose top-level name is in the set names. globals are those of the importing module, or the name
+ * of its package. An exception of check is that of the import. The function can be called once. */
+PyObject *core_watch_imports(PyObject *module, PyObject *args);
+
 /* --- core_stdio.c ---------------------------------------------------------------- */
 
 /* Replaces sys.stdout or sys.stderr by a stream on which no write fails. */

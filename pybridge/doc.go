@@ -48,8 +48,9 @@
 //
 // A script with PATHS runs as __main__. Several applications (Options.Apps) share the interpreter. All applications
 // except the first are imported under separate names, and the directory of an application is the first on sys.path
-// during the import. If two applications contain different modules of the same name, both would receive the module that
-// was imported first, so _load.py reports an error. Mounts are numbered across applications (exchange.Mount.Index), and
+// during the import. If two applications import different modules of the same name, both would receive the module that
+// was imported first, so contrib/fapws/_apart.py reports an error; core_imports.c calls it before imports of the names
+// that the directories of the applications contain. Mounts are numbered across applications (exchange.Mount.Index), and
 // each mount has the classes of environ and start_response that its application defines.
 //
 // # Threads and inline

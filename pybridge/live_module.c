@@ -19,6 +19,8 @@ static PyMethodDef functions[] = {
     {"stacks", core_stacks, METH_NOARGS,
      "stacks() -> [(ident, bytes)]: file, line and function of each frame, with a NUL behind each, innermost first."},
 #endif
+    {"watch_imports", core_watch_imports, METH_VARARGS,
+     "watch_imports(names, check): calls check(name, globals, fromlist, level) before imports of these names."},
     {NULL, NULL, 0, NULL}};
 
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "_fapws",

@@ -52,6 +52,42 @@ func (a *App) find(o Options, i int, paths []string) (f *Content, err error) {
 	return f, f.take(found[1], python3.PyUnicode_AsUTF8(found[2]), app.Interface, o.Dev)
 }
 
+// keepApart calls a function of contrib/fapws/_apart.py, which keeps the modules of several applications apart, with the
+// GIL. The error tells that two applications need different modules of the same name, or different settings of Django.
+func keepApart(function string, args ...*python3.PyObject) error {
+	result, err := askPackage("_apart", function, args...)
+	if err != nil || result == python3.Py_None {
+		return err
+	}
+	defer result.DecRef()
+	if line := python3.PyUnicode_AsUTF8(result); line != "" {
+		return errors.New(line)
+	}
+	return nil
+}
+
+func beginApart(apps []Application, paths []string) error {
+	list := python3.PyList_New(0)
+	for i := range apps {
+		app := &apps[i]
+		python3.PyList_Append(list, tuple(text(app.fullName()), text(paths[i]), text(app.Module), text(app.Folder)))
+	}
+	return keepApart("begin", list)
+}
+
+// findApart is like find, for one of several applications.
+func (a *App) findApart(o Options, i int, paths []string) (*Content, error) {
+	number := python3.PyLong_FromLong(i)
+	if err := keepApart("enter", number); err != nil {
+		return nil, err
+	}
+	found, err := a.find(o, i, paths)
+	if err == nil {
+		err = keepApart("leave", number)
+	}
+	return found, err
+}
+
 func mainGlobals() *python3.PyObject {
 	return python3.PyModule_GetDict(python3.PyImport_AddModule("__main__"))
 }

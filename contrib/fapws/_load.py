@@ -13,12 +13,14 @@ from importlib.util import find_spec, module_from_spec, spec_from_file_location
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType, TracebackType
-    from typing import Any, Dict, List, NoReturn, Optional, Set, Tuple, Union
+    from typing import Any, Dict, List, NoReturn, Optional, Tuple, Union
 
     Namespace = Dict[str, Any]
     Loaded = Tuple[Namespace, Any, str]
 
-__all__ = ["load", "theirs"]
+__all__ = ["apart", "folders_of", "load", "place", "theirs"]
+
+apart: Any = None  # module fapws._apart, if there are several applications
 
 _CALLED = ("application", "app")
 # Usual names of functions that return an application.
@@ -64,10 +66,6 @@ def load(
     try:
         where = where or os.path.basename(script) or module
         called = _stem(script) or module
-        home = os.path.realpath(
-            os.path.dirname(main["__file__"] if main else script) if main or script else folder or os.getcwd()
-        )
-        aside = _set_aside(home)
         if main is not None:
             imported: Any = sys.modules["__main__"]
         elif script:
@@ -76,9 +74,6 @@ def load(
         else:
             imported = _import_module(module, folder or os.getcwd())
         space = vars(imported) if main is None else main
-        _put_back(aside, where)
-        _homes.add(home)
-        _applications.add(space.get("__name__", "").partition(".")[0])
         name, served = _find(imported, space, where, obj, interface, factory)
         _judge(where, name, served, interface, factory)
         if "django.core.handlers.base" in sys.modules:
@@ -91,6 +86,9 @@ def load(
     except _Wrong as wrong:
         return str(wrong)
     except BaseException as error:  # including SystemExit, with which the user's code ends the program
+        conflict = apart and apart.conflict(error)
+        if conflict:
+            return str(conflict)
         error.__traceback__ = theirs(error.__traceback__)
         return error
 
@@ -108,7 +106,7 @@ def _stem(script: str) -> str:
     return os.path.splitext(os.path.basename(script))[0].replace(".", "_")
 
 
-def _place(file: str) -> Tuple[str, str]:
+def place(file: str) -> Tuple[str, str]:
     """Returns a value that identifies a file. Paths through different symbolic links to the same folder have the same
     value."""
     folder, name = os.path.split(file)
@@ -120,26 +118,29 @@ def _put_first(*folders: str) -> None:
         sys.path[:0] = folders
 
 
+def folders_of(script: str) -> List[str]:
+    """Returns the name of the package of the script, or "", the folder of the script, and that of the package."""
+    folders = [os.path.dirname(os.path.realpath(script))]
+    top, package = folders[0], ""
+    while os.path.isfile(os.path.join(top, "__init__.py")) and os.path.basename(top).isidentifier():
+        package = os.path.basename(top) + ("." + package if package else "")
+        top = os.path.dirname(top)
+    return [package, folders[0], top][: 3 if package else 2]
+
+
 def _import_script(script: str) -> ModuleType:
     """Imports the file as a module with the name of the file without extension, preceded by the package if the file is
     in a package."""
-    real = os.path.realpath(script)
-    folder = os.path.dirname(real)
-    name, top = _stem(script), folder
-    while os.path.isfile(os.path.join(top, "__init__.py")) and os.path.basename(top).isidentifier():
-        top, name = os.path.dirname(top), f"{os.path.basename(top)}.{name}"
-    if top == folder:
-        _put_first(folder)
-    else:
-        _put_first(folder, top)
-    parent = name.rpartition(".")[0]
+    parent, *folders = folders_of(script)
+    _put_first(*folders)
+    name = f"{parent}.{_stem(script)}" if parent else _stem(script)
     if parent:
         __import__(parent)
     # Do not use a name that is in use: types.py must not replace Python's module types, and app.py must not replace the
     # module app of a different application.
     stem, number = name, 1
     while name in sys.modules:
-        if _place(getattr(sys.modules[name], "__file__", None) or "") == _place(script):
+        if place(getattr(sys.modules[name], "__file__", None) or "") == place(script):
             return sys.modules[name]
         name = f"{stem}_script{number if number > 1 else ''}"
         number += 1
@@ -158,6 +159,8 @@ def _import_module(name: str, here: str) -> ModuleType:
     if name in sys.modules and os.path.isfile(own):
         # The name is already used by a module of Python, or by a module of an application that was loaded earlier.
         return _import_script(own)
+    if apart:
+        apart.check(name, None, (), 0)
     top = name.partition(".")[0]
     package = os.path.join(here, top)
     known = [os.path.realpath(path) for path in getattr(sys.modules.get(top), "__path__", ())]
@@ -175,43 +178,6 @@ def _import_module(name: str, here: str) -> ModuleType:
             raise
         raise _Wrong(_no_module(name, missing, here)) from None
     return sys.modules[name]
-
-
-_homes: Set[str] = set()  # folders of the loaded applications
-_applications = {"__main__"}  # names of the modules of applications
-
-
-def _home(module: ModuleType) -> str:
-    """Returns the folder that contains a module or a package."""
-    file = getattr(module, "__file__", None) or ""
-    folder, name = os.path.split(os.path.realpath(file))
-    return os.path.dirname(folder) if name.startswith("__init__.") else folder
-
-
-def _set_aside(home: str) -> Dict[str, ModuleType]:
-    """Removes modules of applications loaded earlier from sys.modules if the directory home contains modules with the
-    same names, so that an application imports its own modules.
-    """
-    names = set()
-    for name, module in list(sys.modules.items()) if _homes else ():
-        own = os.path.join(home, name)
-        if name not in _applications and (
-            os.path.isfile(own + ".py") or os.path.isfile(os.path.join(own, "__init__.py"))
-        ):
-            other = _home(module)
-            if other != home and other in _homes:
-                names.add(name)
-    return {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] in names}
-
-
-def _put_back(aside: Dict[str, ModuleType], where: str) -> None:
-    for name, module in aside.items():
-        if name in sys.modules and "." not in name:
-            raise _Wrong(
-                f"{where}: its module {name} in {_home(sys.modules[name])} conflicts with the one in {_home(module)}:"
-                " one interpreter can load only one module of each name"
-            )
-    sys.modules.update(aside)
 
 
 def _no_module(name: str, missing: str, here: str) -> str:

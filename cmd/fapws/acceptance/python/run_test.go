@@ -253,8 +253,8 @@ func TestApplicationsWithModulesOfTheSameNameAreRejected(t *testing.T) {
 		fapwstest.Write(t, dir+"/"+name+"/helper/deep.py", "")
 	}
 	for second, want := range map[string]string{
-		"two/app.py": "/two/app.py: its module helper in " + dir + "/two conflicts with the one in " + dir +
-			"/one: one interpreter can load only one module of each name\n",
+		"two/app.py": "/two/app.py: its module helper (" + dir + "/two/helper/__init__.py) conflicts with " + dir +
+			"/one/helper/__init__.py, which " + dir + "/one/app.py uses: one interpreter can load only one of them",
 		"two/other.py": "", "one/again.py": "",
 	} {
 		file := fapwstest.Write(t, t.TempDir()+"/fapws.toml",
