@@ -105,3 +105,17 @@ func TestHeadOfAResponseToAMalformedHTTP2RequestIsNotCountedAsHTTP1(t *testing.T
 	x.AppendHead(nil, &http1.Response{Status: 400})
 	checktest.Equal(t, x.Out.Framed, 0)
 }
+
+func TestLimitOfAnyNameIsLoggedOnce(t *testing.T) {
+	s := serving(t, Mount{Prefix: "/", Source: Memory{}})
+	lines := 0
+	s.Config.LogClient = func(_ logfile.Level, _, line string) {
+		lines++
+		checktest.Equal(t, line, "sent 431: too many: size 3 or more, limit 2 (--limit-of-tomorrow)")
+	}
+	x := s.New(tcpClient(s), new(Sub))
+	for range 2 {
+		x.NoteLimit("sent 431: too many", Limit{Setting: "limit-of-tomorrow", Max: 2, Size: 3})
+	}
+	checktest.Equal(t, lines, 1)
+}

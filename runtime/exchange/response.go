@@ -1,7 +1,6 @@
 package exchange
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -324,34 +323,19 @@ func Malformed(limits *http1.Limits, err *http1.StatusError, received []byte) Re
 	if err.Setting == "" {
 		return r
 	}
-	lines, longest := 0, 0
-	for line := range bytes.Lines(received) {
-		lines, longest = lines+1, max(longest, len(line))
-	}
-	first, _, _ := bytes.Cut(received, crlf)
-	sizes := map[string][2]int{
-		"limit-request-line":       {limits.RequestLine, len(first)},
-		"limit-request-field-size": {limits.FieldLine, longest},
-		"limit-request-fields":     {limits.Fields, lines - 1},
-		"limit-request-head":       {limits.Head, len(received)},
-	}[err.Setting]
-	r.Limit = Limit{Setting: err.Setting, Max: int64(sizes[0]), Size: int64(max(sizes[0]+1, sizes[1]))}
+	limit, size := err.Sizes(limits, received)
+	r.Limit = Limit{Setting: err.Setting, Max: int64(limit), Size: int64(size)}
 	return r
-}
-
-// limitWarnings limits how often NoteLimit warns about each setting; "" stands for no setting.
-func limitWarnings() map[string]*logfile.Seldom {
-	all := map[string]*logfile.Seldom{}
-	for _, name := range []string{"", "max-body-size", "limit-request-line", "limit-request-field-size",
-		"limit-request-fields", "limit-request-head", "ws-max-size"} {
-		all[name] = new(logfile.Seldom)
-	}
-	return all
 }
 
 // NoteLimit logs, at most once a minute per limit, that a client has exceeded l. sent describes the response.
 func (x *Exchange) NoteLimit(sent string, l Limit) {
-	if !x.s.limitWarnings[l.Setting].Once(time.Minute) {
+	last := x.s.limitWarnings[l.Setting]
+	if last == nil {
+		last = new(logfile.Seldom)
+		x.s.limitWarnings[l.Setting] = last
+	}
+	if !last.Once(time.Minute) {
 		return
 	}
 	if l.Setting != "" {

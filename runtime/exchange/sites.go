@@ -115,9 +115,9 @@ type Server struct {
 	End    Ending // after a change to Leaving or Draining, the caller must call conn.Set.Drain
 
 	spoolWarnings logfile.Seldom
-	limitWarnings map[string]*logfile.Seldom
-	undeclared    logfile.Seldom  // limits log lines about clients that send forwarding fields
-	unread        map[string]bool // fields of trusted proxies that warnUnread has logged
+	limitWarnings map[string]*logfile.Seldom // by the setting of the limit
+	undeclared    logfile.Seldom             // limits log lines about clients that send forwarding fields
+	unread        map[string]bool            // fields of trusted proxies that warnUnread has logged
 
 	metrics    *metrics.Recorder // nil if requests are not counted
 	identifier *http1.Identifier // nil if requests get no identities
@@ -140,7 +140,7 @@ type Table struct {
 // false if it has rejected the exchange or if the exchange must wait.
 func (s *Server) Init(h Loop, set *conn.Set, tls *conn.TLSServer, offer func(x *Exchange, m *Mount) bool, name string) {
 	s.loop, s.Set, s.secure, s.offer = h, set, tls, offer
-	s.table, s.next, s.limitWarnings, s.unread = new(Table), newRequest(), limitWarnings(), map[string]bool{}
+	s.table, s.next, s.limitWarnings, s.unread = new(Table), newRequest(), map[string]*logfile.Seldom{}, map[string]bool{}
 	ease := func() { set.Soon(s.easeSpools) }
 	s.spools.files.Eases, s.spools.space.Eases = ease, ease
 	s.Descriptors.Eases = func() { set.Soon(func() { easeDescriptors(s) }) }

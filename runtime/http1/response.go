@@ -166,9 +166,30 @@ type StatusError struct {
 	Text   string // short reason in ASCII for the client
 	// command-line flag of the limit that the request exceeds; "" if the error is not about a limit
 	Setting string
+	// returns the limit and the size of a head that exceeds it; nil if Setting is ""
+	sizes func(l *Limits, head []byte) (limit, size int)
 }
 
 func (e *StatusError) Error() string { return e.Text }
+
+// Sizes returns the limit of Setting, and the size of head, which exceeds the limit, as far as head has arrived. size is
+// larger than limit.
+func (e *StatusError) Sizes(l *Limits, head []byte) (limit, size int) {
+	limit, size = e.sizes(l, head)
+	return limit, max(limit+1, size)
+}
+
+func firstLine(l *Limits, head []byte) (limit, size int) {
+	line, _, _ := bytes.Cut(head, []byte("\r\n"))
+	return l.RequestLine, len(line)
+}
+
+func longestLine(l *Limits, head []byte) (limit, size int) {
+	for line := range bytes.Lines(head) {
+		size = max(size, len(line))
+	}
+	return l.FieldLine, size
+}
 
 func bad(text string) *StatusError { return &StatusError{Status: 400, Text: text} }
 
@@ -197,11 +218,14 @@ var (
 	errChunkOverhead   = bad("chunk extensions or trailers too large")
 	errTrailer         = bad("malformed trailer")
 
-	errLineTooLong   = &StatusError{Status: 414, Text: "request line too long", Setting: "limit-request-line"}
-	errExpectation   = &StatusError{Status: 417, Text: "expectation not supported"}
-	errFieldTooLong  = &StatusError{Status: 431, Text: "header field too long", Setting: "limit-request-field-size"}
-	errHeadTooLarge  = &StatusError{Status: 431, Text: "headers too large", Setting: "limit-request-head"}
-	errTooManyFields = &StatusError{Status: 431, Text: "too many headers", Setting: "limit-request-fields"}
+	errLineTooLong  = &StatusError{Status: 414, Text: "request line too long", Setting: "limit-request-line", sizes: firstLine}
+	errExpectation  = &StatusError{Status: 417, Text: "expectation not supported"}
+	errFieldTooLong = &StatusError{Status: 431, Text: "header field too long", Setting: "limit-request-field-size",
+		sizes: longestLine}
+	errHeadTooLarge = &StatusError{Status: 431, Text: "headers too large", Setting: "limit-request-head",
+		sizes: func(l *Limits, head []byte) (limit, size int) { return l.Head, len(head) }}
+	errTooManyFields = &StatusError{Status: 431, Text: "too many headers", Setting: "limit-request-fields",
+		sizes: func(l *Limits, head []byte) (limit, size int) { return l.Fields, bytes.Count(head, []byte("\n")) - 1 }}
 	errMethodTooLong = &StatusError{Status: 501, Text: "method not supported"}
 	errConnect       = &StatusError{Status: 501, Text: "CONNECT not supported"}
 	errUnknownCoding = &StatusError{Status: 501, Text: "transfer coding not supported"}
