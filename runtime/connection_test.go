@@ -147,12 +147,14 @@ func TestPanicOnTheLoopClosesOnlyTheConnection(t *testing.T) {
 	t.Parallel()
 	rec := &logRecorder{}
 	s := serve(t, Config{Log: rec.add})
+	begin := time.Now()
 	for range 3 {
 		checktest.Equal(t, s.talk(t, "GET /panic HTTP/1.1\r\nHost: x\r\n\r\n"), "")
 		got := s.talk(t, "GET /a HTTP/1.0\r\n\r\n")
 		checktest.Truef(t, strings.HasSuffix(got, "hello"), "then %q", got)
 	}
-	checktest.Equalf(t, strings.Count(rec.String(), "bug: oops"), 3, "log lines: %s", rec)
+	lines := strings.Count(rec.String(), "bug: oops")
+	checktest.Truef(t, lines >= 1 && lines <= 1+int(time.Since(begin)/time.Second), "%d log lines: %s", lines, rec)
 }
 
 // While the server stops, subrequests succeed until the last connection has closed, and then fail, although the loop

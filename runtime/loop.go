@@ -110,12 +110,12 @@ func (l *loop) post(f func()) bool { return l.conns.Events.Post(f) }
 // every connection that waits for a response.
 func (l *loop) recovered(h eventloop.Handler, p any, stack []byte) {
 	c, ok := h.(*conn.Conn)
-	l.s.logf(logfile.Error, "bug: %v in %s", p, stack)
+	l.conns.LogBug("%v in %s", p, stack)
 	all := l.busyNow || !ok
 	l.busyNow = false
 	defer func() {
 		if p := recover(); p != nil {
-			l.s.logf(logfile.Error, "bug: %v after a bug", p)
+			l.conns.LogBug("%v after a bug", p)
 		}
 	}()
 	if !all {

@@ -32,20 +32,25 @@ type kept[C any] struct {
 // Take returns an idle connection, or false if there is none.
 func (p *Idle[C]) Take() (c C, ok bool) {
 	for {
-		p.mu.Lock()
-		last := len(p.kept) - 1
-		if last < 0 {
-			p.mu.Unlock()
-			return c, false
+		c, ok = p.newest()
+		if !ok || p.Quiet(c) {
+			return c, ok
 		}
-		one := p.kept[last]
-		p.remove(last)
-		p.mu.Unlock()
-		if p.Quiet(one.conn) {
-			return one.conn, true
-		}
-		p.Drop(one.conn)
+		p.Drop(c)
 	}
+}
+
+// newest removes and returns the connection that was used last, or false if there is none.
+func (p *Idle[C]) newest() (c C, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	last := len(p.kept) - 1
+	if last < 0 {
+		return c, false
+	}
+	c = p.kept[last].conn
+	p.remove(last)
+	return c, true
 }
 
 // The caller must hold p.mu.
@@ -56,28 +61,37 @@ func (p *Idle[C]) remove(at int) {
 
 // Put keeps an idle connection. If there are too many, Put drops the least recently used connection.
 func (p *Idle[C]) Put(c C) {
-	one := &kept[C]{conn: c}
-	p.mu.Lock()
-	one.timer = time.AfterFunc(p.After, func() { p.drop(one) })
-	p.kept = append(p.kept, one)
-	over := p.closed || len(p.kept) > p.Most
-	oldest := p.kept[0]
-	p.mu.Unlock()
-	if over {
-		p.drop(oldest)
+	if extra := p.add(&kept[C]{conn: c}); extra != nil {
+		p.drop(extra)
 	}
 }
 
-func (p *Idle[C]) drop(one *kept[C]) {
+// add returns the connection to drop, or nil.
+func (p *Idle[C]) add(one *kept[C]) (extra *kept[C]) {
 	p.mu.Lock()
+	defer p.mu.Unlock()
+	one.timer = time.AfterFunc(p.After, func() { p.drop(one) })
+	if p.kept = append(p.kept, one); p.closed || len(p.kept) > p.Most {
+		return p.kept[0]
+	}
+	return nil
+}
+
+func (p *Idle[C]) drop(one *kept[C]) {
+	if p.forget(one) {
+		p.Drop(one.conn)
+	}
+}
+
+// forget reports whether it has removed one, which is false if it was used or dropped meanwhile.
+func (p *Idle[C]) forget(one *kept[C]) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	at := slices.Index(p.kept, one)
 	if at >= 0 {
 		p.remove(at)
 	}
-	p.mu.Unlock()
-	if at >= 0 {
-		p.Drop(one.conn)
-	}
+	return at >= 0
 }
 
 func (p *Idle[C]) Len() int {

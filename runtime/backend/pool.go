@@ -35,6 +35,7 @@ type Pool struct {
 	Sends Sends
 
 	spoolFailed logfile.Seldom
+	bugs        logfile.Seldom
 
 	max    int
 	log    func(line string)
@@ -131,7 +132,9 @@ func (r *Request) respond(to Responder) {
 	w := &Response{r: r}
 	defer func() {
 		if bug := recover(); bug != nil {
-			r.pool.log(fmt.Sprintf("bug: %v in %s", bug, debug.Stack()))
+			if r.pool.bugs.Now() {
+				r.pool.log(fmt.Sprintf("bug: %v in %s", bug, debug.Stack()))
+			}
 			if w.sent {
 				w.failed = true
 			} else {
@@ -152,13 +155,8 @@ func (r *Request) respond(to Responder) {
 }
 
 func (r *Request) put(p *part) error {
-	r.pool.mu.Lock()
-	gone := r.gone && !p.Last()
-	if p.cost = partCost + len(p.Head.Fields) + len(p.Body); !gone {
-		r.unacked += p.cost
-	}
-	r.pool.mu.Unlock()
-	if gone {
+	p.cost = partCost + len(p.Head.Fields) + len(p.Body)
+	if !r.charge(p.cost, p.Last()) {
 		return ErrGone
 	}
 	if t := r.Services.Times; t != nil && (p.First || p.Last()) {
@@ -167,6 +165,17 @@ func (r *Request) put(p *part) error {
 	p.of, p.Ref = r, p
 	r.Services.Publish(r.ticket, &p.Part)
 	return nil
+}
+
+// charge counts the cost of a part. It returns false if the client has gone and the part is not the last.
+func (r *Request) charge(cost int, last bool) bool {
+	r.pool.mu.Lock()
+	defer r.pool.mu.Unlock()
+	if r.gone && !last {
+		return false
+	}
+	r.unacked += cost
+	return true
 }
 
 func (r *Request) wait() error {
@@ -184,16 +193,20 @@ func (p *Pool) Release(one *exchange.Part) {
 		return
 	}
 	mine := one.Ref.(*part)
-	r := mine.of
-	p.mu.Lock()
-	r.unacked -= mine.cost
-	r.changed.Broadcast()
-	if mine.Last() {
-		delete(p.open, r.ticket)
-	}
-	p.mu.Unlock()
+	mine.of.settle(mine.cost, mine.Last())
 	if t, ok := mine.Head.Then.(*live.Tunnel); ok && t.Upstream != nil {
 		unix.Close(t.Upstream.Fd()) // the event loop has not taken over the descriptor
+	}
+}
+
+// settle is called when the loop has handled a part.
+func (r *Request) settle(cost int, last bool) {
+	r.pool.mu.Lock()
+	defer r.pool.mu.Unlock()
+	r.unacked -= cost
+	r.changed.Broadcast()
+	if last {
+		delete(r.pool.open, r.ticket)
 	}
 }
 

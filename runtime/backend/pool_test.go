@@ -77,8 +77,10 @@ func TestPoolRejectsRequestsAboveItsLimit(t *testing.T) {
 		last := r.take(1 << 20)
 		checktest.Truef(t, (last.End == exchange.Incomplete) == begun &&
 			(begun || last.Head.Status == 500 && last.Head.Then == exchange.Then(exchange.Refusal{})), "%+v", r.all)
-		line := <-r.log
-		checktest.Truef(t, strings.HasPrefix(line, "bug: on purpose"), "%s", line)
+		if !begun { // the lines of panics are limited
+			line := <-r.log
+			checktest.Truef(t, strings.HasPrefix(line, "bug: on purpose"), "%s", line)
+		}
 		checktest.Truef(t, unix.Close(body) == unix.EBADF, "the body is left")
 		r.release()
 	}

@@ -134,19 +134,26 @@ func (s *spool) pass(r *Request) {
 			r.changed.Broadcast()
 			return
 		}
-		piece, at := make([]byte, min(chunkSize, s.size-s.passed)), s.passed
-		p.mu.Unlock()
-		n, err := s.file.ReadAt(piece, at)
-		if n == len(piece) {
-			_ = r.put(&part{Part: exchange.Part{Body: piece}})
-		} else {
-			p.log("cannot read a response that was stored for a slow client: " + err.Error())
-		}
-		p.mu.Lock()
+		piece := make([]byte, min(chunkSize, s.size-s.passed))
+		n := s.read(r, piece, s.passed)
 		if s.passed += int64(n); n < len(piece) {
 			s.failed, s.passed = true, s.size
 		}
 	}
+}
+
+// read reads a piece from the file, sends it, and returns the number of bytes. read unlocks Pool.mu meanwhile.
+func (s *spool) read(r *Request, piece []byte, at int64) int {
+	p := r.pool
+	p.mu.Unlock()
+	defer p.mu.Lock()
+	n, err := s.file.ReadAt(piece, at)
+	if n == len(piece) {
+		_ = r.put(&part{Part: exchange.Part{Body: piece}})
+	} else {
+		p.log("cannot read a response that was stored for a slow client: " + err.Error())
+	}
+	return n
 }
 
 // finish waits until all output was passed to the loop, and closes the file. finish returns false if reading the file

@@ -36,6 +36,7 @@ type Set struct {
 
 	copies  bool
 	refused []error
+	bugs    logfile.Seldom
 
 	spare [][]byte
 
@@ -116,6 +117,14 @@ func (s *Set) Tracef(format string, args ...any) {
 	}
 }
 
+// LogBug logs a fault of the server, such as a panic, at most once in a second, because a client may be able to cause it
+// with each request. LogBug is safe for concurrent use.
+func (s *Set) LogBug(format string, args ...any) {
+	if s.bugs.Now() {
+		s.Log(logfile.Error, "bug: "+format, args...)
+	}
+}
+
 const maxExcerpt = 512
 
 func Excerpt(b []byte) string {
@@ -137,7 +146,7 @@ func (s *Set) Offload(work func(), done func(bug bool)) {
 func (s *Set) try(f func()) (bug bool) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.Log(logfile.Error, "bug: %v in %s", p, debug.Stack())
+			s.LogBug("%v in %s", p, debug.Stack())
 			bug = true
 		}
 	}()

@@ -10,7 +10,6 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/logfile"
 )
 
 type Source struct {
@@ -223,7 +222,7 @@ func (d *Dispatcher) parse(x *exchange.Exchange, r *exchange.Request) bool {
 }
 
 func (d *Dispatcher) fail(x *exchange.Exchange, line string) {
-	d.set.Log(logfile.Error, "bug: %s", line)
+	d.set.LogBug("%s", line)
 	x.Answer(exchange.Reply{Status: 500})
 }
 
