@@ -125,14 +125,21 @@ func (r *activeRequests) sample(wait time.Duration) (list []task, ok bool) {
 
 func (r *activeRequests) tasks() (list []task) {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	for _, rec := range r.records {
 		if rec != nil {
 			list = append(list, r.describe(rec))
 		}
 	}
-	r.mu.Unlock()
 	slices.SortFunc(list, func(a, b task) int { return cmp.Compare(a.since, b.since) })
 	return list
+}
+
+// find returns the active record with the ticket t, or nil.
+func (r *activeRequests) find(t exchange.Ticket) *C.core_record {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.record(t)
 }
 
 // record returns the active record with the ticket t, or nil; the caller must hold r.mu.
@@ -171,6 +178,17 @@ type task struct {
 	jobs   C.ulong // number of the job (core_jobs_of); 0 means any job of rec
 	// Python stack, set by sample or after a timeout; nil if no Python code runs, or the stack is unknown
 	stack callStack
+}
+
+// taskOf returns the task of the active record with the ticket t, if the function fits accepts the record.
+func (r *activeRequests) taskOf(t exchange.Ticket, fits func(*C.core_record) bool) (found task, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	rec := r.record(t)
+	if rec == nil || !fits(rec) {
+		return found, false
+	}
+	return r.describe(rec), true
 }
 
 // describe returns a task for a record; the caller must hold r.mu.

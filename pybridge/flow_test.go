@@ -9,6 +9,7 @@ import (
 
 	"fapws/runtime/checktest"
 	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
 )
 
 // A thread that waits in write() does not count as running, so another thread can run at once. After the wait, the
@@ -132,4 +133,34 @@ func TestWriteOnAnotherThreadEndsWithItsHandler(t *testing.T) {
 	<-r.done
 	checktest.Equalf(t, loop.get(t, "/joins_writer").body.String(), "ended", "the thread")
 	loop.release(r)
+}
+
+// The loop recovers from a panic and goes on with other requests, so a panic must not leave the mutex of the records locked
+// or a record without a request.
+func TestPanicInAMethodOfTheHandlerAffectsNoOtherRequest(t *testing.T) {
+	active := func() (n int) {
+		loop.do(func() { n = len(loop.h.tasks()) })
+		return n
+	}
+	before := active()
+	loop.do(func() {
+		head, parsed := parseHead(t, "GET /text", 0)
+		outside := http1.Span{Off: uint32(len(head)), Len: 9}
+		beyond := *parsed
+		beyond.Host, beyond.Plain, beyond.Path = outside, true, outside
+		r := exchange.Request{Head: head, Parsed: &beyond, Path: []byte("/text"), Spool: -1, Peer: testPeer}
+		for range 3 {
+			checktest.Panics(t, func() { loop.h.Submit(loop.next, &r) })
+			checktest.Panics(t, func() { loop.h.Submit(loop.next, &exchange.Request{Head: head, Parsed: parsed, Spool: -1}) })
+		}
+		r.Parsed, r.Mount = parsed, 1<<20
+		checktest.Panics(t, func() { loop.h.Submit(loop.next, &r) })
+		checktest.Panics(t, func() { loop.h.Resume(loop.next) })
+		loop.h.Cancel(loop.next, 0)
+		loop.h.Deliver(exchange.Input{Ticket: loop.next})
+	})
+	checktest.Equalf(t, active(), before, "records")
+	for range 3 {
+		checktest.Equal(t, loop.get(t, "/text").head.Status, 200)
+	}
 }

@@ -18,6 +18,7 @@ import (
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	"fapws/runtime/logfile"
 )
 
 // keepBytes is the maximum size of a buffer that a recycled record keeps.
@@ -192,17 +193,23 @@ func (h *Handler) Submit(t exchange.Ticket, r *exchange.Request) bool {
 		}
 		return false
 	}
-	h.mu.Lock() // held until the record is complete, because other goroutines read the records
+	rec := h.register(t, r)
+	if rec.req.pipeline = nil; r.Pipeline != 0 {
+		rec.req.pipeline = h.pipeline(r.Pipeline)
+	}
+	h.add(rec)
+	return true
+}
+
+// register returns a record with the request r, which is then the record of t. register holds h.mu until the record is
+// complete, because other goroutines read the records. A panic of register leaves the records as they were.
+func (h *Handler) register(t exchange.Ticket, r *exchange.Request) *C.core_record {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.free == nil {
+		h.free = newRecord()
+	}
 	rec := h.free
-	if rec != nil {
-		h.free = rec.next
-	} else {
-		rec = newRecord()
-	}
-	for int(t) >= len(h.records) {
-		h.records, h.times = append(h.records, nil), append(h.times, nil)
-	}
-	h.records[t] = rec
 	rec.ticket = C.uint32_t(t)
 	rec.serial++
 	rec.run.thread = nil
@@ -211,22 +218,22 @@ func (h *Handler) Submit(t exchange.Ticket, r *exchange.Request) bool {
 		certificate = r.Peer.TLS.Server
 	}
 	copyRequest(rec, r, certificate)
-	if h.times[t] = nil; r.Services != nil {
-		h.times[t] = r.Services.Times
+	var times *logfile.Times
+	if r.Services != nil {
+		times = r.Services.Times
 	}
-	rec.req.timed = boolByte(h.times[t] != nil)
+	rec.req.timed = boolByte(times != nil)
 	rec.req.foreign = boolByte(h.config.DebugLocal &&
 		!http1.LocalHost(string(r.Peer.AppendHost(nil, r.Parsed, r.Head))))
 	if r.Upgrade && kind.callbacks {
 		h.sockets++
 		h.watchSockets()
 	}
-	h.mu.Unlock()
-	if rec.req.pipeline = nil; r.Pipeline != 0 {
-		rec.req.pipeline = h.pipeline(r.Pipeline)
+	for int(t) >= len(h.records) {
+		h.records, h.times = append(h.records, nil), append(h.times, nil)
 	}
-	h.add(rec)
-	return true
+	h.free, h.records[t], h.times[t] = rec.next, rec, times
+	return rec
 }
 
 func (h *Handler) add(rec *C.core_record) {
@@ -251,9 +258,7 @@ func (h *Handler) pipeline(number int) *C.core_pipeline {
 }
 
 func (h *Handler) Resume(t exchange.Ticket) {
-	h.mu.Lock()
-	rec := h.record(t)
-	h.mu.Unlock()
+	rec := h.find(t)
 	rec.req.resumed = 1
 	h.add(rec)
 }
@@ -273,9 +278,7 @@ func (h *Handler) Flush() {
 }
 
 func (h *Handler) Deliver(in exchange.Input) {
-	h.mu.Lock()
-	rec := h.record(in.Ticket)
-	h.mu.Unlock()
+	rec := h.find(in.Ticket)
 	if rec == nil {
 		return
 	}
@@ -290,13 +293,17 @@ func (h *Handler) Deliver(in exchange.Input) {
 func (h *Handler) Signalled() { C.core_signalled() }
 
 func (h *Handler) Cancel(t exchange.Ticket, took time.Duration) {
-	h.mu.Lock()
-	if rec := h.record(t); rec != nil && (took == 0 || rec.cancelled == 0) {
-		C.core_cancel(rec)
-	}
-	h.mu.Unlock()
+	h.cancel(t, took > 0)
 	if took > 0 {
 		h.overdue(t, took)
+	}
+}
+
+func (h *Handler) cancel(t exchange.Ticket, overdue bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if rec := h.record(t); rec != nil && (!overdue || rec.cancelled == 0) {
+		C.core_cancel(rec)
 	}
 }
 

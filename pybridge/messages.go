@@ -182,20 +182,25 @@ func (h *Handler) TakeMessage(e *Event) bool {
 // changeGroup handles ws.join, ws.leave and fapws.groups, on the event loop. The parameter socket is the
 // core_socket_number of the WebSocket.
 func (h *Handler) changeGroup(socket uint64, name string, joins bool) {
-	ticket, serial := uint32(socket), uint32(socket>>32)
-	place := ""
-	h.mu.Lock()
-	if rec := h.record(exchange.Ticket(ticket)); rec != nil && uint32(rec.serial) == serial {
-		if m := &h.app.mounts[rec.req.mount]; m.Place != "" {
-			place = m.Place
-		} else if m.Kind.WebSockets() {
-			place = C.CORE_PLACE_ASGI
-		}
+	ticket, serial := exchange.Ticket(uint32(socket)), C.uint32_t(socket>>32)
+	if place := h.placeOf(ticket, serial); place != "" && h.config.ChangeGroup != nil {
+		h.config.ChangeGroup(ticket, groupAt(place, name), joins)
 	}
-	h.mu.Unlock()
-	if place != "" && h.config.ChangeGroup != nil {
-		h.config.ChangeGroup(exchange.Ticket(ticket), groupAt(place, name), joins)
+}
+
+// placeOf returns the place of an open WebSocket, or "" if the WebSocket has ended or has no place.
+func (r *activeRequests) placeOf(t exchange.Ticket, serial C.uint32_t) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	rec := r.record(t)
+	if rec == nil || rec.serial != serial {
+		return ""
 	}
+	m := &r.app.mounts[rec.req.mount]
+	if m.Place == "" && m.Kind.WebSockets() {
+		return C.CORE_PLACE_ASGI
+	}
+	return m.Place
 }
 
 // PresenceEvent reports that a client has become a subscriber of a channel, or has left the channel.

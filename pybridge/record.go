@@ -322,7 +322,12 @@ func (h *Handler) Release(part *exchange.Part) {
 	if rec.req.pipeline != nil { // rec.run.unacked stays as it is, because the record ends
 		atomic.AddInt64((*int64)(&rec.req.pipeline.unacked), -int64(rec.run.unacked))
 	}
+	h.recycle(rec)
+}
+
+func (h *Handler) recycle(rec *C.core_record) {
 	h.mu.Lock() // activeRequests.describe reads the members changed below
+	defer h.mu.Unlock()
 	if rec.req.cap > keepBytes {
 		C.free(unsafe.Pointer(rec.req.data))
 		rec.req.data, rec.req.cap = nil, 0
@@ -337,5 +342,4 @@ func (h *Handler) Release(part *exchange.Part) {
 	h.records[rec.ticket] = nil
 	rec.next = h.free
 	h.free = rec
-	h.mu.Unlock()
 }

@@ -46,16 +46,14 @@ type watchdog struct {
 }
 
 func (w *watchdog) overdue(ticket exchange.Ticket, took time.Duration) {
-	w.requests.mu.Lock()
-	rec := w.requests.record(ticket)
-	// The second condition means that the handler has accepted a WebSocket after the request had timed out, and is no
-	// longer overdue.
-	if rec == nil || rec.inputs.open != 0 && rec.run.started != 0 {
-		w.requests.mu.Unlock()
+	// The condition means that the handler has accepted a WebSocket after the request had timed out, and is no longer
+	// overdue.
+	t, ok := w.requests.taskOf(ticket, func(rec *C.core_record) bool {
+		return rec.inputs.open == 0 || rec.run.started == 0
+	})
+	if !ok {
 		return
 	}
-	t := w.requests.describe(rec)
-	w.requests.mu.Unlock()
 	took = min(took, t.age())
 	if C.core_dequeue_expired(number(t.rec)) != 0 {
 		t.run.expired(w)
@@ -177,13 +175,9 @@ func (w *watchdog) watchCallbacks() {
 	}
 	for {
 		time.Sleep(checkEvery)
-		w.requests.mu.Lock()
-		if w.requests.sockets == 0 {
-			w.watching = false
-			w.requests.mu.Unlock()
+		if !w.stillWatches() {
 			return
 		}
-		w.requests.mu.Unlock()
 		n := C.core_running_callbacks(&found[0], C.int(len(found)))
 		now := map[C.core_snapshot]time.Time{}
 		for _, job := range found[:n] {
@@ -201,16 +195,22 @@ func (w *watchdog) watchCallbacks() {
 	}
 }
 
-func (w *watchdog) callbackOverdue(job *C.core_snapshot, took time.Duration) {
+// stillWatches reports whether there are WebSockets. If not, watching is false afterwards.
+func (w *watchdog) stillWatches() bool {
 	w.requests.mu.Lock()
-	if w.requests.record(exchange.Ticket(job.rec.ticket)) != job.rec || job.rec.serial != job.serial {
-		w.requests.mu.Unlock()
-		return
+	defer w.requests.mu.Unlock()
+	w.watching = w.requests.sockets > 0
+	return w.watching
+}
+
+func (w *watchdog) callbackOverdue(job *C.core_snapshot, took time.Duration) {
+	t, ok := w.requests.taskOf(exchange.Ticket(job.rec.ticket), func(rec *C.core_record) bool {
+		return rec == job.rec && rec.serial == job.serial
+	})
+	if ok {
+		t.jobs = job.jobs
+		go w.interrupt(t, took)
 	}
-	t := w.requests.describe(job.rec)
-	w.requests.mu.Unlock()
-	t.jobs = job.jobs
-	go w.interrupt(t, took)
 }
 
 // checkAsync is called after a request has waited too long for the asyncio thread, and checks whether the thread makes

@@ -162,28 +162,38 @@ func (k *Check) tell(v Verdict) {
 }
 
 func (c *Checker) work() {
-	for {
-		c.mu.Lock()
-		if len(c.waiting) == 0 {
-			c.running--
-			c.mu.Unlock()
-			return
-		}
-		k := c.waiting[0]
-		c.dequeue(k)
-		c.mu.Unlock()
+	for k := c.next(); k != nil; k = c.next() {
 		v, delay := k.users.verify(k)
-		c.mu.Lock()
-		if v == Right {
-			c.friends.add(friend{k.account(), k.client}, true)
-		}
-		if delay > 0 && !k.cancelled {
-			k.answer = time.AfterFunc(delay, func() { k.tell(v) })
-		}
-		c.mu.Unlock()
+		k.judged(v, delay)
 		if delay == 0 {
 			k.tell(v)
 		}
+	}
+}
+
+// next returns the check that has waited longest. If no check waits, next returns nil, and the goroutine must end.
+func (c *Checker) next() *Check {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.waiting) == 0 {
+		c.running--
+		return nil
+	}
+	k := c.waiting[0]
+	c.dequeue(k)
+	return k
+}
+
+// judged records the verdict v. If delay is not 0, k.done is called after this time.
+func (k *Check) judged(v Verdict, delay time.Duration) {
+	c := k.checker
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if v == Right {
+		c.friends.add(friend{k.account(), k.client}, true)
+	}
+	if delay > 0 && !k.cancelled {
+		k.answer = time.AfterFunc(delay, func() { k.tell(v) })
 	}
 }
 

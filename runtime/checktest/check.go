@@ -86,6 +86,16 @@ func Truef(t testing.TB, ok bool, format string, args ...any) {
 }
 
 // Needf ends the test with this text unless ok: the rest of the test needs what ok says.
+// Panics fails unless f panics.
+func Panics(t testing.TB, f func()) {
+	t.Helper()
+	defer func() {
+		t.Helper()
+		Truef(t, recover() != nil, "no panic")
+	}()
+	f()
+}
+
 func Needf(t testing.TB, ok bool, format string, args ...any) {
 	if !ok {
 		t.Helper()

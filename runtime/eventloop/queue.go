@@ -40,17 +40,22 @@ func (q *Queue[T]) start() {
 }
 
 func (q *Queue[T]) run() {
-	q.mu.Lock()
-	for len(q.waiting) > 0 {
-		some := q.waiting
-		q.waiting = nil
-		q.mu.Unlock()
-		q.carry(some)
-		q.mu.Lock()
+	for items := q.take(); items != nil; items = q.take() {
+		q.carry(items)
 	}
-	close(q.idle)
-	q.idle = nil
-	q.mu.Unlock()
+}
+
+// take returns the waiting items. If no item waits, take returns nil, and the goroutine must end.
+func (q *Queue[T]) take() []T {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	items := q.waiting
+	if q.waiting = nil; len(items) == 0 {
+		close(q.idle)
+		q.idle = nil
+		return nil
+	}
+	return items
 }
 
 // Hold(true) suspends calls of the function carry, but does not interrupt a call that is running. Hold(false) resumes

@@ -244,26 +244,29 @@ func (f *Fanout) Publish(seq uint64, make func(seq uint64) (*Event, error)) (uin
 	if in.bytes.Load() > maxBacklog {
 		return 0, ErrBacklog
 	}
+	added, seq, err := in.add(seq, make)
+	if added && in.called.CompareAndSwap(false, true) {
+		f.wake()
+	}
+	return seq, err
+}
+
+func (in *inbox) add(seq uint64, make func(seq uint64) (*Event, error)) (added bool, _ uint64, err error) {
 	in.mu.Lock()
+	defer in.mu.Unlock()
 	if seq == 0 {
 		seq = in.seq + 1
 	} else if seq <= in.seq {
-		in.mu.Unlock()
-		return seq, nil
+		return false, seq, nil
 	}
 	e, err := make(seq)
 	if err != nil {
-		in.mu.Unlock()
-		return 0, err
+		return false, 0, err
 	}
 	in.seq = seq
 	in.events = append(in.events, e)
 	in.bytes.Add(int64(e.cost()))
-	in.mu.Unlock()
-	if in.called.CompareAndSwap(false, true) {
-		f.wake()
-	}
-	return seq, nil
+	return true, seq, nil
 }
 
 // Waiting returns the cost of the published events that are not yet given to all subscribers, and is safe for

@@ -22,9 +22,7 @@ type AccessLog struct {
 // Append adds a line for an entry. Append never waits for the disk: if the disk is too slow, lines are dropped, counted
 // and reported.
 func (l *AccessLog) Append(e *Entry) {
-	if dst, ok := l.File.Begin(); ok {
-		l.File.End(l.Format.appendLine(dst, e))
-	}
+	l.File.Append(func(dst []byte) []byte { return l.Format.appendLine(dst, e) })
 }
 
 // A timestamp caches a formatted time for one second, and is safe for concurrent use.

@@ -221,38 +221,45 @@ func (e *Errors) watch(tick <-chan time.Time) {
 }
 
 func (e *Errors) look() {
-	now := time.Now()
+	if e.isDue(time.Now()) {
+		e.Rotate()
+	}
+}
+
+func (e *Errors) isDue(now time.Time) bool {
 	e.mu.Lock()
+	defer e.mu.Unlock()
 	st, err := os.Stderr.Stat()
 	due := err == nil && st.Size() > 0 &&
 		(e.size > 0 && st.Size() >= e.size || e.every.between(e.looked, now)) && e.out.archive.able()
 	e.looked = now
-	e.mu.Unlock()
-	if due {
-		e.Rotate()
-	}
+	return due
 }
 
 // Rotate rotates the file immediately, unless it is empty. Only the process that has passed the function moved to
 // RedirectErrors may call Rotate. Any goroutine of this process may call Rotate.
 func (e *Errors) Rotate() {
-	e.mu.Lock()
-	e.out.look()
-	st, err := os.Stderr.Stat()
-	if err != nil || st.Size() == 0 || !st.Mode().IsRegular() {
-		e.mu.Unlock()
-		return
-	}
-	if err = e.out.archive.rename(); err != nil {
-		e.out.complain("not rotated: %v", err)
-	} else {
-		e.out.look()
-	}
-	e.mu.Unlock()
-	if err == nil {
+	if e.rename() {
 		e.moved()
 		e.out.archive.start()
 	}
+}
+
+// rename reports whether it has renamed the file.
+func (e *Errors) rename() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.out.look()
+	st, err := os.Stderr.Stat()
+	if err != nil || st.Size() == 0 || !st.Mode().IsRegular() {
+		return false
+	}
+	if err = e.out.archive.rename(); err != nil {
+		e.out.complain("not rotated: %v", err)
+		return false
+	}
+	e.out.look()
+	return true
 }
 
 // Close keeps descriptor 2 open, so that the last lines of the process are logged.

@@ -120,42 +120,37 @@ func Open(o Options) (*File, error) {
 	return f, nil
 }
 
-// Begin locks and returns the buffer, so that the caller can append lines. Each line must have a line end, unless a
-// later call appends the rest of the line. The caller must soon call End with the extended buffer, because other
-// goroutines wait for End. If the buffer is full, ok is false, a line is counted as dropped, and End must not be
-// called.
-func (f *File) Begin() (dst []byte, ok bool) {
-	return f.begin(1)
-}
+// Append calls add, which appends a line to the buffer and returns the extended buffer. The line must have a line end,
+// unless a later call appends the rest of the line. add must be quick, because other goroutines wait for it. If the
+// buffer is full, Append does not call add, and counts a line as dropped. Append never waits for the disk, and allocates
+// no memory once the buffers have grown to their final size.
+func (f *File) Append(add func(dst []byte) []byte) { f.append(1, add) }
 
-func (f *File) begin(lines int) (dst []byte, ok bool) {
-	f.mu.Lock()
-	if f.closed || len(f.filling) >= memoryMax {
-		f.dropped += int64(lines)
-		f.mu.Unlock()
-		return nil, false
-	}
-	return f.filling, true
-}
-
-// End unlocks the buffer. End never waits for the disk, and allocates no memory once the buffers have grown to their
-// final size.
-func (f *File) End(dst []byte) {
-	before := len(f.filling)
-	f.filling = dst
-	f.mu.Unlock()
-	if before == 0 && len(dst) > 0 {
+func (f *File) append(lines int, add func(dst []byte) []byte) {
+	before, after := f.extend(lines, add)
+	if before == 0 && after > 0 {
 		f.timer.Reset(f.o.Flush)
 	}
-	if before < f.o.Buffer && len(dst) >= f.o.Buffer {
+	if before < f.o.Buffer && after >= f.o.Buffer {
 		f.Flush()
 	}
 }
 
-func (f *File) Write(lines []byte) (int, error) {
-	if dst, ok := f.begin(countLines(lines)); ok {
-		f.End(append(dst, lines...))
+// extend returns the length of the buffer before and after the call of add.
+func (f *File) extend(lines int, add func(dst []byte) []byte) (before, after int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	before = len(f.filling)
+	if f.closed || before >= memoryMax {
+		f.dropped += int64(lines)
+		return before, before
 	}
+	f.filling = add(f.filling)
+	return before, len(f.filling)
+}
+
+func (f *File) Write(lines []byte) (int, error) {
+	f.append(countLines(lines), func(dst []byte) []byte { return append(dst, lines...) })
 	return len(lines), nil
 }
 

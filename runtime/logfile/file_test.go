@@ -94,6 +94,17 @@ func TestLogFileIsAppendedToAndPrivate(t *testing.T) {
 	checktest.Equalf(t, st.Mode().Perm()&^0o640, 0, "mode")
 }
 
+func TestPanicWhileALineIsMadeLeavesTheLogUsable(t *testing.T) {
+	path := t.TempDir() + "/log"
+	f := open(t, Options{Path: path})
+	for range 2 {
+		checktest.Panics(t, func() { f.Append(func([]byte) []byte { panic("on purpose") }) })
+		f.line("a")
+	}
+	closed(t, f)
+	checktest.Equal(t, lines(t, path), []string{"a", "a"})
+}
+
 func TestOpenErrorsAreOneLine(t *testing.T) {
 	dir := t.TempDir()
 	fifo := filepath.Join(dir, "fifo")

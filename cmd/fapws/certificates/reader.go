@@ -331,17 +331,21 @@ func Follow(reread func(), blind bool) *Follower {
 }
 
 func (f *Follower) tick() {
+	if f.isDue() {
+		f.reread()
+	}
+}
+
+func (f *Follower) isDue() bool {
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.timer.Reset(statEvery)
 	now := statesOf(f.names)
 	due := time.Since(f.last) >= f.every || !slices.Equal(now, f.seen)
 	if due {
 		f.seen, f.last = now, time.Now()
 	}
-	f.mu.Unlock()
-	if due {
-		f.reread()
-	}
+	return due
 }
 
 // statesOf returns a text for the state of each file. The text changes with the file and its permissions; the text is

@@ -180,16 +180,20 @@ func (l *Logger) People() io.Writer {
 func (l *Logger) Report(err error) int {
 	people := l.People()
 	if l.file != nil || l.look == logfile.Object {
-		l.mu.Lock()
-		for _, line := range process.ExitLines(err) {
-			l.write(&logfile.Message{Time: time.Now(), Level: logfile.Error, Text: line})
-		}
-		l.mu.Unlock()
+		l.writeLines(process.ExitLines(err))
 		if l.file == nil || people == io.Writer(os.Stderr) { // if standard error is the log, the lines were already written
 			people = io.Discard
 		}
 	}
 	return process.ExitReport(people, err)
+}
+
+func (l *Logger) writeLines(lines []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, line := range lines {
+		l.write(&logfile.Message{Time: time.Now(), Level: logfile.Error, Text: line})
+	}
 }
 
 // Follow opens the file again after it was renamed. If the supervisor has opened the new file for a worker, files

@@ -134,10 +134,8 @@ func (l *LogFiles) Errors(path string) (write hostLog, number int, err error) {
 			if !l.main.Shows(level) {
 				return
 			}
-			if dst, ok := file.Begin(); ok {
-				m := logfile.Message{Time: time.Now(), Level: level, Text: line, About: logfile.AboutOf(client)}
-				file.End(max(l.main.look, logfile.Filed).Append(dst, &m))
-			}
+			m := logfile.Message{Time: time.Now(), Level: level, Text: line, About: logfile.AboutOf(client)}
+			file.Append(func(dst []byte) []byte { return max(l.main.look, logfile.Filed).Append(dst, &m) })
 		}
 	}
 	l.numbers[o.Path] = number

@@ -157,12 +157,16 @@ func (p *Parent) accept(m *pool.Message, files []*os.File) {
 			s.signals.end(shutdownRequest{how: gracefully, code: process.NoStart}, process.NoStart)
 			return
 		}
-		p.mu.Lock()
-		p.listeners = append(p.listeners, ln)
-		if p.serves {
-			s.server.Accept(ln)
-		}
-		p.mu.Unlock()
+		p.add(ln)
+	}
+}
+
+// add makes the server accept connections of ln, now or when it serves.
+func (p *Parent) add(ln *conn.Listener) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.listeners = append(p.listeners, ln); p.serves {
+		p.s.server.Accept(ln)
 	}
 }
 

@@ -34,19 +34,10 @@ var ErrBusy = errors.New("too many wait")
 // Enter waits until a client gets a place, which the caller must free with Leave. The error is ErrBusy or the error of
 // ctx. client is the result of Request.Account, or "" for no limit per client.
 func (g *Gate) Enter(ctx context.Context, client string) error {
-	g.mu.Lock()
-	if g.has(client) {
-		g.enter(client)
-		g.mu.Unlock()
-		return nil
+	w, err := g.begin(client)
+	if w == nil {
+		return err
 	}
-	if len(g.waiting) >= g.queue && !g.makeRoom(client) {
-		g.mu.Unlock()
-		return ErrBusy
-	}
-	w := &waiter{client: client, ready: make(chan struct{})}
-	g.waiting = append(g.waiting, w)
-	g.mu.Unlock()
 	select {
 	case <-w.ready:
 	case <-ctx.Done():
@@ -63,6 +54,22 @@ func (g *Gate) Enter(ctx context.Context, client string) error {
 		return ErrBusy
 	}
 	return nil
+}
+
+// begin gives the client a place, or returns a waiter or ErrBusy.
+func (g *Gate) begin(client string) (*waiter, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.has(client) {
+		g.enter(client)
+		return nil, nil
+	}
+	if len(g.waiting) >= g.queue && !g.makeRoom(client) {
+		return nil, ErrBusy
+	}
+	w := &waiter{client: client, ready: make(chan struct{})}
+	g.waiting = append(g.waiting, w)
+	return w, nil
 }
 
 func (g *Gate) has(client string) bool {

@@ -276,11 +276,11 @@ func privateDirectory() (dir string, err error) {
 
 func (m *manager) await(p *phpProcess) {
 	state, told := p.await()
-	m.mu.Lock()
-	delete(m.running, p)
 	// When a process crashes, its connection breaks first, and the server may send a signal before the process has
 	// ended. Therefore the exit status must be checked even if the result told is true.
 	alone := !told || failed(state)
+	m.mu.Lock()
+	delete(m.running, p)
 	if alone && !p.answered {
 		m.fails++
 		// Pause only after two failures, because a single process may have crashed because of its request.

@@ -271,8 +271,8 @@ func (f *Files) findListing(t *view, path, key []byte, now int64, req *Request) 
 	// count.
 	<-f.looking
 	f.listing.Lock()
-	f.looking <- struct{}{}
 	defer f.listing.Unlock()
+	f.looking <- struct{}{}
 	v, fresh := f.cache.get(key, now, false)
 	if fresh {
 		return v, nil

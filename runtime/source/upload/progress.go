@@ -86,19 +86,25 @@ const silent = 2 * time.Second
 // takeOver is called when a client resumes an upload on another connection. If the old connection delivers no bytes,
 // takeOver ends its request and returns true.
 func (u *Upload) takeOver(token string) bool {
+	p := u.interrupt(token)
+	if p != nil {
+		<-p.ended
+	}
+	return p != nil
+}
+
+// interrupt ends the request of an upload that receives no bytes, and returns its progress, or nil if there is none.
+func (u *Upload) interrupt(token string) *progress {
 	u.mu.Lock()
+	defer u.mu.Unlock()
 	i := slices.IndexFunc(u.active, func(p *progress) bool {
 		return p.interrupt != nil && p.token == token && time.Since(p.received) > silent
 	})
 	if i < 0 {
-		u.mu.Unlock()
-		return false
+		return nil
 	}
-	p := u.active[i]
-	p.interrupt()
-	u.mu.Unlock()
-	<-p.ended
-	return true
+	u.active[i].interrupt()
+	return u.active[i]
 }
 
 func (p *progress) tell() {
