@@ -92,9 +92,6 @@ func (b *byteStream) drop(n int) {
 // openWindow enlarges the window of the stream if all input has been read.
 func (b *byteStream) openWindow() {
 	st := b.st
-	if len(b.in) == 0 && st.window < st.target/2 {
-		st.target = min(2*st.target, int64(st.c.s.cfg.MaxWindow))
-	}
 	st.growWindow(st.target - st.window - int64(len(b.in)))
 }
 

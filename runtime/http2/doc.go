@@ -43,12 +43,15 @@
 // are counted in a limit that all connections share (conn.Shares).
 //
 // The window of a stream starts at 64 KiB. A collected body of up to 64 KiB stays in memory. A longer body is stored in
-// a file, and its window is 1 MiB. The window stays closed while the client already has its maximum number of files. A
+// a file, and its window is at least 1 MiB. The window stays closed while the client already has its maximum number of files. A
 // body is also stored in a file if the connection would otherwise have more than an eighth of Config.ConnectionWindow
 // in memory. The window of a streamed body opens when the handler has returned half of exchange.InputWindow (OpCredit).
-// The window grows up to Config.MaxWindow as long as the handler uses all input. A stream whose handler uses no input
-// needs memory only up to the size of its window, and all streams of a connection together only up to the size of the
-// connection's window.
+//
+// A body can only be as fast as its window in each round trip. So the server sends a PING with a large body. If half of
+// the window arrives before the acknowledgment of the PING, while the handler takes its input, the window grows up to
+// Config.MaxWindow (tuneWindows). The streams of a connection share half of the connection's window. A stream whose
+// handler uses no input needs memory only up to the size of its window, and all streams of a connection together only up
+// to the size of the connection's window.
 //
 // # Hostile clients
 //

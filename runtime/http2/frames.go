@@ -173,6 +173,10 @@ func (c *Conn) onPing(f *http2.PingFrame) {
 			c.refuse()
 			return
 		}
+		if c.inflow.measuring && f.Data == windowPing {
+			c.tuneWindows()
+			return
+		}
 		c.charge(costEmpty)
 		return
 	}

@@ -10,7 +10,7 @@ const (
 	// initialWindow is the initial window of a stream, in bytes.
 	initialWindow = 64 << 10
 
-	// storeWindow is the window for a collected body that is stored in a file, in bytes.
+	// storeWindow is the least window for a collected body that is stored in a file, in bytes.
 	storeWindow = 1 << 20
 
 	// storeMemory is the maximum size of a collected body in memory, in bytes. A longer body is stored in a file,
@@ -28,7 +28,9 @@ type incoming struct {
 	missing  int64
 	window   int64 // how many bytes the client may send now
 	held     int64 // number of input bytes in memory (see holds)
-	target   int64
+	target   int64 // size of the window while the handler takes its input, in bytes (see tuneWindows)
+	arrived  int64 // bytes that arrived since Conn.measure
+	large    bool  // the body exceeded its first window
 	received int64
 	admitted bool // routing is complete, so it is known what happens to the body
 	arriving bool // the body is being collected or streamed, and is incomplete
@@ -144,20 +146,16 @@ func (st *stream) WantMore(x *exchange.Exchange) {
 }
 
 func (st *stream) openWindow() {
-	c := st.c
 	switch {
 	case st.body.Waits():
 		st.pause()
 		return
 	case st.body.InFile():
-		st.target = storeWindow
+		st.target = max(st.target, storeWindow)
 	case st.body.Streamed:
 		if st.x == nil || !st.x.Outstanding.Low() {
 			st.pause()
 			return
-		}
-		if st.x.Outstanding == 0 && st.window < st.target/2 {
-			st.target = min(2*st.target, int64(c.s.cfg.MaxWindow))
 		}
 	}
 	if st.body.Paused {
@@ -167,11 +165,23 @@ func (st *stream) openWindow() {
 }
 
 func (st *stream) growWindow(grow int64) {
-	if grow < st.target/2 || st.ended {
+	if grow < min(st.target/2, usualUpdate) || st.ended {
 		return
 	}
 	st.window += grow
+	st.large = true
 	st.c.frames().WriteWindowUpdate(st.id, uint32(grow))
+}
+
+// takesInput reports whether the input of st does not wait for its handler.
+func (st *stream) takesInput() bool {
+	switch {
+	case st.bytes != nil:
+		return len(st.bytes.in) == 0
+	case st.body.Streamed:
+		return st.x != nil && st.x.Outstanding.Low()
+	}
+	return st.body.InFile()
 }
 
 func (st *stream) pause() {
@@ -189,6 +199,10 @@ func (st *stream) resume() {
 func (st *stream) receive(piece []byte, last bool) {
 	c := st.c
 	st.received = c.s.Set.Now
+	if st.large && st.target < int64(c.s.cfg.MaxWindow) {
+		c.measure()
+	}
+	st.arrived += int64(len(piece))
 	if last {
 		st.ended = true
 		if st.missing > 0 { // RFC 9113 §8.1.1

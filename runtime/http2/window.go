@@ -1,18 +1,29 @@
 package http2
 
-const minUpdate = 4 << 10 // minimum increment of a window, in bytes
+const (
+	minUpdate = 4 << 10 // minimum increment of a window, in bytes
+
+	// usualUpdate is the increment from which a window is opened, in bytes, even if more than half of it is open. A large
+	// window would otherwise be closed to a client far away for much of the time.
+	usualUpdate = 256 << 10
+
+	// windowGrowth is the factor by which a window grows at most in one step.
+	windowGrowth = 4
+)
 
 // inflow is the receive window of a connection (RFC 9113 §5.2).
 type inflow struct {
 	window int64
 	held   int64  // number of input bytes in memory
-	opened int64  // window + held at the time when the window was last opened
+	opened int64  // window + held when the window was last opened, or more after tuneWindows
 	client string // key of the client in conn.Shares
 	moved  bool
 	// bytes counted in Server.memory: the part of window + held that exceeds initialWindow
 	shared int64
 	closed bool  // the window is empty and cannot be opened now
 	since  int64 // when closed became true
+
+	measuring bool // the client has not acknowledged windowPing yet
 }
 
 // mayHold reports whether n more bytes of collected bodies may stay in memory. Collected bodies may use an eighth of
@@ -34,7 +45,7 @@ func (in *inflow) blocks(now, timeout int64) bool {
 // above initialWindow.
 func (c *Conn) room() int64 {
 	in := &c.inflow
-	if in.window > in.opened/2 {
+	if in.window > max(in.opened/2, in.opened-usualUpdate) {
 		return 0
 	}
 	most := int64(initialWindow) // room for new streams
@@ -43,7 +54,7 @@ func (c *Conn) room() int64 {
 			most += st.target
 		}
 	}
-	most = min(most, 2*in.opened, int64(c.s.cfg.ConnectionWindow), initialWindow+in.shared+c.s.memory.Room(in.client))
+	most = min(most, windowGrowth*in.opened, int64(c.s.cfg.ConnectionWindow), initialWindow+in.shared+c.s.memory.Room(in.client))
 	grow := max(most, initialWindow) - in.held - in.window
 	if grow < minUpdate {
 		return 0
@@ -92,6 +103,59 @@ func (c *Conn) openWindow() {
 		}
 	}
 	in.closed = false
+}
+
+// windowPing is the content of the PING that measures how much of each body arrives in a round trip.
+var windowPing = [8]byte{'w', 'i', 'n', 'd', 'o', 'w'}
+
+// measure begins to count the bytes of each body that arrive in a round trip. The count ends when the client
+// acknowledges the PING (tuneWindows). While the server leaves the connection, no PING may follow the GOAWAY (Drain).
+func (c *Conn) measure() {
+	if c.inflow.measuring || c.leaving != stays {
+		return
+	}
+	c.inflow.measuring = true
+	for _, st := range c.streams {
+		st.arrived = 0
+	}
+	c.frames().WritePing(false, windowPing)
+}
+
+// tuneWindows enlarges the window of each stream that the client fills, by half at least, in a round trip, because the window then limits
+// the rate of the body. A stream whose handler does not take its input in time keeps its window: further bytes would
+// only wait in memory.
+func (c *Conn) tuneWindows() {
+	c.inflow.measuring = false
+	most := c.largestWindow()
+	for _, st := range c.streams {
+		if st.target > most && !st.body.InFile() {
+			st.target = most
+		}
+		if st.arrived < st.target/2 || st.target >= most || !st.takesInput() {
+			continue
+		}
+		st.target = min(windowGrowth*st.target, most)
+		c.inflow.opened = max(c.inflow.opened, st.target)
+		if st.bytes != nil {
+			st.bytes.openWindow()
+		} else if st.arriving {
+			st.openWindow()
+		}
+	}
+	c.openWindow()
+}
+
+// largestWindow returns the maximum window of a stream, in bytes. The streams of a connection share half of its window,
+// so that handlers that do not take their input leave the other half to other requests.
+func (c *Conn) largestWindow() int64 {
+	bodies := int64(0)
+	for _, st := range c.streams {
+		if !st.ended {
+			bodies++
+		}
+	}
+	share := int64(c.s.cfg.ConnectionWindow) / 2 / max(1, bodies)
+	return max(initialWindow, min(int64(c.s.cfg.MaxWindow), share))
 }
 
 // Costs of frames that cause work without progress, in points of a budget.

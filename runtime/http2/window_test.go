@@ -124,6 +124,128 @@ func TestStreamedBodiesOfAConnectionAreBounded(t *testing.T) {
 	}
 }
 
+// A far client sends as much as the windows permit, and then waits for a round trip: its acknowledgments of the server's
+// PINGs arrive with its next bytes.
+type far struct {
+	*uploads
+	host  *host
+	pings [][8]byte
+}
+
+// sync reads frames until the server has processed all frames that the client has sent.
+func (f *far) sync() {
+	f.t.Helper()
+	checktest.Must(f.t, f.framer.WritePing(false, [8]byte{}))
+	for {
+		switch got := f.next().(type) {
+		case *http2.PingFrame:
+			if got.IsAck() {
+				return
+			}
+			f.pings = append(f.pings, got.Data)
+		case *http2.WindowUpdateFrame:
+			if got.StreamID == 0 {
+				f.window += int(got.Increment)
+			} else {
+				f.streams[got.StreamID] += int(got.Increment)
+			}
+		case *http2.GoAwayFrame, *http2.RSTStreamFrame:
+			f.t.Fatal(got)
+		}
+	}
+}
+
+// trip sends as many bytes of the stream as the windows permit, calls taken, and acknowledges the PINGs. It returns the
+// number of bytes.
+func (f *far) trip(id uint32, taken func()) (n int) {
+	f.t.Helper()
+	n = min(f.window, f.streams[id])
+	f.uploads.send(id, n)
+	f.sync()
+	taken()
+	for _, data := range f.pings {
+		checktest.Must(f.t, f.framer.WritePing(true, data))
+	}
+	f.pings = nil
+	f.sync()
+	taken()
+	f.sync()
+	return n
+}
+
+func (h *host) openFar(t *testing.T, window int) (*client, *far) {
+	c, u := h.openUploads(t, window)
+	return c, &far{uploads: u, host: h}
+}
+
+// credit returns all input of the handler that holds the n-th exchange, in two halves.
+func (h *host) credit(n int) {
+	for _, divisor := range []int64{2, 1} {
+		h.Do(func() {
+			x := h.Held[n]
+			x.Sink.Send(&exchange.Part{Op: exchange.OpCredit, Number: int64(x.Outstanding) / divisor})
+		})
+	}
+}
+
+func TestWindowOfAFarUploadGrowsWhileItsHandlerTakesAll(t *testing.T) {
+	h := newHost(t)
+	h.Stream(t)
+	_, f := h.openFar(t, usual.ConnectionWindow)
+	f.begin("/later", 0, 1, 1)
+	h.waitHeld(1)
+	most := 0
+	for range 6 {
+		most = max(most, f.trip(1, func() { h.credit(0) }))
+	}
+	checktest.Equal(t, most, usual.MaxWindow)
+}
+
+func TestWindowOfAnUploadDoesNotGrowIfItsHandlerIsLate(t *testing.T) {
+	h := newHost(t)
+	h.Stream(t)
+	_, f := h.openFar(t, usual.ConnectionWindow)
+	f.begin("/later", 0, 1, 1)
+	h.waitHeld(1)
+	for range 12 {
+		n := f.trip(1, func() {})
+		checktest.Truef(t, n <= initialWindow, "%d bytes in a round trip", n)
+		h.credit(0)
+		f.sync()
+	}
+}
+
+// Two uploads together leave half of the connection's window to other requests.
+func TestWindowsOfUploadsShareHalfOfTheConnection(t *testing.T) {
+	h := newHost(t)
+	h.Stream(t)
+	c, f := h.openFar(t, usual.ConnectionWindow)
+	f.begin("/later", 0, 1, 3)
+	h.waitHeld(2)
+	for range 15 {
+		f.trip(1, func() { h.credit(0) })
+		f.trip(3, func() { h.credit(1) })
+	}
+	h.Do(func() {
+		for _, st := range c.streams {
+			checktest.Equal(t, st.target, int64(usual.ConnectionWindow)/4)
+		}
+	})
+}
+
+// A body that is stored in a file does not wait for a handler.
+func TestWindowOfAFarUploadToAFileGrows(t *testing.T) {
+	h := newHost(t)
+	h.Do(func() { h.Config.MaxBodySize = -1 })
+	_, f := h.openFar(t, usual.ConnectionWindow)
+	f.begin("/stored", 0, 1, 1)
+	most := 0
+	for range 12 {
+		most = max(most, f.trip(1, func() {}))
+	}
+	checktest.Truef(t, most > usual.MaxWindow*3/4, "at most %d bytes in a round trip", most)
+}
+
 // HPACK can encode a large head in a few bytes.
 func TestLargeHeadsWithoutAResponseAreBounded(t *testing.T) {
 	const most, streams = 256 << 10, 40

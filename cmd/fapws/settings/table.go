@@ -171,7 +171,7 @@ func groups(c *Config) []group {
 			{Name: "http2-max-streams", also: "http2-max-concurrent-streams", Default: "128", script: true,
 				value: count(&c.Server.HTTP2.MaxStreams, 1, 10000)},
 			{Name: "http2-max-resets", Default: "1000", script: true, value: count(&c.Server.HTTP2.MaxResets, 10, 1000000)},
-			{Name: "http2-max-window", Default: "256K", script: true, value: size(&c.Server.HTTP2.MaxWindow, 64<<10, 1<<30)},
+			{Name: "http2-max-window", Default: "4M", script: true, value: size(&c.Server.HTTP2.MaxWindow, 64<<10, 1<<30)},
 			{Name: "http2-connection-window", also: "http2-initial-connection-window-size", Default: "8M", script: true,
 				value: size(&c.Server.HTTP2.ConnectionWindow, 64<<10, 1<<30)},
 			{Name: "ws-max-size", also: "websocket-max-message-size", Default: "16M", script: true,
