@@ -282,7 +282,7 @@ func TestWebconfIsConvertedToTOML(t *testing.T) {
 		{"what is left out",
 			"hots a b\nhost a.lan\nhost a.lan w\nhost a.lan v\nhost ../x v\nmedia txt plain\nparameter timeout " +
 				"soon\nparameter threads 4\nparameter port 8080\nlisten 80 on all",
-			[]string{`root = "w"`, "port = 8080"},
+			[]string{`root = "w"`, `bind = ["0.0.0.0:8080"]`},
 			[]string{
 				`web.conf:1: "hots" is not host, media or parameter: skipped, did you mean host?`,
 				"web.conf:2: host takes two words, not 1: skipped",

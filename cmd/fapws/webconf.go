@@ -16,7 +16,7 @@ import (
 )
 
 type site struct {
-	Port        uint64            `toml:"port,omitzero"`
+	Bind        []string          `toml:"bind"`
 	KeepAlive   float64           `toml:"keep-alive,omitzero"`
 	HeadTimeout float64           `toml:"head-timeout,omitzero"`
 	Types       map[string]string `toml:"types,omitempty"`
@@ -46,6 +46,7 @@ type conf struct {
 //	parameter NAME VALUE  timeout, in seconds
 func convertWebconf(name string, text []byte) (file string, notes []string, err error) {
 	c := &conf{name: name, site: site{Types: map[string]string{}}, lines: map[string]int{}}
+	c.site.Bind = []string{"0.0.0.0:8888"} // httPyServer serves all machines
 	for i, line := range strings.Split(strings.TrimPrefix(string(text), "\ufeff"), "\n") {
 		c.read(i+1, strings.ToValidUTF8(line, "?"))
 	}
@@ -166,7 +167,7 @@ func (c *conf) parameter(name, value string) error {
 		if err != nil {
 			return fmt.Errorf("%.40q is not a port", value)
 		}
-		c.site.Port = port
+		c.site.Bind = []string{fmt.Sprintf("0.0.0.0:%d", port)}
 	default:
 		return errors.New("fapws has no such parameter")
 	}

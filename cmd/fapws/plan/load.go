@@ -29,8 +29,6 @@ func (p *Plan) IsInline() bool {
 // ForeignGlobals returns a line for each global variable in a script with PATHS that is not a setting but was probably
 // meant to be one.
 func (p *Plan) ForeignGlobals() []string {
-	// Ignore the error, because loading the applications reports it.
-	_ = p.Find()
 	if first := p.FirstApp(); first != nil && first.HasPATHS() {
 		return settings.ForeignGlobals(p.Command.ScriptName(), first.Source)
 	}
@@ -175,6 +173,7 @@ func (p *Plan) ReadScript(app *pybridge.Contents) (conf settings.Config, err err
 			return conf, process.ExitUsage(err)
 		}
 	}
+	p.Settings.NotePATHS(p.isAlone() && app.Apps[0].Class == "")
 	if conf, err = p.Settings.Config(); err != nil {
 		return conf, process.ExitUsage(err)
 	}
@@ -190,10 +189,11 @@ func (p *Plan) ReadScript(app *pybridge.Contents) (conf settings.Config, err err
 }
 
 // Recall adds the settings of the script in the same way as ReadScript. globals contains the settings, which another
-// process has read from the script.
+// process has read from the script; nil means that the application has no PATHS.
 func (p *Plan) Recall(globals pybridge.Settings) (conf settings.Config, err error) {
 	// Change a copy of the settings, because the script may define different values when it runs in this process.
 	set := p.Settings.Clone()
+	set.NotePATHS(p.isAlone() && globals != nil)
 	if err = set.ReadScript(p.Command.ScriptName(), globals); err == nil {
 		conf, err = set.Config()
 	}

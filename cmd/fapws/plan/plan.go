@@ -70,7 +70,9 @@ func Make(cmd *settings.Command, set *settings.Settings) (p *Plan, doubts []stri
 	if doubt := p.findVenv(); doubt != "" {
 		doubts = append(doubts, doubt)
 	}
-	// read the settings again, because they now include the virtual environment
+	_ = p.Find() // callers that need the applications report the error
+	set.NotePATHS(p.isAlone() && p.apps[0].HasPATHS())
+	// read the settings again, because they now include the virtual environment and the host of the address
 	if p.Conf, err = set.Config(); err != nil {
 		return nil, nil, process.ExitUsage(err)
 	}
@@ -179,6 +181,12 @@ func (p *Plan) Find() error {
 		p.apps = append(p.apps, a)
 	}
 	return nil
+}
+
+// isAlone reports whether the server runs exactly one application that has been found, and no hosts of a configuration
+// file.
+func (p *Plan) isAlone() bool {
+	return len(p.apps) == 1 && p.Site.App.Name != "" && len(p.Site.Hosts) == 0
 }
 
 func (p *Plan) FirstApp() *Application {

@@ -6,14 +6,18 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 )
 
 const (
-	defaultHost = "0.0.0.0"
 	defaultPort = "8888"
+
+	// unsetHost stands for the host of an address that is only a port. Settings.Config replaces it, because the host
+	// depends on other settings and on what is served. No address that parseAddress accepts contains unsetHost.
+	unsetHost  = "?"
+	localHost  = "127.0.0.1"
+	publicHost = "0.0.0.0"
 
 	maxDescriptor = 1 << 20
 )
@@ -23,9 +27,9 @@ var errNoAddress = errors.New(`an address such as "127.0.0.1:8888", ":8888", "[:
 
 // parseAddress converts an address to the form of conn.Listen: "host:port", ":port", "[ipv6]:port", "unix:path" or
 // "fd://number". A path that begins with "/", "./" or "../" stands for a unix socket. The word "systemd" stands for all
-// sockets that a service manager passes. The prefix "https://" or "https+" selects HTTPS (SplitSecure). A missing host
-// or port is taken from the default 0.0.0.0:8888. As in Fapws4, the global variable SERVER can omit the port, or the
-// port and the colon.
+// sockets that a service manager passes. The prefix "https://" or "https+" selects HTTPS (SplitSecure). A missing port
+// is 8888, and a missing host is unsetHost. As in Fapws4, the global variable SERVER can omit the port, or the port and
+// the colon.
 func parseAddress(text string) (string, error) {
 	text = strings.TrimSpace(text)
 	plain, secure := SplitSecure(text)
@@ -67,7 +71,7 @@ func parsePlain(s, usual string) (string, error) {
 		return "", errNoAddress
 	}
 	if digitsOnly(s) {
-		return joinAddress(defaultHost, s)
+		return joinAddress(unsetHost, s)
 	}
 	host, port, err := net.SplitHostPort(s)
 	switch {
@@ -148,12 +152,8 @@ func (s *Settings) changeAddress(c *Config) {
 	if s.addressPart() == "" {
 		return
 	}
-	list := c.Bind
-	if c.Dev {
-		list = append(slices.Clone(list), devBind) // use the default of --dev if no address has a host and a port
-	}
-	host, port, https := defaultHost, defaultPort, false
-	for _, a := range list {
+	host, port, https := unsetHost, defaultPort, false
+	for _, a := range c.Bind {
 		if h, p, secure, ok := splitTCP(a); ok {
 			host, port, https = h, p, secure
 			break
@@ -169,6 +169,25 @@ func (s *Settings) changeAddress(c *Config) {
 	if https {
 		c.Bind[0] = Secure(c.Bind[0])
 	}
+}
+
+// NotePATHS tells s whether the server runs only a script with PATHS.
+func (s *Settings) NotePATHS(only bool) { s.onlyPATHS = only }
+
+// usualHost returns the host of an address that is only a port. Only this machine can reach the server, as with other
+// servers, unless a platform has chosen the port by the variable PORT, or a script with PATHS is served, which Fapws4
+// serves to all machines.
+func (s *Settings) usualHost() string {
+	byPlatform := s.addressPart() == "port" && s.from["port"].Name == "PORT"
+	if !s.conf.Dev && (byPlatform || s.onlyPATHS) {
+		return publicHost
+	}
+	return localHost
+}
+
+// WithHost returns an address of Config.Bind with a host in the place of unsetHost.
+func (s *Settings) WithHost(addr string) string {
+	return strings.Replace(addr, unsetHost, s.usualHost(), 1)
 }
 
 func digitsOnly(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }

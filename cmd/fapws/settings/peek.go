@@ -36,7 +36,7 @@ var errServer = errors.New("SERVER is not a plain string")
 
 // PeekServer searches the source of a script for SERVER = "ADDRESS" without running it, so that fapws can listen on the
 // address while the script runs. If the source does not mention SERVER, found is false. If err is not nil, the value of
-// SERVER is unknown until the script has run.
+// SERVER is unknown until the script has run. Settings.WithHost completes the address.
 func PeekServer(source []byte) (address string, found bool, err error) {
 	if !bytes.Contains(source, []byte("SERVER")) {
 		return "", false, nil

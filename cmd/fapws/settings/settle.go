@@ -43,10 +43,12 @@ type Settings struct {
 	conf Config
 	from map[string]Source
 	kept map[string]keptValue // settings from TakeKept; nil if there is no supervisor
+
+	onlyPATHS bool // see NotePATHS
 }
 
 func (s *Settings) Clone() *Settings {
-	return &Settings{conf: s.conf, from: maps.Clone(s.from), kept: s.kept}
+	return &Settings{conf: s.conf, from: maps.Clone(s.from), kept: s.kept, onlyPATHS: s.onlyPATHS}
 }
 
 // New returns the settings from flags and environment variables. The error contains a line for each wrong value, with
@@ -188,6 +190,10 @@ func (s *Settings) Config() (Config, error) {
 	c.Server.Sites.Proxies, c.Server.Sites.ProxyUnix, _ = trusted(c.Proxies) // parse has already checked the values
 	s.settleDev(&c)
 	s.changeAddress(&c)
+	c.Bind = slices.Clone(c.Bind)
+	for i, addr := range c.Bind {
+		c.Bind[i] = s.WithHost(addr)
+	}
 	var wrong firstWrong
 	s.checkDev(&c, &wrong)
 	s.settleTLS(&c, &wrong)
@@ -286,16 +292,11 @@ func (s *Settings) WriteConfig(w io.Writer) error {
 	return nil
 }
 
-const devBind = "127.0.0.1:" + defaultPort
-
 // settleDev applies the settings that Dev implies, unless they are set explicitly.
 func (s *Settings) settleDev(c *Config) {
 	c.Server.Debug = c.Debug // --dev does not change the debug level of the event loop
 	if s.byDev("reload") {
 		c.Reload = true
-	}
-	if s.from["bind"].Level == FromDefault && c.Dev {
-		c.Bind = []string{devBind}
 	}
 	if s.byDev("debug") {
 		c.Debug = 1

@@ -13,6 +13,7 @@ type places struct {
 	flags  string
 	env    map[string]string
 	script map[string]any
+	paths  bool
 }
 
 func (p places) settle(t *testing.T) (*Settings, Config, error) {
@@ -26,6 +27,7 @@ func (p places) settle(t *testing.T) (*Settings, Config, error) {
 	if err := s.ReadScript("app.py", p.script); err != nil {
 		return nil, Config{}, err
 	}
+	s.NotePATHS(p.paths)
 	c, err := s.Config()
 	return s, c, err
 }
@@ -43,6 +45,8 @@ func TestAddressIsTakenFromThePlaceWithPriority(t *testing.T) {
 		for word := range strings.FieldsSeq(given) {
 			name, value, found := strings.Cut(word, "=")
 			switch {
+			case name == "PATHS":
+				p.paths = true
 			case name == "SERVER":
 				p.script = map[string]any{name: value}
 			case found && name == strings.ToUpper(name):

@@ -18,7 +18,7 @@ func groups(c *Config) []group {
 	all := []group{
 		{"Address", []*Setting{
 			{Name: "bind", also: "-b listen uds=unix:* unix-socket=unix:* fd=fd://*", Arg: "ADDR",
-				Default: "0.0.0.0:8888", Global: "SERVER", script: true, kept: true,
+				Default: defaultPort, Note: "127.0.0.1:8888", Global: "SERVER", script: true, kept: true,
 				Brief: "host:port, :port, https://:443 or /path of a unix socket; repeatable", value: addresses(&c.Bind)},
 			{Name: "host", Arg: "HOST", kept: true, sugar: true, value: bindHost(&c.Host)},
 			{Name: "port", also: "-p", Arg: "PORT", Env: "PORT", kept: true, sugar: true, Brief: "port of the address",

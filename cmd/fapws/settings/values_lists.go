@@ -150,7 +150,7 @@ func addresses(to *[]string) *value {
 			all = append(all, a)
 		}
 		return all, nil
-	}, joined)
+	}, func(all []string) string { return strings.ReplaceAll(joined(all), unsetHost+":", "") })
 	v.file, v.script = "a string or an array of strings", errNoAddress.Error()
 	return v
 }

@@ -61,7 +61,7 @@ func TestDurationsAreParsedAndShown(t *testing.T) {
 func TestAddressesAreNormalized(t *testing.T) {
 	for text, want := range map[string]string{
 		"127.0.0.1": "127.0.0.1:8888", "127.0.0.1:": "127.0.0.1:8888", "127.0.0.1:80": "127.0.0.1:80", ":80": ":80",
-		"*:80": ":80", "80": "0.0.0.0:80", "0": "0.0.0.0:0", "[::1]:80": "[::1]:80", "[::1]": "[::1]:8888",
+		"*:80": ":80", "80": "?:80", "0": "?:0", "[::1]:80": "[::1]:80", "[::1]": "[::1]:8888",
 		"[::1]:": "[::1]:8888",
 		"::1":    "[::1]:8888", "fe80::1%eth0": "[fe80::1%eth0]:8888", "localhost": "localhost:8888",
 		"my-host.lan:080": "my-host.lan:80",
@@ -69,7 +69,7 @@ func TestAddressesAreNormalized(t *testing.T) {
 		"/run/x.sock": "unix:/run/x.sock", "./x.sock": "unix:./x.sock", "../x": "unix:../x",
 		"": "", ":": "", "unix:": "", "x/y.sock": "", "http://a:80": "", ":http": "", ":-1": "", ":99999": "",
 		"1.2.3:80": "", "1.2.3.4.5": "", "256.1.1.1": "", "[::1": "", "[::1]80": "", "[1.2.3.4]:80": "", "[a]:80": "",
-		"a b:80": "", "-a:80": "", "a..b:80": "", "::1::2": "", "a:b:c": "", "1.2.3.4:80:90": "",
+		"a b:80": "", "-a:80": "", "a..b:80": "", "?:80": "", "?": "", "::1::2": "", "a:b:c": "", "1.2.3.4:80:90": "",
 	} {
 		got, err := parseAddress(text)
 		checktest.Truef(t, err == nil || got == "", "parseAddress(%q) = %q with an error", text, got)

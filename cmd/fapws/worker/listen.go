@@ -149,7 +149,7 @@ func (a Passed) Early(set *settings.Settings, conf *settings.Config, app *plan.A
 		case err != nil || found && (changed || conf.Dev):
 			return nil, false
 		case found:
-			bind, chosen = conf.SecureAddresses([]string{server}), true
+			bind, chosen = conf.SecureAddresses([]string{set.WithHost(server)}), true
 		}
 	}
 	addrs, err := a.addresses(bind, chosen)

@@ -39,14 +39,20 @@ func newLateLoad(p *Parent) *lateLoad {
 }
 
 func remembered(conf *settings.Config, contents *pybridge.Contents) string {
-	if conf.IdleStop == 0 || contents == nil || contents.Apps[0].Class != "" {
+	switch {
+	case conf.IdleStop == 0 || contents == nil:
 		return ""
+	case contents.Apps[0].Class != "":
+		return "null"
 	}
 	return string(asJSON(contents.Apps[0].Settings))
 }
 
 // settings returns all settings, including the settings from the script, which another worker has read.
 func (z *lateLoad) settings() (settings.Config, error) {
+	if z.p.Script == "" {
+		return z.p.s.conf, nil // a worker for PageOnly, because no application has loaded
+	}
 	var globals pybridge.Settings
 	_ = json.Unmarshal([]byte(z.p.Script), &globals) // cannot fail, because a worker of the same program wrote the JSON
 	return z.p.s.plan.Recall(globals)
