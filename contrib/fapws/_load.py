@@ -72,7 +72,7 @@ def load(
             imported = _import_script(script)
             called = vars(imported).get("__name__", called).rpartition(".")[2]
         else:
-            imported = _import_module(module, folder or os.getcwd())
+            imported = _import_module(module, folder)
         space = vars(imported) if main is None else main
         name, served = _find(imported, space, where, obj, interface, factory)
         _judge(where, name, served, interface, factory)
@@ -154,7 +154,8 @@ def _import_script(script: str) -> ModuleType:
     return sys.modules.get(name, module)  # The module's code may have replaced the module in sys.modules.
 
 
-def _import_module(name: str, here: str) -> ModuleType:
+def _import_module(name: str, folder: str) -> ModuleType:
+    here = folder or os.getcwd()
     own = os.path.join(here, name + ".py")
     if name in sys.modules and os.path.isfile(own):
         # The name is already used by a module of Python, or by a module of an application that was loaded earlier.
@@ -176,11 +177,12 @@ def _import_module(name: str, here: str) -> ModuleType:
         missing = error.name or ""
         if theirs(error.__traceback__) is not None or not (name + ".").startswith(missing + "."):
             raise
-        raise _Wrong(_no_module(name, missing, here)) from None
+        others = "chdir or pythonpath" if folder else "--chdir or --pythonpath"
+        raise _Wrong(_no_module(name, missing, here, others)) from None
     return sys.modules[name]
 
 
-def _no_module(name: str, missing: str, here: str) -> str:
+def _no_module(name: str, missing: str, here: str, others: str) -> str:
     parent, _, last = missing.rpartition(".")
     above = sys.modules.get(parent)
     if above is not None:
@@ -198,7 +200,7 @@ def _no_module(name: str, missing: str, here: str) -> str:
     looked = ", ".join(os.path.abspath(folder) for folder in sys.path if folder != here)
     return (
         f"no module named {missing} in {here}{_near(missing, _modules([here]))}; also searched:"
-        f" {looked or 'no other directory'}"
+        f" {looked or 'no other directory'}; name another directory with {others}"
     )
 
 

@@ -29,7 +29,7 @@ func (a *SiteApplication) FromFile(v settings.TOMLValue) error {
 	}
 	place, object := settings.SplitApp(name)
 	if strings.ContainsRune(place, '/') || strings.HasSuffix(place, ".py") {
-		name = v.File.Resolve(place)
+		name = v.File.ResolveApp(place)
 		if object != "" {
 			name += ":" + object
 		}
@@ -38,13 +38,13 @@ func (a *SiteApplication) FromFile(v settings.TOMLValue) error {
 	return nil
 }
 
-// Folder returns the directory of the configuration file, which is searched for modules first, or "" if no
-// configuration file names the application.
+// Folder returns the directory that is searched for modules first: that of the setting chdir or of the configuration
+// file, or "" if no configuration file names the application.
 func (a *SiteApplication) Folder() string {
 	if a.At.File == nil {
 		return ""
 	}
-	return a.At.File.Dir
+	return a.At.File.AppDir
 }
 
 func (a *SiteApplication) dir() string {

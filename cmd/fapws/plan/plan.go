@@ -92,6 +92,9 @@ func Read(cmd *settings.Command, set *settings.Settings) (*Plan, error) {
 		wrong = append(wrong, set.ReadFile(p.File, FileKeys()))
 	}
 	set.Keep()
+	if conf, _ := set.Config(); p.File != nil && conf.Chdir != "" { // Make reports the error
+		p.File.AppDir = absolute(conf.Chdir)
+	}
 	p.Site = readSites(p.File, func(err error) { wrong = append(wrong, err) })
 	set.NoteHosts(slices.ContainsFunc(p.Site.Hosts, func(h *Host) bool { return h.CertFile != "" }), p.Site.asksClients())
 	p.Mistakes = settings.JoinPath(wrong...)
@@ -149,6 +152,7 @@ func (p *Plan) serveNamed() {
 
 func (p *Plan) Later(file *settings.TOMLFile) *Plan {
 	later := *p
+	file.AppDir = p.File.AppDir
 	later.Site = readSites(file, func(error) {})
 	later.serveNamed()
 	return &later

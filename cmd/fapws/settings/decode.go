@@ -164,11 +164,16 @@ func (t *TOMLTable) SetAmong(of any) []string {
 }
 
 // Resolve returns path, joined to the directory of the file if path is relative.
-func (f *TOMLFile) Resolve(path string) string {
-	if filepath.IsAbs(path) || f.Dir == "" {
+func (f *TOMLFile) Resolve(path string) string { return resolve(f.Dir, path) }
+
+// ResolveApp returns the path of a script, joined to the directory of applications if path is relative.
+func (f *TOMLFile) ResolveApp(path string) string { return resolve(f.AppDir, path) }
+
+func resolve(dir, path string) string {
+	if filepath.IsAbs(path) || dir == "" {
 		return path
 	}
-	return filepath.Join(f.Dir, path)
+	return filepath.Join(dir, path)
 }
 
 // Unknown returns the error for an unknown key.

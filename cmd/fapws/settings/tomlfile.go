@@ -18,7 +18,10 @@ import (
 type TOMLFile struct {
 	Name string
 	Dir  string
-	Top  *TOMLTable
+	// AppDir is the directory in which scripts and modules of applications are searched: that of the setting chdir if it
+	// is set, otherwise Dir.
+	AppDir string
+	Top    *TOMLTable
 
 	// Misplaced, if not nil, returns advice about a key that is unknown in a table, or "". table is, for example,
 	// "host.route", or "" for the top of the file.
@@ -50,7 +53,7 @@ func ParseTOML(name, dir string, text []byte) (*TOMLFile, error) {
 	if _, err := toml.Decode(string(text), &map[string]any{}); err != nil {
 		return nil, syntaxError(name, string(text), err)
 	}
-	f := &TOMLFile{Name: name, Dir: dir}
+	f := &TOMLFile{Name: name, Dir: dir, AppDir: dir}
 	f.Top = &TOMLTable{File: f}
 	w := &walker{text: strings.TrimPrefix(string(text), "\ufeff"), line: 1}
 	w.document(f.Top)
