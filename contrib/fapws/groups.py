@@ -16,7 +16,8 @@ server: all of its ASGI applications share them. They need no declaration. ``fap
 groups (``ws.join``, ``fapws.broadcast``).
 
 None of these functions waits, so they are not async. They may be called from any thread and
-any task. RuntimeError: this process does not run under fapws, or is a child of the server.
+any task. RuntimeError: this process does not run under fapws, as with Starlette's TestClient
+(use ``fapws.testing``), or is a child of the server.
 """
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ from fapws import _channels
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, Set
+    from typing import Any, Dict, Set, Tuple
 
 __all__ = ["count", "join", "leave", "send"]
 
@@ -40,18 +41,18 @@ def join(websocket: Any, group: str) -> None:
     A WebSocket leaves all groups when it closes. Messages wait until the WebSocket is accepted. TypeError, ValueError:
     wrong argument, or the WebSocket is in 1000 groups already.
     """
-    known = _known(websocket, "join")
+    native, known = _known(websocket, "join")
     joined: Set[str] = known.setdefault("joined", set())
     if group not in joined and len(joined) >= _MOST:
         raise ValueError(f"groups.join: a WebSocket can be in up to {_MOST} groups")
-    _native("join").group_join(known["socket"], group)
+    native.group_join(known["socket"], group)
     joined.add(group)
 
 
 def leave(websocket: Any, group: str) -> None:
     """Removes a WebSocket from a group; nothing happens if it is not in the group."""
-    known = _known(websocket, "leave")
-    _native("leave").group_leave(known["socket"], group)
+    native, known = _known(websocket, "leave")
+    native.group_leave(known["socket"], group)
     known.setdefault("joined", set()).discard(group)
 
 
@@ -81,14 +82,16 @@ def count(group: str) -> int:
     return number
 
 
-def _known(websocket: Any, function: str) -> Dict[str, Any]:
+def _known(websocket: Any, function: str) -> Tuple[Any, Dict[str, Any]]:
+    """Returns module fapws._native, and the dict in which the server stores its number of the WebSocket."""
     scope = getattr(websocket, "scope", websocket)
-    if isinstance(scope, dict) and scope.get("type") == "websocket":
-        known = (scope.get("extensions") or {}).get("fapws.groups")
-        if known is not None:
-            return known  # type: ignore[no-any-return]
+    if not isinstance(scope, dict) or scope.get("type") != "websocket":
+        raise TypeError(f"groups.{function}: takes a WebSocket or its ASGI scope, not {websocket!r}")
+    native = _native(function)
+    known = (scope.get("extensions") or {}).get("fapws.groups")
+    if known is None:
         raise RuntimeError(f"groups.{function}: this WebSocket does not belong to fapws")
-    raise TypeError(f"groups.{function}: takes a WebSocket or its ASGI scope, not {websocket!r}")
+    return native, known
 
 
 def _native(function: str) -> Any:

@@ -7,7 +7,7 @@ import unittest
 from unittest import mock
 
 import fapws
-from fapws import _channels
+from fapws import _channels, groups
 from fapws._channels import Client, channel, subscribers, on_join, on_leave, publish
 
 
@@ -251,6 +251,15 @@ class Elsewhere(unittest.TestCase):
         for function in (lambda: publish("a", "b"), lambda: channel("a"), lambda: subscribers("a")):
             self.assertRaisesRegex(
                 RuntimeError, "^(publish|channel|subscribers): this process does not run under fapws", function
+            )
+
+    def test_groups_are_refused(self):
+        """As with the TestClient of Starlette, which calls the application without a server."""
+        for function in (lambda: groups.join({"type": "websocket"}, "a"), lambda: groups.leave({"type": "websocket"}, "a"),
+                         lambda: groups.send("a", "b"), lambda: groups.count("a")):
+            self.assertRaisesRegex(
+                RuntimeError, "^groups.(join|leave|send|count): this process does not run under fapws: .* in a test with "
+                "fapws.testing.serve$", function
             )
 
     def test_callbacks_are_kept(self):
