@@ -195,7 +195,10 @@ compile_errors() {
 
 word_build() {
     use_python
-    say "Python $py_version ($python), $py_linked"
+    local hint=
+    [[ $py_linked == static || -n ${LIBPYTHON-} || ! -e $py_archive ]] ||
+        hint="; LIBPYTHON=static runs Python code faster by a fifth, and fetches Python's source (35 MB)"
+    say "Python $py_version ($python), $py_linked$hint"
     build_to "$root/build/fapws"
     say "built build/fapws"
 }

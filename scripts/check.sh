@@ -163,12 +163,30 @@ test_soak() {
         ./cmd/fapws/acceptance/http
 }
 
-# stage NAME COMMAND... runs COMMAND in $root, prints its duration, and adds NAME to failed if it fails.
-failed=()
+# stages_of FUNCTION prints the names of the stages that FUNCTION runs, in their order.
+stages_of() {
+    local line name
+    while read -r line; do
+        line=${line%;}
+        case $line in
+        'stage "'*) name=${line#*\"} && printf '%s\n' "${name%%\"*}" ;;
+        'stage '*) name=${line#* } && printf '%s\n' "${name%% *}" ;;
+        lint) stages_of lint ;;
+        'side_by_side '*) for name in ${line#* }; do stages_of "$name"; done ;;
+        esac
+    done < <(declare -f "$1")
+}
+
+# stage NAME COMMAND... runs COMMAND in $root, prints its duration, and adds NAME to failed if it fails. If the array
+# stages contains NAME, messages also say which of how many stages this is.
+failed=() stages=()
 stage() {
-    local name=$1 start=$SECONDS status ticker=
-    say "== $name"
-    [[ ${aside-} ]] || tick 60 60 printf '== %s' "$name"
+    local name=$1 start=$SECONDS status ticker= place='' i
+    for i in "${!stages[@]}"; do
+        [[ ${stages[i]} != "$name" ]] || place="$((i + 1))/${#stages[@]} "
+    done
+    say "== $place$name"
+    [[ ${aside-} ]] || tick 60 60 printf '== %s' "$place$name"
     set +e # inside `if` or `||` the shell would ignore set -e in the command
     (set -e; cd "$root"; "${@:2}") </dev/null
     status=$?
@@ -177,15 +195,16 @@ stage() {
     printf '%s s: %s\n' "$((SECONDS - start))" "$name" >>"$root/build/stages.$$"
     if ((status)); then
         failed+=("$name")
-        say "== $name FAILED ($((SECONDS - start)) s)"
+        say "== $place$name FAILED ($((SECONDS - start)) s)"
     else
-        say "== $name ok ($((SECONDS - start)) s)"
+        say "== $place$name ok ($((SECONDS - start)) s)"
     fi
 }
 
 word_test() {
     need_test_tools
     word_build
+    mapfile -t stages < <(stages_of word_test)
     export FAPWS_BIN=$root/build/fapws
     "$python" -m compileall -qq "$root"/contrib/fapws{,4} # the servers of tests then write no bytecode
     lint

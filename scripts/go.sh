@@ -50,7 +50,8 @@ find_go() {
     return 1
 }
 
-# fetch_go downloads Go from the configured GOPROXY and prints its path, or the reason for the failure.
+# fetch_go downloads Go from the configured GOPROXY and prints its path, or the reason for the failure. Without a Go or
+# GOPROXY, it asks the proxy of Go modules before go.dev, as the go command does, which needs this proxy anyway.
 fetch_go() {
     local proxy=${GOPROXY-} arch go said
     arch=$(machine_architecture)
@@ -58,7 +59,7 @@ fetch_go() {
     [[ -n $proxy ]] || ! go=$(find_go 1) || proxy=$(local_go "$go" GOPROXY)
     say "fetching Go $go_fetched (70 MB) into build/go"
     # The failure of a download may also have a local cause, such as a full or read-only disk.
-    if ! said=$(patiently "fetching Go $go_fetched" all_said unpack_go "$arch" "${proxy:-direct}"); then
+    if ! said=$(patiently "fetching Go $go_fetched" all_said unpack_go "$arch" "${proxy:-https://proxy.golang.org,direct}"); then
         fetch_reason "$said"
         return 1
     fi
@@ -95,7 +96,7 @@ unpack_go() (
         off) echo "GOPROXY=off forbids downloads" && return 1 ;;
         direct) place=https://go.dev/dl/mod ;; # which golang.org/toolchain?go-get=1 names
         esac
-        curl -fsSL --netrc-optional --speed-limit 1 --speed-time 60 -o zip "${place%/}/${module/@//@v/}.zip" &&
+        curl -fsSL --netrc-optional --connect-timeout 20 --speed-limit 1 --speed-time 60 -o zip "${place%/}/${module/@//@v/}.zip" &&
             fetched=1 && break
     done
     [[ $fetched ]] && sha256sum -c <<<"${go_checksums[$1]}  zip" && "$python" -m zipfile -e zip . && rm zip &&

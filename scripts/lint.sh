@@ -90,6 +90,7 @@ lint() {
 word_lint() {
     use_python
     need_lint_tools
+    mapfile -t stages < <(stages_of lint)
     lint
     summary
 }

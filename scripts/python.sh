@@ -103,10 +103,6 @@ link_python() {
     '')
         if [[ ${py_libdir#"$py_root"} == /usr/lib* && -e $py_archive ]]; then
             link_archive && return
-            # For a different architecture, no message is printed, because this is usual there (install.md), and users
-            # cannot change it.
-            [[ -n $cross ]] || say "$py_archive cannot be linked (${probe_log#"$root/"}); using the shared library;" \
-                "LIBPYTHON=static fetches Python's source (35 MB) and runs Python code faster by a fifth"
         fi
         ;;
     *) die "LIBPYTHON=$LIBPYTHON: expected static or shared" ;;
