@@ -195,7 +195,7 @@ func TestStaticSampleServesFiles(t *testing.T) {
 	}
 	s.get("/about").want(301).field("Location", "/about/")
 	s.get("/nothing").want(404)
-	s.get("/story.txt").want(200, "The stone").field("Cache-Control", "public, max-age=3600")
+	s.get("/story.txt").want(200, "The stone").field("Cache-Control", "max-age=3600")
 }
 
 func TestSQLiteSampleStoresEntries(t *testing.T) {
@@ -251,7 +251,7 @@ func TestSiteSampleServesPagesProgramsAndRedirects(t *testing.T) {
 	s.get("/nothing").want(404, "There is no such page.")
 	s.get("/old/page").want(410, "That was the old site.")
 	s.get("/home").want(302).field("Location", "/")
-	s.get("/style.css").field("Cache-Control", "public, max-age=3600").field("X-Frame-Options", "DENY")
+	s.get("/style.css").field("Cache-Control", "max-age=3600").field("X-Frame-Options", "DENY")
 	for path, want := range map[string]string{"/": "readme.txt", "/notes/": "first.txt",
 		"/readme.txt": "A file to be listed"} {
 		req := s.request("GET", path, nil)

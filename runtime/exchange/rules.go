@@ -90,10 +90,6 @@ type rules struct {
 
 var noRules = &rules{site: new(Site)}
 
-// onlyForUser keeps responses to logged-in users out of shared caches. Shared caches never store responses to requests
-// with Basic authentication (RFC 9111 §3.5), so these responses do not need onlyForUser.
-var onlyForUser, _ = http1.NewEdit(nil, []http1.HeaderField{{Name: "Cache-Control", Value: "private"}}, nil)
-
 // rulesOf returns the merged rules of the site s and the mount m. The mount is nil for requests that no mount accepts.
 func rulesOf(s *Site, m *Mount) *rules {
 	if m == nil {
@@ -141,8 +137,9 @@ func rulesOf(s *Site, m *Mount) *rules {
 	case m.ToLogIn:
 		out.access, out.guard.Methods, out.guard.AllowField = nil, nil, nil
 	}
-	if out.access != nil && out.access.By() == Form {
-		out.headers = append(out.headers, onlyForUser)
+	// Without this, a shared cache could give a response to anybody (RFC 9111 §3.5).
+	if out.access != nil || out.guard.Cert.Authorities != "" && out.guard.Cert.Need != route.AnyClient {
+		out.headers = append(out.headers, http1.Private)
 	}
 	out.plain = len(out.headers)
 	out.headers = append(out.headers, secure...)

@@ -10,9 +10,14 @@ import (
 
 // Edit sets, adds and removes header fields of responses, and is safe for concurrent use.
 type Edit struct {
-	names  [][]byte
-	fields []byte
+	names   [][]byte
+	fields  []byte
+	private bool
 }
+
+// Private is an Edit that keeps a response out of shared caches (RFC 9111 §5.2.2.7). Its directive joins those of
+// Cache-Control in one field, without public and s-maxage. It does not change a response with no-store.
+var Private = &Edit{private: true}
 
 // NewEdit returns an Edit, or nil if there is nothing to change. The fields in set replace existing fields with the
 // same names. The fields in add are added to the existing fields. Fields whose names are in remove are removed. The
@@ -50,6 +55,9 @@ func (all Edits) Apply(buf []byte, r *Response) []byte {
 	for i, e := range all {
 		buf = AppendFields(buf, e.fields, all[i+1:].replace)
 	}
+	if slices.ContainsFunc(all, func(e *Edit) bool { return e.private }) {
+		buf = makePrivate(buf)
+	}
 	if all.replace(contentType) {
 		r.Type = ""
 	}
@@ -57,6 +65,26 @@ func (all Edits) Apply(buf []byte, r *Response) []byte {
 	r.HasServer = r.HasServer || all.replace(server)
 	r.Fields = buf[:len(buf):len(buf)]
 	return buf
+}
+
+func makePrivate(fields []byte) []byte {
+	n := len(fields)
+	out := AppendFields(fields, fields, func(name []byte) bool { return bytes.EqualFold(name, cacheControl) })
+	out = append(out, "Cache-Control: private"...)
+	for line := range bytes.Lines(fields) {
+		if name := FieldName(line); bytes.EqualFold(name, cacheControl) {
+			for directive := range members(bytes.TrimSpace(line[len(name)+1:])) {
+				switch {
+				case EqualFold(directive, "no-store"):
+					return fields
+				case len(directive) > 0 && !EqualFold(directive, "private") && !EqualFold(directive, "public") &&
+					!HasPrefixFold(directive, "s-maxage="):
+					out = append(append(out, ", "...), directive...)
+				}
+			}
+		}
+	}
+	return append(append(fields[:0], out[n:]...), "\r\n"...)
 }
 
 func (all Edits) replace(name []byte) bool {
@@ -74,7 +102,7 @@ func (all Edits) Without(names ...string) (out Edits) {
 	kept := Edits{none}
 	for _, e := range all {
 		out = append(out, &Edit{slices.DeleteFunc(slices.Clone(e.names), kept.replace),
-			AppendFields(nil, e.fields, kept.replace)})
+			AppendFields(nil, e.fields, kept.replace), e.private})
 	}
 	return out
 }

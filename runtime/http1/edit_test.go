@@ -30,13 +30,25 @@ func TestLaterEditReplacesTheFieldOfAnEarlierEdit(t *testing.T) {
 			false},
 		{"mount removes", Edits{edit(t, one("X-B", "site"), nil), edit(t, nil, nil, "X-B")}, "ETag: 1|X-A: a|",
 			"text/plain", false},
+		{"private", Edits{Private}, "ETag: 1|X-A: a|Cache-Control: private|", "text/plain", false},
+		{"private and public", Edits{Private, edit(t, nil, []HeaderField{{"cache-control", "Public, max-age=9"},
+			{"Cache-Control", "s-maxage=9,private, immutable"}})},
+			"ETag: 1|X-A: a|Cache-Control: private, max-age=9, immutable|", "text/plain", false},
+		{"private and no-store", Edits{Private, edit(t, one("Cache-Control", "No-Store"), nil)},
+			"ETag: 1|X-A: a|Cache-Control: No-Store|", "text/plain", false},
+		{"private without others", Edits{Private, edit(t, one("X-B", "b"), nil)}.Without("X-B"),
+			"ETag: 1|X-A: a|Cache-Control: private|", "text/plain", false},
 	} {
-		r := Response{Fields: []byte("ETag: 1\r\nX-A: a\r\n"), Type: "text/plain"}
+		fields := []byte("ETag: 1\r\nX-A: a\r\n")
+		r := Response{Fields: fields, Type: "text/plain"}
 		buf := test.edits.Apply(make([]byte, 3, 300), &r)
 		got := strings.ReplaceAll(string(r.Fields), "\r\n", "|")
 		checktest.Truef(t, got == test.want && r.Type == test.kind && r.HasDate == test.date && !r.HasServer,
 			"%s: %q, type %q, date %v; want %+v", test.name, got, r.Type, r.HasDate, test)
-		n := testing.AllocsPerRun(10, func() { buf = test.edits.Apply(buf, &r) })
+		n := testing.AllocsPerRun(10, func() {
+			r.Fields = fields
+			buf = test.edits.Apply(buf, &r)
+		})
 		checktest.Equalf(t, n, 0, "%s: allocations", test.name)
 	}
 }

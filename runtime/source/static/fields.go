@@ -119,7 +119,8 @@ func parseExpire(rule string) (e expire, err error) {
 	return e, nil
 }
 
-func maxAge(seconds int) string { return "public, max-age=" + strconv.Itoa(seconds) }
+// maxAge does not permit a shared cache to store a response that needs Authorization, as public would (RFC 9111 §3.5).
+func maxAge(seconds int) string { return "max-age=" + strconv.Itoa(seconds) }
 
 // parseAge parses a duration and returns it in seconds, at most 2³¹-1 (RFC 9111 §1.2.2).
 func parseAge(s string) (seconds int, ok bool) {

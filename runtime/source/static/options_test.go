@@ -18,16 +18,16 @@ func TestExpiresSelectsCacheControlByPattern(t *testing.T) {
 			"*.json=no-store", "q.css=5"},
 	})
 	for target, want := range map[string]string{
-		"/a.css":        "public, max-age=2592000",
-		"/img/b.png":    "public, max-age=3600",
-		"/img/in/c.png": "public, max-age=3600",
+		"/a.css":        "max-age=2592000",
+		"/img/b.png":    "max-age=3600",
+		"/img/in/c.png": "max-age=3600",
 		"/d.html":       "",
-		"/e.js":         "public, max-age=1209600, immutable",
-		"/f.txt":        "public, max-age=7",
-		"/a.css.gz":     "public, max-age=7",
-		"/xcss":         "public, max-age=7",
+		"/e.js":         "max-age=1209600, immutable",
+		"/f.txt":        "max-age=7",
+		"/a.css.gz":     "max-age=7",
+		"/xcss":         "max-age=7",
 		"/n.json":       "no-store",
-		"/build/x.css":  "public, max-age=31536000, immutable",
+		"/build/x.css":  "max-age=31536000, immutable",
 	} {
 		checktest.Equalf(t, get(t, f, request(t, "", "GET", target)).get("Cache-Control"), want, "%s", target)
 	}

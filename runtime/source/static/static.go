@@ -33,7 +33,7 @@ type Options struct {
 	SPA string `json:"spa" key:"spa" is:"name"`
 
 	// MaxAge is the number of seconds for which clients and proxies may reuse a file without revalidation
-	// (Cache-Control: public, max-age=N); a negative number omits Cache-Control.
+	// (Cache-Control: max-age=N); a negative number omits Cache-Control.
 	MaxAge int `json:"max_age"`
 
 	// Expires overrides MaxAge for files that match a pattern, in the form "*.css=30d" (see parseExpire). The first

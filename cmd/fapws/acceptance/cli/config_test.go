@@ -74,11 +74,11 @@ route = [
 ]
 `)}}.Serve(t, fapwstest.Threads)
 	s.Ask(fapwstest.Get("/img/a.png")).Want(t, 200).Is(t, "/www/img/a.png").Field(t, "Cache-Control",
-		"public, max-age=31536000", "A", "b")
+		"max-age=31536000", "A", "b")
 	s.Ask(fapwstest.Get("/img/a.css")).Want(t, 200).Is(t, "/www/img/a.css").Field(t, "Cache-Control",
-		"public, max-age=31536000")
+		"max-age=31536000")
 	s.Ask(fapwstest.Get("/a.css")).Want(t, 200).Is(t, "/www/a.css").Field(t, "Cache-Control",
-		"public, max-age=2592000", "A", "")
+		"max-age=2592000", "A", "")
 	s.Ask(fapwstest.Get("/files/")).Want(t, 200, "x.txt")
 	s.Ask(fapwstest.Get("/files/x.txt")).Want(t, 200).Is(t, "/www/files/x.txt").Field(t, "Cache-Control", "")
 	s.Ask(fapwstest.Get("/img/programs/hello")).Want(t, 200).Is(t, "program\n").Field(t, "A", "b")

@@ -320,7 +320,7 @@ func TestSinglePageApplicationAnswersMissingPaths(t *testing.T) {
 		s.Get("/doc/", 200).Is(t, "doc")
 		s.Get("/img", 200).Is(t, "app")
 		s.Get("/users/7", 200).Is(t, "app").Field(t, "Cache-Control", "no-cache", "X-Frame-Options", "DENY")
-		s.Get("/a.js", 200).Is(t, "js").Field(t, "Cache-Control", "public, max-age=31536000, immutable")
+		s.Get("/a.js", 200).Is(t, "js").Field(t, "Cache-Control", "max-age=31536000, immutable")
 		s.Get("/john.doe", 200, "Accept: text/html").Is(t, "app")
 		s.Get("/v1.2/users", 200, "Accept: */*").Is(t, "app")
 		s.Get("/missing.js", 404)
@@ -397,7 +397,7 @@ cache-files-max = "1M"
 	page := of("one.test", "/dir/", 200).Text
 	fapwstest.Has(t, page, "./x.css")
 	fapwstest.Lacks(t, page, "hidden")
-	of("one.test", "/dir/x.css", 200).Field(t, "Cache-Control", "public, max-age=2592000")
+	of("one.test", "/dir/x.css", 200).Field(t, "Cache-Control", "max-age=2592000")
 	of("one.test", "/link", 404)
 	of("one.test", "/none", 404)
 	of("one.test", "/dir/.hidden", 404)
@@ -409,4 +409,28 @@ cache-files-max = "1M"
 	fapwstest.Write(t, dir+"/mime.types", "text/x-new own\n")
 	s.Reload()
 	of("one.test", "/a.own", 200).Field(t, "Content-Type", "text/x-new; charset=utf-8")
+}
+
+// A shared cache may give a response with public to anybody, although its request had a password (RFC 9111 §3.5).
+func TestLifetimeOfAFileIsNotPublic(t *testing.T) {
+	fapwstest.InEach(t, fapwstest.Modes, func(t *testing.T, m fapwstest.Mode) {
+		dir := fapwstest.Files(t, map[string]string{"www/a.css": "style", "users": "ann:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n",
+			"app.py": "def app(environ, start_response):\n" +
+				"    start_response('200 OK', [('Cache-Control', 'public, max-age=5'), ('Cache-Control', 's-maxage=9')])\n" +
+				"    return [b'style']\n"})
+		file := fapwstest.Write(t, dir+"/fapws.toml", `expires = ["*=1h"]
+[[host]]
+root = "www"
+route = [
+  { prefix = "/in/", files = "www", auth = { users = "users" } },
+  { prefix = "/app/", app = "app:app", auth = { users = "users" } },
+]
+`)
+		s := fapwstest.Command{Dir: dir, Flags: []string{"-c", file}}.Serve(t, m)
+		for target, want := range map[string]string{"/a.css": "max-age=3600", "/in/a.css": "private, max-age=3600",
+			"/app/a.css": "private, max-age=5"} {
+			got := s.Get(target, 200, "Authorization: Basic YW5uOnNlY3JldA==")
+			fapwstest.Equalf(t, got.Header.Values("Cache-Control"), []string{want}, "%s", target)
+		}
+	})
 }

@@ -16,8 +16,8 @@ func TestWholeExampleWorksAsItsCommentsSay(t *testing.T) {
 	s := fapwstest.Command{Flags: []string{"-c", file}}.Serve(t,
 		fapwstest.Mode{Name: "one worker", Flags: []string{"--workers", "1"}})
 	ask := func(path string, fields ...string) *fapwstest.Answer { return s.Ask(fapwstest.Get(path, fields...)) }
-	ask("/").Want(t, 200, "A whole site").Field(t, "Cache-Control", "public, max-age=300", "X-Frame-Options", "DENY")
-	ask("/css/style.css").Want(t, 200).Field(t, "Cache-Control", "public, max-age=2592000")
+	ask("/").Want(t, 200, "A whole site").Field(t, "Cache-Control", "max-age=300", "X-Frame-Options", "DENY")
+	ask("/css/style.css").Want(t, 200).Field(t, "Cache-Control", "max-age=2592000")
 	ask("/new/").Want(t, 200).Is(t, "a page of the blog\n").Field(t, "Referrer-Policy", "same-origin")
 	ask("/cgi-bin/hello?x").Want(t, 200).Is(t, "Hello 127.0.0.1, you asked for /cgi-bin/hello with x\n")
 	ask("/old/page").Want(t, 301).Field(t, "Location", "/new/")

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -156,6 +157,9 @@ route = [{ prefix = "/", status = 200, text = "c" }]
 				fapwstest.Mustf(t, err, "%s %s %s", protocol, c.host, c.path)
 				text, err := io.ReadAll(res.Body)
 				res.Body.Close()
+				private := res.StatusCode == 200 && slices.Contains([]string{"/admin/", "/optional", "b.test/"}, strings.TrimPrefix(c.host, "a.test")+c.path)
+				fapwstest.Truef(t, private == (res.Header.Get("Cache-Control") == "private") || res.StatusCode != 200, "%s%s: %v",
+					c.host, c.path, res.Header)
 				fapwstest.Truef(t, err == nil && res.StatusCode == c.status && strings.Contains(string(text), c.text),
 					"%s of %s for %s, %s: status %d, %q, %v, want %d, %q", protocol, c.sni, c.host, c.path, res.StatusCode, text, err,
 					c.status, c.text)
