@@ -33,7 +33,7 @@
 /* A thread that waits for the GIL uses some CPU time in each period of this length, because it wakes after each
  * SWITCH_NS. */
 #define ASLEEP_NS 100000000u
-#define LATE_NS 1000000000u    /* The server logs a request that has waited longer than this time. */
+#define LATE_NS 3000000000u    /* The server logs a request that has waited longer than this time. */
 #define SILENT_NS 60000000000u /* minimum time between two log lines about late requests */
 
 static int may_spawn(void) { return core_counted_threads() < P.max; }
@@ -151,15 +151,22 @@ static void spawn_successors(void) {
   }
 }
 
-static void tell(uint64_t now, int counted, int replaced) {
-  if (!replaced && (!stalled_since || now - stalled_since < LATE_NS)) return;
-  if (told_at && now - told_at < SILENT_NS) return;
+/* Logs that the first request has waited for LATE_NS, and whether the handlers compute, as far as most of the checks
+ * during this time have seen. */
+static void tell(uint64_t now, int counted) {
+  static int looks, computed;
+  uint64_t waited = core_first_waits(now);
+  if (waited < LATE_NS / 2) looks = computed = 0;
+  if (waited < LATE_NS / 2 || (told_at && now - told_at < SILENT_NS)) return;
+  looks++;
+  computed += one_is_runnable();
+  if (waited < LATE_NS) return;
   told_at = now;
   core_full full = {.counted = counted,
                     .live = P.live,
-                    .replaced = replaced,
+                    .computes = computed * 2 > looks,
                     .queued = __atomic_load_n(&P.shared.queued, __ATOMIC_RELAXED),
-                    .first_ns = core_first_waits(now)};
+                    .first_ns = waited};
   core_bytes text = {(const char *)&full, sizeof full};
   core_unlock();
   core_try_enqueue(CORE_FULL, &text, 1);
@@ -183,7 +190,7 @@ static void watch_waiting(uint64_t now) {
     P.hurry = 1;
     spawn_successors();
   }
-  tell(now, counted, replaced);
+  tell(now, counted);
 }
 
 static int parts_wait(void) { return __atomic_load_n(&P.shared.done, __ATOMIC_RELAXED) != NULL; }

@@ -103,14 +103,16 @@ var look atomic.Int32
 
 func say(format string, args ...any) { new(task).say(format, args...) }
 
-// say writes a message about t to the error log of the host of t. All lines of the message except the first are a
-// stack. say writes them in one call, so that lines of other messages cannot be in between.
-func (t *task) say(format string, args ...any) {
+func (t *task) say(format string, args ...any) { t.report(logfile.Error, format, args...) }
+
+// report writes a message about t to the error log of the host of t. All lines of the message except the first are a
+// stack. report writes them in one call, so that lines of other messages cannot be in between.
+func (t *task) report(level logfile.Level, format string, args ...any) {
 	look := logfile.Look(look.Load())
 	if t.log != 0 {
 		look = max(look, logfile.Filed)
 	}
-	m := logfile.Message{Time: time.Now(), Level: logfile.Error, About: t.about}
+	m := logfile.Message{Time: time.Now(), Level: level, About: t.about}
 	if look < logfile.Filed { // the text itself names the client
 		m.Client = ""
 	}

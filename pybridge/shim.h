@@ -545,7 +545,7 @@ char *core_application_metrics(size_t *n);
 typedef struct {
   int counted;
   int live;
-  int replaced; /* number of counted threads that will no longer count, because they have waited for so long */
+  int computes; /* the handlers compute, and do not wait */
   unsigned queued;
   uint64_t first_ns; /* time for which the first queued request has waited */
 } core_full;

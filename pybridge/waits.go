@@ -15,6 +15,7 @@ import (
 	"time"
 	"unsafe"
 
+	"fapws/runtime/logfile"
 	"fapws/runtime/metrics"
 )
 
@@ -49,7 +50,7 @@ const (
 	tellMost = 5 // maximum number of handlers that the log line names
 )
 
-// tellFull logs that requests wait although all threads run handlers, and names the handlers.
+// tellFull logs that requests have waited for seconds because all threads run handlers, and names the handlers.
 func (h *Handler) tellFull(full C.core_full) {
 	subject := fmt.Sprintf("all %d threads (--threads) are busy", full.counted)
 	switch {
@@ -58,20 +59,22 @@ func (h *Handler) tellFull(full C.core_full) {
 	case full.counted == 1:
 		subject = "the only thread (--threads) is busy"
 	}
-	advice := "--threads and --workers run more handlers at a time"
-	if full.replaced > 0 {
-		advice = fmt.Sprintf("%d of them wait for something and no longer count: others run in their place",
-			full.replaced)
+	advice := "they wait for something: --threads runs more of them at a time"
+	switch {
+	case full.live >= C.CORE_MAX_THREADS:
+		advice = "--workers runs more processes; async handlers, for WebSockets and event streams, too, need no threads"
+	case full.computes != 0:
+		advice = "they compute: --workers runs them on more processors"
 	}
-	if h.config.Timeout == 0 {
+	if h.config.Timeout == 0 && full.live < C.CORE_MAX_THREADS {
 		advice += "; --timeout ends handlers that hang"
 	}
 	active, ok := h.Active(tellWait)
 	if !ok {
 		subject, advice = errNoGIL.Error(), "fapws ctl stack shows where"
 	}
-	say("%s, and %s; %s; %s\n", subject, waitFor(int(full.queued), time.Duration(full.first_ns)), whereBusy(active),
-		advice)
+	new(task).report(logfile.Warning, "%s, and %s; %s; %s\n", subject,
+		waitFor(int(full.queued), time.Duration(full.first_ns)), whereBusy(active), advice)
 }
 
 func waitFor(queued int, first time.Duration) string {
