@@ -48,6 +48,7 @@ _LOOK = 20
 _END = 2.0
 _MEMORY = 1 << 20  # maximum size of a request body that is read into memory before the handler runs, in bytes
 _BLOCK = 1 << 16
+_NAMED = 5  # maximum number of threads that a line names
 _REPORTED = 70  # exit status of a child that has reported its failure
 
 
@@ -63,6 +64,11 @@ def serve(
     _Child.objects = objects
     if getattr(sys.modules.get("fapws.metrics"), "_declared", None):
         log("warning", "fapws.metrics does not count what handlers do in the processes of --fork")
+    names = _threads()
+    if names:
+        more = " and others" if names[_NAMED:] else ""
+        log("warning", "threads of the application run in the process that has loaded it, and not in the processes of "
+            f"--fork: {', '.join(names[:_NAMED])}{more}; start them in the handler, or serve without --fork")
     control = socket.socket(fileno=descriptor)
     poller = select.poll()
     poller.register(descriptor, select.POLLIN)
@@ -125,6 +131,15 @@ def _obey(
     else:
         os.close(reports)
     return None
+
+
+def _threads() -> List[str]:
+    """Returns the names of the threads that the application has started."""
+    threading = sys.modules.get("threading")
+    if threading is None:
+        return []
+    main = threading.main_thread()
+    return [one.name for one in threading.enumerate() if one is not main and not one.name.startswith("fapws-")]
 
 
 def _report(pipe: int, number: int) -> None:

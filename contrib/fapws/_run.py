@@ -73,7 +73,10 @@ def name(app: object, caller: Dict[str, Any]) -> str:
             if value is app and not key.startswith("_") and names.get("__file__"):
                 script = names is caller or names["__name__"] == "__main__"
                 return "%s:%s" % (names["__file__" if script else "__name__"], key)
-    raise ValueError("run: no module has %.80r as a global variable, so the server could not import it" % (app,))
+    raise ValueError(
+        "run: no module has %.80r as a global variable, so the server cannot import it: make it global, or name a "
+        "function that returns it: fapws.run('main:create_app', factory=True)" % (app,)
+    )
 
 
 def flags(settings: Dict[str, object]) -> List[str]:

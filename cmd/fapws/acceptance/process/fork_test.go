@@ -286,6 +286,19 @@ func TestForkedChildCannotUseFeaturesOfTheServer(t *testing.T) {
 	}
 }
 
+func TestForkNamesTheThreadsThatItsProcessesLack(t *testing.T) {
+	t.Parallel()
+	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
+import threading
+threading.Thread(target=threading.Event().wait, name="refresher", daemon=True).start()
+PATHS = [("/", lambda environ, start_response: " ".join(t.name for t in threading.enumerate()))]
+`)
+	s := fapwstest.Serve(t, fapwstest.Forks, script)
+	s.Says(`warning threads of the application run in the process that has loaded it, and not in the processes of ` +
+		`--fork: refresher; `)
+	s.Get("/", 200).Is(t, "MainThread")
+}
+
 func TestForkReloadUsesNewCodeAndCompletesOldRequests(t *testing.T) {
 	t.Parallel()
 	s, folder := forked(t, fapwstest.Workers)

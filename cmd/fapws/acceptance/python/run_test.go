@@ -79,15 +79,43 @@ func TestScriptStartsTheServerAndIsThenServed(t *testing.T) {
 	}
 }
 
+// The message names the way out, which serves the application of a function.
 func TestScriptWithAnApplicationThatCannotBeImportedIsToldSo(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	fapwstest.Write(t, dir+"/main.py", "import fapws\nfapws.run(lambda environ, start_response: [])\n")
+	const inside = "def main():\n    app = lambda environ, start_response: []\n    fapws.run(app)\nmain()"
+	fapwstest.Write(t, dir+"/main.py", "import fapws\n"+inside+"\n")
 	for _, args := range [][]string{{"main.py"}, {"-c", "import fapws\napp = lambda _, __: []\nfapws.run(app)"}} {
 		text, err := python(t, dir, fapwstest.Python, args...).CombinedOutput()
-		fapwstest.Truef(t, err != nil && strings.Contains(string(text), "ValueError: run: no module has <function <lambda>"),
-			"%v: %s", err, text)
+		fapwstest.Truef(t, err != nil && strings.Contains(string(text), "ValueError: run: no module has <function ") &&
+			strings.HasSuffix(string(text), "fapws.run('main:create_app', factory=True)\n"), "%v: %s", err, text)
 	}
+	fapwstest.Write(t, dir+"/main.py", `
+import fapws
+
+def create_app():
+    def app(environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [b"made"]
+    return app
+
+def main():
+    fapws.run('main:create_app', factory=True, bind="127.0.0.1:0", allow_root=True)
+
+if __name__ == "__main__":
+    main()
+`)
+	c, out := python(t, dir, fapwstest.Python, "main.py"), fapwstest.NewOutput()
+	c.Stdout, c.Stderr = out, out
+	fapwstest.Must(t, c.Start())
+	t.Cleanup(func() {
+		_ = c.Process.Signal(os.Interrupt)
+		fapwstest.Equal(t, c.Wait(), nil)
+	})
+	r := fapwstest.Try(http.Get("http://" + out.Await(t, fapwstest.BannerURL)[1])).Must(t)
+	defer r.Body.Close()
+	text, err := io.ReadAll(r.Body)
+	fapwstest.Truef(t, err == nil && string(text) == "made", "%v; %q", err, text)
 }
 
 func TestServerRunsInTestsOfPytest(t *testing.T) {
