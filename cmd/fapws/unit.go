@@ -53,7 +53,7 @@ func writeUnit(p *plan.Plan, args []string, stdout, stderr io.Writer) error {
 		case key == "DynamicUser" && account != "": // the user of the site owns its files
 		case strings.HasPrefix(line, "Environment=FAPWS_CTL_SOCKET="):
 			unit.WriteString("Environment=FAPWS_CTL_SOCKET=/run/" + name + "/ctl\n")
-			if venv := os.Getenv("VIRTUAL_ENV"); venv != "" {
+			if venv := os.Getenv("VIRTUAL_ENV"); venv != "" && p.Settings.Source("venv").Name == "VIRTUAL_ENV" {
 				unit.WriteString("Environment=" + quoteUnit("VIRTUAL_ENV="+venv) + "\n")
 			}
 		case differs:

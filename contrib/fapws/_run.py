@@ -55,7 +55,7 @@ def command() -> List[str]:
     if not found:
         raise RuntimeError("there is no command fapws in PATH: pip install fapws, or add its folder to PATH")
     if sys.prefix != sys.base_prefix:
-        os.environ["VIRTUAL_ENV"] = sys.prefix  # activate may have named another environment, or none
+        os.environ["FAPWS_VENV"] = sys.prefix  # activate or fapws.toml may name another environment, or none
     return [found]
 
 

@@ -298,8 +298,8 @@ func (p *Plan) findVenv() (doubt string) {
 	return doubt
 }
 
-// doubts returns warnings about probable mistakes: a served directory that looks like a project, a missing directory of
-// modules, a route or pattern that looks like a regular expression, and a configuration file with hosts in addition to
+// doubts returns warnings about probable mistakes: a served directory that looks like a project, two virtual
+// environments, a missing directory of modules, a route or pattern that looks like a regular expression, and a configuration file with hosts in addition to
 // the application on the command line.
 func (p *Plan) doubts() (lines []string) {
 	for _, folder := range p.Site.Roots() {
@@ -311,6 +311,11 @@ func (p *Plan) doubts() (lines []string) {
 				"sources, databases and keys; to run the application, type fapws %s",
 				folder, strings.Join(found, ", "), strings.Join(apps, ", or fapws ")))
 		}
+	}
+	if shell := os.Getenv("VIRTUAL_ENV"); shell != "" && p.Settings.Source("venv").Level == settings.FromFile &&
+		len(p.Site.Apps()) > 0 && system.RealPath(shell) != system.RealPath(p.Conf.Venv) {
+		lines = append(lines, fmt.Sprintf("%s: %s is used, not VIRTUAL_ENV=%s of the environment",
+			p.Settings.Origin("venv"), p.Conf.Venv, shell))
 	}
 	for _, path := range p.Conf.PythonPath {
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {

@@ -30,7 +30,9 @@ type Setting struct {
 	alone string
 	// the values are paths; if a configuration file sets them, they are relative to the directory of the file
 	path bool
-	kept bool // a reload does not change the value, because the supervisor keeps it
+	// the configuration file overrides Env, which describes the shell of the user
+	yields bool
+	kept   bool // a reload does not change the value, because the supervisor keeps it
 	// scripts can set the value, by a global variable such as MAX_QUEUE for max-queue
 	script bool
 	sugar  bool // only an alternative form of another setting; --print-config omits it

@@ -19,7 +19,7 @@ type Level int
 const (
 	FromDefault Level = iota
 	FromSurroundings
-	FromForeign // environment variables of other servers, such as UVICORN_PORT
+	FromForeign // environment variables of other tools, such as UVICORN_PORT and VIRTUAL_ENV
 	FromScript
 	FromFile
 	FromEnvironment
@@ -71,6 +71,9 @@ func New(flags Flags, lookup func(string) (string, bool)) (*Settings, error) {
 				wrong = append(wrong, fmt.Errorf("%s=%s in the environment: must be %w", name, shorten(given), err))
 			}
 			s.from[row.Name] = Source{FromEnvironment, name}
+			if row.yields && name == row.Env {
+				s.from[row.Name] = Source{FromForeign, name}
+			}
 			continue
 		}
 		if row.Default != "" {

@@ -76,7 +76,7 @@ func groups(c *Config) []group {
 			{Name: "factory", also: "call", value: toggle(&c.Factory, true)},
 			{Name: "pythonpath", also: "app-dir pp python-path", Arg: "DIRS", path: true, value: texts(&c.PythonPath)},
 			{Name: "env-file", also: "env-files", Arg: "FILES", path: true, value: texts(&c.EnvFiles)},
-			{Name: "venv", also: "virtualenv", Arg: "DIR", path: true, Env: "VIRTUAL_ENV", value: text(&c.Venv)},
+			{Name: "venv", also: "virtualenv", Arg: "DIR", path: true, Env: "VIRTUAL_ENV", yields: true, value: text(&c.Venv)},
 			{Name: "root-path", also: "url-prefix url-path-prefix", Arg: "PATH", value: rootPath(&c.Server.Sites.RootPath)},
 			{Name: "x-sendfile", Arg: "DIRS", path: true, script: true, value: texts(&c.Server.SendfileRoots)},
 			{Name: "x-accel", Arg: "PREFIX=DIR", path: true, script: true, value: mappings(&c.Server.AccelRoots)},
