@@ -197,8 +197,6 @@ func TestKubernetesManifestHasConsistentNumbers(t *testing.T) {
 		find(`(` + probe + `Probe:\n +httpGet: \{path: ` + path + `, port: ` + port + `\}\n)`)
 	}
 	find(`(targetPort: ` + port + `)\n`)
-	allowed, load := seconds(`startupProbe:[^}]*\}\n +periodSeconds: 1\n +failureThreshold: (\d+)`), lasts("load-timeout")
-	checktest.Truef(t, allowed >= load, "the startup probe ends after %v, loading after %v", allowed, load)
 	ends := seconds(`preStop:\n +sleep: \{seconds: (\d+)\}`) + lasts("shutdown-delay") + lasts("graceful-timeout")
 	if grace := seconds(`terminationGracePeriodSeconds: (\d+)`); grace < ends+5*time.Second {
 		t.Errorf("the end of a pod takes up to %v, and Kubernetes kills it after %v", ends, grace)

@@ -37,7 +37,6 @@ func writeUnit(p *plan.Plan, args []string, stdout, stderr io.Writer) error {
 		"RuntimeDirectory=": name, "StateDirectory=": name, "CacheDirectory=": name, "LogsDirectory=": name,
 		"User=":             cmp.Or(account, name),
 		"WorkingDirectory=": strings.ReplaceAll(p.Dir, "%", "%%"),
-		"TimeoutStartSec=":  seconds(p.Conf.LoadTimeout + time.Minute),
 		"TimeoutStopSec=":   seconds(p.Conf.GracefulTimeout + 30*time.Second),
 	}
 	if isHome(p.Dir) || isHome(program[0]) {

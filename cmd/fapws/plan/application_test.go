@@ -137,3 +137,18 @@ func TestServerIsOpenWithoutRestrictionsOfClients(t *testing.T) {
 		}
 	}
 }
+
+func TestOnlyAnApplicationThatStaysAtALineGetsAdvice(t *testing.T) {
+	const serves, line = "app.py:7 <module>, in selectors.py:415 select", "the application is still loading after 10s"
+	for _, c := range []struct{ first, second, want string }{
+		{serves, serves, line + ": it executes " + serves +
+			"; if this does not end, remove calls that wait or serve, such as app.run(), from its top level"},
+		{"", serves, line + ": its modules are imported slowly; now it executes " + serves},
+		{"app.py:1 <module>, in sql.py:3 <module>", "app.py:1 <module>, in sql.py:9 <module>",
+			line + ": its modules are imported slowly; now it executes app.py:1 <module>, in sql.py:9 <module>"},
+		{serves, "", line},
+		{"", "", line},
+	} {
+		checktest.Equal(t, stillLoading(c.first, c.second), c.want)
+	}
+}

@@ -88,21 +88,51 @@ func (p *Plan) options() pybridge.Options {
 	return o
 }
 
-// SlowLoad is the time after which a line is logged if an application is still loading or starting.
-const SlowLoad = 10 * time.Second
+// SlowLoad is the time after which a line is logged if an application is still loading or starting. Shortly before, the
+// server looks for the first time which line of Python the application executes.
+const (
+	SlowLoad     = 10 * time.Second
+	betweenLooks = 2 * time.Second
+)
 
-func stillLoading() string {
+// warnIfSlow logs a line if the application has not loaded after SlowLoad.
+func warnIfSlow(loaded <-chan struct{}, warn func(line string)) {
+	var places [2]string
+	for i, pause := range []time.Duration{SlowLoad - betweenLooks, betweenLooks} {
+		select {
+		case <-loaded:
+			return
+		case <-time.After(pause):
+			places[i] = executing()
+		}
+	}
+	warn(stillLoading(places[0], places[1]))
+}
+
+// stillLoading returns the line for an application that has executed the line of code first and later the line second.
+// Only an application that stays at the same line may never finish.
+func stillLoading(first, second string) string {
+	line := fmt.Sprintf("the application is still loading after %v", SlowLoad)
+	switch second {
+	case "":
+		return line
+	case first:
+		return line + ": it executes " + second +
+			"; if this does not end, remove calls that wait or serve, such as app.run(), from its top level"
+	}
+	return line + ": its modules are imported slowly; now it executes " + second
+}
+
+// executing returns the line of code that the application executes, or "" if it is unknown.
+func executing() string {
 	place := make(chan string, 1)
 	go func() { place <- pybridge.Executing() }()
-	line := fmt.Sprintf("the application is still loading after %v", SlowLoad)
 	select {
 	case at := <-place:
-		if at != "" {
-			line += ": it executes " + at
-		}
+		return at
 	case <-time.After(time.Second): // do not wait forever, because C code may be holding Python's GIL
+		return ""
 	}
-	return line + "; if this does not end, remove calls that wait or serve, such as app.run(), from its top level"
 }
 
 // Load loads the applications on the calling thread, which becomes Python's main thread. Find must be called before
@@ -122,10 +152,11 @@ func (p *Plan) Load(look logfile.Look, report func(error) int, warn func(line st
 		code = report(err)
 		closing = process.ExitAfterClosingTime(time.Time{}, code, func(string) {})
 	}
-	slow := time.AfterFunc(SlowLoad, func() { warn(stillLoading()) })
+	loaded := make(chan struct{})
+	go warnIfSlow(loaded, warn)
 	dir, _ := os.Getwd()
 	app, err := pybridge.Load(o)
-	slow.Stop()
+	close(loaded)
 	if now, _ := os.Getwd(); now != dir {
 		p.Settings.Anchor(dir)
 	}

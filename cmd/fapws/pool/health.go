@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,7 +14,7 @@ import (
 // silentChecks consecutive checks find that it sleeps and reads no message, or if stoppedChecks consecutive checks find
 // that a signal has stopped it.
 const (
-	checkEvery    = time.Second
+	checkEvery    = ClockTick
 	silentChecks  = 3
 	stoppedChecks = 10
 )
@@ -115,15 +114,19 @@ func (c *Channel) unread() (bytes int) {
 func inStates(pid int, states string) bool {
 	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid)) // the pattern is valid
 	for _, name := range threads {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			continue
-		}
-		// The name of a thread (--name) is in parentheses and may itself contain parentheses.
-		rest := bytes.TrimSpace(text[bytes.LastIndexByte(text, ')')+1:])
-		if len(rest) == 0 || !strings.ContainsRune(states, rune(rest[0])) {
+		if fields := statFields(name); fields != nil && !strings.Contains(states, string(fields[0])) {
 			return false
 		}
 	}
 	return len(threads) > 0
+}
+
+// statFields returns the fields of a file stat in /proc from the state on (proc(5)), or nil if the thread has ended.
+func statFields(name string) [][]byte {
+	text, _ := os.ReadFile(name)
+	// The name of a thread (--name) is in parentheses and may itself contain parentheses.
+	if fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:]); len(fields) > 0 {
+		return fields
+	}
+	return nil
 }

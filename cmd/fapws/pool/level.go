@@ -140,7 +140,6 @@ func (p *Pool) start(newest bool, role string) (*worker, error) {
 	w := newWorker(p, cmd, channel)
 	w.stderrCapture, w.page, w.asleep = heard, role == PageOnly, role == Asleep
 	p.o.Log(logfile.Debug, fmt.Sprintf("worker %d: started", w.Pid))
-	w.within(p.o.LoadTimeout, fmt.Sprintf("did not load within %v", p.o.LoadTimeout))
 	w.watch()
 	return w, nil
 }

@@ -129,6 +129,7 @@ func (p *Pool) reap() {
 func (p *Pool) checkWorkers() {
 	for _, w := range p.workers {
 		w.check()
+		w.checkLoad()
 		if w.State == Serving && p.o.MaxRSS > 0 {
 			if rss := confine.ResidentMemory(w.Pid); rss > p.o.MaxRSS {
 				p.recycle(w, fmt.Sprintf("%d MiB of memory exceed max-rss", rss>>20))
@@ -304,7 +305,9 @@ func (p *Pool) loaded(w *worker, m *Message) {
 		return
 	}
 	w.setState(Ready)
-	w.limit.Stop()
+	if w.limit != nil {
+		w.limit.Stop()
+	}
 	switch {
 	case w.page:
 		p.servePage(w)
@@ -331,8 +334,10 @@ func speaks(text []byte) error {
 func (p *Pool) died(w *worker, status unix.WaitStatus) {
 	how, code := howEnded(status), status.ExitStatus()
 	switch {
-	case w.why != "":
+	case w.why != "" && status.Signal() == unix.SIGKILL:
 		how = w.why + " and was killed"
+	case w.why != "":
+		how = w.why
 	case status.Signal() == unix.SIGKILL && w.reason == "":
 		w.reason = confine.MemoryExceeded(root, w.kills)
 	}

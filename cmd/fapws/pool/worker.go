@@ -80,8 +80,9 @@ type worker struct {
 	// sockets on which the worker may have accepted clients before it had loaded; nil if none
 	early  []Address
 	health health
-	limit  *time.Timer
-	why    string // reason why the supervisor has killed the worker; "" if it has not
+	loads  LoadClock
+	limit  *time.Timer // nil if no limit was set
+	why    string      // reason why the supervisor has killed or terminated the worker; "" if it has not
 	// the reason for the worker's end, as sent by the worker; advice for the user may follow after "; "
 	reason string
 	reaped bool

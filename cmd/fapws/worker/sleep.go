@@ -2,7 +2,8 @@ package worker
 
 import (
 	"encoding/json"
-	"fmt"
+	"errors"
+	"os"
 	"sync"
 	"time"
 
@@ -73,13 +74,16 @@ func (z *lateLoad) run() (code int, err error) {
 		select {} // obeyOrders ends the process when other workers serve
 	}
 	<-z.needed // obeyOrders may end the process during this wait
-	limit := s.conf.LoadTimeout
-	late := time.AfterFunc(limit, func() { z.fail(fmt.Errorf("the application did not load within %v", limit)) })
-	if err = s.load(z.fail); err == nil && !s.python.is(appFailed) {
-		err = s.start()
-	}
-	if !late.Stop() {
+	loaded, limit := make(chan struct{}), sync.WaitGroup{}
+	limit.Go(func() { z.limit(loaded) })
+	err = s.load(z.fail)
+	close(loaded)
+	limit.Wait()
+	if s.python.is(appFailed) {
 		select {} // serve until another worker has replaced this worker
+	}
+	if err == nil {
+		err = s.start()
 	}
 	if err != nil {
 		z.fail(err)
@@ -91,6 +95,19 @@ func (z *lateLoad) run() (code int, err error) {
 	s.server.Do(z.tellPresence)
 	close(z.settled)
 	return s.finish(s.serve(ended)), nil
+}
+
+// limit calls fail if this process waits too long while it loads the application.
+func (z *lateLoad) limit(loaded <-chan struct{}) {
+	clock, most := pool.LoadClock{Pid: os.Getpid()}, z.p.s.conf.LoadTimeout
+	for clock.Tick() < most {
+		select {
+		case <-loaded:
+			return
+		case <-time.After(pool.ClockTick):
+		}
+	}
+	z.fail(errors.New("the application " + pool.TooSlow(most)))
 }
 
 // wake makes run load the application, and waits until the application has loaded or has failed to load. wake is safe

@@ -172,7 +172,7 @@ func TestIdleStopAnswers503IfTheApplicationHangs(t *testing.T) {
 		sleeps(s)
 		fapwstest.Must(t, os.Remove(file+".go"))
 		s.Get("/", 503).Want(t, 503, "the application failed to start")
-		s.Says("the application did not load within 5s")
+		s.Says(`the application waited for 5s while loading, without using the processor \(--load-timeout\)`)
 		s.Says("failed to load the application; the next request tries again")
 		goOn(t, file, "")
 		fapwstest.Eventually(t, "it has loaded again", func() bool { return s.Ask(fapwstest.Get("/")).StatusCode == 200 })

@@ -76,28 +76,65 @@ func TestHUPWithCodeThatFailsKeepsTheOldCode(t *testing.T) {
 	s.Get("/version", 200).Is(t, "2")
 }
 
+// A worker that waits while it loads gets TERM, and KILL if it does not end. The first start has no limit.
 func TestHUPWithCodeThatDoesNotLoadInTimeKeepsTheOldCode(t *testing.T) {
+	for name, c := range map[string]struct{ code, says string }{
+		"waits": {"time.sleep(10000)", ""},
+		"handles TERM": {`import signal
+signal.signal(signal.SIGTERM, lambda *_: print("closing the database", flush=True))
+while True: time.sleep(1)`, " and was killed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			script := fapwstest.Copied(t, "workers.py")
+			fapwstest.Change(t, script, "VERSION = 1", "VERSION = 1\ntime.sleep(4)")
+			s := fapwstest.Command{Script: script, Complains: true,
+				Flags: []string{"--load-timeout", "2s"}}.Serve(t, fapwstest.Workers)
+			old := s.Workers()
+			fapwstest.Change(t, script, "VERSION = 1", c.code)
+			s.Signal(syscall.SIGHUP)
+			s.Says(`worker \d+ waited for 2s while loading, without using the processor \(--load-timeout\)` + c.says +
+				"; reload failed; the old workers keep serving")
+			fapwstest.Equal(t, strings.Contains(s.Stdout.String(), "closing the database"), c.says != "")
+			s.Get("/version", 200).Is(t, "1")
+			keepsWorkers(s, old)
+		})
+	}
+}
+
+// The time that a worker computes, that its child process computes, and the startup of a lifespan do not count.
+func TestSlowCodeReplacesTheOldCodeWithoutALimit(t *testing.T) {
 	t.Parallel()
-	for seconds := 3; ; seconds *= 2 {
-		script := fapwstest.Copied(t, "workers.py")
-		limit := fmt.Sprintf("%ds", seconds)
-		c := fapwstest.Command{Script: script, Complains: true, Flags: []string{"--bind", "127.0.0.1:0", "--workers",
-			"2", "--load-timeout", limit}}
-		s := c.Start(t)
-		// If even the first code does not load within the limit, as on a busy machine, the test uses a longer limit.
-		if s.Stderr.Find(fapwstest.BannerURL) == nil {
-			code := s.Ended()
-			fapwstest.Needf(t, code == 3 && strings.Contains(s.Stderr.String(), "did not load within "+limit), "code %d", code)
-			continue
-		}
-		s.Address = s.Stderr.Await(t, fapwstest.BannerURL)[1]
-		old := s.Workers()
-		fapwstest.Change(t, script, "VERSION = 1", "time.sleep(10000)")
-		s.Signal(syscall.SIGHUP)
-		s.Says("did not load within " + limit + " and was killed; reload failed; the old workers keep serving")
-		s.Get("/version", 200).Is(t, "1")
-		keepsWorkers(s, old)
-		return
+	const text = `import subprocess, time
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        time.sleep(startup)
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": name.encode()})
+`
+	dir := t.TempDir()
+	write := func(name, code string, startup int) {
+		t.Helper()
+		fapwstest.Write(t, dir+"/main.py", fmt.Sprintf("%sname, startup = %q, %d\n%s\n", text, name, startup, code))
+	}
+	write("first", "", 0)
+	s := fapwstest.Command{Dir: dir, Flags: []string{"--load-timeout", "2s", "main:app"}}.Serve(t, fapwstest.Workers)
+	for _, c := range []struct {
+		name, code string
+		startup    int
+	}{
+		{"computes", "while time.process_time() < 5: pass", 0},
+		{"child", `subprocess.run(["timeout", "5", "sh", "-c", "while :; do :; done"])`, 0},
+		{"lifespan", "", 5},
+	} {
+		write(c.name, c.code, c.startup)
+		s.Control("reload")
+		s.Get("/", 200).Is(t, c.name)
 	}
 }
 
