@@ -5,6 +5,8 @@ names of code blocks as titles, and add the files outside of docs/ that pages li
 pages of code.
 """
 
+import collections
+import json
 import os
 import pathlib
 import posixpath
@@ -21,8 +23,8 @@ CODE = {".css": "css", ".html": "html", ".js": "js", ".py": "python", ".sh": "sh
 # The site's folder for files outside of docs/. In this folder, the files keep their paths.
 OUTSIDE = "project/"
 
-# A search lists the page about messages first, and documents for contributors last.
-BOOST = {"trouble.md": 10}
+# A search lists guides first, then lists of names, and documents for contributors last.
+BOOST = {"settings.md": 0.5, "python-api.md": 0.5, "performance.md": 0.5, "limits.md": 0.8, "asleep.md": 0.5, "trouble.md": 0.7}
 
 FENCED = re.compile(r"(^ *```.*?^ *```$)", re.M | re.S)
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\]\([^)]*\))*)\]\(([^)\s]+)\)")
@@ -102,7 +104,7 @@ def outside(config, linked, page):
 def on_page_markdown(markdown, page, **_):
     """Rewrites links, and changes the file names at the beginning of code blocks to titles."""
     uri = page.file.src_uri
-    page.meta.setdefault("search", {}).setdefault("boost", BOOST.get(uri, 0.3 if uri.startswith(OUTSIDE) else 1))
+    page.meta.setdefault("search", {}).setdefault("boost", BOOST.get(uri, 0.1 if uri.startswith(OUTSIDE) else 1))
     source = uri[len(OUTSIDE):] if uri.startswith(OUTSIDE) else "docs/" + uri
 
     def rewrite(match):
@@ -131,3 +133,16 @@ def on_post_page(output, page, **_):
     )
     if found:
         raise PluginError("%s loads from another server: %s" % (page.file.src_uri, found.group(0)))
+
+
+def on_post_build(config):
+    """Adds the headings of each page to its first entry in the search index, so that a page can have all words of a query."""
+    path = pathlib.Path(config.site_dir, "search", "search_index.json")
+    index = json.loads(path.read_text("utf-8"))
+    headings = collections.defaultdict(list)
+    for entry in index["docs"]:
+        headings[entry["location"].partition("#")[0]].append(entry["title"])
+    for entry in index["docs"]:
+        if "#" not in entry["location"]:
+            entry["text"] += "<p>%s</p>" % ", ".join(headings[entry["location"]][1:])
+    path.write_text(json.dumps(index, separators=(",", ":")), "utf-8")

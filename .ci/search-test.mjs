@@ -1,0 +1,48 @@
+// usage: node .ci/search-test.mjs SITE QUERIES
+// Types each query of the file QUERIES into the search of the built documentation SITE: its index, its worker and its own
+// search.js. One of the named pages must be among the first three results. `./build.sh test` runs it.
+import fs from "node:fs";
+import path from "node:path";
+import vm from "node:vm";
+
+const [site, queries] = process.argv.slice(2);
+const read = (name) => fs.readFileSync(path.join(site, name), "utf8");
+const folder = path.join(site, "assets/javascripts/workers");
+const worker = fs.readdirSync(folder).find((name) => /^search\..*\.js$/.test(name));
+
+// The page sees the worker as an object with events, through search.js.
+class Worker extends EventTarget {
+  postMessage(message) { listener({data: message}); }
+}
+vm.runInNewContext(read("images/search.js"), {Worker});
+const page = new Worker();
+
+let listener;
+const inside = {
+  console: {warn() {}},
+  addEventListener: (_, f) => { listener = f; },
+  postMessage: (data) => page.dispatchEvent(Object.assign(new Event("message"), {data})),
+};
+inside.self = inside;
+vm.runInNewContext(fs.readFileSync(path.join(folder, worker), "utf8"), inside);
+const ask = (message) => new Promise((resolve) => {
+  page.postMessage(message);
+  page.addEventListener("message", (event) => resolve(event.data), {once: true});
+});
+
+await ask({type: 0, data: {...JSON.parse(read("search/search_index.json")), options: {suggest: true}}});
+let failed = 0, asked = 0;
+for (const line of fs.readFileSync(queries, "utf8").split("\n").filter((line) => line && !line.startsWith("#"))) {
+  const [query, pages] = line.split("\t");
+  const {data} = await ask({type: 2, data: query});
+  const found = data.items.map((items) => items[0].location.replace(/\/?(#.*)?$/, ""));
+  asked++;
+  if (pages.split(", ").some((name) => found.slice(0, 3).includes(name))) continue;
+  failed++;
+  console.error(`search-test: "${query}": the first results are ${found.slice(0, 5).join(", ") || "none"}, not ${pages}`);
+}
+if (failed || !asked) {
+  console.error(`search-test: ${failed} of ${asked} queries failed`);
+  process.exit(1);
+}
+console.log(`search-test: ${asked} queries, all good`);
