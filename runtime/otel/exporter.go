@@ -163,17 +163,23 @@ func (x *Exporter) complain(err error) {
 	}
 }
 
-// Close sends the spans of the queue. At the deadline, it drops the remaining spans and returns. Close may be called
-// again, and on a nil Exporter.
+// closingTime limits how long Close sends spans.
+const closingTime = 3 * time.Second
+
+// Close sends the spans of the queue. At the deadline, after closingTime, or after the collector did not answer, it drops
+// the remaining spans and returns. Close may be called again, and on a nil Exporter.
 func (x *Exporter) Close(until time.Time) {
 	if x == nil {
 		return
 	}
 	x.once.Do(func() {
-		x.until = until
+		x.until = time.Now().Add(closingTime)
+		if until.Before(x.until) {
+			x.until = until
+		}
+		time.AfterFunc(time.Until(x.until), x.stop)
 		x.close()
 	})
-	defer time.AfterFunc(time.Until(until), x.stop).Stop()
 	<-x.ended
 }
 
@@ -189,6 +195,9 @@ func (x *Exporter) export(body []byte, n int) {
 		x.complain(err)
 		wait := asked
 		if wait == 0 {
+			if again && x.open.Err() != nil {
+				x.stop()
+			}
 			wait, again = usual/2+rand.N(usual), again && x.open.Err() == nil
 		}
 		if again = again && time.Now().Add(wait).Before(end); !again {

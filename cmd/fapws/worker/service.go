@@ -137,9 +137,10 @@ func (s *service) loadAndServe() (code int, err error) {
 
 func (s *service) finish(code int) int {
 	s.instance.Withdraw()
-	s.spans.Close(s.deadline)
-	process.ExitAfterClosingTime(s.deadline, code, s.warn)
+	late := process.ExitAfterClosingTime(s.deadline, code, s.warn)
 	code = s.python.close(code, s.deadline)
+	late.Stop()
+	s.spans.Close(s.deadline)
 	if s.built != nil {
 		s.built.Close()
 	}

@@ -293,10 +293,10 @@ func TestServerWorksWithoutItsCollector(t *testing.T) {
 		n := strings.Count(s.Stderr.String(), "otel:")
 		fapwstest.Truef(t, n == 1 && !strings.Contains(s.Stderr.String(), "secret"), "%d lines: %s", n, s.Stderr)
 	}
-	// If the collector does not answer, it delays a graceful stop by at most --graceful-timeout. It does not delay a
-	// quick stop.
+	// If the collector does not answer, it delays a graceful stop by some seconds, regardless of --graceful-timeout. It
+	// delays neither a quick stop nor atexit functions.
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGQUIT} {
-		s := fapwstest.Command{Script: script, Flags: []string{"--otel", "--graceful-timeout", "1s"},
+		s := fapwstest.Command{Script: script, Flags: []string{"--otel", "--graceful-timeout", "1h"},
 			Env: append(sending("http://"+silent.Addr().String()), "OTEL_EXPORTER_OTLP_TIMEOUT=3600000",
 				"OTEL_BSP_EXPORT_TIMEOUT=3600000")}.Serve(t, fapwstest.Threads)
 		s.Get("/wsgi/a", 200)
