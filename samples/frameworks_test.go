@@ -461,7 +461,7 @@ func TestDjangoViewsAreImportedDuringLoading(t *testing.T) {
 	} {
 		views := filepath.Join(folder, "views.py")
 		fapwstest.Must(t, os.RemoveAll(views), os.Symlink(tt.views, views))
-		code, stdout, stderr := fapwstest.Command{Flags: []string{"check", tt.app}, Dir: folder}.Run(t)
+		code, stdout, stderr := fapwstest.Command{Flags: []string{"check", "--bind", "127.0.0.1:0", tt.app}, Dir: folder}.Run(t)
 		fapwstest.Truef(t, strings.Contains(stdout+stderr, tt.want) && (code == 0) == strings.Contains(tt.want, "fine"),
 			"%s with %s: %d\n%s%s", tt.app, tt.views, code, stdout, stderr)
 	}

@@ -4,24 +4,21 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"fapws/cmd/fapws/confine"
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/plan"
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
+	"fapws/cmd/fapws/supervisor"
 	"fapws/cmd/fapws/worker"
 	"fapws/pybridge"
 	"fapws/runtime/auth"
-	"fapws/runtime/conn"
 	"fapws/runtime/logfile"
 	"fapws/runtime/system"
 )
@@ -59,21 +56,22 @@ func printTo(stderr io.Writer) func(logfile.Level, string) {
 	return func(_ logfile.Level, line string) { fmt.Fprintln(stderr, "fapws:", line) }
 }
 
+// mistakes returns an error that lists wrong, which prevents the applications from being loaded, and all mistakes that
+// can be found without them.
+func mistakes(p *plan.Plan, wrong error, log func(logfile.Level, string)) error {
+	others := p.Check(&p.Conf, nil, log)
+	if f, ok := errors.AsType[*process.ExitError](wrong); ok && others == nil {
+		return &process.ExitError{Code: f.Code, Text: wrong.Error()}
+	}
+	return process.ExitUsage(settings.JoinPath(wrong, others))
+}
+
 // inspect runs a command that loads an application without serving it, or --print-config.
 func inspect(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 	log := printTo(stderr)
 	warn := func(line string) { log(logfile.Warning, line) }
-	wrong := p.Mistakes
-	if wrong == nil {
-		wrong = p.Find()
-	}
-	if wrong != nil {
-		// Check may find further mistakes, although the applications are not loaded.
-		others := p.Check(&p.Conf, nil, log)
-		if f, ok := errors.AsType[*process.ExitError](wrong); ok && others == nil {
-			return 0, &process.ExitError{Code: f.Code, Text: wrong.Error()}
-		}
-		return 0, process.ExitUsage(settings.JoinPath(wrong, others))
+	if err := p.Find(); err != nil {
+		return 0, mistakes(p, err, log)
 	}
 	if err := p.SetVariables(); err != nil {
 		return 0, err
@@ -127,107 +125,61 @@ func writeOwn(p *plan.Plan, contents *pybridge.Contents, stdout io.Writer) {
 	}
 }
 
-func checkOutside(p *plan.Plan, conf *settings.Config, log func(logfile.Level, string)) error {
-	err := confine.CheckIdentity(conf.User, conf.Group)
-	if err == nil && conf.Chroot != "" {
-		_, err = confine.FindChroot(conf.Chroot)
+// checkOutside finds what would end the start of a server before it loads the application. After checkOutside, this
+// process may become the user of the workers.
+func checkOutside(p *plan.Plan, log func(logfile.Level, string)) error {
+	if err := supervisor.Check(p); err != nil {
+		return err
 	}
-	if err == nil {
-		_, err = worker.ListenOptions(conf)
+	// Ignore the error: without the applications, their settings are unknown.
+	_ = p.Find()
+	addrs, certain := worker.Passed(nil).Early(p.Settings, &p.Conf, p.FirstApp())
+	if !certain && !ofAnotherUser(&p.Conf) {
+		addrs = nil // judge checks the addresses that the application sets
 	}
+	return checkFiles(p, &p.Conf, addrs, log)
+}
+
+// checkFiles returns an error with a line for each file and address that a server could not use.
+func checkFiles(p *plan.Plan, conf *settings.Config, addrs []string, log func(logfile.Level, string)) error {
+	options, err := worker.ListenOptions(conf)
 	if err != nil {
-		return process.ExitUsage(err)
+		return err
 	}
-	var files []made
-	if !p.KeysRead {
-		files = madeAtStart(conf)
-	}
-	for _, name := range p.Site.LogFiles(conf) {
-		if name != conf.ErrorLog {
-			files = append(files, made{name, mayLog(name, conf.User != ""), func(err error) error {
-				if name == conf.AccessLog {
-					return cannotLog(name, err)
-				}
-				return process.ExitUsage(fmt.Errorf("cannot write the log %s: %w", name, err))
-			}})
+	wrong := []error{logError(plan.MayLog(conf, conf.ErrorLog, "error log"))}
+	wrong = append(wrong, p.CheckCertificates(conf, log), worker.MayListen(addrs, options, isOwn(p)))
+	if conf.PidFile != "" {
+		name, _ := filepath.Abs(conf.PidFile)
+		if err := process.MayWritePIDFile(name, isOwn(p)); err != nil {
+			wrong = append(wrong, process.ExitNotStarted("%v", err))
 		}
 	}
+	return errors.Join(wrong...)
+}
+
+// checkWorkerFiles does the same as checkFiles for the files that the user of the workers creates.
+func checkWorkerFiles(p *plan.Plan, conf *settings.Config) error {
+	wrong := []error{logError(plan.MayLog(conf, conf.AccessLog, "access log"))}
 	if name := conf.ControlSocket; name != ctl.Auto && name != ctl.Off {
-		files = append(files, made{name, conn.MayListen(name), func(err error) error {
-			return process.ExitNotStarted("cannot create the control socket (%s): %s: %v",
-				p.Settings.Source("ctl-socket"), name, err)
-		}})
-	}
-	return checkFiles(p, conf, files, log)
-}
-
-type made struct {
-	name string
-	err  error // error of creating the file; nil if the user of this process may create it
-	// failure returns the error that would end the start of the server
-	failure func(err error) error
-}
-
-// madeAtStart returns the files that a server started by root creates before it changes its user.
-func madeAtStart(conf *settings.Config) (files []made) {
-	if name := conf.ErrorLog; name != "" && name != "-" {
-		files = append(files, made{name, mayLog(name, false), func(err error) error { return cannotLog(name, err) }})
-	}
-	if name := conf.PidFile; name != "" {
-		files = append(files, made{name, process.MayWritePIDFile(name), func(err error) error {
-			return process.ExitNotStarted("%v", err)
-		}})
-	}
-	for _, addr := range conf.Bind {
-		if name, ok := strings.CutPrefix(addr, "unix:"); ok {
-			files = append(files, made{name, conn.MayListen(name), func(err error) error {
-				return worker.BindFailed(addr, nil, fmt.Errorf("cannot listen on %s: %w", addr, err))
-			}})
+		if err := ctl.MayListen(name, p.Place()); err != nil {
+			wrong = append(wrong, process.ExitNotStarted("cannot create the control socket (%s): %v",
+				p.Settings.Source("ctl-socket"), err))
 		}
 	}
-	return files
+	return errors.Join(wrong...)
 }
 
-func cannotLog(name string, err error) error {
-	return process.ExitNotStarted("cannot write the log %s: %v", name, err)
+func logError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return process.ExitNotStarted("cannot write the %v", err)
 }
 
-// checkFiles returns the first error in files, or a mistake in the certificates. If this process cannot become the
-// server's user, errors in files are ignored, because this process cannot check the permissions of that user. For a
-// missing directory, checkFiles only logs a warning, because a service manager may create the directory.
-func checkFiles(p *plan.Plan, conf *settings.Config, files []made, log func(logfile.Level, string)) (first error) {
-	mine := confine.MayBecome(conf.User, conf.Group)
-	for _, f := range files {
-		switch {
-		case errors.Is(f.err, fs.ErrNotExist):
-			log(logfile.Warning, fmt.Sprintf("%s: its directory does not exist, and the server does not start "+
-				"without it", f.name))
-		case f.err != nil && mine && first == nil:
-			first = f.failure(f.err)
-		}
-	}
-	if first != nil {
-		return first
-	}
-	return p.CheckCertificates(conf, log)
-}
-
-// mayLog returns an error if the user of this process may not write a log. If given is true, root creates the logs in
-// root's own directories and makes this user their owner, so this user need not be able to create files there.
-func mayLog(name string, given bool) error {
-	dir := filepath.Dir(name)
-	var st unix.Stat_t
-	_ = unix.Stat(dir, &st)
-	if file, err := os.Stat(name); err == nil && file.IsDir() {
-		return unix.EISDIR
-	}
-	err := unix.Faccessat(unix.AT_FDCWD, dir, unix.X_OK, unix.AT_EACCESS)
-	if err == nil && !(given && st.Uid == 0) {
-		if err = unix.Faccessat(unix.AT_FDCWD, name, unix.W_OK, unix.AT_EACCESS); err == unix.ENOENT {
-			err = system.MayCreate(name)
-		}
-	}
-	return err
+// isOwn returns a function that reports whether a process is the server that this plan describes, which keeps its
+// addresses and its pid file at a reload.
+func isOwn(p *plan.Plan) func(pid int) bool {
+	return func(pid int) bool { return ctl.Serves(pid, p.Place(), p.Conf.ControlSocket) }
 }
 
 // judge checks the settings, the site and the loaded applications, and prints the result or, with --print-config, the
@@ -245,11 +197,13 @@ func judge(p *plan.Plan, app *pybridge.Contents, stdout io.Writer, log func(logf
 		}
 		return p.Site.Write(stdout, &conf)
 	}
-	if err := settings.JoinPath(err, p.Check(&conf, app, log)); err != nil {
-		return process.ExitFrom(err)
+	system.Distrust(p.Changeable(&conf, worker.Uploads(app)...))
+	wrong := []error{err, p.CheckOutside(&conf, app), p.Check(&conf, app, log), checkWorkerFiles(p, &conf)}
+	if !p.KeysRead {
+		wrong = append(wrong, checkFiles(p, &conf, conf.Bind, log))
 	}
-	if err := checkOutside(p, &conf, log); err != nil {
-		return err
+	if err := settings.JoinPath(wrong...); err != nil {
+		return process.ExitFrom(err)
 	}
 	name, python := p.Site.What(&conf), "without Python"
 	if app != nil {

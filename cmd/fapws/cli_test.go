@@ -57,6 +57,8 @@ func TestCommandLineWorksAsTheScriptsSay(t *testing.T) {
 			env.Setenv("PYTHONDONTWRITEBYTECODE", "1")
 			env.Setenv("PYTHON", python(bin)) // "python3.11"
 			env.Setenv("FAPWS_ALLOW_ROOT", "1")
+			// The port of a start that fails, or of a check, must not be that of another script.
+			env.Setenv("FAPWS_PORT", "0")
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

@@ -90,19 +90,25 @@ func run(args []string, asWorker bool, stdin *os.File, stdout, stderr io.Writer)
 		return 0, err
 	}
 	p.KeysRead = asWorker
-	if cmd.Word == settings.WordCheck && !asWorker && p.Mistakes == nil && ofAnotherUser(&p.Conf) {
-		err := checkFiles(p, &p.Conf, madeAtStart(&p.Conf), printTo(stderr))
-		if err == nil {
-			err = supervisor.BecomeWorker(p)
+	if cmd.Word == settings.WordCheck && !asWorker && p.Mistakes == nil && os.Getenv(confine.SandboxVariable) == "" {
+		err := checkOutside(p, printTo(stderr))
+		if err == nil && ofAnotherUser(&p.Conf) {
+			if err = supervisor.BecomeWorker(p); err == nil {
+				return run(args, true, stdin, stdout, stderr)
+			}
 		}
 		if err != nil {
-			return 0, err
+			return 0, process.ExitFrom(err)
 		}
-		return run(args, true, stdin, stdout, stderr)
 	}
 	if parent == nil && !loader {
 		doubts = slices.Concat(foreign, doubts, p.ForeignGlobals())
 		warn(slices.Concat(process.ZoneDoubts, settings.UnknownVariables(os.Environ()), doubts), p, stderr)
+	}
+	if p.Mistakes != nil {
+		err := mistakes(p, p.Mistakes, logOf(p, stderr))
+		parent.Failing(err)
+		return 0, err
 	}
 	if cmd.Word == settings.WordCheck && os.Getenv(confine.SandboxVariable) != "" {
 		return checkSandbox(p, stdout, stderr)
@@ -164,11 +170,15 @@ func help(topic string, stdout io.Writer) (code int, err error) {
 	return process.OK, err
 }
 
-func warn(doubts []string, p *plan.Plan, stderr io.Writer) {
-	log := printTo(stderr)
+func logOf(p *plan.Plan, stderr io.Writer) func(logfile.Level, string) {
 	if p.Command.Word == settings.WordRun {
-		log = plan.NewLogger(stderr, &p.Conf).Log
+		return plan.NewLogger(stderr, &p.Conf).Log
 	}
+	return printTo(stderr)
+}
+
+func warn(doubts []string, p *plan.Plan, stderr io.Writer) {
+	log := logOf(p, stderr)
 	for _, line := range doubts {
 		log(logfile.Warning, line)
 	}

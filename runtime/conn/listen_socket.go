@@ -21,12 +21,9 @@ import (
 // tcpSocket makes a listening socket as package net does: an unspecified address accepts IPv6 and IPv4, or only IPv4 if
 // the kernel has no IPv6.
 func tcpSocket(addr string, o ListenOptions) (int, error) {
-	if host, port, err := net.SplitHostPort(addr); err == nil && isLocalhost(host) {
-		addr = net.JoinHostPort("127.0.0.1", port)
-	}
-	a, err := net.ResolveTCPAddr("tcp", addr)
+	a, err := resolveTCP(addr)
 	if err != nil {
-		return -1, system.Cause(err)
+		return -1, err
 	}
 	with := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		return c.Control(func(fd uintptr) {
@@ -46,6 +43,14 @@ func tcpSocket(addr string, o ListenOptions) (int, error) {
 		_ = listen(fd, o) // ignore the error: the old backlog remains
 	}
 	return fd, err
+}
+
+func resolveTCP(addr string) (*net.TCPAddr, error) {
+	if host, port, err := net.SplitHostPort(addr); err == nil && isLocalhost(host) {
+		addr = net.JoinHostPort("127.0.0.1", port)
+	}
+	a, err := net.ResolveTCPAddr("tcp", addr)
+	return a, system.Cause(err)
 }
 
 // isLocalhost reports whether host is a name of the loopback address (RFC 6761 §6.3). isLocalhost does not resolve the
@@ -172,15 +177,6 @@ func RemoveSocketFile(addr string) error {
 
 func isAbstract(path string) bool { return path == "" || path[0] == '@' }
 
-// MayListen returns an error if Listen could not make a unix socket at path. MayListen does not check whether another
-// server listens there. The error wraps its cause, like the error of system.MayCreate.
-func MayListen(path string) error {
-	if _, err := existing(path); err != nil || isAbstract(path) {
-		return err
-	}
-	return system.MayCreate(path)
-}
-
 // existing reports whether path is a socket file. The error says that no socket file can be made at path.
 func existing(path string) (bool, error) {
 	if len(path) > maxSocketPath {
@@ -202,9 +198,18 @@ func existing(path string) (bool, error) {
 }
 
 func removeStale(path string) error {
-	if found, err := existing(path); err != nil || !found {
+	found, err := existing(path)
+	if err != nil || !found {
 		return err
 	}
+	if err := isStale(path); err != nil {
+		return err
+	}
+	return system.Cause(os.Remove(path))
+}
+
+// isStale returns nil if no process listens on the unix socket at path, which must exist.
+func isStale(path string) error {
 	c, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {
 		c.Close()
@@ -213,5 +218,5 @@ func removeStale(path string) error {
 	if !errors.Is(err, unix.ECONNREFUSED) {
 		return system.Cause(err)
 	}
-	return system.Cause(os.Remove(path))
+	return nil
 }

@@ -45,12 +45,6 @@ func MayBecome(username, group string) bool {
 	return err == nil
 }
 
-// CheckIdentity returns the error that LookupIdentity would return if this process were root.
-func CheckIdentity(username, group string) error {
-	_, err := lookup(username, group, 0, 0)
-	return err
-}
-
 func lookup(username, group string, uid, gid int) (*Identity, error) {
 	id := &Identity{UID: uid, GID: gid, Home: "/"}
 	var err error

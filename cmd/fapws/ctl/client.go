@@ -158,6 +158,37 @@ func Reaches(pid int) bool {
 	return err == nil
 }
 
+// Serves reports whether the process pid is a server that serves site (Report.Site). socket is the setting ctl-socket.
+func Serves(pid int, site, socket string) bool {
+	paths := []string{socket, variableOf(pid, "FAPWS_CTL_SOCKET")}
+	if path, err := choose(pid); err == nil {
+		paths = append(paths, path)
+	}
+	return site != "" && slices.ContainsFunc(paths, func(path string) bool {
+		return path != "" && path != Auto && path != Off && siteAt(path) == site
+	})
+}
+
+// siteAt returns Report.Site of the server that listens on the control socket at path, or "".
+func siteAt(path string) string {
+	a, err := converse(path, &request{Command: Status}, connectWithin)
+	if err != nil {
+		return ""
+	}
+	return a.Status.Site
+}
+
+// variableOf returns a variable of the environment with which a process was started, or "" if this user may not see it.
+func variableOf(pid int, name string) string {
+	environ, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+	for one := range strings.SplitSeq(string(environ), "\x00") {
+		if value, ok := strings.CutPrefix(one, name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
 // choose returns the socket path of the server whose process ID is pid. If pid is 0, exactly one server must be
 // running, and choose returns its socket path. For root, choose searches the servers of all users; otherwise only the
 // servers of the current user.

@@ -17,6 +17,7 @@ import (
 
 	"fapws/runtime/metrics"
 	"fapws/runtime/source/cache"
+	"fapws/runtime/system"
 )
 
 // A request is sent as one line of JSON.
@@ -64,6 +65,7 @@ type Report struct {
 	PID int `json:"pid"` // ID of the process that takes signals
 	// the application as written on the command line, or the served directory, or the configuration file
 	App       string   `json:"app"`
+	Site      string   `json:"site"` // absolute path of the configuration file, or of what the command line names
 	Version   string   `json:"version"`
 	Python    string   `json:"python"` // version; "" for a site without an application
 	Mode      string   `json:"mode"`   // "inline", "up to 8 threads"
@@ -206,13 +208,10 @@ func Listen(path string, server Server) (*Socket, error) {
 }
 
 func bind(path string) (*net.UnixListener, error) {
-	if st, err := os.Lstat(path); err == nil {
-		if st.Mode()&os.ModeSocket == 0 {
-			return nil, fmt.Errorf("%s is not a socket", path)
-		}
-		if answers(path) {
-			return nil, fmt.Errorf("another server listens on %s", path)
-		}
+	switch found, err := isFree(path); {
+	case err != nil:
+		return nil, err
+	case found:
 		if err := os.Remove(path); err != nil {
 			return nil, err
 		}
@@ -228,6 +227,39 @@ func bind(path string) (*net.UnixListener, error) {
 	ln := l.(*net.UnixListener)
 	ln.SetUnlinkOnClose(false) // Close removes the file
 	return ln, nil
+}
+
+// isFree returns an error if the control socket cannot be created at path, because a server listens there or because
+// the file is not a socket. found is true if the socket of an ended server is at path.
+func isFree(path string) (found bool, err error) {
+	st, err := os.Lstat(path)
+	switch {
+	case err != nil:
+		return false, nil
+	case st.Mode()&os.ModeSocket == 0:
+		return false, fmt.Errorf("%s is not a socket", path)
+	case answers(path):
+		return false, fmt.Errorf("another server listens on %s", path)
+	}
+	return true, nil
+}
+
+// MayListen returns the error that Listen would return for path, and changes nothing. A socket of a server that serves
+// site (Report.Site) is no error.
+func MayListen(path, site string) error {
+	if _, err := isFree(path); err != nil {
+		if site != "" && siteAt(path) == site {
+			return nil
+		}
+		return err
+	}
+	if len(path) > maxPath {
+		return tooLong(path)
+	}
+	if err := system.MayCreate(path); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
 }
 
 func (s *Socket) SyscallConn() (syscall.RawConn, error) { return s.ln.SyscallConn() }
@@ -327,11 +359,17 @@ func allowed(c *net.UnixConn, uids ...int) error {
 	return nil
 }
 
+const maxPath = 107 // in bytes, without the final NUL (unix(7))
+
+func tooLong(path string) error {
+	return fmt.Errorf("%s: the path is too long; the maximum for a socket is %d bytes", path, maxPath)
+}
+
 // short returns the cause of an error from package net, without the operation and the address.
 func short(err error) error {
 	if op, ok := err.(*net.OpError); ok {
 		if call, ok := op.Err.(*os.SyscallError); ok && call.Err == syscall.EINVAL { // the path is too long
-			return fmt.Errorf("%s: the path is too long; the maximum for a socket is 107 bytes", op.Addr)
+			return tooLong(op.Addr.String())
 		} else if ok {
 			return fmt.Errorf("%s: %w", op.Addr, call.Err)
 		}

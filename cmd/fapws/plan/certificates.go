@@ -134,6 +134,21 @@ func (p *Plan) checkACME() error {
 	return settings.JoinPath(wrong...)
 }
 
+// unreachable returns a warning if no CA can connect to the addresses, or "". A CA of the user's own and a program that
+// changes the DNS need no public address. Whether a router or a container forwards a port is unknown, so only the command
+// check warns about unusual ports.
+func (p *Plan) unreachable() string {
+	conf := &p.Conf
+	usual, other := conf.Reachable()
+	if conf.TLS != "acme" || p.Mistakes != nil || conf.ACMEDNSHook != "" || p.Settings.Source("acme-url").Level > settings.FromDefault ||
+		usual || other && p.Command.Word != settings.WordCheck {
+		return ""
+	}
+	return fmt.Sprintf("%s: the CA must be able to connect to port 80 or 443 of this machine, but the server listens on "+
+		"%s: add --bind :80 --bind https://:443, forward one of these ports, or use acme-dns-hook", p.Settings.Origin("tls"),
+		strings.Join(conf.Bind, ", "))
+}
+
 // OwnCA returns the file and the fingerprint of the machine's own authority; path is "" if there is none.
 func (p *Plan) OwnCA(conf *settings.Config) (path, fingerprint string) {
 	if conf.TLS != "auto" {
@@ -293,8 +308,7 @@ func (c *SiteConfig) asksClients() bool {
 		slices.ContainsFunc(c.Hosts, func(h *Host) bool { return h.ClientCAs != "" })
 }
 
-// checkClients finds rules about client certificates that cannot work, and authorities that no rule uses. For the
-// command check, these mistakes are added to p.Mistakes.
+// checkClients finds rules about client certificates that cannot work, and authorities that no rule uses.
 func (p *Plan) checkClients() error {
 	c, conf := p.Site, &p.Conf
 	var wrong []error
@@ -324,11 +338,7 @@ func (p *Plan) checkClients() error {
 			wrong = append(wrong, a.At.Errorf("ca-certs", "no rule uses these CAs; add client-cert = \"required\""))
 		}
 	}
-	err := settings.JoinPath(wrong...)
-	if p.Command.Word == settings.WordCheck {
-		p.Mistakes, err = settings.JoinPath(p.Mistakes, err), nil
-	}
-	return err
+	return settings.JoinPath(wrong...)
 }
 
 func certReqs(conf *settings.Config) bool { return conf.CertReqs != "" && conf.CertReqs != "none" }

@@ -97,11 +97,13 @@ func (b *siteBuilder) cgi(r *Route) ([]exchange.Mount, error) {
 	o.ScriptOptions, o.Common, o.Interpreters, o.Gate = scripts, b.forPrograms(r, scripts.Root), interpreters,
 		b.parts.Programs.Gate
 	program, err := programs.NewCGI(o)
-	if err == nil && b.parts.Logs == nil {
-		err = program.Check()
-	}
 	if err != nil {
 		return nil, err
+	}
+	if b.parts.Logs == nil {
+		if err := program.Check(); err != nil {
+			b.warn(r.At.Errorf("cgi", "%v", err).Error())
+		}
 	}
 	return b.responder(r, program), nil
 }
@@ -121,12 +123,8 @@ func (b *siteBuilder) php(r *Route) ([]exchange.Mount, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch missing := p.Missing(); {
-	case missing == "":
-	case b.parts.Logs == nil:
-		b.wrong(r.At.Errorf("php", "%s", missing))
-	default:
-		b.warn(fmt.Sprintf("%s (%s)", missing, r.At.Key("php")))
+	if missing := p.Missing(); missing != "" {
+		b.warn(r.At.Errorf("php", "%s", missing).Error())
 	}
 	b.built.closers = append(b.built.closers, func() { p.Close(phpGrace) })
 	return b.behindFiles(r, p, scripts.Index), nil
@@ -229,12 +227,14 @@ func (p *Programs) open(n namedProgram) (*programs.CGI, error) {
 	return programs.NewCGI(o)
 }
 
-// mounted returns a Responder for a program in PATHS. The text of the error is one line. If check is true, mounted also
-// returns an error for a program that cannot run.
-func (p *Programs) mounted(options string, check bool) (backend.Responder, error) {
+// mounted returns a Responder for a program in PATHS. The text of the error is one line. If warn is not nil, mounted
+// passes to it the error of a program that cannot run.
+func (p *Programs) mounted(options string, warn func(error)) (backend.Responder, error) {
 	program, err := p.open(namedProgram{options: options})
-	if err == nil && check {
-		err = program.Check()
+	if err == nil && warn != nil {
+		if wrong := program.Check(); wrong != nil {
+			warn(wrong)
+		}
 	}
 	return backend.Func(func(w *backend.Response, r *backend.Request) {
 		r.Options = options

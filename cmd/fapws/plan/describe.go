@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -92,6 +93,19 @@ func (p *Plan) WorkDir() string {
 		return p.Conf.Chdir
 	}
 	return filepath.Join(p.Dir, p.Conf.Chdir)
+}
+
+// Place returns the absolute path of the configuration file or, if the command line names the application or directory,
+// the absolute path of that one. Place returns "" if neither is known.
+func (p *Plan) Place() string {
+	name := cmp.Or(p.Site.App.Name, p.Site.Root)
+	switch {
+	case p.named == "" || name == "":
+		return p.Path
+	case filepath.IsAbs(name):
+		return filepath.Clean(name)
+	}
+	return filepath.Join(p.WorkDir(), name)
 }
 
 func (p *Plan) Folders() (dirs []string) {

@@ -132,15 +132,15 @@ func (b *siteBuilder) errorPages() func(*exchange.Exchange, exchange.Reply) {
 			continue
 		}
 		pages[status] = page
-		if b.parts.Logs == nil && h.Root != "" && strings.HasPrefix(page, "/") {
-			// only the command check reports this error; a running server sends its default page instead
+		if h.Root != "" && strings.HasPrefix(page, "/") {
+			// without the page, the server sends its default page
 			name := filepath.Join(h.Root, page)
 			err := unix.Faccessat(unix.AT_FDCWD, name, unix.R_OK, unix.AT_EACCESS)
 			if st, e := os.Stat(name); e == nil && st.IsDir() {
 				err = unix.EISDIR
 			}
 			if err != nil {
-				b.wrong(h.At.Errorf("error-page", "%d: %w", status, &os.PathError{Op: "open", Path: name, Err: err}))
+				b.warn(h.At.Errorf("error-page", "%d: %w", status, &os.PathError{Op: "open", Path: name, Err: err}).Error())
 			}
 		}
 		if strings.HasPrefix(page, "/") && static.FitsAny(programs, page) {

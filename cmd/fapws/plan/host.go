@@ -366,6 +366,7 @@ func (b *siteBuilder) checkHandled(r *Route, mounts []exchange.Mount, why string
 func (b *siteBuilder) hostLogs(s *exchange.Site) {
 	h := b.host
 	if b.parts.Logs == nil {
+		b.checkLogs()
 		return
 	}
 	var err error
@@ -381,6 +382,20 @@ func (b *siteBuilder) hostLogs(s *exchange.Site) {
 		}
 	}
 	b.errors = s.ErrorLog
+}
+
+func (b *siteBuilder) checkLogs() {
+	h := b.host
+	err := MayLog(b.conf, h.AccessLog, "access log")
+	if isErrorLog(b.conf, h.AccessLog) {
+		err = notErrorLog(h.AccessLog)
+	}
+	if err != nil {
+		b.wrong(h.At.Errorf("access-log", "%v", err))
+	}
+	if err := MayLog(b.conf, h.ErrorLog, "error log"); err != nil {
+		b.wrong(h.At.Errorf("error-log", "%v", err))
+	}
 }
 
 func (b *siteBuilder) clientLog(level logfile.Level) func(client, line string) {

@@ -180,7 +180,11 @@ func (b *siteBuilder) mount(m *pybridge.Mount) (mount exchange.Mount, err error)
 		}
 		return mount, err
 	case m.CGI != "":
-		program, err := b.parts.Programs.mounted(m.CGI, b.parts.Logs == nil)
+		var warn func(error)
+		if b.parts.Logs == nil {
+			warn = func(err error) { b.warn(fmt.Sprintf("PATHS, %q: %v", m.Prefix, process.ExitPlain(err))) }
+		}
+		program, err := b.parts.Programs.mounted(m.CGI, warn)
 		if err != nil {
 			return mount, err
 		}

@@ -189,7 +189,7 @@ func (p *Plan) notLoaded(err error, first *pybridge.Application) error {
 		return err
 	case ended.Line == "":
 		return process.ExitNotStarted("%s failed to load; see the traceback above", p.Command.Script)
-	case strings.Contains(ended.Line, "; ") || p.Command.Word == settings.WordCheck:
+	case strings.Contains(ended.Line, "; "):
 		return process.ExitNotStarted("%s", ended.Line)
 	}
 	return process.ExitNotStarted("%s; correct it, then test with fapws check %s", ended.Line, p.Command.Script)

@@ -3,6 +3,7 @@ package plan
 import (
 	"cmp"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -82,9 +83,8 @@ func (l *LogFiles) Access(path, format string) (*logfile.AccessLog, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The error log cannot be used as an access log, too, because it is written without the lock of access logs.
 	if isErrorLog(l.conf, path) {
-		return nil, fmt.Errorf("access log: %s is the error log", path)
+		return nil, notErrorLog(path)
 	}
 	file, err := l.open(fileOptions(l.conf, path, "access log"))
 	if err != nil {
@@ -92,6 +92,9 @@ func (l *LogFiles) Access(path, format string) (*logfile.AccessLog, error) {
 	}
 	return &logfile.AccessLog{File: file, Format: f}, nil
 }
+
+// The error log cannot be used as an access log, too, because it is written without the lock of access logs.
+func notErrorLog(path string) error { return fmt.Errorf("access log: %s is the error log", path) }
 
 const errorFlush = time.Second
 
@@ -141,6 +144,31 @@ func (l *LogFiles) Errors(path string) (write hostLog, number int, err error) {
 	l.numbers[o.Path] = number
 	l.writers = append(l.writers, write)
 	return write, number, nil
+}
+
+// MayLog returns an error if a server with the settings conf could not write the log at path. name is the prefix of the
+// error, such as "access log". If the server changes its user, root creates the logs in root's own directories and makes
+// this user their owner (GiveLogs), so this user need not be able to create files there.
+func MayLog(conf *settings.Config, path, name string) error {
+	if path == "" || path == "-" || path == off {
+		return nil
+	}
+	path = absolute(path)
+	dir := filepath.Dir(path)
+	var st unix.Stat_t
+	_ = unix.Stat(dir, &st)
+	err := unix.Faccessat(unix.AT_FDCWD, dir, unix.X_OK, unix.AT_EACCESS)
+	if file, wrong := os.Stat(path); wrong == nil && file.IsDir() {
+		err = unix.EISDIR
+	} else if given := conf.User != "" && st.Uid == 0; err == nil && !given {
+		if err = unix.Faccessat(unix.AT_FDCWD, path, unix.W_OK, unix.AT_EACCESS); err == unix.ENOENT {
+			err = system.MayCreate(path)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, &fs.PathError{Op: "open", Path: path, Err: err})
+	}
+	return nil
 }
 
 // Client writes a line about a client to the error log with the given number, and is safe for concurrent use.

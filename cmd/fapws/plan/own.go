@@ -139,6 +139,10 @@ func (b *builder) redirectToHTTPS(h *Host) []exchange.Mount {
 		}
 		if port == "no" {
 			port = b.conf.HTTPSPort()
+			if ports := b.conf.HTTPSPorts(); len(ports) > 1 {
+				b.wrong(h.At.Errorf("https-redirect", "there are several ports for HTTPS (%s); add https-redirect = PORT at "+
+					"the top of the file", strings.Join(ports, ", ")))
+			}
 		}
 	}
 	switch port {

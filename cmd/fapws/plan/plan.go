@@ -29,6 +29,7 @@ type Plan struct {
 	Path     string
 	Site     *SiteConfig
 	Broker   *pool.BrokerAddress // nil if --channels is not set
+	// mistakes in the configuration file and in settings; a plan with mistakes can only be checked further
 	Mistakes error
 	// root has checked the certificates, because this process may lack the permission to read the keys
 	KeysRead bool
@@ -45,9 +46,6 @@ func Make(cmd *settings.Command, set *settings.Settings) (p *Plan, doubts []stri
 	if p, err = Read(cmd, set); err != nil {
 		return nil, nil, err
 	}
-	if p.Mistakes != nil && cmd.Word != settings.WordCheck {
-		return nil, nil, process.ExitUsage(p.Mistakes)
-	}
 	if p.Conf, err = set.Config(); err != nil {
 		return nil, nil, process.ExitUsage(settings.JoinPath(p.Mistakes, err))
 	}
@@ -60,12 +58,12 @@ func Make(cmd *settings.Command, set *settings.Settings) (p *Plan, doubts []stri
 		}
 	}
 	p.stateDir = absolute(cmp.Or(p.Conf.StateDir, usualStateDir()))
-	for _, step := range []func() error{p.choose, p.checkACME, p.checkClients, p.checkSomething, p.checkPaths,
-		p.readBroker} {
+	for _, step := range []func() error{p.choose, p.checkSomething} {
 		if err := step(); err != nil {
 			return nil, nil, process.ExitUsage(err)
 		}
 	}
+	p.Mistakes = settings.JoinPath(p.Mistakes, p.checkACME(), p.checkClients(), p.checkPaths(), p.readBroker())
 	doubts = p.doubts()
 	if doubt := p.findVenv(); doubt != "" {
 		doubts = append(doubts, doubt)
@@ -163,8 +161,7 @@ func (p *Plan) checkSomething() error {
 	case p.Command.Word == settings.WordPrintConfig || len(p.Site.Hosts) > 0 || p.Site.ownHost(&p.Conf):
 		return nil
 	case p.Mistakes != nil:
-		// Show the mistakes, because the key of the application may be misspelled.
-		return p.Mistakes
+		return nil // the key of the application may be misspelled
 	case p.File != nil:
 		return fmt.Errorf("%s: nothing to serve: set app, root or [[host]]", p.File.Name)
 	}
@@ -220,8 +217,7 @@ func (p *Plan) Check(conf *settings.Config, contents *pybridge.Contents, log fun
 	return nil
 }
 
-// readBroker parses the URL of the broker, so that the command check finds mistakes in the URL. Only the supervisor
-// connects to the broker.
+// readBroker parses the URL of the broker. Only the supervisor and the command check connect to the broker.
 func (p *Plan) readBroker() (err error) {
 	if p.Conf.Channels == "" {
 		return nil
@@ -347,6 +343,9 @@ func (p *Plan) doubts() (lines []string) {
 					"%q: %s is compared as it is; a prefix is not a pattern", r.Prefix, sign)))
 			}
 		}
+	}
+	if doubt := p.unreachable(); doubt != "" {
+		lines = append(lines, doubt)
 	}
 	if p.File != nil && p.named != "" && p.Settings.File() == "" && len(p.Site.Hosts) > 0 {
 		lines = append(lines, fmt.Sprintf("%s also serves %s; requests for them do not reach %s (-c off ignores the file)",

@@ -44,8 +44,7 @@ func WritePIDFile(path string) (*PIDFile, error) {
 		return nil, err
 	}
 	if other != pid && runs(other) {
-		return nil, fmt.Errorf("pid file %s: process %d is running; stop it, or remove the file if that process "+
-			"is not fapws", path, other)
+		return nil, otherRuns(path, other)
 	}
 	f, err := replace(path)
 	if err != nil {
@@ -54,11 +53,20 @@ func WritePIDFile(path string) (*PIDFile, error) {
 	return &PIDFile{path: path, file: f}, nil
 }
 
-// MayWritePIDFile returns an error if WritePIDFile would fail, except because of a running process. If the directory is
-// missing, the error matches fs.ErrNotExist.
-func MayWritePIDFile(path string) error {
-	if _, err := owner(path); err != nil {
+func otherRuns(path string, pid int) error {
+	return fmt.Errorf("pid file %s: process %d is running; stop it, or remove the file if that process is not fapws",
+		path, pid)
+}
+
+// MayWritePIDFile returns the error that WritePIDFile would return. own reports whether a process is the running server
+// itself, whose pid file is no error. If the directory is missing, the error matches fs.ErrNotExist.
+func MayWritePIDFile(path string, own func(pid int) bool) error {
+	other, err := owner(path)
+	switch {
+	case err != nil:
 		return err
+	case runs(other) && !own(other):
+		return otherRuns(path, other)
 	}
 	if err := system.MayCreate(path); err != nil {
 		return cannotWrite(path, err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -259,6 +260,9 @@ func (s *Settings) settleTLS(c *Config, wrong *firstWrong) {
 		c.HTTPSRedirect = c.HTTPSPort()
 		wrong.when(c.HTTPSRedirect == "", "https-redirect (%s) requires HTTPS: add --certfile FILE --keyfile FILE "+
 			"--bind :80 --bind https://:443", s.from["https-redirect"])
+		ports := c.HTTPSPorts()
+		wrong.when(len(ports) > 1, "https-redirect (%s) needs a port, because there are several for HTTPS (%s): "+
+			"--https-redirect=PORT", s.from["https-redirect"], strings.Join(ports, ", "))
 		wrong.when(c.HTTPSRedirect == "0", "https-redirect (%s) needs a port, because that of %s is chosen later: "+
 			"--https-redirect=PORT", s.from["https-redirect"], s.Source("bind"))
 	}
@@ -284,15 +288,45 @@ func (s *Settings) settleTLS(c *Config, wrong *firstWrong) {
 // HTTPSPort returns the port of the first address for HTTPS. If there is none, HTTPSPort returns the port at which a
 // trusted proxy serves HTTPS, or "" without a trusted proxy.
 func (c *Config) HTTPSPort() string {
-	for _, addr := range c.Bind {
-		if _, port, secure, ok := splitTCP(addr); secure && ok {
-			return port
-		} else if secure {
-			return HTTPSPort
-		}
+	if ports := c.HTTPSPorts(); len(ports) > 0 {
+		return ports[0]
 	}
 	if len(c.Proxies) > 0 {
 		return HTTPSPort
 	}
 	return ""
+}
+
+// HTTPSPorts returns the different ports of the addresses for HTTPS. Sockets that were passed to the server count as the
+// usual port.
+func (c *Config) HTTPSPorts() (ports []string) {
+	for _, addr := range c.Bind {
+		_, port, secure, ok := splitTCP(addr)
+		if !ok {
+			port = HTTPSPort
+		}
+		if secure && !slices.Contains(ports, port) {
+			ports = append(ports, port)
+		}
+	}
+	return ports
+}
+
+// Reachable reports whether a CA could connect to port 80 or 443 of an address, or to a proxy in front. other is true if
+// clients from other machines can reach another port, to which a router may forward one of these.
+func (c *Config) Reachable() (usual, other bool) {
+	for _, addr := range c.Bind {
+		_, port, secure, tcp := splitTCP(addr)
+		plain, _ := SplitSecure(addr)
+		switch {
+		case plain == "systemd" || strings.HasPrefix(plain, "fd://"):
+			return true, true
+		case !tcp || isLocal(plain):
+		case secure && port == HTTPSPort || !secure && port == "80":
+			usual = true
+		default:
+			other = true
+		}
+	}
+	return usual || len(c.Proxies) > 0, other
 }

@@ -93,19 +93,48 @@ func (p *supervisor) workerFolder() (string, error) {
 	return p.conf.Chdir, os.Setenv("FAPWS_CONFIG", file)
 }
 
-func (p *supervisor) prepareChroot() error {
+// Check returns the error with which Run would refuse to start, before it opens files and addresses. Check connects to
+// the broker of channels.
+func Check(what *plan.Plan) error {
+	p := &supervisor{plan: what, conf: what.Conf}
+	if err := p.findIdentity(); err != nil {
+		return err
+	}
+	if _, err := p.findChroot(); err != nil {
+		return err
+	}
+	if _, err := p.missingInSandbox(); err != nil || what.Broker == nil {
+		return err
+	}
+	broker, err := pool.ConnectBroker(what.Broker, "", 0, func(logfile.Level, string) {})
+	if err != nil {
+		return process.ExitNotStarted("%v", err)
+	}
+	broker.Close(0)
+	return nil
+}
+
+// findChroot returns the directory of --chroot without symbolic links, or "".
+func (p *supervisor) findChroot() (folder string, err error) {
 	if p.conf.Chroot == "" {
-		return nil
+		return "", nil
 	}
 	if !confine.MayChroot() {
-		return process.ExitUsage(fmt.Errorf("--chroot %s: requires root or CAP_SYS_CHROOT", p.conf.Chroot))
+		return "", process.ExitUsage(fmt.Errorf("--chroot %s: requires root or CAP_SYS_CHROOT", p.conf.Chroot))
 	}
 	if os.Geteuid() == 0 && (p.identity == nil || p.identity.UID == 0) {
-		return process.ExitUsage(fmt.Errorf("--chroot %s: root can escape a chroot; add --user NAME", p.conf.Chroot))
+		return "", process.ExitUsage(fmt.Errorf("--chroot %s: root can escape a chroot; add --user NAME", p.conf.Chroot))
 	}
-	folder, err := confine.FindChroot(p.conf.Chroot)
-	if err != nil {
-		return process.ExitUsage(err)
+	if folder, err = confine.FindChroot(p.conf.Chroot); err != nil {
+		return "", process.ExitUsage(err)
+	}
+	return folder, nil
+}
+
+func (p *supervisor) prepareChroot() error {
+	folder, err := p.findChroot()
+	if err != nil || folder == "" {
+		return err
 	}
 	if err := confine.FurnishChroot(folder); err != nil {
 		return process.ExitNotStarted("%v", err)
@@ -122,17 +151,30 @@ func (p *supervisor) attributes() *syscall.SysProcAttr {
 	return a
 }
 
+// missingInSandbox returns the restrictions of --sandbox that the kernel does not support, which are an error with
+// --sandbox strict.
+func (p *supervisor) missingInSandbox() (without string, err error) {
+	if !p.conf.Sandboxed() {
+		return "", nil
+	}
+	if without = confine.MissingInSandbox(); without != "" && p.conf.Sandbox == "strict" {
+		err = process.ExitNotStarted("--sandbox strict: this system cannot restrict %s; use --sandbox to restrict the "+
+			"rest", without)
+	}
+	return without, err
+}
+
 // prepareSandbox logs the restrictions that the kernel does not support, and creates the temporary directory of the
 // workers. If upgraded is true, the previous program has already created this directory.
 func (p *supervisor) prepareSandbox(upgraded bool) error {
 	if !p.conf.Sandboxed() {
 		return os.Unsetenv(confine.SandboxVariable)
 	}
-	if without := confine.MissingInSandbox(); without != "" {
-		if p.conf.Sandbox == "strict" {
-			return process.ExitNotStarted("--sandbox strict: this system cannot restrict %s; use --sandbox to "+
-				"restrict the rest", without)
-		}
+	without, err := p.missingInSandbox()
+	if err != nil {
+		return err
+	}
+	if without != "" {
 		p.log.Log(logfile.Warning, "sandbox: this system cannot restrict "+without)
 	}
 	if err := p.plan.CheckOutside(&p.conf, nil); err != nil {

@@ -135,7 +135,7 @@ func (s *service) enterSandbox() error {
 func (s *service) sandboxRules() (*confine.Rules, error) {
 	conf := &s.conf
 	reach := s.plan.Site.Reach()
-	stored := append(reach.Uploads, uploads(s.python.contents)...)
+	stored := append(reach.Uploads, Uploads(s.python.contents)...)
 	for i := range stored {
 		stored[i] = upload.Place(stored[i])
 	}
@@ -212,7 +212,8 @@ func mounts(c *pybridge.Contents) (all []pybridge.Mount) {
 	return all
 }
 
-func uploads(c *pybridge.Contents) (places []string) {
+// Uploads returns the places of the uploads in PATHS.
+func Uploads(c *pybridge.Contents) (places []string) {
 	for _, m := range mounts(c) {
 		if m.Upload == "" {
 			continue

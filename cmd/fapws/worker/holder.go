@@ -23,28 +23,7 @@ import (
 // belongs to a different user, holder returns that user: "of user root". holder returns "" if no other program listens
 // on the address.
 func holder(addr string) string {
-	sockets, owner := map[string]bool{}, ""
-	for _, table := range []string{"tcp", "tcp6", "unix"} {
-		f, err := os.Open("/proc/self/net/" + table)
-		if err != nil {
-			continue
-		}
-		for lines := bufio.NewScanner(f); lines.Scan(); {
-			if inode, uid := inodeOf(strings.Fields(lines.Text()), addr); inode != "" {
-				sockets["socket:["+inode+"]"] = true
-				owner = "of user " + system.UserName(uid)
-			}
-		}
-		f.Close()
-	}
-	links, _ := filepath.Glob("/proc/[0-9]*/fd/*")
-	pids := map[int]bool{}
-	for _, link := range links {
-		if to, err := os.Readlink(link); err == nil && sockets[to] {
-			pid, _ := strconv.Atoi(strings.Split(link, "/")[2])
-			pids[pid] = true
-		}
-	}
+	pids, owner := holders(addr)
 	if pids[os.Getpid()] {
 		return ""
 	}
@@ -66,6 +45,34 @@ func holder(addr string) string {
 		return text
 	}
 	return owner
+}
+
+// holders returns the processes that have a socket that listens on addr, as far as /proc shows them, and the user of
+// the socket: "of user root". owner is "" if no socket listens there.
+func holders(addr string) (pids map[int]bool, owner string) {
+	sockets := map[string]bool{}
+	for _, table := range []string{"tcp", "tcp6", "unix"} {
+		f, err := os.Open("/proc/self/net/" + table)
+		if err != nil {
+			continue
+		}
+		for lines := bufio.NewScanner(f); lines.Scan(); {
+			if inode, uid := inodeOf(strings.Fields(lines.Text()), addr); inode != "" {
+				sockets["socket:["+inode+"]"] = true
+				owner = "of user " + system.UserName(uid)
+			}
+		}
+		f.Close()
+	}
+	links, _ := filepath.Glob("/proc/[0-9]*/fd/*")
+	pids = map[int]bool{}
+	for _, link := range links {
+		if to, err := os.Readlink(link); err == nil && sockets[to] {
+			pid, _ := strconv.Atoi(strings.Split(link, "/")[2])
+			pids[pid] = true
+		}
+	}
+	return pids, owner
 }
 
 // inodeOf returns the inode and the uid of the socket that a line of /proc/net/tcp or /proc/net/unix describes, if the

@@ -116,6 +116,7 @@ func (shown *Shown) Report(p *plan.Plan, since time.Time) ctl.Report {
 	r := ctl.Report{
 		PID:     os.Getpid(),
 		App:     shown.App,
+		Site:    p.Place(),
 		Version: process.Version,
 		Python:  shown.Python,
 		Mode:    BannerMode(&shown.Config),

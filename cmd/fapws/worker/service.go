@@ -195,7 +195,7 @@ func (s *service) start() (err error) {
 		return err
 	}
 	s.log.Configure(&s.conf, s.conf.Server.Debug)
-	system.Distrust(s.plan.Changeable(&s.conf, uploads(s.python.contents)...))
+	system.Distrust(s.plan.Changeable(&s.conf, Uploads(s.python.contents)...))
 	// repeat this check, because the script may have changed settings or added PATHS since the first check
 	if err := s.plan.CheckOutside(&s.conf, s.python.contents); err != nil {
 		return err

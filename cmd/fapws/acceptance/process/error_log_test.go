@@ -401,7 +401,7 @@ func TestFailedStartIsAnObject(t *testing.T) {
 		}
 	}
 	fapwstest.Write(t, script, "application = None\n")
-	c.Flags = []string{"check", "--error-log-format", "json", script}
+	c.Flags = []string{"check", "--bind", "127.0.0.1:0", "--error-log-format", "json", script}
 	code, _, stderr := c.Run(t)
 	fapwstest.Truef(t, code != 0 && strings.HasPrefix(stderr, "fapws: "), "%d, %q", code, stderr)
 	c.Flags = []string{"check", "--error-log-format", "xml", script}

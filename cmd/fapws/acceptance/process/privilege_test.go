@@ -196,11 +196,13 @@ func TestCheckReportsWhatTheUserOfWorkersMayNotDo(t *testing.T) {
 		fapwstest.Command{Flags: append([]string{"check"}, flags...), Dir: folder}.ForOtherUsers(t).Succeeds(t)
 	}
 
-	// The server sends its own page instead of this error page, so only check reports it.
+	// The server sends its own page instead of this error page.
 	fapwstest.Must(t, os.Chmod(fapwstest.Write(t, folder+"/site/x.html", "missing"), closed))
 	fapwstest.Write(t, folder+"/fapws.toml", "[[host]]\nroot = 'site'\nerror-page = { 404 = '/x.html' }\n")
-	fapwstest.Command{Flags: append([]string{"check"}, flags...), Dir: folder}.ForOtherUsers(t).Fails(t, 2,
-		"/x.html: permission denied; check owner and permissions for user "+name)
+	code, _, stderr := fapwstest.Command{Flags: append([]string{"check", "--bind", "127.0.0.1:0"}, flags...),
+		Dir: folder}.ForOtherUsers(t).Run(t)
+	fapwstest.Truef(t, code == 0 && strings.Contains(stderr,
+		"/x.html: permission denied; check owner and permissions for user "+name), "code %d, %s", code, stderr)
 
 	// The user may not change this file, so the login form cannot create users.
 	fapwstest.Write(t, folder+"/fapws.toml",
@@ -294,9 +296,10 @@ func TestRootIsRejectedUnlessAllowed(t *testing.T) {
 	s := c.Serve(t, fapwstest.Mode{})
 	s.Get("/pid", 200)
 	fapwstest.Lacks(t, s.Stderr.String(), "running as root")
-	for _, words := range []string{"check", "routes", "--help", "--version", "--print-config", "ctl status --help"} {
+	for _, words := range []string{"check --bind 127.0.0.1:0", "routes", "--help", "--version", "--print-config",
+		"ctl status --help"} {
 		c := fapwstest.Command{Flags: strings.Fields(words), Env: []string{"FAPWS_ALLOW_ROOT="}}
-		if words == "check" || words == "routes" {
+		if strings.HasPrefix(words, "check") || words == "routes" {
 			c.Script = "service.py"
 		}
 		code, _, stderr := c.Run(t)

@@ -374,7 +374,7 @@ func TestCheckOfTheSandboxNamesEachDenial(t *testing.T) {
 	t.Parallel()
 	x := newSandboxed(t, fapwstest.Threads)
 	dir := filepath.Dir(x.secret)
-	c := fapwstest.Command{Script: "rehearsed.py", Flags: []string{"check", "--sandbox"},
+	c := fapwstest.Command{Script: "rehearsed.py", Flags: []string{"check", "--sandbox", "--bind", "127.0.0.1:0"},
 		Args: []string{x.secret, x.other, dir}, Env: []string{"TMPDIR=" + x.data}}
 	code, stdout, stderr := c.Run(t)
 	script, source := fapwstest.Testdata(t, "rehearsed.py"), fapwstest.Source(t, "rehearsed.py")
@@ -410,11 +410,11 @@ func TestCheckOfTheSandboxNamesEachDenial(t *testing.T) {
 	fapwstest.Truef(t, len(left) == 0, "it has left %v", left)
 	hello := fapwstest.Write(t, t.TempDir()+"/hello.py", "async def app(scope, receive, send):\n"+
 		"    await send({'type': 'http.response.start', 'status': 204})\n    await send({'type': 'http.response.body'})\n")
-	code, stdout, _ = (fapwstest.Command{Script: hello, Flags: []string{"check", "--sandbox", "--lifespan", "off"}}).Run(t)
+	code, stdout, _ = (fapwstest.Command{Script: hello, Flags: []string{"check", "--sandbox", "--lifespan", "off", "--bind", "127.0.0.1:0"}}).Run(t)
 	fapwstest.Truef(t, code == 0 && strings.HasSuffix(stdout, "\nGET / was answered\n"), "code %d: %s", code, stdout)
 	killed := fapwstest.Write(t, t.TempDir()+"/killed.py",
 		"import os\ndef application(environ, start_response):\n    os.kill(os.getpid(), 9)\n")
-	code, _, stderr = (fapwstest.Command{Script: killed, Flags: []string{"check", "--sandbox"}}).Run(t)
+	code, _, stderr = (fapwstest.Command{Script: killed, Flags: []string{"check", "--sandbox", "--bind", "127.0.0.1:0"}}).Run(t)
 	fapwstest.Truef(t, code == 3 && strings.HasSuffix(stderr,
 		"fapws: the process in the sandbox failed: signal: killed\n"), "code %d: %s", code, stderr)
 }

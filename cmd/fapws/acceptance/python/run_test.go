@@ -287,7 +287,7 @@ func TestApplicationsWithModulesOfTheSameNameAreRejected(t *testing.T) {
 	} {
 		file := fapwstest.Write(t, t.TempDir()+"/fapws.toml",
 			fmt.Sprintf("[[host]]\nname = 'a'\napp = '%s/one/app.py'\n[[host]]\nname = 'b'\napp = '%s/%s'\n", dir, dir, second))
-		code, stdout, stderr := fapwstest.Command{Flags: []string{"check", "-c", file}}.Run(t)
+		code, stdout, stderr := fapwstest.Command{Flags: []string{"check", "-c", file, "--bind", "127.0.0.1:0"}}.Run(t)
 		if want == "" && code != 0 || want != "" && (code != 3 || !strings.Contains(stderr, want)) {
 			t.Errorf("%s: code %d, %s%s", second, code, stdout, stderr)
 		}
@@ -376,7 +376,7 @@ route = [{ prefix = "/shop", app = "two/app.py" }]
 		"MAX_BODY_SIZE = -1\nPATHS = [('/', lambda e, s: '')]\n": "two/app.py: MAX_BODY_SIZE is -1: must be",
 	} {
 		fapwstest.Write(t, dir+"/two/app.py", text)
-		code, _, stderr := fapwstest.Command{Flags: []string{"check", "-c", file}}.Run(t)
+		code, _, stderr := fapwstest.Command{Flags: []string{"check", "-c", file, "--bind", "127.0.0.1:0"}}.Run(t)
 		fapwstest.Truef(t, code != 0 && strings.Count(stderr, "\n") == 1 && strings.Contains(stderr, want),
 			"check: code %d, %q", code, stderr)
 	}

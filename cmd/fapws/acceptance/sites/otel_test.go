@@ -337,7 +337,7 @@ func TestWrongVariablesOfOpenTelemetryAreFoundByStartAndCheck(t *testing.T) {
 	// because DNS may know the name later.
 	file := fapwstest.Write(t, folder+"/env", "OTEL_BSP_SCHEDULE_DELAY=soon\n")
 	fapwstest.Command{Flags: []string{"check", "--otel", "--env-file", file}, Script: script}.Fails(t, 2, "=soon")
-	code, _, stderr := fapwstest.Command{Flags: []string{"check", "--otel"}, Script: script,
+	code, _, stderr := fapwstest.Command{Flags: []string{"check", "--otel", "--bind", "127.0.0.1:0"}, Script: script,
 		Env: sending("http://collector.invalid:4318")}.Run(t)
 	fapwstest.Truef(t, code == 0 && strings.Contains(stderr,
 		"otel: the address of the collector collector.invalid is not known"), "code %d, %s", code, stderr)

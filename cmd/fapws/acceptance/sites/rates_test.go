@@ -186,7 +186,7 @@ func TestCheckExaminesByWhatARateCounts(t *testing.T) {
 	} {
 		fapwstest.Write(t, dir+"/fapws.toml", "rate = { rate = \"5/s\", by = \""+by+"\" }\n"+
 			"[[host]]\nroot = \".\"\n[[host.route]]\nprefix = \"/\"\nstatus = 204\n")
-		code, _, stderr := fapwstest.Command{Flags: []string{"check"}, Dir: dir}.Run(t)
+		code, _, stderr := fapwstest.Command{Flags: []string{"check", "--bind", "127.0.0.1:0"}, Dir: dir}.Run(t)
 		fapwstest.Truef(t, code == c.code && strings.Count(stderr, c.want) == 1, "%s: code %d, %s", by, code, stderr)
 	}
 }

@@ -247,7 +247,7 @@ func TestRouteErrorsAreReportedWithFileLineAndKey(t *testing.T) {
 			"[[host.route]]\nprefix = \"/x\"\n" + text + "\n"
 	}
 	fapwstest.Write(t, dir+"/fapws.toml", config)
-	code, _, stderr := fapwstest.Command{Flags: []string{"check"}, Dir: dir}.Run(t)
+	code, _, stderr := fapwstest.Command{Flags: []string{"check", "--bind", "127.0.0.1:0"}, Dir: dir}.Run(t)
 	for text, want := range mistakes {
 		fapwstest.Truef(t, strings.Contains(stderr, want), "%s: no %s", text, want)
 	}

@@ -103,7 +103,7 @@ func TestCheckLooksUpEachUpstream(t *testing.T) {
 	dir := t.TempDir()
 	fapwstest.Write(t, dir+"/fapws.toml", "[[host]]\n[[host.route]]\nprefix = \"/\"\n"+
 		"proxy = [\"http://127.0.0.1:1\", \"http://localhost:1\", \"http://nosuch.invalid:1\"]\n")
-	code, _, stderr := fapwstest.Command{Flags: []string{"check"}, Dir: dir}.Run(t)
+	code, _, stderr := fapwstest.Command{Flags: []string{"check", "--bind", "127.0.0.1:0"}, Dir: dir}.Run(t)
 	fapwstest.Truef(t, code == 0 && strings.Count(stderr, "\n") == 1 && strings.Contains(stderr,
 		"fapws.toml:4: proxy: ") && strings.Contains(stderr, "nosuch.invalid"), "code %d, %s", code, stderr)
 }

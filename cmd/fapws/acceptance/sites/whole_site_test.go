@@ -11,7 +11,7 @@ import (
 func TestWholeExampleWorksAsItsCommentsSay(t *testing.T) {
 	t.Parallel()
 	file := fapwstest.Try(filepath.Abs(fapwstest.Repository + "/samples/whole/fapws.toml")).Must(t)
-	code, stdout, stderr := fapwstest.Command{Flags: []string{"check", "-c", file}}.Run(t)
+	code, stdout, stderr := fapwstest.Command{Flags: []string{"check", "-c", file, "--bind", "127.0.0.1:0"}}.Run(t)
 	fapwstest.Needf(t, code == 0 && stderr == "", "check: code %d: %s%s", code, stdout, stderr)
 	s := fapwstest.Command{Flags: []string{"-c", file}}.Serve(t,
 		fapwstest.Mode{Name: "one worker", Flags: []string{"--workers", "1"}})
