@@ -175,13 +175,10 @@ func (d *Decision) below(root string) {
 // follow routes the request to the first matching mount after the current mount.
 func (d *Decision) follow() {
 	site := &d.table.sites[d.Site]
-	for d.Mount++; d.Mount < len(site.mounts); d.Mount++ {
+	own := d.own()
+	at := site.index.find(own)
+	for d.Mount = site.index.next(at, d.Mount); d.Mount >= 0; d.Mount = site.index.next(at, d.Mount) {
 		m := &site.mounts[d.Mount]
-		// A request for Root itself may have a path with or without a trailing slash.
-		own := d.Path[d.Root:]
-		if d.Root > 0 && len(own) == 0 {
-			own = slash
-		}
 		script, ok := m.fits(own)
 		if !ok || m.Plain && d.request.Client.HTTPS {
 			continue
@@ -193,16 +190,26 @@ func (d *Decision) follow() {
 		if d.Outcome = m.outcome; m.Rewrite == nil || !d.rewrite(m) {
 			return
 		}
+		own = d.own()
+		at = site.index.find(own)
 	}
-	d.Mount = -1
 	if d.pass(&site.guard) {
 		d.refuse(404)
 	}
 }
 
+// own returns the path below Root. A request for Root itself may have a path with or without a trailing slash.
+func (d *Decision) own() []byte {
+	if own := d.Path[d.Root:]; len(own) > 0 || d.Root == 0 {
+		return own
+	}
+	return slash
+}
+
+// fits reports whether the mount handles the path, which has the prefixes Prefix and Within.
 func (m *compiled) fits(path []byte) (script int, ok bool) {
 	under := func(prefix string) bool { return len(path) >= len(prefix) && string(path[:len(prefix)]) == prefix }
-	if !under(m.Prefix) || !under(m.Within) || slices.ContainsFunc(m.Except, under) {
+	if slices.ContainsFunc(m.Except, under) {
 		return 0, false
 	}
 	if m.Having != "" && find(m.Having, path, strings.LastIndexByte(m.Within, '/')+1, false) < 0 {

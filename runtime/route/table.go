@@ -82,6 +82,7 @@ type Table struct {
 
 type site struct {
 	mounts []compiled
+	index  index // of mounts
 	guard  Guard
 }
 
@@ -109,6 +110,7 @@ func New(sites []Site, strict bool) (*Table, error) {
 			}
 			t.sites[i].mounts[k] = compiled{m, m.Guard.restricts(), outcome}
 		}
+		t.sites[i].index = newIndex(t.sites[i].mounts)
 	}
 	var err error
 	t.hosts, err = newHosts(sites, strict)

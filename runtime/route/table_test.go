@@ -39,7 +39,8 @@ func TestPathSelectsTheFirstMountThatMatches(t *testing.T) {
 		mount, script := -1, 0
 		for i, p := range test.prefixes {
 			m := &compiled{Mount: Mount{Prefix: p}}
-			if n, ok := m.fits([]byte(test.path)); ok {
+			path := []byte(test.path)
+			if n, ok := m.fits(path); ok && newIndex([]compiled{*m}).find(path) == 0 {
 				mount, script = i, n
 				break
 			}

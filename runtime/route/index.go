@@ -1,0 +1,82 @@
+package route
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// An index finds the mounts of a site whose prefixes a path has, in the order of the mounts. The time depends on the
+// length of the path and on the number of nested prefixes, and hardly on the number of mounts.
+type index []indexed
+
+// indexed is a prefix with the mounts that require it. The elements of an index are sorted by prefix. A path has the
+// prefixes of one element and of the element's chain of parents, and no others.
+type indexed struct {
+	prefix string
+	parent int   // position of the longest other prefix that this prefix begins with; -1 if there is none
+	mounts []int // in ascending order, not empty
+}
+
+func newIndex(mounts []compiled) (x index) {
+	prefixes := map[string][]int{}
+	for i := range mounts {
+		if prefix, nested := mounts[i].prefix(); nested {
+			prefixes[prefix] = append(prefixes[prefix], i)
+		}
+	}
+	for prefix, list := range prefixes {
+		x = append(x, indexed{prefix, -1, list})
+	}
+	slices.SortFunc(x, func(a, b indexed) int { return cmp.Compare(a.prefix, b.prefix) })
+	for i := 1; i < len(x); i++ {
+		parent := i - 1
+		for parent >= 0 && !strings.HasPrefix(x[i].prefix, x[parent].prefix) {
+			parent = x[parent].parent
+		}
+		x[i].parent = parent
+	}
+	return x
+}
+
+// prefix returns the longer one of Prefix and Within. The result nested is false if no path has both prefixes.
+func (m *Mount) prefix() (prefix string, nested bool) {
+	if len(m.Prefix) < len(m.Within) {
+		return m.Within, strings.HasPrefix(m.Within, m.Prefix)
+	}
+	return m.Prefix, strings.HasPrefix(m.Prefix, m.Within)
+}
+
+// find returns the position of the longest prefix that the path has, or -1.
+func (x index) find(path []byte) int {
+	low, high := 0, len(x)
+	for low < high {
+		if middle := int(uint(low+high) >> 1); x[middle].prefix <= string(path) {
+			low = middle + 1
+		} else {
+			high = middle
+		}
+	}
+	at := low - 1
+	// If the path has a prefix of the index, then so has every element between this prefix and the path.
+	for at >= 0 && (len(x[at].prefix) > len(path) || string(path[:len(x[at].prefix)]) != x[at].prefix) {
+		at = x[at].parent
+	}
+	return at
+}
+
+// next returns the first mount after the mount m that requires a prefix of x[at] or of its parents, or -1.
+func (x index) next(at, m int) int {
+	first := -1
+	for ; at >= 0; at = x[at].parent {
+		list := x[at].mounts
+		i := 0
+		if list[0] <= m {
+			i, _ = slices.BinarySearch(list, m+1)
+		}
+		if i < len(list) && (first < 0 || list[i] < first) {
+			first = list[i]
+		}
+	}
+	return first
+}

@@ -1,0 +1,103 @@
+package route
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"fapws/runtime/checktest"
+)
+
+// A table finds the same mounts, in the same order, as a comparison of the path with each mount in turn.
+func TestIndexFindsMountsInTheirOrder(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	text := func() string {
+		return "/" + strings.Join(slices.Repeat([]string{"a", "b", "/", "a/", "ab", ""}[random.IntN(6):][:1],
+			random.IntN(4)), "") + []string{"", "a", "b", "/", "a.p", "b/a.p/"}[random.IntN(6)]
+	}
+	maybe := func(value string) string {
+		if random.IntN(3) > 0 {
+			return ""
+		}
+		return value
+	}
+	found := 0
+	for range 2000 {
+		mounts := make([]Mount, 1+random.IntN(30))
+		for i := range mounts {
+			m := &mounts[i]
+			m.Prefix, m.Within, m.Having, m.Match = text(), maybe(text()), maybe("a*"), maybe("*.p")
+			m.Inner, m.Plain, m.Optional = random.IntN(2) == 0, random.IntN(4) == 0, true
+			if random.IntN(6) == 0 {
+				m.Prefix = ""
+			}
+			if random.IntN(3) == 0 {
+				m.Except = []string{text(), text()}
+			}
+		}
+		table := checktest.Try(New([]Site{{Mounts: mounts}}, false)).Must(t)
+		for range 20 {
+			r, ok := parse("GET " + text() + text() + " HTTP/1.0")
+			if !ok {
+				continue
+			}
+			peer := *r.Client
+			peer.HTTPS = random.IntN(2) == 0
+			r.Client = &peer
+			var d Decision
+			table.Decide(&d, r)
+			for i := range mounts {
+				m := &mounts[i]
+				path := string(d.Path)
+				if !strings.HasPrefix(path, m.Prefix) || !strings.HasPrefix(path, m.Within) || m.Plain && peer.HTTPS {
+					continue
+				}
+				script, fits := (&compiled{Mount: *m}).fits(d.Path)
+				if !fits {
+					continue
+				}
+				checktest.Needf(t, d.Outcome == NeedsLookup && d.Mount == i && d.Script == script, "%q: mount %d, want %d of %+v",
+					path, d.Mount, i, mounts)
+				found++
+				d.Skip()
+			}
+			checktest.Needf(t, d.Outcome == Refused && d.Mount < 0, "%q: mount %d, want none of %+v", d.Path, d.Mount, mounts)
+		}
+	}
+	checktest.Truef(t, found > 10_000, "%d mounts", found)
+}
+
+// The time for a request does not depend on the number of routes and hosts, nor on the place of its route.
+func TestTimeOfADecisionDoesNotDependOnTheNumberOfRoutes(t *testing.T) {
+	taken := func(n int) (least int64) {
+		sites := make([]Site, n)
+		for i := range sites {
+			sites[i] = Site{Names: []string{fmt.Sprintf("host%d.example", i)}, Mounts: []Mount{{Prefix: "/"}}}
+		}
+		last := &sites[n-1]
+		last.Mounts = nil
+		for i := range n {
+			last.Mounts = append(last.Mounts, Mount{Prefix: fmt.Sprintf("/route/%d/", i)})
+		}
+		last.Mounts = append(last.Mounts, Mount{Prefix: "/"})
+		table := checktest.Try(New(sites, true)).Must(t)
+		r, _ := parse(fmt.Sprintf("GET /route/%d/page HTTP/1.1\r\nHost: host%d.example", n-1, n-1))
+		var d Decision
+		for range 3 {
+			spent := checktest.ProcessorTime(t, func() {
+				for range 50_000 {
+					table.Decide(&d, r)
+				}
+			})
+			checktest.Needf(t, d.Site == n-1 && d.Mount == n-1, "site %d, mount %d", d.Site, d.Mount)
+			if least == 0 || int64(spent) < least {
+				least = int64(spent)
+			}
+		}
+		return max(least, 1)
+	}
+	few, many := taken(10), taken(10_000)
+	checktest.Truef(t, many < 20*few, "%d ns for the last of 10,000 routes, %d ns for the last of 10", many/50_000, few/50_000)
+}
