@@ -155,6 +155,19 @@ func OpenRoot(path string) (*os.Root, error) {
 	return os.OpenRoot("/proc/self/fd/" + strconv.Itoa(fd))
 }
 
+// OpenDirectory opens a directory at an absolute path for reading. The caller must close fd.
+func OpenDirectory(path string) (fd int, err error) {
+	at, err := Open(path)
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(at)
+	if fd, err = OpenAt(at, ".", unix.O_RDONLY|unix.O_DIRECTORY, 0); err != nil {
+		return -1, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	return fd, nil
+}
+
 func UnnamedFile(dir string) (fd int, err error) {
 	fd, err = unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
 	if err == nil {

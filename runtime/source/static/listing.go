@@ -87,7 +87,7 @@ func (t *view) readDirectory(name string, o *Options, order order, most int) (en
 		return nil, false, err
 	}
 	defer file.Close()
-	dir := &view{self: file, policy: LinksNo}
+	dir := &view{dir: &directory{fd: int(file.Fd()), users: 1}, policy: LinksNo}
 	names, err := file.Readdirnames(most + 1)
 	if err != nil && err != io.EOF {
 		return nil, false, err

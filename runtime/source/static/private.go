@@ -9,7 +9,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -58,12 +57,17 @@ func identifierOf(info fs.FileInfo) identifier {
 
 // NewPrivate returns the set of the files with these paths, which may be "" or lead to no file.
 func NewPrivate(paths ...string) *Private {
-	p := &Private{}
+	p, known := &Private{}, map[string]bool{"": true}
 	for _, one := range paths {
-		abs, err := filepath.Abs(one)
-		if one == "" || err != nil || slices.Contains(p.paths, abs) {
+		if known[one] {
 			continue
 		}
+		known[one] = true
+		abs, err := filepath.Abs(one)
+		if err != nil || abs != one && known[abs] {
+			continue
+		}
+		known[abs] = true
 		p.paths = append(p.paths, abs)
 		real := system.RealPath(abs)
 		if real == abs {
@@ -99,13 +103,13 @@ var keyNames = []string{"*.pem", "*_key", "id_*"}
 
 const maxKeyFile = 1 << 20 // in bytes
 
-// within returns patterns for the names of private files below a root: the files themselves, files derived from them
-// (error.log.1.gz, app.py~), and leftovers.
+// within returns patterns for the names of private files below a root, which is a path without symbolic links: the
+// files themselves, files derived from them (error.log.1.gz, app.py~), and leftovers.
 func (p *Private) within(root string) (patterns []string) {
 	if p == nil {
 		return nil
 	}
-	root = strings.TrimSuffix(system.RealPath(root), "/") + "/"
+	root = strings.TrimSuffix(root, "/") + "/"
 	for _, file := range p.real {
 		if !strings.HasPrefix(file, root) {
 			continue
@@ -176,7 +180,7 @@ func (t *view) hasHiddenName(info fs.FileInfo) bool {
 	}
 	return t.guard.links.has(info, func(yield func(fs.FileInfo) bool) {
 		left := maxWalk
-		_ = fs.WalkDir(t.dir.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
+		_ = fs.WalkDir(t, ".", func(name string, entry fs.DirEntry, err error) error {
 			if left--; left < 0 {
 				return fs.SkipAll
 			}

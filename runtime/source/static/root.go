@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -38,21 +37,23 @@ func openRoot(path string, policy Symlinks, private *Private, expose []string) (
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	g := guard{private: private, names: private.within(abs), expose: expose, links: new(fileSet)}
-	t, err := openView(abs, policy, g)
+	t, err := openView(abs, policy, guard{private: private, expose: expose, links: new(fileSet)})
 	if err != nil {
 		return nil, fmt.Errorf("cannot serve %s: %w", abs, system.Cause(err))
 	}
+	t.guard.names = private.within(t.prefix[len(t.prefix)-1])
 	return &root{path: abs, now: t}, nil
 }
 
 func openView(path string, policy Symlinks, g guard) (t *view, err error) {
 	t = &view{prefix: []string{strings.TrimRight(path, "/")}, policy: policy, guard: g}
-	if t.dir, err = system.OpenRoot(path); err != nil {
+	t.dir = &directory{path: path, fd: -1}
+	fd, err := t.dir.use()
+	if err != nil {
 		return nil, err
 	}
-	if t.self, err = t.dir.Open("."); err != nil {
-		t.dir.Close()
+	defer t.dir.done()
+	if err := unix.Fstat(fd, &t.self); err != nil {
 		return nil, err
 	}
 	if real := system.RealPath(path); real != path {
@@ -69,12 +70,8 @@ func OpenTree(path string, policy Symlinks) (dir *os.Root, stat func(name string
 	if err != nil {
 		return nil, nil, err
 	}
-	return t.dir, t.statAny, nil
-}
-
-func (t *view) close() error {
-	t.self.Close()
-	return t.dir.Close()
+	dir, err = system.OpenRoot(path)
+	return dir, t.statAny, err
 }
 
 func (r *root) at(now int64) *view {
@@ -84,22 +81,22 @@ func (r *root) at(now int64) *view {
 		return r.now
 	}
 	r.checked = now
-	info, err := os.Stat(r.path)
-	if was, _ := r.now.self.Stat(); err != nil || os.SameFile(info, was) {
+	var st unix.Stat_t
+	if err := unix.Stat(r.path, &st); err != nil || st.Dev == r.now.self.Dev && st.Ino == r.now.self.Ino {
 		// Continue to use the open directory if its path was removed or is unreachable after a chroot.
 		return r.now
 	}
 	if t, err := openView(r.path, r.now.policy, r.now.guard); err == nil {
-		// Do not close the old view, because another goroutine may still use the view. The garbage collector closes it.
+		r.now.dir.close() // another goroutine can still use the view
 		r.now = t
 	}
 	return r.now
 }
 
-func (r *root) close() error {
+func (r *root) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.now.close()
+	r.now.dir.close()
 }
 
 type Symlinks uint8
@@ -121,8 +118,8 @@ func ParseSymlinks(s string) (Symlinks, error) {
 // A view is a document root at a point in time, with the policy for symbolic links. No system call follows a link, so
 // files outside the root cannot be reached even while links change.
 type view struct {
-	dir  *os.Root
-	self *os.File
+	dir  *directory
+	self unix.Stat_t // the directory when the view was made
 	// the configured and the resolved path of the root: absolute, without a trailing slash
 	prefix []string
 	policy Symlinks
@@ -200,13 +197,17 @@ type followed struct {
 // The target of an absolute link must be below the root. The name of the returned file is the last path segment after
 // following links.
 func (t *view) walk(name string, flags int) (*os.File, fs.FileInfo, error) {
-	way := []int{int(t.self.Fd())}
-	var names []string
+	top, err := t.dir.use()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer t.dir.done()
+	way := []int{top}
 	back := func(to int) {
 		for _, fd := range way[to:] {
 			unix.Close(fd)
 		}
-		way, names = way[:to], names[:to-1]
+		way = way[:to]
 	}
 	defer func() { back(1) }()
 	parts := strings.Split(name, "/")
@@ -240,7 +241,7 @@ func (t *view) walk(name string, flags int) (*os.File, fs.FileInfo, error) {
 		case err == unix.ENOENT:
 			return nil, nil, &fs.PathError{Op: "open", Path: name, Err: err}
 		case err == nil && len(parts) > 0:
-			way, names = append(way, fd), append(names, part)
+			way = append(way, fd)
 			continue
 		case err == nil:
 			file := os.NewFile(uintptr(fd), part)
@@ -264,7 +265,7 @@ func (t *view) walk(name string, flags int) (*os.File, fs.FileInfo, error) {
 		case t.policy == LinksOwner:
 			links = append(links, followed{st.Uid, len(parts)})
 		}
-		target, err := t.dir.Readlink(path.Join(path.Join(names...), part))
+		target, err := readLink(dir, part)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -278,6 +279,30 @@ func (t *view) walk(name string, flags int) (*os.File, fs.FileInfo, error) {
 		count++
 	}
 	return nil, nil, &fs.PathError{Op: "open", Path: name, Err: unix.ELOOP}
+}
+
+func readLink(dir int, name string) (string, error) {
+	var target [unix.PathMax]byte
+	n, err := unix.Readlinkat(dir, name, target[:])
+	if err != nil {
+		return "", &fs.PathError{Op: "readlink", Path: name, Err: err}
+	}
+	return string(target[:n]), nil
+}
+
+// Open and ReadDir make a view a file system that fs.WalkDir can walk through.
+func (t *view) Open(name string) (fs.File, error) {
+	file, _, err := t.walk(name, toRead)
+	return file, err
+}
+
+func (t *view) ReadDir(name string) ([]fs.DirEntry, error) {
+	file, _, err := t.walk(name, toRead|unix.O_DIRECTORY)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return file.ReadDir(-1)
 }
 
 func (t *view) below(target string) (string, error) {
