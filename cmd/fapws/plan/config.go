@@ -126,8 +126,10 @@ func (c *SiteConfig) Roots() (dirs []string) {
 }
 
 func eachOnce(names []string) (once []string) {
+	known := map[string]bool{"": true}
 	for _, name := range names {
-		if name != "" && !slices.Contains(once, name) {
+		if !known[name] {
+			known[name] = true
 			once = append(once, name)
 		}
 	}

@@ -298,10 +298,11 @@ func (p *Plan) findVenv() (doubt string) {
 // environments, a missing directory of modules, a route or pattern that looks like a regular expression, and a configuration file with hosts in addition to
 // the application on the command line.
 func (p *Plan) doubts() (lines []string) {
-	for _, folder := range p.Site.Roots() {
-		if len(p.Site.Apps()) > 0 {
-			break
-		}
+	roots := p.Site.Roots()
+	if len(p.Site.Apps()) > 0 {
+		roots = nil
+	}
+	for _, folder := range roots {
 		if found, apps := appsIn(folder); len(found) > 0 {
 			lines = append(lines, fmt.Sprintf("%s looks like a project (%s), but only its files are served, without "+
 				"sources, databases and keys; to run the application, type fapws %s",

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"fapws/cmd/fapws/process"
 	"fapws/runtime/http1"
@@ -38,10 +39,7 @@ type TableReader interface {
 func DecodeTOML(t *TOMLTable, to any, report func(error)) {
 	s := reflect.ValueOf(to).Elem()
 	place(s, t)
-	fields := map[string]reflect.StructField{}
-	for _, of := range keyFields(s.Type()) {
-		fields[of.Tag.Get("key")] = of
-	}
+	fields := keyFields(s.Type())
 	told := 0
 	var v TOMLValue
 	bounded := func(err error) {
@@ -54,21 +52,34 @@ func DecodeTOML(t *TOMLTable, to any, report func(error)) {
 		if told >= maxMistakes {
 			return
 		}
-		if of, known := fields[v.Key]; !known {
+		if i := slices.IndexFunc(fields, func(of keyField) bool { return of.key == v.Key }); i < 0 {
 			bounded(v.Unknown(t.Name, KeysOf(s.Interface())))
-		} else if err := v.into(s.FieldByIndex(of.Index), of, bounded); err != nil {
+		} else if err := v.into(s.FieldByIndex(fields[i].Index), fields[i].StructField, bounded); err != nil {
 			bounded(err)
 		}
 	}
 }
 
+// keyField is a field of a struct with its tag key.
+type keyField struct {
+	reflect.StructField
+	key string
+}
+
+// knownFields contains the result of keyFields for each type, because a file can have thousands of tables.
+var knownFields sync.Map
+
 // keyFields returns all fields of a struct, including its embedded structs, that have the tag key. Unlike
-// reflect.VisibleFields, keyFields supports several fields with the same name.
-func keyFields(of reflect.Type) (fields []reflect.StructField) {
+// reflect.VisibleFields, keyFields supports several fields with the same name. The caller must not change the result.
+func keyFields(of reflect.Type) (fields []keyField) {
+	if known, ok := knownFields.Load(of); ok {
+		return known.([]keyField)
+	}
+	defer func() { knownFields.Store(of, fields) }()
 	for i := range of.NumField() {
 		f := of.Field(i)
-		if f.Tag.Get("key") != "" {
-			fields = append(fields, f)
+		if key := f.Tag.Get("key"); key != "" {
+			fields = append(fields, keyField{f, key})
 		} else if f.Anonymous {
 			for _, inner := range keyFields(f.Type) {
 				inner.Index = slices.Concat(f.Index, inner.Index)
@@ -81,7 +92,7 @@ func keyFields(of reflect.Type) (fields []reflect.StructField) {
 
 func KeysOf(of any) (keys []string) {
 	for _, f := range keyFields(reflect.TypeOf(of)) {
-		keys = append(keys, f.Tag.Get("key"))
+		keys = append(keys, f.key)
 	}
 	return keys
 }
@@ -92,7 +103,7 @@ func KeysOf(of any) (keys []string) {
 func DescribeKeys(table string, of any, help map[string]Text) (docs []KeyDoc) {
 	for _, f := range keyFields(reflect.TypeOf(of)) {
 		if len(f.Index) == 1 {
-			key := f.Tag.Get("key")
+			key := f.key
 			docs = append(docs, KeyDoc{table, key, strings.ReplaceAll(f.Tag.Get("value"), "'", `"`),
 				help[strings.TrimSpace(table+" "+key)].Text})
 		}
@@ -105,7 +116,7 @@ func DescribeKeys(table string, of any, help map[string]Text) (docs []KeyDoc) {
 func InheritTable(to, from any, at *TOMLTable) {
 	into, of := reflect.ValueOf(to).Elem(), reflect.ValueOf(from).Elem()
 	for _, f := range keyFields(into.Type()) {
-		if !at.Set(f.Tag.Get("key")) {
+		if !at.Set(f.key) {
 			into.FieldByIndex(f.Index).Set(of.FieldByIndex(f.Index))
 		}
 	}
@@ -324,7 +335,7 @@ func (v TOMLValue) structure(to reflect.Value, report func(error)) error {
 	if t, isTable := v.Any.(*TOMLTable); isTable {
 		DecodeTOML(t, to.Addr().Interface(), report)
 		for _, of := range keyFields(to.Type()) {
-			if key, needs := of.Tag.Get("key"), of.Tag.Get("needs"); needs != "" && !t.Set(key) && t.Rejected == nil {
+			if key, needs := of.key, of.Tag.Get("needs"); needs != "" && !t.Set(key) && t.Rejected == nil {
 				return v.Errorf("%s: needs %s, %s", v.Key, key, needs)
 			}
 		}

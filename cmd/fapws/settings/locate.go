@@ -160,6 +160,11 @@ type moment string
 
 // scalar parses a string, number, boolean or time, with an optional comment after the value.
 func scalar(text string) any {
+	// Most values are simple strings, for which the library would take much longer.
+	plain := strings.Trim(text, `"`)
+	if len(plain) == len(text)-2 && text[0] == '"' && !strings.ContainsAny(plain, "\"\\\r\n") {
+		return plain
+	}
 	var holder struct{ X any }
 	_, _ = toml.Decode("X = "+strings.TrimSpace(text), &holder) // the library has accepted it
 	if _, isTime := holder.X.(time.Time); isTime {

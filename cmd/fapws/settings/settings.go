@@ -65,7 +65,7 @@ func (s *Setting) explanation() string { return cmp.Or(documented()[s.Name].Text
 // option returns the value for the field of static.Options with a key. The setting applies to all served directories.
 // The kind of the value comes from the tags in static.Options, because the field is also a key of hosts and routes.
 func option(c *Config, key string) *value {
-	i := slices.IndexFunc(optionFields, func(f reflect.StructField) bool { return f.Tag.Get("key") == key })
+	i := slices.IndexFunc(optionFields, func(f keyField) bool { return f.key == key })
 	field := optionFields[i]
 	return single(reflect.ValueOf(&c.Options).Elem().FieldByIndex(field.Index).Addr().Interface(), field.Tag)
 }
