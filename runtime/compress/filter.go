@@ -26,9 +26,10 @@ type Compressor struct {
 
 func New(conns *conn.Set) *Compressor { return &Compressor{conns: conns} }
 
-// Filter is the filter for a request with Accept-Encoding (exchange.Mount.Compressor).
+// Filter is the filter for all requests (exchange.Mount.Compressor). The response to a request without Accept-Encoding
+// also needs Vary, because a shared cache could otherwise give it to clients that accept compression.
 func (c *Compressor) Filter(x *exchange.Exchange, next exchange.Sink) exchange.Sink {
-	if x.Version < http1.HTTP11 || x.Req.Depth() > 0 {
+	if x.Req.Depth() > 0 {
 		return next
 	}
 	f := c.spare
@@ -38,7 +39,9 @@ func (c *Compressor) Filter(x *exchange.Exchange, next exchange.Sink) exchange.S
 		c.spare = f.free
 	}
 	*f = filter{c: c, x: x, next: next, head: x.IsHead}
-	f.coding, f.strong = acceptedBy(x.Req)
+	if x.Req.Parsed.Codings && x.Version >= http1.HTTP11 {
+		f.coding, f.strong = acceptedBy(x.Req)
+	}
 	return f
 }
 
@@ -118,7 +121,7 @@ func (f *filter) begin(p *exchange.Part) {
 		h.Fields = codedFields(h.Fields, Identity)
 		f.pass(&own)
 	case f.head:
-		h.Fields, h.Length, own.Body = codedFields(h.Fields, Identity), -1, nil
+		h.Fields, h.Length, own.Body = codedFields(h.Fields, f.coding), -1, nil
 		f.pass(&own)
 	case size(p) < 0 || size(p) > most:
 		f.begins(&own)

@@ -235,8 +235,7 @@ func (x *Exchange) Submit() {
 	}
 	x.Source = x.Choice.Source
 	if m := x.Choice; !r.Upgrade && r.Socket == 0 {
-		// without Accept-Encoding, the response needs no Vary field, because every client accepts the uncompressed form
-		if m.Compressor != nil && r.Parsed.Codings {
+		if m.Compressor != nil {
 			x.Sink = m.Compressor(x, x.Sink)
 		}
 		for _, filter := range m.Filters {
