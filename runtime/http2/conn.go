@@ -279,18 +279,20 @@ func (c *Conn) fail(code http2.ErrCode, why string) {
 	c.settle()
 }
 
-// Drain announces the end of the connection with one GOAWAY frame or, if retire is true, with two (RFC 9113 §6.8).
+// Drain announces the end of the connection with two GOAWAY frames (RFC 9113 §6.8). Streams that the client has opened
+// before it received the first of them are served.
 //
 // A client that has been silent since its last request always gets a single GOAWAY. If its next request crosses this
 // GOAWAY, the client retries the request. Python's httpx reads frames only when it sends its next request, and would
-// not retry this request after two GOAWAYs.
+// not retry this request after two GOAWAYs. A connection that closes for another client (conn.Set.CloseIdlest) also gets
+// a single GOAWAY.
 func (c *Conn) Drain(retire bool) {
-	silent := c.last > 0 && len(c.streams) == 0 && c.s.Set.Now-c.conn.Stamp > look
+	silent := c.last > 0 && len(c.streams) == 0 && c.s.Set.Now-c.conn.Stamp > look && !c.conn.Unread()
 	switch {
 	case c.dead || c.leaving == refuses:
 		return
-	case !retire || silent || c.gate.asking:
-		c.refuse()
+	case !retire && c.s.End < exchange.Leaving || silent || c.gate.asking:
+		c.refuse(false)
 	case c.leaving == stays:
 		c.leaving = notified
 		c.frames().WritePing(false, leavingPing)
@@ -302,13 +304,14 @@ func (c *Conn) Drain(retire bool) {
 }
 
 // refuse tells the client the number of the last stream that the server processes, and closes an idle connection. If
-// the server continues to run, the connection lingers before it closes, because a request may be on its way. If the
-// server is stopping, the connection closes at once, because the server must not wait for a sleeping client.
-func (c *Conn) refuse() {
+// the server continues to run, or if the client has just answered, the connection lingers before it closes, because the
+// client may still send. Otherwise a stopping server closes the connection at once, because the server must not wait for
+// a sleeping client.
+func (c *Conn) refuse(answered bool) {
 	c.leaving = refuses
 	c.frames().WriteGoAway(c.last, http2.ErrCodeNo, nil)
 	c.dead = len(c.streams) == 0
-	c.conn.Linger = c.s.End < exchange.Leaving || len(c.conn.Pending()) > 0
+	c.conn.Linger = c.s.End < exchange.Leaving || answered || len(c.conn.Pending()) > 0
 	c.settle()
 }
 
@@ -329,19 +332,23 @@ func (c *Conn) settle() {
 // deadline returns the time of the next check of c, and the function to call at this time.
 func (c *Conn) deadline() (at int64, expire func()) {
 	now, cfg := c.s.Set.Now, &c.s.Config
+	head := int64(cfg.HeadTimeout)
+	if c.s.End == exchange.Draining {
+		head = min(head, int64(cfg.KeepAlive))
+	}
 	switch {
 	case c.dead: // a transfer of the remaining output has its own deadline
 		return now + look, func() {}
 	case !c.settled:
-		return c.conn.Stamp + tick + int64(cfg.HeadTimeout), func() {
+		return c.conn.Stamp + tick + head, func() {
 			c.fail(http2.ErrCodeSettingsTimeout, "no settings")
 		}
 	case c.arrives != nil:
-		return c.arrives.since + tick + int64(cfg.HeadTimeout), func() {
+		return c.arrives.since + tick + head, func() {
 			c.fail(http2.ErrCodeEnhanceYourCalm, "timed out waiting for the request")
 		}
 	}
-	at, expire = c.conn.Stamp+tick+int64(cfg.KeepAlive), c.refuse
+	at, expire = c.conn.Stamp+tick+int64(cfg.KeepAlive), func() { c.refuse(false) }
 	if len(c.streams) > 0 {
 		at = now + max(look, int64(cfg.KeepAlive))
 	}
@@ -433,10 +440,10 @@ func (c *Conn) mustAsk(input []byte) bool {
 	c.s.Arrived(c.client)
 	arrived := len(input)
 	c.s.AwaitCurrent(func() {
-		c.gate = gate{current: arrived}
 		if !c.closed && c.s.End >= exchange.Discouraged {
-			c.Drain(false)
+			c.Drain(true)
 		}
+		c.gate = gate{current: arrived}
 		c.conn.Again()
 	})
 	return true

@@ -170,7 +170,7 @@ func (c *Conn) resize(initial int64) error {
 func (c *Conn) onPing(f *http2.PingFrame) {
 	if f.IsAck() {
 		if c.leaving == notified && f.Data == leavingPing {
-			c.refuse()
+			c.refuse(true)
 			return
 		}
 		if c.inflow.measuring && f.Data == windowPing {
