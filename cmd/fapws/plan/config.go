@@ -102,8 +102,13 @@ func (c *SiteConfig) Serve(root, app string) {
 	}
 }
 
+// ownHost reports whether the command line and the top of the file describe a host of their own, for all names that no
+// other host has. An application at the top needs none if the default host of the file serves it.
 func (c *SiteConfig) ownHost(conf *settings.Config) bool {
-	return c.Root != "" || c.App.Name != "" || len(conf.Static) > 0
+	shared := slices.ContainsFunc(c.Hosts, func(h *Host) bool {
+		return (h.Default || len(h.Names) == 0) && h.Root == "" && h.App.Name == c.App.Name
+	})
+	return c.Root != "" || c.App.Name != "" && !shared || len(conf.Static) > 0
 }
 
 func (c *SiteConfig) all(conf *settings.Config) (hosts []*Host) {
