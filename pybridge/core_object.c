@@ -108,7 +108,7 @@ size_t core_object(char *buf, size_t size, const char *level, const core_bytes *
   int offset = core_local_time(now.tv_sec, &tm), minutes = abs(offset) / 60;
   /* All keys, the time, the process id and the last character of a text fit into half of CORE_OBJECT_LEAST. */
   char *to = buf, *end = buf + size - CORE_OBJECT_LEAST / 2;
-  to += sprintf(to, "{\"time\":\"%d-%02d-%02dT%02d:%02d:%02d.%06ld%c%02d%02d\",\"level\":\"%.16s\"", tm.tm_year + 1900,
+  to += sprintf(to, "{\"time\":\"%d-%02d-%02dT%02d:%02d:%02d.%06ld%c%02d:%02d\",\"level\":\"%.16s\"", tm.tm_year + 1900,
                 tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (long)now.tv_nsec / 1000,
                 offset < 0 ? '-' : '+', minutes / 60, minutes % 60, level);
   for (int i = 0; i < CORE_TYPE; i++) to = put_member(to, end, i, texts[i]);

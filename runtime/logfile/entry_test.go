@@ -139,7 +139,7 @@ func TestNamedFormatsAreThoseOfApache(t *testing.T) {
 		"timed": `192.0.2.7 - ann [04/Jul/2026:12:00:00 +0200] "GET /a%20b?c=%22d HTTP/1.1" 200 12 ` +
 			`"http://x/" "curl \"8\"" 2345678`,
 		"short": `192.0.2.7 GET /a b?c=%22d 200 12 2345678`,
-		"json": `{"time":"2026-07-04T12:00:00.001234+0200","client":"192.0.2.7","user":"ann","host":"example.org",` +
+		"json": `{"time":"2026-07-04T12:00:00.001234+02:00","client":"192.0.2.7","user":"ann","host":"example.org",` +
 			`"method":"GET","path":"/a b",` +
 			`"query":"?c=%22d","request":"GET /a%20b?c=%22d HTTP/1.1","status":200,"bytes":12,"duration_us":2345678,` +
 			`"referer":"http://x/","user_agent":"curl \"8\"","trace_id":null,"request_id":null}`,

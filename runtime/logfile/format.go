@@ -110,7 +110,7 @@ func ParseFormat(text string) (*Format, error) {
 	return f, f.parse(text)
 }
 
-const jsonTime = "2006-01-02T15:04:05.000000-0700"
+const jsonTime = "2006-01-02T15:04:05.000000-07:00" // RFC 3339
 
 func (f *Format) json(line [][2]string) error {
 	f.end = `{"time":"`
