@@ -81,6 +81,8 @@ func (l *loop) Recover() {
 
 func (l *loop) Do(f func()) { l.s.do(f) }
 
+func (l *loop) Post(f func()) { l.post(f) }
+
 func (l *loop) invalidated(p cache.Pattern) {
 	if l.cfg.Purged != nil {
 		l.cfg.Purged(p)

@@ -19,11 +19,21 @@ type server struct {
 	set               conn.Set
 	flushed, occupied int
 	logged            []string
+	posted            []func()
 }
 
 func (s *server) Flush()         { s.flushed++ }
 func (s *server) Occupied(n int) { s.occupied += n }
 func (s *server) Recover()       {}
+func (s *server) Post(f func())  { s.posted = append(s.posted, f) }
+
+func (s *server) turn() {
+	posted := s.posted
+	s.posted = nil
+	for _, f := range posted {
+		f()
+	}
+}
 
 func (s *server) after(d int64) { s.set.SetTime(s.set.Start.Add(time.Duration(s.set.Now + d))) }
 
@@ -341,6 +351,10 @@ func TestRequestWaitsForAPlaceOfTheGate(t *testing.T) {
 	own := g.of(c).request
 	checktest.Truef(t, string(own.Body) == "be" && string(own.Head[:6]) == "POST /", "%+v", own)
 	r.make(exchange.Part{First: true, End: exchange.Complete, Head: exchange.Head{Status: 200}})
+	r.run()
+	checktest.Truef(t, c.work == queued, "a call starts before the loop has read its input")
+	r.server.turn()
+	r.server.turn()
 	r.run()
 	checktest.Truef(t, g.active == 1 && len(g.waiting) == 1 && c.work == owing && all[1].By == "application",
 		"%d are active, %d wait, work %d", g.active, len(g.waiting), c.work)

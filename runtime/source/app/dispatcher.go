@@ -58,6 +58,9 @@ type Interpreter interface {
 type Loop interface {
 	Flush()
 
+	// Post makes the loop call f in a later turn, and is safe for concurrent use.
+	Post(f func())
+
 	Occupied(n int)
 
 	// Recover, deferred on goroutines other than the event loop's, logs a panic and ends the interrupted work.
@@ -98,8 +101,6 @@ type Dispatcher struct {
 	calls []*call
 	free  *call
 	part  exchange.Part
-
-	gates []*Gate // gates with free places for waiting calls
 
 	former []*call // active calls of previous applications
 
@@ -182,14 +183,9 @@ func (d *Dispatcher) Deliver() (any bool) {
 	return any
 }
 
-// Flush starts the submitted requests, and the calls that wait in a Gate with free places.
+// Flush starts the submitted requests.
 func (d *Dispatcher) Flush() {
 	d.Due, d.taken = false, 0
-	for len(d.gates) > 0 {
-		g := d.gates[0]
-		d.gates = d.gates[1:]
-		g.admit()
-	}
 	if d.app == nil {
 		return
 	}

@@ -5,7 +5,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
@@ -126,4 +128,40 @@ func TestTrustedProxyThatForwardsNoAddressHasNoShareOfDescriptors(t *testing.T) 
 	}
 	fapwstest.Eventually(t, "all requests reach the upstream",
 		func() bool { return len(s.Descriptors()) >= before+2*clients })
+}
+
+// In inline mode, handlers occupy the event loop, which must still notice between two of them that clients have
+// disconnected.
+func TestRequestsWhoseClientsLeftWhileTheyWaitedForAPlaceDoNotRun(t *testing.T) {
+	fapwstest.InEach(t, fapwstest.Modes[:2], func(t *testing.T, m fapwstest.Mode) {
+		s, dir := configured(t, m, "[[host]]\nroute = [{ prefix = \"/\", app = \"app.py:app\", max-active = 1 }]\n",
+			map[string]string{"app.py": `import os, time
+
+def app(environ, start_response):
+    path = environ["PATH_INFO"]
+    with open("ran", "a") as f:
+        f.write(path + "\n")
+    while path != "/last" and not os.path.exists(path.strip("/")):
+        time.sleep(0.01)
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"ran"]
+`})
+		ran := func() string {
+			text, _ := os.ReadFile(dir + "/ran")
+			return string(text)
+		}
+		first := s.DialGet("/first")
+		fapwstest.Eventually(t, "the first runs", func() bool { return ran() == "/first\n" })
+		others := s.DialMany(8, fapwstest.Get("/other"))
+		fapwstest.Write(t, dir+"/first", "")
+		first.Answer().Want(t, 200)
+		fapwstest.Eventually(t, "another runs", func() bool { return ran() == "/first\n/other\n" })
+		for _, w := range others {
+			w.Reset()
+		}
+		fapwstest.Write(t, dir+"/other", "")
+		s.Get("/last", 200)
+		// The loop may start one more request before it reads that this client has disconnected.
+		fapwstest.Truef(t, strings.Count(ran(), "/other") <= 2, "%q", ran())
+	})
 }
