@@ -2,8 +2,11 @@ package main
 
 import (
 	"fmt"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/bench/results"
 )
 
 // The CPUs of the server and of the clients: the first two that this process may use.
@@ -24,6 +27,18 @@ func chooseCPUs() error {
 		return fmt.Errorf("two CPUs are needed, one for the server and one for the clients")
 	}
 	serverCPU, clientCPU = found[0], found[1]
+	return nil
+}
+
+// waitUntilQuiet waits until the load average has fallen to results.Quiet, because the build before a measurement counts
+// as well. It returns an error if this takes longer than patience.
+func waitUntilQuiet(load func() float64, patience, pause time.Duration) error {
+	for end := time.Now().Add(patience); load() > results.Quiet; time.Sleep(pause) {
+		if time.Now().After(end) {
+			return fmt.Errorf("the machine is busy: its load average is %.1f, and results are stored only up to %g; "+
+				"stop the other programs, or measure without --export and --json", load(), results.Quiet)
+		}
+	}
 	return nil
 }
 

@@ -63,6 +63,18 @@ func TestUpstreamVersionIsCutFromADebianVersion(t *testing.T) {
 	}
 }
 
+func TestStoredResultsWaitForAQuietMachine(t *testing.T) {
+	loads := []float64{2.1, 0.7, 0.5}
+	falling := func() float64 {
+		load := loads[0]
+		loads = loads[1:]
+		return load
+	}
+	checktest.Equal(t, waitUntilQuiet(falling, time.Hour, 0), nil)
+	err := waitUntilQuiet(func() float64 { return 2.1 }, -1, 0)
+	checktest.Truef(t, err != nil && strings.Contains(err.Error(), "its load average is 2.1"), "%v", err)
+}
+
 func TestStolenTimeCountsOnlyOnProcessorsOfServerAndClient(t *testing.T) {
 	server, client := serverCPU, clientCPU
 	defer func() { serverCPU, clientCPU = server, client }()

@@ -3,6 +3,7 @@ package docs
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"io/fs"
 	"os"
@@ -309,7 +310,12 @@ func TestSettingsPageHasTheDescriptionsOfTheProgram(t *testing.T) {
 }
 
 func TestPerformancePageHasTheStoredResults(t *testing.T) {
-	page, plots, err := checktest.Try(results.Load("../bench/results/page.json")).Must(t).Page()
+	stored, err := results.Load("../bench/results/page.json")
+	if errors.Is(err, fs.ErrNotExist) { // no measurement of this version is fit for the page
+		stored, err = new(results.Results), nil
+	}
+	checktest.Must(t, err)
+	page, plots, err := stored.Page()
 	checktest.Must(t, err)
 	generated(t, "performance.md", string(page))
 	for name, plot := range plots {

@@ -5,6 +5,9 @@
 word_bench() {
     local missing words=("$@")
     if [[ ${1-} == --export ]]; then
+        refuse_modified
+        local SOURCE_VERSION
+        SOURCE_VERSION=$(is_modified() { false; } && version_text) # earlier exports count as no change
         words=(--rounds 10 --seconds 5 --json "$root/bench/results/page.json" "${@:2}")
         (($# > 1)) || words+=(page)
     fi
@@ -17,7 +20,20 @@ word_bench() {
         -typed "./build.sh bench $*" "${words[@]}"
     [[ ${1-} == --export ]] || return 0
     (cd "$root" && go test -count=1 -run '^TestPerformancePage' ./docs -update)
-    say "wrote docs/performance.md and its plots, of which README.md shows one"
+    say "wrote docs/performance.md and its plots"
+}
+
+# What word_bench --export writes.
+readonly exported=(bench/results/page.json docs/performance.md 'docs/images/performance-*.svg')
+
+# refuse_modified exits with an error if the source is not a commit, apart from exported files: nobody could measure it
+# again.
+refuse_modified() {
+    local changed
+    changed=$(ask_git status --porcelain -- . "${exported[@]/#/:!}") ||
+        die "bench --export measures a commit, and this is not a clone"
+    [[ -z $changed ]] || die "bench --export measures a commit, but these files differ from it: commit or remove them:" \
+        "$(cut -c4- <<<"$changed" | head -5 | paste -sd ' ')"
 }
 
 # word_request ARGUMENTS... runs the load generator of bench/request, which needs neither Python nor a C compiler.

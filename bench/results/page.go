@@ -5,8 +5,10 @@ import (
 	_ "embed"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"text/template"
 )
 
@@ -18,22 +20,34 @@ type page struct {
 	plots map[string][]byte
 }
 
-// Page returns the page about performance, and its plots by the names of their files in the directory images.
+// Page returns the page about performance, and its plots by the names of their files in the directory images. The page
+// has only steady workloads. Page fails if r is not fit for publication.
 func (r *Results) Page() (text []byte, plots map[string][]byte, err error) {
-	p := &page{Results: r, plots: map[string][]byte{}}
+	if err := r.Fit(); err != nil {
+		return nil, nil, err
+	}
+	p := &page{Results: r.steady(), plots: map[string][]byte{}}
 	t, err := template.New("page.md").Funcs(template.FuncMap{
-		"has":  func(name string) bool { return r.workload(name) != nil },
+		"has":  p.has,
 		"plot": p.plot, "table": p.table, "summary": p.summary, "device": p.device, "better": p.better,
-		"versions": p.versions, "rounds": p.rounds, "load": p.load,
+		"versions": p.versions, "rounds": p.rounds, "stolen": p.stolen, "unsteady": r.Unsteady,
 	}).Parse(pageTemplate)
 	if err != nil {
 		return nil, nil, err
 	}
 	var out bytes.Buffer
-	if err := t.Execute(&out, r); err != nil {
+	if err := t.Execute(&out, p.Results); err != nil {
 		return nil, nil, err
 	}
-	return out.Bytes(), p.plots, nil
+	return emptyLines().ReplaceAll(out.Bytes(), []byte("\n\n")), p.plots, nil
+}
+
+// emptyLines matches the lines that remain where the template shows nothing.
+var emptyLines = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\n{3,}`) })
+
+// has reports whether the page shows one of the workloads.
+func (p *page) has(workloads ...string) bool {
+	return slices.ContainsFunc(workloads, func(name string) bool { return p.workload(name) != nil })
 }
 
 var ownNames = []string{"threads", "inline"}
@@ -98,7 +112,7 @@ func (p *page) plot(name, title, measured string, workloads ...string) (string, 
 	for _, name := range workloads {
 		w := p.workload(name)
 		if w == nil {
-			return "", missing(name)
+			continue
 		}
 		g := group{}
 		if len(workloads) > 1 {
@@ -111,13 +125,12 @@ func (p *page) plot(name, title, measured string, workloads ...string) (string, 
 		}
 		made.groups = append(made.groups, g)
 	}
+	if made.groups == nil {
+		return "", nil
+	}
 	file := "performance-" + name + ".svg"
 	p.plots[file] = made.svg()
 	return fmt.Sprintf("![%s, %s](images/%s)", title, m.unit, file), nil
-}
-
-func missing(workload string) error {
-	return fmt.Errorf("the results have no workload %q: run ./build.sh bench --export %[1]s", workload)
 }
 
 type column struct {
@@ -163,10 +176,10 @@ func relativeRate(w *Workload, s *Server) string {
 	return fmt.Sprintf("%.2f", s.median(rate)/own.median(rate))
 }
 
-func (p *page) table(name string) (string, error) {
+func (p *page) table(name string) string {
 	w := p.workload(name)
 	if w == nil {
-		return "", missing(name)
+		return ""
 	}
 	var out strings.Builder
 	fmt.Fprintf(&out, "%s:\n\n", capital(w.Title))
@@ -193,7 +206,7 @@ func (p *page) table(name string) (string, error) {
 		}
 		row(&out, cells)
 	}
-	return strings.TrimSuffix(out.String(), "\n"), nil
+	return strings.TrimSuffix(out.String(), "\n")
 }
 
 func row(out *strings.Builder, cells []string) {
@@ -228,20 +241,20 @@ func (p *page) summary(workloads ...string) string {
 }
 
 // device is a table with measurements of fapws in a control group with little memory.
-func (p *page) device(workloads ...string) (string, error) {
+func (p *page) device(workloads ...string) string {
 	var out strings.Builder
 	row(&out, []string{"", "requests/s", "lowest to highest", "p50", "p99", "memory"})
 	row(&out, []string{"---", "---", "---", "---", "---", "---"})
 	for _, name := range workloads {
 		w := p.workload(name)
 		if w == nil {
-			return "", missing(name)
+			continue
 		}
 		s := &w.Servers[0]
 		row(&out, []string{capital(w.Title), number(s.median(rate)), spread(s.values(rate)), duration(s.median(p50)),
 			duration(s.median(p99)), megabytes(s.median(memory))})
 	}
-	return strings.TrimSuffix(out.String(), "\n"), nil
+	return strings.TrimSuffix(out.String(), "\n")
 }
 
 func (w *Workload) bestOther(m measure) *Server {
@@ -326,24 +339,10 @@ func (p *page) rounds() string {
 	return "Figures are medians of " + strings.Join(parts, ", or ") + "."
 }
 
-// quiet is the maximum load of a machine without other work.
-const quiet = 0.5
-
-func (p *page) load() string {
-	text := "The machine had no other work."
-	if p.Machine.Load > quiet {
-		text = fmt.Sprintf("The machine had other work: %.1f threads were running on average in the minute before. "+
-			"Compare servers; a quiet machine shows higher figures for all of them.", p.Machine.Load)
-	}
-	if most := p.mostStolen(); most > 0 {
-		text += fmt.Sprintf(" Other machines on the same host took up to %.1f %% of the two processors during a "+
-			"measurement.", 100*most)
-	}
-	return text
-}
-
-// mostStolen returns the largest share of the CPUs that the hypervisor gave to other machines during a measurement.
-func (p *page) mostStolen() (most float64) {
+// stolen is a sentence about the largest share of the CPUs that the hypervisor gave to other machines during a
+// measurement; "" if it gave them nothing.
+func (p *page) stolen() string {
+	most := 0.0
 	for _, w := range p.Workloads {
 		for _, server := range w.Servers {
 			for _, taken := range server.Samples {
@@ -351,5 +350,9 @@ func (p *page) mostStolen() (most float64) {
 			}
 		}
 	}
-	return most
+	if most == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" Other machines on the same host took up to %.1f %% of the two processors during a measurement.",
+		100*most)
 }

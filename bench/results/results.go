@@ -77,7 +77,8 @@ func (r *Results) Save(file string) error {
 	return os.WriteFile(file, append(text, '\n'), 0o644)
 }
 
-// SaveInto saves r in file. Results of other workloads in the file remain if they are from the same machine.
+// SaveInto saves r in file. Results of other workloads in the file remain if they are of the same machine and the same
+// version of fapws.
 func (r *Results) SaveInto(file string) error {
 	earlier, err := Load(file)
 	switch {
@@ -91,7 +92,7 @@ func (r *Results) SaveInto(file string) error {
 }
 
 func (r *Results) include(earlier *Results) {
-	if r.Machine.sameAs(earlier.Machine) {
+	if r.Machine.sameAs(earlier.Machine) && r.Versions["fapws"] == earlier.Versions["fapws"] {
 		replaced := func(w Workload) bool { return r.workload(w.Name) != nil }
 		r.Workloads = append(slices.DeleteFunc(earlier.Workloads, replaced), r.Workloads...)
 		r.Commands = appendNew(earlier.Commands, r.Commands)

@@ -48,32 +48,74 @@ func example() *Results {
 	}
 }
 
-func TestPageOfAMissingWorkloadIsAnError(t *testing.T) {
-	p := &page{Results: example()}
-	_, err := p.table("missing")
-	checktest.Truef(t, err != nil && strings.Contains(err.Error(), `no workload "missing"`), "%v", err)
-	_, err = p.plot("x", "x", "speed", "hello")
+func TestPlotOfAnUnknownMeasureIsAnError(t *testing.T) {
+	_, err := (&page{Results: example()}).plot("x", "x", "speed", "hello")
 	checktest.Truef(t, err != nil, "a plot of an unknown measure was made")
 }
 
 func TestPageNamesOtherUsersOfTheProcessors(t *testing.T) {
 	r := example()
-	r.Machine.Load = 0
 	p := &page{Results: r}
-	checktest.Equal(t, p.load(), "The machine had no other work.")
-	r.Machine.Load, r.Workloads[0].Servers[0].Samples[0].Stolen = 2, 0.025
-	got := p.load()
-	checktest.Truef(t, strings.Contains(got, "2.0 threads") &&
-		strings.Contains(got, "took up to 2.5 % of the two processors"), "%s", got)
+	checktest.Equal(t, p.stolen(), "")
+	r.Workloads[0].Servers[0].Samples[0].Stolen = 0.025
+	got := p.stolen()
+	checktest.Truef(t, strings.Contains(got, "took up to 2.5 % of the two processors"), "%s", got)
+}
+
+// steadyExample has two workloads: the servers of flask always answer at about the same rate.
+func steadyExample() *Results {
+	r := example()
+	steady := Workload{Name: "flask", Title: "Flask hello", Rounds: 3, Seconds: 1}
+	for i, name := range []string{"threads", "uwsgi"} {
+		s := Server{Name: name}
+		for _, rate := range []float64{1000, 1200, 1300} {
+			s.Samples = append(s.Samples, Sample{Rate: rate / float64(i+1), CPU: 1 / rate, P50: 0.001, P99: 0.002, Memory: 7e6})
+		}
+		steady.Servers = append(steady.Servers, s)
+	}
+	r.Workloads = append(r.Workloads, steady)
+	r.Versions["fapws"] = "0.2.0+db37b01887"
+	return r
+}
+
+func TestPageShowsOnlySteadyMeasurements(t *testing.T) {
+	text, plots, err := steadyExample().Page()
+	checktest.Must(t, err)
+	page := string(text)
+	for _, want := range []string{"| fapws | 1,200 | 1,000 to 1,300 | 1.00 |", "images/performance-frameworks.svg",
+		"- Hello, 2 & 3: the highest measurement of uWSGI is 2.00 × the lowest"} {
+		checktest.Truef(t, strings.Contains(page, want), "the page lacks %s:\n%s", want, page)
+	}
+	checktest.Truef(t, len(plots) == 1 && !strings.Contains(page, "750") && !strings.Contains(page, "Without a framework"),
+		"the page has an unsteady workload:\n%s", page)
+
+	none := steadyExample()
+	none.Workloads = none.Workloads[:1]
+	text, plots, err = none.Page()
+	checktest.Truef(t, err == nil && len(plots) == 0 && strings.Contains(string(text), "no figures of this version yet"),
+		"%v, %s", err, text)
+}
+
+func TestResultsOfABusyMachineOrAChangedSourceMakeNoPage(t *testing.T) {
+	for want, change := range map[string]func(*Results){
+		"not the version of a commit": func(r *Results) { r.Versions["fapws"] += ".dirty" },
+		"fapws  is not":               func(r *Results) { delete(r.Versions, "fapws") },
+		"a load of 2.1":               func(r *Results) { r.Machine.Load = 2.11 },
+	} {
+		r := steadyExample()
+		change(r)
+		_, _, err := r.Page()
+		checktest.Truef(t, err != nil && strings.Contains(err.Error(), want), "%v, want %s", err, want)
+	}
 }
 
 func TestRatiosAreThoseOfTheMediansThatThePageShows(t *testing.T) {
 	r := example()
 	r.Workloads[0].Servers[0].Samples[0].Rate = 100
 	p := &page{Results: r}
-	table, err := p.table("hello")
-	checktest.Truef(t, err == nil && strings.Contains(table, "| fapws | 750 | 500 to 1,000 | 1.00 |") &&
-		strings.Contains(table, "| uWSGI | 300 | 100 to 500 | 0.40 |"), "%v\n%s", err, table)
+	table := p.table("hello")
+	checktest.Truef(t, strings.Contains(table, "| fapws | 750 | 500 to 1,000 | 1.00 |") &&
+		strings.Contains(table, "| uWSGI | 300 | 100 to 500 | 0.40 |"), "%s", table)
 	const line = "| Hello, 2 & 3 | 750 | uWSGI: 300 | 2.50 × | 75,000 | uWSGI: 17,900 | 4.20 × |"
 	got := p.summary("hello", "missing")
 	checktest.Truef(t, strings.HasSuffix(got, line), "%s", got)
@@ -101,4 +143,8 @@ func TestRunOfSomeWorkloadsKeepsTheOthersOfThisMachine(t *testing.T) {
 	checktest.Truef(t, len(r.Workloads) == 2 && len(r.Commands) == 2, "the same workload was added again: %+v", r)
 	r = saved(third)
 	checktest.Equalf(t, len(r.Workloads), 1, "results of two machines are in one file: %+v", r)
+	third.Versions["fapws"] = "0.2.1"
+	third.Workloads[0].Name = "json"
+	r = saved(third)
+	checktest.Equalf(t, len(r.Workloads), 1, "results of two versions are in one file: %+v", r)
 }
