@@ -160,6 +160,13 @@ def _import_module(name: str, folder: str) -> ModuleType:
     if name in sys.modules and os.path.isfile(own):
         # The name is already used by a module of Python, or by a module of an application that was loaded earlier.
         return _import_script(own)
+    if os.path.isfile(here):
+        from fapws._archive import prepare, run
+
+        _put_first(here)
+        prepare(here)
+        if name == "__main__":
+            return run(here)
     if apart:
         apart.check(name, None, (), 0)
     top = name.partition(".")[0]
@@ -170,7 +177,8 @@ def _import_module(name: str, folder: str) -> ModuleType:
             f"{name}: the package {top} in {here} conflicts with {known[0]}: one interpreter can load only one package"
             " of each name"
         )
-    _put_first(here)
+    if here not in sys.path[:1]:
+        _put_first(here)
     try:
         __import__(name)
     except ModuleNotFoundError as error:

@@ -68,6 +68,9 @@ func findApplication(name, folder string, conf settings.Config) (a Application, 
 		return a, process.ExitUsage(fmt.Errorf("%s is %s", place, what))
 	}
 	if isScript(place) {
+		if ok, err := a.findInArchive(place); ok {
+			return a, err
+		}
 		a.Script = place
 		a.Source, err = readScript(place)
 		// A script without PATHS must be imported, not run, because it may end with a call of app.run().

@@ -1,0 +1,76 @@
+package plan
+
+import (
+	"archive/zip"
+	"encoding/json"
+	"fmt"
+	"io"
+	"path/filepath"
+	"regexp"
+
+	"fapws/cmd/fapws/process"
+	"fapws/cmd/fapws/settings"
+)
+
+// zipappMain matches the __main__.py that python3 -m zipapp -m MODULE:OBJECT writes.
+var zipappMain = regexp.MustCompile(`(?m)^import ([\w.]+)\n([\w.]+)\(\)\s*\z`)
+
+// findInArchive finds the application of an archive that python3 can run (zipapp, shiv). ok is false if the file is no
+// zip archive.
+func (a *Application) findInArchive(name string) (ok bool, err error) {
+	if !settings.IsFile(name) {
+		return false, nil // a pipe can be read only once
+	}
+	archive, err := zip.OpenReader(name)
+	if err != nil {
+		return false, nil
+	}
+	defer archive.Close()
+	if _, err := archive.Open("PEX-INFO"); err == nil {
+		return true, process.ExitUsage(fmt.Errorf("%s is a pex, which starts a Python of its own: unpack it with "+
+			"PEX_TOOLS=1 %[1]s venv DIR, and type fapws --venv DIR MODULE:OBJECT", name))
+	}
+	if a.Folder, err = filepath.Abs(name); err != nil {
+		return true, process.ExitNotStarted("%v", err)
+	}
+	text, err := readMember(&archive.Reader, "__main__.py")
+	if err != nil {
+		return true, process.ExitUsage(fmt.Errorf("%s: %w; make it with python3 -m zipapp DIR -m MODULE:OBJECT", name, err))
+	}
+	var entry string
+	if environment, err := readMember(&archive.Reader, "environment.json"); err == nil {
+		var shiv struct {
+			Entry string `json:"entry_point"`
+		}
+		if err := json.Unmarshal(environment, &shiv); err != nil {
+			return true, process.ExitUsage(fmt.Errorf("%s: environment.json: %w", name, err))
+		}
+		entry = shiv.Entry
+	} else if m := zipappMain.FindSubmatch(text); m != nil && len(m[2]) > len(m[1])+1 {
+		entry = string(m[1]) + ":" + string(m[2][len(m[1])+1:])
+	} else if settings.HasWord(text, "PATHS") {
+		a.Module, a.Source = "__main__", text
+		return true, nil
+	}
+	if entry == "" {
+		return true, process.ExitUsage(fmt.Errorf("%s names no application, and its __main__.py has no PATHS; make it with "+
+			"python3 -m zipapp DIR -m MODULE:OBJECT, or type fapws --pythonpath %[1]s MODULE:OBJECT", name))
+	}
+	module, object := settings.SplitApp(entry)
+	a.Module = module
+	if a.Object == "" {
+		a.Object = object
+	}
+	return true, nil
+}
+
+const maxMember = 1 << 20
+
+func readMember(archive *zip.Reader, name string) ([]byte, error) {
+	f, err := archive.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("there is no %s in the archive", name)
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxMember))
+}
