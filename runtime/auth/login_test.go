@@ -154,6 +154,25 @@ func TestEndedSessionsAreRejectedByEveryProcess(t *testing.T) {
 	check("  ")
 }
 
+// On a full disk, a logout ends the session in this process, and in all processes when it can be stored later.
+func TestSessionEndsAlthoughItsEndCannotBeStored(t *testing.T) {
+	p := newPlace(t)
+	l, other := p.open(t), p.open(t)
+	one, two := l.newSession("ann"), l.newSession("bob")
+	checktest.Must(t, os.Rename(p.dir, p.dir+".away"))
+	checktest.Must(t, os.WriteFile(p.dir, nil, 0o600))
+	checktest.Truef(t, l.end(one, false) != nil, "the end was stored in a missing directory")
+	l.is(t, l.token(one), "", "the ended session")
+	l.is(t, l.token(two), "bob", "another session")
+	checktest.Must(t, os.Remove(p.dir))
+	checktest.Must(t, os.Rename(p.dir+".away", p.dir))
+	checktest.Must(t, l.end(two, true))
+	for name, l := range map[string]*Login{"this one": l, "another one": other, "a new one": p.open(t)} {
+		l.is(t, l.token(one), "", "the first session in "+name)
+		l.is(t, l.token(two), "", "the second session in "+name)
+	}
+}
+
 func TestEndedSessionsStayInvalidIfTheClockIsSetBack(t *testing.T) {
 	p := newPlace(t)
 	l := p.open(t)

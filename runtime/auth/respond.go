@@ -64,7 +64,12 @@ func (l *Login) Form(w *backend.Response, r *backend.Request) {
 	case v.session != nil && local(next):
 		v.redirect(next)
 	default:
-		v.form(200, content{next: next, out: query.Has("out")})
+		c := content{next: next, out: query.Has("out")}
+		if query.Has("unstored") {
+			c.message = "You are logged out in this browser. The server could not store this, so a copy of the session may " +
+				"still work elsewhere until it expires."
+		}
+		v.form(200, c)
 	}
 }
 
@@ -83,14 +88,15 @@ func (l *Login) Out(w *backend.Response, r *backend.Request) {
 		if values == nil {
 			return
 		}
-		if err := l.end(v.session, values.Has("all")); err != nil {
-			l.o.Log("login: cannot log out: " + err.Error())
-			v.page(500, content{title: "Log out", user: v.session.User,
-				message: "The server could not note that this session has ended. Please try again."})
-			return
-		}
+		err := l.end(v.session, values.Has("all"))
 		l.tell(r, v.session.User+" has logged out")
 		v.set(l.setSession("", v.secure))
+		if err != nil {
+			l.o.Log("login: a session has ended, but other processes and a restarted server still accept it, because this " +
+				"cannot be stored: " + err.Error())
+			v.redirect(form + "?unstored")
+			return
+		}
 		v.redirect(form + "?out")
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"fapws/runtime/http1"
@@ -188,7 +190,16 @@ func cookies(head []byte, fields []http1.Field, name string, least int) iter.Seq
 type ended struct {
 	watched[endedSet]
 	age time.Duration
+
+	// unsaved contains the sessions that could not be written to the file, for example because the disk is full. nil
+	// means none. It is replaced, never changed, under saving.
+	unsaved atomic.Pointer[endedSet]
+	saving  sync.Mutex
+	retries bool // save will be called again; guarded by saving
 }
+
+// saveAgain is the time between two attempts to write ended sessions to the file.
+const saveAgain = 10 * time.Second
 
 type endedSet struct {
 	ids  map[sessionID]endedSession
@@ -205,7 +216,11 @@ const keptOfEach = 100
 
 // has reports, without blocking, whether the session s was ended.
 func (e *ended) has(s *Session) bool {
-	set := e.value.Load()
+	unsaved := e.unsaved.Load()
+	return e.value.Load().has(s) || unsaved != nil && unsaved.has(s)
+}
+
+func (set *endedSet) has(s *Session) bool {
 	if _, ended := set.ids[s.ID]; ended {
 		return true
 	}
@@ -214,7 +229,7 @@ func (e *ended) has(s *Session) bool {
 }
 
 func parseEnded(text []byte) *endedSet {
-	set := &endedSet{ids: map[sessionID]endedSession{}, upTo: map[loginAccount]int64{}}
+	set := newEndedSet()
 	for line := range strings.Lines(string(text)) {
 		var account, id []byte
 		var order int64
@@ -230,22 +245,65 @@ func parseEnded(text []byte) *endedSet {
 	return set
 }
 
-// end ends a session or, if all is set, all current sessions of its account. When end returns nil, every process
-// rejects these sessions.
+// end ends a session or, if all is set, all current sessions of its account. This process rejects these sessions from
+// now on. When end returns nil, every process does. Otherwise the error is from the file, and end tries again later.
 func (l *Login) end(s *Session, all bool) error {
-	e, now := &l.o.State.ended, l.now()
+	e := &l.o.State.ended
+	e.saving.Lock()
+	defer e.saving.Unlock()
+	set := newEndedSet()
+	set.add(e.unsaved.Load())
+	if all {
+		set.upTo[s.account] = max(set.upTo[s.account], s.Order, l.now().UnixMicro())
+	} else {
+		set.ids[s.ID] = endedSession{s.account, s.ID, s.Order}
+	}
+	e.unsaved.Store(set)
+	return l.save()
+}
+
+// save writes the unsaved sessions to the file. The caller must hold ended.saving.
+func (l *Login) save() error {
+	e := &l.o.State.ended
+	unsaved := e.unsaved.Load()
 	err := change(e.path, func(text []byte) ([]byte, error) {
 		set := parseEnded(text)
-		if all {
-			set.upTo[s.account] = max(set.upTo[s.account], s.Order, now.UnixMicro())
-		} else {
-			set.ids[s.ID] = endedSession{s.account, s.ID, s.Order}
-		}
-		return set.text(now.Add(-e.age).UnixMicro()), nil
+		set.add(unsaved)
+		return set.text(l.now().Add(-e.age).UnixMicro()), nil
 	})
-	e.reading.Lock()
-	defer e.reading.Unlock()
-	return cmp.Or(err, e.read())
+	if err == nil {
+		e.reading.Lock()
+		err = e.read()
+		e.reading.Unlock()
+	}
+	if err == nil {
+		e.unsaved.Store(nil)
+	} else if !e.retries {
+		e.retries = true
+		time.AfterFunc(saveAgain, func() {
+			e.saving.Lock()
+			defer e.saving.Unlock()
+			if e.retries = false; e.unsaved.Load() != nil {
+				_ = l.save() // the first error was logged
+			}
+		})
+	}
+	return err
+}
+
+func newEndedSet() *endedSet {
+	return &endedSet{ids: map[sessionID]endedSession{}, upTo: map[loginAccount]int64{}}
+}
+
+// add adds the sessions of other, which may be nil.
+func (set *endedSet) add(other *endedSet) {
+	if other == nil {
+		return
+	}
+	maps.Copy(set.ids, other.ids)
+	for account, order := range other.upTo {
+		set.upTo[account] = max(set.upTo[account], order)
+	}
 }
 
 // text returns the lines of the file without expired sessions. A session has expired if its order is less than oldest.

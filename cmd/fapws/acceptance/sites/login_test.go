@@ -259,6 +259,18 @@ func TestWorkersShareSessionsUntilLogout(t *testing.T) {
 	ann.get("/_fapws/logout").want(t, 200, "You are logged in as ann")
 	ann.ask("POST", "/_fapws/logout", "", "Origin", "http://evil.test").want(t, 403, "")
 	ann.get("/a").want(t, 200, "GET ann form")
+	// On a full disk, the session of the browser ends, and the page says that this is not stored.
+	full := visit(t, s.URL)
+	full.logIn("ann", "correct horse", "/a").want(t, 303, "")
+	fapwstest.Must(t, os.Rename(state, state+".away"))
+	fapwstest.Must(t, os.WriteFile(state, nil, 0o600))
+	full.ask("POST", "/_fapws/logout", "").want(t, 303, "Location: /_fapws/login?unstored")
+	full.get("/_fapws/login?unstored").want(t, 200, "You are logged out in this browser")
+	full.get("/a").want(t, 303, "Location: /_fapws/login?next=%2Fa")
+	s.Says("login: a session has ended, but other processes and a restarted server still accept it")
+	fapwstest.Must(t, os.Remove(state))
+	fapwstest.Must(t, os.Rename(state+".away", state))
+
 	ann.ask("POST", "/_fapws/logout", "").want(t, 303, "Location: /_fapws/login?out")
 	for range 6 {
 		stolen.get("/a", "Cookie", cookie).want(t, 303, "Location: /_fapws/login?next=%2Fa")
