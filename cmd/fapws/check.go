@@ -205,6 +205,9 @@ func judge(p *plan.Plan, app *pybridge.Contents, stdout io.Writer, log func(logf
 	if err := settings.JoinPath(wrong...); err != nil {
 		return process.ExitFrom(err)
 	}
+	if line := worker.SpoolWarning(&conf); line != "" {
+		log(logfile.Warning, line)
+	}
 	name, python := p.Site.What(&conf), "without Python"
 	if app != nil {
 		name, python = p.Command.ScriptName(), fmt.Sprintf("Python %s, %s", pybridge.Version(), worker.BannerMode(&conf))

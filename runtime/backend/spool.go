@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"cmp"
 	"os"
 	"time"
 
@@ -66,12 +67,18 @@ func (s *spool) store(r *Request, piece []byte) (stored bool, err error) {
 	return true, nil
 }
 
+// spoolDir returns the directory for the files, or one that does not accept any.
+func (p *Pool) spoolDir() string {
+	dir, _ := system.SpoolDir()
+	return cmp.Or(dir, os.TempDir())
+}
+
 // spoolHasRoom reports whether the files of p may contain more additional bytes. The caller must hold p.mu.
 func (p *Pool) spoolHasRoom(more int64) bool {
 	all := p.spooled + more
 	if all > p.spoolMeasured+spoolLook || all > p.spoolMost {
 		p.spoolMeasured = all
-		p.spoolMost = min(maxSpoolAll, system.SpoolSpace(os.TempDir(), p.spooled)/4)
+		p.spoolMost = min(maxSpoolAll, system.SpoolSpace(p.spoolDir(), p.spooled)/4)
 	}
 	return all <= p.spoolMost
 }
@@ -105,10 +112,10 @@ func (s *spool) write(p *Pool, piece []byte) bool {
 	at := s.size
 	p.mu.Unlock()
 	defer p.mu.Lock()
-	var err error
+	dir, err := p.spoolDir(), error(nil)
 	if s.file == nil {
 		var fd int
-		if fd, err = system.UnnamedFile(os.TempDir()); err == nil {
+		if fd, err = system.UnnamedFile(dir); err == nil {
 			s.file = os.NewFile(uintptr(fd), "response")
 		}
 	}
@@ -116,7 +123,7 @@ func (s *spool) write(p *Pool, piece []byte) bool {
 		_, err = s.file.WriteAt(piece, at)
 	}
 	if err != nil && p.spoolFailed.Once(time.Minute) {
-		p.log("cannot store a response for a slow client in " + os.TempDir() + ": " + err.Error())
+		p.log("cannot store a response for a slow client in " + dir + ": " + err.Error())
 	}
 	return err == nil
 }

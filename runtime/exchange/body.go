@@ -162,10 +162,13 @@ func refused(s *Server, err error, size, max int64) Reply {
 	case errors.As(err, &malformed):
 		return Malformed(&s.Config.Limits, malformed, nil)
 	}
-	s.Set.Log(logfile.Error, "cannot store a request body in %s: %v", s.Config.SpoolDir, err)
-	r := Reply{Status: 500, Close: true}
-	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EFBIG) {
-		r.Status = 507
+	if s.spools.failed.Once(time.Minute) {
+		s.Set.Log(logfile.Error, "cannot store a request body in %s: %v; set TMPDIR to another directory",
+			s.Config.SpoolDir, err)
+	}
+	r := Reply{Status: 507, Text: "the request body cannot be stored", Close: true}
+	if errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) {
+		r.Status = 503
 	}
 	return r
 }

@@ -25,7 +25,7 @@ type spools struct {
 	total   int64       // free bytes and written bytes, when they were last measured
 	written int64       // bytes in all files
 
-	noRoom, waited logfile.Seldom
+	noRoom, waited, failed logfile.Seldom
 }
 
 // A spooled is the file of a body, and counts in spools until its exchange ends.

@@ -1,8 +1,10 @@
 package system
 
 import (
+	"cmp"
 	"math"
 	"os"
+	"path/filepath"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -13,6 +15,10 @@ var memory atomic.Int64
 
 // SetMemory sets the memory that this process may use, in bytes; 0 means unknown. SetMemory is safe for concurrent use.
 func SetMemory(n int64) { memory.Store(n) }
+
+// Memory returns the memory that this process may use, in bytes, or 0 if it is unknown. Memory is safe for concurrent
+// use.
+func Memory() int64 { return memory.Load() }
 
 // FreeSpace returns how many bytes an unprivileged process can write to the file system that contains path. ok is false
 // if this number is unknown.
@@ -31,6 +37,20 @@ func freeSpace(st *unix.Statfs_t, err error) (free int64, ok bool) {
 		return 0, false
 	}
 	return int64(st.Bavail) * int64(st.Bsize), true
+}
+
+// SpoolDir returns the directory for temporary files: the first of os.TempDir(), /var/tmp and /dev/shm in which this
+// process may create files. err says why this is not os.TempDir(). If there is no such directory, dir is "". SpoolDir is
+// safe for concurrent use.
+func SpoolDir() (dir string, err error) {
+	for _, dir := range []string{os.TempDir(), "/var/tmp", "/dev/shm"} {
+		wrong := MayCreate(filepath.Join(dir, "file"))
+		if wrong == nil {
+			return dir, err
+		}
+		err = cmp.Or(err, wrong)
+	}
+	return "", err
 }
 
 // SpoolSpace returns the bytes that are free in dir or occupied by the temporary files of this process, which contain

@@ -27,11 +27,15 @@ import (
 func (s *service) config() runtime.Config {
 	c := s.conf.Server
 	c.Private = s.private()
-	system.SetMemory(memoryLimit() / int64(Workers(&s.conf)))
+	memory := memoryLimit() / int64(Workers(&s.conf))
+	system.SetMemory(memory)
 	c.MaxUnsent = s.maxUnsent()
 	// If the memory limit is unknown, the value is 0, and the HTTP/2 server uses its default.
-	c.HTTP2.MaxUnread = min(memoryLimit()/8, 12*int64(c.HTTP2.ConnectionWindow))
-	c.Sites.MaxBodyMemory = min(memoryLimit()/8, 96<<20)
+	c.HTTP2.MaxUnread = min(memory/8, 12*int64(c.HTTP2.ConnectionWindow))
+	c.Sites.MaxBodyMemory = min(memory/8, 96<<20)
+	if s.conf.Chroot == "" { // otherwise the directory is that of the chroot, which the process may not have entered yet
+		c.Sites.SpoolDir, _ = system.SpoolDir()
+	}
 	c.OnIdle = s.memory.Quiet
 	c.Log, c.Sites.LogClient, c.Sites.AccessLog = s.log.Log, s.log.LogClient, s.access
 	c.Purged = s.relay.purge
@@ -53,6 +57,21 @@ func (s *service) config() runtime.Config {
 	return c
 }
 
+// SpoolWarning returns a line for the log if request bodies cannot be stored in the directory for temporary files,
+// otherwise "".
+func SpoolWarning(conf *settings.Config) string {
+	dir, err := system.SpoolDir()
+	if err == nil || conf.Chroot != "" {
+		return ""
+	}
+	use := "and no other directory accepts them: such requests get 507"
+	if dir != "" {
+		use = "they are stored in " + dir
+	}
+	return fmt.Sprintf("cannot store request bodies above 256 KiB in %s: %v; %s; set TMPDIR to a directory that fapws can "+
+		"write to", os.TempDir(), err, use)
+}
+
 func (s *service) private() *static.Private {
 	if b := cmp.Or(s.built, s.early); b != nil {
 		return b.Private
@@ -60,7 +79,15 @@ func (s *service) private() *static.Private {
 	return nil
 }
 
-var memoryLimit = sync.OnceValue(func() int64 { return confine.MemoryLimit(os.DirFS("/")) }) // in bytes; 0 if unknown
+// ownMemory is the memory that a server with Python and a small application needs without requests, in bytes.
+const ownMemory = 32 << 20
+
+// memoryLimit returns the memory that requests may use, in bytes, or 0 if it is unknown: the limit of the machine or
+// the control group, without ownMemory.
+var memoryLimit = sync.OnceValue(func() int64 {
+	limit := confine.MemoryLimit(os.DirFS("/"))
+	return max(limit-ownMemory, limit/4)
+})
 
 func (s *service) maxUnsent() int64 {
 	if s.conf.Server.MaxUnsent > 0 {

@@ -228,6 +228,9 @@ func (s *service) start() (err error) {
 		closeAll(listeners)
 		return err
 	}
+	if line := SpoolWarning(&s.conf); line != "" {
+		s.warnAtStart(line)
+	}
 	s.python.used()
 	s.python.become(appRunning)
 	s.measureIfShown()

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -133,6 +134,43 @@ func TestManyBodiesAreStoredOneAfterTheOther(t *testing.T) {
 			w.Answer().Is(t, fmt.Sprint(3<<20, " bytes"))
 		}
 	})
+}
+
+// A body that cannot be stored in a read-only TMPDIR is stored elsewhere, or gets 507. The start and fapws check say so.
+func TestReadOnlyDirectoryForTemporaryFilesIsReported(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		mounts []string // file systems in addition to that of TMPDIR
+		line   string
+		status int
+	}{
+		{"another directory", nil, "they are stored in /var/tmp; set TMPDIR to ", 200},
+		{"no other directory", []string{"/var/tmp", "/dev/shm"}, "such requests get 507; set TMPDIR to ", 507},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			fapwstest.InEach(t, fapwstest.Modes, func(t *testing.T, m fapwstest.Mode) {
+				folder := t.TempDir()
+				tmp := folder + "/tmp"
+				fapwstest.Must(t, os.Mkdir(tmp, 0o700))
+				shell := smallDisk(t, 64)(tmp)
+				for _, dir := range append(c.mounts, tmp) {
+					shell = strings.Replace(shell, `&& exec "$@"`, "&& mount -t tmpfs -o ro none "+dir+` && exec "$@"`, 1)
+				}
+				cmd := fapwstest.Command{Script: fapwstest.Write(t, folder+"/app.py", countsBytes), Shell: shell,
+					Env: []string{"TMPDIR=" + tmp}}
+				s := cmd.Serve(t, m)
+				line := "cannot store request bodies above 256 KiB in " + tmp + ": read-only file system; .*" + c.line
+				s.Says("warning " + line)
+				s.Ask(fapwstest.Request("POST", "/", strings.Repeat("b", 400_000))).Want(t, c.status)
+				if c.status == 507 {
+					s.Says("error cannot store a request body in " + tmp + ": .*read-only file system")
+				}
+				cmd.Flags = []string{"check"}
+				code, _, stderr := cmd.Run(t)
+				fapwstest.Truef(t, code == 0 && regexp.MustCompile(line).MatchString(stderr), "check: code %d, %s", code, stderr)
+			})
+		})
+	}
 }
 
 // smallDisk returns a function that returns a shell command for a directory. The command mounts a file system of size
