@@ -18,6 +18,8 @@ usage: ./build.sh [--python PATH] WORD [ARGUMENTS]
   test             all checks: build, vet, tests, short fuzz, race, sanitizer
   load [C R]       heavy load: ab with C clients and R requests (default 2000 100000),
                    slow clients, no descriptors; run with -v
+  small            a server with 64, 96, 128 and 256 MiB and a tenth of a processor, in control groups, under attacks on its
+                   memory; needs root
   today            build/today, a virtual environment with the packages of PyPI in scripts/today.txt: tools and
                    frameworks of today, for tests run by hand; test makes it itself
   race             Go tests and the whole server under the race detector

@@ -237,6 +237,10 @@ void core_push_part(core_part *p) {
   }
   if (UNLIKELY(p->body_len >= CORE_COPY_BELOW)) {
     p->unseen = 1;
+    core_mount *m = core_mount_of(rec);
+    int64_t large = __atomic_load_n(&m->large, __ATOMIC_RELAXED);
+    __atomic_store_n(&m->large, large - large / 8 > (int64_t)p->body_len ? large - large / 8 : (int64_t)p->body_len,
+                     __ATOMIC_RELAXED);
     __atomic_add_fetch(&P.shared.unseen, (int64_t)p->body_len, __ATOMIC_SEQ_CST);
   }
   core_part *old = __atomic_load_n(&P.shared.done, __ATOMIC_RELAXED);
@@ -276,9 +280,11 @@ uint64_t core_notify_after(const core_mount *m) {
  * The event loop runs without the GIL, so it cannot free parts that own a Python object. It puts these parts on a
  * stack, and a thread that has the GIL frees them later. */
 
-#define GARBAGE_BYTES (1 << 20) /* if the released objects have this size, a thread is woken to free them */
+#define GARBAGE_BYTES (1 << 20) /* if the released objects have this size, a thread frees them soon */
 
 static int64_t garbage_bytes;
+
+int core_garbage_is_large(void) { return __atomic_load_n(&garbage_bytes, __ATOMIC_RELAXED) >= GARBAGE_BYTES; }
 
 void core_part_free(uintptr_t number) {
   CORE_CHECK(CORE_SERVING | CORE_ENDED);
@@ -291,6 +297,7 @@ void core_part_free(uintptr_t number) {
   /* The size must be added before the part is put into the list P.garbage, because core_collect_garbage can free a part
    * that is in the list. */
   int64_t held = __atomic_add_fetch(&garbage_bytes, (int64_t)part->body_len, __ATOMIC_RELAXED);
+  __atomic_add_fetch(&P.shared.unseen, (int64_t)part->body_len, __ATOMIC_SEQ_CST);
   core_part *old = __atomic_load_n(&P.garbage, __ATOMIC_RELAXED);
   do {
     part->next = old;
@@ -302,10 +309,14 @@ void core_part_free(uintptr_t number) {
 void core_collect_garbage(void) {
   if (LIKELY(!__atomic_load_n(&P.garbage, __ATOMIC_RELAXED))) return;
   core_part *p = __atomic_exchange_n(&P.garbage, NULL, __ATOMIC_ACQUIRE);
+  int64_t freed = 0;
   while (p) {
     core_part *next = p->next;
-    __atomic_sub_fetch(&garbage_bytes, (int64_t)p->body_len, __ATOMIC_RELAXED);
+    freed += (int64_t)p->body_len;
     core_part_delete(p);
     p = next;
   }
+  __atomic_sub_fetch(&garbage_bytes, freed, __ATOMIC_RELAXED);
+  int64_t left = __atomic_sub_fetch(&P.shared.unseen, freed, __ATOMIC_SEQ_CST);
+  if (left <= P.shared.unseen_max && left + freed > P.shared.unseen_max) core_may_start();
 }

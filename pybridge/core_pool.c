@@ -113,6 +113,10 @@ void core_pool_attach(int signals, int event, int32_t *state) {
 
 void core_loop_has_seen(void) {
   CORE_CHECK(CORE_NO_GIL | CORE_SERVING | CORE_ENDED);
+  core_may_start();
+}
+
+void core_may_start(void) {
   P.mode->wake();
   P.coroutines->wake();
 }

@@ -186,6 +186,8 @@ typedef struct {
   uint64_t wait_ns;  /* the same average, but calls that did not wait count as 0 */
   uint64_t close_ns; /* moving average of the duration of a result's close() */
   uint64_t chunk_ns; /* moving average of the duration of an iterator's next() */
+  /* Size in bytes of the largest recent part of a response, or 0 if all parts are small. */
+  int64_t large;
 } core_mount;
 
 static inline uint64_t core_average_of(const uint64_t *average) { return __atomic_load_n(average, __ATOMIC_RELAXED); }
@@ -206,6 +208,7 @@ typedef struct {
   int hurry;                    /* all threads have waited recently, so every handler is treated as slow */
   int stopping, monitor_parked; /* written atomically, because threads read them without the mutex */
   int check_signals;
+  int64_t large;          /* sum of core_mount.large over all running requests */
   int exit_code;          /* exit status if a signal handler of the application called sys.exit, otherwise -1 */
   unsigned long pops;     /* number of records taken from the queue, for the monitor */
   pthread_cond_t monitor; /* signalled to wake the monitor; belongs to the mutex mu */
@@ -228,6 +231,9 @@ typedef struct {
 } core_pool;
 
 /* --- core_pool.c: without the GIL -------------------------------------------- */
+
+/* Starts requests that were waiting because of CORE_UNSEEN_MAX; any thread, without P.mu. */
+void core_may_start(void);
 
 extern core_pool core_the_pool;
 static inline core_mount *core_mount_of(const core_record *rec) { return &core_the_pool.mounts[rec->req.mount]; }
@@ -479,6 +485,8 @@ core_part *core_message_part(core_record *rec, PyObject *message);
 static inline uint64_t core_socket_number(const core_record *rec) { return (uint64_t)rec->serial << 32 | rec->ticket; }
 /* Frees released parts that own Python objects. */
 void core_collect_garbage(void);
+/* Whether a thread must call core_collect_garbage before its next job; needs no lock. */
+int core_garbage_is_large(void);
 
 /* The following functions can be called without the GIL. */
 
@@ -503,9 +511,10 @@ void core_flow_init(void);
  * event loop will resume rec later. */
 int core_defer(core_thread *t, core_record *rec);
 static inline int core_may_defer(core_record *rec) { return rec->req.pipeline != NULL; }
-/* Whether new requests must not begin before the event loop has handled published parts. */
+/* Whether new requests must not begin before the event loop has handled published parts, or before released objects are
+ * freed. */
 static inline int core_loop_is_behind(void) {
-  return __atomic_load_n(&core_the_pool.shared.unseen, __ATOMIC_SEQ_CST) > CORE_UNSEEN_MAX;
+  return __atomic_load_n(&core_the_pool.shared.unseen, __ATOMIC_SEQ_CST) > core_the_pool.shared.unseen_max;
 }
 /* Whether the handler must not send more, because too much of the response already waits for the client. */
 int core_must_wait(core_record *rec);

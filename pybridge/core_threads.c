@@ -16,7 +16,8 @@
 #include <time.h>
 
 #define P core_the_pool
-#define RETIRE_S 10 /* seconds without work after which a thread other than thread 0 ends */
+#define LARGE_BYTES (1 << 20) /* size from which parts of responses count in P.large */
+#define RETIRE_S 10           /* seconds without work after which a thread other than thread 0 ends */
 
 __thread core_thread *core_this_thread;
 static __thread PyThreadState *saved_state;
@@ -80,18 +81,35 @@ static int is_slow(const core_record *rec) {
          (runs > CORE_SLOW_NS && (P.shared.parallel || core_average_of(&m->wait_ns) > CORE_SLOW_NS));
 }
 
+/* Returns the bytes that the response of rec is likely to need at once, if they are worth counting. */
+static int64_t expected_bytes(const core_record *rec) {
+  int64_t large = __atomic_load_n(&core_mount_of(rec)->large, __ATOMIC_RELAXED);
+  return rec->run.job == CORE_RUN && large >= LARGE_BYTES ? large : 0;
+}
+
+/* Returns the first record of the queue that can run now, or NULL; the caller must hold P.mu. Requests with large
+ * responses wait while others are being made, because each thread could otherwise hold a large object. */
+static core_record *next_in_queue(void) {
+  core_record *rec = P.queue.first;
+  while (UNLIKELY(rec && P.large && P.large + expected_bytes(rec) > P.shared.large_max && expected_bytes(rec)))
+    rec = rec->next;
+  return rec;
+}
+
 /* Takes the next record for t, alternately from its inbox and from the queue, so that iterators and new requests both
  * make progress; the caller must hold P.mu. */
 static core_record *take(core_thread *t) {
   int mine = P.shared.parallel || P.drainer == NULL || P.drainer == t;
-  int may_drain = P.queue.first && mine && core_counted_threads() - P.idle <= P.max && !core_loop_is_behind();
+  core_record *queued = mine ? next_in_queue() : NULL;
+  int may_drain = queued && core_counted_threads() - P.idle <= P.max && !core_loop_is_behind();
   core_record *rec = NULL;
   if (t->inbox.first && (!may_drain || t->prefer_inbox)) {
     t->prefer_inbox = 0;
     rec = core_list_pop(&t->inbox);
   } else if (may_drain) {
     t->prefer_inbox = 1;
-    rec = core_list_pop(&P.queue);
+    rec = queued;
+    core_list_unlink(&P.queue, rec);
     if (rec->run.job == CORE_RUN) core_count_queued(-1);
     P.pops++;
     P.drainer = t;
@@ -118,6 +136,7 @@ static int put_back(core_record *rec) {
 }
 
 static void run_job(core_thread *t, core_record *rec) {
+  if (UNLIKELY(core_garbage_is_large())) core_collect_garbage();
   if (UNLIKELY(put_back(rec))) return;
   const core_mount *m = core_mount_of(rec);
   uint64_t most = core_notify_after(m);
@@ -141,7 +160,11 @@ static void thread_loop(core_thread *t) {
   while (!t->retire) {
     int surplus = core_counted_threads() > P.max && t->index && !t->streams && !t->inbox.first;
     core_record *rec = surplus ? NULL : take(t);
-    int check = t->index == 0 && P.check_signals, collect = t->collect;
+    int64_t large = rec ? expected_bytes(rec) : 0;
+    P.large += large;
+    int check = t->index == 0 && P.check_signals;
+    /* No thread was idle when the last objects were released, so this thread must not sleep before it frees them. */
+    int collect = t->collect || (!rec && !have_gil && core_garbage_is_large());
     t->collect = 0;
     if (check) P.check_signals = 0;
     if (rec || check || collect) {
@@ -156,6 +179,7 @@ static void thread_loop(core_thread *t) {
       if (check) core_check_signals();
       if (rec) run_job(t, rec);
       core_lock();
+      P.large -= large;
       if (UNLIKELY(t->aside)) core_set_aside(t, CORE_COUNTS);
     } else if (have_gil) {
       core_unlock();
@@ -326,11 +350,16 @@ static void signalled(void) {
   core_wake_thread(P.threads[0]);
 }
 
+/* If no thread is idle, the next thread that ends a job frees the objects. */
 static void collect(void) {
   CORE_LOCKED();
-  if (P.threads[0]->state == CORE_THREAD_IDLE) {
-    P.threads[0]->collect = 1;
-    core_wake_thread(P.threads[0]);
+  for (int i = 0; i < P.nthreads; i++) {
+    core_thread *t = P.threads[i];
+    if (t->state == CORE_THREAD_IDLE) {
+      t->collect = 1;
+      core_wake_thread(t);
+      return;
+    }
   }
 }
 

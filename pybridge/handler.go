@@ -6,6 +6,7 @@ import "C"
 
 import (
 	"fmt"
+	"math"
 	goruntime "runtime"
 	"strings"
 	"sync/atomic"
@@ -19,6 +20,7 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
+	"fapws/runtime/system"
 )
 
 // keepBytes is the maximum size of a buffer that a recycled record keeps.
@@ -162,7 +164,18 @@ func (h *Handler) startPool() error {
 			"TasksMax of systemd)", err)
 	}
 	h.shared = shared
+	h.limitLargeParts(system.Memory())
 	return nil
+}
+
+// limitLargeParts bounds the large parts that are being made or wait to be counted (conn.Ledger), so that they fit into
+// the memory of the process in addition to the responses that wait for clients. memory is in bytes; 0 means unknown.
+func (h *Handler) limitLargeParts(memory int64) {
+	h.shared.unseen_max, h.shared.large_max = C.CORE_UNSEEN_MAX, math.MaxInt64
+	if memory > 0 {
+		h.shared.unseen_max = C.int64_t(min(C.CORE_UNSEEN_MAX, memory/32))
+		h.shared.large_max = C.int64_t(memory / 16)
+	}
 }
 
 func (h *Handler) Attach(w *eventloop.Waker) {

@@ -149,7 +149,7 @@ func (h *Handler) Next(out *exchange.Part) (exchange.Ticket, bool) {
 // CORE_UNSEEN_MAX can then start.
 func (h *Handler) dealtWith() {
 	left := atomic.AddInt64((*int64)(&h.shared.unseen), -h.given)
-	if left <= C.CORE_UNSEEN_MAX && left+h.given > C.CORE_UNSEEN_MAX {
+	if most := int64(h.shared.unseen_max); left <= most && left+h.given > most {
 		C.core_loop_has_seen()
 	}
 	h.given = 0

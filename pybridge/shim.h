@@ -232,9 +232,9 @@ typedef struct core_record {
   core_part part0;
 } core_record;
 
-/* While large parts with more bytes than this wait for the event loop, no request starts. The limit bounds the memory
- * for responses that wait to be sent. */
-#define CORE_UNSEEN_MAX (8 << 20)
+/* While large parts with more bytes than this wait for the event loop, or their objects wait to be freed, no request
+ * starts. The limit bounds the memory for responses in addition to those that wait for clients (conn.Ledger). */
+#define CORE_UNSEEN_MAX (8 << 20) /* upper limit of core_shared.unseen_max */
 
 /* Atomic counters and flags, which Go reads and writes without calling C. */
 typedef struct {
@@ -247,9 +247,11 @@ typedef struct {
   uint32_t unattended; /* inline mode: an iterator stopped because finished parts were not sent */
   uint32_t messages;   /* messages wait for core_messages */
   uint32_t purges;
-  uint32_t parallel;   /* constant: several threads can run Python at the same time */
-  uint32_t watched;    /* the application has registered on_join or on_leave */
-  int64_t unseen;      /* bytes of large parts that the event loop has not handled */
+  uint32_t parallel;  /* constant: several threads can run Python at the same time */
+  uint32_t watched;   /* the application has registered on_join or on_leave */
+  int64_t unseen;     /* bytes of large parts that the event loop has not handled, or whose objects are not freed yet */
+  int64_t unseen_max; /* constant: limit of unseen (CORE_UNSEEN_MAX) */
+  int64_t large_max;  /* constant: limit of core_pool.large, unless a single request exceeds it */
   int64_t event_bytes; /* bytes of published events that the server has not handled (Handler.Dealt) */
 } core_shared;
 

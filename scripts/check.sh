@@ -314,6 +314,12 @@ word_load() {
         ./cmd/fapws/acceptance/http
 }
 
+word_small() {
+    need_test_tools
+    word_build
+    FAPWS_BIN=$root/build/fapws FAPWS_SMALL=1 test_go -count=1 -v -run '^TestSmall' ./cmd/fapws/acceptance/process
+}
+
 word_fuzz() {
     use_python
     cd "$root"

@@ -5,11 +5,17 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
+	"fapws/runtime/system"
 )
 
 const (
-	// mostStreams limits the number of encoders in a process, each of which needs about 1 MiB.
-	mostStreams = 64
+	// mostStreams limits the number of encoders in a process. All encoders together use at most a sixteenth of the memory
+	// (system.Memory), but at least leastStreams are permitted.
+	mostStreams  = 64
+	leastStreams = 2
+
+	// encoderSize is the memory of an encoder, with the piece that it compresses, in bytes.
+	encoderSize = 2 << 20
 
 	// window limits how many compressed bytes of a response wait for the client.
 	window = 64 << 10
@@ -32,7 +38,7 @@ type stream struct {
 
 // begins sends the head of a response that is compressed in pieces.
 func (f *filter) begins(own *exchange.Part) {
-	if f.c.open == mostStreams {
+	if f.c.open >= maxStreams() {
 		own.Head.Fields = withVary(own.Head.Fields)
 		f.pass(own)
 		return
@@ -45,6 +51,13 @@ func (f *filter) begins(own *exchange.Part) {
 	f.next.Send(&head)
 	own.First = false
 	f.hold(own)
+}
+
+func maxStreams() int {
+	if memory := system.Memory(); memory > 0 {
+		return int(max(leastStreams, min(mostStreams, memory/16/encoderSize)))
+	}
+	return mostStreams
 }
 
 // goOn compresses up to step bytes if parts wait and the client does not read too slowly. If now is true, and the event

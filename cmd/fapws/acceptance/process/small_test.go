@@ -1,0 +1,156 @@
+package process_test
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+	"fapws/runtime/checktest"
+)
+
+// smallApp sends large responses, endless streams, and the size of request bodies.
+const smallApp = `
+import os
+
+
+def stream():
+    while True:
+        yield os.urandom(8192).hex().encode()
+
+
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/html")])
+    path = environ["PATH_INFO"]
+    if path == "/large":
+        return [os.urandom(1024) * 8192]
+    if path == "/stream":
+        return stream()
+    n = 0
+    while piece := environ["wsgi.input"].read(65536):
+        n += len(piece)
+    return [b"%d bytes" % n]
+`
+
+// A small is a machine with little memory: a control group.
+type small struct {
+	t   *testing.T
+	dir string // directory of the group; "" if this machine permits none
+}
+
+// newSmall makes a control group of memory MiB, and of cpu percent of a processor if cpu is not 0. The shell commands
+// enter the group, or set a limit of the address space if this machine permits no group.
+func newSmall(t *testing.T, memory, cpu int) (s *small, shell string) {
+	t.Helper()
+	name := fmt.Sprintf("fapws-small-%d-%s", os.Getpid(), strings.ReplaceAll(t.Name(), "/", "-"))
+	var lines []string
+	enter := func(top string, limits ...string) string {
+		dir := filepath.Join(top, name)
+		if os.Mkdir(dir, 0o755) != nil {
+			return ""
+		}
+		t.Cleanup(func() { // the server has ended, but its processes may still be in the group
+			checktest.Eventually(t, "the group is empty", func() bool { return os.Remove(dir) == nil })
+		})
+		for i := 0; i < len(limits); i += 2 {
+			if os.WriteFile(filepath.Join(dir, limits[i]), []byte(limits[i+1]), 0) != nil && i == 0 {
+				return ""
+			}
+		}
+		lines = append(lines, "echo $$ > "+dir+"/cgroup.procs")
+		return dir
+	}
+	bytes := strconv.Itoa(memory << 20)
+	quota := strconv.Itoa(cpu * 1000)
+	s = &small{t: t}
+	if s.dir = enter("/sys/fs/cgroup/memory", "memory.limit_in_bytes", bytes, "memory.memsw.limit_in_bytes", bytes); s.dir != "" {
+		if cpu > 0 {
+			enter("/sys/fs/cgroup/cpu", "cpu.cfs_quota_us", quota)
+		}
+	} else {
+		limits := []string{"memory.max", bytes, "memory.swap.max", "0"}
+		if cpu > 0 {
+			limits = append(limits, "cpu.max", quota+" 100000")
+		}
+		s.dir = enter("/sys/fs/cgroup", limits...)
+	}
+	if s.dir == "" {
+		t.Logf("no control group can be made here; the server has an address space of 1 GiB instead of %d MiB of memory", memory)
+		lines = append(lines, "ulimit -v 1048576")
+	}
+	return s, strings.Join(lines, " && ")
+}
+
+// kills returns how many processes of the group the kernel has killed.
+func (s *small) kills() int {
+	for _, name := range []string{"memory.oom_control", "memory.events"} {
+		text, _ := os.ReadFile(filepath.Join(s.dir, name))
+		if _, rest, ok := strings.Cut(string(text), "oom_kill "); ok {
+			n, _ := strconv.Atoi(strings.Fields(rest)[0])
+			return n
+		}
+	}
+	return 0
+}
+
+// With FAPWS_SMALL set, ./build.sh small tries machines of several sizes, with a tenth of a processor.
+func TestSmallMachineServesOthersDuringAttacksOnItsMemory(t *testing.T) {
+	sizes, cpu, upload := []int{128}, 0, int64(20<<20)
+	if os.Getenv("FAPWS_SMALL") != "" {
+		sizes, cpu, upload = []int{64, 96, 128, 256}, 10, 100<<20
+	}
+	for _, memory := range sizes {
+		t.Run(fmt.Sprint(memory, " MiB"), func(t *testing.T) {
+			machine, shell := newSmall(t, memory, cpu)
+			tmp := t.TempDir()
+			s := fapwstest.Command{Script: fapwstest.Write(t, tmp+"/app.py", smallApp), Shell: shell,
+				Env: []string{"TMPDIR=" + tmp}, Flags: []string{"--workers", "1"}}.Serve(t, fapwstest.Mode{})
+			others := func(during string) {
+				t.Helper()
+				for range 10 {
+					began := time.Now()
+					s.Get("/", 200).Is(t, "0 bytes")
+					took := time.Since(began)
+					fapwstest.Truef(t, took < fapwstest.Patience/10, "%s, another client waited for %v", during, took)
+				}
+				fapwstest.Equalf(t, machine.kills(), 0, "%s, killed processes", during)
+			}
+			others("at rest")
+			streams := s.DialMany(64, fapwstest.Get("/stream", "Accept-Encoding: zstd"))
+			others("with 64 stalled compressed streams")
+			for _, w := range streams {
+				w.Close()
+			}
+			var large []*fapwstest.Client
+			if memory >= 128 { // in less memory, the first eight handlers alone may need it all
+				large = s.DialMany(60, fapwstest.Get("/large"))
+				others("with 60 unread responses")
+			}
+			s.Reload()
+			others("after a reload")
+			for _, w := range large {
+				w.Close()
+			}
+			w := s.Dial()
+			w.Send(fmt.Sprintf("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: %d\r\n\r\n", upload))
+			sent := make(chan error, 1)
+			go func() {
+				_, err := io.CopyN(w.Conn, zeros{}, upload)
+				sent <- err
+			}()
+			others("during an upload")
+			fapwstest.Must(t, <-sent)
+			w.Answer().Is(t, fmt.Sprint(upload, " bytes"))
+			others("after the upload")
+		})
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { return len(p), nil }
