@@ -156,7 +156,7 @@ func TestUnreadControlFramesStopReading(t *testing.T) {
 	}
 	h.Do(func() {
 		for range 300 {
-			c.budget.begin(usual.MaxResets, 0)
+			c.budget.begin(maxResets, 0)
 			c.Input(flood.Bytes())
 			h.Flush()
 		}

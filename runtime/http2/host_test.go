@@ -50,7 +50,7 @@ type client struct {
 	on *conn.Conn
 }
 
-var usual = Config{MaxStreams: 128, MaxResets: 1000, MaxWindow: 4 << 20, ConnectionWindow: 8 << 20}
+var usual = Config{MaxStreams: 128, MaxWindow: 4 << 20, ConnectionWindow: 8 << 20}
 
 func newHost(t testing.TB) *host {
 	t.Helper()

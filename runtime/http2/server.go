@@ -13,8 +13,6 @@ import (
 
 type Config struct {
 	MaxStreams int
-	// number of streams that a client may reset in a row (see budget)
-	MaxResets int
 	// maximum window of a streamed body in bytes, at least 64 KiB
 	MaxWindow int
 
@@ -85,7 +83,7 @@ func (s *Server) Begin(client *exchange.Client) {
 	c.decoder.SetMaxStringLength(s.maxBlock)
 	c.credit, c.initial, c.frame = http2InitialWindow, http2InitialWindow, maxFrame
 	c.inflow = inflow{window: http2InitialWindow, opened: http2InitialWindow, client: client.Account()}
-	c.budget.begin(s.cfg.MaxResets, s.Set.Now)
+	c.budget.begin(maxResets, s.Set.Now)
 	on.Upgrade(c)
 	on.Stamp = s.Set.Now
 	c.frames().WriteSettings(

@@ -168,6 +168,9 @@ const (
 	costEmpty  = 5
 	costUpdate = 1 // an update of a window or of a priority, or an unknown frame
 
+	// number of streams that a client may reset in a row
+	maxResets = 1000
+
 	// points that each sent DATA frame earns, because clients answer DATA frames with window updates
 	budgetFrame = 2
 )

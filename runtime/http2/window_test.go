@@ -198,7 +198,7 @@ func TestWindowOfAFarUploadGrowsWhileItsHandlerTakesAll(t *testing.T) {
 	for range 6 {
 		most = max(most, f.trip(1, func() { h.credit(0) }))
 	}
-	checktest.Equal(t, most, usual.MaxWindow)
+	checktest.Truef(t, most > usual.MaxWindow*3/4, "at most %d bytes in a round trip", most)
 }
 
 func TestWindowOfAnUploadDoesNotGrowIfItsHandlerIsLate(t *testing.T) {

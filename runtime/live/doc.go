@@ -38,7 +38,7 @@
 //
 // # Slow and vanished clients
 //
-// A subscriber is disconnected with RST if more than --channel-buffer bytes wait for it, or if it reads nothing for
+// A subscriber is disconnected with RST if more than StreamConfig.Buffer bytes wait for it, or if it reads nothing for
 // --write-timeout. TCP_USER_TIMEOUT is two heartbeat intervals: the kernel closes a connection whose client
 // acknowledges nothing for this time.
 //

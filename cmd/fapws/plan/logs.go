@@ -55,7 +55,6 @@ func fileOptions(conf *settings.Config, path, name string) logfile.Options {
 		Every:   conf.LogSchedule(),
 		Keep:    conf.LogKeep,
 		Plain:   conf.Sandboxed(),
-		Buffer:  conf.LogBuffer,
 		Flush:   conf.LogFlush,
 	}
 }

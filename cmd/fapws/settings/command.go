@@ -187,6 +187,9 @@ type flag struct {
 	text string
 }
 
+// accepted lists flags of other servers that have no effect, because fapws chooses their values itself.
+var accepted = []string{"max-requests-jitter", "limit-max-requests-jitter", "http2-initial-connection-window-size"}
+
 func newParser(rows []*Setting, typed []string) *parser {
 	p := &parser{rows: rows, typed: typed, cmd: &Command{Word: WordRun, Flags: Flags{}}}
 	set := pflag.NewFlagSet("fapws", pflag.ContinueOnError)
@@ -198,6 +201,9 @@ func newParser(rows []*Setting, typed []string) *parser {
 	})
 	for _, row := range p.rows {
 		p.add(row)
+	}
+	for _, name := range accepted {
+		set.Func(name, "", func(string) error { return nil })
 	}
 	set.StringVarP(&p.help, "help", "h", p.help, "")
 	set.Lookup("help").NoOptDefVal = "daily"

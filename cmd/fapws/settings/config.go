@@ -70,29 +70,27 @@ type Config struct {
 
 	Cache bool
 
-	Workers           int
-	Fork              bool
-	MaxForks          int
-	IdleStop          time.Duration
-	MaxRequests       int
-	MaxRequestsJitter int
-	MaxRSS            int64
-	Reload            bool
-	ReloadDirs        []string
-	ReloadInclude     []string
-	ReloadExclude     []string
-	ReloadCheck       string
-	Dev               bool
-	DevAnywhere       bool
-	NoDevRefresh      bool
-	User              string
-	Group             string
-	Chroot            string
-	AllowRoot         bool
-	Sandbox           string
-	SandboxRead       []string
-	SandboxWrite      []string
-	SandboxExec       []string
+	Workers       int
+	Fork          bool
+	IdleStop      time.Duration
+	MaxRequests   int
+	MaxRSS        int64
+	Reload        bool
+	ReloadDirs    []string
+	ReloadInclude []string
+	ReloadExclude []string
+	ReloadCheck   string
+	Dev           bool
+	DevAnywhere   bool
+	NoDevRefresh  bool
+	User          string
+	Group         string
+	Chroot        string
+	AllowRoot     bool
+	Sandbox       string
+	SandboxRead   []string
+	SandboxWrite  []string
+	SandboxExec   []string
 	// SandboxConnect lists ports. The value 0 stands for unix sockets.
 	SandboxConnect []uint16
 	SandboxBind    []uint16
@@ -119,9 +117,11 @@ type Config struct {
 	LogMaxSize      int64
 	LogRotate       string
 	LogKeep         int
-	LogBuffer       int
 	LogFlush        time.Duration
 	LogLevel        string
 	Debug           int
 	OTel            bool
 }
+
+// Forks returns the maximum number of processes that run requests at the same time with --fork.
+func (c *Config) Forks() int { return max(1, c.Threads) }

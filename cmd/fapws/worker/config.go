@@ -30,12 +30,18 @@ func (s *service) config() runtime.Config {
 	memory := memoryLimit() / int64(Workers(&s.conf))
 	system.SetMemory(memory)
 	c.MaxUnsent = s.maxUnsent()
+	c.HTTP2.ConnectionWindow = max(leastConnectionWindow, 2*c.HTTP2.MaxWindow)
 	// If the memory limit is unknown, the value is 0, and the HTTP/2 server uses its default.
 	c.HTTP2.MaxUnread = min(memory/8, 12*int64(c.HTTP2.ConnectionWindow))
 	c.Sites.MaxBodyMemory = min(memory/8, 96<<20)
 	if s.conf.Chroot == "" { // otherwise the directory is that of the chroot, which the process may not have entered yet
 		c.Sites.SpoolDir, _ = system.SpoolDir()
 	}
+	if memory > 0 {
+		c.TLSHandshakes = int(min(mostHandshakes, max(1, memory/16/handshakeMemory)))
+	}
+	// A subscriber may be one event of the maximum size behind.
+	c.Channels.Buffer = max(leastChannelBuffer, c.Channels.MaxEvent)
 	c.OnIdle = s.memory.Quiet
 	c.Log, c.Sites.LogClient, c.Sites.AccessLog = s.log.Log, s.log.LogClient, s.access
 	c.Purged = s.relay.purge
@@ -71,6 +77,19 @@ func SpoolWarning(conf *settings.Config) string {
 	return fmt.Sprintf("cannot store request bodies above 256 KiB in %s: %v; %s; set TMPDIR to a directory that fapws can "+
 		"write to", os.TempDir(), err, use)
 }
+
+const (
+	// leastConnectionWindow is the minimum of the window that the streams of an HTTP/2 connection share, in bytes.
+	leastConnectionWindow = 8 << 20
+
+	// leastChannelBuffer is the minimum of the event data that may wait for a subscriber, in bytes.
+	leastChannelBuffer = 64 << 10
+
+	// mostHandshakes is the maximum number of TLS handshakes in progress. Handshakes may use a sixteenth of the memory;
+	// handshakeMemory is what one of them needs, in bytes.
+	mostHandshakes  = 1024
+	handshakeMemory = 64 << 10
+)
 
 func (s *service) private() *static.Private {
 	if b := cmp.Or(s.built, s.early); b != nil {

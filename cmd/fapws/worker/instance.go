@@ -211,7 +211,7 @@ func isPublic(a Address) bool {
 func BannerMode(conf *settings.Config) string {
 	switch {
 	case conf.Fork:
-		return fmt.Sprintf("a process for each request, up to %d", conf.MaxForks)
+		return fmt.Sprintf("a process for each request, up to %d", conf.Forks())
 	case conf.Threads == 0:
 		return "inline"
 	case conf.Threads == 1:

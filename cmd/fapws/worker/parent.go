@@ -146,7 +146,7 @@ func (p *Parent) enter() ([]*conn.Listener, error) {
 
 func (p *Parent) configure(c *runtime.Config) {
 	c.Channels.Epoch, c.Channels.HandOver = p.Epoch, true
-	c.Sites.MaxRequests, c.Sites.OnMaxRequests = withJitter(p.s.conf.MaxRequests, p.s.conf.MaxRequestsJitter), func() {
+	c.Sites.MaxRequests, c.Sites.OnMaxRequests = withJitter(p.s.conf.MaxRequests), func() {
 		p.recycle("max-requests reached")
 	}
 	if p.s.conf.Dev && c.Sites.StartWait > 0 {
@@ -272,9 +272,5 @@ func (p *Parent) loaded() {
 	p.tell(m)
 }
 
-func withJitter(n, jitter int) int {
-	if n == 0 || jitter == 0 {
-		return n
-	}
-	return n + rand.IntN(jitter+1)
-}
+// withJitter adds up to a tenth to a number of requests, so that the workers of a server are not replaced all at once.
+func withJitter(n int) int { return n + rand.IntN(n/10+1) }

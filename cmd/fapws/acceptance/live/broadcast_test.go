@@ -252,7 +252,7 @@ func TestReloadCallsOnCloseOnceForAWebSocketWithoutAPlace(t *testing.T) {
 
 func TestSendersThatExceedTheQueueWait(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "broadcast.py", "--channel-buffer", "64M")
+		s := fapwstest.Serve(t, m, "broadcast.py", "--channel-max-event", "16M")
 		l := listen(s, "/news")
 		go func() {
 			for _, err := l.next(); err == nil; _, err = l.next() {

@@ -20,7 +20,7 @@ import (
 func node(t *testing.T, url string, flags ...string) *fapwstest.Server {
 	t.Helper()
 	c := fapwstest.Command{Script: "nodes.py",
-		Flags: append([]string{"--channels", url, "--channel-max-event", "1M", "--channel-buffer", "1M"}, flags...)}
+		Flags: append([]string{"--channels", url, "--channel-max-event", "1M"}, flags...)}
 	return c.Serve(t, fapwstest.Mode{Name: "node"})
 }
 

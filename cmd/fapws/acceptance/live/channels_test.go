@@ -369,7 +369,7 @@ func TestChannelFlagsLimitSubscribersHistoryAndEvents(t *testing.T) {
 
 func TestChannelEventsThatAreLargePassBetweenWorkersUnchanged(t *testing.T) {
 	t.Parallel()
-	s := fapwstest.Serve(t, fapwstest.Workers, "channels.py", "--channel-max-event", "4M", "--channel-buffer", "64M")
+	s := fapwstest.Serve(t, fapwstest.Workers, "channels.py", "--channel-max-event", "16M")
 	all := fapwstest.Repeat(6, func(int) *subscriber { return listen(s, "/entry") })
 	counts(s, "news", 6)
 	var want []string

@@ -241,7 +241,7 @@ func TestSubscribersStayInTheirWorkersIfAReloadFails(t *testing.T) {
 
 func TestPublishersOfAllWorkersReachSubscribersInOneOrder(t *testing.T) {
 	t.Parallel()
-	s := fapwstest.Serve(t, fapwstest.Workers, "channels.py", "--channel-history", "6000", "--channel-buffer", "8M")
+	s := fapwstest.Serve(t, fapwstest.Workers, "channels.py", "--channel-history", "6000", "--channel-max-event", "8M")
 	all := fapwstest.Repeat(10, func(int) *subscriber { return listen(s, "/listen/news") })
 	counts(s, "news", 10)
 	const requests, each = 10, 500

@@ -56,9 +56,9 @@ func TestForkServesEachRequestInASeparateProcess(t *testing.T) {
 	}
 }
 
-func TestForkRunsUpToMaxForksAtATime(t *testing.T) {
+func TestForkRunsUpToThreadsProcessesAtATime(t *testing.T) {
 	t.Parallel()
-	s, folder := forked(t, fapwstest.Threads, "--max-forks", "3", "--max-queue", "2")
+	s, folder := forked(t, fapwstest.Threads, "--threads", "3", "--max-queue", "2")
 	waiting := s.DialMany(5, fapwstest.Get("/waits?go"))
 	fapwstest.Eventually(t, "three run", func() bool { return len(notesIn(folder)) == 3 })
 	fapwstest.Eventually(t, "a sixth request gets 503", func() bool {
@@ -116,7 +116,7 @@ func TestForkedChildHasNoDescriptorsOfTheServer(t *testing.T) {
 func TestForkedChildrenLeaveNoZombies(t *testing.T) {
 	t.Parallel()
 	const n = 24
-	s, folder := forked(t, fapwstest.Threads, "--max-forks", strconv.Itoa(2*n))
+	s, folder := forked(t, fapwstest.Threads, "--threads", strconv.Itoa(2*n))
 	all := s.DialMany(n, fapwstest.Get("/waits?go"))
 	fapwstest.Eventually(t, "all run", func() bool { return len(notesIn(folder)) == n })
 	for range 3 {
@@ -217,7 +217,7 @@ func TestForkedChildThatDiesLeavesA500OrAnAbortedResponse(t *testing.T) {
 
 func TestForkTimeoutEndsTheProcessInAnyState(t *testing.T) {
 	t.Parallel()
-	s, folder := forked(t, fapwstest.Threads, "--timeout", "1s", "--max-forks", "1")
+	s, folder := forked(t, fapwstest.Threads, "--timeout", "1s", "--threads", "1")
 	for way, stack := range map[string]string{"stuck": `fork\.py", line \d+ in stuck`,
 		"stopped": `ending process \d+; stack:`} {
 		in := regexp.MustCompile(stack)

@@ -110,8 +110,8 @@ func TestAccessLogIsRotatedWithoutLosingLines(t *testing.T) {
 	t.Parallel()
 	name := t.TempDir() + "/access_log"
 	s := fapwstest.Serve(t, fapwstest.Mode{Name: "workers", Flags: []string{"--workers", "3"}}, "logs.py", "--access-log",
-		name, "--access-log-format", "common", "--log-max-size", "30K", "--log-keep", "10000", "--log-buffer", "2K")
-	const clients, each = 6, 1000
+		name, "--access-log-format", "common", "--log-max-size", "60K", "--log-keep", "10000")
+	const clients, each = 6, 2000
 	fapwstest.AtOnce(clients, func(c int) {
 		for from := 0; from < each; from += 20 {
 			w := s.Dial()
@@ -231,14 +231,14 @@ func TestLogrotateMayRenameOrCopyTheFile(t *testing.T) {
 func TestLogLinesAreBufferedForLogFlush(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		name := t.TempDir() + "/access_log"
-		s := fapwstest.Serve(t, m, "logs.py", "--access-log", name, "--log-flush", "1h", "--log-buffer", "1K")
+		s := fapwstest.Serve(t, m, "logs.py", "--access-log", name, "--log-flush", "1h")
 		s.Get("/first", 200)
 		time.Sleep(50 * time.Millisecond)
 		fapwstest.Equalf(t, fapwstest.TextOf(t, name), "", "written at once")
 		s.Signal(syscall.SIGUSR1)
 		fapwstest.FileSays(t, name, "/first")
-		for range 40 {
-			s.Get("/more", 200)
+		for range 240 { // 48 KiB for each of two workers, more than the buffer
+			s.Get("/more?"+strings.Repeat("x", 400), 200)
 		}
 		fapwstest.FileSays(t, name, "/more")
 		s.Get("/last", 200)

@@ -61,7 +61,7 @@ route = [{ prefix = "/cgi-bin/", cgi = "bin" }, { match = "*.php", php = { child
 	})
 	t.Run("fork", func(t *testing.T) {
 		script := fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), files["app.py"])
-		s := fapwstest.Command{Script: script, Flags: []string{"--max-forks", "2"}}.Serve(t, fapwstest.Forks)
+		s := fapwstest.Command{Script: script, Flags: []string{"--threads", "2"}}.Serve(t, fapwstest.Forks)
 		unread(t, s, "/large", "/small")
 	})
 }

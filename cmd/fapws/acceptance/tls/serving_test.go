@@ -131,28 +131,41 @@ func TestRequestWithoutTLSGetsTheRightAddress(t *testing.T) {
 	}
 }
 
+// fewHandshakes starts a server that has as many handshakes in progress as it may (an eighth of its open files), each
+// with a client that sends nothing.
+func fewHandshakes(t *testing.T, before func(s *fapwstest.Server)) (s *fapwstest.Server, config *tls.Config,
+	silent []*fapwstest.Client) {
+	t.Helper()
+	ca := certtest.NewAuthority(t)
+	s = serve(t, fapwstest.Threads, fapwstest.Command{Script: "serving.py", Shell: "ulimit -n 80",
+		Flags: append(flagsFor(ca.For("example.org"), t.TempDir()), "--tls-timeout", "1h")})
+	before(s)
+	silent = fapwstest.Repeat(10, func(int) *fapwstest.Client { return s.Dial() })
+	return s, &tls.Config{RootCAs: ca.Pool(), ServerName: "example.org", NextProtos: []string{"http/1.1"}}, silent
+}
+
 func TestClientWithoutAHandshakeIsDisconnectedForAnotherClient(t *testing.T) {
 	t.Parallel()
-	s, config := secured(t, fapwstest.Threads, "--tls-max-handshakes", "1", "--tls-timeout", "1h")
-	silent := s.Dial()
+	s, config, silent := fewHandshakes(t, func(*fapwstest.Server) {})
 	w, _ := dial(t, s, config)
 	serves(w)
-	silent.Closed()
+	silent[0].Closed()
 	serves(w)
 }
 
 func TestClientWithMostHandshakesIsDisconnectedFirst(t *testing.T) {
 	t.Parallel()
-	s, config := secured(t, fapwstest.Threads, "--tls-max-handshakes", "3", "--tls-timeout", "1h")
-	from := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
-	slow := fapwstest.Try(from.Dial("tcp", s.Address)).Must(t)
+	var slow net.Conn
+	s, config, silent := fewHandshakes(t, func(s *fapwstest.Server) {
+		from := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
+		slow = fapwstest.Try(from.Dial("tcp", s.Address)).Must(t)
+	})
 	defer slow.Close()
-	first, second := s.Dial(), s.Dial()
 	w, _ := dial(t, s, config)
 	serves(w)
-	first.Closed()
+	silent[0].Closed()
 	fapwstest.Must(t, tls.Client(slow, config).Handshake())
-	fapwstest.Must(t, tls.Client(second.Conn, config).Handshake())
+	fapwstest.Must(t, tls.Client(silent[9].Conn, config).Handshake())
 }
 
 func TestUnfinishedClientHelloNeedsOneDescriptorAndLittleMemory(t *testing.T) {
