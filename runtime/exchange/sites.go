@@ -114,7 +114,6 @@ type Server struct {
 	gaveUp bool
 	End    Ending // after a change to Leaving or Draining, the caller must call conn.Set.Drain
 
-	spoolWarnings logfile.Seldom
 	limitWarnings map[string]*logfile.Seldom // by the setting of the limit
 	undeclared    logfile.Seldom             // limits log lines about clients that send forwarding fields
 	unread        map[string]bool            // fields of trusted proxies that warnUnread has logged
