@@ -19,8 +19,7 @@ import (
 
 const secret = "TOP-SECRET-CONTENT"
 
-// old is the modification time of files in a test tree. It is only a year ago, because validators ignore a modification
-// time that is more than three years before the status change.
+// old is the modification time of files in a test tree.
 var old = time.Now().UTC().Truncate(24*time.Hour).AddDate(-1, 0, 0).Add(12*time.Hour + 123456789)
 
 func write(t testing.TB, path, content string) {

@@ -115,7 +115,7 @@ func (f *Files) around(t *view, name string, info fs.FileInfo, now int64) varian
 		}
 	}
 	return f.represent(description{name: name, mediaType: f.types.of(name), control: f.controls.of(name),
-		extra: f.extra}, stamps, now)
+		extra: f.extra, common: t.hasCommonTime(name, &original)}, stamps, now)
 }
 
 // list returns the page of a directory, in the order that the query of req selects.
@@ -163,7 +163,7 @@ func (f *Files) represent(d description, stamps [compress.Codings]*Stamp, now in
 func (v *variants) isLike(w *variants) bool {
 	for c := range v {
 		a, b := v[c].onDisk(), w[c].onDisk()
-		if a != b && (a == nil || b == nil || a.stamp != b.stamp || a.name != b.name) {
+		if a != b && (a == nil || b == nil || a.stamp != b.stamp || a.name != b.name || a.common != b.common) {
 			return false
 		}
 	}

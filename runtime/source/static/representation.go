@@ -26,6 +26,8 @@ type description struct {
 	control string
 	extra   string
 	tag     string // entity tag to use instead of one computed from the file's time; empty if none
+	// the modification time may be a constant that a build tool has set for all files of the directory
+	common bool
 }
 
 // A representation is the original or a compressed variant of a file in one state, and is immutable.
@@ -51,7 +53,7 @@ type representation struct {
 // newRepresentation returns the representation of a file whose stamp s was read at the time now.
 func newRepresentation(d description, s Stamp, now int64) *representation {
 	r := &representation{description: d, stamp: s, size: s.size}
-	date, dated := s.date()
+	date, dated := s.date(d.common)
 	r.modified = time.Unix(0, date).Unix()
 
 	b := make([]byte, 0, 256+len(d.extra))
@@ -152,40 +154,6 @@ type Stamp struct {
 	// unsized is set for files whose reported size is not their real size, such as files in /proc and /sys. The times
 	// of such a file are unrelated to its content, so the content is read for each response.
 	unsized bool
-}
-
-// buildTimes are times that tools for reproducible builds, such as npm, zip, Bazel, flit and hatch, set for all files,
-// so that the times do not distinguish versions.
-var buildTimes = [...]time.Time{
-	time.Date(2010, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2016, 1, 1, 0, 0, 0, 0, time.UTC),
-	time.Date(2020, 2, 2, 0, 0, 0, 0, time.UTC),
-}
-
-const (
-	firstDate = 20 * 365 * 24 * time.Hour // since 1970; earlier modification times are treated as constants
-	// maximum offset of a time zone from UTC, because archives such as zip contain local times
-	mostOffset = 14 * time.Hour
-	// A modification time that is this much older than the status change may be a constant of a build tool.
-	longTimeAgo = 3 * 365 * 24 * time.Hour
-)
-
-// date returns the time of the last change for validators, in nanoseconds since 1970. This is the modification time or,
-// if that may be a constant of a build tool, the time of the last status change. If both are the same constant, as in
-// file system images with one time for all files, date returns 0. known is false if the modification time is certainly
-// a constant.
-func (s *Stamp) date() (date int64, known bool) {
-	known = s.modified >= int64(firstDate)
-	for _, t := range buildTimes {
-		offset := time.Duration(s.modified - t.UnixNano())
-		known = known && (offset.Abs() > mostOffset || offset%(15*time.Minute) != 0)
-	}
-	switch {
-	case !known && s.status == s.modified:
-		return 0, false
-	case !known, s.status-s.modified > int64(longTimeAgo):
-		return s.status, known
-	}
-	return s.modified, true
 }
 
 func StampOf(info fs.FileInfo) Stamp {

@@ -143,7 +143,8 @@ func (f *Files) answer(t *view, key []byte, v *variants, req *Request, c *Condit
 func (f *Files) Send(name, mediaType string, req *Request, out *Response) error {
 	f.looking <- struct{}{}
 	defer func() { <-f.looking }()
-	file, info, err := f.root.at(f.clock()).walk(name, toRead)
+	t := f.root.at(f.clock())
+	file, info, err := t.walk(name, toRead)
 	if err != nil {
 		return err
 	}
@@ -155,7 +156,8 @@ func (f *Files) Send(name, mediaType string, req *Request, out *Response) error 
 		mediaType = f.types.of(name)
 	}
 	c := ReadConditions(req.Head, req.Parsed.Fields)
-	r := newRepresentation(description{name: name, mediaType: mediaType}, stampOf(file, info), f.wall())
+	s := stampOf(file, info)
+	r := newRepresentation(description{name: name, mediaType: mediaType, common: t.hasCommonTime(name, &s)}, s, f.wall())
 	if r.stamp.unsized {
 		if r, err = readUnsized(file, r); err == nil {
 			r.answer(req, &c, out, false)

@@ -85,8 +85,8 @@ func TestVariantIsSentIfItIsNotOlderThanItsFile(t *testing.T) {
 		a.get("Content-Encoding") == "gzip" && a.get("Vary") != "", "range of a variant: %+v", a)
 }
 
-// A validator must not rely on these modification times: constants of build tools, and times years before the last
-// status change of the file.
+// A validator must not rely on these modification times: constants of build tools, also if only the number of files
+// with the same old time shows that the time is a constant.
 func TestValidatorsChangeWithTheContentOfConstantTimes(t *testing.T) {
 	for name, c := range map[string]struct {
 		at    time.Time
@@ -99,11 +99,14 @@ func TestValidatorsChangeWithTheContentOfConstantTimes(t *testing.T) {
 		"Bazel":       {time.Date(2010, 1, 1, 0, 0, 0, 0, time.UTC), false},
 		"flit":        {time.Date(2016, 1, 1, 0, 0, 0, 0, time.FixedZone("", 19800)), false},
 		"hatch":       {time.Date(2020, 2, 2, 0, 0, 0, 0, time.FixedZone("", 3600)), false},
-		"last commit": {time.Now().AddDate(-5, 0, 0), true},
+		"last commit": {time.Now().AddDate(-5, 0, 0).Truncate(time.Second), true},
 		"future":      {time.Unix(1<<31-1, 0), false}, // the latest time on 32-bit machines
 	} {
 		root := tree(t, map[string]string{"a": "0123"})
-		touch(t, filepath.Join(root, "a"), c.at)
+		for _, other := range "abcdefgh" {
+			write(t, filepath.Join(root, string(other)), "0123")
+			touch(t, filepath.Join(root, string(other)), c.at)
+		}
 		f := serve(t, Options{Root: root})
 		first := get(t, f, request(t, "", "GET", "/a"))
 		tag, date := first.get("Etag"), first.get("Last-Modified")
@@ -131,6 +134,38 @@ func TestValidatorsChangeWithTheContentOfConstantTimes(t *testing.T) {
 			checktest.Truef(t, a.status == 200 && a.body == "4567", "%s, %q: %+v", name, fields, a)
 		}
 	}
+}
+
+// Copies with the times of the files, as of rsync -a, have the same validators on each server and after each deployment.
+func TestValidatorsOfOldFilesFollowTheirModificationTime(t *testing.T) {
+	at := time.Date(2019, 3, 4, 5, 6, 7, 0, time.UTC)
+	var tags, sent []string
+	for range 2 {
+		root := tree(t, map[string]string{"a.css": "0123", "b.css": "0123", "c.css": "0123", "new.css": "4567",
+			"many/a.js": "0123"})
+		for _, name := range []string{"a.css", "b.css", "c.css", "a.css.gz", "a.css.br", "a.css.zst", "b.css.gz",
+			"b.css.br", "c.css.gz"} {
+			write(t, filepath.Join(root, name), "0123")
+			touch(t, filepath.Join(root, name), at)
+		}
+		for i := range 20 { // one commit of a checkout: within a second, but not at the same time
+			name := filepath.Join(root, "many", string(rune('a'+i))+".js")
+			write(t, name, "0123")
+			touch(t, name, at.Add(time.Duration(i+1)*time.Millisecond))
+		}
+		f := serve(t, Options{Root: root})
+		for _, path := range []string{"/a.css", "/many/a.js"} {
+			a := get(t, f, request(t, "", "GET", path))
+			checktest.Equalf(t, a.get("Last-Modified"), "Mon, 04 Mar 2019 05:06:07 GMT", "%s: %+v", path, a)
+			tags = append(tags, a.get("Etag"))
+			var out Response
+			checktest.Must(t, f.Send(path[1:], "", request(t, "", "GET", path), &out))
+			sent = append(sent, string(out.Head.Fields))
+		}
+		time.Sleep(time.Millisecond) // the second copy has another time of the status change
+	}
+	checktest.Truef(t, tags[0] == tags[2] && tags[1] == tags[3], "%q", tags)
+	checktest.Truef(t, sent[0] == sent[2] && sent[1] == sent[3], "%q", sent)
 }
 
 func TestRelativeRootStaysWhenTheWorkingDirectoryChanges(t *testing.T) {
