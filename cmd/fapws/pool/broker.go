@@ -1,18 +1,18 @@
 package pool
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/redis/go-redis/v9"
+	"github.com/gomodule/redigo/redis"
 
 	"fapws/cmd/fapws/process"
 	"fapws/runtime/eventloop"
@@ -69,7 +69,8 @@ const (
 // With the prefix fapws, the key {fapws}:events is the stream, {fapws}:state is a hash with the epoch, and
 // {fapws}:sent:NODE counts the batches that a server has added. The braces keep the keys on one node of a cluster.
 type Broker struct {
-	redis   redis.UniversalClient
+	address *BrokerAddress
+	lines   [2]brokerLine // for reading and writing
 	keys    []string
 	shown   string
 	node    string // a random name of this server
@@ -125,50 +126,39 @@ const (
 // ConnectBroker succeeds even if the broker is unreachable. The text of the error is a message for the user of the
 // server.
 func ConnectBroker(a *BrokerAddress, epoch string, last uint64, log func(logfile.Level, string)) (*Broker, error) {
-	quiet()
-	o := *a.options
-	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = answerWithin, answerWithin, answerWithin
-	o.MaxRetries = -1
-	o.PoolSize, o.MinIdleConns = 3, 0
-	o.ContextTimeoutEnabled = true
 	node, prefix := rand.Text(), "{"+a.prefix+"}:"
-	c := &Broker{redis: redis.NewUniversalClient(&o), keys: []string{prefix + "events", prefix + "state",
-		prefix + "sent:" + node}, shown: a.String(), node: node, epoch: epoch, unsure: true, log: log}
+	c := &Broker{address: a, lines: [2]brokerLine{reading: {patience: readFor + answerWithin},
+		writing: {patience: answerWithin}}, keys: []string{prefix + "events", prefix + "state", prefix + "sent:" + node},
+		shown: a.String(), node: node, epoch: epoch, unsure: true, log: log}
 	c.seq.Store(last)
 	c.waiting = eventloop.NewQueue(c.write)
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	if epoch != "" {
 		return c, nil
 	}
-	ctx, cancel := context.WithTimeout(c.ctx, connectWithin)
-	defer cancel()
-	if err := c.begin(ctx); err != nil {
-		why := reason(err)
-		if o.MasterName != "" {
-			why = cmp.Or(askSentinels(ctx, &o), why)
-		}
+	late := time.AfterFunc(connectWithin, c.cancel)
+	err := c.begin()
+	if !late.Stop() {
+		err = context.DeadlineExceeded
+	}
+	if err != nil {
 		c.cancel()
-		c.redis.Close()
-		return nil, fmt.Errorf("channels: cannot reach %s: %s", c.shown, why)
+		return nil, fmt.Errorf("channels: cannot reach %s: %s", c.shown, reason(err))
 	}
 	return c, nil
 }
 
-var quiet = sync.OnceFunc(func() { redis.SetLogger(silence{}) })
-
-type silence struct{}
-
-func (silence) Printf(context.Context, string, ...any) {}
-
 // begin reads the epoch from the broker. All servers that use the broker share this epoch; the first server sets it.
 // begin also checks the permission to add events, and reads the number of the last published event.
-func (c *Broker) begin(ctx context.Context) error {
+func (c *Broker) begin() error {
 	own := strconv.FormatInt(time.Now().UnixMilli(), 36)
-	if err := c.redis.HSetNX(ctx, c.keys[1], "epoch", own).Err(); err != nil {
+	err := c.lines[writing].use(c.ctx, c.address, func(conn redis.Conn) (err error) {
+		if _, err = conn.Do("HSETNX", c.keys[1], "epoch", own); err == nil {
+			c.epoch, err = redis.String(conn.Do("HGET", c.keys[1], "epoch"))
+		}
 		return err
-	}
-	var err error
-	if c.epoch, err = c.redis.HGet(ctx, c.keys[1], "epoch").Result(); err != nil {
+	})
+	if err != nil {
 		return err
 	}
 	if !isEpoch(c.epoch) { // Clients receive the epoch as a part of event ids, so it must be valid.
@@ -178,9 +168,11 @@ func (c *Broker) begin(ctx context.Context) error {
 	if err := c.add([]Batch{{}}, 0); err != nil { // Adding an empty batch tests the permission.
 		return err
 	}
-	last, err := c.place(0)
-	c.seq.Store(last)
-	return err
+	return c.lines[writing].use(c.ctx, c.address, func(conn redis.Conn) error {
+		last, err := place(conn, c.keys[0], 0)
+		c.seq.Store(last)
+		return err
+	})
 }
 
 func (c *Broker) String() string { return c.shown }
@@ -223,8 +215,9 @@ func (c *Broker) try(in direction, step func() error) {
 }
 
 func reason(err error) string {
+	var late net.Error
 	switch {
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.As(err, &late) && late.Timeout():
 		return "no answer in time"
 	case isLogin(err):
 		return err.Error() + " (give redis://USER:PASSWORD@HOST, or redis://:PASSWORD@HOST without a user)"
@@ -233,8 +226,7 @@ func reason(err error) string {
 }
 
 func isLogin(err error) bool {
-	return redis.HasErrorPrefix(err, "WRONGPASS") || redis.HasErrorPrefix(err, "NOAUTH") ||
-		redis.HasErrorPrefix(err, "NOPERM")
+	return hasPrefix(err, "WRONGPASS") || hasPrefix(err, "NOAUTH") || hasPrefix(err, "NOPERM")
 }
 
 func (c *Broker) failed(in direction, err error) {
@@ -296,8 +288,7 @@ func (c *Broker) Close(limit time.Duration) {
 		c.log(logfile.Error, fmt.Sprintf("channels: %s had no answer for %s, which are lost", c.shown,
 			Count(s.Waiting, "event")))
 	}
-	c.cancel()
-	_ = c.redis.Close()
+	c.cancel() // also closes the connections
 	c.ends.Wait()
 	c.waiting.Close()
 }

@@ -1,24 +1,28 @@
 package pool
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
-
-	"github.com/redis/go-redis/v9"
 
 	"fapws/cmd/fapws/settings"
 )
 
 type BrokerAddress struct {
-	options *redis.UniversalOptions
-	prefix  string
-	shown   string
+	hosts    []string // HOST:PORT of the broker or of its sentinels, or the path of a Unix socket
+	master   string   // the name of the broker among its sentinels; empty without sentinels
+	network  string   // "tcp" or "unix"
+	tls      bool
+	user     string
+	password string
+	secret   string // the password of the sentinels
+	db       int
+	prefix   string
+	shown    string
 }
 
 func (a *BrokerAddress) String() string { return a.shown }
@@ -35,7 +39,7 @@ func ParseBroker(text string) (*BrokerAddress, error) {
 	if !ok || strings.ContainsAny(text, " \r\n\x00") {
 		return nil, errURL
 	}
-	a := &BrokerAddress{prefix: "fapws", shown: settings.HidePassword(text)}
+	a := &BrokerAddress{prefix: "fapws", network: "tcp", shown: settings.HidePassword(text)}
 	rest, query, _ := strings.Cut(rest, "?")
 	values, err := url.ParseQuery(query)
 	if err != nil {
@@ -60,16 +64,45 @@ func ParseBroker(text string) (*BrokerAddress, error) {
 }
 
 func (a *BrokerAddress) parseSingle(scheme, rest string, values url.Values) error {
-	text := strings.Replace(scheme, "valkey", "redis", 1) + "://" + rest
-	if len(values) > 0 {
-		text += "?" + values.Encode()
-	}
-	o, err := redis.ParseURL(text)
+	u, err := url.Parse(scheme + "://" + rest)
 	if err != nil {
 		return err
 	}
-	a.options = &redis.UniversalOptions{Addrs: []string{o.Addr}, Username: o.Username, Password: o.Password, DB: o.DB,
-		TLSConfig: o.TLSConfig}
+	host, port, path := u.Hostname(), u.Port(), strings.Trim(u.Path, "/")
+	switch strings.Replace(scheme, "valkey", "redis", 1) {
+	case "redis":
+	case "rediss":
+		a.tls = true
+	case "unix":
+		if a.network, path = "unix", ""; u.Path == "" {
+			return errURL
+		}
+	default:
+		return errURL
+	}
+	if host == "" {
+		host = "localhost"
+	}
+	if port == "" {
+		port = "6379"
+	}
+	if a.hosts = []string{net.JoinHostPort(host, port)}; a.network == "unix" {
+		a.hosts = []string{u.Path}
+	}
+	a.user = u.User.Username()
+	a.password, _ = u.User.Password()
+	if values.Has("db") {
+		path = values.Get("db")
+		values.Del("db")
+	}
+	if path != "" {
+		if a.db, err = strconv.Atoi(path); err != nil || a.db < 0 {
+			return errURL
+		}
+	}
+	if len(values) > 0 {
+		return errURL
+	}
 	return nil
 }
 
@@ -92,40 +125,14 @@ func (a *BrokerAddress) parseSentinels(scheme, rest string, values url.Values) e
 			addresses[i] = net.JoinHostPort(strings.Trim(host, "[]"), "26379")
 		}
 	}
-	if name == "" {
+	if name == "" || scheme == "unix" {
 		return errURL
 	}
-	secret := values.Get("sentinel_password")
+	a.secret = values.Get("sentinel_password")
 	values.Del("sentinel_password")
 	if err := a.parseSingle(scheme, login+"sentinel/"+db, values); err != nil {
 		return err
 	}
-	a.options.Addrs, a.options.MasterName, a.options.SentinelPassword = addresses, name, secret
+	a.hosts, a.master = addresses, name
 	return nil
-}
-
-// askSentinels returns the reason why no sentinel knows the master, or "" if at least one sentinel knows the master.
-// The package go-redis does not report the reason.
-func askSentinels(ctx context.Context, o *redis.UniversalOptions) string {
-	var reasons []string
-	for _, address := range o.Addrs {
-		err := askSentinel(ctx, o, address)
-		switch {
-		case err == nil:
-			return ""
-		case errors.Is(err, redis.Nil):
-			err = fmt.Errorf("unknown master %q", o.MasterName)
-		case isLogin(err):
-			err = fmt.Errorf("%w (give ?sentinel_password=)", err)
-		}
-		reasons = append(reasons, fmt.Sprintf("sentinel %s: %s", address, err))
-	}
-	return strings.Join(reasons, "; ")
-}
-
-func askSentinel(ctx context.Context, o *redis.UniversalOptions, address string) error {
-	s := redis.NewSentinelClient(&redis.Options{Addr: address, Password: o.SentinelPassword, TLSConfig: o.TLSConfig,
-		MaxRetries: -1, DialTimeout: answerWithin, ReadTimeout: answerWithin, WriteTimeout: answerWithin})
-	defer s.Close()
-	return s.GetMasterAddrByName(ctx, o.MasterName).Err()
 }

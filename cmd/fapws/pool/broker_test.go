@@ -2,11 +2,14 @@ package pool
 
 import (
 	"context"
+	"fmt"
+	"math"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
+	"github.com/gomodule/redigo/redis"
 
 	"fapws/cmd/fapws/pool/redistest"
 	"fapws/runtime/checktest"
@@ -80,7 +83,10 @@ func TestBrokerURLIsParsedAndShownWithoutPasswords(t *testing.T) {
 		{"redis://localhost", "localhost:6379", "", ""},
 		{"valkey://:secret@10.0.0.1:7000/2?prefix=x", "10.0.0.1:7000", "", "valkey://:xxxxx@10.0.0.1:7000/2?prefix=x"},
 		{"rediss://ann:a@b:c@[::1]:7000", "[::1]:7000", "", "rediss://ann:xxxxx@[::1]:7000"},
-		{"unix:///run/redis.sock", "/run/redis.sock", "", ""},
+		{"unix:///run/redis.sock?db=2", "/run/redis.sock", "", ""},
+		{"unix://", "", "", ""},
+		{"redis://a/x", "", "", ""},
+		{"unix+sentinel://a/main", "", "", ""},
 		{"redis+sentinel://:secret@a,b:1/main/3?sentinel_password=s", "a:26379 b:1", "main",
 			"redis+sentinel://:xxxxx@a,b:1/main/3?sentinel_password=xxxxx"},
 		{"redis+sentinel://a,b", "", "", ""},
@@ -99,7 +105,7 @@ func TestBrokerURLIsParsedAndShownWithoutPasswords(t *testing.T) {
 		if c.shown == "" {
 			c.shown = c.text
 		}
-		checktest.Truef(t, err == nil && strings.Join(a.options.Addrs, " ") == c.address && a.options.MasterName == c.name &&
+		checktest.Truef(t, err == nil && strings.Join(a.hosts, " ") == c.address && a.master == c.name &&
 			a.String() == c.shown, "%s: %v, %+v", c.text, err, a)
 	}
 }
@@ -112,7 +118,12 @@ type node struct {
 
 func dial(t *testing.T, s *redistest.Server) *node {
 	t.Helper()
-	a := checktest.Try(ParseBroker("redis://" + s.Address)).Must(t)
+	return dialURL(t, "redis://"+s.Address)
+}
+
+func dialURL(t *testing.T, url string) *node {
+	t.Helper()
+	a := checktest.Try(ParseBroker(url)).Must(t)
 	n := &node{batches: make(chan Batch, 1000), lines: make(chan string, 100)}
 	n.Broker = checktest.Try(ConnectBroker(a, "", 0, func(_ logfile.Level, line string) { n.lines <- line })).Must(t)
 	t.Cleanup(func() { n.Close(0) })
@@ -121,9 +132,20 @@ func dial(t *testing.T, s *redistest.Server) *node {
 
 func connect(t *testing.T, s *redistest.Server) *node {
 	t.Helper()
-	n := dial(t, s)
+	return dial(t, s).start()
+}
+
+func (n *node) start() *node {
 	n.Start(func(b Batch) { n.batches <- b })
 	return n
+}
+
+// command sends a command to the broker over a connection of its own.
+func (n *node) command(t *testing.T, name string, args ...any) any {
+	t.Helper()
+	c := checktest.Try(n.address.connect(t.Context(), answerWithin)).Must(t)
+	defer c.Close()
+	return checktest.Try(c.Do(name, args...)).Must(t)
 }
 
 func (n *node) says(t *testing.T, text string) {
@@ -137,24 +159,26 @@ func (n *node) says(t *testing.T, text string) {
 }
 
 // If the broker's response to a batch is lost, the server sends the batch again, although the broker has added it.
-// After a failed batch, the remaining batches of the request must be rejected, because otherwise the failed batch would
-// count as added and be lost.
+// The batches after a failed batch must be rejected, because otherwise the failed batch would count as added and be
+// lost. A batch fails here because an id can have at most 64 bits.
 func TestBatchIsAddedOnceAndNeverBeforeAnEarlierOne(t *testing.T) {
-	n := connect(t, redistest.Start(t))
-	some := []Batch{{N: 1, count: 1}, {N: 1, count: 2}, {N: 1, count: 3}}
-	err := n.add([]Batch{some[0], some[2]}, 0)
-	checktest.Truef(t, err != nil, "the second batch is missing, and the third one was added")
+	n := dial(t, redistest.Start(t))
+	some := []Batch{{N: 1, count: 1}, {N: math.MaxInt, count: 2}, {N: math.MaxInt, count: 3}, {N: 1, count: 4}}
+	err := n.add(some, 0)
+	checktest.Truef(t, err != nil, "the third batch failed without an error")
+	checktest.Equalf(t, n.command(t, "XLEN", n.keys[0]), any(int64(2)), "entries before the failed batch")
+	n.command(t, "DEL", n.keys[0])
+	some[2].N = 1
 	for range 3 {
 		checktest.Must(t, n.add(some, 0))
 	}
-	length, err := n.redis.XLen(context.Background(), n.keys[0]).Result()
-	checktest.Truef(t, err == nil && length == 3, "%d entries, %v", length, err)
+	checktest.Equalf(t, n.command(t, "XLEN", n.keys[0]), any(int64(2)), "entries after the third batch was corrected")
 }
 
 func TestBrokerThatRejectsEventsIsUnreachable(t *testing.T) {
 	n := connect(t, redistest.Start(t))
 	set := func(replicas string) {
-		checktest.Must(t, n.redis.ConfigSet(context.Background(), "min-replicas-to-write", replicas).Err())
+		n.command(t, "CONFIG", "SET", "min-replicas-to-write", replicas)
 	}
 	set("1")
 	n.Publish(Batch{N: 3, Raw: []byte("later")})
@@ -215,8 +239,7 @@ func TestEventsAboveTheMemoryLimitAreDroppedAndReported(t *testing.T) {
 
 func foreign(t *testing.T, n *node, id string, fields ...any) {
 	t.Helper()
-	checktest.Must(t, n.redis.XAdd(context.Background(), &redis.XAddArgs{Stream: n.keys[0], ID: id, Values: fields}).
-		Err())
+	n.command(t, "XADD", redis.Args{n.keys[0], id}.Add(fields...)...)
 }
 
 func (n *node) gets(t *testing.T, raw string) uint64 {
@@ -268,7 +291,9 @@ func TestBrokerThatLosesItsLastEntriesContinues(t *testing.T) {
 		n.Publish(Batch{N: 1, Raw: []byte(text)})
 		n.gets(t, text)
 	}
-	late := &Broker{redis: n.redis, keys: n.keys, ctx: n.ctx, unsure: true, deliver: func(b Batch) { t.Errorf("%+v", b) }}
+	late := &Broker{address: n.address, keys: n.keys, ctx: n.ctx, unsure: true,
+		deliver: func(b Batch) { t.Errorf("%+v", b) }}
+	late.lines[reading].patience = answerWithin
 	late.seq.Store(50)
 	checktest.Equal(t, late.readSome(), nil)
 	n.Publish(Batch{N: 1, Raw: []byte("four")})
@@ -288,11 +313,51 @@ func TestBrokerWithFullMemoryDropsPastEvents(t *testing.T) {
 
 func TestEpochThatCannotBePartOfEventIDsIsRejected(t *testing.T) {
 	n := connect(t, redistest.Start(t))
-	a := checktest.Try(ParseBroker("redis://" + n.redis.(*redis.Client).Options().Addr)).Must(t)
 	for _, epoch := range []string{"", "a\ndata: x", "A", "a b", strings.Repeat("z", 20)} {
-		checktest.Must(t, n.redis.HSet(context.Background(), n.keys[1], "epoch", epoch).Err())
-		_, err := ConnectBroker(a, "", 0, func(logfile.Level, string) {})
+		n.command(t, "HSET", n.keys[1], "epoch", epoch)
+		_, err := ConnectBroker(n.address, "", 0, func(logfile.Level, string) {})
 		checktest.Truef(t, err != nil && strings.Contains(err.Error(), "the epoch in {fapws}:state is not one of fapws"),
 			"epoch %q: %v", epoch, err)
 	}
+}
+
+// A server with sentinels finds the new master after a failover, also if the first sentinel does not answer.
+func TestSentinelsLeadToTheNewMaster(t *testing.T) {
+	first := redistest.Start(t)
+	second := redistest.Start(t, "--replicaof", "127.0.0.1 "+redistest.PortOf(first.Address))
+	sentinel, file := redistest.FreeAddress(t), t.TempDir()+"/sentinel.conf"
+	checktest.Must(t, os.WriteFile(file, fmt.Appendf(nil, "port %s\nsentinel monitor main 127.0.0.1 %s 1\n",
+		redistest.PortOf(sentinel), redistest.PortOf(first.Address)), 0o600))
+	redistest.Run(t, sentinel, file, "--sentinel")
+	url := "redis+sentinel://" + redistest.FreeAddress(t) + "," + sentinel + "/main"
+	n := dialURL(t, url).start()
+	n.Publish(Batch{N: 1, Raw: []byte("before")})
+	n.gets(t, "before")
+	ask := func(address, command string, args ...any) (any, error) {
+		c, err := redis.Dial("tcp", address)
+		if err != nil {
+			return nil, err
+		}
+		defer c.Close()
+		return c.Do(command, args...)
+	}
+	holds := func(count int) func() bool {
+		return func() bool {
+			length, err := redis.Int(ask(second.Address, "XLEN", n.keys[0]))
+			return err == nil && length == count
+		}
+	}
+	checktest.Eventually(t, "the replica has the event", holds(1))
+	checktest.Eventually(t, "the sentinel fails over", func() bool {
+		_, err := ask(sentinel, "SENTINEL", "FAILOVER", "main") // fails until the sentinel knows the replica
+		return err == nil
+	})
+	// The former master takes events for some seconds more, and would lose them when it becomes a replica.
+	checktest.Eventually(t, "the server has left the former master", func() bool {
+		clients, err := redis.String(ask(first.Address, "CLIENT", "LIST"))
+		return err == nil && !strings.Contains(clients, "cmd=eval") && !strings.Contains(clients, "cmd=xread")
+	})
+	n.Publish(Batch{N: 1, Raw: []byte("after")})
+	n.gets(t, "after")
+	checktest.Truef(t, holds(2)(), "the new master lacks the event")
 }

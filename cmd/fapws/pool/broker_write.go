@@ -1,13 +1,12 @@
 package pool
 
 import (
-	"context"
 	"fmt"
 	"sync"
 
-	"fapws/runtime/logfile"
+	"github.com/gomodule/redigo/redis"
 
-	"github.com/redis/go-redis/v9"
+	"fapws/runtime/logfile"
 )
 
 const (
@@ -57,38 +56,47 @@ local function id(number)
 end
 `
 
-// addScript appends a batch to the stream unless the batch was already added. Each server numbers its batches, and the
-// broker stores the number of the last batch that the server has added. A batch was already added if its number is at
-// most the stored one. If an earlier batch of the same request has failed, addScript rejects the batch, because the
-// failed batch would otherwise count as added. If the broker is out of memory, addScript removes old events.
+// trimmed is the error of addScript after it has removed old events, because the broker was out of memory.
+const trimmed = "TRIMMED"
+
+// addScript appends batches to the stream, except those that were already added. Each server numbers its batches, and
+// the broker stores the number of the last batch that the server has added. A batch was already added if its number is
+// at most the stored one. If a batch fails, the later ones are not added, because the failed batch would otherwise count
+// as added. If the broker is out of memory, addScript removes old events.
 //
 // The keys are the stream, the state and the stored batch number of the server. The arguments are, in this order: the
-// largest event number that the server has read, the number of the batch, the epoch, the number of events, the events,
-// the server, the kind, the publisher's message ID, the publisher's process ID, and the number of earlier batches in
-// the request.
+// largest event number that the server has read, the epoch and the server; then, for each batch: its number, the number
+// of events, the kind, the publisher's message ID, the publisher's process ID, and the events.
 var addScript = sync.OnceValue(func() *redis.Script {
-	return redis.NewScript(fmt.Sprintf(lastOfStream+`
-local count, sent, n = tonumber(ARGV[2]), tonumber(redis.call('GET', KEYS[3]) or '0'), tonumber(ARGV[4])
-if count <= sent then
-  return 0
+	return redis.NewScript(3, fmt.Sprintf(lastOfStream+`
+local sent, number = tonumber(redis.call('GET', KEYS[3]) or '0'), last()
+local before, failed = sent, nil
+for i = 4, #ARGV, 6 do
+  local count, n = tonumber(ARGV[i]), tonumber(ARGV[i + 1])
+  if count > sent then
+    number = number + math.max(n, 1)
+    local added = redis.pcall('XADD', KEYS[1], 'MAXLEN', '~', %d, id(number), 'n', n, 'from', ARGV[3],
+      'kind', ARGV[i + 2], 'id', ARGV[i + 3], 'pid', ARGV[i + 4], 'raw', ARGV[i + 5])
+    if type(added) == 'table' then
+      failed = added
+      break
+    end
+    sent = count
+  end
 end
-if tonumber(ARGV[10]) > 0 and count > sent + 1 then
-  return redis.error_reply('ERR an earlier batch is missing')
+if sent > before then
+  redis.call('HSETNX', KEYS[2], 'epoch', ARGV[2])
+  redis.call('SET', KEYS[3], sent, 'EX', %d)
 end
-local added = redis.pcall('XADD', KEYS[1], 'MAXLEN', '~', %d, id(last() + math.max(n, 1)),
-  'n', n, 'from', ARGV[6], 'kind', ARGV[7], 'id', ARGV[8], 'pid', ARGV[9], 'raw', ARGV[5])
-if type(added) == 'table' then
-  local length = string.find(added.err, 'OOM', 1, true) and redis.call('XLEN', KEYS[1]) or 0
+if failed and string.find(failed.err, 'OOM', 1, true) then
+  local length = redis.call('XLEN', KEYS[1])
   if length > %d then
     redis.call('XTRIM', KEYS[1], 'MAXLEN', math.floor(length / 2))
-    return redis.error_reply('TRIMMED past entries')
+    return redis.error_reply('`+trimmed+` past entries')
   end
-  return added
 end
-redis.call('HSETNX', KEYS[2], 'epoch', ARGV[3])
-redis.call('SET', KEYS[3], ARGV[2], 'EX', %d)
-return 1
-`, maxSeq, afterLoss, keptEntries, leastEntries, nodeLives))
+return failed or 1
+`, maxSeq, afterLoss, keptEntries, nodeLives, leastEntries))
 })
 
 // Publish queues events for all servers, or a purge pattern for all servers except this one, and returns false if the
@@ -122,7 +130,7 @@ func (c *Broker) write(all []Batch) {
 		some := together(all)
 		c.try(writing, func() error {
 			err := c.add(some, c.seq.Load())
-			for redis.HasErrorPrefix(err, "TRIMMED") {
+			for hasPrefix(err, trimmed) {
 				c.full.Do(c.reportFull)
 				err = c.add(some, c.seq.Load())
 			}
@@ -150,27 +158,18 @@ func together(all []Batch) []Batch {
 }
 
 func (c *Broker) add(some []Batch, seq uint64) error {
-	ctx, cancel := context.WithTimeout(c.ctx, answerWithin)
-	defer cancel()
-	commands, err := c.redis.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for i, b := range some {
-			kind := "events"
-			if b.Purge {
-				kind = "purge"
-			}
-			addScript().Eval(ctx, p, c.keys, seq, b.count, c.epoch, b.N, b.Raw, c.node, kind, b.ID, b.Publisher, i)
+	args := redis.Args{}.AddFlat(c.keys).Add(seq, c.epoch, c.node)
+	for _, b := range some {
+		kind := "events"
+		if b.Purge {
+			kind = "purge"
 		}
-		return nil
-	})
-	if err != nil {
+		args = args.Add(b.count, b.N, kind, b.ID, b.Publisher, b.Raw)
+	}
+	return c.lines[writing].use(c.ctx, c.address, func(conn redis.Conn) error {
+		_, err := addScript().Do(conn, args...)
 		return err
-	}
-	for _, command := range commands {
-		if err := command.Err(); err != nil {
-			return err
-		}
-	}
-	return nil
+	})
 }
 
 func (c *Broker) added(some []Batch) {

@@ -1,0 +1,96 @@
+package pool
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/gomodule/redigo/redis"
+)
+
+// connect connects to the broker and logs in. The connection fails when ctx ends, and when a response takes longer than
+// the duration patience.
+func (a *BrokerAddress) connect(ctx context.Context, patience time.Duration) (redis.Conn, error) {
+	login := []redis.DialOption{redis.DialUsername(a.user), redis.DialPassword(a.password), redis.DialDatabase(a.db)}
+	if a.master == "" {
+		return a.dial(ctx, a.hosts[0], patience, login...)
+	}
+	return a.connectMaster(ctx, patience, login)
+}
+
+func (a *BrokerAddress) dial(ctx context.Context, address string, patience time.Duration, more ...redis.DialOption) (
+	redis.Conn, error) {
+	return redis.Dial(a.network, address, append(more, redis.DialReadTimeout(patience),
+		redis.DialWriteTimeout(answerWithin), redis.DialNetDial(func(network, address string) (net.Conn, error) {
+			return a.open(ctx, network, address)
+		}))...)
+}
+
+func (a *BrokerAddress) open(ctx context.Context, network, address string) (net.Conn, error) {
+	d := net.Dialer{Timeout: answerWithin}
+	dial := d.DialContext
+	if a.tls {
+		dial = (&tls.Dialer{NetDialer: &d, Config: &tls.Config{MinVersion: tls.VersionTLS12}}).DialContext
+	}
+	c, err := dial(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return boundConn{c, context.AfterFunc(ctx, func() { _ = c.Close() })}, nil
+}
+
+// A boundConn closes when its context ends, which interrupts a read that waits for events.
+type boundConn struct {
+	net.Conn
+	unbind func() bool
+}
+
+func (c boundConn) Close() error {
+	c.unbind()
+	return c.Conn.Close()
+}
+
+// A brokerLine is a connection to the broker that is opened when it is needed, for requests of one kind. Its methods
+// must be called on one goroutine at a time.
+type brokerLine struct {
+	patience time.Duration // time limit of a response
+	conn     redis.Conn    // nil if the line is not connected
+}
+
+// use calls step with a connection to the broker. Errors close the connection: the next request may need another
+// server, such as a new master. If the broker had closed the connection before, use calls step again with a new one.
+func (l *brokerLine) use(ctx context.Context, a *BrokerAddress, step func(redis.Conn) error) (err error) {
+	for {
+		fresh := l.conn == nil
+		if fresh {
+			if l.conn, err = a.connect(ctx, l.patience); err != nil {
+				l.conn = nil
+				return err
+			}
+		}
+		if err = step(l.conn); err == nil || hasPrefix(err, trimmed) {
+			return err
+		}
+		_ = l.conn.Close()
+		l.conn = nil
+		if fresh || !wasClosed(err) || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+func wasClosed(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ECONNRESET) ||
+		errors.Is(err, syscall.EPIPE)
+}
+
+// hasPrefix reports whether err is an error that the broker has sent, and begins with the word code.
+func hasPrefix(err error, code string) bool {
+	var sent redis.Error
+	return errors.As(err, &sent) && strings.HasPrefix(string(sent), code+" ")
+}
