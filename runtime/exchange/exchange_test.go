@@ -97,6 +97,71 @@ func TestSitesStayUntilTheResponseThatTakesOverIsSent(t *testing.T) {
 	}
 }
 
+// A handshaking Carrier waits for the response to its handshake.
+type handshaking struct{ refused int }
+
+func (*handshaking) Begun() bool                           { return false }
+func (c *handshaking) Refused()                            { c.refused++ }
+func (*handshaking) Carried() (in, out int64, proper bool) { return 0, 0, false }
+
+// A source may send the rest of its response much later.
+func TestHandshakeIsRefusedAtTheHeadOfAnOrdinaryResponse(t *testing.T) {
+	h, c := new(holding), new(handshaking)
+	h.Run(t, h, exchange.Config{})
+	h.Connect(t, "GET / HTTP/1.1\r\nHost:\r\n\r\n")
+	h.Do(func() {
+		x := h.Held[0]
+		x.SetCarrier(c)
+		x.Sink.Send(&exchange.Part{Interim: true, Head: exchange.Head{Status: 103}})
+		checktest.Equalf(t, c.refused, 0, "refusals by an interim response")
+		x.Sink.Send(&exchange.Part{First: true, Head: exchange.Head{Status: 200, Length: -1}})
+		checktest.Equalf(t, c.refused, 1, "refusals by the head")
+	})
+}
+
+// The response is long, so the client that does not read it has gone before its end was sent.
+func TestResponseThatItsClientDidNotReadToTheEndIsLoggedAsAborted(t *testing.T) {
+	h := new(holding)
+	var aborted []bool
+	h.Run(t, h, exchange.Config{Answered: []func(*logfile.Entry){func(e *logfile.Entry) {
+		aborted = append(aborted, e.Aborted)
+	}}})
+	client := h.Connect(t, "GET / HTTP/1.1\r\nHost:\r\n\r\n")
+	h.Do(func() {
+		h.Held[0].Sink.Send(&exchange.Part{First: true, End: exchange.Complete, Head: exchange.Head{Status: 200, Length: -1},
+			Body: make([]byte, 8<<20)})
+		checktest.Truef(t, h.Set.Unsent.Total() > 0 && len(aborted) == 0, "%d bytes wait, %v", h.Set.Unsent.Total(), aborted)
+	})
+	client.Close()
+	checktest.Eventually(t, "the response is logged", func() (ok bool) {
+		h.Do(func() { ok = len(aborted) == 1 })
+		return ok
+	})
+	h.Do(func() {
+		checktest.Truef(t, aborted[0] && h.Set.Unsent.Total() == 0, "aborted: %v; %d bytes still wait", aborted,
+			h.Set.Unsent.Total())
+	})
+}
+
+func TestKeptRequestIsValidAfterItsHandlerHasStarted(t *testing.T) {
+	h := new(keeping)
+	h.Run(t, h, exchange.Config{})
+	h.Connect(t, "GET /kept HTTP/1.1\r\nHost:\r\n\r\nGET /other HTTP/1.1\r\nHost:\r\n\r\n")
+	h.Do(func() {
+		kept, other := h.Held[0].Req, h.Held[1].Req
+		checktest.Truef(t, kept != nil && exchangetest.Path(kept) == "/kept" && other == nil, "%+v; %+v", kept, other)
+	})
+}
+
+// A keeping source keeps the first request.
+type keeping struct{ holding }
+
+func (h *keeping) Start(x *exchange.Exchange) {
+	if h.holding.Start(x); len(h.Held) == 1 {
+		x.Keep()
+	}
+}
+
 // use makes h answer the requests for site.
 func use(t *testing.T, h *exchangetest.Host, site exchange.Site) {
 	t.Helper()

@@ -193,6 +193,9 @@ func (x *Exchange) PartWaits(p *Part, left int) *conn.Unsent {
 func (x *Exchange) PartSent(p *Part, err error) {
 	if err != nil {
 		x.Out.Left++ // not all of p was written
+		if p.Last() {
+			x.Detach() // the connection closes only when PartSent has returned
+		}
 		x.LogShort(err)
 	}
 	x.Release(p)
@@ -248,7 +251,6 @@ func (x *Exchange) FailWith(r Reply, p *Part) {
 	x.Stream.Replace(x, y, false)
 	y.identity = x.identity
 	x.Record, x.began, x.wait = nil, 0, nothing
-	x.refuseCarrier()
 	x.Detach()
 	if p == nil || !p.Last() {
 		x.Abandon()

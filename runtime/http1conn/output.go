@@ -211,8 +211,7 @@ func (c *Conn) sendFile(x *exchange.Exchange, p *exchange.Part, body []byte, cou
 	left, full, err := c.WriteItems(s.items)
 	switch {
 	case err != nil:
-		x.LogShort(err)
-		x.Release(p)
+		x.PartSent(p, err)
 		c.Close(err.Error())
 	case len(left) == 0:
 		x.Release(p)
