@@ -69,6 +69,20 @@ func TestBodyAboveItsLimitIsTooLarge(t *testing.T) {
 	checktest.Truef(t, !x.WaitsForClient(), "the rest of a discarded body is awaited")
 }
 
+// A body that still waited after its end would time out once more, for an exchange that may no longer exist.
+func TestBodyDoesNotWaitForAFileAfterItsEnd(t *testing.T) {
+	for name, end := range map[string]func(*Body){"dropped": (*Body).Drop, "complete": (*Body).End} {
+		s := new(Server)
+		b, x := new(Body), &Exchange{s: s, client: &Client{peer: new(Peer)}, Req: new(Request), Stream: new(Sub)}
+		b.Begin(-1, -1, 0)
+		b.Stream(x)
+		err := b.Spill() // the server allows no files
+		checktest.Truef(t, err == nil && b.Waits(), "%s: the body does not wait; %v", name, err)
+		end(b)
+		checktest.Truef(t, !b.Waits() && !x.WaitsForClient(), "%s: the body waits", name)
+	}
+}
+
 // Pauses do not count for the rate of a body, because the server does not read during a pause.
 func TestPausesDoNotMakeABodyTooSlow(t *testing.T) {
 	const second = int64(time.Second)

@@ -351,7 +351,6 @@ func (x *Exchange) Offload(work func(), done func(gone bool)) {
 			if x.wait == forWork {
 				x.enter(answering, nothing)
 			}
-			c.Stamp = x.s.Set.Now
 			done(false)
 		}
 	})

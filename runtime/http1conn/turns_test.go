@@ -85,3 +85,24 @@ func TestUnreadInterimResponsesCountAsUnsent(t *testing.T) {
 	}
 	checktest.Equalf(t, waits(), 0, "bytes still count")
 }
+
+type later struct{ exchangetest.Host }
+
+func (l *later) Start(x *exchange.Exchange) { l.Held = append(l.Held, x) }
+
+// The response takes longer than the timeout of an idle connection.
+func TestTimeoutOfAnIdleConnectionBeginsAfterTheResponse(t *testing.T) {
+	l := new(later)
+	l.Run(t, l, exchange.Config{})
+	client := l.Connect(t, "GET / HTTP/1.1\r\nHost:\r\n\r\n")
+	l.Do(func() {
+		l.Set.Now += 2 * int64(l.Config.KeepAlive)
+		exchangetest.Answer(l.Held[0], "")
+	})
+	l.Do(l.Set.Tick)
+	checktest.Try(io.WriteString(client, "GET / HTTP/1.1\r\nHost:\r\n\r\n")).Must(t)
+	checktest.Eventually(t, "the next request arrives", func() (ok bool) {
+		l.Do(func() { ok = len(l.Held) == 2 })
+		return ok
+	})
+}

@@ -278,3 +278,21 @@ func TestLargeHeadsWithoutAResponseAreBounded(t *testing.T) {
 		checktest.Equalf(t, free, most, "%d bytes still count", most-free)
 	})
 }
+
+func TestRestOfADiscardedBodyIsNotAwaited(t *testing.T) {
+	h := newHost(t)
+	waits := true
+	h.Pages = func(x *exchange.Exchange, r exchange.Reply) {
+		waits = x.WaitsForClient()
+		x.SendReply(&r)
+	}
+	h.Stream(t)
+	_, p := h.open(t)
+	p.request(1, "/later", false)
+	h.waitHeld(1)
+	h.Do(func() {
+		checktest.Truef(t, h.Held[0].WaitsForClient(), "the rest of the body is not awaited")
+		h.Held[0].Sink.Reply(exchange.Reply{Status: 503})
+		checktest.Truef(t, !waits, "the rest of the body is awaited")
+	})
+}
