@@ -272,9 +272,7 @@ func (l *Login) save() error {
 		return set.text(l.now().Add(-e.age).UnixMicro()), nil
 	})
 	if err == nil {
-		e.reading.Lock()
-		err = e.read()
-		e.reading.Unlock()
+		err = e.readAgain()
 	}
 	if err == nil {
 		e.unsaved.Store(nil)

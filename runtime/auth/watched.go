@@ -95,6 +95,13 @@ func (w *watched[T]) unchanged() bool {
 		now.Ctim == then.Ctim
 }
 
+// readAgain reads the file, although it need not have changed. An error has one line. readAgain is safe for concurrent use.
+func (w *watched[T]) readAgain() error {
+	w.reading.Lock()
+	defer w.reading.Unlock()
+	return w.read()
+}
+
 // read reads the file. An error has one line. The caller must hold w.reading if other goroutines can access w.
 func (w *watched[T]) read() error {
 	f, err := os.OpenFile(w.path, w.flags, 0o600)
