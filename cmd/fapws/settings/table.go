@@ -60,8 +60,8 @@ func groups(c *Config) []group {
 			{Name: "http1-early-hints", value: toggle(&c.Server.Sites.HTTP1Hints, true)},
 		}},
 		{"Application", []*Setting{
-			{Name: "threads", also: "blocking-threads", Default: "8", script: true,
-				Brief: "maximum Python threads; 0: handlers on the event loop, where a slow handler blocks the server",
+			{Name: "threads", also: "blocking-threads", Default: "8", Note: "up to 8", script: true,
+				Brief: "maximum Python threads; 0: on the event loop, where a slow handler blocks the server",
 				value: count(&c.Threads, 0, 256)},
 			{Name: "max-queue", also: "queue", Default: "2048", script: true, value: count(&c.MaxQueue, 1, 1<<20)},
 			{Name: "chdir", also: "-C working-dir", Arg: "DIR", path: true, Brief: "change to this directory first",

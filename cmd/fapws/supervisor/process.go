@@ -117,7 +117,7 @@ func (p *supervisor) run() (code int, err error) {
 	}
 	p.pool = pool.New(pool.Options{
 		Dir:           folder,
-		Workers:       worker.Workers(&p.conf),
+		Workers:       p.conf.WorkerCount(),
 		Kept:          p.plan.Settings.KeptFromFile(),
 		LoadTimeout:   p.conf.LoadTimeout,
 		MaxRSS:        p.conf.MaxRSS,
@@ -284,7 +284,7 @@ func (p *supervisor) up(addresses []pool.Address, resumed bool) {
 	p.instance.LogNotifyError(p.instance.Notifier.Ready("serving " + worker.URLs(shown.Addrs)))
 	go p.instance.Notifier.Watch(context.Background(), p.answering)
 	if !resumed && p.log.Shows(logfile.Info) {
-		fmt.Fprint(p.log.People(), shown.Banner(pool.Count(worker.Workers(&p.conf), "worker"), p.log.Colors()))
+		fmt.Fprint(p.log.People(), shown.Banner(pool.Count(p.conf.WorkerCount(), "worker"), p.log.Colors()))
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"fapws/cmd/fapws/plan"
 	"fapws/cmd/fapws/pool"
 	"fapws/cmd/fapws/process"
+	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
 	"fapws/runtime"
 	"fapws/runtime/conn"
@@ -77,7 +78,7 @@ func (a *alone) begin() (early bool, err error) {
 	if s.rates, err = openRates(s.plan, nil); err != nil {
 		return false, err
 	}
-	if limit := memoryLimit(); s.plan.FirstApp() != nil && limit > 0 && limit < startMemory {
+	if limit := settings.Memory(); s.plan.FirstApp() != nil && limit > 0 && limit < startMemory {
 		s.warn(fmt.Sprintf("memory limit of %d MiB: a start with Python uses %d MiB, and may hang or be killed with "+
 			"less; raise the limit (MemoryMax of systemd, memory limit of the container)", limit>>20, startMemory>>20))
 	}

@@ -8,7 +8,6 @@ import (
 	goruntime "runtime"
 	"slices"
 	"strings"
-	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -27,7 +26,7 @@ import (
 func (s *service) config() runtime.Config {
 	c := s.conf.Server
 	c.Private = s.private()
-	memory := memoryLimit() / int64(Workers(&s.conf))
+	memory := s.conf.RequestMemory()
 	system.SetMemory(memory)
 	c.MaxUnsent = s.maxUnsent()
 	c.HTTP2.ConnectionWindow = max(leastConnectionWindow, 2*c.HTTP2.MaxWindow)
@@ -98,26 +97,16 @@ func (s *service) private() *static.Private {
 	return nil
 }
 
-// ownMemory is the memory that a server with Python and a small application needs without requests, in bytes.
-const ownMemory = 32 << 20
-
-// memoryLimit returns the memory that requests may use, in bytes, or 0 if it is unknown: the limit of the machine or
-// the control group, without ownMemory.
-var memoryLimit = sync.OnceValue(func() int64 {
-	limit := confine.MemoryLimit(os.DirFS("/"))
-	return max(limit-ownMemory, limit/4)
-})
-
 func (s *service) maxUnsent() int64 {
 	if s.conf.Server.MaxUnsent > 0 {
 		return s.conf.Server.MaxUnsent
 	}
-	limit := uint64(memoryLimit())
+	limit := uint64(s.conf.RequestMemory())
 	var space unix.Rlimit
-	if unix.Getrlimit(unix.RLIMIT_AS, &space) == nil && space.Cur < limit {
-		limit = space.Cur
+	if unix.Getrlimit(unix.RLIMIT_AS, &space) == nil {
+		limit = min(limit, space.Cur/uint64(s.conf.WorkerCount()))
 	}
-	return int64(limit) / 4 / int64(Workers(&s.conf))
+	return int64(limit / 4)
 }
 
 // leastProcessors is the minimum value for GOMAXPROCS. If GOMAXPROCS is 1, Go's monitor thread wakes up often and
@@ -130,10 +119,6 @@ func useProcessors() {
 		goruntime.GOMAXPROCS(leastProcessors)
 	}
 }
-
-// processors returns the number of processors that this process and its workers can use, within the limits of the
-// machine and the control groups. With --workers 0, the server starts this number of workers.
-func processors() int { return confine.Processors(os.DirFS("/"), goruntime.NumCPU()) }
 
 // openRates returns the table of the rate limits in p, or nil if p has none. shared is the file with the table of all
 // workers, and belongs to the result. If shared is nil, openRates creates a table for this process alone.
@@ -153,13 +138,6 @@ func openRates(p *plan.Plan, shared *os.File) (t *ratelimit.Table, err error) {
 		return nil, process.ExitNotStarted("%v", err)
 	}
 	return t, nil
-}
-
-func Workers(conf *settings.Config) int {
-	if conf.Workers == 0 {
-		return processors()
-	}
-	return conf.Workers
 }
 
 // enterSandbox enters the sandbox if the supervisor was started with --sandbox, even if the configuration file has

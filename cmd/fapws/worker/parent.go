@@ -155,7 +155,7 @@ func (p *Parent) configure(c *runtime.Config) {
 	if p.s.late != nil {
 		c.Sites.Needed = p.s.late.need
 	}
-	if Workers(&p.s.conf) > 1 {
+	if p.s.conf.WorkerCount() > 1 {
 		c.Accept.Concurrency = max(1, p.s.conf.Threads)
 	}
 }

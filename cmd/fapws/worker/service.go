@@ -73,8 +73,6 @@ func newService(p *plan.Plan, instance *Instance, stderr io.Writer, r role) *ser
 
 // run runs a service and returns the exit code, and must be called on the main thread.
 func (s *service) run(life func() (code int, err error)) (code int, err error) {
-	// Compute the memory limit in advance, because memoryLimit reads several files and its result is needed soon.
-	go memoryLimit()
 	if err := s.plan.Find(); err != nil {
 		return 0, process.ExitFrom(err)
 	}
@@ -317,11 +315,11 @@ func (s *service) startAsync() (err error) {
 
 func (s *service) runConfig() pybridge.RunConfig {
 	return pybridge.RunConfig{
-		Processors:   processors(),
+		Processors:   settings.Processors(),
 		Queue:        s.conf.MaxQueue,
 		Debug:        s.conf.Debug,
 		DebugLocal:   s.conf.Dev && !s.conf.DevAnywhere,
-		Multiprocess: Workers(&s.conf) > 1,
+		Multiprocess: s.conf.WorkerCount() > 1,
 		Software:     process.Software(),
 		SendFile:     len(s.conf.Server.SendfileRoots) > 0,
 		Accel:        len(s.conf.Server.AccelRoots) > 0,

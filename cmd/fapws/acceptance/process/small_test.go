@@ -101,8 +101,10 @@ func (s *small) kills() int {
 // With FAPWS_SMALL set, ./build.sh small tries machines of several sizes, with a tenth of a processor.
 func TestSmallMachineServesOthersDuringAttacksOnItsMemory(t *testing.T) {
 	sizes, cpu, upload := []int{128}, 0, int64(20<<20)
+	patience := fapwstest.Patience / 120 // a second
 	if os.Getenv("FAPWS_SMALL") != "" {
 		sizes, cpu, upload = []int{64, 96, 128, 256}, 10, 100<<20
+		patience *= 10
 	}
 	for _, memory := range sizes {
 		t.Run(fmt.Sprint(memory, " MiB"), func(t *testing.T) {
@@ -112,12 +114,13 @@ func TestSmallMachineServesOthersDuringAttacksOnItsMemory(t *testing.T) {
 				Env: []string{"TMPDIR=" + tmp}, Flags: []string{"--workers", "1"}}.Serve(t, fapwstest.Mode{})
 			others := func(during string) {
 				t.Helper()
+				var longest time.Duration
 				for range 10 {
 					began := time.Now()
 					s.Get("/", 200).Is(t, "0 bytes")
-					took := time.Since(began)
-					fapwstest.Truef(t, took < fapwstest.Patience/10, "%s, another client waited for %v", during, took)
+					longest = max(longest, time.Since(began))
 				}
+				fapwstest.Truef(t, longest < patience, "%s, another client waited for %v", during, longest)
 				fapwstest.Equalf(t, machine.kills(), 0, "%s, killed processes", during)
 			}
 			others("at rest")
@@ -126,11 +129,8 @@ func TestSmallMachineServesOthersDuringAttacksOnItsMemory(t *testing.T) {
 			for _, w := range streams {
 				w.Close()
 			}
-			var large []*fapwstest.Client
-			if memory >= 128 { // in less memory, the first eight handlers alone may need it all
-				large = s.DialMany(60, fapwstest.Get("/large"))
-				others("with 60 unread responses")
-			}
+			large := s.DialMany(60, fapwstest.Get("/large"))
+			others("with 60 unread responses")
 			s.Reload()
 			others("after a reload")
 			for _, w := range large {
