@@ -66,8 +66,9 @@ const (
 //
 // # Keys
 //
-// With the prefix fapws, the key {fapws}:events is the stream, {fapws}:state is a hash with the epoch, and
-// {fapws}:sent:NODE counts the batches that a server has added. The braces keep the keys on one node of a cluster.
+// With the prefix fapws, the key {fapws}:events is the stream, {fapws}:state is a hash with the epoch and the last
+// number, and {fapws}:sent:NODE counts the batches that a server has added. The braces keep the keys on one node of a
+// cluster.
 type Broker struct {
 	address *BrokerAddress
 	lines   [2]brokerLine // for reading and writing

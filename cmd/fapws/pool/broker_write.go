@@ -33,10 +33,11 @@ const (
 // lastOfStream is the common beginning of addScript and placeScript. KEYS[1] is the stream, and ARGV[1] is the largest
 // number that the server has read. The Lua function last() usually returns the number of the last entry and false. If
 // the broker has lost entries that the server has read, or if an id exceeds maxSeq and the stream starts again, last()
-// returns a number above ARGV[1] and true.
+// returns a number above ARGV[1] and true. Its response contains the first and the last entry, so last() is expensive.
 const lastOfStream = `
+local known = tonumber(ARGV[1])
 local function last()
-  local info, known, number = redis.pcall('XINFO', 'STREAM', KEYS[1]), tonumber(ARGV[1]), 0
+  local info, number = redis.pcall('XINFO', 'STREAM', KEYS[1]), 0
   for i = 1, #info, 2 do
     if info[i] == 'last-generated-id' then
       number = tonumber(string.match(info[i + 1], '%%d+'))
@@ -64,19 +65,34 @@ const trimmed = "TRIMMED"
 // at most the stored one. If a batch fails, the later ones are not added, because the failed batch would otherwise count
 // as added. If the broker is out of memory, addScript removes old events.
 //
+// The state contains the number of the last event that a server has added. If the stream already has a larger id,
+// because another program has written an entry, addScript asks the stream for its last number.
+//
 // The keys are the stream, the state and the stored batch number of the server. The arguments are, in this order: the
 // largest event number that the server has read, the epoch and the server; then, for each batch: its number, the number
 // of events, the kind, the publisher's message ID, the publisher's process ID, and the events.
 var addScript = sync.OnceValue(func() *redis.Script {
 	return redis.NewScript(3, fmt.Sprintf(lastOfStream+`
-local sent, number = tonumber(redis.call('GET', KEYS[3]) or '0'), last()
-local before, failed = sent, nil
+local function add(number, i)
+  return redis.pcall('XADD', KEYS[1], 'MAXLEN', '~', %d, id(number), 'n', ARGV[i + 1], 'from', ARGV[3],
+    'kind', ARGV[i + 2], 'id', ARGV[i + 3], 'pid', ARGV[i + 4], 'raw', ARGV[i + 5])
+end
+local sent = tonumber(redis.call('GET', KEYS[3]) or '0')
+local stored = tonumber(redis.call('HGET', KEYS[2], 'last') or '')
+local number, before, failed = stored or 0, sent, nil
+if number < math.max(known, 1) or number > %d then
+  number = last()
+end
 for i = 4, #ARGV, 6 do
-  local count, n = tonumber(ARGV[i]), tonumber(ARGV[i + 1])
+  local count, n = tonumber(ARGV[i]), math.max(tonumber(ARGV[i + 1]), 1)
   if count > sent then
-    number = number + math.max(n, 1)
-    local added = redis.pcall('XADD', KEYS[1], 'MAXLEN', '~', %d, id(number), 'n', n, 'from', ARGV[3],
-      'kind', ARGV[i + 2], 'id', ARGV[i + 3], 'pid', ARGV[i + 4], 'raw', ARGV[i + 5])
+    number = number + n
+    local added = add(number, i)
+    if type(added) == 'table' and (string.find(added.err, 'equal or smaller', 1, true) or
+        string.find(added.err, 'last possible ID', 1, true)) then
+      number = last() + n
+      added = add(number, i)
+    end
     if type(added) == 'table' then
       failed = added
       break
@@ -85,7 +101,10 @@ for i = 4, #ARGV, 6 do
   end
 end
 if sent > before then
-  redis.call('HSETNX', KEYS[2], 'epoch', ARGV[2])
+  if not stored then
+    redis.call('HSETNX', KEYS[2], 'epoch', ARGV[2])
+  end
+  redis.call('HSET', KEYS[2], 'last', string.format('%%.0f', number))
   redis.call('SET', KEYS[3], sent, 'EX', %d)
 end
 if failed and string.find(failed.err, 'OOM', 1, true) then
@@ -96,7 +115,7 @@ if failed and string.find(failed.err, 'OOM', 1, true) then
   end
 end
 return failed or 1
-`, maxSeq, afterLoss, keptEntries, nodeLives, leastEntries))
+`, maxSeq, afterLoss, keptEntries, maxSeq, nodeLives, leastEntries))
 })
 
 // Publish queues events for all servers, or a purge pattern for all servers except this one, and returns false if the
