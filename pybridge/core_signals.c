@@ -207,11 +207,14 @@ int core_is_exit_by_signal(PyObject *value) {
 
 /* Tells Python the server's function for a signal, but lets the process keep the server's action. If Python knew no
  * handler, a tool such as ddtrace would install a handler that ends the process at once. TTIN and TTOU are ignored in
- * the process of the application; other signals that are ignored were so when the process started. */
+ * the process of the application; other signals that are ignored were so when the process started. In a wheel, a process
+ * that does not serve has the default action, which is that of python3 except for SIGINT. */
 static void know_signal(PyObject *module, int sig) {
   struct sigaction now;
   int serves = sig == SIGTTIN || sig == SIGTTOU;
-  if (sigaction(sig, NULL, &now) < 0 || now.sa_handler == SIG_DFL || (now.sa_handler == SIG_IGN && !serves)) return;
+  if (sigaction(sig, NULL, &now) < 0 || (now.sa_handler == SIG_DFL && sig != SIGINT) ||
+      (now.sa_handler == SIG_IGN && !serves))
+    return;
   servers[sig] = now;
   PyObject *number = PyLong_FromLong(sig), *function = number ? PyCFunction_New(&own[sig], number) : NULL;
   if (function) Py_XDECREF(PyObject_CallMethod(module, "signal", "iN", sig, function));
@@ -231,7 +234,12 @@ static PyObject *replace(PyObject *module, PyMethodDef *method) {
 /* Imports _signal, makes the server's functions the handlers of its signals, and replaces the functions signal and
  * getsignal of _signal. */
 static void know_signals(void) {
+  struct sigaction interrupt;
+  sigaction(SIGINT, NULL, &interrupt);
   PyObject *module = PyImport_ImportModule("_signal");
+  /* If SIGINT had the default action, the module has replaced the action by a handler that raises KeyboardInterrupt. An
+   * application that catches all exceptions while it is loaded would continue. */
+  sigaction(SIGINT, &interrupt, NULL);
   core_main_thread = pthread_self();
   if (module) {
     for (int sig = 1; sig < NSIG; sig++)

@@ -390,7 +390,7 @@ test_wheel_short() {
     install_wheel
     test_wheel_tools
     test_go -run '^Test(ChrootLoads|DebuggersFind|ForkServesEach|ScriptHasTheSameIdentity|'\
-'IdleStopEnds|Preloaded|ProgramIsRemoved|UpgradeRuns|UserMayNotEnter|VirtualEnv)' \
+'IdleStopEnds|InterruptEnds|Preloaded|ProgramIsRemoved|UpgradeRuns|UserMayNotEnter|VirtualEnv)' \
         ./cmd/fapws/acceptance/process ./cmd/fapws/acceptance/python
 }
 

@@ -55,6 +55,37 @@ for each in signal.SIGTERM, signal.SIGINT:
 	})
 }
 
+// In the process of a wheel, module _signal would otherwise replace the default action of SIGINT.
+func TestInterruptEndsCommandsWhileTheApplicationLoads(t *testing.T) {
+	t.Parallel()
+	for name, code := range map[string]string{
+		"waits": "",
+		"catches all exceptions": `import os, time
+def exists(name):
+    while True:
+        try:
+            time.sleep(60)
+        except BaseException:
+            pass
+os.path.exists = exists
+`,
+		"restores the handler": `import asyncio, signal, time
+asyncio.run(asyncio.sleep(0))
+signal.signal(signal.SIGINT, signal.signal(signal.SIGINT, lambda *_: None))
+`,
+	} {
+		for _, command := range []string{"check", "routes"} {
+			s, file := loading(t, code, command)
+			fapwstest.FileSays(t, file, "")
+			s.Signal(syscall.SIGINT)
+			s.Ended()
+			status := s.Cmd.ProcessState.Sys().(syscall.WaitStatus)
+			fapwstest.Truef(t, status.Signaled() && status.Signal() == syscall.SIGINT, "%s, %s: %v", command, name,
+				s.Cmd.ProcessState)
+		}
+	}
+}
+
 // The server cannot find the address by reading the text of the script.
 func TestComputedServerIsBoundAfterTheScriptHasRun(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
