@@ -207,8 +207,8 @@ int core_is_exit_by_signal(PyObject *value) {
 
 /* Tells Python the server's function for a signal, but lets the process keep the server's action. If Python knew no
  * handler, a tool such as ddtrace would install a handler that ends the process at once. TTIN and TTOU are ignored in
- * the process of the application; other signals that are ignored were so when the process started. In a wheel, a process
- * that does not serve has the default action, which is that of python3 except for SIGINT. */
+ * the process of the application; other signals that are ignored were so when the process started. In a wheel, a
+ * process that does not serve has the default action, which is that of python3 except for SIGINT. */
 static void know_signal(PyObject *module, int sig) {
   struct sigaction now;
   int serves = sig == SIGTTIN || sig == SIGTTOU;
