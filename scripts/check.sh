@@ -40,7 +40,7 @@ test_fuzz() {
         folder=${folder%/*}
         program=$fuzz_programs/${folder##*/}.test
         say "fuzz $folder $target"
-        [[ $folder == "$built" || $# == 1 ]] || go test -c -tags invariants "${@:2}" -o "$program" "./$folder"
+        [[ $folder == "$built" || $# == 1 ]] || go test -c "${@:2}" -o "$program" "./$folder"
         built=$folder
         fuzz_one "$folder" -test.run '^$' -test.fuzz "^$target\$" -test.fuzztime "$1" \
             -test.fuzzcachedir "$inputs/$folder" || return 1
@@ -81,7 +81,7 @@ BodiesOfParallelStreams|StreamingASGIBodies|ChannelCallbacksReportManyClients|Gr
 ReloadClosesConnections|ReloadLoadsAChangedFile|Soak)"
 
 # test_race FLAG|PACKAGE... runs the tests of packages with the race detector.
-test_race() { GORACE=$race_options test_go -race -tags invariants "$@"; }
+test_race() { GORACE=$race_options test_go -race "$@"; }
 
 # test_race_short runs the tests of race_packages, except long tests, with the race detector.
 test_race_short() { test_race -o "$fuzz_programs/" -skip "$race_skipped" "${race_packages[@]}"; }
@@ -108,7 +108,7 @@ ManyIdleClients|SteadyThreads|SupervisorKeepsNothing|TightLimits|LowLimitOfMemor
 
 # test_race_whole [FLAG|PACKAGE...] runs acceptance tests with an executable that contains the race detector.
 test_race_whole() {
-    build_to "$root/build/race/fapws" -pgo=off -race -tags invariants
+    build_to "$root/build/race/fapws" -pgo=off -race
     GORACE=$race_options test_watched "$root/build/race/fapws" '' "$@"
 }
 

@@ -76,7 +76,7 @@ check_c_with() {
 lint() {
     stage gofmt check_gofmt
     stage vet go vet ./...
-    stage "vet, other tags" go vet -tags library,invariants ./cmd/fapws/process ./runtime/exchange
+    stage "vet, other tags" go vet -tags library ./cmd/fapws/process
     stage "32 bits" env CGO_ENABLED=0 GOARCH=arm GOARM=7 go build ./runtime ./runtime/source/{cache,static,upload}
     stage staticcheck check_static
     stage shellcheck check_shell

@@ -3,6 +3,7 @@ package exchange
 import (
 	"cmp"
 	"fmt"
+	"runtime/debug"
 	"slices"
 
 	"fapws/runtime/conn"
@@ -147,24 +148,44 @@ type progress struct {
 	wait  wait
 }
 
-var follows = [...][]state{
-	routing:   {routing, receiving, answering},
-	receiving: {receiving, answering},
-	answering: {answering, routing},
-}
+// follows contains, as bits, the states that may follow each state, and waits the possible waits in each state.
+var (
+	follows = [...]uint8{
+		routing:   1<<routing | 1<<receiving | 1<<answering,
+		receiving: 1<<receiving | 1<<answering,
+		answering: 1<<answering | 1<<routing,
+	}
+	waits = [...]uint8{
+		routing: 1<<nothing | 1<<forReady | 1<<forResume | 1<<forSites | 1<<forDescriptor | 1<<forWork |
+			1<<forTurn,
+		receiving: 1 << nothing,
+		answering: 1<<nothing | 1<<forTurn | 1<<forEarlier,
+	}
+)
 
-var waits = [...][]wait{
-	routing:   {nothing, forReady, forResume, forSites, forDescriptor, forWork, forTurn},
-	receiving: {nothing},
-	answering: {nothing, forTurn, forEarlier},
-}
-
-func (x *progress) enter(s state, w wait) {
-	if invariants && !(slices.Contains(follows[x.state], s) && slices.Contains(waits[s], w)) {
-		panic(fmt.Sprintf("an exchange that is %v, waiting for %v, must not become %v, waiting for %v", x.state, x.wait,
-			s, w))
+func (x *Exchange) enter(s state, w wait) {
+	if follows[x.state]>>s&1 == 0 || waits[s]>>w&1 == 0 {
+		x.refuseStep(s, w)
+		return
 	}
 	x.state, x.wait = s, w
+}
+
+// refuseStep logs a step that the tables do not allow, which is a fault of the server, and closes the connection of the
+// client. The connection closes a little later, because the caller of enter still uses x. With the race detector,
+// refuseStep panics instead, so that no test overlooks the fault.
+func (x *Exchange) refuseStep(s state, w wait) {
+	step := fmt.Sprintf("an exchange that is %v, waiting for %v, must not become %v, waiting for %v", x.state, x.wait, s, w)
+	if raceEnabled {
+		panic(step)
+	}
+	x.s.Set.LogBug("%s in %s", step, debug.Stack())
+	for sub, ok := x.Stream.(*Sub); ok && sub.Parent != nil; sub, ok = x.Stream.(*Sub) {
+		x = sub.Parent
+	}
+	if c := x.Conn(); c != nil {
+		x.s.Set.Soon(func() { c.Close("internal error") })
+	}
 }
 
 // Suspended reports whether the routing of x was interrupted.

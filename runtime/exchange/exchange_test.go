@@ -395,3 +395,53 @@ func TestContentLengthOfAWholeResponseIncludesItsFile(t *testing.T) {
 	checktest.Truef(t, r.ContentLength == int64(len(body)) && string(body) == "text, the file", "%d bytes: %q",
 		r.ContentLength, body)
 }
+
+// The login check of a request resumes its exchange a second time, while the body of the request arrives.
+func TestWrongStepOfAnExchangeClosesOnlyItsOwnConnection(t *testing.T) {
+	const others = 50
+	h, a := new(holding), new(checking)
+	h.Run(t, h, exchange.Config{})
+	table := checktest.Try(h.Prepare([]exchange.Site{{Table: []exchange.Mount{
+		{Prefix: "/checked", Handler: handler{}, Access: a}, {Prefix: "/", Handler: handler{}},
+	}}}, nil, func(*exchange.Mount) (exchange.Source, bool) { return h, false })).Must(t)
+	bugs := 0
+	h.Do(func() {
+		h.Use(table)
+		h.Set.Log = func(_ logfile.Level, format string, _ ...any) {
+			if strings.HasPrefix(format, "bug:") {
+				bugs++
+			}
+		}
+	})
+	var clients []io.Reader
+	for range others {
+		clients = append(clients, h.Connect(t, "GET / HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n"))
+	}
+	own := h.Connect(t, "POST /checked HTTP/1.1\r\nHost:\r\nContent-Length: 9\r\n\r\ntext")
+	h.Do(func() {})
+	h.Do(a.resume)
+	panicked := false
+	h.Do(func() {
+		defer func() { panicked = recover() != nil }()
+		a.x.Resume()
+	})
+	checktest.Equalf(t, panicked, exchange.StepPanics, "panics")
+	if !panicked {
+		got, err := io.ReadAll(own)
+		checktest.Truef(t, len(got) == 0 && !os.IsTimeout(err), "the connection is open: %q, %v", got, err)
+		h.Do(func() { checktest.Truef(t, bugs == 1, "%d bugs are logged", bugs) })
+	}
+	h.Do(func() {
+		checktest.Equalf(t, len(h.Held), others, "requests")
+		for _, x := range h.Held {
+			exchangetest.Answer(x, "text")
+		}
+	})
+	for _, client := range clients {
+		got := string(checktest.Try(io.ReadAll(client)).Must(t))
+		checktest.Truef(t, strings.HasSuffix(got, "text"), "%q", got)
+	}
+}
+
+// handler is the Handler of a mount that accepts request bodies.
+type handler struct{ exchange.Handler }

@@ -31,11 +31,6 @@ func TestListWithoutExchangesIsEmpty(t *testing.T) {
 	checktest.Truef(t, l.Shift() == x && *l == List{}, "%+v", l)
 }
 
-func TestInvalidStateOfAnExchangePanicsInTestsOnly(t *testing.T) {
-	defer func() { checktest.Equal(t, recover() != nil, invariants) }()
-	new(Exchange).enter(receiving, forTurn)
-}
-
 func TestRecordsOfEndedExchangesAreReused(t *testing.T) {
 	s := &Server{}
 	c := &Client{peer: &Peer{}}

@@ -3,6 +3,7 @@ package exchangetest
 import (
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -60,7 +61,11 @@ func (h *Host) Run(t testing.TB, source exchange.Source, cfg exchange.Config) {
 	h.conns.Init()
 	h.conns.SetReadSize(64 << 10)
 	h.conns.Events, h.conns.WriteTimeout = loop, time.Hour
-	h.conns.Log = func(level logfile.Level, format string, args ...any) { t.Logf(format, args...) }
+	h.conns.Log = func(level logfile.Level, format string, args ...any) {
+		if t.Logf(format, args...); strings.HasPrefix(format, "bug:") {
+			t.Fail()
+		}
+	}
 	secure := new(conn.TLSServer)
 	h.Init(around{}, &h.conns, secure, nil, "test")
 	h.clients.Init(&h.Server, secure, nil, nil)

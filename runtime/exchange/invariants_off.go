@@ -1,5 +1,0 @@
-//go:build !invariants
-
-package exchange
-
-const invariants = false
