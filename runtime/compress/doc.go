@@ -35,7 +35,11 @@
 //
 // # Limits
 //
-// The filter never makes a request wait: if no turn of Processors is free for a whole body, or 64 streams are open, the
-// response is sent uncompressed. The entity tag of a compressed response is weak, so that clients do not combine ranges
-// of the compressed and the uncompressed form. As a consequence, If-Match never matches this tag.
+// A whole body, or a piece of a stream, waits for a turn of Processors at most 20 ms. Then the body is sent uncompressed,
+// and the piece is compressed without a turn, because its stream has begun. While others wait for a turn, compression
+// that begins has the fastest level. A body does not wait if the waiting bodies already need too much memory. If 64
+// streams are open, further ones are sent uncompressed.
+//
+// The entity tag of a compressed response is weak, so that clients do not combine ranges of the compressed and the
+// uncompressed form. As a consequence, If-Match never matches this tag.
 package compress

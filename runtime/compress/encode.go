@@ -3,9 +3,11 @@ package compress
 import (
 	"bytes"
 	"io"
+	"math"
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/klauspost/compress/gzip"
@@ -46,57 +48,87 @@ func Compressible(mediaType string) bool {
 	return Textual(kind)
 }
 
-// Turns is a semaphore: its capacity limits how many goroutines work at the same time.
-type Turns chan struct{}
-
-// Processors permits compression on half of the processors, so that the others can serve requests.
-var Processors = make(Turns, max(1, runtime.GOMAXPROCS(0)/2))
-
-// Take waits for a turn, and returns false if there is no free turn within a second.
-func (t Turns) Take() bool {
-	select {
-	case t <- struct{}{}:
-		return true
-	case <-time.After(time.Second):
-		return false
-	}
+// Turns is a semaphore with a queue. It limits how many goroutines compress at the same time.
+type Turns struct {
+	taken   chan struct{}
+	waiting atomic.Int32 // number of goroutines in the queue
 }
 
-// Try takes a turn without waiting, or returns false if no turn is free.
-func (t Turns) Try() bool {
+// processors is the number of turns: half of the processors, so that the others can serve requests.
+var processors = max(1, runtime.GOMAXPROCS(0)/2)
+
+// Processors limits all compression in this process.
+var Processors = NewTurns()
+
+// NewTurns returns as many turns as Processors has.
+func NewTurns() *Turns { return &Turns{taken: make(chan struct{}, processors)} }
+
+// Take waits for a turn, and returns false if there is no free turn within the time patience.
+func (t *Turns) Take(patience time.Duration) bool {
 	select {
-	case t <- struct{}{}:
+	case t.taken <- struct{}{}:
 		return true
 	default:
+	}
+	t.waiting.Add(1)
+	defer t.waiting.Add(-1)
+	select {
+	case t.taken <- struct{}{}:
+		return true
+	case <-time.After(patience):
 		return false
 	}
 }
 
-func (t Turns) Wait() { t <- struct{}{} }
+func (t *Turns) Wait() { t.Take(math.MaxInt64) }
 
-func (t Turns) Leave() { <-t }
+func (t *Turns) Leave() { <-t.taken }
 
-var zstds = sync.OnceValue(func() *zstd.Encoder {
-	w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(cap(Processors)), zstd.WithLowerEncoderMem(true),
-		zstd.WithWindowSize(zstdWindow))
+// A level says how much time compression may take.
+type level uint8
+
+const (
+	best level = iota // the coding's default
+	fastest
+	levels
+)
+
+// level returns the level for a body whose compression begins: fastest while goroutines wait for a turn.
+func (t *Turns) level() level {
+	if t.waiting.Load() > 0 {
+		return fastest
+	}
+	return best
+}
+
+var zstds = [levels]func() *zstd.Encoder{
+	best:    sync.OnceValue(func() *zstd.Encoder { return newZstd(processors, zstdWindow, zstd.SpeedDefault) }),
+	fastest: sync.OnceValue(func() *zstd.Encoder { return newZstd(processors, zstdWindow, zstd.SpeedFastest) }),
+}
+
+func newZstd(concurrency, window int, level zstd.EncoderLevel) *zstd.Encoder {
+	w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(concurrency), zstd.WithLowerEncoderMem(true),
+		zstd.WithWindowSize(window), zstd.WithEncoderLevel(level))
 	if err != nil {
 		panic(err)
 	}
 	return w
-})
+}
 
 // Compress compresses body with a coding. Compress returns false if the result is not smaller by at least an eighth, or
 // if Made does not contain the coding. Equal bodies always have equal results. The caller must have a turn of
 // Processors, and must not be on the event loop.
-func Compress(coding Coding, body []byte) ([]byte, bool) {
+func Compress(coding Coding, body []byte) ([]byte, bool) { return compress(coding, body, best) }
+
+func compress(coding Coding, body []byte, level level) ([]byte, bool) {
 	if !Made[coding] {
 		return nil, false
 	}
 	var out []byte
 	if coding == Zstd {
-		out = bytes.Clone(zstds().EncodeAll(body, make([]byte, 0, len(body)/3)))
+		out = bytes.Clone(zstds[level]().EncodeAll(body, make([]byte, 0, len(body)/3)))
 	} else {
-		e := newEncoder(coding)
+		e := newEncoder(coding, level)
 		out = e.encode([][]byte{body}, true)
 		e.free()
 	}
@@ -127,32 +159,39 @@ const streamWindow = 128 << 10
 
 // An encoder compresses a body in pieces, on one goroutine at a time.
 type encoder struct {
-	coding Coding
-	coded  bytes.Buffer
+	pool  *sync.Pool
+	coded bytes.Buffer
 	io.WriteCloser
 	flush func() error
 	reset func(io.Writer)
 }
 
-var streams = [Codings]*sync.Pool{
-	Gzip: {New: func() any {
-		w := gzip.NewWriter(nil)
-		return &encoder{coding: Gzip, WriteCloser: w, flush: w.Flush, reset: w.Reset}
-	}},
-	Zstd: {New: func() any {
-		// Other levels need twice the memory, but make small pieces hardly smaller.
-		w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true),
-			zstd.WithWindowSize(streamWindow), zstd.WithEncoderLevel(zstd.SpeedFastest))
+var streams = [Codings][levels]*sync.Pool{
+	Gzip: {best: gzips(gzip.DefaultCompression), fastest: gzips(gzip.BestSpeed)},
+	// Other levels need twice the memory, but make small pieces hardly smaller.
+	Zstd: {best: fastZstds, fastest: fastZstds},
+}
+
+func gzips(level int) *sync.Pool {
+	return &sync.Pool{New: func() any {
+		w, err := gzip.NewWriterLevel(nil, level)
 		if err != nil {
 			panic(err)
 		}
-		return &encoder{coding: Zstd, WriteCloser: w, flush: w.Flush, reset: w.Reset}
-	}},
+		return &encoder{WriteCloser: w, flush: w.Flush, reset: w.Reset}
+	}}
 }
 
+var fastZstds = &sync.Pool{New: func() any {
+	w := newZstd(1, streamWindow, zstd.SpeedFastest)
+	return &encoder{WriteCloser: w, flush: w.Flush, reset: w.Reset}
+}}
+
 // newEncoder returns an encoder, which occupies about 1 MiB until free.
-func newEncoder(c Coding) *encoder {
-	e := streams[c].Get().(*encoder)
+func newEncoder(c Coding, l level) *encoder {
+	pool := streams[c][l]
+	e := pool.Get().(*encoder)
+	e.pool = pool
 	e.reset(&e.coded)
 	return e
 }
@@ -177,5 +216,5 @@ func (e *encoder) encode(pieces [][]byte, last bool) []byte {
 func (e *encoder) free() {
 	e.reset(nil)
 	e.coded = bytes.Buffer{}
-	streams[e.coding].Put(e)
+	e.pool.Put(e)
 }

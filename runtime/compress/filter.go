@@ -2,11 +2,15 @@ package compress
 
 import (
 	"slices"
+	"time"
 
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 )
+
+// patience limits how long a response waits for a turn.
+const patience = 20 * time.Millisecond
 
 // A Compressor creates a filter for each response, on the event loop.
 type Compressor struct {
@@ -19,6 +23,7 @@ type Compressor struct {
 	conns *conn.Set
 	room  int     // number of bytes that the event loop itself may still compress in this batch
 	open  int     // number of responses with an encoder
+	whole int64   // number of bytes of whole bodies that wait for a turn or are being compressed
 	spare *filter // list of unused filters
 
 	waiting []*filter // filters with parts to compress
@@ -202,45 +207,58 @@ func (f *filter) hold(p *exchange.Part) {
 	}
 }
 
-// whole compresses a body that has arrived completely, or sends it uncompressed if no processor is free.
+// whole compresses a body that has arrived completely, or sends it uncompressed if no processor becomes free soon.
 func (f *filter) whole() {
-	first, n := &f.waiting[0], len(f.waiting)
-	if !Processors.Try() {
-		first.Head.Fields = withVary(first.Head.Fields)
-		f.passAll()
-		return
-	}
+	c, n, size := f.c, len(f.waiting), size(&f.waiting[0])
+	took := f.waiting[:n:n]
 	f.busy = true
-	body := first.Body
-	for i := range f.waiting[1:] {
-		if more := f.waiting[1+i].Body; len(body) == 0 {
-			body = more
-		} else if len(more) > 0 {
-			body = slices.Concat(body, more)
-		}
-	}
+	c.whole += size
+	patience := c.patience()
 	var coded []byte
 	made := false
-	f.c.conns.Offload(func() {
-		defer Processors.Leave()
-		coded, made = Compress(f.coding, body)
+	c.conns.Offload(func() {
+		if Processors.Take(patience) {
+			defer Processors.Leave()
+			coded, made = compress(f.coding, joined(took), Processors.level())
+		}
 	}, func(bool) {
 		f.busy = false
-		first := &f.waiting[0]
+		c.whole -= size
 		if !made {
+			first := &f.waiting[0]
 			first.Head.Fields = withVary(first.Head.Fields)
 			f.passAll()
 			return
 		}
-		took := f.waiting[:n:n]
 		f.waiting = f.waiting[n:]
-		end := &took[n-1]
+		first, end := &took[0], &took[n-1]
 		out := exchange.Part{First: true, End: end.End, Head: first.Head, Body: coded, Trailers: trailersOf(end),
 			Owner: &owned{parts: took}}
 		out.Head.Fields, out.Head.Length = codedFields(first.Head.Fields, f.coding), int64(len(coded))
 		f.next.Send(&out)
 		f.passAll()
 	})
+}
+
+// patience returns how long another body may wait for a turn.
+func (c *Compressor) patience() time.Duration {
+	if c.whole > memory() {
+		return 0
+	}
+	return patience
+}
+
+// joined returns the body that consists of parts.
+func joined(parts []exchange.Part) []byte {
+	body := parts[0].Body
+	for i := range parts[1:] {
+		if more := parts[1+i].Body; len(body) == 0 {
+			body = more
+		} else if len(more) > 0 {
+			body = slices.Concat(body, more)
+		}
+	}
+	return body
 }
 
 func (f *filter) passAll() {

@@ -38,13 +38,13 @@ type stream struct {
 
 // begins sends the head of a response that is compressed in pieces.
 func (f *filter) begins(own *exchange.Part) {
-	if f.c.open >= maxStreams() {
+	if int64(f.c.open+1)*encoderSize > memory() {
 		own.Head.Fields = withVary(own.Head.Fields)
 		f.pass(own)
 		return
 	}
 	f.c.open++
-	f.stream = &stream{f: f, encoder: newEncoder(f.coding), left: own.Head.Length}
+	f.stream = &stream{f: f, encoder: newEncoder(f.coding, Processors.level()), left: own.Head.Length}
 	head := exchange.Part{First: true, Head: own.Head}
 	head.Head.Fields, head.Head.Length = codedFields(own.Head.Fields, f.coding), -1
 	f.holds = true
@@ -53,11 +53,12 @@ func (f *filter) begins(own *exchange.Part) {
 	f.hold(own)
 }
 
-func maxStreams() int {
+// memory limits the memory of all encoders, and that of all whole bodies that wait for a turn, in bytes.
+func memory() int64 {
 	if memory := system.Memory(); memory > 0 {
-		return int(max(leastStreams, min(mostStreams, memory/16/encoderSize)))
+		return max(leastStreams*encoderSize, min(mostStreams*encoderSize, memory/16))
 	}
-	return mostStreams
+	return mostStreams * encoderSize
 }
 
 // goOn compresses up to step bytes if parts wait and the client does not read too slowly. If now is true, and the event
@@ -94,7 +95,12 @@ func (s *stream) goOn(now bool) {
 		s.send(coded, took)
 		return
 	}
-	f.c.conns.Offload(encode, func(bug bool) {
+	f.c.conns.Offload(func() {
+		if n > 0 && Processors.Take(patience) { // otherwise the handler would wait longer
+			defer Processors.Leave()
+		}
+		encode()
+	}, func(bug bool) {
 		if c := f.x.Conn(); bug && c != nil {
 			c.Close("internal error") // x no longer has a client afterwards
 		}

@@ -193,7 +193,7 @@ func (f *Files) make(t *view, key []byte, v *variants, r *representation) *repre
 func (f *Files) compressed(t *view, key []byte, v *variants, r *representation) (made *representation) {
 	// f.making limits the compressions. Wait for it before reading the file, so that waiting goroutines hold no file
 	// contents in memory.
-	if !f.making.Take() {
+	if !f.making.Take(time.Second) {
 		return nil
 	}
 	defer f.making.Leave()
@@ -212,7 +212,7 @@ func (f *Files) compressed(t *view, key []byte, v *variants, r *representation) 
 	}
 	// Wait for a processor only after reading the file, so that compressions for other document roots do not wait for a
 	// slow disk.
-	if !compress.Processors.Take() {
+	if !compress.Processors.Take(time.Second) {
 		return nil
 	}
 	defer compress.Processors.Leave()

@@ -108,8 +108,8 @@ type Files struct {
 	controls controlTable
 	extra    string
 	cache    cache
-	makings  sync.Map       // running compressions: map from *representation to a function that waits for the result
-	making   compress.Turns // limits running compressions whose input is in memory
+	makings  sync.Map        // running compressions: map from *representation to a function that waits for the result
+	making   *compress.Turns // limits running compressions whose input is in memory
 	listing  sync.Mutex
 	looking  chan struct{} // has an element for each goroutine that may wait for the disk
 
@@ -148,7 +148,7 @@ func NewChecked(o Options) (f *Files, wrong []*OptionError) {
 		}
 	}
 	f = &Files{
-		making:  make(compress.Turns, cap(compress.Processors)),
+		making:  compress.NewTurns(),
 		looking: make(chan struct{}, maxLooking),
 
 		clock: func() int64 { return started.UnixNano() + int64(time.Since(started)) },

@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/klauspost/compress/gzip"
@@ -246,6 +248,31 @@ func TestFurtherOpenResponsesAreSentAsTheyAre(t *testing.T) {
 		body.Close()
 		return got == "zstd"
 	})
+}
+
+// On a machine with other work, some responses wait for too long, and are sent as they are.
+func TestResponsesToBusyClientsAreCompressed(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "compress.py")
+	const clients, each = 8, 20
+	for _, coding := range []string{"gzip", "zstd"} {
+		var coded atomic.Int32
+		var all sync.WaitGroup
+		for range clients {
+			w := s.Dial()
+			all.Go(func() {
+				for range each {
+					answer, err := w.Tries(fapwstest.Get("/numbers", "Accept-Encoding: "+coding))
+					if err == nil && answer.Header.Get("Content-Encoding") == coding {
+						coded.Add(1)
+					}
+				}
+			})
+		}
+		all.Wait()
+		fapwstest.Truef(t, coded.Load() > clients*each/2, "%s: %d of %d responses are compressed", coding, coded.Load(),
+			clients*each)
+	}
 }
 
 // An attacker's site can make a browser send text that the page then repeats. The length of the compressed page must

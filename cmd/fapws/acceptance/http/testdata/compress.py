@@ -1,9 +1,11 @@
 import base64
 import json
 import os
+import random
 import time
 
 made = 0
+numbers = json.dumps([{"name": f"item {n}", "price": random.randrange(1000)} for n in range(2500)]).encode()
 
 
 def application(environ, start_response):
@@ -18,6 +20,9 @@ def application(environ, start_response):
     if path == "/made":
         start_response("200 OK", [("Content-Type", "text/plain")])
         return [b"%d" % made]
+    if path == "/numbers":
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [numbers]
     asked = json.loads(environ["HTTP_X_ASKED"])
     start_response(asked.get("status", "200 OK"), [tuple(pair) for pair in asked["fields"]])
     body = (b"some text, " * asked["size"])[:asked["size"]]
