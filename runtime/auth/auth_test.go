@@ -111,3 +111,16 @@ func FuzzUsers(f *testing.F) {
 		}
 	})
 }
+
+// A killed process leaves its temporary file, which the next change removes.
+func TestChangeRemovesTheFileOfAKilledProcess(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "users")
+	for range 2 {
+		checktest.Must(t, os.WriteFile(filepath.Join(dir, ".users.new"), []byte("half"), 0o600))
+		checktest.Must(t, Set(path, "ann", "correct horse"))
+		checktest.Must(t, CheckPassword(path, "ann", "correct horse"))
+		left := checktest.Try(os.ReadDir(dir)).Must(t)
+		checktest.Truef(t, len(left) == 1, "files: %v", left)
+	}
+}

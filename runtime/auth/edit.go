@@ -171,9 +171,12 @@ func change(path string, f func(text []byte) ([]byte, error)) error {
 }
 
 // replaceFile writes a file atomically, even if the machine loses power. replaceFile keeps the file's owner and mode; a
-// new file can be read only by the owner of the directory. replaceFile blocks for the disk.
+// new file can be read only by the owner of the directory. If the process is killed, the next call removes the temporary
+// file. replaceFile blocks for the disk. The caller must hold the lock of the directory (exclusively).
 func replaceFile(path string, text []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // with mode 0600
+	temporary := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new")
+	_ = os.Remove(temporary) // O_EXCL reports the error
+	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
@@ -192,10 +195,10 @@ func replaceFile(path string, text []byte) error {
 	}
 	_, failed := f.Write(text)
 	if err = errors.Join(err, failed, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
+		err = os.Rename(temporary, path)
 	}
 	if err != nil {
-		_ = os.Remove(f.Name())
+		_ = os.Remove(temporary)
 		return err
 	}
 	if dir, err := os.Open(filepath.Dir(path)); err == nil {
