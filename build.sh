@@ -19,7 +19,7 @@ usage: ./build.sh [--python PATH] WORD [ARGUMENTS]
   load [C R]       heavy load: ab with C clients and R requests (default 2000 100000),
                    slow clients, no descriptors; run with -v
   small            a server with 64, 96, 128 and 256 MiB and a tenth of a processor, in control groups, under attacks on its
-                   memory; needs root
+                   memory; and 200 kills and 200 losses of power during work; needs root
   today            build/today, a virtual environment with the packages of PyPI in scripts/today.txt: tools and
                    frameworks of today, for tests run by hand; test makes it itself
   race             Go tests and the whole server under the race detector

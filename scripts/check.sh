@@ -317,7 +317,7 @@ word_load() {
 word_small() {
     need_test_tools
     word_build
-    FAPWS_BIN=$root/build/fapws FAPWS_SMALL=1 test_go -count=1 -v -run '^TestSmall' ./cmd/fapws/acceptance/process
+    FAPWS_BIN=$root/build/fapws FAPWS_SMALL=1 test_go -count=1 -v -run '^TestSmall|^TestPower' -timeout 60m ./cmd/fapws/acceptance/process
 }
 
 word_fuzz() {
