@@ -165,3 +165,31 @@ def app(environ, start_response):
 		fapwstest.Truef(t, strings.Count(ran(), "/other") <= 2, "%q", ran())
 	})
 }
+
+// In inline mode, the time limit of waiting requests counts although handlers occupy the event loop.
+func TestRequestsThatWaitTooLongForAPlaceGet503(t *testing.T) {
+	fapwstest.InEach(t, fapwstest.Modes[:2], func(t *testing.T, m fapwstest.Mode) {
+		// The loop checks the limit once a second, so requests start in about two seconds; all would take ten.
+		const requests, most = 40, 24
+		s, dir := configured(t, m, "timeout = \"1s\"\n[[host]]\nroute = [{ prefix = \"/\", app = \"app.py:app\", "+
+			"max-active = 1 }]\n", map[string]string{"app.py": `import time
+
+def app(environ, start_response):
+    with open("ran", "a") as f:
+        f.write("x")
+    time.sleep(0.25)
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"ran"]
+`})
+		served := 0
+		for _, w := range s.DialMany(requests, fapwstest.Get("/")) {
+			a := w.Answer()
+			fapwstest.Truef(t, a.StatusCode == 200 || a.StatusCode == 503, "%+v", a)
+			if a.StatusCode == 200 {
+				served++
+			}
+		}
+		text := fapwstest.Try(os.ReadFile(dir + "/ran")).Must(t)
+		fapwstest.Truef(t, served == len(text) && served >= 1 && served <= most, "%d served, %d ran", served, len(text))
+	})
+}
