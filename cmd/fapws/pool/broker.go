@@ -127,9 +127,9 @@ const (
 // ConnectBroker succeeds even if the broker is unreachable. The text of the error is a message for the user of the
 // server.
 func ConnectBroker(a *BrokerAddress, epoch string, last uint64, log func(logfile.Level, string)) (*Broker, error) {
-	node, prefix := rand.Text(), "{"+a.prefix+"}:"
+	node := rand.Text()
 	c := &Broker{address: a, lines: [2]brokerLine{reading: {patience: readFor + answerWithin},
-		writing: {patience: answerWithin}}, keys: []string{prefix + "events", prefix + "state", prefix + "sent:" + node},
+		writing: {patience: answerWithin}}, keys: []string{a.key("events"), a.key("state"), a.key("sent:" + node)},
 		shown: a.String(), node: node, epoch: epoch, unsure: true, log: log}
 	c.seq.Store(last)
 	c.waiting = eventloop.NewQueue(c.write)
@@ -222,6 +222,8 @@ func reason(err error) string {
 		return "no answer in time"
 	case isLogin(err):
 		return err.Error() + " (give redis://USER:PASSWORD@HOST, or redis://:PASSWORD@HOST without a user)"
+	case hasPrefix(err, "MOVED"):
+		return err.Error() + " (give redis+cluster://HOST:PORT,HOST:PORT, because this is a node of a cluster)"
 	}
 	return process.ExitPlain(err).Error()
 }

@@ -13,9 +13,11 @@ import (
 )
 
 type BrokerAddress struct {
-	hosts    []string // HOST:PORT of the broker or of its sentinels, or the path of a Unix socket
-	master   string   // the name of the broker among its sentinels; empty without sentinels
-	network  string   // "tcp" or "unix"
+	// HOST:PORT of the broker, of its sentinels or of nodes of a cluster, or the path of a Unix socket
+	hosts    []string
+	master   string // the name of the broker among its sentinels; empty without sentinels
+	cluster  bool
+	network  string // "tcp" or "unix"
 	tls      bool
 	user     string
 	password string
@@ -27,9 +29,12 @@ type BrokerAddress struct {
 
 func (a *BrokerAddress) String() string { return a.shown }
 
+// key returns the name of a key. Its braces keep all keys on one node of a cluster.
+func (a *BrokerAddress) key(name string) string { return "{" + a.prefix + "}:" + name }
+
 var (
-	errURL = errors.New("redis://HOST:PORT/DB, rediss:// for TLS, unix:///SOCKET, or " +
-		"redis+sentinel://HOST:PORT,HOST:PORT/NAME, with ?prefix=NAME")
+	errURL = errors.New("redis://HOST:PORT/DB, rediss:// for TLS, unix:///SOCKET, " +
+		"redis+sentinel://HOST:PORT,HOST:PORT/NAME or redis+cluster://HOST:PORT,HOST:PORT, with ?prefix=NAME")
 	prefixIs = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`) })
 )
 
@@ -54,6 +59,8 @@ func ParseBroker(text string) (*BrokerAddress, error) {
 	}
 	if single, is := strings.CutSuffix(scheme, "+sentinel"); is {
 		err = a.parseSentinels(single, rest, values)
+	} else if single, is := strings.CutSuffix(scheme, "+cluster"); is {
+		err = a.parseCluster(single, rest, values)
 	} else {
 		err = a.parseSingle(scheme, rest, values)
 	}
@@ -106,26 +113,48 @@ func (a *BrokerAddress) parseSingle(scheme, rest string, values url.Values) erro
 	return nil
 }
 
+// parseCluster parses a URL that lists nodes of a Redis cluster: redis+cluster://[user:password@]host:port,host:port.
+// One of them must answer when the server starts; it names the other nodes.
+func (a *BrokerAddress) parseCluster(scheme, rest string, values url.Values) error {
+	login, hosts, err := splitHosts(strings.TrimSuffix(rest, "/"), "6379")
+	if err != nil || scheme == "unix" {
+		return errURL
+	}
+	if err = a.parseSingle(scheme, login+"cluster", values); err != nil || a.db != 0 {
+		return errURL // a cluster has no databases
+	}
+	a.hosts, a.cluster = hosts, true
+	return nil
+}
+
+// splitHosts splits the text user:password@host:port,host into the login, which ends with @ if it is not empty, and the
+// hosts with their ports.
+func splitHosts(text, port string) (login string, hosts []string, err error) {
+	at := strings.LastIndexByte(text, '@') + 1
+	hosts = strings.Split(text[at:], ",")
+	for i, host := range hosts {
+		if host == "" || strings.Contains(host, "/") {
+			return "", nil, errURL
+		}
+		if _, _, err := net.SplitHostPort(host); err != nil {
+			hosts[i] = net.JoinHostPort(strings.Trim(host, "[]"), port)
+		}
+	}
+	return text[:at], hosts, nil
+}
+
 // parseSentinels parses a URL that lists Redis sentinels:
 // redis+sentinel://[user:password@]host:port,host:port/name[/db]. The password in the URL is for the Redis server; the
 // query parameter sentinel_password is for the sentinels.
 func (a *BrokerAddress) parseSentinels(scheme, rest string, values url.Values) error {
-	login, hosts := "", rest
-	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
-		login, hosts = rest[:at+1], rest[at+1:]
+	login, name := "", ""
+	if at := strings.LastIndexByte(rest, '@') + 1; at > 0 {
+		login, rest = rest[:at], rest[at:]
 	}
-	hosts, name, _ := strings.Cut(hosts, "/")
+	rest, name, _ = strings.Cut(rest, "/")
 	name, db, _ := strings.Cut(name, "/")
-	addresses := strings.Split(hosts, ",")
-	for i, host := range addresses {
-		if host == "" {
-			return errURL
-		}
-		if _, _, err := net.SplitHostPort(host); err != nil {
-			addresses[i] = net.JoinHostPort(strings.Trim(host, "[]"), "26379")
-		}
-	}
-	if name == "" || scheme == "unix" {
+	_, addresses, err := splitHosts(rest, "26379")
+	if err != nil || name == "" || scheme == "unix" {
 		return errURL
 	}
 	a.secret = values.Get("sentinel_password")

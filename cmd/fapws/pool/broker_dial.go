@@ -16,19 +16,32 @@ import (
 // connect connects to the broker and logs in. The connection fails when ctx ends, and when a response takes longer than
 // the duration patience.
 func (a *BrokerAddress) connect(ctx context.Context, patience time.Duration) (redis.Conn, error) {
-	login := []redis.DialOption{redis.DialUsername(a.user), redis.DialPassword(a.password), redis.DialDatabase(a.db)}
-	if a.master == "" {
-		return a.dial(ctx, a.hosts[0], patience, login...)
+	switch {
+	case a.cluster:
+		return a.connectCluster(ctx, patience, a.key("events"))
+	case a.master != "":
+		return a.connectMaster(ctx, patience)
 	}
-	return a.connectMaster(ctx, patience, login)
+	return a.dial(ctx, a.hosts[0], patience, a.login()...)
+}
+
+func (a *BrokerAddress) login() []redis.DialOption {
+	return []redis.DialOption{redis.DialUsername(a.user), redis.DialPassword(a.password), redis.DialDatabase(a.db)}
 }
 
 func (a *BrokerAddress) dial(ctx context.Context, address string, patience time.Duration, more ...redis.DialOption) (
 	redis.Conn, error) {
-	return redis.Dial(a.network, address, append(more, redis.DialReadTimeout(patience),
-		redis.DialWriteTimeout(answerWithin), redis.DialNetDial(func(network, address string) (net.Conn, error) {
+	return redis.Dial(a.network, address, a.options(ctx, patience, more...)...)
+}
+
+func (a *BrokerAddress) options(ctx context.Context, patience time.Duration, more ...redis.DialOption) []redis.DialOption {
+	return append(more, redis.DialReadTimeout(patience), redis.DialWriteTimeout(answerWithin),
+		redis.DialNetDial(func(network, address string) (net.Conn, error) {
+			if a.cluster {
+				address = nodeAddress(address)
+			}
 			return a.open(ctx, network, address)
-		}))...)
+		}))
 }
 
 func (a *BrokerAddress) open(ctx context.Context, network, address string) (net.Conn, error) {

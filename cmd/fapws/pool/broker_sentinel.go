@@ -15,15 +15,14 @@ import (
 const recheckMaster = time.Minute
 
 // connectMaster connects to the server that the sentinels name. The connection closes when they name another one.
-func (a *BrokerAddress) connectMaster(ctx context.Context, patience time.Duration, login []redis.DialOption) (
-	redis.Conn, error) {
+func (a *BrokerAddress) connectMaster(ctx context.Context, patience time.Duration) (redis.Conn, error) {
 	address, sentinel, err := a.askSentinels(ctx)
 	if err != nil {
 		return nil, err
 	}
 	_ = sentinel.Close()
 	ctx, cancel := context.WithCancel(ctx)
-	c, err := a.dial(ctx, address, patience, login...)
+	c, err := a.dial(ctx, address, patience, a.login()...)
 	if err != nil {
 		cancel()
 		return nil, err

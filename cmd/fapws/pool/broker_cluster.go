@@ -1,0 +1,54 @@
+package pool
+
+import (
+	"context"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/gomodule/redigo/redis"
+	"github.com/mna/redisc"
+)
+
+// A request is sent at most clusterTries times while the cluster moves the keys to another node.
+const (
+	clusterTries = 8
+	clusterPause = 100 * time.Millisecond
+)
+
+// connectCluster connects to the node that has the key. The node is asked for again at each connection, because another
+// one may have replaced it. The connection follows the keys if they move to another node.
+func (a *BrokerAddress) connectCluster(ctx context.Context, patience time.Duration, key string) (redis.Conn, error) {
+	c := &redisc.Cluster{StartupNodes: a.hosts, DialOptions: a.options(ctx, patience, a.login()...)}
+	if err := c.Refresh(); err != nil {
+		return nil, a.reasonOf(ctx, err)
+	}
+	conn := c.Get()
+	err := redisc.BindConn(conn, key)
+	if err == nil {
+		return redisc.RetryConn(conn, clusterTries, clusterPause)
+	}
+	_ = conn.Close()
+	return nil, err
+}
+
+// reasonOf returns the error of the first node, because redisc joins the errors of all nodes in several lines.
+func (a *BrokerAddress) reasonOf(ctx context.Context, all error) error {
+	c, err := a.dial(ctx, a.hosts[0], answerWithin, a.login()...)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if _, err = c.Do("CLUSTER", "SLOTS"); err != nil {
+		return err
+	}
+	return all
+}
+
+// nodeAddress adds the brackets of an IPv6 address, which nodes of a cluster leave out.
+func nodeAddress(address string) string {
+	if i := strings.LastIndexByte(address, ':'); strings.Contains(address[:max(i, 0)], ":") && address[0] != '[' {
+		return net.JoinHostPort(address[:i], address[i+1:])
+	}
+	return address
+}
