@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
 	"fapws/runtime/checktest"
@@ -168,4 +169,21 @@ func TestHeadLinesBecomeFields(t *testing.T) {
 				"%.50q: %.50q, want %.50q", line, got, want)
 		}
 	}
+}
+
+func TestMalformedHeadIsAnsweredWith400(t *testing.T) {
+	h := newHost(t)
+	_, p := h.open(t)
+	p.request(1, "/", true, "Upper case")
+	got := p.response(1)
+	checktest.Truef(t, strings.HasPrefix(got, "400 "), "%q", got)
+}
+
+func TestIncompleteFieldEndsItsConnection(t *testing.T) {
+	h := newHost(t)
+	_, p := h.open(t)
+	// the last field has a name and no value
+	p.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0, 1, 'a'}, EndHeaders: true,
+		EndStream: true})
+	p.is(1, "!!COMPRESSION_ERROR")
 }

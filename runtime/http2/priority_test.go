@@ -13,6 +13,7 @@ func TestPriorityFieldIsParsed(t *testing.T) {
 		"u=7, i":         {7, true},
 		"i":              {3, true},
 		"i=?0":           {3, false},
+		"i, i=?0":        {3, false},
 		"u=5;x=1 , i=?1": {5, true},
 		"u=8":            {3, false},
 		"u=-1, u":        {3, false},
