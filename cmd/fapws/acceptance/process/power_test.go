@@ -82,11 +82,17 @@ func newDevice(t *testing.T, power bool) *device {
 	}
 	fapwstest.Write(t, d.dir+"/app.py", powerApp)
 	fapwstest.Must(t, os.MkdirAll(d.dir+"/files", 0o755))
-	cmd := exec.Command(fapwstest.Binary(t), "user", "-f", d.dir+"/users", "add", "ann")
-	cmd.Env, cmd.Stdin = fapwstest.CleanEnviron(), strings.NewReader("correct horse\n")
-	fapwstest.Must(t, cmd.Run())
+	addUser(t, d.dir+"/users")
 	unix.Sync()
 	return d
+}
+
+// addUser adds the user of session.logIn to a file of users.
+func addUser(t *testing.T, file string) {
+	t.Helper()
+	cmd := exec.Command(fapwstest.Binary(t), "user", "-f", file, "add", "ann")
+	cmd.Env, cmd.Stdin = fapwstest.CleanEnviron(), strings.NewReader("correct horse\n")
+	fapwstest.Must(t, cmd.Run())
 }
 
 // losePower makes the file system reject writes from now on, and forget those that were not synced

@@ -3,6 +3,7 @@ package process_test
 import (
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -154,3 +155,58 @@ func TestSmallMachineServesOthersDuringAttacksOnItsMemory(t *testing.T) {
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { return len(p), nil }
+
+// With FAPWS_SMALL set, ./build.sh small tries machines of several sizes, with a tenth of a processor.
+func TestSmallMachineServesTheConsoleDuringAnUploadAndAReload(t *testing.T) {
+	sizes, cpu, upload := []int{64}, 0, int64(20<<20)
+	patience := fapwstest.Patience / 120 // a second
+	if os.Getenv("FAPWS_SMALL") != "" {
+		sizes, cpu, upload = []int{64, 128, 256}, 10, 100<<20
+		patience *= 10
+	}
+	for _, memory := range sizes {
+		t.Run(fmt.Sprint(memory, " MiB"), func(t *testing.T) {
+			machine, shell := newSmall(t, memory, cpu)
+			dir := t.TempDir()
+			fapwstest.Must(t, os.CopyFS(dir+"/console", os.DirFS("../../../../samples/console")))
+			fapwstest.Must(t, os.MkdirAll(dir+"/data", 0o700))
+			addUser(t, dir+"/console/users")
+			s := fapwstest.Command{Flags: []string{"-c", dir + "/console/fapws.toml", "--state-dir", dir + "/state"}, Dir: dir,
+				Shell: shell, Env: []string{"CONSOLE_DATA=" + dir + "/data", "CONSOLE_RUN=" + dir + "/run",
+					"CONSOLE_CHECK=true"}}.Serve(t, fapwstest.Mode{})
+			clients := fapwstest.Repeat(10, func(int) *session {
+				c := newSession(s.URL)
+				fapwstest.Needf(t, c.logIn(), "ann cannot log in")
+				s.DialSend(fapwstest.Get("/values", "Cookie: "+c.cookie())) // stays open, with live values
+				return c
+			})
+			done := make(chan struct{})
+			wait := fapwstest.InBackground(len(clients), func(i int) {
+				for {
+					select {
+					case <-done:
+						return
+					case <-time.After(200 * time.Millisecond):
+					}
+					began := time.Now()
+					r, text := clients[i].ask("GET", "/logs", "")
+					took := time.Since(began)
+					fapwstest.Truef(t, r.StatusCode == 200 && took < patience, "client %d: %d after %v, %.200s", i, r.StatusCode,
+						took, text)
+				}
+			})
+			q := fapwstest.Try(http.NewRequest("PUT", s.URL+"/firmware-image", io.LimitReader(zeros{}, upload))).Must(t)
+			q.ContentLength = upload
+			q.Header.Set("Origin", s.URL)
+			r := fapwstest.Try(clients[0].client.Do(q)).Must(t)
+			text := fapwstest.Try(io.ReadAll(r.Body)).Must(t)
+			r.Body.Close()
+			fapwstest.Truef(t, r.StatusCode < 400, "upload: %s, %.500s", r.Status, text)
+			s.Reload()
+			time.Sleep(time.Second)
+			close(done)
+			wait()
+			fapwstest.Equalf(t, machine.kills(), 0, "killed processes")
+		})
+	}
+}
