@@ -81,6 +81,9 @@ func run(args []string, asWorker bool, stdin *os.File, stdout, stderr io.Writer)
 	if err != nil {
 		return 0, process.ExitUsage(err)
 	}
+	if name, wanted := plan.TakeGunicorn(); wanted {
+		return process.OK, plan.WriteGunicorn(set, name)
+	}
 	set.TakeKept(os.Getenv(settings.KeptVariable))
 	os.Unsetenv(settings.KeptVariable)
 	foreign := set.TakeForeign(os.Environ())

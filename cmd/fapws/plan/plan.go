@@ -26,7 +26,7 @@ type Plan struct {
 	Settings *settings.Settings
 	Conf     settings.Config // settings before the first application changes them
 	File     *settings.TOMLFile
-	Path     string
+	Path     string // absolute path of File or of a gunicorn.conf.py; "" if there is neither
 	Site     *SiteConfig
 	Broker   *pool.BrokerAddress // nil if --channels is not set
 	// mistakes in the configuration file and in settings; a plan with mistakes can only be checked further
@@ -36,6 +36,7 @@ type Plan struct {
 	Dir      string
 
 	stateDir string
+	foreign  []string      // warnings about settings of a gunicorn.conf.py
 	named    string        // application or site that the command line names; "" if none
 	apps     []Application // the applications in Site.Apps, in the same order; nil before Find
 }
@@ -80,13 +81,21 @@ func Make(cmd *settings.Command, set *settings.Settings) (p *Plan, doubts []stri
 func Read(cmd *settings.Command, set *settings.Settings) (*Plan, error) {
 	p := &Plan{Command: cmd, Settings: set}
 	var wrong []error
-	if name := settings.FindFile(set, cmd.Script != ""); name != "" {
+	name := settings.FindFile(set, cmd.Script != "")
+	if name != "" {
+		p.Path = absolute(name)
+	}
+	switch {
+	case filepath.Ext(name) == ".py":
+		if err := p.readGunicorn(name); err != nil {
+			return nil, process.ExitUsage(err)
+		}
+	case name != "":
 		var err error
 		if p.File, err = settings.ReadFile(name); err != nil {
 			return nil, process.ExitUsage(err)
 		}
 		p.File.Misplaced = func(table, key string) string { return misplaced(set, table, key) }
-		p.Path = filepath.Join(p.File.Dir, filepath.Base(name))
 		wrong = append(wrong, set.ReadFile(p.File, FileKeys()))
 	}
 	set.Keep()
@@ -275,29 +284,37 @@ func (p *Plan) findVenv() (doubt string) {
 	if len(p.Site.Apps()) == 0 || p.Settings.Source("venv").Level > settings.FromDefault {
 		return ""
 	}
-	for _, folder := range []string{p.Site.Apps()[0].dir(), "."} {
+	venv, doubt := venvIn(p.Site.Apps()[0].dir(), ".")
+	if venv != "" {
+		p.Settings.TakeVenv(venv, "next to the application")
+	}
+	return doubt
+}
+
+func venvIn(folders ...string) (venv, doubt string) {
+	for _, folder := range folders {
 		for _, name := range []string{".venv", "venv"} {
 			venv := filepath.Join(folder, name)
 			if !settings.IsFile(filepath.Join(venv, "pyvenv.cfg")) {
 				continue
 			}
-			if err := pybridge.CheckVenv(venv); err != nil {
-				if doubt == "" {
-					doubt = err.Error() + "; it is not used"
-				}
-				continue
+			err := pybridge.CheckVenv(venv)
+			if err == nil {
+				return venv, ""
 			}
-			p.Settings.TakeVenv(venv, "next to the application")
-			return ""
+			if doubt == "" {
+				doubt = err.Error() + "; it is not used"
+			}
 		}
 	}
-	return doubt
+	return "", doubt
 }
 
 // doubts returns warnings about probable mistakes: a served directory that looks like a project, two virtual
 // environments, a missing directory of modules, a route or pattern that looks like a regular expression, and a configuration file with hosts in addition to
 // the application on the command line.
 func (p *Plan) doubts() (lines []string) {
+	lines = slices.Clone(p.foreign)
 	roots := p.Site.Roots()
 	if len(p.Site.Apps()) > 0 {
 		roots = nil

@@ -173,13 +173,14 @@ func (s *Settings) TakeForeign(environ []string) (lines []string) {
 	for _, one := range environ {
 		name, value, _ := strings.Cut(one, "=")
 		if name == foreignArguments {
-			lines = append(lines, s.takeFlags(name, shellWords(value))...)
+			lines = append(lines, s.takeFlags(name+" in the environment", Source{FromForeign, name}, shellWords(value))...)
 			continue
 		}
 		for _, prefix := range foreignPrefixes {
 			if rest, ok := strings.CutPrefix(name, prefix); ok && value != "" {
 				flag := "--" + strings.ToLower(strings.ReplaceAll(rest, "_", "-"))
-				lines = append(lines, s.takeFlags(name, []string{flag + "=" + value})...)
+				lines = append(lines, s.takeFlags(name+" in the environment", Source{FromForeign, name},
+					[]string{flag + "=" + value})...)
 			}
 		}
 	}
@@ -195,8 +196,10 @@ func shellWords(text string) []string {
 	return words
 }
 
-func (s *Settings) takeFlags(name string, words []string) (lines []string) {
-	refuse := func(what any) { lines = append(lines, fmt.Sprintf("%s in the environment: ignored: %v", name, what)) }
+// takeFlags applies words, which are flags of another server, to settings that still have their default. place names the
+// words in the lines about those that fapws does not support.
+func (s *Settings) takeFlags(place string, source Source, words []string) (lines []string) {
+	refuse := func(what any) { lines = append(lines, fmt.Sprintf("%s: ignored: %v", place, what)) }
 	rows := slices.DeleteFunc(settingsOf(&s.conf), func(row *Setting) bool { return !row.inFile() })
 	p := newParser(rows, words)
 	// A word that is not a flag is the value of an unknown flag, or the application.
@@ -218,11 +221,11 @@ func (s *Settings) takeFlags(name string, words []string) (lines []string) {
 			refuse(fmt.Sprintf("%s %s: must be %v", f.as, shorten(f.text), err))
 			continue
 		}
-		from := name
-		if name == foreignArguments {
-			from += " " + f.as
+		from := source
+		if from.Name == foreignArguments {
+			from.Name += " " + f.as
 		}
-		s.from[row.Name] = Source{FromForeign, from}
+		s.from[row.Name] = from
 	}
 	return lines
 }

@@ -155,12 +155,12 @@ func (s *Settings) TakeVenv(venv, where string) {
 	s.conf.Venv, s.from["venv"] = venv, Source{FromSurroundings, where}
 }
 
-// Anchor makes paths from flags and environment variables relative to dir, because the script has changed the working
-// directory.
+// Anchor makes paths from flags, environment variables and a gunicorn.conf.py relative to dir, because the script has
+// changed the working directory. Paths from fapws.toml are absolute already.
 func (s *Settings) Anchor(dir string) {
 	for _, row := range settingsOf(&s.conf) {
 		v := row.value
-		if !row.path || s.from[row.Name].Level < FromEnvironment || v.show() == "" {
+		if !row.path || s.from[row.Name].Level < FromFile || v.show() == "" {
 			continue
 		}
 		paths := []string{v.show()}

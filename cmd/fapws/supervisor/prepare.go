@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -86,11 +87,7 @@ func (p *supervisor) workerFolder() (string, error) {
 		return refuse(err, "name another one with --chdir")
 	}
 	// If the supervisor has found no configuration file, workers must not search for one in their different directory.
-	file := "off"
-	if p.plan.File != nil {
-		file = p.plan.Path
-	}
-	return p.conf.Chdir, os.Setenv("FAPWS_CONFIG", file)
+	return p.conf.Chdir, os.Setenv("FAPWS_CONFIG", cmp.Or(p.plan.Path, "off"))
 }
 
 // Check returns the error with which Run would refuse to start, before it opens files and addresses. Check connects to
@@ -288,7 +285,7 @@ func (p *supervisor) watchFiles() error {
 		dirs = p.plan.Folders()
 	}
 	include := p.conf.ReloadInclude
-	if p.plan.File != nil {
+	if p.plan.Path != "" {
 		include = slices.Concat(include, []string{p.plan.Path})
 	}
 	if p.conf.Dev {

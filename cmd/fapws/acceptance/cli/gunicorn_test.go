@@ -1,0 +1,112 @@
+package cli_test
+
+import (
+	"strings"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+const gunicornApp = `import os
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"Hello"]
+`
+
+func TestConfigurationOfGunicornIsReadAsSettings(t *testing.T) {
+	t.Parallel()
+	dir := fapwstest.Files(t, map[string]string{"main.py": gunicornApp, "other.py": "PORT = 0\n", "gunicorn.conf.py": `
+import multiprocessing, os, ssl
+from other import PORT
+print("output of the file")
+name = "is not a setting of gunicorn"
+host = "127.0.0.1"
+bind = [f"{host}:{PORT}"]
+workers = multiprocessing.cpu_count() - multiprocessing.cpu_count() + 1
+threads = int(os.environ["FROM_FILE"])
+timeout = 90
+keepalive = 7
+umask = 0o027
+limit_request_line = 100
+cert_reqs = ssl.CERT_NONE
+accesslog = None
+errorlog = "-"
+loglevel = "DEBUG"
+reload = False
+preload_app = False
+daemon = False
+proc_name = "mysite"
+pidfile = "mysite.pid"
+wsgi_app = "main:app"
+access_log_format = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
+`, "variables": "FROM_FILE=3\n"})
+	c := fapwstest.Command{Dir: dir, Flags: []string{"-c", "gunicorn.conf.py", "--env-file", "variables"}}
+	check := c
+	check.Flags = append([]string{"--print-config", "--keep-alive", "8"}, c.Flags...)
+	check.Env = []string{"GUNICORN_CMD_ARGS=--timeout 60"}
+	code, stdout, stderr := check.Run(t)
+	fapwstest.Truef(t, code == 0 && stderr == "output of the file\n", "code %d, %q", code, stderr)
+	shown := map[string]string{}
+	for line := range strings.Lines(stdout) {
+		if words := strings.Fields(line); len(words) > 1 {
+			shown[words[0]] = strings.Join(words[1:], " ")
+		}
+	}
+	for name, want := range map[string]string{
+		"bind":       "127.0.0.1:0 file gunicorn.conf.py (bind)",
+		"workers":    "1 file gunicorn.conf.py (workers)",
+		"threads":    "3 file gunicorn.conf.py (threads)",
+		"timeout":    "60s environment GUNICORN_CMD_ARGS --timeout",
+		"keep-alive": "8s flag --keep-alive",
+		"umask":      "027 file gunicorn.conf.py (umask)",
+		"log-level":  "debug file gunicorn.conf.py (loglevel)",
+		"name":       "mysite file gunicorn.conf.py (proc_name)",
+		"pid":        "mysite.pid file gunicorn.conf.py (pidfile)",
+		"access-log": "off default",
+		"/":          "app main:app",
+	} {
+		fapwstest.Equalf(t, shown[name], want, "%s", name)
+	}
+
+	s := c.Started(t)
+	long := strings.Repeat("x", 200)
+	s.Ask(fapwstest.Get("/")).Want(t, 200).Is(t, "Hello")
+	s.Ask(fapwstest.Get("/"+long)).Want(t, 414)
+	text := strings.Replace(fapwstest.Read(t, dir+"/gunicorn.conf.py"), "limit_request_line = 100", "", 1)
+	fapwstest.Replace(t, dir+"/gunicorn.conf.py", text)
+	s.Control("reload")
+	s.Ask(fapwstest.Get("/"+long)).Want(t, 200)
+}
+
+func TestConfigurationOfGunicornNamesWhatIsNotTaken(t *testing.T) {
+	t.Parallel()
+	dir := fapwstest.Files(t, map[string]string{"main.py": gunicornApp})
+	c := fapwstest.Command{Flags: []string{"check", "-c", "conf.py", "-b", "127.0.0.1:0", "main:app"}, Dir: dir}
+	for text, want := range map[string]string{
+		"worker_class = 'gthread'":         "conf.py: worker_class: ignored: unknown flag --worker-class: fapws has one kind",
+		"raw_env = ['A=b']":                "conf.py: raw_env: ignored: unknown flag --env: set variables",
+		"timeout = 'long'":                 "conf.py: timeout: ignored: --timeout long: must be seconds",
+		"logconfig_dict = {'version': 1}":  "conf.py: logconfig_dict: ignored: unknown flag --log-config: configure Python's",
+		"def post_fork(s, w): pass":        "conf.py: ignored: post_fork: fapws runs no hooks of gunicorn; their code",
+		"on_exit = when_ready = print":     "conf.py: ignored: when_ready, on_exit: fapws runs no hooks",
+		"secure_scheme_headers = {'A': 1}": "conf.py: secure_scheme_headers: ignored: unknown flag --secure-scheme-headers: use",
+	} {
+		fapwstest.Write(t, dir+"/conf.py", text+"\n")
+		code, _, stderr := c.Run(t)
+		fapwstest.Truef(t, code == 0 && strings.HasPrefix(stderr, "fapws: "+want) && strings.Count(stderr, "\n") == 1,
+			"%s: code %d, %q", text, code, stderr)
+	}
+	for text, want := range map[string]string{
+		"x = 1\nimport no_such":     "conf.py:2: ModuleNotFoundError: No module named 'no_such'; install it",
+		"workers = (":               "conf.py:1: SyntaxError: ",
+		"import sys\nsys.exit('x')": "conf.py:2: sys.exit('x') was called while loading",
+		"int('x')":                  "conf.py:1: ValueError: invalid literal",
+	} {
+		fapwstest.Write(t, dir+"/conf.py", text+"\n")
+		c.Fails(t, 2, "fapws: "+want)
+	}
+	c.Flags = []string{"check", "-c", "none.py", "main:app"}
+	c.Fails(t, 2, "cannot read none.py: no such file or directory")
+	c.Flags = []string{"-c", "main.py"}
+	c.Fails(t, 2, "type fapws --config VALUE main.py")
+}
