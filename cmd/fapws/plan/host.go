@@ -96,6 +96,7 @@ func (b *siteBuilder) site() exchange.Site {
 		mounts, _ := b.app(rest)
 		parts = append(parts, part{rest, b.rules(rest, mounts)})
 	}
+	b.warnHidden(parts)
 	table := b.table(parts)
 	checks := health(b.conf.Health, b.parts.Pending && !b.parts.Asleep, b.parts.Stops, b.parts.Stalled)
 	s.Table = slices.Concat(checks, b.refreshes(), b.statusPage(table), b.authority(), b.tokens(), b.redirectToHTTPS(h),
