@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"unicode"
 	"unicode/utf8"
+
+	"fapws/runtime/system"
 )
 
 type InvalidError struct{ text string }
@@ -201,11 +203,10 @@ func replaceFile(path string, text []byte) error {
 		_ = os.Remove(temporary)
 		return err
 	}
-	if dir, err := os.Open(filepath.Dir(path)); err == nil {
-		// Ignore the error of file systems that do not support Sync for directories, because these file systems do not
-		// need it.
-		_ = dir.Sync()
-		dir.Close()
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
 	}
-	return nil
+	defer dir.Close()
+	return system.IgnoreUnsupported(dir.Sync())
 }

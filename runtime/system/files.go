@@ -1,6 +1,7 @@
 package system
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -166,6 +167,14 @@ func OpenDirectory(path string) (fd int, err error) {
 		return -1, &os.PathError{Op: "open", Path: path, Err: err}
 	}
 	return fd, nil
+}
+
+// IgnoreUnsupported returns err, or nil if err says that a file, such as a pipe, does not support the operation.
+func IgnoreUnsupported(err error) error {
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOTSUP) {
+		return nil
+	}
+	return err
 }
 
 func UnnamedFile(dir string) (fd int, err error) {

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/runtime/backend"
+	"fapws/runtime/system"
 )
 
 // A device is a target that is a FIFO or a device file. A device file is written in place from its beginning.
@@ -50,7 +51,7 @@ func (t *device) begin(_ *backend.Response, _ string, file stored) (*draft, erro
 // for the file.
 func (t *device) ready(f *os.File, file stored) error {
 	if err := lock(f); err != nil || !t.block {
-		return ignoreUnsupported(err)
+		return system.IgnoreUnsupported(err)
 	}
 	room, err := f.Seek(0, io.SeekEnd)
 	if err == nil && file.announced() > room {

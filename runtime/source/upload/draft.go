@@ -49,7 +49,7 @@ func (d *draft) write(piece []byte) error {
 	d.unsynced += int64(n)
 	if err == nil && d.options.Sync > 0 && d.f != nil && d.unsynced >= d.options.Sync {
 		d.unsynced = 0
-		err = ignoreUnsupported(d.f.Sync())
+		err = system.IgnoreUnsupported(d.f.Sync())
 	}
 	return err
 }
@@ -79,7 +79,7 @@ func (d *draft) seal() error {
 	if d.options.Sync == syncNone || d.pieces != nil {
 		return nil
 	}
-	return ignoreUnsupported(d.f.Sync())
+	return system.IgnoreUnsupported(d.f.Sync())
 }
 
 // commit renames the sealed file to its final name. If renaming fails, commit removes the file. The draft d must not be
@@ -121,7 +121,7 @@ func (d *draft) publish() error {
 	if d.options.Sync == syncNone {
 		return nil
 	}
-	return ignoreUnsupported(dir.Sync())
+	return system.IgnoreUnsupported(dir.Sync())
 }
 
 // abort removes the file. If the target is a device, the bytes already written remain. The draft d must not be used
@@ -146,14 +146,6 @@ func (d *draft) close() error {
 		d.dir.Close()
 	}
 	return d.f.Close()
-}
-
-// ignoreUnsupported returns err, or nil if err says that a file, such as a pipe, does not support the operation.
-func ignoreUnsupported(err error) error {
-	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOTSUP) {
-		return nil
-	}
-	return err
 }
 
 // openLocked opens and locks a file. openLocked returns errBusy if another upload holds the lock, in this process or
