@@ -13,10 +13,13 @@ __all__ = ["prepare", "run"]
 
 
 def prepare(archive: str) -> None:
-    """Makes the packages of an archive importable. An archive of shiv is unpacked as python3 unpacks it."""
-    try:
-        zipimporter(archive).get_data("environment.json")
-    except OSError:
+    """Makes the packages of an archive importable. Archives of shiv and pex are unpacked as python3 unpacks them."""
+    importer = zipimporter(archive)
+    if _has(importer, "PEX-INFO"):
+        __import__("__pex__")
+        del sys.modules["__pex__"]  # another pex has a module of the same name
+        return
+    if not _has(importer, "environment.json"):
         return
     from _bootstrap import bootstrap  # type: ignore[import-not-found]
 
@@ -31,6 +34,14 @@ def prepare(archive: str) -> None:
     finally:
         sys.argv[0] = before
         os.environ.pop("SHIV_ENTRY_POINT", None)
+
+
+def _has(importer: zipimporter, name: str) -> bool:
+    try:
+        importer.get_data(name)
+    except OSError:
+        return False
+    return True
 
 
 def run(archive: str) -> ModuleType:

@@ -15,7 +15,7 @@ import (
 // zipappMain matches the __main__.py that python3 -m zipapp -m MODULE:OBJECT writes.
 var zipappMain = regexp.MustCompile(`(?m)^import ([\w.]+)\n([\w.]+)\(\)\s*\z`)
 
-// findInArchive finds the application of an archive that python3 can run (zipapp, shiv). ok is false if the file is no
+// findInArchive finds the application of an archive that python3 can run (zipapp, shiv, pex). ok is false if the file is no
 // zip archive.
 func (a *Application) findInArchive(name string) (ok bool, err error) {
 	if !settings.IsFile(name) {
@@ -26,10 +26,6 @@ func (a *Application) findInArchive(name string) (ok bool, err error) {
 		return false, nil
 	}
 	defer archive.Close()
-	if _, err := archive.Open("PEX-INFO"); err == nil {
-		return true, process.ExitUsage(fmt.Errorf("%s is a pex, which starts a Python of its own: unpack it with "+
-			"PEX_TOOLS=1 %[1]s venv DIR, and type fapws --venv DIR MODULE:OBJECT", name))
-	}
 	if a.Folder, err = filepath.Abs(name); err != nil {
 		return true, process.ExitNotStarted("%v", err)
 	}
@@ -38,14 +34,10 @@ func (a *Application) findInArchive(name string) (ok bool, err error) {
 		return true, process.ExitUsage(fmt.Errorf("%s: %w; make it with python3 -m zipapp DIR -m MODULE:OBJECT", name, err))
 	}
 	var entry string
-	if environment, err := readMember(&archive.Reader, "environment.json"); err == nil {
-		var shiv struct {
-			Entry string `json:"entry_point"`
-		}
-		if err := json.Unmarshal(environment, &shiv); err != nil {
-			return true, process.ExitUsage(fmt.Errorf("%s: environment.json: %w", name, err))
-		}
-		entry = shiv.Entry
+	if packed, entryPoint, err := entryOf(&archive.Reader); err != nil {
+		return true, process.ExitUsage(fmt.Errorf("%s: %w", name, err))
+	} else if packed {
+		entry = entryPoint
 	} else if m := zipappMain.FindSubmatch(text); m != nil && len(m[2]) > len(m[1])+1 {
 		entry = string(m[1]) + ":" + string(m[2][len(m[1])+1:])
 	} else if settings.HasWord(text, "PATHS") {
@@ -54,7 +46,7 @@ func (a *Application) findInArchive(name string) (ok bool, err error) {
 	}
 	if entry == "" {
 		return true, process.ExitUsage(fmt.Errorf("%s names no application, and its __main__.py has no PATHS; make it with "+
-			"python3 -m zipapp DIR -m MODULE:OBJECT, or type fapws --pythonpath %[1]s MODULE:OBJECT", name))
+			"python3 -m zipapp DIR -m MODULE:OBJECT, or with shiv -e or pex -e MODULE:OBJECT", name))
 	}
 	module, object := settings.SplitApp(entry)
 	a.Module = module
@@ -62,6 +54,24 @@ func (a *Application) findInArchive(name string) (ok bool, err error) {
 		a.Object = object
 	}
 	return true, nil
+}
+
+// entryOf returns the entry point of an archive of shiv or pex. packed is false for all other archives.
+func entryOf(archive *zip.Reader) (packed bool, entry string, err error) {
+	for _, name := range []string{"environment.json", "PEX-INFO"} {
+		text, err := readMember(archive, name)
+		if err != nil {
+			continue
+		}
+		var object struct {
+			Entry string `json:"entry_point"`
+		}
+		if err := json.Unmarshal(text, &object); err != nil {
+			return true, "", fmt.Errorf("%s: %w", name, err)
+		}
+		return true, object.Entry, nil
+	}
+	return false, "", nil
 }
 
 const maxMember = 1 << 20
