@@ -82,7 +82,7 @@ func isUsed(file string, later []block) bool {
 func (term *terminal) check(b block) {
 	switch filepath.Ext(b.file) {
 	case ".py":
-		term.typed(command{at: b.String(), typed: "fapws check " + b.file, output: []string{"…"}})
+		term.typed(command{at: b.String(), typed: "fapws check --access-log off " + b.file, output: []string{"…"}})
 	case ".toml":
 		term.typed(command{at: b.String(), typed: "fapws check -c " + b.file, output: []string{"…"}})
 	case ".service":

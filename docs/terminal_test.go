@@ -119,6 +119,8 @@ func serves(typed string) bool {
 	return !slices.ContainsFunc(words[1:], notServing.MatchString)
 }
 
+func isCheck(typed string) bool { return strings.HasPrefix(typed, "fapws check") }
+
 // typed runs a command and compares its output with the output on the page. A server without "&" runs until the page
 // starts another server or ends. A command with "&" continues until the end of the page. While such a command runs,
 // each later command is repeated until its output equals the output on the page. A command without output on the page
@@ -153,6 +155,13 @@ func (term *terminal) typed(c command) {
 // carryOut runs a command that is not a server. It returns a description of the failure, or "".
 func (term *terminal) carryOut(c command, text string) (problem string) {
 	p, _ := term.start(text, false)
+	if isCheck(text) {
+		<-p.ended
+		if strings.Contains(strings.Join(term.output(p), "\n"), "address already in use") {
+			term.stop() // a reader has ended the server of the page before
+			p, _ = term.start(text, false)
+		}
+	}
 	select {
 	case <-p.ended:
 	case <-time.After(emergency):
@@ -213,9 +222,16 @@ func (term *terminal) output(p *process) []string {
 
 func (term *terminal) start(typed string, server bool) (p *process, ready chan struct{}) {
 	term.t.Helper()
+	variables := ""
+	if isCheck(typed) {
+		variables = "FAPWS_CTL_SOCKET=$STATE/check " // each server of a reader has a control socket of its own
+		if !term.saysWhere(typed) {
+			variables += "FAPWS_PORT=" + term.toFree("8888") + " "
+		}
+	}
 	script := fmt.Sprintf("cd %q\n", term.folder) + `
 [[ -e $STATE/variables ]] && source $STATE/variables && cd "$PWD"
-` + term.toFree(typed) + `
+` + variables + term.toFree(typed) + `
 status=$?
 export -p | grep -vE '^declare -x (STATE|NOTIFY_SOCKET|FAPWS_PORT|SHLVL)' > $STATE/variables.$$
 mv $STATE/variables.$$ $STATE/variables # a server may end while another command reads it

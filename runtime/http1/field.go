@@ -193,9 +193,9 @@ func parseWeight(s []byte) int16 {
 }
 
 // AppendWithout appends head, from which r was parsed, to dst. It omits the fields for which the function drop returns
-// true, and updates r: HeadLen, all spans, and Forwarded are those that parsing the appended head gives. drop must return
-// false for fields that determine the framing of the body or the life of the connection. dst must not share memory with
-// head.
+// true, and updates r: HeadLen and all spans are those that parsing the appended head gives. Forwarded is unchanged: a
+// request with removed forwarding fields came through a proxy, too. drop must return false for fields that determine the
+// framing of the body or the life of the connection. dst must not share memory with head.
 func (r *Request) AppendWithout(dst, head []byte, drop func(Field) bool) []byte {
 	at, fields := len(dst), r.HeadLen-len("\r\n")
 	if len(r.Fields) > 0 {
@@ -203,7 +203,7 @@ func (r *Request) AppendWithout(dst, head []byte, drop func(Field) bool) []byte 
 	}
 	dst = append(dst, head[:fields]...)
 	kept := r.Fields[:0]
-	r.Host, r.UpgradeTo, r.Forwarded = Span{}, Span{}, false
+	r.Host, r.UpgradeTo = Span{}, Span{}
 	for _, f := range r.Fields {
 		if drop(f) {
 			continue
@@ -219,7 +219,6 @@ func (r *Request) AppendWithout(dst, head []byte, drop func(Field) bool) []byte 
 		case r.UpgradeTo.Len == 0 && EqualFold(name, "upgrade"):
 			r.UpgradeTo = f.Value
 		}
-		r.Forwarded = r.Forwarded || IsForwarding(name)
 	}
 	r.Fields = kept
 	dst = append(dst, "\r\n"...)

@@ -73,7 +73,7 @@ type Request struct {
 	Codings  bool // the request has a field Accept-Encoding
 	// an Accept field contains text/html with a weight above 0 (RFC 9110 §12.5.1): the client probably is a browser
 	HTML      bool
-	Forwarded bool // IsForwarding is true for at least one field
+	Forwarded bool // IsForwarding is true for at least one field that the client sent
 	// Target contains non-ASCII characters in UTF-8 (see AppendEncoded)
 	Raw bool
 	// Path is canonical (see ResolvePath): it has no "%", no backslash, no "//" and no "/."

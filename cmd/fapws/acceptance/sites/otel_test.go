@@ -327,8 +327,8 @@ func TestWrongVariablesOfOpenTelemetryAreFoundByStartAndCheck(t *testing.T) {
 	folder := t.TempDir()
 	script := fapwstest.Write(t, folder+"/spans.py", spansApp+"PATHS = [('/wsgi', app)]\n")
 	const want = "OTEL_EXPORTER_OTLP_PROTOCOL=grpc in the environment: must be http/protobuf, the protocol of port 4318"
-	for _, flags := range [][]string{{"--otel", script}, {"check", "--otel", script}, {"--otel", "--workers", "1", script},
-		{"check", "--otel", folder}, {"--otel", "--bind", "127.0.0.1:0", folder}} {
+	for _, flags := range [][]string{{"--otel", script}, {"check", "--otel", "--bind", "127.0.0.1:0", script},
+		{"--otel", "--workers", "1", script}, {"check", "--otel", folder}, {"--otel", "--bind", "127.0.0.1:0", folder}} {
 		code, _, stderr := fapwstest.Command{Flags: flags, Env: []string{"OTEL_EXPORTER_OTLP_PROTOCOL=grpc"}}.Run(t)
 		fapwstest.Truef(t, (code == 2 || code == 1) && strings.Count(stderr, "OTEL_") == 1 && strings.Contains(stderr, want),
 			"%q: code %d, %s", flags, code, stderr)
@@ -336,7 +336,8 @@ func TestWrongVariablesOfOpenTelemetryAreFoundByStartAndCheck(t *testing.T) {
 	// The check also reads variables from --env-file. A collector's name that DNS does not know is only a warning,
 	// because DNS may know the name later.
 	file := fapwstest.Write(t, folder+"/env", "OTEL_BSP_SCHEDULE_DELAY=soon\n")
-	fapwstest.Command{Flags: []string{"check", "--otel", "--env-file", file}, Script: script}.Fails(t, 2, "=soon")
+	fapwstest.Command{Flags: []string{"check", "--otel", "--bind", "127.0.0.1:0", "--env-file", file},
+		Script: script}.Fails(t, 2, "=soon")
 	code, _, stderr := fapwstest.Command{Flags: []string{"check", "--otel", "--bind", "127.0.0.1:0"}, Script: script,
 		Env: sending("http://collector.invalid:4318")}.Run(t)
 	fapwstest.Truef(t, code == 0 && strings.Contains(stderr,
