@@ -8,8 +8,12 @@ import (
 )
 
 // warnHidden warns about routes that get no requests, because an earlier route handles all their paths. A rewrite can
-// bring any path to the routes behind it.
+// bring any path to the routes behind it. A mistake in the file, such as a misspelled prefix, can be the reason, so it is
+// reported alone.
 func (b *siteBuilder) warnHidden(parts []part) {
+	if b.plan.Mistakes != nil {
+		return
+	}
 	type place struct{ prefix, match string }
 	handled := map[place]*Route{}
 	handler := func(r *Route) *Route {

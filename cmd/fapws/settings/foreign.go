@@ -204,6 +204,13 @@ func (s *Settings) takeFlags(place string, source Source, words []string) (lines
 	p := newParser(rows, words)
 	// A word that is not a flag is the value of an unknown flag, or the application.
 	for n := 1; len(words) > 0; words, n = words[n:], 1 {
+		if name, _, valued := strings.Cut(words[0], "="); name == "-c" || name == "--config" {
+			refuse(name + ": name the file on the command line: fapws -c FILE")
+			if !valued && len(words) > 1 {
+				n = 2
+			}
+			continue
+		}
 		err := p.set.Parse(words[:1])
 		if bare := new(pflag.ValueRequiredError); errors.As(err, &bare) && len(words) > 1 {
 			n, err = 2, p.set.Parse(words[:2])
