@@ -234,7 +234,7 @@ func TestWorkersShareSessionsUntilLogout(t *testing.T) {
 	ann.ask("POST", "/a", "", "Sec-Fetch-Site", "same-site").want(t, 403, "another site")
 	ann.get("/_fapws/status.json").want(t, 200, `"workers"`)
 	page := ann.get("/f/www/page.txt").want(t, 200, "nothing")
-	fapwstest.Equal(t, page.Header.Values("Cache-Control"), []string{"private, max-age=3600"})
+	fapwstest.Equal(t, page.Header.Values("Cache-Control"), []string{"private"})
 	for _, private := range []string{"/f/users", "/f/state/login/key", "/f/state/login/ended"} {
 		ann.get(private).want(t, 404, "")
 	}
