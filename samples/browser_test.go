@@ -227,7 +227,8 @@ func (b *browser) clockAndRestart(t *testing.T) {
 	p.await("streams.error > 0")
 	last := value[int64](p, "last")
 	startServer(t, append(flags, "--bind", s.Address), "clock/clock.py", nil)
-	p.await(fmt.Sprintf("streams.open == 2 && last > %d && at('state').textContent == 'connected'", last))
+	// The stopping server may have answered a request of the page that reconnected early.
+	p.await(fmt.Sprintf("streams.open >= 2 && last > %d && at('state').textContent == 'connected'", last))
 	requests := p.asked()
 	fapwstest.Truef(t, requests[0] == "" && requests[len(requests)-1] != "", "Last-Event-ID of the requests: %q", requests)
 }
