@@ -81,7 +81,7 @@ func (l *loop) Recover() {
 
 func (l *loop) Do(f func()) { l.s.do(f) }
 
-func (l *loop) Post(f func()) { l.post(f) }
+func (l *loop) AfterPoll(f func()) { l.conns.Events.AfterPoll(f) }
 
 func (l *loop) invalidated(p cache.Pattern) {
 	if l.cfg.Purged != nil {

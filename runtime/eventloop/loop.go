@@ -24,6 +24,8 @@ type Loop struct {
 	settled int      // length of the field added at the end of the last batch
 	turns   []*Watch
 	posts   posts
+	polled  []func() // functions of AfterPoll that run at the end of this batch
+	later   []func() // functions of AfterPoll that run at the end of the next batch
 
 	onWake     func()
 	endOfBatch func()
@@ -105,6 +107,10 @@ func (l *Loop) Post(f func()) bool {
 	return l.posts.add(f, &l.wake.waker)
 }
 
+// AfterPoll makes the loop call f at the end of the next batch, when all events have been handled that were ready before
+// the call of AfterPoll. AfterPoll must be called on the loop.
+func (l *Loop) AfterPoll(f func()) { l.later = append(l.later, f) }
+
 // Once returns the function ask, which posts f. If f is already posted and has not begun, ask does nothing. Once and
 // the returned function are safe for concurrent use.
 func (l *Loop) Once(f func()) (ask func()) {
@@ -141,6 +147,13 @@ func (l *Loop) turn() {
 	}
 	if len(l.again) > 0 {
 		l.runAgain()
+	}
+	if len(l.polled) > 0 && !l.begun {
+		for i, f := range l.polled {
+			l.polled[i] = nil
+			l.call(f)
+		}
+		l.polled = l.polled[:0]
 	}
 	l.call(l.endOfBatch)
 	if len(l.added) > 0 {

@@ -232,6 +232,38 @@ func TestEndlessTurnsOfAHandlerDoNotBlockOthers(t *testing.T) {
 	do(t, l, func() { ended = true; w.Remove() })
 }
 
+// Events that were ready at the call of AfterPoll are handled before its function, even if other functions that the loop
+// calls meanwhile make it repeat its turn, and if there are more events than one wait reports.
+func TestFunctionOfAfterPollRunsAfterTheEventsThatWereReady(t *testing.T) {
+	l := start(t, nil)
+	const n = 300
+	peers, watches, seen := make([]int, n), make([]Watch, n), 0
+	got := make(chan int, 1)
+	do(t, l, func() {
+		for i := range n {
+			var ours int
+			ours, peers[i] = pair(t)
+			_ = l.Add(&watches[i], ours, handlerFunc(func(Readiness) { seen += max(0, read(ours)) }))
+		}
+	})
+	for _, posted := range []bool{true, false} {
+		seen = 0
+		begin := func() {
+			for _, fd := range peers {
+				write(t, fd)
+			}
+			l.AfterPoll(func() { got <- seen })
+			l.Post(func() { l.Post(func() {}) })
+		}
+		if posted {
+			do(t, l, begin)
+		} else {
+			do(t, l, func() { l.AfterPoll(begin) })
+		}
+		checktest.Equalf(t, receive(t, got), n, "events before the function, posted %v", posted)
+	}
+}
+
 func TestPostedFunctionsRunInTheOrderOfTheirGoroutine(t *testing.T) {
 	const goroutines, each = 8, 2000
 	calls := make(chan bool, 1)

@@ -139,6 +139,7 @@ func (l *Loop) event(fd int, e netpoll.IOEvent, _ netpoll.IOFlags) error {
 	}
 	if !l.begun {
 		l.begun = true
+		l.polled, l.later = l.later, l.polled
 		// gnet runs this task after all ready events. An error means that the descriptor was closed (see intact).
 		_ = l.poller.gnet.Trigger(queue.HighPriority, l.end, nil)
 		l.begin()
@@ -174,7 +175,7 @@ func (l *Loop) endOfEvents(any) error {
 	l.begun = false
 	for turns := 1; ; turns++ {
 		l.turn()
-		if l.stopped || l.left || len(l.again) > 0 || turns == mostTurns {
+		if l.stopped || l.left || len(l.again) > 0 || len(l.later) > 0 || turns == mostTurns {
 			// Begin another batch at once. A thread that set Waker.State during this batch did not write to the eventfd.
 			writeEvent(l.wake.waker.Event)
 			return nil

@@ -22,10 +22,10 @@ type server struct {
 	posted            []func()
 }
 
-func (s *server) Flush()         { s.flushed++ }
-func (s *server) Occupied(n int) { s.occupied += n }
-func (s *server) Recover()       {}
-func (s *server) Post(f func())  { s.posted = append(s.posted, f) }
+func (s *server) Flush()             { s.flushed++ }
+func (s *server) Occupied(n int)     { s.occupied += n }
+func (s *server) Recover()           {}
+func (s *server) AfterPoll(f func()) { s.posted = append(s.posted, f) }
 
 func (s *server) turn() {
 	posted := s.posted
@@ -353,7 +353,6 @@ func TestRequestWaitsForAPlaceOfTheGate(t *testing.T) {
 	r.make(exchange.Part{First: true, End: exchange.Complete, Head: exchange.Head{Status: 200}})
 	r.run()
 	checktest.Truef(t, c.work == queued, "a call starts before the loop has read its input")
-	r.server.turn()
 	r.server.turn()
 	r.run()
 	checktest.Truef(t, g.active == 1 && len(g.waiting) == 1 && c.work == owing && all[1].By == "application",

@@ -58,8 +58,8 @@ type Interpreter interface {
 type Loop interface {
 	Flush()
 
-	// Post makes the loop call f in a later turn, and is safe for concurrent use.
-	Post(f func())
+	// AfterPoll makes the loop call f after it has handled the events that are ready now.
+	AfterPoll(f func())
 
 	Occupied(n int)
 

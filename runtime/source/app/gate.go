@@ -85,14 +85,13 @@ func (g *Gate) refuse(x *exchange.Exchange) {
 	x.Answer(exchange.Reply{Status: 503, Fields: exchange.RetryAfter, Text: "too many active requests"})
 }
 
-// leave frees the place of c. The next call starts in a later turn of the event loop. Before that, the loop notices
+// leave frees the place of c. The next call starts after the event loop has polled. Before that, the loop notices
 // clients that have disconnected and calls that have waited too long, even if each inline handler occupies the loop.
 func (c *call) leave() {
 	c.placed = false
 	g := c.source.options.Gate
 	if g.active--; len(g.waiting) > 0 {
-		loop := c.source.d.loop
-		loop.Post(func() { loop.Post(g.admit) }) // the events of a turn may follow what was posted
+		c.source.d.loop.AfterPoll(g.admit)
 	}
 }
 
