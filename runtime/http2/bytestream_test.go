@@ -159,3 +159,24 @@ func TestClientMayDisconnectAfterOpeningAWindow(t *testing.T) {
 	})
 	h.waitGone(h.echoes[0])
 }
+
+// A byte that is sent alone is a whole write of the virtual connection, so the window update for it costs nothing.
+func TestWindowUpdatesForABytesOwnFrameCostNothing(t *testing.T) {
+	h := newHost(t)
+	c, p := h.open(t)
+	p.connectBytes(1)
+	h.Do(func() { c.budget.begin(1, c.s.Set.Now) })
+	for range 10 * costReset {
+		p.framer.WriteData(1, false, []byte("x"))
+		for got := false; !got; {
+			switch f := p.next().(type) {
+			case *http2.DataFrame:
+				got = true
+			case *http2.GoAwayFrame:
+				t.Fatal(f)
+			}
+		}
+		p.framer.WriteWindowUpdate(1, 1)
+	}
+	p.ping()
+}

@@ -79,3 +79,16 @@ func TestSilentClientIsDisconnectedInOneStep(t *testing.T) {
 		}
 	}
 }
+
+// The loop counts connections whose first request has not arrived, and gives other processes their new clients.
+func TestConnectionThatClosesWithoutARequestIsNoLongerExpected(t *testing.T) {
+	h := newHost(t)
+	c, p := h.open(t)
+	h.Do(func() { checktest.Equalf(t, h.Arrivals, 0, "requests") })
+	p.conn.Close()
+	checktest.Eventually(t, "the end of the connection", func() (closed bool) {
+		h.Do(func() { closed = c.closed })
+		return closed
+	})
+	h.Do(func() { checktest.Truef(t, h.Arrivals > 0, "the connection is still expected to send a request") })
+}

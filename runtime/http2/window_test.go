@@ -1,10 +1,13 @@
 package http2
 
 import (
+	"bytes"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 
 	"fapws/runtime/checktest"
 	"fapws/runtime/exchange"
@@ -295,4 +298,60 @@ func TestRestOfADiscardedBodyIsNotAwaited(t *testing.T) {
 		h.Held[0].Sink.Reply(exchange.Reply{Status: 503})
 		checktest.Truef(t, !waits, "the rest of the body is awaited")
 	})
+}
+
+// The timeout of a body does not run while the client must not send, because its handler has not used the input.
+func TestBodyDoesNotTimeOutWhileItsHandlerIsBehind(t *testing.T) {
+	h := newHost(t)
+	h.Stream(t)
+	h.Config.BodyTimeout = time.Minute
+	c, u := h.openUploads(t, usual.ConnectionWindow)
+	u.begin("/later", 0, 1, 1)
+	h.waitHeld(1)
+	u.streams[1] = initialWindow
+	u.send(1, initialWindow)
+	u.ping()
+	h.Do(func() {
+		h.Set.SetTime(h.Set.Start.Add(time.Duration(h.Set.Now) + 2*time.Minute))
+		h.Set.Tick()
+	})
+	h.credit(0)
+	h.Do(func() {
+		c.expireStreams()
+		st := c.streams[1]
+		checktest.Truef(t, st != nil && st.arriving, "the body has timed out")
+	})
+}
+
+// A large head uses the client's share of memory from its first frame to its last one; a small head never does.
+func TestIncompleteHeadIsCountedWhileItIsLarge(t *testing.T) {
+	h := newHost(t)
+	c, p := h.open(t)
+	p.block.Reset()
+	for _, field := range []string{":method GET", ":scheme http", ":authority h", ":path /later"} {
+		name, value, _ := strings.Cut(field, " ")
+		p.coder.WriteField(hpack.HeaderField{Name: name, Value: value})
+	}
+	var frames bytes.Buffer
+	w := http2.NewFramer(&frames, nil)
+	counted := func() (n int64) {
+		h.Do(func() {
+			c.Input(frames.Bytes())
+			n = h.http2.heads.Used()
+		})
+		frames.Reset()
+		return n
+	}
+	w.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: p.block.Bytes(), EndStream: true})
+	checktest.Equalf(t, counted(), 0, "bytes of a small head")
+	p.block.Reset()
+	p.coder.WriteField(hpack.HeaderField{Name: "x", Value: strings.Repeat("~", smallHead+1<<10)}) // not compressible
+	w.WriteContinuation(1, false, p.block.Bytes())
+	n := counted()
+	checktest.Truef(t, n > 2*smallHead, "%d bytes of a large incomplete head", n)
+	w.WriteContinuation(1, true, nil)
+	n = counted()
+	checktest.Truef(t, n > 0 && n <= 2*smallHead, "%d bytes of a large complete head", n)
+	h.Do(func() { exchangetest.Answer(h.Held[0], "") })
+	checktest.Equalf(t, counted(), 0, "bytes after the response")
 }

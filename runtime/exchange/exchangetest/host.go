@@ -26,10 +26,12 @@ type Host struct {
 	Streams bool // the server streams request bodies; set by the method Stream
 	Pages   func(x *exchange.Exchange, r exchange.Reply)
 	Filters []exchange.Filter
+	HTTP1   http1conn.Server
+	// number of connections that have sent a request or have closed, each as often as its protocol reports it
+	Arrivals int
 
-	conns   conn.Set
-	clients http1conn.Server
-	source  exchange.Source
+	conns  conn.Set
+	source exchange.Source
 }
 
 func Answer(x *exchange.Exchange, text string) {
@@ -44,11 +46,11 @@ func (h *Host) OnGone(x *exchange.Exchange) {
 	Answer(x, "")
 }
 
-type around struct{}
+type around struct{ h *Host }
 
-func (around) Arrived(*exchange.Client) {}
-func (around) Gone(*exchange.Client)    {}
-func (around) Freed()                   {}
+func (a around) Arrived(*exchange.Client) { a.h.Arrivals++ }
+func (around) Gone(*exchange.Client)      {}
+func (around) Freed()                     {}
 
 // application is the Handler of the mount. A mount accepts request bodies only if it has a Handler.
 type application struct{ exchange.Handler }
@@ -67,8 +69,8 @@ func (h *Host) Run(t testing.TB, source exchange.Source, cfg exchange.Config) {
 		}
 	}
 	secure := new(conn.TLSServer)
-	h.Init(around{}, &h.conns, secure, nil, "test")
-	h.clients.Init(&h.Server, secure, nil, nil)
+	h.Init(around{h}, &h.conns, secure, nil, "test")
+	h.HTTP1.Init(&h.Server, secure, nil, nil)
 
 	cfg.Limits, cfg.HeadTimeout, cfg.BodyTimeout, cfg.KeepAlive = http1.DefaultLimits, time.Hour, time.Hour, time.Hour
 	cfg.SpoolSize, cfg.SpoolDir, cfg.MaxBodySize, cfg.MaxDescriptors = 1<<20, t.TempDir(), 1<<20, 1<<10
@@ -115,7 +117,7 @@ func (h *Host) Flush() {
 }
 
 func (h *Host) NewClient(fd int) *http1conn.Conn {
-	return h.clients.NewClient(fd, &net.UnixAddr{}, &net.UnixAddr{}, false)
+	return h.HTTP1.NewClient(fd, &net.UnixAddr{}, &net.UnixAddr{}, false)
 }
 
 func (h *Host) Do(run func()) {

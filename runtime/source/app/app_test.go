@@ -1,7 +1,10 @@
 package app
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +12,7 @@ import (
 	"fapws/runtime/checktest"
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
+	"fapws/runtime/eventloop/looptest"
 	"fapws/runtime/exchange"
 	"fapws/runtime/exchange/exchangetest"
 	"fapws/runtime/http1"
@@ -384,4 +388,42 @@ func TestFieldsOfTheFirstHandlerOutliveItsPart(t *testing.T) {
 	r.make(exchange.Part{First: true, End: exchange.Complete, Head: exchange.Head{Then: s, Fields: fields}})
 	copy(fields, "???") // like a handler, which reuses the memory of a released part
 	checktest.Equal(t, string(r.x.Fields), "X-A: b\r\n")
+}
+
+// publisher is a Handler that is not an Interpreter: its parts reach the loop through its Services.
+type publisher struct {
+	handler
+	ticket   exchange.Ticket
+	services *exchange.Services
+}
+
+func (p *publisher) Submit(t exchange.Ticket, r *exchange.Request) bool {
+	p.ticket, p.services = t, r.Services
+	return true
+}
+
+func TestServicesPublishPartsAndAskTheServer(t *testing.T) {
+	loop := looptest.New(t)
+	looptest.Run(t, loop, func() {})
+	set := new(conn.Set)
+	set.Init()
+	set.Events = loop
+	asked := errors.New("asked")
+	d := New(&server{}, set, func(context.Context, exchange.Origin, string, []byte) (*http.Response, error) {
+		return nil, asked
+	})
+	p, client := &publisher{}, &exchangetest.Client{Loop: loop}
+	looptest.Do(loop, func() {
+		x := client.Exchange("GET /a HTTP/1.1\r\nHost: x\r\n\r\n", "")
+		x.Source = d.Source(p, Options{Main: true})
+		x.Source.Start(x)
+	})
+	_, err := p.services.Ask(context.Background(), exchange.Origin{}, "/b", nil)
+	checktest.Equal(t, err, asked)
+	p.services.Publish(p.ticket, &exchange.Part{First: true, End: exchange.Complete, Head: head, Body: []byte("a")})
+	looptest.Do(loop, func() {
+		checktest.Needf(t, len(client.Parts) == 1, "%d parts", len(client.Parts))
+		checktest.Equal(t, string(client.Parts[0].Body), "a")
+		checktest.Truef(t, d.Idle(), "the call has not ended")
+	})
 }
