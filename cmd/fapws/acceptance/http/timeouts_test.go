@@ -136,6 +136,62 @@ func TestSlowHandlerDoesNotTimeOutItsClient(t *testing.T) {
 	})
 }
 
+// While the application takes no input, the server does not read the body. The deadline of the client begins anew when
+// the application continues.
+func TestClientOfABodyThatHadToWaitIsNotTimedOut(t *testing.T) {
+	const app = `import asyncio
+import os
+
+
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    n = 0
+    for name, size in (("go", int(os.environ["FIRST"])), ("last", 300000)):
+        while not os.path.exists(name):
+            await asyncio.sleep(0.01)
+        while n < size:
+            n += len((await receive())["body"])
+        open(name + ".read", "w").close()
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"%d bytes" % n})
+`
+	const size = 300_000
+	// After the first part of the body, the server waits for the application.
+	for protocol, first := range map[string]int{"HTTP/1.1": 200_000, "HTTP/2": 64 << 10} {
+		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
+			checktest.InItsTime(t, func(timeout time.Duration) (wrong string) {
+				dir := t.TempDir()
+				s := fapwstest.Command{Script: fapwstest.Write(t, dir+"/app.py", app), Dir: dir,
+					Env: []string{fmt.Sprint("FIRST=", first)}, Flags: []string{"--h2c", "--body-timeout", timeout.String(),
+						"--body-min-rate", "0"}}.Serve(t, fapwstest.Threads)
+				body, w := io.Pipe()
+				wait := fapwstest.InBackground(1, func(int) {
+					w.Write(make([]byte, first))
+					time.Sleep(timeout + 2*time.Second)
+					fapwstest.Write(t, dir+"/go", "")
+					fapwstest.Eventually(t, "the first part is read", func() bool { return fapwstest.Exists(dir + "/go.read") })
+					time.Sleep(timeout * 3 / 4)
+					fapwstest.Write(t, dir+"/last", "")
+					w.Write(make([]byte, size-first))
+					w.Close()
+				})
+				defer wait()
+				r, err := newClient(t, protocol).Post(s.URL, "text/plain", body)
+				if err != nil {
+					return err.Error()
+				}
+				defer r.Body.Close()
+				text, err := io.ReadAll(r.Body)
+				if err != nil || string(text) != "300000 bytes" {
+					return fmt.Sprintf("%d %q, %v", r.StatusCode, text, err)
+				}
+				return ""
+			})
+		})
+	}
+}
+
 func TestClientThatStopsReadingIsDisconnected(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := fapwstest.ServeSlow(t, m, "--write-timeout", "500ms")
