@@ -87,7 +87,7 @@ def hostname():
     return lines(PROC + "/sys/kernel/hostname")[0]
 
 def write(path, text):
-    """Replaces a file. After a power failure, the file contains either the whole old text or the whole new text."""
+    """Replaces a file. The new text is on the disk when this function returns, and a power failure leaves no half text."""
     try:
         # Use a different name for the temporary file in each thread of each process.
         with open(f"{path}.{threading.get_native_id()}", "w") as file:
@@ -95,6 +95,11 @@ def write(path, text):
             file.flush()
             os.fsync(file.fileno())
             os.replace(file.name, path)
+        directory = os.open(os.path.dirname(path), os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
     except OSError as error:
         raise HTTPError(500, f"{path}: {error.strerror}") from None
 

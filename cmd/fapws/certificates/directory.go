@@ -85,7 +85,22 @@ func (d *directory) read(file string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, maxFile))
 }
 
-// write replaces a file atomically, even if the power fails.
+// put stores a file in the directory dir, which it makes if necessary. It is for the directory of one process, which
+// needs no lock.
+func put(dir, file string, text []byte) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return CannotUse(dir, err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return CannotUse(dir, err)
+	}
+	d := &directory{name: dir, root: root, uid: os.Geteuid(), gid: os.Getegid()}
+	defer d.close()
+	return d.write(file, text, 0o600)
+}
+
+// write replaces a file atomically, even if the power fails. When it returns, the new file is on the disk.
 func (d *directory) write(file string, text []byte, mode os.FileMode) error {
 	next := file + ".new"
 	_ = d.root.Remove(next)
@@ -103,8 +118,20 @@ func (d *directory) write(file string, text []byte, mode os.FileMode) error {
 	if err == nil {
 		err = d.root.Rename(next, file)
 	}
+	if err == nil {
+		err = d.sync()
+	}
 	if err != nil {
 		return CannotUse(d.name, err)
 	}
 	return nil
+}
+
+func (d *directory) sync() error {
+	names, err := d.root.Open(".")
+	if err != nil {
+		return err
+	}
+	defer names.Close()
+	return system.IgnoreUnsupported(names.Sync())
 }

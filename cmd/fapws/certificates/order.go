@@ -84,7 +84,7 @@ func (o *Orders) obtain(ctx context.Context, client *acme.Client, a *ACME, names
 	if _, err = pair.usable(Contents{text, text}, time.Now()); err != nil {
 		return err
 	}
-	return autocert.DirCache(a.Dir).Put(ctx, names[0], text)
+	return put(a.Dir, names[0], text)
 }
 
 // authorized returns an order that the authority has authorized. After a failed proof, the next kind of proof needs
@@ -209,7 +209,7 @@ func keyOfAccount(ctx context.Context, dir autocert.DirCache) (crypto.Signer, er
 		return nil, err
 	}
 	key, text := newKey()
-	return key, dir.Put(ctx, accountKey, text)
+	return key, put(string(dir), accountKey, text)
 }
 
 // retryAfter returns the pause before attempt n+1 of a request within an order. If the authority reports that a rate

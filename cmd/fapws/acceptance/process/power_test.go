@@ -304,3 +304,27 @@ func TestPowerFailureLosesNothingThatWasConfirmed(t *testing.T) {
 		})
 	}
 }
+
+// A browser trusts the CA of a device after its user has installed it, so the CA must not change.
+func TestPowerFailureAfterTheFirstStartKeepsTheCertificates(t *testing.T) {
+	d := newDevice(t, true)
+	s := fapwstest.Command{Script: d.dir + "/app.py", Dir: d.dir, Crashes: true, Complains: true, Flags: []string{
+		"--tls", "auto", "--bind", "https://127.0.0.1:0", "--state-dir", d.dir + "/state"}}.Start(t)
+	s.Says(`(?m)^  https://`)
+	before := map[string]string{}
+	for _, name := range []string{"ca.pem", "ca-key.pem", "cert.pem", "key.pem"} {
+		before[name] = fapwstest.Read(t, d.dir+"/state/tls/"+name)
+	}
+	if d.cut != nil {
+		d.losePower(t)
+	}
+	fapwstest.Must(t, s.Cmd.Process.Kill())
+	s.Ended()
+	if d.cut != nil {
+		d.cut()
+	}
+	for name, text := range before {
+		after, err := os.ReadFile(d.dir + "/state/tls/" + name)
+		fapwstest.Truef(t, err == nil && string(after) == text, "%s: %d bytes, %v", name, len(after), err)
+	}
+}
