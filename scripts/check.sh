@@ -227,7 +227,7 @@ others() {
     stage soak test_soak 20000
     stage "testssl, short" try_testssl --protocols --fs --server-defaults
     stage "site of the documentation" make_site
-    stage "search of the documentation" node .ci/search-test.mjs build/site .ci/search.tsv
+    stage "search of the documentation" node .ci/search-test.mjs build/site .ci/search.tsv docs/trouble.md
     stage "what build.sh decides" .ci/build-test
 }
 

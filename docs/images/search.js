@@ -1,27 +1,43 @@
-// The search of the documentation. A query is usually some words or a copied message: a page must have all of its words.
-// Only if no page has them all, any of them counts.
+// The search of the documentation. A query is some words or a copied message: a page must have all of its words. If no page has
+// them, the words with digits or slashes are left out, because these are addresses, files and times of a message; then also
+// one of the others, which may be a name. At last, any word counts.
 //
 // The search would read the signs of a message as operators (a word after "-" must not occur, and "--bind" is an error), so
 // only words remain. A match in a title counts more than others, but not so much that one common word decides.
 const SETUP = 0, QUERY = 2, RESULT = 3;
 const TITLE = 8;
+const MESSAGE = 5, LONGEST = 30; // words of a message
 
+const words = (text) => text.match(/[\p{L}\p{N}_][\p{L}\p{N}_.]*/gu) || [];
 const post = Worker.prototype.postMessage;
 Worker.prototype.postMessage = function (message, ...rest) {
   if (message?.type === SETUP) {
     message.data.config.fields.title.boost = TITLE;
-    // Ours must be the first listener: it takes a result without items, and asks again.
+    // The worker answers in the order of the queries. Ours must be the first listener: it takes a result without items, and
+    // asks again unless the reader has typed more.
+    const chains = this.chains = [];
     this.addEventListener("message", (event) => {
-      if (event.data?.type !== RESULT || event.data.data.items.length || !this.words) return;
+      if (event.data?.type !== RESULT) return;
+      const chain = chains.shift();
+      if (event.data.data.items.length || chains.length || !chain?.length) return;
       event.stopImmediatePropagation();
-      const data = this.words.join(" ");
-      this.words = null;
-      post.call(this, {type: QUERY, data});
+      chains.push(chain);
+      post.call(this, {type: QUERY, data: chain.shift()});
     }, {capture: true});
   }
   if (message?.type === QUERY) {
-    this.words = message.data.match(/[\p{L}\p{N}_][\p{L}\p{N}_.]*/gu);
-    message = {...message, data: (this.words || []).map((word) => "+" + word).join(" ")};
+    const own = words(message.data), common = words(message.data.replace(/\S*[\d/]\S*/g, " "));
+    const all = (list) => list.map((word) => "+" + word).join(" ");
+    const without = (name) => all(common.filter((word) => word !== name));
+    const names = common.length < MESSAGE ? [] : common.slice(0, LONGEST);
+    const chain = [all(own), all(common), ...names.map(without), own.join(" ")].filter(Boolean);
+    message = {...message, data: chain.shift() || ""};
+    this.chains.push(chain);
   }
   return post.call(this, message, ...rest);
 };
+
+// The button of the start page.
+globalThis.document?.addEventListener("click", (event) => {
+  if (event.target.matches("label.md-button")) document.querySelector(".md-search__input").focus();
+});

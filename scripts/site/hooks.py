@@ -24,7 +24,13 @@ CODE = {".css": "css", ".html": "html", ".js": "js", ".py": "python", ".sh": "sh
 OUTSIDE = "project/"
 
 # A search lists guides first, then lists of names, and documents for contributors last.
-BOOST = {"settings.md": 0.5, "python-api.md": 0.5, "performance.md": 0.5, "limits.md": 0.8, "asleep.md": 0.5, "trouble.md": 0.7}
+BOOST = {"settings.md": 0.5, "python-api.md": 0.5, "performance.md": 0.5, "limits.md": 0.8, "asleep.md": 0.5, "trouble.md": 0.9}
+
+# The start page has a button for the search, and the menu in the place of its lists of pages.
+SEARCH = '<p align="center"><label class="md-button" for="__search">Search the documentation</label></p>\n\n'
+
+# Code of at most this length is not broken at the end of a line.
+UNBROKEN = 30
 
 FENCED = re.compile(r"(^ *```.*?^ *```$)", re.M | re.S)
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\]\([^)]*\))*)\]\(([^)\s]+)\)")
@@ -33,7 +39,7 @@ LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\]\([^)]*\))*)\]\(([^)\s]+)\)")
 def on_config(config):
     """Takes the navigation from docs/README.md: a group for each heading."""
     index = (ROOT / "docs" / "README.md").read_text("utf-8")
-    nav = [{"Overview": "README.md"}]
+    nav = [{"Home": "README.md"}]
     for heading, links in re.findall(r"^## (.*)\n\n((?:- .*\n)+)", index, re.M):
         pages = [{title: name} for title, name in re.findall(r"^- \[(.*?)\]\(([\w-]+\.md)\)", links, re.M)]
         if pages:
@@ -104,6 +110,9 @@ def outside(config, linked, page):
 def on_page_markdown(markdown, page, **_):
     """Rewrites links, and changes the file names at the beginning of code blocks to titles."""
     uri = page.file.src_uri
+    if uri == "README.md":
+        head, _, lists = markdown.partition("\n## ")
+        markdown = head.replace("<div ", SEARCH + "<div ", 1) + "\n## " + "Also" + lists.partition("\n## Also")[2]
     page.meta.setdefault("search", {}).setdefault("boost", BOOST.get(uri, 0.1 if uri.startswith(OUTSIDE) else 1))
     source = uri[len(OUTSIDE):] if uri.startswith(OUTSIDE) else "docs/" + uri
 
@@ -122,6 +131,28 @@ def on_page_markdown(markdown, page, **_):
     parts[::2] = [LINK.sub(rewrite, part) for part in parts[::2]]
     parts[1::2] = [re.sub(r"\A( *```\w+) (\S+)$", r'\1 title="\2"', part, flags=re.M) for part in parts[1::2]]
     return "".join(parts)
+
+
+def on_page_content(content, **_):
+    """Keeps short code in one line, and prepares tables for narrow screens."""
+    content = re.sub(r"(?<!</span>)<code>([^<]*)</code>", unbroken, content)
+    return re.sub(r"<table>.*?</table>", table, content, flags=re.S)
+
+
+def table(found):
+    """Gives each cell the title of its column, which narrow screens show before the cell, and removes an empty head."""
+    titles = [re.sub("<[^>]*>", "", cell) for cell in re.findall(r"<th>(.*?)</th>", found.group(0), re.S)]
+
+    def row(match):
+        columns = iter(titles)
+        return re.sub("<td>", lambda _: '<td data-title="%s">' % next(columns, ""), match.group(0))
+
+    text = re.sub(r"<tr>\n<td.*?</tr>", row, found.group(0), flags=re.S)
+    return text if any(titles) else re.sub("(?s)<thead>.*?</thead>", "", text)
+
+
+def unbroken(code):
+    return code.group(0).replace("<code", '<code class="unbroken"') if len(code.group(1)) <= UNBROKEN else code.group(0)
 
 
 def on_post_page(output, page, **_):
