@@ -3,6 +3,7 @@ package runtime
 import (
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -87,7 +88,7 @@ func newLoop(s *Server) *loop {
 	l.accepting.Room, l.accepting.Accepted, l.accepting.Log = l.room, l.accepted, s.logf
 	l.conns.Init()
 	l.conns.Log = s.logf
-	l.conns.Unsent.Exceeded = func() { l.conns.Soon(l.boundUnsent) }
+	l.conns.Unsent.Exceeded = func() { l.conns.Soon(nil, l.boundUnsent) }
 	l.app = app.New(l, &l.conns, l.s.subrequest)
 	l.compressor = compress.New(&l.conns)
 	l.subscribers = live.NewSubscribers(l, &l.sites, &l.conns)
@@ -106,27 +107,24 @@ func newLoop(s *Server) *loop {
 // post makes the loop run f soon, or returns false if the loop has ended. post is safe for concurrent use.
 func (l *loop) post(f func()) bool { return l.conns.Events.Post(f) }
 
-// recovered closes the connections whose work a panic has interrupted. After a panic in flushBatch, recovered closes
-// every connection that waits for a response.
-func (l *loop) recovered(h eventloop.Handler, p any, stack []byte) {
-	c, ok := h.(*conn.Conn)
-	l.conns.LogBug("%v in %s", p, stack)
-	all := l.busyNow || !ok
+// recovered closes the connections whose work a panic has interrupted. conn.Set.Guard has recovered from the panics of
+// work for one client. After any other panic in flushBatch or in a posted function, recovered closes every connection
+// that waits for a response.
+func (l *loop) recovered(h eventloop.Handler, p any) {
+	own, ok := h.(*conn.Conn)
+	all := l.busyNow || h == nil
 	l.busyNow = false
-	defer func() {
-		if p := recover(); p != nil {
-			l.conns.LogBug("%v after a bug", p)
-		}
-	}()
-	if !all {
-		c.Close("internal error")
-		return
+	var interrupted []*conn.Conn // none if, for example, the acceptor has panicked
+	switch {
+	case all:
+		interrupted = slices.DeleteFunc(l.conns.All(), func(c *conn.Conn) bool {
+			idle, ok := c.Protocol().(*http1conn.Conn)
+			return ok && !idle.Busy() && !c.Gathers()
+		})
+	case ok:
+		interrupted = append(interrupted, own)
 	}
-	for _, c := range l.conns.All() {
-		if own, ok := c.Protocol().(*http1conn.Conn); !ok || own.Busy() || c.Gathers() {
-			c.Close("internal error")
-		}
-	}
+	l.conns.Fail(p, interrupted...)
 }
 
 type wake struct {

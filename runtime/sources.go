@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"cmp"
-	"runtime/debug"
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/live"
@@ -75,7 +74,7 @@ func (l *loop) Occupied(n int) { l.accepting.Occupied(n) }
 // Recover logs a panic that did not occur in a callback of the loop, and ends the interrupted work.
 func (l *loop) Recover() {
 	if p := recover(); p != nil {
-		l.recovered(nil, p, debug.Stack())
+		l.recovered(nil, p)
 	}
 }
 

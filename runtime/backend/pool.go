@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -35,7 +33,7 @@ type Pool struct {
 	Sends Sends
 
 	spoolFailed logfile.Seldom
-	bugs        logfile.Seldom
+	faults      logfile.Faults
 
 	max    int
 	log    func(line string)
@@ -132,9 +130,7 @@ func (r *Request) respond(to Responder) {
 	w := &Response{r: r}
 	defer func() {
 		if bug := recover(); bug != nil {
-			if r.pool.bugs.Now() {
-				r.pool.log(fmt.Sprintf("bug: %v in %s", bug, debug.Stack()))
-			}
+			r.pool.faults.Log(bug, func(line string) { r.pool.log("bug: " + line) })
 			if w.sent {
 				w.failed = true
 			} else {

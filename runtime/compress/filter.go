@@ -156,7 +156,7 @@ func (f *filter) complete() bool {
 func (c *Compressor) later(f *filter) {
 	if !c.Due {
 		c.Due = true
-		c.conns.Soon(c.Compress)
+		c.conns.Soon(nil, c.Compress)
 	}
 	if n := len(c.waiting); n == 0 || c.waiting[n-1] != f {
 		c.waiting = append(c.waiting, f)
@@ -173,23 +173,29 @@ func (c *Compressor) Compress() {
 	for len(c.waiting) > 0 {
 		f := c.waiting[0]
 		c.waiting = c.waiting[1:]
-		switch {
-		case f.stream != nil:
-			f.stream.goOn(true)
-		// Skip filters that have sent their parts already, and filters that are already used for a different response.
-		case !f.holds || f.busy:
-		case f.x.Conn() == nil:
-			f.drop()
-		default:
-			waiting := f.waiting
-			f.waiting, f.holds = nil, false
-			f.begins(&waiting[0])
-			for i := range waiting[1:] {
-				f.Send(&waiting[1+i])
-			}
-		}
+		f.compress()
 	}
 	c.Due = false
+}
+
+func (f *filter) compress() {
+	own := f.x.Conn()
+	defer f.c.conns.Guard(own)
+	switch {
+	case f.stream != nil:
+		f.stream.goOn(true)
+	// Skip filters that have sent their parts already, and filters that are already used for a different response.
+	case !f.holds || f.busy:
+	case own == nil:
+		f.drop()
+	default:
+		waiting := f.waiting
+		f.waiting, f.holds = nil, false
+		f.begins(&waiting[0])
+		for i := range waiting[1:] {
+			f.Send(&waiting[1+i])
+		}
+	}
 }
 
 func (f *filter) hold(p *exchange.Part) {
@@ -216,7 +222,7 @@ func (f *filter) whole() {
 	patience := c.patience()
 	var coded []byte
 	made := false
-	c.conns.Offload(func() {
+	c.conns.Offload(f.x.Conn(), func() {
 		if Processors.Take(patience) {
 			defer Processors.Leave()
 			coded, made = compress(f.coding, joined(took), Processors.level())

@@ -95,7 +95,7 @@ func (s *stream) goOn(now bool) {
 		s.send(coded, took)
 		return
 	}
-	f.c.conns.Offload(func() {
+	f.c.conns.Offload(f.x.Conn(), func() {
 		if n > 0 && Processors.Take(patience) { // otherwise the handler would wait longer
 			defer Processors.Leave()
 		}

@@ -232,8 +232,8 @@ func TestPanicInATurnDoesNotSkipOtherConnections(t *testing.T) {
 	s.do(func() {
 		runs := 0
 		r.Again()
-		s.Soon(func() { panic("a bug") })
-		s.Soon(func() { runs++ })
+		s.Soon(nil, func() { panic("a bug") })
+		s.Soon(nil, func() { runs++ })
 		func() {
 			defer func() { _ = recover() }()
 			s.Resume()
@@ -252,7 +252,7 @@ func TestReadsFromDiskAreLimited(t *testing.T) {
 		reading <- struct{}{}
 	}
 	read := make(chan error, 1)
-	s.do(func() { s.Load(&Item{File: File{FD: int(file.Fd()), Count: 1}}, nil, func(err error) { read <- err }) })
+	s.do(func() { s.Load(nil, &Item{File: File{FD: int(file.Fd()), Count: 1}}, nil, func(err error) { read <- err }) })
 	select {
 	case <-read:
 		t.Fatal("it has not waited")

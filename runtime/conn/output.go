@@ -86,11 +86,13 @@ func (s *Set) Flush() {
 	}
 }
 
-func (g *gathered) flush() bool {
+func (g *gathered) flush() (some bool) {
 	c := g.out
 	if c == nil {
 		return false
 	}
+	defer c.set.Guard(c)
+	some = true
 	b := g.Buf
 	g.out, g.Buf = nil, b[:0]
 	if len(b) > 0 {
@@ -104,7 +106,7 @@ func (g *gathered) flush() bool {
 		g.Buf = nil
 	}
 	c.proto.Room(false)
-	return true
+	return some
 }
 
 // Write writes pieces with one system call. rest contains the unwritten bytes, which the caller must pass to Queue. The

@@ -203,19 +203,15 @@ func (s *Set) Resume() (any bool) {
 	for i := 0; i < len(s.again); i++ {
 		c := s.again[i]
 		s.again[i] = nil
-		if c == nil {
-			continue // Resume has already handled this connection, in a call that ended with the panic of a handler
-		}
 		if c.again = false; !c.closed {
-			c.proto.Input(nil)
+			c.guarded(func(c *Conn) { c.proto.Input(nil) })
 		}
 	}
 	s.again = s.again[:0]
 	for i := 0; i < len(s.soon); i++ {
-		f := s.soon[i]
-		s.soon[i] = nil
-		if f != nil {
-			f()
+		if next := s.soon[i]; next.f != nil { // nil if an earlier call of Resume ended with the panic of next.f
+			s.soon[i] = soon{}
+			next.call(s)
 		}
 	}
 	s.soon = s.soon[:0]

@@ -2,7 +2,6 @@ package conn
 
 import (
 	"cmp"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"time"
@@ -29,14 +28,14 @@ type Set struct {
 	unix  int64
 	wheel eventloop.Wheel[Conn]
 	again []*Conn
-	soon  []func()
+	soon  []soon
 	input []byte
 	// buffer for pieces of files, used if a connection has a transport or sendfile does not work; nil until first used
 	file []byte
 
 	copies  bool
 	refused []error
-	bugs    logfile.Seldom
+	faults  logfile.Faults
 
 	spare [][]byte
 
@@ -73,7 +72,7 @@ func (s *Set) All() []*Conn { return s.wheel.All() }
 // Tick handles the deadlines that have passed, and must be called after SetTime, at least every eventloop.Tick.
 func (s *Set) Tick() {
 	for c := s.wheel.Next(s.Now); c != nil; c = s.wheel.Next(s.Now) {
-		c.due()
+		c.guarded((*Conn).due)
 	}
 }
 
@@ -84,20 +83,19 @@ func (s *Set) Drain(retire bool) {
 func (s *Set) Each(f func(Protocol)) {
 	for _, c := range s.All() {
 		if !c.closed {
-			f(c.proto)
+			c.guarded(func(c *Conn) { f(c.proto) })
 		}
 	}
 }
 
 func (s *Set) CloseAll(why string) {
 	for _, c := range s.All() {
-		c.Close(why)
-		c.Abort()
+		c.guarded(func(c *Conn) {
+			c.Close(why)
+			c.Abort()
+		})
 	}
 }
-
-// Soon makes Resume call f once.
-func (s *Set) Soon(f func()) { s.soon = append(s.soon, f) }
 
 // Restamp corrects the timestamps of connections after the clock of the Set was late: it replaces timestamps after the
 // time since, which are too early, by the time at.
@@ -117,14 +115,6 @@ func (s *Set) Tracef(format string, args ...any) {
 	}
 }
 
-// LogBug logs a fault of the server, such as a panic, at most once in a second, because a client may be able to cause it
-// with each request. LogBug is safe for concurrent use.
-func (s *Set) LogBug(format string, args ...any) {
-	if s.bugs.Now() {
-		s.Log(logfile.Error, "bug: "+format, args...)
-	}
-}
-
 const maxExcerpt = 512
 
 func Excerpt(b []byte) string {
@@ -132,26 +122,6 @@ func Excerpt(b []byte) string {
 		return strconv.Quote(string(b[:maxExcerpt])) + "..."
 	}
 	return strconv.Quote(string(b))
-}
-
-// Offload runs work on a goroutine, and then done on the loop, unless the loop has ended. If work panics, Offload logs
-// the panic and calls done with bug = true.
-func (s *Set) Offload(work func(), done func(bug bool)) {
-	go func() {
-		bug := s.try(work)
-		s.Events.Post(func() { done(bug) })
-	}()
-}
-
-func (s *Set) try(f func()) (bug bool) {
-	defer func() {
-		if p := recover(); p != nil {
-			s.LogBug("%v in %s", p, debug.Stack())
-			bug = true
-		}
-	}()
-	f()
-	return false
 }
 
 // idler is a Protocol whose connection may be closed to make room for another client.

@@ -188,7 +188,7 @@ func (h *Handshake) run() {
 		}}
 	}
 	h.t.tls = tls.Server(&h.t.wire, config)
-	s.set.Offload(func() { err = h.try() }, func(bug bool) {
+	s.set.Offload(h.c, func() { err = h.try() }, func(bug bool) {
 		// the goroutine panicked, for example in a callback of the tls.Config
 		if bug {
 			err = errors.New("internal error")

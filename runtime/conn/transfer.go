@@ -141,11 +141,11 @@ func (s *Set) IsWarm(it *Item) bool {
 }
 
 // Load reads the next bytes of the file of an item into memory on a goroutine, and then calls done on the loop. turns
-// is a semaphore that limits the goroutines that read at the same time; nil means no limit.
-func (s *Set) Load(it *Item, turns chan struct{}, done func(err error)) {
+// is a semaphore that limits the goroutines that read at the same time; nil means no limit. The bytes are for c.
+func (s *Set) Load(c *Conn, it *Item, turns chan struct{}, done func(err error)) {
 	file, offset, size := it.FD, it.Offset, min(it.Count, coldMost)
 	n, err := 0, io.ErrUnexpectedEOF // err keeps this value if the read panics
-	s.Offload(func() {
+	s.Offload(c, func() {
 		if turns != nil {
 			turns <- struct{}{}
 			defer func() { <-turns }()
@@ -164,7 +164,7 @@ func (s *Set) Load(it *Item, turns chan struct{}, done func(err error)) {
 // load continues t when the next bytes of its file are in memory.
 func (t *transfer) load() {
 	t.loading = true
-	t.c.set.Load(&t.Items[t.next], nil, func(err error) {
+	t.c.set.Load(t.c, &t.Items[t.next], nil, func(err error) {
 		t.loading = false
 		t.progress = t.c.set.Now
 		switch {

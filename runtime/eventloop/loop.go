@@ -3,7 +3,6 @@ package eventloop
 import (
 	"errors"
 	"runtime"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -29,7 +28,7 @@ type Loop struct {
 
 	onWake     func()
 	endOfBatch func()
-	onPanic    func(h Handler, p any, stack []byte)
+	onPanic    func(h Handler, p any)
 
 	stopped bool
 	left    bool
@@ -41,7 +40,7 @@ func New() (*Loop, error) {
 	l := &Loop{
 		onWake:     func() {},
 		endOfBatch: func() {},
-		onPanic:    func(_ Handler, p any, _ []byte) { panic(p) },
+		onPanic:    func(_ Handler, p any) { panic(p) },
 	}
 	if err := l.poller.open(); err != nil {
 		return nil, err
@@ -62,8 +61,9 @@ func (l *Loop) OnWake(f func()) { l.onWake = f }
 func (l *Loop) AtEndOfBatch(f func()) { l.endOfBatch = f }
 
 // OnPanic makes the loop call f when the handler h has panicked with p; the program continues. h is nil if the panic
-// was in a posted function, or in the function of OnWake or AtEndOfBatch. OnPanic must be called before Run.
-func (l *Loop) OnPanic(f func(h Handler, p any, stack []byte)) { l.onPanic = f }
+// was in a posted function, or in the function of OnWake or AtEndOfBatch. The stack of the goroutine still contains the
+// panic. OnPanic must be called before Run.
+func (l *Loop) OnPanic(f func(h Handler, p any)) { l.onPanic = f }
 
 var ErrLeft = errors.New("another goroutine runs the event loop")
 
@@ -180,7 +180,7 @@ func (l *Loop) ready(h Handler, r Readiness) {
 // would be lost.
 func (l *Loop) recovered(h Handler) {
 	if p := recover(); p != nil {
-		l.onPanic(h, p, debug.Stack())
+		l.onPanic(h, p)
 	}
 }
 

@@ -1,6 +1,8 @@
 package eventloop
 
 import (
+	"bytes"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"testing"
@@ -364,8 +366,9 @@ func TestPanicEndsOneCallbackNotTheLoop(t *testing.T) {
 	panics := make(chan any, 10)
 	var breaks bool
 	l := start(t, func(l *Loop) {
-		l.OnPanic(func(h Handler, p any, stack []byte) {
-			checktest.Truef(t, (h != nil) == (p == "handler") && len(stack) > 0, "%v: handler %v", p, h)
+		l.OnPanic(func(h Handler, p any) {
+			stack := debug.Stack()
+			checktest.Truef(t, (h != nil) == (p == "handler") && bytes.Contains(stack, []byte("TestPanicEndsOneCallback")), "%v: handler %v", p, h)
 			panics <- p
 		})
 		l.AtEndOfBatch(func() {

@@ -246,6 +246,7 @@ func (x *Exchange) Waits() bool {
 }
 
 func (x *Exchange) Resume() {
+	defer x.s.Set.Guard(x.ClientConn())
 	x.enter(routing, forReady)
 	x.Stream.Wait(x)
 }

@@ -3,7 +3,6 @@ package exchange
 import (
 	"cmp"
 	"fmt"
-	"runtime/debug"
 	"slices"
 
 	"fapws/runtime/conn"
@@ -179,12 +178,9 @@ func (x *Exchange) refuseStep(s state, w wait) {
 	if raceEnabled {
 		panic(step)
 	}
-	x.s.Set.LogBug("%s in %s", step, debug.Stack())
-	for sub, ok := x.Stream.(*Sub); ok && sub.Parent != nil; sub, ok = x.Stream.(*Sub) {
-		x = sub.Parent
-	}
-	if c := x.Conn(); c != nil {
-		x.s.Set.Soon(func() { c.Close("internal error") })
+	x.s.Set.LogBug(step)
+	if c := x.ClientConn(); c != nil {
+		x.s.Set.Soon(c, func() { c.Close("internal error") })
 	}
 }
 
@@ -209,6 +205,15 @@ func (x *Exchange) Conn() *conn.Conn {
 		return nil
 	}
 	return &x.client.Conn
+}
+
+// ClientConn returns the connection of the client that waits for x or for the response that includes x (Sub.Parent), or
+// nil if there is none.
+func (x *Exchange) ClientConn() *conn.Conn {
+	for sub, ok := x.Stream.(*Sub); ok && sub.Parent != nil; sub, ok = x.Stream.(*Sub) {
+		x = sub.Parent
+	}
+	return x.Conn()
 }
 
 func (x *Exchange) Account() string {
@@ -352,7 +357,7 @@ func (x *Exchange) Offload(work func(), done func(gone bool)) {
 		x.Source = source
 	}
 	x.beside = true
-	x.s.Set.Offload(work, func(bug bool) {
+	x.s.Set.Offload(x.ClientConn(), work, func(bug bool) {
 		c := x.Conn()
 		if bug && c != nil {
 			c.Close("internal error") // also calls x.Abandon

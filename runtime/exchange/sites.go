@@ -140,9 +140,9 @@ type Table struct {
 func (s *Server) Init(h Loop, set *conn.Set, tls *conn.TLSServer, offer func(x *Exchange, m *Mount) bool, name string) {
 	s.loop, s.Set, s.secure, s.offer = h, set, tls, offer
 	s.table, s.next, s.limitWarnings, s.unread = new(Table), newRequest(), map[string]*logfile.Seldom{}, map[string]bool{}
-	ease := func() { set.Soon(s.easeSpools) }
+	ease := func() { set.Soon(nil, s.easeSpools) }
 	s.spools.files.Eases, s.spools.space.Eases = ease, ease
-	s.Descriptors.Eases = func() { set.Soon(func() { easeDescriptors(s) }) }
+	s.Descriptors.Eases = func() { set.Soon(nil, func() { easeDescriptors(s) }) }
 	s.Heads.Template = http1.NewTemplate(name, set.Start.Unix())
 }
 

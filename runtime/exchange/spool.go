@@ -167,9 +167,14 @@ func (x *Exchange) releaseSpool() {
 func (s *Server) easeSpools() {
 	for _, x := range s.exchanges {
 		if b := x.body; b != nil && b.waits && x.Stream != nil {
-			x.Stream.WantMore(x)
+			x.wantMore()
 		}
 	}
+}
+
+func (x *Exchange) wantMore() {
+	defer x.s.Set.Guard(x.Conn())
+	x.Stream.WantMore(x)
 }
 
 func (s *spools) warnNoRoom(server *Server, size, max int64) {

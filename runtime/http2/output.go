@@ -317,7 +317,7 @@ func (st *stream) load() {
 	if c.loads == nil {
 		c.loads = make(chan struct{}, maxLoads)
 	}
-	c.s.Set.Load(&st.left, c.loads, st.loaded)
+	c.s.Set.Load(c.conn, &st.left, c.loads, st.loaded)
 }
 
 func (st *stream) loaded(err error) {

@@ -252,7 +252,7 @@ func (st *stream) Wait(x *exchange.Exchange) {
 		c.beginDelayed()
 	case !x.Waits() && !st.woken:
 		st.woken = true
-		c.s.Set.Soon(st.goOn)
+		c.s.Set.Soon(c.conn, st.goOn)
 	}
 }
 

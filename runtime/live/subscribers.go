@@ -158,7 +158,10 @@ type queue struct {
 
 func (p *StreamSubscriber) Position() *Position { return &p.position }
 
-func (p *StreamSubscriber) Give(events []*Event) { p.s.send(p, events) }
+func (p *StreamSubscriber) Give(events []*Event) {
+	defer p.s.conns.Guard(p.conn)
+	p.s.send(p, events)
+}
 
 // maxInput limits the bytes that a subscriber may send. The server ignores these bytes.
 const maxInput = 16 << 10

@@ -139,6 +139,7 @@ func (s *Socket) Cut() (client string) {
 }
 
 func (s *Socket) Give(events []*Event) {
+	defer s.all.conns.Guard(s.conn)
 	for _, e := range events {
 		switch {
 		case s.left || s.closing:

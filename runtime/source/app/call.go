@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"time"
 
+	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
@@ -66,6 +67,7 @@ func (c *call) restart() { c.since = c.source.d.set.Now + eventloop.Tick }
 
 func (d *Dispatcher) deliver(t exchange.Ticket, p *exchange.Part) {
 	c := d.calls[t]
+	defer d.set.Guard(c.conn())
 	p.Owner = c
 	c.parts++
 	if !p.Interim { // interim responses do not extend the timeout
@@ -101,6 +103,14 @@ func (d *Dispatcher) deliver(t exchange.Ticket, p *exchange.Part) {
 	default:
 		c.x.Sink.Send(p)
 	}
+}
+
+// conn returns the connection of the client, or nil if the exchange has ended or its client has disconnected.
+func (c *call) conn() *conn.Conn {
+	if c.x == nil {
+		return nil
+	}
+	return c.x.ClientConn()
 }
 
 // begin sends the first part. If Head.Then of the part is not nil, begin first calls Head.Then.Continue, which can
@@ -281,16 +291,25 @@ func (c *call) resume() {
 func (d *Dispatcher) Tick() {
 	now, held := d.set.Now, d.app != nil && d.app.Held()
 	for _, c := range d.calls {
-		switch {
-		case c.work == queued && now-c.since >= cmp.Or(c.limit, int64(gateTimeout)):
+		if c.work == queued || c.work == owing && c.limit > 0 {
+			c.tick(now, held)
+		}
+	}
+}
+
+func (c *call) tick(now int64, held bool) {
+	d := c.source.d
+	defer d.set.Guard(c.conn())
+	switch {
+	case c.work == queued:
+		if now-c.since >= cmp.Or(c.limit, int64(gateTimeout)) {
 			g := c.source.options.Gate
 			g.refuse(c.giveUp())
-		case c.work != owing || c.limit == 0:
-		case held, c.waitsForClient():
-			c.restart() // the handler waits for a developer or for the client
-		case now-c.since >= d.limitOf(c):
-			c.overdue(time.Duration(now - c.since))
 		}
+	case held, c.waitsForClient():
+		c.restart() // the handler waits for a developer or for the client
+	case now-c.since >= d.limitOf(c):
+		c.overdue(time.Duration(now - c.since))
 	}
 }
 
@@ -329,8 +348,9 @@ func (d *Dispatcher) Stalled() {
 	if took == 0 {
 		return
 	}
-	defer d.loop.Recover()
 	c := d.calls[t]
+	defer d.loop.Recover()
+	defer d.set.Guard(c.conn())
 	if c.work == owing && !c.detached && c.limit > 0 && int64(took) > d.limitOf(c) {
 		c.overdue(took)
 		d.loop.Flush()

@@ -106,6 +106,7 @@ func (g *Gate) admit() {
 
 func (h *held) begin() {
 	c, x := h.call, h.call.x
+	defer c.source.d.set.Guard(c.conn())
 	c.placed, c.work = true, idle
 	x.Lend(&h.request, func() { c.source.submit(c, x, &h.request) })
 	if x.Source == exchange.Source(c) {

@@ -75,11 +75,7 @@ func (s *Source) submit(c *call, x *exchange.Exchange, r *exchange.Request) {
 			Fields: s.options.Hints}})
 		d.hinted = true
 	}
-	if !s.handler.Submit(c.ticket, r) {
-		if c.placed {
-			c.leave()
-		}
-		d.put(c)
+	if !c.submitTo(s.handler, r) {
 		x.Answer(exchange.Reply{Status: 503, Fields: exchange.RetryAfter})
 		return
 	}
@@ -95,6 +91,24 @@ func (s *Source) submit(c *call, x *exchange.Exchange, r *exchange.Request) {
 	}
 	c.restart()
 	d.took()
+}
+
+// OnGone ends an exchange whose handler has panicked in Submit.
+func (s *Source) OnGone(x *exchange.Exchange) { x.Stop(true) }
+
+// submitTo passes r to the handler h. If h refuses r or panics, submitTo frees the ticket of c.
+func (c *call) submitTo(h exchange.Handler, r *exchange.Request) (accepted bool) {
+	defer func() {
+		if accepted {
+			return
+		}
+		if c.placed {
+			c.leave()
+		}
+		c.x.SetSource(c.source, "")
+		c.source.d.put(c)
+	}()
+	return h.Submit(c.ticket, r)
 }
 
 // Receiving is a Source that consists of a handler and a second source. The handler receives the request body as it
@@ -222,7 +236,7 @@ func (d *Dispatcher) parse(x *exchange.Exchange, r *exchange.Request) bool {
 }
 
 func (d *Dispatcher) fail(x *exchange.Exchange, line string) {
-	d.set.LogBug("%s", line)
+	d.set.LogBug(line)
 	x.Answer(exchange.Reply{Status: 500})
 }
 

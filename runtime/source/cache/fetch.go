@@ -328,7 +328,10 @@ func (f *Fill) release(answer func(w *waiter)) {
 func (p *Pages) release(all []*waiter, answer func(w *waiter)) {
 	now := all[:min(len(all), maxReleased)]
 	for _, w := range now {
-		p.conns.Soon(func() {
+		if w.x == nil {
+			continue
+		}
+		p.conns.Soon(w.x.ClientConn(), func() {
 			if w.x != nil {
 				answer(w)
 			}

@@ -159,7 +159,7 @@ func (p *Pages) coded(page *Page, asked *exchange.Request) *Page {
 	if c != compress.Identity {
 		var body []byte
 		made := false
-		p.conns.Offload(func() {
+		p.conns.Offload(nil, func() {
 			compress.Processors.Wait()
 			defer compress.Processors.Leave()
 			body, made = compress.Compress(c, page.Body)
