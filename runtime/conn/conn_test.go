@@ -252,7 +252,9 @@ func TestReadsFromDiskAreLimited(t *testing.T) {
 		reading <- struct{}{}
 	}
 	read := make(chan error, 1)
-	s.do(func() { s.Load(nil, &Item{File: File{FD: int(file.Fd()), Count: 1}}, nil, func(err error) { read <- err }) })
+	s.do(func() {
+		s.Load(nil, &Item{File: File{FD: int(file.Fd()), Count: 1}}, nil, func(err error) { read <- err })
+	})
 	select {
 	case <-read:
 		t.Fatal("it has not waited")
