@@ -73,7 +73,7 @@ func (h *Handler) tellFull(full C.core_full) {
 	if !ok {
 		subject, advice = errNoGIL.Error(), "fapws ctl stack shows where"
 	}
-	new(task).report(logfile.Warning, "%s, and %s; %s; %s\n", subject,
+	new(task).report(logfile.Warning, "%s, and %s; %s%s\n", subject,
 		waitFor(int(full.queued), time.Duration(full.first_ns)), whereBusy(active), advice)
 }
 
@@ -84,6 +84,8 @@ func waitFor(queued int, first time.Duration) string {
 	return fmt.Sprintf("%d requests wait, the first for %s", queued, seconds(first))
 }
 
+// whereBusy returns the beginning of a sentence that names the handlers, or "" if no handler runs on a thread any longer,
+// or if the stacks could not be read.
 func whereBusy(active []ActiveRequest) string {
 	n := map[string]int{}
 	for _, r := range active {
@@ -102,7 +104,10 @@ func whereBusy(active []ActiveRequest) string {
 	if more > 0 {
 		texts = append(texts, fmt.Sprintf("and %d others", more))
 	}
-	return "they run " + strings.Join(texts, ", ")
+	if len(texts) == 0 {
+		return ""
+	}
+	return "they run " + strings.Join(texts, ", ") + "; "
 }
 
 // Measure starts to count how long requests and threads wait. Only one goroutine at a time can call Measure.
