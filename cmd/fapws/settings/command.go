@@ -221,8 +221,11 @@ func (p *parser) flags(args []string, interspersed bool) (words []string, dashes
 	if err := wrongDash(set, args); err != nil {
 		return nil, -1, err
 	}
-	set.SetInterspersed(interspersed)
 	args = p.completed(args)
+	if err := missingValues(set, args, interspersed, p.missingValue); err != nil {
+		return nil, -1, err
+	}
+	set.SetInterspersed(interspersed)
 	err = set.Parse(args)
 	var unknown *pflag.NotExistError
 	var wrong []error
@@ -254,7 +257,8 @@ func (p *parser) flags(args []string, interspersed bool) (words []string, dashes
 func ParseFlags(set *pflag.FlagSet, args []string) (words []string, err error) {
 	set.SetOutput(io.Discard)
 	set.Usage = func() {}
-	if err := wrongDash(set, args); err != nil {
+	noValue := func(f *pflag.Flag, next string) error { return fmt.Errorf("--%s needs a value, not %s", f.Name, next) }
+	if err := cmp.Or(wrongDash(set, args), missingValues(set, args, true, noValue)); err != nil {
 		return nil, err
 	}
 	switch err := set.Parse(args).(type) {
@@ -296,6 +300,68 @@ func wrongDash(set *pflag.FlagSet, args []string) error {
 		return fmt.Errorf("%s begins with another dash than the minus sign of the keyboard; type %s", arg, flag)
 	}
 	return nil
+}
+
+// missingValues returns an error for each flag that would take the next flag as its value. The function missing returns
+// the error for a flag and the argument next to it. A value after "=" can begin with "-".
+func missingValues(set *pflag.FlagSet, args []string, interspersed bool, missing func(*pflag.Flag, string) error) error {
+	var wrong []error
+	for i := 0; i+1 < len(args) && args[i] != "--"; i++ {
+		if !strings.HasPrefix(args[i], "-") && !interspersed {
+			break
+		}
+		f, next := takesNext(set, args[i]), args[i+1]
+		switch {
+		case f == nil:
+		case isFlag(f, next):
+			wrong = append(wrong, missing(f, next))
+		default:
+			i++
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+// takesNext returns the flag whose value is the argument after arg, or nil.
+func takesNext(set *pflag.FlagSet, arg string) *pflag.Flag {
+	var f *pflag.Flag
+	if name, long := strings.CutPrefix(arg, "--"); long {
+		f = set.Lookup(name)
+	} else if shorts, ok := strings.CutPrefix(arg, "-"); ok {
+		for i := range len(shorts) {
+			if f = set.ShorthandLookup(shorts[i : i+1]); f == nil || f.NoOptDefVal == "" && i < len(shorts)-1 {
+				return nil
+			}
+		}
+	}
+	if f == nil || f.NoOptDefVal != "" {
+		return nil
+	}
+	return f
+}
+
+// isFlag reports whether the argument after the flag f is another flag, or "--", and not the value of f. The value can
+// be "-" or, if f takes a number, a negative number, whose error describes the allowed numbers.
+func isFlag(f *pflag.Flag, next string) bool {
+	if len(next) < 2 || next[0] != '-' {
+		return false
+	}
+	r, ours := f.Value.(*recorder)
+	return !plainNumber(next[1:]) || ours && r.row.value.kind&(isNumber|isFloat) == 0
+}
+
+// leadingFlag returns the flag of fapws with which the value of a variable begins, or "".
+func leadingFlag(value string) string {
+	flag, _, _ := strings.Cut(value, " ")
+	name, _, _ := strings.Cut(strings.TrimLeft(flag, "-"), "=")
+	if name == "" || flag[0] != '-' {
+		return ""
+	}
+	set := newParser(table(), nil).set
+	if strings.HasPrefix(flag, "--") && set.Lookup(name) != nil || len(name) == 1 && set.ShorthandLookup(name) != nil {
+		return flag
+	}
+	return ""
 }
 
 func typedName(unknown *pflag.NotExistError) string {
@@ -400,11 +466,7 @@ func (p *parser) explain(err error) error {
 	case *pflag.NotExistError:
 		return p.unknown(typedName(err))
 	case *pflag.ValueRequiredError:
-		f := err.GetFlag()
-		if answer := foreignAnswer("--"+f.Name, ""); answer != "" {
-			return fmt.Errorf("%s: %s", p.asTyped(f), answer)
-		}
-		return fmt.Errorf("--%s needs a value: --%s %s", f.Name, f.Name, f.Value.Type())
+		return p.missingValue(err.GetFlag(), "")
 	case *pflag.InvalidValueError:
 		f := err.GetFlag()
 		// in other servers, a flag that takes no value here can have one
@@ -414,6 +476,17 @@ func (p *parser) explain(err error) error {
 		return fmt.Errorf("--%s takes no value, not %q", f.Name, err.GetValue())
 	}
 	return err
+}
+
+// missingValue returns the error about a flag without a value. next is the flag that follows it, or "".
+func (p *parser) missingValue(f *pflag.Flag, next string) error {
+	if answer := foreignAnswer("--"+f.Name, next); answer != "" {
+		return fmt.Errorf("%s: %s", p.asTyped(f), answer)
+	}
+	if next != "" {
+		next = ", not " + next
+	}
+	return fmt.Errorf("--%s needs a value%s: --%s %s", f.Name, next, f.Name, f.Value.Type())
 }
 
 func (p *parser) asTyped(f *pflag.Flag) string {

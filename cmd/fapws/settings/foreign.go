@@ -212,7 +212,7 @@ func (s *Settings) takeFlags(place string, source Source, words []string) (lines
 			continue
 		}
 		err := p.set.Parse(words[:1])
-		if bare := new(pflag.ValueRequiredError); errors.As(err, &bare) && len(words) > 1 {
+		if bare := new(pflag.ValueRequiredError); errors.As(err, &bare) && len(words) > 1 && !isFlag(bare.GetFlag(), words[1]) {
 			n, err = 2, p.set.Parse(words[:2])
 		}
 		if err != nil {

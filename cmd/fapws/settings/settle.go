@@ -67,7 +67,10 @@ func New(flags Flags, lookup func(string) (string, bool)) (*Settings, error) {
 			continue
 		}
 		if name, given := row.environment(lookup); given != "" {
-			if err := v.parse(given); err != nil {
+			if flag := leadingFlag(given); flag != "" {
+				wrong = append(wrong, fmt.Errorf("%s=%s in the environment: must be a value, not the flag %s", name,
+					shorten(given), flag))
+			} else if err := v.parse(given); err != nil {
 				wrong = append(wrong, fmt.Errorf("%s=%s in the environment: must be %w", name, shorten(given), err))
 			}
 			s.from[row.Name] = Source{FromEnvironment, name}

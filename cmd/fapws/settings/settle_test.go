@@ -100,6 +100,10 @@ func TestInvalidValuesAreReportedWithTheirPlace(t *testing.T) {
 	}{
 		{env("FAPWS_RELOAD_CHECK", "/a HTTP/1.1\r\nX: y"),
 			"FAPWS_RELOAD_CHECK=/a HTTP/1.1\r\nX: y in the environment: " + target},
+		{env("FAPWS_ACCESS_LOG", "-b :8000"),
+			"FAPWS_ACCESS_LOG=-b :8000 in the environment: must be a value, not the flag -b"},
+		{env("FAPWS_NAME", "--workers=2"),
+			"FAPWS_NAME=--workers=2 in the environment: must be a value, not the flag --workers=2"},
 		{env("FAPWS_THREADS", "many"), "FAPWS_THREADS=many in the environment: must be an integer from 0 to 256"},
 		{places{flags: "--dev", env: map[string]string{"FAPWS_BIND": "10.0.0.1"}}, "--dev serves this machine only, but " +
 			"10.0.0.1:8888 (environment FAPWS_BIND) is reachable from others: bind 127.0.0.1, or add --dev-anywhere"},
