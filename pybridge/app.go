@@ -90,7 +90,9 @@ type Application struct {
 	Object string
 	// Interface is "paths", "wsgi" or "asgi" to permit only that interface, or "" or "auto" to permit all interfaces.
 	Interface string
-	Factory   bool // the object is a function that returns the application
+	// Factory is the setting because of which the object is called, and its result is served, such as "--factory"; "" if
+	// the object itself is served.
+	Factory string
 }
 
 func (a *Application) name() string {
@@ -107,6 +109,15 @@ func (a *Application) fullName() string {
 	}
 	return name
 }
+
+// AppError is an error about an application, other than an ExitError.
+type AppError struct {
+	Index int // of the application in Options.Apps
+	Err   error
+}
+
+func (e *AppError) Error() string { return e.Err.Error() }
+func (e *AppError) Unwrap() error { return e.Err }
 
 // ExitError is the error of user code that failed during loading: it raised an exception, whose traceback is on stderr,
 // or called sys.exit.
@@ -133,7 +144,8 @@ type App struct {
 // which becomes Python's main thread. Load must be called once.
 //
 // If user code has failed, the error is an *ExitError. Any other error is one line of text for the user, with the name
-// of the application. If an application cannot be loaded, Load also finalizes Python.
+// of the application, and an *AppError if it is about one application. Load joins the errors of several applications.
+// If an application cannot be loaded, Load also finalizes Python.
 func Load(o Options) (*App, error) {
 	paths := make([]string, len(o.Apps))
 	for i, app := range o.Apps {
@@ -210,6 +222,7 @@ func (a *App) load(o Options, paths []string) error {
 	}
 	known := map[Application]*Content{}
 	seen := map[string]int{}
+	var wrong []error
 	for i, app := range o.Apps {
 		if app.Script != "" {
 			app.Script = place(paths[i]) // the same script can have two paths, for example through a symbolic link
@@ -223,7 +236,14 @@ func (a *App) load(o Options, paths []string) error {
 					found.readSettings(o.Globals)
 					a.Apps = append(a.Apps, Content{Settings: found.Settings})
 				}
-				return err
+				wrong = append(wrong, ofApp(i, err)...)
+				if isExit(err) {
+					break
+				}
+				continue
+			}
+			if len(wrong) > 0 {
+				continue // look for mistakes in further applications only
 			}
 			if err := found.finish(o.Globals, len(a.mounts)); err != nil {
 				return err
@@ -235,10 +255,33 @@ func (a *App) load(o Options, paths []string) error {
 		}
 		a.Apps = append(a.Apps, *found)
 	}
-	if several {
+	if several && len(wrong) == 0 {
 		return keepApart("late")
 	}
-	return nil
+	if len(wrong) == 1 {
+		return wrong[0]
+	}
+	return errors.Join(wrong...)
+}
+
+func isExit(err error) bool {
+	_, exit := errors.AsType[*ExitError](err)
+	return exit
+}
+
+// ofApp returns each error about the application Options.Apps[i] as an *AppError.
+func ofApp(i int, err error) (wrong []error) {
+	if isExit(err) {
+		return []error{err}
+	}
+	list := []error{err}
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		list = several.Unwrap()
+	}
+	for _, one := range list {
+		wrong = append(wrong, &AppError{i, one})
+	}
+	return wrong
 }
 
 func readable(path string) error {

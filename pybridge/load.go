@@ -6,11 +6,13 @@ import "C"
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"unsafe"
 
@@ -49,7 +51,13 @@ func (a *App) find(o Options, i int, paths []string) (f *Content, err error) {
 	}
 	found := items(result)
 	f.globals = found[0]
-	return f, f.take(found[1], python3.PyUnicode_AsUTF8(found[2]), app.Interface, o.Dev)
+	called := python3.PyUnicode_AsUTF8(found[2])
+	err = f.take(found[1], called, app.Interface, o.Dev)
+	if err == nil && f.Class != "" && len(o.Apps) > 1 && app.Script != "" { // several scripts can be called wsgi.py
+		_, object, _ := strings.Cut(called, ":")
+		f.What = fmt.Sprintf("%v %s:%s", f.Table[0].Kind, app.Script, object)
+	}
+	return f, err
 }
 
 // keepApart calls a function of contrib/fapws/_apart.py, which keeps the modules of several applications apart, with the
@@ -82,10 +90,7 @@ func (a *App) findApart(o Options, i int, paths []string) (*Content, error) {
 		return nil, err
 	}
 	found, err := a.find(o, i, paths)
-	if err == nil {
-		err = keepApart("leave", number)
-	}
-	return found, err
+	return found, cmp.Or(err, keepApart("leave", number))
 }
 
 func mainGlobals() *python3.PyObject {
@@ -125,7 +130,7 @@ func askPackage(module, function string, args ...*python3.PyObject) (*python3.Py
 // long as the process.
 func search(app *Application, script, name string, dev bool, main *python3.PyObject) (*python3.PyObject, error) {
 	result, err := callPackage("_load", "load", text(script), text(app.Module), text(app.Folder), text(app.Object),
-		text(app.Interface), flag(app.Factory), text(name), flag(dev), main)
+		text(app.Interface), text(app.Factory), text(name), flag(dev), main)
 	if err != nil {
 		return nil, err
 	}

@@ -22,8 +22,12 @@ def misfit(called: Any, *names: str) -> str:
     inspect.signature. All other objects count as callable, because they may accept any arguments.
     """
     call = f"it is called with {len(names)}: ({', '.join(names)})"
-    if isinstance(called, type) and takes_nothing(called):
-        return f"{_name(called)} takes no arguments; {call}; serve an object of the class, {_name(called)}()"
+    if isinstance(called, type) and (takes_nothing(called) or _makes_applications(called)):
+        from fapws._load import required
+
+        problem = "takes no arguments" if takes_nothing(called) else "is a class whose objects are applications"
+        made = f"{_name(called)}({', '.join(required(called))})"
+        return f"{_name(called)} {problem}; {call}; serve an object of the class, {made}"
     for function, given, keywords in functions(called):
         problem = _judge(function, given, keywords, len(names))
         if problem:
@@ -38,6 +42,14 @@ def misfit(called: Any, *names: str) -> str:
 def takes_nothing(cls: Any) -> bool:
     """Whether a class is called without arguments, because it has no constructor of its own."""
     return cls.__init__ is object.__init__ and cls.__new__ is object.__new__ and type(cls).__call__ is type.__call__
+
+
+def _makes_applications(cls: Any) -> bool:
+    """Whether the objects of a class are WSGI or ASGI applications, and not the iterable body of a WSGI response."""
+    if type(cls).__call__ is not type.__call__ or hasattr(cls, "__iter__"):
+        return False
+    call = cls.__call__
+    return isinstance(call, FunctionType) and not all(_judge(call, 1, frozenset(), count) for count in (2, 3))
 
 
 def functions(called: Any) -> List[Tuple[Any, int, FrozenSet[str]]]:

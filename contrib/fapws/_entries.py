@@ -179,6 +179,8 @@ def _name(entry: Any) -> str:
     """Returns the name of a handler in log lines, such as "module.function"."""
     named = entry if _text(entry, "__qualname__") else type(entry)
     name, module = _text(named, "__qualname__"), _text(named, "__module__")
+    load = sys.modules.get("fapws._load")
+    module = load.renamed.get(module, module) if load else module
     return name if module in ("", "__main__") else f"{module}.{name}"
 
 

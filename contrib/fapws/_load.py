@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     Namespace = Dict[str, Any]
     Loaded = Tuple[Namespace, Any, str]
 
-__all__ = ["apart", "folders_of", "load", "place", "theirs"]
+__all__ = ["apart", "folders_of", "load", "place", "renamed", "required", "theirs"]
 
 apart: Any = None  # module fapws._apart, if there are several applications
+renamed: Dict[str, str] = {}  # usual name of each script's module whose usual name was in use
 
 _CALLED = ("application", "app")
 # Usual names of functions that return an application.
@@ -39,7 +40,7 @@ def load(
     folder: str,
     obj: str,
     interface: str,
-    factory: bool,
+    factory: str,
     where: str,
     dev: bool,
     main: Optional[Namespace],
@@ -52,7 +53,7 @@ def load(
     obj       -- the object to serve, "name.attribute", or a call that returns this object, "name('text', key=1)"; "":
                  PATHS, application or app
     interface -- "auto", "paths", "wsgi" or "asgi"
-    factory   -- obj is a function, whose result is served
+    factory   -- the setting that makes obj a function, whose result is served, such as "--factory"; "": obj is served
     where     -- name of the application in messages; "" for the name of its file
     dev       -- an application of Django also serves static files, as with Django's runserver
     main      -- globals of a script that was run as __main__, so that nothing must be imported; otherwise None
@@ -65,12 +66,10 @@ def load(
     """
     try:
         where = where or os.path.basename(script) or module
-        called = _stem(script) or module
         if main is not None:
             imported: Any = sys.modules["__main__"]
         elif script:
             imported = _import_script(script)
-            called = vars(imported).get("__name__", called).rpartition(".")[2]
         else:
             imported = _import_module(module, folder)
         space = vars(imported) if main is None else main
@@ -82,7 +81,7 @@ def load(
             import_views()
             if dev:
                 served = with_static_files(served, interface)
-        return space, served, f"{called}:{obj or name}"
+        return space, served, f"{_stem(script) or module}:{obj or name}"
     except _Wrong as wrong:
         return str(wrong)
     except BaseException as error:  # including SystemExit, with which the user's code ends the program
@@ -148,6 +147,8 @@ def _import_script(script: str) -> ModuleType:
     assert spec is not None and spec.loader is not None
     module = module_from_spec(spec)
     sys.modules[name] = module
+    if name != stem:
+        renamed[name] = stem
     spec.loader.exec_module(module)
     if parent:
         setattr(sys.modules[parent], name.rpartition(".")[2], module)
@@ -196,9 +197,7 @@ def _no_module(name: str, missing: str, here: str, others: str) -> str:
     if above is not None:
         folders = getattr(above, "__path__", None)
         if folders is None:
-            return (
-                f"no module named {missing}: {parent} ({_file(above)}) is not a package; did you mean {parent}:{last}?"
-            )
+            return f"no module named {missing}: {parent} ({_file(above)}) is not a package{_meant(above, parent, last)}"
         found = f"no module named {missing} in package {parent} ({', '.join(folders)})"
         for folder in folders:
             # The user may have started fapws in the parent of the right folder, such as Django's project folder.
@@ -210,6 +209,18 @@ def _no_module(name: str, missing: str, here: str, others: str) -> str:
         f"no module named {missing} in {here}{_near(missing, _modules([here]))}; also searched:"
         f" {looked or 'no other directory'}; name another directory with {others}"
     )
+
+
+def _meant(module: Any, name: str, last: str) -> str:
+    """Returns a hint for name.last, if name is a module: an object of it, or its file with a misspelled extension."""
+    from difflib import get_close_matches
+
+    if hasattr(module, last):
+        return f"; did you mean {name}:{last}?"
+    near = _near(last, _names(vars(module)), f"{name}:")
+    if not near and get_close_matches(last, ["py"], cutoff=0.5) and os.path.basename(_file(module)) == f"{name}.py":
+        return f"; did you mean {name}.py?"
+    return near
 
 
 def _modules(folders: Any) -> List[str]:
@@ -235,18 +246,18 @@ def theirs(tb: Optional[TracebackType]) -> Optional[TracebackType]:
 
 
 
-def _find(module: Any, space: Namespace, where: str, obj: str, interface: str, factory: bool) -> Tuple[str, Any]:
+def _find(module: Any, space: Namespace, where: str, obj: str, interface: str, factory: str) -> Tuple[str, Any]:
     """Returns the name of the object to serve, and the object."""
     if "(" in obj:
         name, args, named = _call(where, obj)
         if factory:
-            raise _Wrong(f"{where}: `{obj}` is a call, and --factory calls an object; remove one of them")
-        return obj, _made(where, name, _attribute(module, space, where, name), args, named)
+            raise _Wrong(f"{where}: `{obj}` is a call, and {factory} calls an object; remove one of them")
+        return obj, _made(where, name, _attribute(module, space, where, name), "", args, named)
     if obj:
         name, found = obj, _attribute(module, space, where, obj)
     else:
         name, found = _usual(module, space, where, interface, factory)
-    return name, _made(where, name, found) if factory else found
+    return name, _made(where, name, found, factory) if factory else found
 
 
 def _call(where: str, obj: str) -> Tuple[str, List[Any], Dict[str, Any]]:
@@ -270,10 +281,10 @@ def _call(where: str, obj: str) -> Tuple[str, List[Any], Dict[str, Any]]:
     )
 
 
-def _usual(module: Any, space: Namespace, where: str, interface: str, factory: bool) -> Tuple[str, Any]:
+def _usual(module: Any, space: Namespace, where: str, interface: str, factory: str) -> Tuple[str, Any]:
     if interface not in ("wsgi", "asgi") and not factory and "PATHS" in space:
         return "PATHS", space["PATHS"]
-    names = _MADE_BY * factory + _CALLED
+    names = (_MADE_BY if factory else ()) + _CALLED
     if interface != "paths":
         for name in names:
             # Ignore submodules, because flask.app, for example, is not an application.
@@ -326,24 +337,34 @@ def _attribute(module: Any, space: Namespace, where: str, obj: str) -> Any:
 
 
 def _made(
-    where: str, name: str, factory: Any, args: Optional[List[Any]] = None, named: Optional[Dict[str, Any]] = None
+    where: str,
+    name: str,
+    maker: Any,
+    factory: str,
+    args: Optional[List[Any]] = None,
+    named: Optional[Dict[str, Any]] = None,
 ) -> Any:
-    """Returns the result of factory. args is None if factory is called because of --factory."""
+    """Returns the result of maker. factory is the setting because of which maker is called, or "" if the user has typed
+    a call."""
     try:
-        made = factory(*args or (), **named or {})
+        made = maker(*args or (), **named or {})
     except TypeError as error:
         if theirs(error.__traceback__) is not None:
             raise
-        if args is not None:
-            raise _Wrong(f"{where}: `{name}`, {_a(factory)}, cannot be called so: {error}") from None
-        hint = f"; {_how_to_call(where, name, factory)}" if _required(factory) else ""
-        raise _Wrong(f"{where}: --factory calls `{name}`, {_a(factory)}, without arguments: {error}{hint}") from None
+        if not factory:
+            raise _Wrong(f"{where}: `{name}`, {_a(maker)}, cannot be called so: {error}") from None
+        hint, needed = "", len(required(maker))
+        if needed in (2, 3):
+            hint = f"; if it is the application itself, remove {factory}, and write each factory as a call, FACTORY()"
+        elif needed:
+            hint = f"; remove {factory}, and {_how_to_call(where, name, maker)}"
+        raise _Wrong(f"{where}: {factory} calls `{name}`, {_a(maker)}, without arguments: {error}{hint}") from None
     if made is None:
         raise _Wrong(f"{where}: `{name}` returned None, not an application")
     return made
 
 
-def _required(factory: Any) -> List[str]:
+def required(factory: Any) -> List[str]:
     """Returns the arguments that a call must have: "'CONFIG'", "debug='DEBUG'"."""
     import inspect
 
@@ -356,8 +377,8 @@ def _required(factory: Any) -> List[str]:
 
 
 def _how_to_call(where: str, name: str, factory: Any) -> str:
-    required = _required(factory)
-    return f'type its arguments: "{where}:{name}({", ".join(required)})"' if required else "use --factory"
+    place = where[: -len(name) - 1] if where.endswith(f":{name}") else where
+    return f'type a call: "{place}:{name}({", ".join(required(factory))})"'
 
 
 def _names(space: Namespace) -> List[str]:
@@ -400,9 +421,9 @@ def _a(value: Any) -> str:
     return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
 
 
-def _judge(where: str, name: str, served: Any, interface: str, factory: bool) -> None:
+def _judge(where: str, name: str, served: Any, interface: str, factory: str) -> None:
     """Raises _Wrong if the object served is of a kind that the server cannot serve."""
-    what = f"{where}: {'the result of ' * factory}`{name}`"
+    what = f"{where}: {'the result of ' if factory else ''}`{name}`"
     if isinstance(served, (list, tuple)):
         if interface in ("wsgi", "asgi"):
             raise _Wrong(

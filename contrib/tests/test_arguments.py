@@ -53,6 +53,20 @@ class New:
     def __new__(cls, environ): ...
 
 
+class Sends(Calls):
+    def __init__(self, first=None, second=None): ...
+
+
+class SendsAsync:
+    def __init__(self, config): ...
+    async def __call__(self, scope, receive, send): ...
+
+
+class Body(Calls):
+    def __init__(self, environ, start_response): ...
+    def __iter__(self): ...
+
+
 class Meta(type):
     def __call__(cls, *args): ...
 
@@ -76,7 +90,7 @@ class TestMisfit(unittest.TestCase):
         partial = functools.partial
         for called in (
             two, more, several, everything, adds, passes, Calls(), Calls().method, Calls.of_class, Calls().static, Made,
-            OfMeta, print, dict, lambda *a: a, partial(first, 1), partial(three, db=1), partial(partial(three), db=2),
+            Body, OfMeta, print, dict, lambda *a: a, partial(first, 1), partial(three, db=1), partial(partial(three), db=2),
             partial(keyword, db=1), partial(Calls()), functools.lru_cache(two), Forwards(), max, super,
         ):
             with self.subTest(called=called):
@@ -99,6 +113,8 @@ class TestMisfit(unittest.TestCase):
             (partial(two, environ=1), "has its argument environ already;"),
             (partial(three, 1, 2), "takes 1 argument;"),
             (Calls, "Calls takes no arguments;"),
+            (Sends, "Sends is a class whose objects are applications;"),
+            (SendsAsync, "serve an object of the class, SendsAsync('CONFIG')"),
             (len, "too many positional arguments;"),
         ):
             with self.subTest(called=called):

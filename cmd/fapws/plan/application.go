@@ -61,9 +61,11 @@ type Application struct {
 
 // findApplication resolves the argument APP. A name that ends in .py, contains a slash, or is an existing file is the
 // path of a script. Every other name is a module. The directory folder is searched for the module first.
-func findApplication(name, folder string, conf settings.Config) (a Application, err error) {
+//
+// factory is the setting because of which the object is a factory, or "".
+func findApplication(name, folder, factory string, conf settings.Config) (a Application, err error) {
 	place, object := settings.SplitApp(name)
-	a.Object, a.Interface, a.Factory, a.Import = object, conf.Interface, conf.Factory, true
+	a.Object, a.Interface, a.Factory, a.Import = object, conf.Interface, factory, true
 	if what := settings.ForeignFile(place); what != "" {
 		return a, process.ExitUsage(fmt.Errorf("%s is %s", place, what))
 	}
@@ -126,7 +128,7 @@ func moduleSource(name, first string, others []string) []byte {
 // the source contains the name PATHS, APP names no object in the script or module, and the settings select neither a
 // factory nor one of the interfaces WSGI and ASGI.
 func (a *Application) HasPATHS() bool {
-	return a.Object == "" && !a.Factory && a.Interface != "wsgi" && a.Interface != "asgi" && settings.HasWord(a.Source,
+	return a.Object == "" && a.Factory == "" && a.Interface != "wsgi" && a.Interface != "asgi" && settings.HasWord(a.Source,
 		"PATHS")
 }
 

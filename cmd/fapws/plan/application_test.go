@@ -56,7 +56,11 @@ func TestApplicationIsFoundInTheDirectory(t *testing.T) {
 		set := checktest.Try(settings.New(cmd.Flags, func(string) (string, bool) { return "", false })).Must(t)
 		conf, _ := set.Config()
 		got := ""
-		if a, err := findApplication(cmd.Script, "", conf); err != nil {
+		factory := ""
+		if conf.Factory {
+			factory = "--factory"
+		}
+		if a, err := findApplication(cmd.Script, "", factory, conf); err != nil {
 			got = err.Error()
 		} else {
 			got = map[bool]string{true: "imports ", false: "runs "}[a.Import]

@@ -146,7 +146,7 @@ func (p *Plan) Load(look logfile.Look, report func(error) int, warn func(line st
 	o.Look = look
 	o.Failed = func(err error, app *pybridge.Contents) {
 		failed = err
-		if err = p.notLoaded(err, &o.Apps[0]); len(app.Apps) > 0 {
+		if err = p.notLoaded(err); len(app.Apps) > 0 {
 			err = process.ExitFrom(errors.Join(err, p.Settings.ReadScript(p.Command.ScriptName(), app.Apps[0].Settings)))
 		}
 		code = report(err)
@@ -172,19 +172,17 @@ func (p *Plan) Load(look logfile.Look, report func(error) int, warn func(line st
 	return app, nil
 }
 
-func (p *Plan) notLoaded(err error, first *pybridge.Application) error {
+func (p *Plan) notLoaded(err error) error {
 	var ended *pybridge.ExitError
-	switch {
+	switch several, joined := err.(interface{ Unwrap() []error }); {
+	case joined:
+		wrong := several.Unwrap()
+		for i := range wrong {
+			wrong[i] = p.notLoaded(wrong[i])
+		}
+		return process.ExitFrom(errors.Join(wrong...))
 	case !errors.As(err, &ended):
-		missing, ok := strings.CutPrefix(err.Error(), "no module named ")
-		missing = missing[:max(0, strings.IndexAny(missing, ": "))]
-		if !ok || !strings.HasPrefix(first.Module+".", missing+".") {
-			return process.ExitNotStarted("%v", err)
-		}
-		if answer := settings.UnknownWord(first.Module, ""); answer != "" {
-			err = fmt.Errorf("%s is neither a command nor a module: %s", first.Module, answer)
-		}
-		return process.ExitUsage(err)
+		return p.wrongApp(err)
 	case ended.Stopped:
 		return err
 	case ended.Line == "":
@@ -193,6 +191,28 @@ func (p *Plan) notLoaded(err error, first *pybridge.Application) error {
 		return process.ExitNotStarted("%s", ended.Line)
 	}
 	return process.ExitNotStarted("%s; correct it, then test with fapws check %s", ended.Line, p.Command.Script)
+}
+
+// wrongApp returns the error for a wrong application, with the line of the file that names it.
+func (p *Plan) wrongApp(err error) error {
+	exit := process.ExitNotStarted
+	app, ok := errors.AsType[*pybridge.AppError](err)
+	if !ok {
+		return exit("%v", err)
+	}
+	module := p.apps[app.Index].Module
+	if missing, ok := strings.CutPrefix(err.Error(), "no module named "); ok {
+		if missing, _, _ = strings.Cut(missing, " "); strings.HasPrefix(module+".", strings.TrimRight(missing, ":")+".") {
+			exit = func(format string, args ...any) error { return process.ExitUsage(fmt.Errorf(format, args...)) }
+			if answer := settings.UnknownWord(module, ""); answer != "" {
+				err = fmt.Errorf("%s is neither a command nor a module: %s", module, answer)
+			}
+		}
+	}
+	if at := p.Site.Apps()[app.Index].At; at.File != nil {
+		err = at.Errorf("app: %w", err)
+	}
+	return exit("%v", err)
 }
 
 // ReadScript adds the settings in a script with PATHS and returns all settings. Applications without PATHS contain no

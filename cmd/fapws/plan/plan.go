@@ -112,6 +112,8 @@ func Read(cmd *settings.Command, set *settings.Settings) (*Plan, error) {
 // forget that in TOML, all keys after [[host]] belong to this table.
 func misplaced(set *settings.Settings, table, key string) string {
 	switch {
+	case table != "" && key == "factory":
+		return fmt.Sprintf(`%s is not a key of [%s]: write a call, app = "MODULE:FACTORY()"`, key, table)
 	case table == "host.route" && slices.Contains(settings.KeysOf(Host{}), key):
 		return fmt.Sprintf("%s is a key of [[host]]: move it there, above the first [[host.route]]", key)
 	case table != "" && (set.HasKey(key) || slices.Contains(FileKeys(), key)):
@@ -180,8 +182,14 @@ func (p *Plan) checkSomething() error {
 // Find finds the applications, and can be called more than once. The error describes a failure or a mistake in the
 // configuration file.
 func (p *Plan) Find() error {
+	factory := ""
+	if from := p.Settings.Source("factory"); p.Conf.Factory {
+		if factory = from.Name; from.Level == settings.FromFile {
+			factory = fmt.Sprintf("factory (%s)", from.Name)
+		}
+	}
 	for _, app := range p.Site.Apps()[len(p.apps):] {
-		a, err := findApplication(app.Name, app.Folder(), p.Conf)
+		a, err := findApplication(app.Name, app.Folder(), factory, p.Conf)
 		if err != nil {
 			if app.At.File != nil {
 				err = process.ExitFrom(app.At.Errorf("app: %w", err))
