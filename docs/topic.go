@@ -5,9 +5,12 @@
 package docs
 
 import (
+	"cmp"
 	"embed"
 	"io/fs"
+	"iter"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -29,4 +32,61 @@ func Topics() []string {
 		names[i] = strings.TrimSuffix(name, ".md")
 	}
 	return slices.DeleteFunc(names, func(name string) bool { return name == "README" })
+}
+
+// About returns what the pages say about a word that is not a topic: the sections whose heading is the word, such as the
+// name of a setting, or else contains it, and the names of the pages that contain the word, those with most of it first.
+func About(word string) (sections string, pages []string) {
+	whole := regexp.MustCompile(`(?i)(^|[^\w-])-{0,2}` + regexp.QuoteMeta(word) + `($|[^\w-])`)
+	count := map[string]int{}
+	var exact, others []string
+	for _, topic := range Topics() {
+		text := Page(topic)
+		if n := len(whole.FindAllStringIndex(text, -1)); n > 0 {
+			pages = append(pages, topic)
+			count[topic] = n
+		}
+		for heading, section := range sectionsOf(text) {
+			switch {
+			case strings.EqualFold(strings.Trim(heading, "#-` "), word):
+				exact = append(exact, section)
+			case whole.MatchString(heading):
+				others = append(others, section)
+				count[topic] += 10
+			}
+		}
+	}
+	slices.SortStableFunc(pages, func(a, b string) int { return cmp.Compare(count[b], count[a]) })
+	if len(exact) > 0 {
+		others = exact
+	}
+	return strings.Join(others, "\n"), pages
+}
+
+// sectionsOf iterates over the headings of a page. Each has the text up to the next heading of the same or a higher level.
+func sectionsOf(page string) iter.Seq2[string, string] {
+	return func(yield func(heading, section string) bool) {
+		var starts []int
+		fenced, at := false, 0
+		for line := range strings.Lines(page) {
+			if strings.HasPrefix(line, "```") {
+				fenced = !fenced
+			} else if line[0] == '#' && !fenced {
+				starts = append(starts, at)
+			}
+			at += len(line)
+		}
+		level := func(start int) int { return len(page[start:]) - len(strings.TrimLeft(page[start:], "#")) }
+		for i, start := range starts {
+			heading, _, _ := strings.Cut(page[start:], "\n")
+			end := slices.IndexFunc(starts[i+1:], func(next int) bool { return level(next) <= level(start) })
+			section := page[start:]
+			if end >= 0 {
+				section = page[start:starts[i+1+end]]
+			}
+			if !yield(heading, section) {
+				return
+			}
+		}
+	}
 }

@@ -164,6 +164,12 @@ func help(topic string, stdout io.Writer) (code int, err error) {
 	case topic == "" || topic == "all" || settings.IsWord(topic):
 		settings.WriteHelp(stdout, topic == "all")
 	default:
+		sections, pages := docs.About(topic)
+		if len(pages) > 0 {
+			pages = pages[:min(len(pages), 5)]
+			_, err = fmt.Fprintf(stdout, "%s%s is on: fapws help %s\n", sections, topic, strings.Join(pages, ", fapws help "))
+			break
+		}
 		hint := "; fapws help topics lists the pages"
 		if near := settings.Nearest(topic, docs.Topics()); near != "" {
 			hint = ", did you mean " + near + "?"

@@ -199,8 +199,7 @@ func TestFormatErrorNamesMistakeAndPosition(t *testing.T) {
 		"%{%Q}t":            "%{%Q}t at position 1 has %Q, which is not a supported strftime conversion",
 		"%{}t":              "%{}t at position 1 has no format between the braces",
 		"%({PATH_THING}e)s": "%({PATH_THING}e)s at position 1 names an unknown variable",
-		"combinde": `"combinde" is not a format: it has no atom such as %h, and is not one of combined, ` +
-			`common, vhost_combined, timed, short, json, json_timed`,
+		"combinde":          "combined, common, vhost_combined, timed, short, json, json_timed, or a text with atoms such as %h",
 	} {
 		_, err := ParseFormat(format)
 		checktest.Truef(t, err != nil && err.Error() == want, "%s: %v", format, err)

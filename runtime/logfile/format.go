@@ -104,8 +104,7 @@ func ParseFormat(text string) (*Format, error) {
 	if line, ok := named[text]; ok {
 		text = line
 	} else if !strings.Contains(text, "%") {
-		return nil, fmt.Errorf("%q is not a format: it has no atom such as %%h, and is not one of %s", text,
-			strings.Join(FormatNames, ", "))
+		return nil, fmt.Errorf("%s, or a text with atoms such as %%h", strings.Join(FormatNames, ", "))
 	}
 	return f, f.parse(text)
 }

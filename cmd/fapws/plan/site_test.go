@@ -5,6 +5,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -190,5 +191,17 @@ func TestNearestLoginOrAuthApplies(t *testing.T) {
 			got = "login"
 		}
 		checktest.Truef(t, err == nil && got == test.want, "%q: %q %v", test, got, err)
+	}
+}
+
+func TestKeyOfTheFileThatIsTypedAsAFlagIsNamed(t *testing.T) {
+	for _, doc := range KeyDocs() {
+		_, err := settings.ParseCommand([]string{"--" + doc.Key + "=value", "app.py"})
+		if err == nil || !strings.HasPrefix(err.Error(), "unknown flag") {
+			continue // also a flag
+		}
+		advice := []string{"fapws.toml", "[[host.route]]", "fapws DIR", "name the application itself"}
+		checktest.Truef(t, slices.ContainsFunc(advice, func(one string) bool { return strings.Contains(err.Error(), one) }),
+			"--%s: %v", doc.Key, err)
 	}
 }

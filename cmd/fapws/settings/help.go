@@ -16,7 +16,7 @@ const (
 const usage = `Usage: fapws [FLAGS] APP [-- ARGS...]  serve app.py, module:app or a directory
        fapws check|routes|shell|systemd-unit APP  validate, list, try, install
        fapws ctl|import|hash-password|user|new  see fapws COMMAND --help
-       fapws help TOPIC               a page of the docs; help topics lists them
+       fapws help TOPIC|WORD          pages of the docs; help topics lists them
 `
 
 // WriteHelp writes the text of --help. The text contains the common flags and fits on one screen or, if all is true,
