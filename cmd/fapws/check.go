@@ -57,13 +57,28 @@ func printTo(stderr io.Writer) func(logfile.Level, string) {
 }
 
 // mistakes returns an error that lists wrong, which prevents the applications from being loaded, and all mistakes that
-// can be found without them.
-func mistakes(p *plan.Plan, wrong error, log func(logfile.Level, string)) error {
-	others := p.Check(&p.Conf, nil, log)
-	if f, ok := errors.AsType[*process.ExitError](wrong); ok && others == nil {
-		return &process.ExitError{Code: f.Code, Text: wrong.Error()}
+// can be found without them. Addresses are not checked, because wrong may be about them. outside is false in a process
+// that the supervisor has started, which may not see the files of the supervisor.
+func mistakes(p *plan.Plan, wrong error, outside bool, log func(logfile.Level, string)) error {
+	others := []error{p.Check(&p.Conf, nil, log)}
+	if outside {
+		nothing := func(logfile.Level, string) {}
+		others = append(others, checkWorkerFiles(p, &p.Conf), supervisor.Check(p), checkFiles(p, &p.Conf, nil, nothing))
 	}
-	return process.ExitUsage(settings.JoinPath(wrong, others))
+	return several(wrong, settings.JoinPath(others...))
+}
+
+// several joins wrong and others. The result has the exit code of wrong, with which a start ends.
+func several(wrong, others error) error {
+	f := &process.ExitError{Code: process.BadUsage}
+	errors.As(wrong, &f)
+	return &process.ExitError{Code: f.Code, Text: settings.JoinPath(wrong, others).Error()}
+}
+
+// checkNamed returns the mistakes about the user, the files of variables and the applications, for a process that will
+// load the applications. The user of the workers is not checked by the workers themselves.
+func checkNamed(p *plan.Plan) error {
+	return settings.JoinPath(supervisor.CheckNames(p), p.CheckVariables(), p.Find())
 }
 
 // inspect runs a command that loads an application without serving it, or --print-config.
@@ -71,7 +86,7 @@ func inspect(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 	log := printTo(stderr)
 	warn := func(line string) { log(logfile.Warning, line) }
 	if err := p.Find(); err != nil {
-		return 0, mistakes(p, err, log)
+		return 0, mistakes(p, err, false, log)
 	}
 	if err := p.SetVariables(); err != nil {
 		return 0, err
@@ -143,30 +158,30 @@ func checkOutside(p *plan.Plan, log func(logfile.Level, string)) error {
 // checkFiles returns an error with a line for each file and address that a server could not use.
 func checkFiles(p *plan.Plan, conf *settings.Config, addrs []string, log func(logfile.Level, string)) error {
 	options, err := worker.ListenOptions(conf)
-	if err != nil {
-		return err
+	wrong := []error{p.Settings.Located("uds-owner", err), p.Settings.Located("error-log", logError(plan.MayLog(conf, conf.ErrorLog, "error log")))}
+	wrong = append(wrong, p.CheckCertificates(conf, log))
+	if err == nil {
+		wrong = append(wrong, p.Settings.Located("bind", worker.MayListen(addrs, options, isOwn(p))))
 	}
-	wrong := []error{logError(plan.MayLog(conf, conf.ErrorLog, "error log"))}
-	wrong = append(wrong, p.CheckCertificates(conf, log), worker.MayListen(addrs, options, isOwn(p)))
 	if conf.PidFile != "" {
 		name, _ := filepath.Abs(conf.PidFile)
 		if err := process.MayWritePIDFile(name, isOwn(p)); err != nil {
-			wrong = append(wrong, process.ExitNotStarted("%v", err))
+			wrong = append(wrong, p.Settings.Located("pid", process.ExitNotStarted("%v", err)))
 		}
 	}
-	return errors.Join(wrong...)
+	return settings.JoinPath(wrong...)
 }
 
 // checkWorkerFiles does the same as checkFiles for the files that the user of the workers creates.
 func checkWorkerFiles(p *plan.Plan, conf *settings.Config) error {
-	wrong := []error{logError(plan.MayLog(conf, conf.AccessLog, "access log"))}
+	wrong := []error{p.Settings.Located("access-log", logError(plan.MayLog(conf, conf.AccessLog, "access log")))}
 	if name := conf.ControlSocket; name != ctl.Auto && name != ctl.Off {
 		if err := ctl.MayListen(name, p.Place()); err != nil {
 			wrong = append(wrong, process.ExitNotStarted("cannot create the control socket (%s): %v",
 				p.Settings.Source("ctl-socket"), err))
 		}
 	}
-	return errors.Join(wrong...)
+	return settings.JoinPath(wrong...)
 }
 
 func logError(err error) error {

@@ -93,7 +93,11 @@ func run(args []string, asWorker bool, stdin *os.File, stdout, stderr io.Writer)
 		return 0, err
 	}
 	p.KeysRead = asWorker
-	if cmd.Word == settings.WordCheck && !asWorker && p.Mistakes == nil && os.Getenv(confine.SandboxVariable) == "" {
+	isFirst := parent == nil && !loader && !asWorker && os.Getenv(confine.SandboxVariable) == ""
+	if isFirst && (cmd.Word == settings.WordRun || cmd.Word == settings.WordCheck) {
+		p.Mistakes = settings.JoinPath(p.Mistakes, checkNamed(p))
+	}
+	if isFirst && cmd.Word == settings.WordCheck && p.Mistakes == nil {
 		err := checkOutside(p, printTo(stderr))
 		if err == nil && ofAnotherUser(&p.Conf) {
 			if err = supervisor.BecomeWorker(p); err == nil {
@@ -101,7 +105,11 @@ func run(args []string, asWorker bool, stdin *os.File, stdout, stderr io.Writer)
 			}
 		}
 		if err != nil {
-			return 0, process.ExitFrom(err)
+			others := p.Check(&p.Conf, nil, printTo(stderr))
+			if !ofAnotherUser(&p.Conf) {
+				others = settings.JoinPath(others, checkWorkerFiles(p, &p.Conf))
+			}
+			return 0, several(process.ExitFrom(err), others)
 		}
 	}
 	if parent == nil && !loader {
@@ -109,7 +117,7 @@ func run(args []string, asWorker bool, stdin *os.File, stdout, stderr io.Writer)
 		warn(slices.Concat(process.ZoneDoubts, settings.UnknownVariables(os.Environ()), doubts), p, stderr)
 	}
 	if p.Mistakes != nil {
-		err := mistakes(p, p.Mistakes, logOf(p, stderr))
+		err := mistakes(p, p.Mistakes, isFirst, logOf(p, stderr))
 		parent.Failing(err)
 		return 0, err
 	}

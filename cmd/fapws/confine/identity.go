@@ -47,26 +47,44 @@ func MayBecome(username, group string) bool {
 
 func lookup(username, group string, uid, gid int) (*Identity, error) {
 	id := &Identity{UID: uid, GID: gid, Home: "/"}
-	var err error
+	var wrong []error
 	if username != "" {
-		err = id.take(username)
+		if err := id.take(username); err != nil {
+			wrong = append(wrong, &IdentityError{"user", err})
+		}
 	} else if entry, unknown := user.LookupId(strconv.Itoa(uid)); unknown == nil {
 		id.Name, id.Home = entry.Username, entry.HomeDir
 	}
-	if group != "" && err == nil {
-		id.GID, err = groupNumber(group)
+	if group != "" {
+		number, err := groupNumber(group)
+		if id.GID = number; err != nil {
+			wrong = append(wrong, &IdentityError{"group", err})
+		}
 	}
-	if err != nil {
-		return nil, err
+	if wrong != nil {
+		return nil, errors.Join(wrong...)
 	}
 	id.Groups = append(id.Groups, id.GID)
 	slices.Sort(id.Groups)
 	id.Groups = slices.Compact(id.Groups)
 	if uid != 0 && (id.UID != uid || id.GID != gid) {
-		return nil, fmt.Errorf("cannot become %s: only root can, and fapws was started as user %s", id, system.UserName(uid))
+		setting := "user"
+		if username == "" {
+			setting = "group"
+		}
+		return nil, &IdentityError{setting, fmt.Errorf("cannot become %s: only root can, and fapws was started as user %s",
+			id, system.UserName(uid))}
 	}
 	return id, nil
 }
+
+type IdentityError struct {
+	Setting string // "user" or "group"
+	Err     error
+}
+
+func (e *IdentityError) Error() string { return e.Err.Error() }
+func (e *IdentityError) Unwrap() error { return e.Err }
 
 // take sets id to a user and the groups of this user.
 func (id *Identity) take(username string) error {

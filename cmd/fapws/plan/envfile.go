@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -16,7 +17,7 @@ var (
 	escapes   = strings.NewReplacer(`\n`, "\n", `\t`, "\t", `\r`, "\r", `\"`, `"`, `\\`, `\`, `\$`, "$", `\}`, "}")
 )
 
-// If a variable is set twice, the last value applies. The text of the error is one line, such as "name:3: ...".
+// If a variable is set twice, the last value applies. The error has a line for each mistake, such as "name:3: ...".
 func parseEnvFile(name, text string, lookup func(string) (string, bool)) (map[string]string, error) {
 	variables := map[string]string{}
 	e := expander{lookup: func(name string) (string, bool) {
@@ -27,22 +28,29 @@ func parseEnvFile(name, text string, lookup func(string) (string, bool)) (map[st
 		return v, ok
 	}}
 	text = strings.ReplaceAll(strings.TrimPrefix(text, "\ufeff"), "\r\n", "\n")
+	var wrong []error
 	for number := 1; text != ""; {
 		taken := nothing().FindString(text)
 		if taken == "" {
 			m := assignment().FindStringSubmatch(text)
 			if m == nil || strings.ContainsRune(m[0], 0) {
-				return nil, fmt.Errorf("%s:%d: expected NAME=value", name, number)
+				wrong = append(wrong, fmt.Errorf("%s:%d: expected NAME=value", name, number))
+				line, _, _ := strings.Cut(text, "\n")
+				text = strings.TrimPrefix(text[len(line):], "\n")
+				number++
+				continue
 			}
 			value := m[3]
 			if m[2] != "" || m[4] != "" {
 				if strings.HasPrefix(m[4], `"`) || strings.HasPrefix(m[4], "'") {
-					return nil, fmt.Errorf("%s:%d: the quoted value of %s is not closed", name, number, m[1])
+					wrong = append(wrong, fmt.Errorf("%s:%d: the quoted value of %s is not closed", name, number, m[1]))
+					break // the following lines may belong to the value
 				}
 				e.quoted = m[2] != ""
 				var ok bool
 				if value, ok = e.expand(m[2]+m[4], 0); !ok {
-					return nil, fmt.Errorf("%s:%d: the value of %s nests ${ } more than %d deep", name, number, m[1], maxNested)
+					wrong = append(wrong, fmt.Errorf("%s:%d: the value of %s nests ${ } more than %d deep", name, number, m[1],
+						maxNested))
 				}
 			}
 			variables[m[1]] = value
@@ -50,6 +58,9 @@ func parseEnvFile(name, text string, lookup func(string) (string, bool)) (map[st
 		}
 		text = text[len(taken):]
 		number += strings.Count(taken, "\n")
+	}
+	if err := errors.Join(wrong...); err != nil {
+		return nil, err
 	}
 	return variables, nil
 }

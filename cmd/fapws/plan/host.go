@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"errors"
+	"io/fs"
 	"slices"
 	"strings"
 
@@ -344,7 +346,9 @@ func (b *siteBuilder) route(r *Route) []exchange.Mount {
 	settings.InheritTable(&r.Files, &b.host.Files, r.At)
 	r.Rules.inherit(b.host.Rules, r.At)
 	mounts, err := of[0].build(b, r)
-	if err != nil && !slices.Contains(r.At.Rejected, of[0].key) {
+	// A missing root of the host is reported once, without the routes whose programs are in it.
+	follows := b.host.Root != "" && errors.Is(err, fs.ErrNotExist) && strings.Contains(err.Error(), " "+b.host.Root+": ")
+	if err != nil && !follows && !slices.Contains(r.At.Rejected, of[0].key) {
 		b.wrong(r.At.Errorf(of[0].key, "%v", err))
 	}
 	if r.App.Name == "" {

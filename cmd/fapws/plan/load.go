@@ -45,24 +45,38 @@ func (p *Plan) IsSettled() bool {
 // SetVariables sets the variables of --env-file before Python starts. With the setting debug, SetVariables also sets
 // FLASK_DEBUG, so that Flask passes exceptions to fapws and browsers show tracebacks.
 func (p *Plan) SetVariables() error {
-	for _, name := range p.Conf.EnvFiles {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			return process.ExitUsage(fmt.Errorf("cannot read %w", err))
-		}
-		variables, err := parseEnvFile(name, string(text), os.LookupEnv)
-		if err != nil {
-			return process.ExitUsage(err)
-		}
-		for name, value := range variables {
-			if _, ok := os.LookupEnv(name); !ok {
-				// Setenv cannot fail, because parseEnvFile rejects empty names and NUL
-				os.Setenv(name, value)
-			}
-		}
+	if err := p.eachVariable(func(name, value string) { os.Setenv(name, value) }); err != nil {
+		return err
 	}
 	if _, ok := os.LookupEnv("FLASK_DEBUG"); !ok && p.Conf.Debug > 0 {
 		os.Setenv("FLASK_DEBUG", "1")
+	}
+	return nil
+}
+
+// CheckVariables returns a line for each mistake in the files of --env-file.
+func (p *Plan) CheckVariables() error { return p.eachVariable(func(string, string) {}) }
+
+// eachVariable calls set for each variable in the files of --env-file that the environment does not have.
+func (p *Plan) eachVariable(set func(name, value string)) error {
+	var wrong []error
+	for _, file := range p.Conf.EnvFiles {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			wrong = append(wrong, p.Settings.Located("env-file", fmt.Errorf("cannot read %w", err)))
+			continue
+		}
+		variables, err := parseEnvFile(file, string(text), os.LookupEnv)
+		wrong = append(wrong, err)
+		for name, value := range variables {
+			if _, ok := os.LookupEnv(name); !ok {
+				// Setenv cannot fail, because parseEnvFile rejects empty names and NUL
+				set(name, value)
+			}
+		}
+	}
+	if err := settings.JoinPath(wrong...); err != nil {
+		return process.ExitUsage(err)
 	}
 	return nil
 }

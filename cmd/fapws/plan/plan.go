@@ -47,21 +47,20 @@ func Make(cmd *settings.Command, set *settings.Settings) (p *Plan, doubts []stri
 	if p, err = Read(cmd, set); err != nil {
 		return nil, nil, err
 	}
-	if p.Conf, err = set.Config(); err != nil {
-		return nil, nil, process.ExitUsage(settings.JoinPath(p.Mistakes, err))
-	}
+	p.Conf, err = set.Config()
+	p.Mistakes = settings.JoinPath(p.Mistakes, err)
 	if p.Dir, err = os.Getwd(); err != nil {
 		return nil, nil, process.ExitNotStarted("%v", err)
 	}
 	if p.Conf.Chdir != "" {
 		if err := os.Chdir(p.Conf.Chdir); err != nil {
-			return nil, nil, process.ExitUsage(set.Wrong("chdir", err))
+			return nil, nil, process.ExitUsage(settings.JoinPath(p.Mistakes, set.Wrong("chdir", err)))
 		}
 	}
 	p.stateDir = absolute(cmp.Or(p.Conf.StateDir, usualStateDir()))
 	for _, step := range []func() error{p.choose, p.checkSomething} {
 		if err := step(); err != nil {
-			return nil, nil, process.ExitUsage(err)
+			return nil, nil, process.ExitUsage(settings.JoinPath(p.Mistakes, err))
 		}
 	}
 	p.Mistakes = settings.JoinPath(p.Mistakes, p.checkACME(), p.checkClients(), p.checkPaths(), p.readBroker())
@@ -72,7 +71,7 @@ func Make(cmd *settings.Command, set *settings.Settings) (p *Plan, doubts []stri
 	_ = p.Find() // callers that need the applications report the error
 	set.NotePATHS(p.isAlone() && p.apps[0].HasPATHS())
 	// read the settings again, because they now include the virtual environment and the host of the address
-	if p.Conf, err = set.Config(); err != nil {
+	if p.Conf, err = set.Config(); err != nil && p.Mistakes == nil {
 		return nil, nil, process.ExitUsage(err)
 	}
 	return p, doubts, nil
@@ -179,8 +178,8 @@ func (p *Plan) checkSomething() error {
 	return nothingNamed(p.Command)
 }
 
-// Find finds the applications, and can be called more than once. The error describes a failure or a mistake in the
-// configuration file.
+// Find finds the applications, and can be called more than once. The error has a line for each application that cannot
+// be found.
 func (p *Plan) Find() error {
 	factory := ""
 	if from := p.Settings.Source("factory"); p.Conf.Factory {
@@ -188,17 +187,22 @@ func (p *Plan) Find() error {
 			factory = fmt.Sprintf("factory (%s)", from.Name)
 		}
 	}
+	var wrong []error
 	for _, app := range p.Site.Apps()[len(p.apps):] {
 		a, err := findApplication(app.Name, app.Folder(), factory, p.Conf)
 		if err != nil {
 			if app.At.File != nil {
 				err = process.ExitFrom(app.At.Errorf("app: %w", err))
 			}
-			return err
+			wrong = append(wrong, err)
+		} else if wrong == nil {
+			p.apps = append(p.apps, a)
 		}
-		p.apps = append(p.apps, a)
 	}
-	return nil
+	if len(wrong) == 1 {
+		return wrong[0]
+	}
+	return errors.Join(wrong...)
 }
 
 // isAlone reports whether the server runs exactly one application that has been found, and no hosts of a configuration
@@ -434,7 +438,11 @@ func (p *Plan) checkPaths() error {
 	}
 	for _, pattern := range slices.Concat(conf.ReloadInclude, conf.ReloadExclude) {
 		if _, err := filepath.Match(pattern, ""); err != nil {
-			wrong = append(wrong, fmt.Errorf("the pattern %q is invalid: %w", pattern, err))
+			name := "reload-include"
+			if !slices.Contains(conf.ReloadInclude, pattern) {
+				name = "reload-exclude"
+			}
+			wrong = append(wrong, p.Settings.Wrong(name, fmt.Errorf("the pattern %q is invalid: %w", pattern, err)))
 		}
 	}
 	if venv := p.Conf.Venv; venv != "" && venv != "off" && len(p.Site.Apps()) > 0 {

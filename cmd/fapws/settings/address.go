@@ -248,41 +248,46 @@ func (s *Settings) NoteHosts(certs, clientRules bool) {
 	s.conf.HostCerts, s.conf.ClientRules = certs, clientRules
 }
 
-func (s *Settings) settleTLS(c *Config, wrong *firstWrong) {
+func (s *Settings) settleTLS(c *Config, wrong *contradictions) {
 	c.Bind = c.SecureAddresses(c.Bind)
 	wrong.when(c.TLS == "acme" && c.Chroot != "", "tls acme (%s) cannot be combined with chroot (%s): workers would not "+
 		"find the tokens of the CA; use certbot with certfile", s.from["tls"], s.from["chroot"])
 	for _, name := range []string{"acme-dns-hook", "acme-dns-cleanup-hook"} {
-		wrong.when(s.from[name].Level > FromDefault && (c.TLS != "acme" || c.ACMEDNSHook == ""),
-			"%s (%s) has no effect without tls acme and acme-dns-hook", name, s.from[name])
+		wrong.when(s.from[name].Level > FromDefault && c.TLS != "acme", "%s (%s) has no effect without tls acme", name,
+			s.from[name])
 	}
+	wrong.when(s.from["acme-dns-cleanup-hook"].Level > FromDefault && c.TLS == "acme" && c.ACMEDNSHook == "",
+		"acme-dns-cleanup-hook (%s) has no effect without acme-dns-hook", s.from["acme-dns-cleanup-hook"])
+	certs, keys := len(c.CertFiles), len(c.KeyFiles)
+	wrong.when(keys > 0 && certs == 0, "keyfile (%s) requires certfile, the certificate of this key", s.from["keyfile"])
+	secured := c.HTTPS() || keys > 0 // with a key alone, the certificate is missing
 	if c.HTTPSRedirect == "yes" {
 		c.HTTPSRedirect = c.HTTPSPort()
-		wrong.when(c.HTTPSRedirect == "", "https-redirect (%s) requires HTTPS: add --certfile FILE --keyfile FILE "+
-			"--bind :80 --bind https://:443", s.from["https-redirect"])
+		wrong.when(c.HTTPSRedirect == "" && (certs > 0 || keys == 0), "https-redirect (%s) requires HTTPS: add "+
+			"--certfile FILE --keyfile FILE --bind :80 --bind https://:443", s.from["https-redirect"])
 		ports := c.HTTPSPorts()
 		wrong.when(len(ports) > 1, "https-redirect (%s) needs a port, because there are several for HTTPS (%s): "+
 			"--https-redirect=PORT", s.from["https-redirect"], strings.Join(ports, ", "))
 		wrong.when(c.HTTPSRedirect == "0", "https-redirect (%s) needs a port, because that of %s is chosen later: "+
 			"--https-redirect=PORT", s.from["https-redirect"], s.Source("bind"))
 	}
-	certs, keys := len(c.CertFiles), len(c.KeyFiles)
-	wrong.when(keys > 0 && certs == 0, "keyfile (%s) requires certfile, the certificate of this key", s.from["keyfile"])
-	wrong.when(keys > 0 && keys != certs, "certfile (%s) names %d files and keyfile (%s) %d: give one key for each "+
-		"certificate, in the same order, or no keyfile if each certfile has its key",
-		s.from["certfile"], certs, s.from["keyfile"], keys)
+	wrong.when(keys > 0 && certs > 0 && keys != certs, "certfile (%s) names %d files and keyfile (%s) %d: give one key "+
+		"for each certificate, in the same order, or no keyfile if each certfile has its key", s.from["certfile"], certs,
+		s.from["keyfile"], keys)
 	wrong.when(c.CertReqs != "none" && c.CACerts == "",
 		"cert-reqs (%s) requires ca-certs, the CAs of the client certificates", s.from["cert-reqs"])
 	wrong.when(c.CertReqs == "none" && c.CACerts != "" && !c.ClientRules, "ca-certs (%s) requires cert-reqs, "+
 		"optional or required, or a rule client-cert; a chain belongs into certfile, behind the certificate",
 		s.from["ca-certs"])
-	wrong.when(c.CertReqs != "none" && !c.HTTPS(), "cert-reqs (%s) requires HTTPS, because clients show certificates "+
-		"only there: add --certfile FILE --keyfile FILE, or --tls auto", s.from["cert-reqs"])
 	for _, addr := range c.Bind {
-		_, secure := SplitSecure(addr)
-		wrong.when(secure && !c.HTTPS(), "%s (%s) requires a certificate: add --certfile FILE --keyfile FILE, or "+
-			"--tls auto", addr, s.Source("bind"))
+		if _, secure := SplitSecure(addr); secure && !secured {
+			wrong.when(true, "%s (%s) requires a certificate: add --certfile FILE --keyfile FILE, or --tls auto", addr,
+				s.Source("bind"))
+			secured = true // the same certificate solves the following problems
+		}
 	}
+	wrong.when(c.CertReqs != "none" && !secured, "cert-reqs (%s) requires HTTPS, because clients show certificates "+
+		"only there: add --certfile FILE --keyfile FILE, or --tls auto", s.from["cert-reqs"])
 }
 
 // HTTPSPort returns the port of the first address for HTTPS. If there is none, HTTPSPort returns the port at which a

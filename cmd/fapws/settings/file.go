@@ -130,6 +130,7 @@ func (s *Settings) ReadFile(f *TOMLFile, others []string) error {
 		}
 		if row == nil {
 			wrong = append(wrong, v.Unknown("", slices.Concat(slices.Sorted(maps.Keys(keys)), others)))
+			s.rejected = append(s.rejected, Nearest(v.Key, slices.Sorted(maps.Keys(keys))))
 			continue
 		}
 		if s.from[row.Name].Level > FromFile {
@@ -145,6 +146,7 @@ func (s *Settings) ReadFile(f *TOMLFile, others []string) error {
 				continue // This key is also a rule of a site, and the decoder of sites reports a better error.
 			}
 			wrong = append(wrong, v.Must(err))
+			s.rejected = append(s.rejected, row.Name)
 			continue
 		}
 		s.from[row.Name] = Source{FromFile, fmt.Sprintf("%s:%d", f.Name, v.Line)}

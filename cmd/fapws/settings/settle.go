@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 
 	"fapws/runtime/http1"
@@ -43,12 +44,14 @@ type Settings struct {
 	conf Config
 	from map[string]Source
 	kept map[string]keptValue // settings from TakeKept; nil if there is no supervisor
+	// settings whose value in the file was rejected, or was probably meant by an unknown key
+	rejected []string
 
 	onlyPATHS bool // see NotePATHS
 }
 
 func (s *Settings) Clone() *Settings {
-	return &Settings{conf: s.conf, from: maps.Clone(s.from), kept: s.kept, onlyPATHS: s.onlyPATHS}
+	return &Settings{conf: s.conf, from: maps.Clone(s.from), kept: s.kept, rejected: s.rejected, onlyPATHS: s.onlyPATHS}
 }
 
 // New returns the settings from flags and environment variables. The error contains a line for each wrong value, with
@@ -183,14 +186,30 @@ func (s *Settings) Origin(name string) string {
 	return from.Name
 }
 
+// Wrong returns err as a mistake in the value of a setting.
 func (s *Settings) Wrong(name string, err error) error {
+	if s.Source(name).Level == FromFile {
+		return s.Located(name, fmt.Errorf("%s: %w", name, err))
+	}
 	return fmt.Errorf("%s: %w", s.Origin(name), err)
+}
+
+// Located returns err with the line of the file that sets a setting. If no file sets it, or if err is nil, Located returns
+// err.
+func (s *Settings) Located(name string, err error) error {
+	from := s.Source(name)
+	at := strings.LastIndexByte(from.Name, ':')
+	if err == nil || from.Level != FromFile || at < 0 {
+		return err
+	}
+	line, _ := strconv.Atoi(from.Name[at+1:])
+	return (&TOMLFile{Name: from.Name[:at]}).Errorf(line, "%w", err)
 }
 
 func (s *Settings) File() string { return s.conf.File }
 
-// Config returns the current values, or an error with a text of one line if the values of settings contradict each
-// other.
+// Config returns the current values. The error has a line for each contradiction between the values of settings, except
+// contradictions that can follow from a rejected value.
 func (s *Settings) Config() (Config, error) {
 	c := s.conf
 	c.Server.Sites.Proxies, c.Server.Sites.ProxyUnix, _ = trusted(c.Proxies) // parse has already checked the values
@@ -200,7 +219,7 @@ func (s *Settings) Config() (Config, error) {
 	for i, addr := range c.Bind {
 		c.Bind[i] = s.WithHost(addr)
 	}
-	var wrong firstWrong
+	var wrong contradictions
 	s.checkDev(&c, &wrong)
 	s.settleTLS(&c, &wrong)
 	if s.from["threads"].Level == FromDefault {
@@ -226,21 +245,28 @@ func (s *Settings) Config() (Config, error) {
 			"%s (%s) has no effect without sandbox; add --sandbox", row.Name, s.from[row.Name])
 	}
 	s.fitHead(&c, &wrong)
-	return c, wrong.err
+	return c, errors.Join(slices.DeleteFunc(wrong, func(err error) bool { return mentions(err, s.rejected) })...)
 }
 
-// firstWrong contains the first error of several checks.
-type firstWrong struct{ err error }
+type contradictions []error
 
-func (w *firstWrong) when(wrong bool, format string, args ...any) {
-	if wrong && w.err == nil {
-		w.err = fmt.Errorf(format, args...)
+func (w *contradictions) when(wrong bool, format string, args ...any) {
+	if wrong {
+		*w = append(*w, fmt.Errorf(format, args...))
 	}
+}
+
+// mentions reports whether the text of err contains one of the names as a word.
+func mentions(err error, names []string) bool {
+	words := strings.FieldsFunc(err.Error(), func(r rune) bool { return r != '-' && (r < 'a' || r > 'z') })
+	return slices.ContainsFunc(words, func(word string) bool {
+		return slices.Contains(names, strings.TrimPrefix(word, "--"))
+	})
 }
 
 // fitHead makes the limit for the request head at least as large as the limit for the request line, by changing the
 // limit that the user has not set. If the user has set both limits, a smaller limit for the head is wrong.
-func (s *Settings) fitHead(c *Config, wrong *firstWrong) {
+func (s *Settings) fitHead(c *Config, wrong *contradictions) {
 	const line, head = "limit-request-line", "limit-request-head"
 	limits := &c.Server.Sites.Limits
 	if s.from[head].Level == FromDefault {
@@ -329,7 +355,7 @@ func (s *Settings) byDev(name string) bool {
 
 // checkDev finds a mistake if clients on other machines can reach an address, because the tracebacks that --dev shows
 // contain code and the values of variables.
-func (s *Settings) checkDev(c *Config, wrong *firstWrong) {
+func (s *Settings) checkDev(c *Config, wrong *contradictions) {
 	for _, addr := range c.Bind {
 		wrong.when(c.Dev && !c.DevAnywhere && !isLocal(addr), "--dev serves this machine only, but %s (%s) is reachable "+
 			"from others: bind 127.0.0.1, or add --dev-anywhere", addr, s.Source("bind"))

@@ -104,25 +104,49 @@ func (m *Mistake) Unwrap() error { return m.err }
 
 func (m *Mistake) Error() string { return fmt.Sprintf("%s:%d: %s", m.File, m.Line, m.Text) }
 
-// JoinPath joins errors: first errors without a place in the file, then mistakes in the file in the order of their
-// lines.
+// JoinPath joins different errors: first errors without a place in the file, then mistakes in the file in the order of
+// their lines.
 func JoinPath(errs ...error) error {
 	var all []error
-	for _, err := range errs {
-		if several, ok := err.(interface{ Unwrap() []error }); ok {
-			all = append(all, several.Unwrap()...)
-		} else if err != nil {
-			all = append(all, err)
+	seen := map[string]bool{}
+	var add func(err error)
+	add = func(err error) {
+		if several, ok := joinedIn(err); ok {
+			for _, one := range several {
+				add(one)
+			}
+		} else if err != nil && !seen[err.Error()] {
+			seen[err.Error()] = true
+			all = append(all, process.ExitPlain(err))
 		}
+	}
+	for _, err := range errs {
+		add(err)
 	}
 	line := func(err error) int {
 		if m, ok := errors.AsType[*Mistake](err); ok {
 			return m.Line
+		} else if place := placed().FindStringSubmatch(err.Error()); place != nil {
+			n, _ := strconv.Atoi(place[1])
+			return n
 		}
 		return 0
 	}
 	slices.SortStableFunc(all, func(a, b error) int { return line(a) - line(b) })
 	return errors.Join(all...)
+}
+
+// placed matches an error that begins with the place of a setting (Settings.Origin) or table (TOMLTable.Key).
+var placed = Pattern(`^\S+\.toml:(\d+): `)
+
+// joinedIn returns the errors that err joins; ok is false if it joins none.
+func joinedIn(err error) (several []error, ok bool) {
+	for ; err != nil; err = errors.Unwrap(err) {
+		if joined, ok := err.(interface{ Unwrap() []error }); ok {
+			return joined.Unwrap(), true
+		}
+	}
+	return nil, false
 }
 
 // Must returns an error that shows v and describes the allowed values, such as "file:3: key = 5, an integer: must be

@@ -31,9 +31,34 @@ func (p *supervisor) findIdentity() (err error) {
 		return nil
 	}
 	if p.identity, err = confine.LookupIdentity(p.conf.User, p.conf.Group); err != nil {
-		return process.ExitUsage(err)
+		return wrongIdentity(p.plan.Settings, err)
 	}
 	return p.identity.SetEnviron()
+}
+
+// wrongIdentity returns an error of LookupIdentity with the lines of the file that name the user and the group.
+func wrongIdentity(set *settings.Settings, err error) error {
+	wrong := []error{err}
+	if several, joined := err.(interface{ Unwrap() []error }); joined {
+		wrong = several.Unwrap()
+	}
+	for i, one := range wrong {
+		if of, ok := errors.AsType[*confine.IdentityError](one); ok {
+			wrong[i] = set.Located(of.Setting, one)
+		}
+	}
+	return process.ExitUsage(errors.Join(wrong...))
+}
+
+// CheckNames returns an error if the user or group of the workers cannot be used.
+func CheckNames(p *plan.Plan) error {
+	if p.Conf.User == "" && p.Conf.Group == "" {
+		return nil
+	}
+	if _, err := confine.LookupIdentity(p.Conf.User, p.Conf.Group); err != nil {
+		return wrongIdentity(p.Settings, err)
+	}
+	return nil
 }
 
 // BecomeWorker switches this process from root to the user and the directory of the workers, to check which files
@@ -90,40 +115,42 @@ func (p *supervisor) workerFolder() (string, error) {
 	return p.conf.Chdir, os.Setenv("FAPWS_CONFIG", cmp.Or(p.plan.Path, "off"))
 }
 
-// Check returns the error with which Run would refuse to start, before it opens files and addresses. Check connects to
+// Check returns the errors with which Run would refuse to start, before it opens files and addresses. Check connects to
 // the broker of channels.
 func Check(what *plan.Plan) error {
 	p := &supervisor{plan: what, conf: what.Conf}
-	if err := p.findIdentity(); err != nil {
-		return err
+	wrong := []error{p.findIdentity()}
+	if wrong[0] == nil { // a chroot depends on the user
+		_, err := p.findChroot()
+		wrong = append(wrong, err)
 	}
-	if _, err := p.findChroot(); err != nil {
-		return err
+	_, err := p.missingInSandbox()
+	wrong = append(wrong, err)
+	if what.Broker != nil {
+		broker, err := pool.ConnectBroker(what.Broker, "", 0, func(logfile.Level, string) {})
+		if err == nil {
+			broker.Close(0)
+		} else {
+			wrong = append(wrong, what.Settings.Located("channels", process.ExitNotStarted("%v", err)))
+		}
 	}
-	if _, err := p.missingInSandbox(); err != nil || what.Broker == nil {
-		return err
-	}
-	broker, err := pool.ConnectBroker(what.Broker, "", 0, func(logfile.Level, string) {})
-	if err != nil {
-		return process.ExitNotStarted("%v", err)
-	}
-	broker.Close(0)
-	return nil
+	return settings.JoinPath(wrong...)
 }
 
 // findChroot returns the directory of --chroot without symbolic links, or "".
 func (p *supervisor) findChroot() (folder string, err error) {
-	if p.conf.Chroot == "" {
+	switch {
+	case p.conf.Chroot == "":
 		return "", nil
+	case !confine.MayChroot():
+		err = fmt.Errorf("--chroot %s: requires root or CAP_SYS_CHROOT", p.conf.Chroot)
+	case os.Geteuid() == 0 && (p.identity == nil || p.identity.UID == 0):
+		err = fmt.Errorf("--chroot %s: root can escape a chroot; add --user NAME", p.conf.Chroot)
+	default:
+		folder, err = confine.FindChroot(p.conf.Chroot)
 	}
-	if !confine.MayChroot() {
-		return "", process.ExitUsage(fmt.Errorf("--chroot %s: requires root or CAP_SYS_CHROOT", p.conf.Chroot))
-	}
-	if os.Geteuid() == 0 && (p.identity == nil || p.identity.UID == 0) {
-		return "", process.ExitUsage(fmt.Errorf("--chroot %s: root can escape a chroot; add --user NAME", p.conf.Chroot))
-	}
-	if folder, err = confine.FindChroot(p.conf.Chroot); err != nil {
-		return "", process.ExitUsage(err)
+	if err != nil {
+		return "", process.ExitUsage(p.plan.Settings.Located("chroot", err))
 	}
 	return folder, nil
 }
@@ -216,7 +243,7 @@ func (p *supervisor) bindEarly() error {
 		return nil // the worker reports the error
 	}
 	names, certain := p.instance.Passed.Early(p.plan.Settings, &p.conf, p.plan.FirstApp())
-	return p.early.Listen(names, certain, p.sockets)
+	return p.plan.Settings.Located("bind", p.early.Listen(names, certain, p.sockets))
 }
 
 func (p *supervisor) closeSockets(addresses []pool.Address) {
@@ -252,7 +279,7 @@ func removeSocketFiles(addresses []pool.Address, log *plan.Logger) {
 func (p *supervisor) connectBroker(handover *pool.Handover) (err error) {
 	epoch, last := handover.Broker(p.plan.Broker.String())
 	if p.broker, err = pool.ConnectBroker(p.plan.Broker, epoch, last, p.log.Log); err != nil {
-		return process.ExitNotStarted("%v", err)
+		return p.plan.Settings.Located("channels", process.ExitNotStarted("%v", err))
 	}
 	return nil
 }

@@ -79,7 +79,7 @@ func Run(what *plan.Plan, instance *worker.Instance, stderr io.Writer) (code int
 		plan.GiveLogs(p.plan.Site.LogFiles(&p.conf), p.identity, p.log)
 	}
 	if err := p.log.Open(&p.conf, p.reopenWorkerLogs); err != nil {
-		return 0, err
+		return 0, what.Settings.Located("error-log", err)
 	}
 	if code, err = p.run(); err != nil {
 		return p.log.Report(err), nil
@@ -103,7 +103,7 @@ func (p *supervisor) run() (code int, err error) {
 	}
 	defer os.RemoveAll(p.temporary)
 	if p.sockets, err = worker.ListenOptions(&p.conf); err != nil {
-		return 0, err
+		return 0, p.plan.Settings.Located("uds-owner", err)
 	}
 	folder, err := p.workerFolder()
 	if err != nil {
@@ -191,7 +191,7 @@ func (p *supervisor) open(first *pool.Settled) (addresses []pool.Address, err er
 	}()
 	p.settled = *first
 	if err := p.instance.WritePid(); err != nil {
-		return nil, err
+		return nil, p.plan.Settings.Located("pid", err)
 	}
 	options := p.sockets
 	options.Backlog = p.settled.Backlog
@@ -204,7 +204,7 @@ func (p *supervisor) open(first *pool.Settled) (addresses []pool.Address, err er
 		return p.served, nil
 	}
 	if addresses, err = p.early.Take(names, options); err != nil {
-		return addresses, err
+		return addresses, p.plan.Settings.Located("bind", err)
 	}
 	for _, old := range p.served {
 		old.Socket.Close()

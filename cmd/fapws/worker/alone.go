@@ -46,7 +46,7 @@ func RunAlone(p *plan.Plan, instance *Instance, stderr io.Writer) (code int, err
 	}
 	s.signals.reread, s.signals.terminal = a.reread, process.AtTerminal()
 	if err := s.log.Open(&p.Conf, s.python.followErrors); err != nil {
-		return 0, err
+		return 0, p.Settings.Located("error-log", err)
 	}
 	if code, err = s.run(s.loadAndServe); err != nil {
 		return s.log.Report(err), nil
@@ -89,11 +89,11 @@ func (a *alone) begin() (early bool, err error) {
 	}
 	options, err := ListenOptions(&s.conf)
 	if err != nil {
-		return false, err
+		return false, s.plan.Settings.Located("uds-owner", err)
 	}
 	addrs, certain := s.instance.Passed.Early(s.plan.Settings, &s.conf, s.plan.FirstApp())
 	err = a.bound.Listen(addrs, certain, options)
-	return len(a.bound.Sockets()) > 0, err
+	return len(a.bound.Sockets()) > 0, s.plan.Settings.Located("bind", err)
 }
 
 func (a *alone) serveEarly() {
@@ -128,7 +128,7 @@ func (a *alone) enter() (listeners []*conn.Listener, err error) {
 	}
 	listeners, err = a.bound.Take(addrs, options)
 	s.show(listeners)
-	return listeners, err
+	return listeners, s.plan.Settings.Located("bind", err)
 }
 
 // serve reports the addresses to the user and to the service manager. Afterwards, as long as requests are answered,

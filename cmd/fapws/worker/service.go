@@ -208,7 +208,7 @@ func (s *service) start() (err error) {
 		return err
 	}
 	if err := s.instance.WritePid(); err != nil {
-		return err
+		return s.plan.Settings.Located("pid", err)
 	}
 	s.server.Configure(s.config())
 	listeners, err := s.role.enter()
@@ -239,7 +239,7 @@ func (s *service) start() (err error) {
 func (s *service) openLogs(p *plan.Programs) (err error) {
 	s.logs.Configure(&s.conf, s.log)
 	if s.access, err = s.logs.Access("", ""); err != nil {
-		return process.ExitNotStarted("cannot write the %v", err)
+		return s.plan.Settings.Located("access-log", process.ExitNotStarted("cannot write the %v", err))
 	}
 	p.Gate = programs.NewGate(s.conf.MaxCGI, programs.DefaultWaiting)
 	p.Log, p.Sends = s.logs.Client, s.sends()
