@@ -8,7 +8,9 @@ import (
 )
 
 func TestWarningAboutBusyThreadsNamesTheHandlersOnThreads(t *testing.T) {
-	on := func(request, at string) ActiveRequest { return ActiveRequest{Request: request, State: onThread + "1", At: at} }
+	on := func(request, at string) ActiveRequest {
+		return ActiveRequest{Request: request, State: onThread + "1", At: at}
+	}
 	var many []ActiveRequest
 	for i := range tellMost + 2 {
 		many = append(many, on(fmt.Sprint("GET /", i), ""))
