@@ -139,6 +139,17 @@ func (w *watchdog) Stalled() (exchange.Ticket, time.Duration) {
 	return 0, 0
 }
 
+// Explain implements app.Interpreter.
+func (w *watchdog) Explain(ticket exchange.Ticket) string {
+	list, _ := w.requests.sample(time.Second)
+	for i := range list {
+		if t := &list[i]; t.ticket == int(ticket) && len(t.stack) > 0 {
+			return fmt.Sprintf("%s after %s in handler %s, %s:\n%s", t.line, seconds(t.age()), t.name, t.state(), t.stack.text())
+		}
+	}
+	return ""
+}
+
 // Held implements app.Interpreter. With --debug, Held reports whether a thread has stopped in a debugger such as pdb.
 func (w *watchdog) Held() bool {
 	if w.config.Debug == 0 {

@@ -59,6 +59,7 @@ func (h *instant) Held() bool                                { return false }
 func (h *instant) Release(*exchange.Part)                    {}
 func (h *instant) Cancel(exchange.Ticket, time.Duration)     {}
 func (h *instant) Attach(*eventloop.Waker)                   {}
+func (h *instant) Explain(exchange.Ticket) string            { return "" }
 func (h *instant) Stalled() (exchange.Ticket, time.Duration) { return 0, 0 }
 func (h *instant) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Outcome {
 	return h.server.Dispatcher().Subscribe(x, p, &exchange.Request{Head: h.request}, h.channel)

@@ -1,16 +1,18 @@
 """The page that a browser gets for a handler that raised, when DEBUG is 1 or more.
 
-It contains no script, and loads no style sheet or image.
+Its only script is the one that copies the traceback. It loads no style sheet or image.
 """
 from __future__ import annotations
 
 import linecache
+from base64 import b64encode
+from hashlib import sha256
 from html import escape
 from itertools import islice
 from traceback import format_exception
 
 from fapws._brief import MASK, Brief, is_secret
-from fapws._errors import document
+from fapws._errors import document, note
 from fapws._load import theirs
 
 TYPE_CHECKING = False
@@ -27,26 +29,34 @@ _CHAIN = 10
 _MESSAGE = 2000  # maximum number of characters of an exception's message
 _PLAIN = 32 * 1024  # maximum number of characters of the plain traceback
 
+# runtime/http1/page.go contains the same script, and explains it.
+_COPY = (
+    'const p=document.querySelector(".plain"),b=document.createElement("button");b.textContent="Copy";'
+    'b.onclick=()=>{const d=p.closest("details");if(d)d.open=true;getSelection().selectAllChildren(p);'
+    'if(document.execCommand("copy"))b.textContent="Copied"};(p.closest("details")||p).before(b)'
+)
+_COPY_HASH = b64encode(sha256(_COPY.encode()).digest()).decode()
+
 # This policy prevents the browser from running a script in a text that was not escaped, and from loading files from
 # other sites. With --dev, the server appends its own script, which loads the page again after a change.
-_HEAD = """\
+_HEAD = f"""\
 <meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; style-src 'unsafe-inline'; script-src 'self'; connect-src 'self'">
+ content="default-src 'none'; style-src 'unsafe-inline'; script-src 'self' 'sha256-{_COPY_HASH}'; connect-src 'self'">
 <style>
-:root{--hot:#fde8e6}@media(prefers-color-scheme:dark){:root{--hot:#4a2320}}
-body{font-size:15px;border-top:6px solid var(--red)}header,main{max-width:70rem;margin:auto;padding:1rem}
-h1{margin:.5rem 0;color:var(--red)}h1 span{color:var(--fg);white-space:pre-wrap}h2{margin:2rem 0 .5rem;font-size:1.1rem}
-code,td{font:13px/1.5 ui-monospace,Consolas,monospace}
-details{margin:.5rem 0;border:1px solid var(--line);border-radius:var(--round);background:var(--box)}
-details details{margin:.5rem .8rem;border:0}summary{padding:.4rem .8rem;cursor:pointer}
-details.last{border-color:var(--red)}
-pre{padding:.5rem 0;overflow:auto hidden;border-width:1px 0 0;border-radius:0}
-pre span{display:block;padding:0 .8rem;min-width:max-content}
-pre i{display:inline-block;width:3.5em;color:var(--dim);font-style:normal}
-pre .hot{background:var(--hot)}
-mark{background:none;color:inherit;text-decoration:underline wavy var(--red);text-underline-offset:3px}
-table{width:100%;border-collapse:collapse}td{padding:.15rem .8rem;vertical-align:top}
-td:first-child{width:1%;white-space:nowrap;color:var(--dim)}pre.plain{padding:.5rem .8rem;white-space:pre-wrap}
+:root{{--hot:#fde8e6}}@media(prefers-color-scheme:dark){{:root{{--hot:#4a2320}}}}
+body{{font-size:15px;border-top:6px solid var(--red)}}header,main{{max-width:70rem;margin:auto;padding:1rem}}
+h1{{margin:.5rem 0;color:var(--red)}}h1 span{{color:var(--fg);white-space:pre-wrap}}h2{{margin:2rem 0 .5rem;font-size:1.1rem}}
+code,td{{font:13px/1.5 ui-monospace,Consolas,monospace}}
+details{{margin:.5rem 0;border:1px solid var(--line);border-radius:var(--round);background:var(--box)}}
+details details{{margin:.5rem .8rem;border:0}}summary{{padding:.4rem .8rem;cursor:pointer}}
+details.last{{border-color:var(--red)}}
+pre{{padding:.5rem 0;overflow:auto hidden;border-width:1px 0 0;border-radius:0}}
+pre span{{display:block;padding:0 .8rem;min-width:max-content}}
+pre i{{display:inline-block;width:3.5em;color:var(--dim);font-style:normal}}
+pre .hot{{background:var(--hot)}}
+mark{{background:none;color:inherit;text-decoration:underline wavy var(--red);text-underline-offset:3px}}
+table{{width:100%;border-collapse:collapse}}td{{padding:.15rem .8rem;vertical-align:top}}
+td:first-child{{width:1%;white-space:nowrap;color:var(--dim)}}pre.plain{{padding:.5rem .8rem;white-space:pre-wrap}}
 </style>
 """
 
@@ -84,7 +94,8 @@ class _Page:
         title = self.escaped(_name(type(exc)))
         request = f"{self.environ.get('REQUEST_METHOD', '')} {self.environ.get('RAW_URI', '')}"
         parts = [
-            f"<header><p class=dim>{self.escaped(request)[:2000]} · handler {self.escaped(handler_name)}</p>",
+            f"<header><p class=dim>{self.escaped(request)[:2000]} · handler {self.escaped(handler_name)}"
+            f" · {self.escaped(note(str(self.environ.get('fapws.request_id', ''))))}</p>",
             f"<h1>{title}{self.message(exc)}</h1></header><main>",
         ]
         for number, (link, error, trace) in enumerate(_chain(exc, tb)):
@@ -184,7 +195,10 @@ class _Page:
             return ""
         if len(text) > _PLAIN:
             text = text[: _PLAIN // 2] + "\n…\n" + text[-_PLAIN // 2 :]
-        return f"<h2>Plain text</h2><details><summary>to copy</summary><pre class=plain>{escape(text)}</pre></details>"
+        return (
+            f"<h2>Traceback</h2><details><summary>Plain text</summary><pre class=plain>{escape(text)}</pre></details>"
+            f"<script>{_COPY}</script>"
+        )
 
 
 def _chain(exc: BaseException, tb: Optional[TracebackType]) -> List[Tuple[str, BaseException, Optional[TracebackType]]]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from html import escape
 from http import HTTPStatus
+from time import strftime
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,7 +64,9 @@ class HTTPError(Exception):
         body = self.text
         if not self._whole:
             headers.append(("Content-Type", "text/html; charset=utf-8"))
-            body = _page(self.status, self.reason, self.text, (environ or {}).get("HTTP_X_FORWARDED_PREFIX", ""))
+            environ = environ or {}
+            small = note(environ.get("fapws.request_id", "")) if self.status >= 500 else ""
+            body = _page(self.status, self.reason, self.text, environ.get("HTTP_X_FORWARDED_PREFIX", ""), small)
         start_response(f"{self.status} {self.reason}", headers)
         return [body.encode("utf-8", "replace")]
 
@@ -82,7 +85,7 @@ STYLE = """\
 *{box-sizing:border-box}
 body{margin:0;background:var(--bg);color:var(--fg);font:16px/1.5 system-ui,sans-serif;overflow-wrap:anywhere}
 h1{margin:0 0 .5rem;font-size:1.4rem;line-height:1.25}p{margin:.5rem 0}
-a{color:var(--do)}.dim{color:var(--dim)}.bad{color:var(--red)}
+a{color:var(--do)}.dim{color:var(--dim)}.bad{color:var(--red)}.small{font-size:.8rem}
 :focus-visible{outline:2px solid var(--do);outline-offset:2px}
 pre{margin:0;padding:.5rem .8rem;overflow:auto;border:1px solid var(--line);border-radius:var(--round);
 background:var(--box);font:13px/1.5 ui-monospace,Consolas,monospace}
@@ -90,6 +93,8 @@ background:var(--box);font:13px/1.5 ui-monospace,Consolas,monospace}
 border:1px solid var(--line);border-radius:var(--round);background:var(--box)}
 .do{display:inline-block;margin:.5rem .3rem 0 0;padding:.4rem .9rem;
 border:1px solid var(--line);border-radius:var(--round);text-decoration:none}
+button{margin:0 0 .5rem;padding:.2rem .9rem;border:1px solid var(--line);border-radius:var(--round);background:var(--box);
+color:var(--do);font:inherit;cursor:pointer}
 .do:first-child{border-color:var(--do);background:var(--do);color:var(--on)}
 """
 
@@ -108,7 +113,12 @@ _SENTENCES = {
 }
 
 
-def _page(status: int, reason: str, text: str, home: str) -> str:
+def note(request_id: str) -> str:
+    """Returns the small print of a page: the id and the time under which the log has the request."""
+    return (f"Request {request_id}, " if request_id else "") + strftime("%Y-%m-%d %H:%M:%S %z")
+
+
+def _page(status: int, reason: str, text: str, home: str, small: str) -> str:
     if status < 400:
         paragraph = f"<p>{escape(text)}</p>\n" if text else ""
         return f"<!doctype html><title>{status} {reason}</title>\n<h1>{reason}</h1>\n{paragraph}"
@@ -119,10 +129,11 @@ def _page(status: int, reason: str, text: str, home: str) -> str:
     if status in (401, 408, 429) or status >= 500:
         links = f'<a class="do" href="">Try again</a> {links}'
     head = '<meta http-equiv="refresh" content="5">' if status == 503 else ""
+    end = f'\n<p class="dim small">{escape(small)}</p>' if small else ""
     return document(
         f"{status} {reason}", head,
         f'<main class="card"><p class="dim">{status}</p><h1>{reason}</h1>\n'
-        f'<p>{escape(text)}</p>\n<p>{links}</p></main>',
+        f'<p>{escape(text)}</p>\n<p>{links}</p>{end}</main>',
     )
 
 

@@ -86,6 +86,9 @@ func (s *Server) begins(x *Exchange, q *request, identified bool) {
 	x.Version, x.IsHead, x.Out.trailers, x.KeepAlive, x.Safe = parsed.Version, parsed.Head, parsed.Trailers,
 		parsed.KeepAlive, parsed.Safe
 	x.html = parsed.HTML
+	if s.Config.Details != nil {
+		x.details = parsed.Authority.Len == 0 && s.Config.Details(string(parsed.Host.In(q.Head)))
+	}
 	x.Received = int64(len(r.Head))
 	if s.served++; s.served == int64(s.Config.MaxRequests) && s.Config.OnMaxRequests != nil {
 		go s.Config.OnMaxRequests()

@@ -91,6 +91,7 @@ type identity struct {
 	IsHead    bool
 	Safe      bool  // the method is safe (RFC 9110 §9.2.1)
 	KeepAlive bool  // the connection stays open after the response
+	details   bool  // result of ShowsDetails
 	html      bool  // the client is a browser, so replies are HTML; needed when req is nil
 	replaced  bool  // the exchange began before the last Server.Use
 	Received  int64 // number of bytes of the request that have arrived
@@ -105,6 +106,9 @@ type identity struct {
 	counts *metrics.Route
 	ID     http1.Identity
 }
+
+// ShowsDetails reports whether a developer sees the response to x: its pages may have stacks and paths.
+func (x *identity) ShowsDetails() bool { return x.details }
 
 // CloseAfter makes the connection close after the response.
 func (x *identity) CloseAfter() { x.KeepAlive = false }

@@ -114,7 +114,9 @@ func TestReplyIsTextOrAPage(t *testing.T) {
 		{"nothing", Reply{Status: 204, Whole: true}, false, "", ""},
 	} {
 		var head Head
-		body := string(fillHead(&head, &test.r, test.html, "/<app"))
+		x := &Exchange{}
+		x.html, x.Prefix = test.html, "/<app"
+		body := string(fillHead(&head, &test.r, x))
 		checktest.Truef(t, body == test.body || test.kind == htmlType && strings.Contains(body, test.body),
 			"%s: %q, want %q", test.name, body, test.body)
 		checktest.Truef(t, head.Status == test.r.Status && head.Type == test.kind && head.Length == int64(len(body)),

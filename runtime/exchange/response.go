@@ -221,6 +221,9 @@ func (x *Exchange) Reply(r Reply) {
 		text, _, _ := strings.Cut(r.Text, ": the limit is")
 		x.NoteLimit(fmt.Sprintf("sent %d: %s", r.Status, cmp.Or(text, http1.StatusText(r.Status))), r.Limit)
 	}
+	if r.Status == http.StatusNotFound && x.details && r.Details == "" {
+		r.Details = x.rules.site.paths()
+	}
 	x.refuseCarrier()
 	x.req, x.Check = nil, nil
 	if x.Record != nil {
@@ -280,26 +283,41 @@ const (
 // SendReply answers x with r as it is, without an error page of the site.
 func (x *Exchange) SendReply(r *Reply) {
 	p := Part{First: true, End: Complete}
-	p.Body = fillHead(&p.Head, r, x.html, x.Prefix)
+	p.Body = fillHead(&p.Head, r, x)
 	x.Sink.Send(&p)
 }
 
-// fillHead sets the head h for r and returns the body, in HTML if html is true. A proxy has removed prefix from the
-// path.
-func fillHead(h *Head, r *Reply, html bool, prefix string) (body []byte) {
+// fillHead sets the head h for r and returns the body, in HTML for a browser.
+func fillHead(h *Head, r *Reply, x *Exchange) (body []byte) {
 	h.Status, h.Fields, h.HasDate, h.HasServer = r.Status, r.Fields, r.Date, r.Server
 	h.Close = r.Close
 	switch {
 	case r.Body != nil || r.Whole || r.Length > 0:
 		body, h.Type = r.Body, r.Type
-	case html:
-		body, h.Type = http1.StatusPage(r.Status, r.Text, prefix), htmlType
+	case x.html:
+		page := http1.ErrorPage{Status: r.Status, Text: r.Text, Home: x.Prefix, Details: r.Details, Note: x.note(r.Status)}
+		body, h.Type = page.HTML(), htmlType
 	default:
 		text := cmp.Or(r.Text, http1.StatusText(r.Status))
+		if r.Details != "" {
+			text += "\n\n" + r.Details
+		}
 		body, h.Type = append([]byte(text), '\n'), TextType
 	}
 	h.Length = max(int64(len(body)), r.Length)
 	return body
+}
+
+// note returns the small print of a page: the id and the time under which the log has a failed request.
+func (x *Exchange) note(status int) string {
+	if status < 500 {
+		return ""
+	}
+	text := time.Now().Format("2006-01-02 15:04:05 -0700")
+	if x.ID.Request != "" {
+		text = "Request " + x.ID.Request + ", " + text
+	}
+	return text
 }
 
 // pageWait is how long a browser's request waits for a loading application before it gets the page from Starting.

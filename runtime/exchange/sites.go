@@ -78,6 +78,8 @@ type Config struct {
 	RequestID bool
 	// ServerTiming adds the field Server-Timing to responses (https://www.w3.org/TR/server-timing/).
 	ServerTiming bool
+	// Details reports whether pages for the host of a request may have details for developers. nil means no details.
+	Details func(host string) bool
 	// Sampler sets the sampled flag of each trace. Log entries of sampled requests have a Trace. nil means no Trace.
 	Sampler *http1.Sampler // requires Trace
 	// The functions in Answered are called on the loop for each request, unless an Override answered it. The entry
@@ -293,6 +295,18 @@ type Site struct {
 	name           string         // name of the site in logs: the first element of Names that is not a pattern, or ""
 	rules          *rules         // rules for requests that no mount accepts
 	counts         *metrics.Route // counter of requests that no mount accepts, or nil
+}
+
+// paths returns the paths of the mounts for a developer, a line each, without those of the server itself.
+func (s *Site) paths() string {
+	names := []string{"Paths here:"}
+	for i := range s.Table {
+		name := s.Table[i].label()
+		if !strings.HasPrefix(name, "/_fapws/") && !strings.HasPrefix(name, "/.well-known/") {
+			names = append(names, "  "+name)
+		}
+	}
+	return strings.Join(names, "\n")
 }
 
 // Mount maps paths to a source, a rewrite or a handler: to the first of Source, Rewrite and Handler that is not nil.

@@ -57,13 +57,15 @@ type Filter func(x *Exchange, next Sink) Sink
 type Reply struct {
 	Status int
 	Text   string // explanation for the client; "" means the phrase of the status
-	Body   []byte // body of the response; nil means a page with Text
-	Length int64  // length of the omitted body of a response to HEAD, in bytes
-	Type   string // Content-Type of Body
-	Fields []byte // "Name: value\r\n" ...
-	Date   bool   // Fields contains Date
-	Server bool   // Fields contains Server
-	Whole  bool   // a page of the site must not replace this reply
+	// lines for a developer, shown below Text if the page has no Body; "" unless Exchange.ShowsDetails is true
+	Details string
+	Body    []byte // body of the response; nil means a page with Text
+	Length  int64  // length of the omitted body of a response to HEAD, in bytes
+	Type    string // Content-Type of Body
+	Fields  []byte // "Name: value\r\n" ...
+	Date    bool   // Fields contains Date
+	Server  bool   // Fields contains Server
+	Whole   bool   // a page of the site must not replace this reply
 	// the reply is from Server.Override: the browser repeats the request, so the access log omits it
 	Override bool
 	Close    bool // the server closes the connection, because the rest of the input cannot be parsed

@@ -11,9 +11,18 @@ import (
 	"unicode/utf8"
 )
 
-// StatusPage returns the server's HTML page for an error status. If text is empty or only repeats the status, the page
-// has a sentence about the status. home is the path of the site, without a trailing slash.
-func StatusPage(status int, text, home string) []byte {
+// An ErrorPage is the server's HTML page for an error status.
+type ErrorPage struct {
+	Status  int
+	Text    string // if Text is empty or only repeats the status, the page has a sentence about the status
+	Home    string // path of the site, without a trailing slash
+	Details string // lines for a developer, with a button that copies them; "" if there are none
+	Note    string // small print, such as the id of the request; "" if there is none
+}
+
+// HTML returns the page.
+func (p *ErrorPage) HTML() []byte {
+	status, text := p.Status, p.Text
 	phrase := cmp.Or(StatusText(status), "Error")
 	title := fmt.Sprintf("%d %s", status, phrase)
 	if text == "" || text == phrase || text == title {
@@ -23,7 +32,7 @@ func StatusPage(status int, text, home string) []byte {
 	if status == 431 {
 		text += " Deleting the cookies of this site may help."
 	}
-	links := `<a class="do" href="` + html.EscapeString(home) + `/">Home page</a>`
+	links := `<a class="do" href="` + html.EscapeString(p.Home) + `/">Home page</a>`
 	if status == 401 || status == 408 || status == 429 || status >= 500 {
 		links = `<a class="do" href="">Try again</a> ` + links
 	}
@@ -31,9 +40,23 @@ func StatusPage(status int, text, home string) []byte {
 	if status == 503 {
 		head = `<meta http-equiv="refresh" content="5">`
 	}
+	end := ""
+	if p.Details != "" {
+		head += "<style>.card{max-width:60rem;margin-top:8vh}</style>"
+		end = "\n<pre class=plain>" + html.EscapeString(p.Details) + "</pre>\n<script>" + copyScript + "</script>"
+	}
+	if p.Note != "" {
+		end += "\n<p class=\"dim small\">" + html.EscapeString(p.Note) + "</p>"
+	}
 	return Document(title, head, `<main class="card"><p class="dim">`+strconv.Itoa(status)+"</p><h1>"+phrase+
-		"</h1>\n<p>"+html.EscapeString(text)+"</p>\n<p>"+links+"</p></main>")
+		"</h1>\n<p>"+html.EscapeString(text)+"</p>\n<p>"+links+"</p>"+end+"</main>")
 }
+
+// copyScript adds a button that copies the text of the element with the class plain. Unlike navigator.clipboard, it also
+// works without HTTPS. contrib/fapws/_debugpage.py contains the same script.
+const copyScript = `const p=document.querySelector(".plain"),b=document.createElement("button");b.textContent="Copy";` +
+	`b.onclick=()=>{const d=p.closest("details");if(d)d.open=true;getSelection().selectAllChildren(p);` +
+	`if(document.execCommand("copy"))b.textContent="Copied"};(p.closest("details")||p).before(b)`
 
 func sentence(status int) string {
 	switch status {

@@ -167,11 +167,15 @@ func TestBrowserIsRecognizedByItsAcceptField(t *testing.T) {
 // If the text only repeats the status, the page has a sentence about the status instead.
 func TestErrorPageHasASentenceAndALinkHome(t *testing.T) {
 	for status := 400; status < 600; status++ {
-		text := string(StatusPage(status, StatusText(status), "/a\"b"))
+		page := ErrorPage{Status: status, Text: StatusText(status), Home: "/a\"b"}
+		text := string(page.HTML())
 		_, rest, _ := strings.Cut(text, "<p>")
 		sentence, _, _ := strings.Cut(rest, "</p>")
 		checktest.Truef(t, strings.HasSuffix(sentence, ".") && strings.Contains(text, ` href="/a&#34;b/">`) &&
 			!strings.Contains(text, "<h1></h1>"), "%d: %s", status, text)
 	}
-	checktest.Has(t, string(StatusPage(404, "no <such> thing", "")), "<p>No &lt;such&gt; thing.</p>")
+	page := ErrorPage{Status: 404, Text: "no <such> thing", Details: "a <b>", Note: "Request <1>"}
+	for _, want := range []string{"<p>No &lt;such&gt; thing.</p>", "<pre class=plain>a &lt;b&gt;</pre>", "Request &lt;1&gt;</p>"} {
+		checktest.Has(t, string(page.HTML()), want)
+	}
 }

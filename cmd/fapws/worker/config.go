@@ -17,6 +17,7 @@ import (
 	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
 	"fapws/runtime"
+	"fapws/runtime/http1"
 	"fapws/runtime/ratelimit"
 	"fapws/runtime/source/static"
 	"fapws/runtime/source/upload"
@@ -47,6 +48,9 @@ func (s *service) config() runtime.Config {
 	c.Programs = s.programs.Handler
 	c.Inline = s.python.inline
 	c.Sites.RefuseUnknownHosts = s.plan.Site.UnknownHost == "421"
+	if anywhere := s.conf.DevAnywhere; s.conf.Dev && s.conf.Debug > 0 {
+		c.Sites.Details = func(host string) bool { return anywhere || http1.LocalHost(host) }
+	}
 	if s.conf.Dev {
 		c.Sites.Answered = append(c.Sites.Answered, s.log.Requests())
 	}

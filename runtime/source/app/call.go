@@ -378,7 +378,11 @@ func (c *call) overdue(took time.Duration) {
 		if c.sent != unsent || c.gone {
 			x.Stop(true)
 		} else {
-			x.Answer(exchange.Reply{Status: 504})
+			r := exchange.Reply{Status: 504}
+			if x.ShowsDetails() {
+				r.Details = c.source.d.app.Explain(c.ticket)
+			}
+			x.Answer(r)
 		}
 	}
 	c.cancel(took)

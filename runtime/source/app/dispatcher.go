@@ -49,6 +49,10 @@ type Interpreter interface {
 	// or at the time of the previous call.
 	Held() bool
 
+	// Explain returns where the handler of the exchange is, and its stack, a line each, or "" if this is unknown.
+	// Explain blocks for at most a second, so it is only for developers.
+	Explain(exchange.Ticket) string
+
 	// Signalled tells the Interpreter, on the event loop, that the application has received a signal.
 	Signalled()
 }

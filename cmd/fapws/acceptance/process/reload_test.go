@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/chromedp"
+
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
@@ -282,6 +284,46 @@ func TestDevShowsTheTracebackOfAHandler(t *testing.T) {
 		status, body := s.ask(browser)
 		fapwstest.Truef(t, status == 500 && !strings.Contains(body, "ValueError"), "%d %s", status, body)
 	}
+}
+
+// A page about a timeout has the stack of the handler, and one about a wrong address the right ones.
+func TestDevShowsWhereAHandlerHangsAndThePathsThereAre(t *testing.T) {
+	fapwstest.InEach(t, fapwstest.Modes, func(t *testing.T, m fapwstest.Mode) {
+		const text = "import asyncio, time\ndef hang(environ, start_response):\n    time.sleep(60)\n" +
+			"async def wait(environ, start_response):\n    await asyncio.sleep(60)\n" +
+			"PATHS = [('/hang', hang), ('/wait', wait)]\n"
+		s := edited(t, m, text, "--dev", "--timeout", "300ms")
+		for _, accept := range []string{browser, tool} {
+			ask := func(host, path string) *fapwstest.Answer {
+				return s.Ask("GET " + path + " HTTP/1.1\r\nHost: " + host + "\r\nAccept: " + accept + "\r\n\r\n")
+			}
+			has := func(a *fapwstest.Answer, text string, want bool) {
+				t.Helper()
+				fapwstest.Equalf(t, strings.Contains(a.Text, text), want, "%q: %s", text, a.Text)
+			}
+			for path, line := range map[string]string{"/hang": "time.sleep(60)", "/wait": "await asyncio.sleep(60)"} {
+				a := ask("localhost", path).Want(t, 504)
+				has(a, "GET "+path+" HTTP/1.1 after ", true)
+				has(a, line, true)
+			}
+			has(ask("evil.test", "/hang").Want(t, 504), "sleep", false)
+			has(ask("localhost", "/none").Want(t, 404), "\n  /hang\n  /wait", true)
+			has(ask("evil.test", "/none").Want(t, 404), "/hang", false)
+		}
+	})
+}
+
+func TestDevCopiesATraceback(t *testing.T) {
+	t.Parallel()
+	s := edited(t, fapwstest.Mode{}, "def handler(environ, start_response):\n    raise ValueError('why')\n"+
+		"PATHS = [('/', handler)]\n", "--dev")
+	ctx := fapwstest.Browser(t)
+	var copied string
+	fapwstest.Must(t, chromedp.Run(ctx, chromedp.Navigate(s.URL), chromedp.Click("button", chromedp.ByQuery),
+		fapwstest.Shows(`document.querySelector("button").textContent == "Copied"`),
+		chromedp.Evaluate("getSelection().toString()", &copied)))
+	fapwstest.Truef(t, strings.HasPrefix(copied, "Traceback (most recent call last):\n") &&
+		strings.HasSuffix(strings.TrimSpace(copied), "ValueError: why"), "%q", copied)
 }
 
 // The Host of the request is a name of another site that resolves to this machine (DNS rebinding).

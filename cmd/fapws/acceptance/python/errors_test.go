@@ -148,7 +148,36 @@ func TestPagesOfScriptsAndOfTheServerLookAlike(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "httperror.py")
 	for _, status := range []int{400, 401, 403, 404, 405, 408, 410, 429, 500, 502, 503, 504} {
-		s.Get("/status/"+strconv.Itoa(status), status).Want(t, status, string(http1.StatusPage(status, "", "")))
+		got := smallPrint.ReplaceAllString(s.Get("/status/"+strconv.Itoa(status), status).Text, "TIME")
+		page := http1.ErrorPage{Status: status}
+		if status >= 500 {
+			page.Note = "TIME"
+		}
+		fapwstest.Equal(t, got, string(page.HTML()))
+	}
+}
+
+var smallPrint = regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [-+]\d{4}`)
+
+// The user of a page quotes the small print, and the operator finds the request in the log.
+func TestPagesOfFailedRequestsHaveTheIDAndTheTimeOfTheLog(t *testing.T) {
+	t.Parallel()
+	const script = "import time\nfrom fapws import HTTPError\n" +
+		"def boom(e, s): 1 / 0\ndef hang(e, s): time.sleep(60)\ndef gone(e, s): raise HTTPError(502)\n" +
+		"PATHS = [('/boom', boom), ('/hang', hang), ('/gone', gone)]\n"
+	path := fapwstest.Write(t, t.TempDir()+"/app.py", script)
+	s := fapwstest.Command{Script: path, Complains: true, Flags: []string{"--request-id", "--timeout", "200ms"}}.
+		Serve(t, fapwstest.Threads)
+	for path, status := range map[string]int{"/boom": 500, "/hang": 504, "/gone": 502, "/none": 404} {
+		a := s.Ask("GET "+path+" HTTP/1.1\r\nHost: a\r\nAccept: text/html\r\n\r\n").Want(t, status)
+		id := a.Header.Get("X-Request-Id")
+		shown := regexp.MustCompile("Request " + id + ", " + smallPrint.String() + "</p>").MatchString(a.Text)
+		fapwstest.Equalf(t, shown, status >= 500, "small print of %s: %s", path, a.Text)
+		if status == 500 || status == 504 {
+			s.Says(`(?m)^.* request ` + id + `: .* in handler `)
+		}
+		fapwstest.Truef(t, !strings.Contains(a.Text, "app.py") && !strings.Contains(a.Text, "Paths here"),
+			"details of %s for every client: %s", path, a.Text)
 	}
 }
 
