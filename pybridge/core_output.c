@@ -79,7 +79,9 @@ static core_part *part_with_copy(core_record *rec, const char *data, size_t n) {
   return p;
 }
 
-core_part *core_body_part(core_record *rec, PyObject *owner, const char *data, size_t n) {
+/* Creates a part with a body of n bytes from the object owner. The part contains a copy of the bytes if n is less than
+ * CORE_COPY_BELOW, otherwise a reference to owner. */
+static core_part *body_part(core_record *rec, PyObject *owner, const char *data, size_t n) {
   core_part *p = part_with_copy(rec, data, n < CORE_COPY_BELOW ? n : 0);
   if (!p) return PyErr_NoMemory(), NULL;
   if (n < CORE_COPY_BELOW) return p;
@@ -105,7 +107,7 @@ int core_add_body(core_chain *c, PyObject *owner, const char *data, size_t n) {
   core_part *p = c->last;
   int alone = !p || n >= CORE_COPY_BELOW;
   if (alone)
-    p = core_body_part(c->rec, owner, data, n);
+    p = body_part(c->rec, owner, data, n);
   else if (p->body || p->body_len + n > 4 * CORE_COPY_BELOW)
     p = core_part_new(c->rec, n);
   if (!p || (!alone && append_body(p, data, n) < 0)) {
@@ -168,7 +170,7 @@ int core_read_message(PyObject *o, core_message *m) {
 }
 
 core_part *core_part_of(core_record *rec, const core_message *m) {
-  core_part *p = core_body_part(rec, m->owner, m->data, (size_t)m->len);
+  core_part *p = body_part(rec, m->owner, m->data, (size_t)m->len);
   if (p) p->op = (uint8_t)m->op;
   return p;
 }
@@ -221,7 +223,7 @@ static void before_go(void) {}
  * megabytes. A message counts less than a chunk, because a client for which many messages wait is disconnected
  * (live_object.c). */
 static const int64_t part_cost[] = {
-    [CORE_OP_BODY] = 256, [CORE_OP_TEXT] = 64, [CORE_OP_BINARY] = 64, [CORE_OP_HAND_OVER] = 0};
+    [CORE_OP_BODY] = 256, [CORE_OP_TEXT] = 64, [CORE_OP_BINARY] = 64, [CORE_OP_DEFERRED] = 0};
 
 void core_push_part(core_part *p) {
   if (!p->body && p->body_len) p->body = p->buf + p->body_off;

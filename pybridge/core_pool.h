@@ -439,9 +439,6 @@ int core_part_put(core_part *p, const char *data, size_t n, uint32_t *off, uint3
 
 /* Bodies with fewer bytes are copied, because copying them is cheaper than keeping their object. */
 #define CORE_COPY_BELOW 16384
-/* Creates a part with a body of n bytes from the object owner. The part contains a copy of the bytes if n is less than
- * CORE_COPY_BELOW, otherwise a reference to owner. */
-core_part *core_body_part(core_record *rec, PyObject *owner, const char *data, size_t n);
 /* Parts of a response that are published together, linked by their member next. The caller owns all parts except
  * part0. */
 typedef struct {

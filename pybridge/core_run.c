@@ -54,9 +54,7 @@ int core_record_begin(core_thread *t, core_record *rec) {
   rec->run.started = rec->run.whole = rec->run.bodyless = rec->run.single = 0;
   rec->run.declared = -1;
   rec->run.sent = rec->run.unacked = rec->run.credit = 0;
-  /* A WebSocket that a different process has handed over must run even if its client has disconnected, because on_close
-   * must still be called. */
-  if (LIKELY(!__atomic_load_n(&rec->cancelled, __ATOMIC_RELAXED)) || rec->req.handed) return 1;
+  if (LIKELY(!__atomic_load_n(&rec->cancelled, __ATOMIC_RELAXED))) return 1;
   if (t->mode->forget) t->mode->forget(rec);
   core_publish(t, core_give_up(rec));
   return 0;

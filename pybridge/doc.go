@@ -100,10 +100,6 @@
 //   - Broadcasts, and changes of groups, are messages to the event loop (messages.go; sockets.go of runtime/live). The
 //     name of a group begins with the place, a string that identifies a fapws.WebSocket in all processes. After a
 //     reload, a broadcast is dropped if the new code has no WebSocket with that place.
-//   - A WebSocket is handed over to a different process (live_handover.c) only if module marshal can copy ws.data.
-//     Module pickle is not used, because it would run code of the application, and would keep classes of the old code
-//     in the new process. The types in ws.data are checked first, because marshal would turn objects such as a
-//     bytearray into bytes.
 //
 // # asyncio
 //

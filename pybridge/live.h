@@ -7,7 +7,7 @@
 #include "asgi.h"
 
 /* =============================================================================
- * WebSockets with callbacks, and broadcasts to all WebSockets: live_websocket.c, live_state.c, live_handover.c,
+ * WebSockets with callbacks, and broadcasts to all WebSockets: live_websocket.c, live_state.c,
  * live_object.c and live_groups.c.
  *
  * The record owns a reference to its live_ws_object. The application can keep that object after the exchange has ended,
@@ -48,13 +48,6 @@ void live_ws_detach(live_ws_object *ws);
 /* --- live_websocket.c -------------------------------------------------------- */
 
 extern const core_kind live_websockets;
-
-/* --- live_handover.c ----------------------------------------------------------- */
-
-/* Handles the input CORE_OP_HAND_OVER from the event loop. Returns 1 if the WebSocket was handed over; the event loop
- * then owns the record again. Returns 0 if the WebSocket stays in this process. */
-int live_ws_hand_over(core_thread *t, live_ws_object *ws);
-int live_ws_resume(live_ws_object *ws);
 
 /* --- live_object.c ------------------------------------------------------------- */
 

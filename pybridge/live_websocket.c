@@ -6,8 +6,8 @@
 
 #define P core_the_pool
 
-enum { ON_OPEN, ON_MESSAGE, ON_CLOSE, ON_RESUME, CALLBACKS };
-static const char *const names[CALLBACKS] = {"on_open", "on_message", "on_close", "on_resume"};
+enum { ON_OPEN, ON_MESSAGE, ON_CLOSE, CALLBACKS };
+static const char *const names[CALLBACKS] = {"on_open", "on_message", "on_close"};
 static PyObject *name[CALLBACKS];
 
 /* Calls a callback with the arguments ws, second and third; second and third are left out if they are NULL. Steals the
@@ -155,11 +155,6 @@ static void run_inputs(core_thread *t, core_record *rec) {
       end(t, ws, code, reason);
       return;
     }
-    if (UNLIKELY(in->op == CORE_OP_HAND_OVER)) {
-      free(in);
-      if (live_ws_hand_over(t, ws)) return;
-      continue;
-    }
     if (spent) { /* decide again whether to wake the event loop */
       t->unsignalled_ns += core_run_ns(m);
       if (t->unsignalled && (t->unsignalled_ns > CORE_UNSIGNALLED_NS || core_run_ns(m) > CORE_SLOW_NS)) core_notify(t);
@@ -242,18 +237,14 @@ static void open_websocket(core_thread *t, core_record *rec) {
     return;
   }
   rec->run.ws = ws;
-  int called = 0, bad;
-  if (rec->req.handed)
-    bad = live_ws_resume(ws) < 0 || core_done(call(ws, ON_RESUME, NULL, NULL)) < 0;
-  else
-    bad = !(rec->run.environ = wsgi_environ(rec, m->environ, NULL)) || admit(ws, &called) < 0;
+  int called = 0, bad = !(rec->run.environ = wsgi_environ(rec, m->environ, NULL)) || admit(ws, &called) < 0;
   core_end_timing(&timing, m);
   if (bad && keep_closed(ws)) {
     reject(t, ws, called);
     return;
   }
   if (!bad && live_ws_state(ws) == LIVE_WS_OPENING && live_ws_accept(ws) < 0) bad = 1;
-  if (bad) failed(t, ws, rec->req.handed ? "on_resume" : "on_open");
+  if (bad) failed(t, ws, "on_open");
   PyObject *environ = rec->run.environ;
   CORE_BEGIN_HOLD(ws);
   rec->run.environ = NULL; /* the object ws makes a new environ if the application reads its attribute environ */

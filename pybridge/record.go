@@ -32,9 +32,6 @@ func copyRequest(rec *C.core_record, r *exchange.Request, certificate string) {
 	need := head + len(r.Path) + len(peer.Addr) + len(peer.Port) + len(peer.ServerName) + len(peer.ServerPort) +
 		len(peer.Socket) + len(scheme) + len(peer.Host) + len(peer.User) + len(r.Path) + r.Root +
 		len(certificate) + peerTexts + len(r.Body)
-	if r.Resumed != nil {
-		need += len(r.Resumed.Subprotocol) + len(r.Resumed.Data) + 2
-	}
 	variables := ""
 	rec.req.tls_version, rec.req.tls_cipher = 0, 0
 	if t := peer.TLS; t != nil {
@@ -77,9 +74,6 @@ func copyRequest(rec *C.core_record, r *exchange.Request, certificate string) {
 	n += copy(data[n:], r.Path[:r.Root])
 	rec.req.head_len, rec.req.peer_len = C.uint32_t(head), C.uint32_t(n-from)
 	rec.req.port, rec.req.tls_server = add(peer.Port), add(certificate)
-	if rec.req.handed = boolByte(r.Resumed != nil); r.Resumed != nil {
-		rec.req.subprotocol, rec.req.state = add(r.Resumed.Subprotocol), add(string(r.Resumed.Data))
-	}
 	rec.req.body_off, rec.req.body_len = C.size_t(n), C.size_t(len(r.Body))
 	copy(data[n:], r.Body)
 	if n := len(p.Fields); n > int(rec.req.fields_cap) {
@@ -222,9 +216,6 @@ func (h *Handler) fill(out *exchange.Part, p *C.core_part) {
 		if p.fields_len > 0 {
 			trailers := exchange.Trailers(within(p, p.fields_off, p.fields_len))
 			out.Trailers = &trailers
-		}
-		if out.Op == exchange.OpHandOver {
-			out.Head.Fields = requestOf(p)
 		}
 		return
 	}

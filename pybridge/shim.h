@@ -31,7 +31,7 @@ enum { CORE_TYPE_SET, CORE_TYPE_HTML, CORE_TYPE_BINARY, CORE_TYPE_JSON, CORE_TYP
 enum { CORE_SENDFILE = 1, CORE_ACCEL = 2 };
 
 /* Kinds of parts and inputs, with the same values as exchange.Op. */
-enum { CORE_OP_BODY, CORE_OP_TEXT, CORE_OP_BINARY, CORE_OP_CLOSE, CORE_OP_CREDIT, CORE_OP_DEFERRED, CORE_OP_HAND_OVER };
+enum { CORE_OP_BODY, CORE_OP_TEXT, CORE_OP_BINARY, CORE_OP_CLOSE, CORE_OP_CREDIT, CORE_OP_DEFERRED };
 
 struct core_record;
 
@@ -155,10 +155,6 @@ struct core_request {
    * pointed to this machine. */
   uint8_t foreign;
   uint8_t websocket;
-  /* A different process has accepted the WebSocket, and has handed it over with the following subprotocol and state
-   * (live_handover.c). */
-  uint8_t handed;
-  core_span subprotocol, state;
   uint8_t routed;            /* the server has rewritten the path */
   uint8_t timed;             /* the times of the request are needed for an access log or the client */
   uint8_t own;               /* number of fields at the end that are the identity of the request (core_id) */

@@ -164,12 +164,3 @@ func (l *loop) Count(n int) {
 	l.connectionOpened()
 	l.accepting.Opened(conn.Take)
 }
-
-func (l *loop) Resume(d *exchange.Resumption, fd int,
-	resumed func(*exchange.Exchange, *conn.Conn) exchange.Carrier) (exchange.Carrier, error) {
-	return l.http1.ResumeSocket(d, fd, resumed)
-}
-
-func (l *loop) Dismiss(fd int, last []byte) {
-	l.reject(l.http1.NewClient(fd, &net.UnixAddr{}, &net.UnixAddr{}, false), last)
-}

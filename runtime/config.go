@@ -24,9 +24,8 @@ type Config struct {
 	Accept     conn.AcceptConfig
 	WebSockets live.SocketConfig
 
-	// Channels configures the channels for server-sent events. Two of its fields also concern WebSockets. If
-	// Channels.HandOver is set, WebSockets of mounts with a Group can continue in another process (Sockets.Export).
-	// Channels.Counted is called for channels and for groups of WebSockets.
+	// Channels configures the channels for server-sent events. Channels.Counted is called for channels and for groups
+	// of WebSockets.
 	Channels live.StreamConfig
 
 	Private *static.Private

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/runtime/checktest"
+	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1conn"
@@ -162,12 +163,12 @@ func TestPanicOnTheLoopClosesOnlyTheConnection(t *testing.T) {
 func TestSubrequestsAreAnsweredWhileTheServerStops(t *testing.T) {
 	t.Parallel()
 	ending := serve(t, Config{})
-	release := ending.HoldEnd()
+	ending.do(ending.loop.connectionOpened)
 	ending.do(ending.loop.drain)
 	a, err := ending.subrequest(t.Context(), exchange.Origin{Host: "x"}, "/x", nil)
 	checktest.Truef(t, err == nil && a.StatusCode == 200 && a.Body.Close() == nil, "%v %v", a, err)
 	ending.do(ending.loop.closeAll)
-	release()
+	ending.do(func() { ending.loop.makeRoom(conn.Wait) })
 	ended := checktest.Try(New(settled(Config{}))).Must(t)
 	ended.Close()
 	for _, s := range []*Server{ending.Server, ended} {

@@ -330,14 +330,11 @@ func (s *Server) Arrive(d *http1conn.ClientState, fd int) {
 	arrives()
 }
 
-// HoldHistory keeps all events and messages to groups for the duration d, within the memory limit of the history. A
-// server that will take over clients of another process must keep events and messages until these clients have arrived.
-// HoldHistory must not be called on the loop.
+// HoldHistory keeps all events for the duration d, within the memory limit of the history. A server that will take over
+// subscribers of another process must keep events until these subscribers have arrived. HoldHistory must not be called
+// on the loop.
 func (s *Server) HoldHistory(d time.Duration) {
-	s.do(func() {
-		s.loop.subscribers.Hold(d)
-		s.loop.sockets.Hold(d)
-	})
+	s.do(func() { s.loop.subscribers.Hold(d) })
 }
 
 // TakePublished moves all published events and messages to their channels and groups. Clients that subscribe later do
@@ -347,13 +344,6 @@ func (s *Server) TakePublished() {
 		s.loop.subscribers.Take()
 		s.loop.sockets.Take()
 	})
-}
-
-// HoldEnd makes Shutdown and Retire wait until release is called, or until their ctx ends. Meanwhile another process
-// can hand clients back to this server (Sockets.TakeBack). Neither HoldEnd nor release may be called on the loop.
-func (s *Server) HoldEnd() (release func()) {
-	s.do(s.loop.connectionOpened)
-	return func() { s.do(func() { s.loop.makeRoom(conn.Wait) }) }
 }
 
 // StopAccepting stops accepting at once. The loop closes the listeners a moment later. Shutdown and Retire call

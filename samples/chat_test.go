@@ -116,7 +116,7 @@ func TestChatSampleSendsMessagesToARoom(t *testing.T) {
 
 func TestChatIsSharedByAllWorkers(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, []string{"--workers", "2"}, "chat/chat.py", chatArgs(t, "chat/chat.py"))
+	s := startServer(t, []string{"--workers", "2", "--ws-reload-grace", "30s"}, "chat/chat.py", chatArgs(t, "chat/chat.py"))
 	var all []*webSocket
 	for i := range 10 { // The kernel distributes the connections among the workers.
 		all = append(all, s.talk(chatPath("den", fmt.Sprint("c", i)), chatProtocol))
@@ -135,7 +135,7 @@ func TestChatIsSharedByAllWorkers(t *testing.T) {
 	}
 	everyoneSays("line ")
 	s.Reload()
-	everyoneSays("again ") // No client has noticed the reload.
+	everyoneSays("again ") // The clients are still with the old code.
 	all[0].leave(1000)
 	late := s.talk(chatPath("den", "late"), chatProtocol)
 	for _, said := range []string{"line ", "again "} {

@@ -1,9 +1,7 @@
 """WebSockets for synchronous code: ``PATHS = [('/chat', WebSocket(on_message=hear))]``."""
 from __future__ import annotations
 
-import marshal
 import sys
-from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 from fapws import _channels
@@ -27,7 +25,7 @@ except ImportError:
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Iterable, List, Mapping, Optional, Set, Tuple, Union
+    from typing import Any, Callable, Iterable, List, Mapping, Optional, Tuple, Union
 
     OnOpen = Callable[[WebSocketConnection], Any]
     OnMessage = Callable[[WebSocketConnection, Union[str, bytes]], Any]
@@ -41,9 +39,6 @@ _ARGUMENTS = {
     "on_open": ("ws",), "on_message": ("ws", "message"), "on_close": ("ws", "code", "reason"), "on_resume": ("ws",),
 }
 _PORTS = {"http": "80", "https": "443"}
-_NO_DATA, _NAMESPACE, _VALUE = range(3)  # kinds of ws.data in the state for a different process
-_MOST_STATE = 32 << 10  # bytes
-_DEEPEST = 20
 
 
 class WebSocket:
@@ -55,8 +50,7 @@ class WebSocket:
     on_close   -- ``f(ws, code, reason)``, exactly once for each WebSocket that on_open has not refused. code is that of
                   the first close frame (RFC 6455 §7.4), 1005 if it had none, 1006 if the client has disconnected
                   without one
-    on_resume  -- ``f(ws)``, in the new process after a reload, before any message. The WebSocket keeps its groups,
-                  subprotocol and ``ws.data``; variables of the script start with new values
+    on_resume  -- accepted and never called, because a WebSocket stays in its process
     subprotocols -- names, the preferred one first; the first that the client offers is chosen
     origins    -- pages that may connect, by their field Origin. None: only pages of the same host, because otherwise
                   any page on the web could connect with its visitor's cookies. A list adds others,
@@ -69,9 +63,8 @@ class WebSocket:
     for different WebSockets concurrently. An exception goes to the log and closes the WebSocket with 1011. Each
     callback may be left out, or be a method of a subclass.
 
-    At a reload the new process takes over a WebSocket between two messages, without a close frame, if the script does
-    not keep its object (``ws``) and ``ws.data`` has only None, bool, int, float, str, bytes, list, tuple, dict and set,
-    which are copied. All other WebSockets are closed with 1012.
+    At a reload the old process keeps its WebSockets for --ws-reload-grace and then closes them with 1012. The page must
+    connect again, and reaches the new code.
 
     TypeError, ValueError: wrong argument.
     """
@@ -204,39 +197,6 @@ def refusal(
 ) -> HTTPError:
     """Returns the response for ``ws.reject``."""
     return HTTPError(status, text, headers)
-
-
-def packed(data: Tuple[Any, ...], groups: Optional[Set[str]]) -> Optional[bytes]:
-    """Returns the state of a WebSocket for a different process, or None if it must stay in this process, because its
-    data is not plain, or the state has more than 32 KiB. The parameter data contains ``ws.data``, or is empty if this
-    attribute was never used."""
-    kind, value = _NO_DATA, None
-    if data:
-        kind, value = (_NAMESPACE, vars(data[0])) if type(data[0]) is SimpleNamespace else (_VALUE, data[0])
-    if not _is_plain(value, 0):
-        return None
-    state = marshal.dumps((kind, value, tuple(groups or ())))
-    return state if len(state) <= _MOST_STATE else None
-
-
-def unpacked(state: bytes) -> Tuple[Tuple[Any, ...], Optional[Set[str]]]:
-    """Returns the parameters of packed."""
-    kind, value, groups = marshal.loads(state)
-    data = () if kind == _NO_DATA else (SimpleNamespace(**value) if kind == _NAMESPACE else value,)
-    return data, set(groups) or None
-
-
-def _is_plain(value: Any, depth: int) -> bool:
-    """Whether marshal makes a copy of value that is equal to value. Buffers are not plain, because marshal turns a
-    buffer into bytes."""
-    kind = type(value)
-    if value is None or kind in (bool, int, float, str, bytes):
-        return True
-    if depth >= _DEEPEST or kind not in (list, tuple, set, frozenset, dict):
-        return False
-    # Make a copy, because different threads can change the value. The items of a dict are tuples, which add a level.
-    items = list(value.items() if kind is dict else value)
-    return all(_is_plain(item, depth + (kind is not dict)) for item in items)
 
 
 def _check_callback(name: str, given: Any) -> None:

@@ -2,7 +2,6 @@ package exchange
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -380,69 +379,4 @@ func (s *Server) askCurrent() {
 			}
 		})
 	})
-}
-
-// Resume continues the exchange d, which another process has handed over, on the connection of client. Resume submits
-// the request again, with Request.Resumed. If a mount accepts the request, Resume calls open, which must add the
-// connection to the event loop, and then resumed, which must make the Carrier and the Sink of the exchange. The
-// returned Carrier is nil if the connection is already closed. If Resume returns an error, neither function was called.
-func (s *Server) Resume(d *Resumption, client *Client, stream Stream, open func(),
-	resumed func(x *Exchange, c *conn.Conn) Carrier) (Carrier, error) {
-	q := newRequest()
-	limits := s.Config.Limits.Plus(http1.OwnFields, http1.OwnLines)
-	if _, err := q.parsed.Parse(d.Head, &limits); err != nil {
-		return nil, fmt.Errorf("its request: %w", err)
-	}
-	q.handed.Head = d.Head
-	x := s.New(client, stream)
-	s.begins(x, q, true)
-	if !s.routeResumed(x, string(d.Group)) {
-		x.End()
-		return nil, errOtherMount
-	}
-	// The connection is closed if the event loop cannot watch it, or if the server is stopping.
-	if open(); client.IsClosed() {
-		x.End()
-		return nil, nil
-	}
-	if d.Log != nil {
-		if x.Record = s.RecordOf(d.Log); x.Record != nil {
-			x.Received = x.Record.WireIn
-		}
-	}
-	if d.User != "" {
-		by := Basic
-		if x.rules.access != nil {
-			by = x.rules.access.By()
-		}
-		x.LogIn(d.User, by)
-	}
-	x.Out.Status = 101
-	x.Out.Begin()
-	x.Out.Sent, x.Out.Framed = d.Sent, d.Framed
-	carrier := resumed(x, &client.Conn)
-	r := q.hand(x)
-	r.Upgrade, r.Resumed = true, d
-	x.Choice = q.mount
-	x.Submit()
-	return carrier, nil
-}
-
-var errOtherMount = errors.New("its request leads to something else now")
-
-// routeResumed routes the request of x, and reports whether the mount accepts WebSockets and has the given group.
-// Passwords and limits are not checked again, because the other process has checked them.
-func (s *Server) routeResumed(x *Exchange, group string) bool {
-	q := x.req
-	s.route(x)
-	for q.Outcome == route.NeedsLookup || q.Outcome == route.NeedsAdmission {
-		if q.Outcome == route.NeedsAdmission {
-			q.Admit()
-		} else {
-			q.Skip()
-		}
-	}
-	s.settleRules(x)
-	return q.Outcome == route.Found && q.mount.Upgrades == ToMessages && q.mount.Group == group &&
-		q.parsed.UpgradeTo.Len > 0
 }

@@ -34,18 +34,11 @@ const (
 	OpClose              // the end of a WebSocket; its bytes are the reason, at most 123 bytes
 	OpCredit             // no bytes; returns input (see Part.Number); only in a Part
 	OpDeferred           // no bytes; the handler has not started the request (see Request.Pipeline); only in a Part
-	// an Input without bytes asks to hand over a WebSocket; a Part is the handler's answer (see Input)
-	OpHandOver
 )
 
 // Input is data that arrives for an exchange after Submit: a piece of its body, or a message of its WebSocket. OpClose
 // is the last Input; a Cancel may follow. If the client disconnects without a close frame or violates the protocol,
 // Cancel is called without an OpClose. The server sends the handler's remaining parts before it sends the close frame.
-//
-// OpHandOver arrives after all earlier messages, and asks whether the WebSocket can move to another process. To agree,
-// a handler sends its last part with this Op, and does not tell the application that the WebSocket is closed. The Body
-// of this part is data for the handler in the other process (Request.Resumed), and Head.Fields is the head of the
-// submitted request. To refuse, a handler sends a part with this Op that is not its last part.
 //
 // For requests without a WebSocket, OpClose means that the client sends no more data and has probably disconnected. The
 // server still tries to send the response, and Cancel follows later. The Code websocket.GoingAway means that the server
@@ -164,8 +157,6 @@ func (q *Parts) Empty() bool { return len(q.queue) == 0 }
 func (q *Parts) EndsWithLast() bool { return !q.Empty() && q.queue[len(q.queue)-1].Last() }
 
 func (q *Parts) Put(p *Part) { q.queue = append(q.queue, *p) }
-
-func (q *Parts) PutFirst(p *Part) { q.queue = slices.Insert(q.queue, q.taken, *p) }
 
 // Take removes and returns the first part. q must not be empty.
 func (q *Parts) Take() Part {

@@ -217,13 +217,6 @@ type Check interface {
 	Defer()  // called when the client has probably disconnected
 }
 
-func (x *identity) User() string {
-	if x.from == nil {
-		return ""
-	}
-	return x.from.User
-}
-
 func (x *identity) LogIn(user string, by Login) {
 	peer := *x.from
 	peer.User, peer.Login = user, by

@@ -133,10 +133,6 @@ type Request struct {
 	// Upgrade means that the client asks for a protocol that Mount.Upgrades allows, such as WebSocket (RFC 6455
 	// §4.2.1). To accept the protocol, the handler sets Head.Then in its response.
 	Upgrade bool
-	// Resumed is the state of a WebSocket that another process has handed over; otherwise nil. The handler must accept
-	// the WebSocket again and then continue it. The server ignores the header fields of the handler's response. Resumed
-	// is valid until Submit returns.
-	Resumed *Resumption
 	// Socket, if not 0, is connected to the client. The handler must close it even if Submit returns false.
 	Socket   int
 	ErrorLog int // number of the error log (Site.ErrorLogNumber); 0 means the error log of the server

@@ -4,7 +4,7 @@
 //
 // A connection can begin with a header of the PROXY protocol, with TLS, or with the HTTP/2 preface (begin.go). Start
 // reading at Conn (conn.go), then input.go (requests), body.go (their bodies) and output.go (responses).
-// handover.go moves idle connections and WebSockets between processes.
+// handover.go moves idle connections between processes.
 //
 // # Requests of a connection
 //

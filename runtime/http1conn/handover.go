@@ -4,7 +4,6 @@ import (
 	"bytes"
 
 	"fapws/runtime/conn"
-	"fapws/runtime/exchange"
 )
 
 // ClientState describes an idle HTTP/1 connection for the process that takes it over.
@@ -81,12 +80,4 @@ func (s *Server) Arrive(d *ClientState, fd int) {
 		c.Keep(d.Input)
 		c.queue()
 	}
-}
-
-// ResumeSocket makes a connection with the socket fd, and continues the WebSocket d from another process on this
-// connection (see exchange.Server.Resume). If ResumeSocket returns an error, fd still belongs to the caller.
-func (s *Server) ResumeSocket(d *exchange.Resumption, fd int,
-	resumed func(*exchange.Exchange, *conn.Conn) exchange.Carrier) (exchange.Carrier, error) {
-	c := s.NewClient(fd, conn.AddressOf(d.Local), conn.AddressOf(d.Remote), false)
-	return s.Resume(d, &c.Client, c, func() { s.open(c) }, resumed)
 }

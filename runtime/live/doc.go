@@ -50,9 +50,9 @@
 // # Hand-over of subscribers
 //
 // When a server retires, its successor gets three things for each subscriber: the descriptor, the names of the
-// channels, and the number of the last event that was sent. The function export in handover.go hands over both
-// subscribers and WebSockets; state.go explains why events are neither lost nor duplicated. A subscriber that has not
-// read all of its events within a second is disconnected, because a partly sent event cannot be handed over.
+// channels, and the number of the last event that was sent. state.go explains why events are neither lost nor
+// duplicated. A subscriber that has not read all of its events within a second is disconnected, because a partly sent
+// event cannot be handed over.
 //
 // # WebSockets
 //
@@ -81,14 +81,15 @@
 //     could destroy the last bytes. A client that does not answer a close frame is disconnected after 5 s.
 //   - Pings are sent when no data has arrived for --ws-ping-interval; any data shows that the client is alive. The
 //     server sends no ping on a connection while reading is paused or a large output is being written.
-//   - Stop and reload. The close code is 1001 on stop, and 1012 (service restart) when another process takes over and
-//     the WebSocket cannot move. From these codes, a script in a browser knows that the server restarts and that it
-//     should reconnect. An endpoint must not send data after its own close frame (RFC 6455 §5.5.1), but the client may
+//   - Stop and reload. A WebSocket stays in its process. The close code is 1001 on stop, and 1012 (service restart) when
+//     another process has taken over and SocketConfig.ReloadGrace has passed. Until then, the WebSocket gets messages
+//     to its groups from all processes. From these codes, a script in a browser knows that the server restarts and
+//     that it should reconnect. An endpoint must not send data after its own close frame (RFC 6455 §5.5.1), but the client may
 //     send messages until it has received the server's close frame. The handler gets these messages until the client
 //     has answered the close frame. Therefore every message reaches the handler, and a client that gets no answer gets
 //     1001 or 1012 instead.
 //
-// Over HTTP/2 a WebSocket uses a virtual connection (package conn). Such a WebSocket cannot move to another process.
+// Over HTTP/2 a WebSocket uses a virtual connection (package conn).
 //
 // # Groups
 //
@@ -99,21 +100,6 @@
 // the groups of a client and messages of its handler keep their order, even if the client is slow. If the bytes that
 // wait for a client exceed both 1 MiB and twice the maximum size of a message, its WebSocket is closed with 1013. Above
 // half of this limit, the next batch waits for the client, as for a subscriber of events.
-//
-// # Hand-over of WebSockets
-//
-// A WebSocket whose mount has a Group (fapws.WebSocket) moves to another process between two messages. The loop stops
-// reading, and sends OpHandOver to the handler after all messages. The handler answers between two callbacks, on a
-// Python thread that holds the GIL. The WebSocket can move if the application holds no reference to its Python object,
-// and if the object's data consists of plain values. The answer that permits the move is the last part, after all
-// earlier output. Therefore the only bytes to hand over are the beginning of an incomplete message.
-//
-// The new server parses and routes the request again, without requesting a password, and submits it with
-// Request.Resumed. The new server gets the groups of the WebSocket and the number of its last message, and continues
-// with the next message. A WebSocket that the new server cannot resume returns to the old server. The old server closes
-// this WebSocket with 1012 and returns it to its handler. If the client disconnects during the hand-over, the handler
-// also gets the WebSocket back, with a connection that ends at once. In all cases on_close is called in exactly one
-// process.
 //
 // # Tunnels
 //

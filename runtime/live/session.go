@@ -1,7 +1,6 @@
 package live
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -211,7 +210,7 @@ func (s *Socket) end() {
 // RFC 6455 §7.4.1, IANA). The handler still gets messages that the client sent before the client received the close
 // frame. After the client has answered the close frame, tellAway notifies the handler of the end.
 func (s *Socket) goAway() {
-	if s.all.spared && s.all.leaving == websocket.ServiceRestart {
+	if s.all.spared {
 		return
 	}
 	s.conn.Leaves = true
@@ -222,7 +221,7 @@ func (s *Socket) goAway() {
 	case s.broken != nil:
 		s.end()
 	default:
-		s.away = cmp.Or(s.all.leaving, websocket.ServiceRestart)
+		s.away = s.all.leaving
 		s.control(s.closeFrame(s.away, ""))
 	}
 }

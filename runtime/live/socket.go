@@ -28,12 +28,10 @@ type Socket struct {
 	compression websocket.Compression
 	state       socketState
 	answer      answerState
-	moving      moveState
 	closing     bool // a close frame was sent, so no data may follow
 	pinged      bool // a ping was sent, and no data has arrived since then
 	told        bool
 	proper      bool // both sides have sent a close frame
-	awaits      bool
 	left        bool
 	// away is the close code 1001 or 1012 while the server stops or is replaced, otherwise 0.
 	away uint16
@@ -49,13 +47,9 @@ type Socket struct {
 	large   *largeInput
 	in, out int64 // bytes of received and sent frames, for the access log
 	held    exchange.Parts
-	// the state to hand over; nil until the handler has released the WebSocket
-	offer *SocketState
 
 	position Position
-	// group of the mount; "" if the WebSocket cannot be handed over
-	group  string
-	behind int
+	behind   int
 }
 
 type socketState uint8
@@ -75,20 +69,6 @@ const (
 	cancelled
 )
 
-type moveState uint8
-
-const (
-	staying moveState = iota
-	// another process has handed the WebSocket over, and no handler of this process has resumed it yet
-	resuming
-	asked
-	moved
-)
-
-// maxPending limits the input, in bytes, that is kept for a WebSocket until a handler resumes it. Above this limit the
-// loop stops reading.
-const maxPending = 64 << 10
-
 // If the request of x asks for a WebSocket, Offer makes a Socket the Carrier of x. The Socket gets all messages to its
 // group that are published after this call. Offer returns false if it has rejected the request, or if the request must
 // wait for earlier ones.
@@ -106,12 +86,10 @@ func (a *Sockets) Offer(x *exchange.Exchange, group string) bool {
 		x.AwaitTurn(false)
 		return false
 	}
-	s := a.socket(x, h, group)
+	s := a.socket(x, h)
 	a.Take() // the Socket must get only messages that are published later
 	s.position.Seq = a.Tip()
 	if group != "" {
-		s.awaits = true
-		a.awaited++
 		s.Join(group)
 	}
 	x.SetCarrier(s)
@@ -128,11 +106,6 @@ func (a *Sockets) Accept(x *exchange.Exchange, p *exchange.Part, _ *exchange.Req
 	switch {
 	case s == nil || s.answer != answering:
 		return exchange.Goes
-	case s.conn != nil:
-		if s.state == socketOpening {
-			s.opened()
-		}
-		return exchange.Opened
 	case !x.InTurn():
 		return exchange.Later
 	}
@@ -142,14 +115,15 @@ func (a *Sockets) Accept(x *exchange.Exchange, p *exchange.Part, _ *exchange.Req
 	h := &p.Head
 	c, head := x.ChangeProtocol(s, &http1.Response{Status: 101, Version: http1.HTTP11, KeepAlive: true, Length: -1,
 		Fields: append(s.fields(subprotocol), h.Fields...), HasDate: h.HasDate, HasServer: h.HasServer})
-	s.take(c)
+	s.conn = c
+	c.Upgrade(s)
 	out := c.Use()
 	*out = append(*out, head...)
 	s.opened()
 	return exchange.Opened
 }
 
-func (a *Sockets) socket(x *exchange.Exchange, h websocket.Handshake, group string) *Socket {
+func (a *Sockets) socket(x *exchange.Exchange, h websocket.Handshake) *Socket {
 	if a.codec == nil {
 		a.codec = new(codec)
 	}
@@ -158,28 +132,12 @@ func (a *Sockets) socket(x *exchange.Exchange, h websocket.Handshake, group stri
 	if h.Compression.On {
 		s.decoder.Inflater = &a.codec.inflater
 	}
-	s.group = group
 	return s
-}
-
-func (s *Socket) settled() {
-	if s.awaits {
-		s.awaits = false
-		s.all.awaited--
-	}
-	if s.moving == resuming {
-		s.moving = staying
-		s.all.resuming--
-	}
 }
 
 func (s *Socket) Refused() {
 	s.answer = finished
 	s.leave()
-	if s.conn != nil {
-		s.x = nil
-		s.notResumed()
-	}
 }
 
 func (s *Socket) Begun() bool { return s.conn != nil }
@@ -203,14 +161,8 @@ func (s *Socket) fields(subprotocol []byte) []byte {
 	return dst
 }
 
-func (s *Socket) take(c *conn.Conn) {
-	s.conn = c
-	c.Upgrade(s)
-}
-
 func (s *Socket) opened() {
 	c := s.conn
-	s.settled()
 	s.state, s.accept = max(s.state, socketOpen), nil
 	c.Stamp = s.all.conns.Now
 	c.Schedule()
@@ -222,7 +174,7 @@ func (s *Socket) opened() {
 	if len(c.Pending()) > 0 || c.Half {
 		c.Again()
 	}
-	if s.all.leaving != 0 && s.state != socketClosed && !s.stays() {
+	if s.all.leaving != 0 && s.state != socketClosed {
 		s.goAway()
 	}
 }
@@ -236,13 +188,6 @@ func (s *Socket) Input(data []byte) {
 		c.Linger = c.Linger || len(data) > 0
 		return
 	case s.state == socketClosed || s.broken != nil:
-		return
-	// keep the bytes: the WebSocket is not accepted yet, or the bytes must be handed over
-	case s.state == socketOpening || s.moving == asked:
-		c.Keep(data)
-		if s.state == socketOpening && len(c.Pending()) > maxPending && !c.Paused() {
-			c.Pause(conn.PauseForReset)
-		}
 		return
 	}
 	kept := len(c.Pending()) > 0
@@ -323,20 +268,10 @@ func (s *Socket) Closed() {
 	s.cancel()
 }
 
-func (s *Socket) Drain(retire bool) {
-	if s.here() && !(retire && s.stays()) {
+func (s *Socket) Drain(bool) {
+	if s.here() {
 		s.goAway()
 	}
-}
-
-func (s *Socket) stays() bool {
-	return s.all.stay && s.movable() && s.all.leaving != websocket.GoingAway
-}
-
-// movable reports whether s can move to another process. A TLS connection cannot move, because its keys are in this
-// process.
-func (s *Socket) movable() bool {
-	return s.group != "" && (s.conn == nil || s.conn.Transport() == nil)
 }
 
 func (s *Socket) cancel() {
@@ -385,7 +320,6 @@ func (s *Socket) leave() {
 		return
 	}
 	s.left = true
-	s.settled()
 	s.all.Leave(s)
 	s.all.CaughtUp(s)
 	s.all.Continue()

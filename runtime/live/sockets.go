@@ -39,60 +39,53 @@ type Sockets struct {
 
 	// close code while the server stops or is replaced; 0 in normal operation
 	leaving uint16
-	// whether movable WebSockets stay open until Export is called
-	stay bool
-	// whether all WebSockets stay open until the end of SocketConfig.ReloadGrace
+	// whether WebSockets stay open until the end of SocketConfig.ReloadGrace
 	spared bool
-	// number of the last message before the server began to retire; WebSockets get all messages up to this number
-	// before they are handed over
-	last uint64
-	// number of movable WebSockets whose handler has not answered the handshake yet
-	awaited  int
-	resuming int
-	departed []departed
 }
 
 func NewSockets(loop Loop, sites *exchange.Server, conns *conn.Set) *Sockets {
 	a := &Sockets{loop: loop, sites: sites, conns: conns}
 	a.Fanout = NewFanout(func() bool { return conns.Events.Busy() }, groupBatch)
-	a.Limit(ChannelLimits{Total: groupHistory, Age: int64(groupHistoryAge)})
 	return a
 }
 
-// WebSockets use only the fields MaxEvent, HandOver and Counted of groups.
+// WebSockets use only the fields MaxEvent and Counted of groups.
 func (a *Sockets) Configure(cfg SocketConfig, groups StreamConfig) {
 	a.cfg, a.maxEvent = cfg, groups.MaxEvent
 	a.onCount = groups.Counted
-	a.stay = groups.HandOver
 }
 
 func (a *Sockets) Trim() { a.codec = nil }
 
-// Drain is called when the server ends. The close code is 1012 (service restart) if retire is true, because a new
-// server replaces this one, and otherwise 1001 (RFC 6455 §7.4.1, IANA). If retire and StreamConfig.HandOver are true,
-// movable WebSockets stay open until Export. Drain first sends waiting messages to groups, for a limited time.
-// WebSockets that stay open get the remaining messages before they are handed over.
+// Drain is called when the server ends, before all WebSockets are drained. The close code is 1012 (service restart) if
+// retire is true, because a new server replaces this one, and otherwise 1001 (RFC 6455 §7.4.1, IANA). If retire is true,
+// WebSockets stay open for SocketConfig.ReloadGrace. Messages to groups that wait are sent before the close frames, for
+// a limited time.
 func (a *Sockets) Drain(retire bool) {
-	a.leaving = websocket.GoingAway
-	within := finishWithin
+	a.leaving, a.spared = websocket.GoingAway, false
 	if retire {
 		a.leaving = websocket.ServiceRestart
-		if a.stay {
-			within = stayWithin
-		}
 		if a.cfg.ReloadGrace > 0 {
 			a.spared = true
 			time.AfterFunc(a.cfg.ReloadGrace, func() { a.conns.Events.Post(a.spare) })
+			return
 		}
 	}
-	a.Finish(within)
-	a.last = a.Tip()
+	a.finish()
+}
+
+func (a *Sockets) finish() {
+	a.Finish(finishWithin)
 	a.conns.Flush()
 }
 
 func (a *Sockets) spare() {
+	if !a.spared { // the server was stopped during the grace
+		return
+	}
 	a.spared = false
-	a.each(func(s *Socket) { s.Drain(true) })
+	a.finish()
+	a.each((*Socket).goAway)
 }
 
 func (a *Sockets) each(do func(*Socket)) {
@@ -101,22 +94,6 @@ func (a *Sockets) each(do func(*Socket)) {
 			do(s)
 		}
 	}
-}
-
-// mostHandedOver limits the total size of Head, Data and Input in a SocketState, so that their base64
-// encoding fits into a message of 160 KiB.
-const mostHandedOver = 80 << 10
-
-func describe(s *Socket) *SocketState {
-	return &SocketState{Compression: s.compression, Resumption: exchange.Resumption{
-		Group: []byte(s.group), Subprotocol: s.subprotocol,
-		Local: conn.AddressText(s.conn.Local), Remote: conn.AddressText(s.conn.Remote), User: s.x.User(),
-	}}
-}
-
-// keep copies the header fields and the body of p, the part with which the handler has released the WebSocket, to d.
-func keep(d *SocketState, p *exchange.Part) {
-	d.Head, d.Data = append([]byte(nil), p.Head.Fields...), append([]byte(nil), p.Body...)
 }
 
 type GroupMessage struct {
@@ -131,12 +108,6 @@ const (
 	// leastBehind is the smallest result of mostBehind, in bytes. A WebSocket that exceeds mostBehind is closed with
 	// 1013 (try again later; RFC 6455 §7.4, IANA).
 	leastBehind = 1 << 20
-
-	// groupHistory limits the bytes of the messages that Hold stores for WebSockets from another process.
-	groupHistory    = 16 << 20
-	groupHistoryAge = time.Hour
-
-	stayWithin = 10 * time.Millisecond
 
 	tooSlow = "too slow"
 )

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/netip"
@@ -41,19 +42,59 @@ const (
 	exportAtOnce = 64
 
 	exportPatience = time.Second
+
+	// exportAgain is the interval between attempts to hand over the remaining subscribers.
+	exportAgain = 10 * time.Millisecond
 )
 
-// Export hands over all subscribers, one after the other (see export). If no subscriber could be handed over for a
-// second, Export disconnects those that have not read all their data. If give returns an error or ctx ends, Export
-// disconnects all remaining subscribers. Clients that subscribe after Export are disconnected and must reconnect.
-// StreamConfig.HandOver must be set.
-func (s *Subscribers) Export(ctx context.Context, give func(d any, fd int) error) (n int, err error) {
-	return export(ctx, give, s.loop.Do, exportPatience, func(late, stop bool) (list []departed, more bool) {
-		if stop {
-			return nil, false
+// departed is a subscriber that no longer belongs to this server.
+type departed struct {
+	p  *StreamSubscriber
+	fd int
+	d  *StreamState
+}
+
+// Export hands over all subscribers, one after the other, and returns how many it has handed over. give gets the state
+// and the descriptor of each subscriber; afterwards Export closes the descriptor without shutting down the connection.
+// If no subscriber could be handed over for a second, Export disconnects those that have not read all their data. After
+// an error of give or the end of ctx, which Export returns, it disconnects all remaining subscribers. Clients that
+// subscribe after Export are disconnected and must reconnect. StreamConfig.HandOver must be set.
+//
+// Export must not be called on the loop; give runs on the caller's goroutine.
+func (s *Subscribers) Export(ctx context.Context, give func(d *StreamState, fd int) error) (n int, err error) {
+	var list []departed
+	end := time.Now().Add(exportPatience)
+	for more := true; more; {
+		if len(list) > 0 {
+			end = time.Now().Add(exportPatience)
 		}
-		return s.sweep(late)
-	}, s.release)
+		stop := err != nil || ctx.Err() != nil
+		list, more = nil, false
+		s.loop.Do(func() {
+			if !stop {
+				list, more = s.sweep(time.Now().After(end))
+			}
+			if !more {
+				s.release()
+			}
+		})
+		for _, one := range list {
+			if err == nil {
+				err = give(one.d, one.fd)
+			}
+			if err == nil {
+				n++
+			} else {
+				endStream(one.fd, one.d.Minor)
+				s.loop.Do(func() { s.account(one.p) })
+			}
+			unix.Close(one.fd)
+		}
+		if more && len(list) == 0 {
+			time.Sleep(exportAgain)
+		}
+	}
+	return n, cmp.Or(err, ctx.Err())
 }
 
 // sweep removes some subscribers from this server and returns them; more is true if others remain. If late is true,
@@ -85,11 +126,7 @@ func (s *Subscribers) depart(p *StreamSubscriber) departed {
 	s.remove(p, false)
 	p.conn = nil
 	c.Detach()
-	return departed{d, c.Fd(), func() {
-		endStream(c.Fd(), d.Minor)
-		unix.Close(c.Fd())
-		s.loop.Do(func() { s.account(p) })
-	}}
+	return departed{p, c.Fd(), d}
 }
 
 func (s *Subscribers) release() {

@@ -37,8 +37,7 @@ type StreamConfig struct {
 	// current time.
 	Epoch string
 
-	// If HandOver is true, a retiring server keeps subscribers until Subscribers.Export is called, and WebSockets with
-	// a group until Sockets.Export is called.
+	// If HandOver is true, a retiring server keeps subscribers until Subscribers.Export is called.
 	HandOver bool
 
 	// Joined and Left are called for each channel that a subscriber has joined or left. Counted is called after the
@@ -68,15 +67,6 @@ type Loop interface {
 	// Count adds n to the number of clients: 1 for a client from another process or for a tunnel over HTTP/2 that has
 	// begun, and -1 for a client or a tunnel that has ended.
 	Count(n int)
-
-	// Resume continues a WebSocket of another process on the socket fd (see exchange.Server.Resume). After an error, fd
-	// still belongs to the caller.
-	Resume(d *exchange.Resumption, fd int,
-		resumed func(*exchange.Exchange, *conn.Conn) exchange.Carrier) (exchange.Carrier, error)
-
-	// Dismiss sends the bytes in last to a client that has no handler, and closes fd after the client has read the
-	// bytes.
-	Dismiss(fd int, last []byte)
 }
 
 var emptyLine = []byte("\n\n") // ends an incomplete line, and adds an empty line

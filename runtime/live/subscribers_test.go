@@ -32,15 +32,10 @@ type host struct {
 	log   []string
 }
 
-func (h *host) Full() bool          { return false }
-func (h *host) Count(n int)         { h.open += n }
-func (h *host) Dismiss(int, []byte) {}
+func (h *host) Full() bool  { return false }
+func (h *host) Count(n int) { h.open += n }
 
 func (h *host) Do(f func()) { looptest.Do(h.loop, f) }
-func (h *host) Resume(*exchange.Resumption, int,
-	func(*exchange.Exchange, *conn.Conn) exchange.Carrier) (exchange.Carrier, error) {
-	return nil, errFull
-}
 
 func serve(t testing.TB, cfg StreamConfig) *host {
 	t.Helper()
@@ -152,24 +147,6 @@ func TestHistoryMovesToAnotherServer(t *testing.T) {
 	if got, want := texts(to), texts(from); len(want) != 5 || fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("%d events have come, of %d", len(got), len(want))
 	}
-}
-
-// Export gives up if no handler hands over a client for ten seconds.
-func TestExportWaitsTenSecondsForAHandler(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		began, sweeps := time.Now(), 0
-		_, err := export(t.Context(), func(any, int) error { return nil }, func(f func()) { f() }, 10*time.Second,
-			func(late, _ bool) (list []departed, more bool) {
-				time.Sleep(time.Second)
-				if sweeps++; sweeps == 5 {
-					list = []departed{{fd: -1}}
-				}
-				return list, !late
-			}, func() {})
-		if took := time.Since(began); err != nil || took < 15*time.Second || took > 17*time.Second {
-			t.Errorf("one left after 5 s, and after %v no other was waited for: %v", took, err)
-		}
-	})
 }
 
 func eventOf(name, data string) func(uint64) (*Event, error) {

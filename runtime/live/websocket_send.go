@@ -13,7 +13,7 @@ func (s *Socket) Send(p *exchange.Part) {
 		if s.large != nil {
 			s.all.weigh(s, 0)
 		}
-		if enough && s.conn.Stopped() && s.state != socketClosed && s.moving < asked {
+		if enough && s.conn.Stopped() && s.state != socketClosed {
 			s.resumeReading()
 		}
 		s.release(p)
@@ -21,9 +21,6 @@ func (s *Socket) Send(p *exchange.Part) {
 	case s.answer != answering:
 		s.release(p)
 		return
-	case s.moving == resuming:
-		s.notResumed()
-		s.advance()
 	}
 	if s.conn.Writing() || !s.held.Empty() {
 		s.hold(p)
@@ -71,19 +68,12 @@ func (s *Socket) release(p *exchange.Part) {
 	}
 	x := s.x
 	if p.Last() {
-		if p.Op == exchange.OpHandOver && s.moving != moved {
-			s.all.takeBack(s, p)
-		}
 		s.x = nil
 	}
 	x.Release(p)
 }
 
 func (s *Socket) send(p *exchange.Part) {
-	if p.Op == exchange.OpHandOver {
-		s.answered(p)
-		return
-	}
 	out := s.conn.Use()
 	before := len(*out)
 	var body, tail []byte

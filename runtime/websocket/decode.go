@@ -86,12 +86,6 @@ func (d *Decoder) Buffered() int { return cap(d.buf) }
 // Drop frees the memory of an incomplete message. Next must not be called again.
 func (d *Decoder) Drop() { d.buf = nil }
 
-// Idle reports whether there is no incomplete message or frame, except possibly an incomplete frame header. begun
-// contains the received bytes of this header and is valid until the next call of the Decoder.
-func (d *Decoder) Idle() (begun []byte, idle bool) {
-	return d.head[:d.have], !d.payload && d.message == Continuation
-}
-
 // header parses the header of a frame. header reports an error at the first invalid byte.
 func (d *Decoder) header(data []byte) (n int, err error) {
 	have := int(d.have)

@@ -45,11 +45,6 @@ def on_message(ws, message):
         broadcast(chat, line, ws.data.room)
 
 
-def on_resume(ws):
-    """Runs after a reload. The client, which has not noticed the reload, is now connected to this process."""
-    shared.resume(ws.data.member, ws.data.room, ws.data.name)
-
-
 def on_close(ws, code, reason):
     shared.leave(ws.data.member)
     tell_people(ws.data.room)
@@ -67,5 +62,5 @@ def beat():
         tell_people(room)
 
 
-chat = WebSocket(on_open, on_message, on_close, on_resume=on_resume, subprotocols=[rooms.SUBPROTOCOL])
+chat = WebSocket(on_open, on_message, on_close, subprotocols=[rooms.SUBPROTOCOL])
 PATHS = [("/ws", chat), ("/", index)]

@@ -89,16 +89,6 @@ def enter(room, name):
         ]
 
 
-def resume(member, room, name):
-    """Takes over a member from another process after a reload."""
-    with _change() as book:
-        book.execute(
-            "INSERT OR REPLACE INTO member (number, room, name, process, seen) VALUES (?, ?, ?, ?, ?)",
-            (member, room, name, _process, time.time()),
-        )
-        _mine[member] = room, name
-
-
 def leave(member):
     _mine.pop(member, None)
     with _change() as book:

@@ -22,7 +22,8 @@
 //     new workers; idle TLS connections are closed. A busy connection is closed after the response to its next request,
 //     or after five idle seconds.
 //   - "depart" follows when all old workers have stopped accepting, or after a second. Only then are subscribers handed
-//     over and WebSockets closed with code 1012. A client that reconnects at once therefore reaches the new code.
+//     over, and the grace of WebSockets begins, after which they are closed with code 1012. A client that reconnects at
+//     once therefore reaches the new code.
 //
 // If a generation fails to load, the new generation is stopped and the old generation keeps serving. If a watched file
 // changes while a generation loads, the next generation replaces the loading generation. Under --dev, the standard

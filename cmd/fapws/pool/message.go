@@ -45,8 +45,8 @@ const (
 	// number above Seq.
 	Take Kind = "take"
 	// Piece: a message from one worker to another after Give or Take. Raw contains either all past events, or one
-	// subscriber, whose descriptor is attached. If Text is the constant WebSocket or Idle, Raw contains a WebSocket or
-	// an idle connection in place of a subscriber. A Piece without Raw follows the last subscriber.
+	// subscriber, whose descriptor is attached. If Text is the constant Idle, Raw contains an idle connection in
+	// place of a subscriber. A Piece without Raw follows the last subscriber.
 	Piece Kind = "piece"
 	// Certificates, from the supervisor: Raw contains the renewed certificates that the worker requested.
 	Certificates Kind = "certificates"
@@ -59,10 +59,7 @@ const (
 
 const Dropped = "dropped"
 
-const (
-	WebSocket = "websocket"
-	Idle      = "idle"
-)
+const Idle = "idle"
 
 const (
 	// Configured: Raw is a Settled in JSON with all settings of the worker. A worker sends Configured before Confined,
@@ -136,7 +133,7 @@ type Settled struct {
 
 // Protocol is the version of the message format and of the Handover, and must be the same in a program and its
 // replacement.
-const Protocol = 9
+const Protocol = 10
 
 type Reply struct {
 	Pid  int

@@ -236,10 +236,17 @@ func (s *Settings) Config() (Config, error) {
 	wrong.when(c.MaxRSS > 0 && c.MaxRSS < 1<<20,
 		"max-rss (%s) is %d bytes, less than any worker needs; write a size with a unit, such as 200M",
 		s.from["max-rss"], c.MaxRSS)
-	grace := c.Server.WebSockets.ReloadGrace
-	wrong.when(grace > c.GracefulTimeout,
-		"ws-reload-grace (%s) is %v, longer than graceful-timeout, %v, after which the old code ends",
-		s.from["ws-reload-grace"], grace, c.GracefulTimeout)
+	grace := &c.Server.WebSockets.ReloadGrace
+	switch {
+	case s.from["ws-reload-grace"].Level > FromDefault:
+		wrong.when(*grace > c.GracefulTimeout,
+			"ws-reload-grace (%s) is %v, longer than graceful-timeout, %v, after which the old code ends",
+			s.from["ws-reload-grace"], *grace, c.GracefulTimeout)
+	case c.Dev:
+		*grace = 0
+	default:
+		*grace = min(*grace, c.GracefulTimeout)
+	}
 	for _, row := range table() {
 		wrong.when(strings.HasPrefix(row.Name, "sandbox-") && s.from[row.Name].Level > FromDefault && !c.Sandboxed(),
 			"%s (%s) has no effect without sandbox; add --sandbox", row.Name, s.from[row.Name])

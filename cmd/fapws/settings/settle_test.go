@@ -149,6 +149,16 @@ func TestScriptSetsValuesUnlessNamesAreTooCommon(t *testing.T) {
 	checktest.Equal(t, got, want)
 }
 
+func TestGraceOfWebSocketsFitsTheTimeOfTheOldCode(t *testing.T) {
+	for flags, want := range map[string]time.Duration{
+		"": 5 * time.Second, "--graceful-timeout 2s": 2 * time.Second, "--dev": 0, "--dev --ws-reload-grace 3s": 3 * time.Second,
+	} {
+		_, c, err := places{flags: flags}.settle(t)
+		checktest.Must(t, err)
+		checktest.Equalf(t, c.Server.WebSockets.ReloadGrace, want, "%s", flags)
+	}
+}
+
 func TestLimitOfAHeadHasRoomForItsLine(t *testing.T) {
 	for _, tt := range []struct {
 		flags      string

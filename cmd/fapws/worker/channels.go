@@ -191,13 +191,6 @@ func (r *relay) sendUp(events []pybridge.Event) {
 	}
 }
 
-func (r *relay) awaitOwn(end time.Time) {
-	r.up.Wait(time.Until(end))
-	for said := r.said.Load(); r.dealt.Load() < said && time.Now().Before(end); {
-		time.Sleep(100 * time.Microsecond)
-	}
-}
-
 // arrived handles events from the supervisor. It is called on the goroutine of Parent.listen.
 func (r *relay) arrived(m *pool.Message) {
 	switch {

@@ -7,8 +7,6 @@ import (
 	"os"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"fapws/cmd/fapws/pool"
 	"fapws/runtime"
 	"fapws/runtime/http1conn"
@@ -22,10 +20,6 @@ const (
 	// A new worker keeps all events for the time holdFor. During this time, the new worker can take over subscribers
 	// that have missed events.
 	holdFor = time.Minute
-
-	// ownWithin limits how long a retiring worker waits for its own events to return from the supervisor before it
-	// hands over WebSockets.
-	ownWithin = 2 * time.Second
 
 	pieceWithin = 20 * time.Second
 )
@@ -93,10 +87,9 @@ func (r *relay) takeSubscribers(from *pool.Channel) {
 			break
 		}
 		if len(m.Raw) == 0 {
-			_ = from.Send(m) // an error means that the other worker has ended
 			break
 		}
-		err = r.takeClient(m, files, from)
+		err = r.takeClient(m, files)
 		pool.CloseFiles(files)
 		if err == nil {
 			n++
@@ -122,34 +115,20 @@ func clientOf(m *pool.Message, files []*os.File, state any) (fd int, err error) 
 	return pool.Duplicate(files[0])
 }
 
-// takeClient serves an idle connection, a subscriber or a WebSocket from another worker. A WebSocket that this worker
-// cannot serve is returned to the worker that sent it.
-func (r *relay) takeClient(m *pool.Message, files []*os.File, from *pool.Channel) error {
-	var idle http1conn.ClientState
-	var subscriber live.StreamState
-	var socket live.SocketState
-	state := map[string]any{pool.Idle: &idle, pool.WebSocket: &socket, "": &subscriber}[m.Text]
-	fd, err := clientOf(m, files, state)
-	switch {
-	case err != nil:
+// takeClient serves an idle connection or a subscriber from another worker.
+func (r *relay) takeClient(m *pool.Message, files []*os.File) error {
+	if m.Text == pool.Idle {
+		var idle http1conn.ClientState
+		fd, err := clientOf(m, files, &idle)
+		if err == nil {
+			r.s.server.Arrive(&idle, fd)
+		}
 		return err
-	case m.Text == pool.Idle:
-		r.s.server.Arrive(&idle, fd)
-		return nil
-	case m.Text == "":
-		return r.s.server.Subscribers().Import(&subscriber, fd)
 	}
-	if r.s.python.asleep() {
-		r.s.late.wake()
-	}
-	sockets := r.s.server.Sockets()
-	if err = sockets.Import(&socket, fd); err == nil {
-		return nil
-	}
-	if from.Send(m, fd) == nil {
-		unix.Close(fd)
-	} else {
-		sockets.Dismiss(fd)
+	var subscriber live.StreamState
+	fd, err := clientOf(m, files, &subscriber)
+	if err == nil {
+		err = r.s.server.Subscribers().Import(&subscriber, fd)
 	}
 	return err
 }
@@ -181,25 +160,6 @@ func (r *relay) wait(ctx context.Context) {
 	}
 }
 
-// takeBack closes the WebSockets that the successor of this process cannot serve, and notifies the application.
-// takeBack returns when the successor has sent back all these WebSockets or has ended.
-func (p *Parent) takeBack(to *pool.Channel) {
-	for {
-		m, files, err := to.Receive()
-		if err != nil || len(m.Raw) == 0 {
-			return
-		}
-		var socket live.SocketState
-		fd, err := clientOf(m, files, &socket)
-		pool.CloseFiles(files)
-		if err == nil {
-			p.s.server.Sockets().TakeBack(&socket, fd)
-		} else {
-			p.s.logAsWorker(logfile.Error, " cannot take a WebSocket back: %v", err)
-		}
-	}
-}
-
 // handIdleOver sends idle connections to the successor of this process, if any. The lock ensures that only one call
 // runs at a time.
 func (p *Parent) handIdleOver() {
@@ -226,8 +186,8 @@ func sendClient(to *pool.Channel, kind string, state any, fd int) error {
 	return err
 }
 
-// handClientsOver sends all subscribers and, if possible, WebSockets to the successor of this process. Without a
-// successor, the clients are told to reconnect. handClientsOver runs on a separate goroutine.
+// handClientsOver sends all subscribers to the successor of this process. Without a successor, they are disconnected and
+// must reconnect. handClientsOver runs on a separate goroutine.
 func (p *Parent) handClientsOver(ctx context.Context) {
 	s := p.s
 	to := p.successor.Load()
@@ -235,39 +195,19 @@ func (p *Parent) handClientsOver(ctx context.Context) {
 		p.handIdleOver() // connections that became idle since the last call
 		s.relay.wait(ctx)
 	}
-	defer s.server.HoldEnd()()
-	n, err := s.server.Subscribers().Export(ctx, func(d any, fd int) error {
+	n, err := s.server.Subscribers().Export(ctx, func(d *live.StreamState, fd int) error {
 		if to == nil {
 			return errNoSuccessor
 		}
 		return sendClient(to, "", d, fd)
 	})
 	if to == nil {
-		_, _ = s.server.Sockets().Export(ctx, nil)
 		return
 	}
 	defer to.Close()
-	defer context.AfterFunc(ctx, func() { to.Close() })()
-	returned := make(chan struct{})
-	go func() {
-		defer close(returned)
-		p.takeBack(to)
-	}()
-	ordered := time.Now().Add(ownWithin)
-	sockets, failed := s.server.Sockets().Export(ctx, func(d any, fd int) error {
-		// Events that a WebSocket client causes in this worker must be numbered before events that the client causes
-		// in the successor.
-		s.relay.awaitOwn(ordered)
-		return sendClient(to, pool.WebSocket, d, fd)
-	})
-	if err == nil {
-		err = failed
-	}
 	_ = to.Send(&pool.Message{Kind: pool.Piece}) // an error means that the successor has ended
-	<-returned
 	if err != nil && ctx.Err() == nil {
-		s.logAsWorker(logfile.Warning, " cannot hand all clients over: %v; the others must reconnect", err)
+		s.logAsWorker(logfile.Warning, " cannot hand all subscribers over: %v; the others must reconnect", err)
 	}
-	s.logAsWorker(logfile.Debug, " has handed over %s and %s", pool.Count(n, "subscriber"),
-		pool.Count(sockets, "WebSocket"))
+	s.logAsWorker(logfile.Debug, " has handed over %s", pool.Count(n, "subscriber"))
 }

@@ -17,10 +17,9 @@ import (
 // application when the first request needs it.
 
 type lateLoad struct {
-	p       *Parent
-	needed  chan struct{}
-	need    func()
-	settled chan struct{} // closed when the application serves, or has failed to load
+	p      *Parent
+	needed chan struct{}
+	need   func()
 	// presence events that wait for the application
 	presence []pybridge.PresenceEvent
 }
@@ -29,7 +28,7 @@ type lateLoad struct {
 const mostPresence = 20000
 
 func newLateLoad(p *Parent) *lateLoad {
-	z := &lateLoad{p: p, needed: make(chan struct{}), settled: make(chan struct{})}
+	z := &lateLoad{p: p, needed: make(chan struct{})}
 	z.need = sync.OnceFunc(func() { close(z.needed) })
 	if p.Role == pool.PageOnly {
 		p.s.python.become(appFailed)
@@ -93,7 +92,6 @@ func (z *lateLoad) run() (code int, err error) {
 		select {}
 	}
 	s.server.Do(z.tellPresence)
-	close(z.settled)
 	return s.finish(s.serve(ended)), nil
 }
 
@@ -110,13 +108,6 @@ func (z *lateLoad) limit(loaded <-chan struct{}) {
 	z.fail(errors.New("the application " + pool.TooSlow(most)))
 }
 
-// wake makes run load the application, and waits until the application has loaded or has failed to load. wake is safe
-// for concurrent use.
-func (z *lateLoad) wake() {
-	z.need()
-	<-z.settled
-}
-
 // fail reports once why the application has failed to load, and asks the supervisor to replace this worker. Until the
 // replacement, requests for the application get status 503, or with --dev the failure page.
 func (z *lateLoad) fail(err error) (code int) {
@@ -125,7 +116,6 @@ func (z *lateLoad) fail(err error) (code int) {
 		return 0
 	}
 	code = s.reportError(err)
-	close(z.settled)
 	z.p.recycle("the application failed to load")
 	if s.conf.Dev {
 		time.AfterFunc(noticeWithin, s.server.GiveUp)

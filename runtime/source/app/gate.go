@@ -42,7 +42,7 @@ type held struct {
 
 // gated reports whether r needs a place in a Gate. A WebSocket needs no place, because it may be open for long and
 // occupies no thread.
-func gated(r *exchange.Request) bool { return !r.Upgrade && r.Socket == 0 && r.Resumed == nil }
+func gated(r *exchange.Request) bool { return !r.Upgrade && r.Socket == 0 }
 
 // enter reports whether c may start. Otherwise, c waits for a place or, if too many calls wait already, the response is
 // 503.

@@ -84,11 +84,7 @@ func (s *Source) submit(c *call, x *exchange.Exchange, r *exchange.Request) {
 		c.occupies = s.options.Occupies
 		d.loop.Occupied(1)
 	}
-	// A resumed WebSocket has no timeout, because it is already open for its client, so a 504 response is no longer
-	// possible.
-	if r.Resumed == nil {
-		c.work = owing
-	}
+	c.work = owing
 	c.restart()
 	d.took()
 }

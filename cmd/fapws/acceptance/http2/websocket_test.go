@@ -96,12 +96,11 @@ func closesWith(t *testing.T, c *wstest.Client, code int) {
 	c.Conn.Close()
 }
 
-// An HTTP/2 connection cannot move to a new worker, so a reload closes its WebSockets with 1012.
 func TestReloadClosesWebSocketStreamsWith1012(t *testing.T) {
 	t.Parallel()
 	log := filepath.Join(t.TempDir(), "log")
 	s := serve(t, fapwstest.Mode{Flags: []string{"--workers", "1"}}, "sockets.py", "--lifespan", "off", "--access-log",
-		log, "--log-flush", "1ms")
+		log, "--log-flush", "1ms", "--ws-reload-grace", "0")
 	old := s.Workers()
 	sockets := []*wstest.Client{fapwstest.OpenSocket(t, bridge(t, s), "/callbacks"),
 		fapwstest.OpenSocket(t, bridge(t, s), "/asgi?a")}

@@ -291,7 +291,8 @@ func TestASGIApplicationGetsMessagesThatPrecedeTheClose(t *testing.T) {
 func TestASGIReloadClosesWebSocketsWith1012AfterNewWorkersAccept(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Copied(t, "version.py")
-	s := fapwstest.Command{Script: script + ":application"}.Serve(t, fapwstest.Workers)
+	s := fapwstest.Command{Script: script + ":application", Flags: []string{"--ws-reload-grace", "0"}}.Serve(t,
+		fapwstest.Workers)
 	const clients, reloads = 24, 2
 	open := func(want int) (*wstest.Client, error) {
 		c, err := wstest.Dial(s.Address, "/")

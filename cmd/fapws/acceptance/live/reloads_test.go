@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -105,29 +105,30 @@ func sendsUntil(ctx context.Context, s *fapwstest.Server, path string) (said []s
 	return said
 }
 
-func TestWebSocketsThatCannotMoveOutliveAReloadByTheGrace(t *testing.T) {
+func TestWebSocketsOutliveAReloadByTheGrace(t *testing.T) {
 	t.Parallel()
-	open := func(grace string) (*fapwstest.Server, *wstest.Client) {
-		s := fapwstest.Serve(t, fapwstest.Workers, "asgisockets.py", "--graceful-timeout", "60s", "--ws-reload-grace", grace)
-		c := s.Socket("/echo")
-		s.Reload()
-		return s, c
+	for script, path := range map[string]string{"asgisockets.py": "/echo", "staying.py": "/room"} {
+		open := func(grace string) (*fapwstest.Server, *wstest.Client) {
+			s := fapwstest.Command{Script: fapwstest.Copied(t, script), Flags: []string{"--graceful-timeout", "60s",
+				"--ws-reload-grace", grace}}.Serve(t, fapwstest.Workers)
+			c := s.Socket(path)
+			s.Reload()
+			return s, c
+		}
+		s, c := open("60s")
+		for _, text := range []string{"after", "the reload"} {
+			answers(t, c, text, text)
+		}
+		stopped := make(chan struct{})
+		go func() {
+			defer close(stopped)
+			s.Stop()
+		}()
+		closesWith(t, c, 1001, "")
+		<-stopped
+		_, c = open("1s")
+		closesWith(t, c, 1012, "")
 	}
-	s, c := open("60s")
-	for _, text := range []string{"after", "the reload"} {
-		fapwstest.Must(t, c.SendText(text))
-		_, got, err := c.Receive()
-		fapwstest.Needf(t, err == nil && string(got) == text, "%q, %v", got, err)
-	}
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		s.Stop()
-	}()
-	closesWith(t, c, 1001, "")
-	<-stopped
-	_, c = open("1s")
-	closesWith(t, c, 1012, "")
 }
 
 func TestGraceForWebSocketsEndsWithTheOldCode(t *testing.T) {
@@ -136,216 +137,128 @@ func TestGraceForWebSocketsEndsWithTheOldCode(t *testing.T) {
 		Fails(t, 2, "ws-reload-grace (flag --ws-reload-grace) is 31s, longer than graceful-timeout, 30s")
 }
 
-type stayer struct {
-	t *testing.T
-	*wstest.Client
-	resumed string
-}
-
-func openStayer(s *fapwstest.Server, path string, fields ...string) *stayer {
-	s.T.Helper()
-	c := s.Socket(path, fields...)
-	c.Conn.SetDeadline(time.Now().Add(5 * fapwstest.Patience))
-	return &stayer{s.T, c, "resumed by 1"}
-}
-
-func (c *stayer) asks(text string) string {
-	c.t.Helper()
-	says(c.t, c.Client, text)
-	return c.hears()
-}
-
-func (c *stayer) hears() string {
-	c.t.Helper()
-	for {
-		if got := fapwstest.Received(c.t, c.Client); got != c.resumed {
-			return got
-		}
-	}
-}
-
-func staying(t *testing.T, m fapwstest.Mode) (s *fapwstest.Server, script string) {
+// staying runs staying.py, which writes the file closed beside itself.
+func staying(t *testing.T, m fapwstest.Mode, flags ...string) (s *fapwstest.Server, script string) {
+	t.Helper()
 	script = fapwstest.Copied(t, "staying.py")
-	return fapwstest.Command{Script: script}.Serve(t, m), script
+	return fapwstest.Command{Script: script, Flags: flags}.Serve(t, m), script
 }
 
-// The WebSocket uses synchronous callbacks, and keeps its groups, data, subprotocol, compression, and an incomplete
-// frame.
-func TestWebSocketsMoveToTheNewWorkerAtAReload(t *testing.T) {
-	asleep := fapwstest.Mode{Name: fapwstest.Asleep.Name,
-		Flags: slices.Concat(fapwstest.Asleep.Flags, fapwstest.Workers.Flags)}
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Workers, asleep}, webSocketsStay)
+func closedSockets(t *testing.T, script string) []string {
+	t.Helper()
+	lines := strings.Fields(fapwstest.Read(t, filepath.Join(filepath.Dir(script), "closed")))
+	slices.Sort(lines)
+	return lines
 }
 
-func webSocketsStay(t *testing.T, m fapwstest.Mode) {
-	s, script := staying(t, m)
-	plain := openStayer(s, "/told?x=1", "Sec-WebSocket-Protocol: a")
-	packed := openStayer(s, "/told?x=2", wstest.Deflate)
-	left := openStayer(s, "/told?x=3")
-	fapwstest.Needf(t, packed.Deflate, "no compression")
-	fapwstest.Equal(t, left.asks("leave"), "left")
-	first, resumed := "^1", "^1"
-	// In the mode Asleep, on_resume also runs each time the application wakes up, so the counters are higher.
-	if m.Name == fapwstest.Asleep.Name {
-		first, resumed = "^([1-9]0)?1", "^[1-9]"
+// Each worker counts the clients of the others, up to a second late.
+func hasMembers(t *testing.T, c *wstest.Client, n int) {
+	t.Helper()
+	fapwstest.Eventually(t, fmt.Sprint(n, " members"), func() bool {
+		says(t, c, "members")
+		return told(t, c) == fmt.Sprint(n)
+	})
+}
+
+// Meanwhile, clients of the old and of the new code get each other's broadcasts, in the same order.
+func TestWebSocketsEndOnceAfterTheGrace(t *testing.T) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Workers, {Name: "one inline worker",
+		Flags: []string{"--workers", "1", "--threads", "0"}}}, webSocketsEndOnce)
+}
+
+func webSocketsEndOnce(t *testing.T, m fapwstest.Mode) {
+	s, script := staying(t, m, "--ws-reload-grace", "2s")
+	const clients = 10
+	var all []*wstest.Client
+	for i := range clients {
+		all = append(all, s.Socket(fmt.Sprint("/room?", i)))
 	}
-	for i, c := range []*stayer{plain, packed} {
-		fapwstest.Matches(t, c.asks("count"), fmt.Sprintf("%s by 1 in [0-9]+ x=%d ", first, i+1))
-	}
-	frame := plain.AppendFrame(nil, wstest.Fin|wstest.Text, []byte("count"))
-	fapwstest.Try(plain.Conn.Write(frame[:3])).Must(t)
+	hasMembers(t, all[0], clients)
+	old := s.Workers()
 	fapwstest.Change(t, script, "VERSION = 1", "VERSION = 2")
 	s.Control("reload")
-	for _, c := range []*stayer{plain, packed, left} {
-		got := c.hears()
-		fapwstest.Needf(t, got == "resumed by 2", "%q", got)
-		c.resumed = "resumed by 2"
+	late := s.Socket("/room?late")
+	says(t, late, "version")
+	fapwstest.Equal(t, told(t, late), "2")
+	for _, c := range []*wstest.Client{late, all[0]} {
+		says(t, c, "say to all")
 	}
-	fapwstest.Try(plain.Conn.Write(frame[3:])).Must(t)
-	fapwstest.Matches(t, plain.hears(), resumed+"02 by 2 in .* x=1 a$")
-	fapwstest.Matches(t, packed.asks("count"), resumed+"02 by 2 in .* x=2 None$")
-	text := strings.Repeat("to all. ", 100)
-	says(t, plain.Client, "say "+text)
-	for _, c := range []*stayer{plain, packed} {
-		fapwstest.Equal(t, c.hears(), text)
+	for _, c := range append(all, late) {
+		for range 2 {
+			gets(t, c, "to all")
+		}
 	}
-	fapwstest.Equal(t, left.asks("echo"), "echo")
-	plain.CloseWith(1000, "")
-	fapwstest.Matches(t, packed.hears(), resumed+"03 closed with 1000 by 2$")
+	says(t, all[1], "version")
+	fapwstest.Equal(t, told(t, all[1]), "1")
+	for _, c := range all {
+		for {
+			f, err := c.ReadFrame()
+			fapwstest.Must(t, err)
+			if f.Op() == wstest.Close {
+				code, _ := f.Code()
+				fapwstest.Equal(t, code, 1012)
+				break
+			}
+		}
+		fapwstest.Must(t, c.WriteFrame(wstest.Fin|wstest.Close, []byte{1012 >> 8, 1012 & 0xff}))
+		_, err := c.ReadFrame()
+		fapwstest.Truef(t, errors.Is(err, io.EOF), "%v after the close frame", err)
+		c.Conn.Close()
+	}
+	s.HasWorkers(len(old), old...)
+	hasMembers(t, late, 1)
+	want := make([]string, clients)
+	for i := range want {
+		want[i] = fmt.Sprint(i, ":1012")
+	}
+	fapwstest.Equalf(t, closedSockets(t, script), want, "on_close was called for")
 }
 
-// A WebSocket cannot move to a new worker if the application keeps a reference to its object, if its data contains
-// objects that the server cannot copy, or if the new code has a different WebSocket at the path. A callback that is
-// running ends before the WebSocket is closed.
-func TestWebSocketsThatCannotMoveAreClosedWith1012(t *testing.T) {
+// A callback that is running at the end of the grace ends before on_close is called.
+func TestRunningCallbackEndsBeforeOnClose(t *testing.T) {
 	t.Parallel()
-	s, script := staying(t, fapwstest.Workers)
-	known, kept, waits := openStayer(s, "/room?a"), openStayer(s, "/room?b"), openStayer(s, "/room?c")
-	a, b := known.asks("know"), kept.asks("keep")
-	fapwstest.Truef(t, a == "known" && b == "kept", "%q, %q", a, b)
+	s, script := staying(t, fapwstest.Workers, "--ws-reload-grace", "0")
+	c := s.Socket("/room?waits")
 	folder := t.TempDir()
-	says(t, waits.Client, "wait "+folder)
-	says(t, waits.Client, "count")
+	says(t, c, "wait "+folder)
 	fapwstest.FileSays(t, folder+"/waits", "")
+	old := s.Workers()
 	s.Control("reload")
-	for _, c := range []*stayer{known, kept} {
-		closesWith(t, c.Client, 1012, "")
-	}
+	closesWith(t, c, 1012, "")
 	fapwstest.Write(t, folder+"/go", "")
-	for _, want := range []string{"waited", "2 by 1 in "} {
-		got := waits.hears()
-		for strings.Contains(got, "closed with") {
-			got = waits.hears()
-		}
-		fapwstest.Truef(t, strings.HasPrefix(got, want), "%q, want %q", got, want)
-	}
-	fapwstest.Change(t, script, `("/room", room)`, `("/hall", room)`)
-	s.Control("reload")
-	closesWith(t, waits.Client, 1012, "")
+	s.HasWorkers(len(old), old...)
+	fapwstest.Equal(t, closedSockets(t, script), []string{"waits:1012"})
 }
 
-func TestWebSocketsAnswerEachMessageThroughReloads(t *testing.T) {
+// All clients of a worker that is replaced because of its memory connect again, to the next worker.
+func TestWorkerWithManyWebSocketsIsReplacedWhenItExceedsMaxRSS(t *testing.T) {
 	t.Parallel()
-	for _, m := range []fapwstest.Mode{
-		fapwstest.Workers, {Name: "one inline worker", Flags: []string{"--workers", "1", "--threads", "0"}},
-	} {
-		t.Run(m.Name, func(t *testing.T) { throughReloads(t, m) })
-	}
-}
-
-func throughReloads(t *testing.T, m fapwstest.Mode) {
-	const clients, speakers, reloads = 40, 3, 4
-	s := fapwstest.Serve(t, m, "staying.py")
-	workers := len(s.Workers())
-	files := func() (n int) {
-		s.HasWorkers(workers)
-		for _, pid := range append(s.Workers(), s.Cmd.Process.Pid) {
-			entries, _ := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid)) // none if the process has ended
-			n += len(entries)
-		}
-		return n
-	}
-	all := make([]*stayer, clients)
+	const clients = 1000
+	s, script := staying(t, fapwstest.Mode{Flags: []string{"--workers", "1"}}, "--max-rss", "250M", "--ws-reload-grace",
+		"1s")
+	old := s.Workers()
+	var all [clients]*wstest.Client
 	for i := range all {
-		all[i] = openStayer(s, fmt.Sprint("/room?", i))
+		all[i] = s.Socket(fmt.Sprint("/room?", i))
 	}
-	var readers, senders sync.WaitGroup
-	var echoes atomic.Int64
-	ended := make(chan struct{})
-	heard := make([][]string, clients) // the broadcasts that each client has received
-	for i, c := range all {
-		echo := make(chan string, 1)
-		readers.Go(func() {
-			defer close(echo)
-			for {
-				_, got, err := c.Receive()
-				switch text := string(got); {
-				case err != nil:
-					select {
-					case <-ended:
-					default:
-						t.Errorf("client %d: %v", i, err)
-					}
-					return
-				case text == "all end":
-					return
-				case strings.HasPrefix(text, "all "):
-					heard[i] = append(heard[i], text)
-				default:
-					echo <- text
-				}
-			}
-		})
-		senders.Go(func() {
-			for n := 0; ; n++ {
-				select {
-				case <-ended:
-					return
-				default:
-				}
-				text := fmt.Sprintf("echo %d", n)
-				says(t, c.Client, text)
-				if got, open := <-echo; got != text {
-					t.Errorf("client %d: %q, want %q, %t", i, got, text, open)
-					return
-				}
-				echoes.Add(1)
-				if i < speakers {
-					says(t, c.Client, fmt.Sprintf("say all %d %d", i, n))
-				}
-				time.Sleep(50 * time.Millisecond)
+	answers(t, all[0], "grow 300000000", "grown")
+	s.Says("exceed max-rss")
+	var again sync.WaitGroup
+	for i := range all {
+		again.Go(func() {
+			closesWith(t, all[i], 1012, "")
+			if c, err := wstest.Dial(s.Address, "/room?again"); err != nil {
+				t.Error(err)
+			} else {
+				all[i] = c
 			}
 		})
 	}
-	held := files()
-	for i := range reloads {
-		before := echoes.Load()
-		s.Control("reload")
-		fapwstest.Eventually(t, "clients are answered after a reload", func() bool {
-			return t.Failed() || echoes.Load() > before+clients
-		})
-		time.Sleep(time.Duration(i%3) * 200 * time.Millisecond)
+	again.Wait()
+	s.HasWorkers(1, old...)
+	for _, c := range all {
+		answers(t, c, "hello", "hello")
 	}
-	fapwstest.Eventually(t, fmt.Sprintf("hardly more than the %d descriptors before the first reload", held), func() bool {
-		return t.Failed() || files() <= held+clients/5
-	})
-	close(ended)
-	senders.Wait()
-	if t.Failed() {
-		return
-	}
-	says(t, openStayer(s, "/room?last").Client, "say all end")
-	readers.Wait()
-	for i, texts := range heard {
-		fapwstest.Needf(t, slices.Equal(texts, heard[0]), "client %d got the broadcasts %q, another client %q", i, texts,
-			heard[0])
-	}
-	next := map[int]int{}
-	for _, text := range heard[0] {
-		var who, n int
-		fmt.Sscanf(text, "all %d %d", &who, &n)
-		fapwstest.Needf(t, n == next[who], "%q, want number %d", text, next[who])
-		next[who]++
-	}
-	t.Logf("%d echoes, %d broadcasts to %d clients, through %d reloads", echoes.Load(), len(heard[0]), clients, reloads)
+	hasMembers(t, all[0], clients)
+	fapwstest.Equalf(t, len(closedSockets(t, script)), clients, "on_close was called")
 }
