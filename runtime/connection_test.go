@@ -158,6 +158,28 @@ func TestPanicOnTheLoopClosesOnlyTheConnection(t *testing.T) {
 	checktest.Truef(t, lines >= 1 && lines <= 1+int(time.Since(begin)/time.Second), "%d log lines: %s", lines, rec)
 }
 
+// A request that crosses the end of an idle connection must not cause RST, after which clients report an error instead
+// of sending the request again.
+func TestRequestThatArrivesWhenAnIdleConnectionEndsCausesNoReset(t *testing.T) {
+	t.Parallel()
+	s := serve(t, Config{})
+	s.loop.ticking.Store(true) // so that no deadline passes
+	c := s.dial(t)
+	const request = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
+	checktest.Try(io.WriteString(c, request)).Must(t)
+	checktest.Equal(t, string(readBody(t, c)), "hello")
+	s.do(s.loop.drain)
+	var b [1]byte
+	for range 3 {
+		n, err := c.Read(b[:])
+		checktest.Needf(t, n == 0 && err == io.EOF, "%d bytes, %v", n, err)
+		checktest.Try(io.WriteString(c, request)).Must(t)
+		s.do(func() {})
+	}
+	c.Close()
+	s.gone(t)
+}
+
 // While the server stops, subrequests succeed until the last connection has closed, and then fail, although the loop
 // still runs.
 func TestSubrequestsAreAnsweredWhileTheServerStops(t *testing.T) {

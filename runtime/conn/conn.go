@@ -67,6 +67,9 @@ type Conn struct {
 	Reset bool // close with RST, so that the client sees an error
 	// Finish discards further input of the client before it closes the connection
 	Linger bool
+	// Brief ends lingering after the time in briefLinger, because the server stops and must not wait for a client that
+	// does not read
+	Brief bool
 	// the connection closes soon, so its write timeout is at most leavesTimeout
 	Leaves bool
 
@@ -228,9 +231,10 @@ func (c *Conn) Continue() {
 
 const (
 	// lingerTimeout is how long a client may be silent before a lingering connection closes. maxLinger limits the whole
-	// duration of lingering.
+	// duration of lingering, and briefLinger that of a Brief connection.
 	lingerTimeout = int64(2 * time.Second)
 	maxLinger     = int64(10 * time.Second)
+	briefLinger   = 2 * tick
 )
 
 // Finish closes c after everything was sent.
@@ -252,7 +256,11 @@ func (c *Conn) Finish() {
 		unix.Shutdown(c.Fd(), unix.SHUT_WR)
 	}
 	c.lingering = true
-	c.Stamp, c.lingerEnd = c.set.Now, int32((c.set.Now+maxLinger)/tick)
+	most := maxLinger
+	if c.Brief {
+		most = briefLinger
+	}
+	c.Stamp, c.lingerEnd = c.set.Now, int32((c.set.Now+most)/tick)
 	c.Schedule()
 }
 

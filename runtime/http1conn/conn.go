@@ -185,8 +185,9 @@ func (c *Conn) Closed() {
 	c.cancelAll()
 }
 
-// Drain closes c if c has carried a request and is idle. The first request of a new connection may be on its way, so
-// its deadline only becomes earlier. If retire is true, Drain only restarts the timeout of an idle connection.
+// Drain closes c if c has carried a request and is idle. A request that arrives later is discarded, and its client sees
+// that the connection was closed, not reset. The first request of a new connection may be on its way, so its deadline
+// only becomes earlier. If retire is true, Drain only restarts the timeout of an idle connection.
 func (c *Conn) Drain(retire bool) {
 	s, idle := c.s, !c.Busy() && !c.Yields()
 	defer c.Schedule() // the deadline may have become earlier
@@ -200,7 +201,8 @@ func (c *Conn) Drain(retire bool) {
 			c.Stamp = s.Set.Now
 			return
 		}
-		c.Close("the server is shutting down")
+		c.Brief = true // the client's next request may be on its way
+		c.Dismiss()
 	case idle && c.skipping():
 		c.endSkip()
 	}

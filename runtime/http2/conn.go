@@ -303,15 +303,15 @@ func (c *Conn) Drain(retire bool) {
 	c.settle()
 }
 
-// refuse tells the client the number of the last stream that the server processes, and closes an idle connection. If
-// the server continues to run, or if the client has just answered, the connection lingers before it closes, because the
-// client may still send. Otherwise a stopping server closes the connection at once, because the server must not wait for
-// a sleeping client.
+// refuse tells the client the number of the last stream that the server processes, and closes an idle connection. The
+// connection lingers before it closes, because the client may still send. If the server stops, and the client has not
+// just answered, the connection lingers only briefly.
 func (c *Conn) refuse(answered bool) {
 	c.leaving = refuses
 	c.frames().WriteGoAway(c.last, http2.ErrCodeNo, nil)
 	c.dead = len(c.streams) == 0
-	c.conn.Linger = c.s.End < exchange.Leaving || answered || len(c.conn.Pending()) > 0
+	c.conn.Linger = true
+	c.conn.Brief = c.s.End >= exchange.Leaving && !answered && len(c.conn.Pending()) == 0
 	c.settle()
 }
 
