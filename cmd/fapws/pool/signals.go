@@ -24,11 +24,6 @@ type Signals struct {
 	ignored []syscall.Signal
 }
 
-var controlSignals = []syscall.Signal{
-	syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP,
-	syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGTTIN, syscall.SIGTTOU,
-}
-
 // Signals that were ignored when the server started stay ignored, for example in a background job of a script. HUP is
 // caught even under nohup, because HUP is a command to the server and does not mean that a terminal was closed. At the
 // end, Catch calls the function arrived, which returns the signals that arrived during an upgrade
@@ -36,7 +31,7 @@ var controlSignals = []syscall.Signal{
 func Catch(h *Handover, arrived func() []syscall.Signal) *Signals {
 	s := &Signals{C: make(chan os.Signal, 16), ended: make(chan os.Signal, 1)}
 	signal.Notify(s.ended, syscall.SIGCHLD)
-	for _, sig := range controlSignals {
+	for _, sig := range process.ControlSignals {
 		ignored := signal.Ignored(sig)
 		if h != nil { // The previous program ignored some signals only for the upgrade.
 			ignored = slices.Contains(h.Ignored, sig)

@@ -1,12 +1,9 @@
 package pool
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -17,9 +14,8 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// handoverVariable is an environment variable that is set if this program has replaced another program in the same
-// process. The value is the descriptor of a file that contains a Handover.
-const handoverVariable = "_FAPWS_HANDOVER"
+// replacedKind is the kind of a supervisor for process.Replace.
+const replacedKind = "supervisor"
 
 // Handover is the state that a supervisor passes to the program that replaces it.
 type Handover struct {
@@ -65,29 +61,15 @@ type workerState struct {
 	Parts   []byte // the parts of an incomplete message (Channel.parts); set only for an upgrade
 }
 
-// maxHandover limits an encoded Handover, in bytes.
-const maxHandover = 1 << 30
-
-func Upgraded() bool { return os.Getenv(handoverVariable) != "" }
+func Upgraded() bool { return process.HasReplaced(replacedKind) }
 
 // Inherited returns the Handover from the previous program, or nil if this program has not replaced another program.
 func Inherited() (*Handover, error) {
-	text := os.Getenv(handoverVariable)
-	if text == "" {
-		return nil, nil
-	}
-	os.Unsetenv(handoverVariable)
-	fd, err := strconv.Atoi(text)
-	if err != nil {
-		return nil, fmt.Errorf("%s=%s: not a descriptor", handoverVariable, text)
-	}
-	f := os.NewFile(uintptr(fd), "handover")
-	defer f.Close()
 	h := new(Handover)
-	if err := json.NewDecoder(io.NewSectionReader(f, 0, maxHandover)).Decode(h); err != nil {
-		return nil, fmt.Errorf("state of the previous program: %w", err)
-	}
-	if h.Protocol != Protocol {
+	switch found, err := process.Left(replacedKind, h); {
+	case err != nil || !found:
+		return nil, err
+	case h.Protocol != Protocol:
 		return nil, fmt.Errorf("the previous program speaks protocol %d, this one %d", h.Protocol, Protocol)
 	}
 	return h, nil
@@ -127,14 +109,6 @@ func handOver(p *Pool) error {
 		w.Parts = w.channel.parts
 		h.Workers, pass = append(h.Workers, w.workerState), append(pass, w.channel)
 	}
-	note, err := unix.MemfdCreate("fapws handover", unix.MFD_CLOEXEC)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(note)
-	if _, err := unix.FcntlInt(uintptr(note), unix.F_SETFD, 0); err != nil { // make the next program inherit the file
-		return err
-	}
 	if err := os.Chdir(p.o.Dir); err != nil {
 		return err
 	}
@@ -148,29 +122,19 @@ func handOver(p *Pool) error {
 		h.Files = append(h.Files, fd)
 	}
 	if p.rates != nil {
-		if h.Rates, err = duplicate(p.rates, unix.F_DUPFD); err != nil {
+		rates, err := duplicate(p.rates, unix.F_DUPFD)
+		if err != nil {
 			return err
 		}
-		h.Files = append(h.Files, h.Rates)
+		h.Rates, h.Files = rates, append(h.Files, rates)
 	}
-	defer block(controlSignals)()
-	h.Signals = p.signals.pending()
-	if p.next != nil {
-		h.Signals = append(h.Signals, syscall.SIGHUP)
-	}
-	text, err := json.Marshal(h)
-	if err != nil {
-		return err
-	}
-	if _, err := unix.Pwrite(note, text, 0); err != nil {
-		return err
-	}
-	cmd := process.Again(true, process.Arguments()...)
-	if cmd.Err != nil {
-		return cmd.Err
-	}
-	return syscall.Exec(cmd.Path, cmd.Args, append(cmd.Env, handoverVariable+"="+strconv.Itoa(note),
-		settings.KeptVariable+"="+p.o.Kept))
+	return process.Replace(replacedKind, append(os.Environ(), settings.KeptVariable+"="+p.o.Kept), func() any {
+		h.Signals = p.signals.pending()
+		if p.next != nil {
+			h.Signals = append(h.Signals, syscall.SIGHUP)
+		}
+		return h
+	})
 }
 
 func (h *Handover) resume(p *Pool) {

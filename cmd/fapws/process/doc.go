@@ -21,12 +21,13 @@
 //
 // The file signals.go handles signals that are blocked when a process starts. Importing this package installs C code
 // that runs before Go's runtime starts. In a worker, this code unblocks the signals that control the supervisor. A
-// supervisor that takes over during an upgrade records the signals that arrive before it catches them: HUP, TTIN and
-// TTOU must not end the supervisor, and TERM, INT and QUIT must end it gracefully.
+// program that replaces another one (replace.go) records the signals that arrive before it catches them: HUP, TTIN and
+// TTOU must not end the process, and TERM, INT and QUIT must end it gracefully.
 //
 // Signals are not recorded in the short time between the start of Go's signal handling and the initialization of this
-// package. During this time, TERM or INT ends the supervisor at once with status 0, and its workers end gracefully, as
-// after any death of the supervisor. QUIT ends the supervisor with Go's dump of all goroutines. HUP is lost.
+// package. During this time, TERM or INT ends the process at once with status 0, and workers of a supervisor end
+// gracefully, as after any death of the supervisor. QUIT ends the process with Go's dump of all goroutines. HUP is
+// lost.
 //
 // # Orphans
 //

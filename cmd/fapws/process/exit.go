@@ -105,12 +105,12 @@ const closingTime = 5 * time.Second
 // closingTime.
 func ClosingTime(deadline time.Time) time.Duration { return max(closingTime, time.Until(deadline)) }
 
-// ExitAfterClosingTime starts a timer that logs a warning and ends the process with code if Python takes longer than
-// ClosingTime to end. If the process continues after Python has ended, the caller must stop the timer.
-func ExitAfterClosingTime(deadline time.Time, code int, warn func(string)) *time.Timer {
+// ExitAfterClosingTime starts a timer that logs a warning and calls exit, which ends the process, if Python takes
+// longer than ClosingTime to end. If the process continues after Python has ended, the caller must stop the timer.
+func ExitAfterClosingTime(deadline time.Time, exit func(), warn func(string)) *time.Timer {
 	return time.AfterFunc(ClosingTime(deadline), func() {
 		warn("threads or atexit functions of the script did not end; exiting without them")
-		os.Exit(code)
+		exit()
 	})
 }
 

@@ -4,6 +4,7 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static const int controls[] = {SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTERM, SIGTTIN, SIGTTOU};
@@ -17,8 +18,8 @@ static sigset_t arrived;
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
-/* Unblocks the control signals in a worker, which has inherited the signal mask. Programs that the application starts
- * would otherwise inherit the mask, too, and could not be terminated with a signal. */
+/* Unblocks the control signals in a process that runs an application and has inherited the signal mask. Programs that
+ * the application starts would otherwise inherit the mask, too, and could not be terminated with a signal. */
 static void unblock(void) {
   sigset_t set;
   sigemptyset(&set);
@@ -46,11 +47,23 @@ static void note_early(void) {
     if (signal(ending[i], note) == SIG_IGN) signal(ending[i], SIG_IGN);
 }
 
+/* Prepares a process without a supervisor that has executed itself. A pending USR1 or USR2 is discarded, because the
+ * program opens the log files anew and loads the application anew. */
+static void note_alone(void) {
+  note_early();
+  signal(SIGUSR1, SIG_IGN);
+  signal(SIGUSR2, SIG_IGN);
+  unblock();
+}
+
 __attribute__((constructor(103))) static void start(void) {
+  const char *handover = getenv("_FAPWS_HANDOVER");
   sigemptyset(&arrived);
   if (getenv("_FAPWS_WORKER"))
     unblock();
-  else if (getenv("_FAPWS_HANDOVER"))
+  else if (handover && strncmp(handover, "alone:", sizeof "alone:" - 1) == 0)
+    note_alone();
+  else if (handover)
     note_early();
 }
 

@@ -1,4 +1,4 @@
-package pool
+package process
 
 import (
 	"runtime"
@@ -8,10 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// block blocks signals on the calling thread, so that they do not kill the process after exec, before the new program
-// handles them. Blocked signals stay pending until the new program is ready, except for signals that the Go runtime
-// unblocks at its start; package process records these signals. If the system call fails, block does nothing.
-func block(signals []syscall.Signal) (unblock func()) {
+// blockSignals blocks signals on the calling thread, so that they do not kill the process after exec, before the new
+// program handles them. Blocked signals stay pending until the new program is ready, except for signals that the Go
+// runtime unblocks at its start; SignalsArrived returns these signals. If the system call fails, blockSignals does nothing.
+func blockSignals(signals []syscall.Signal) (unblock func()) {
 	runtime.LockOSThread()
 	var set, old unix.Sigset_t
 	for _, sig := range signals {
