@@ -118,12 +118,13 @@ func (h *Handler) settled() { <-h.withGIL(func() {}) }
 
 func impatient(t *testing.T, forGIL time.Duration) chan string {
 	stuck := make(chan string, 16)
-	set := func(p timeoutPolicy, f func(string)) {
+	set := func(p timeoutPolicy, f func(string, bool)) {
 		loop.h.mu.Lock()
 		defer loop.h.mu.Unlock()
 		loop.h.timeoutPolicy, loop.h.config.Stuck, loop.h.asksForEnd = p, f, false
+		loop.h.hung = false
 	}
-	set(timeoutPolicy{forGIL, 10 * time.Millisecond}, func(why string) { stuck <- why })
+	set(timeoutPolicy{forGIL, 10 * time.Millisecond}, func(why string, _ bool) { stuck <- why })
 	t.Cleanup(func() { set(defaultTimeoutPolicy, nil) })
 	return stuck
 }

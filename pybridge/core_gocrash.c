@@ -78,6 +78,10 @@ int core_gocrash_watch(void) {
   return ends[1];
 }
 
+void core_gocrash_end(void) {
+  if (ends[0] >= 0) fcntl(ends[0], F_SETFL, O_NONBLOCK);
+}
+
 void core_gocrash_needs(int fd) {
   CORE_CHECK(CORE_BEFORE | CORE_LOADING);
   struct stat st;

@@ -153,6 +153,10 @@ func ReportCrashTo(c syscall.Conn, before []byte) error {
 
 var crashOutput *os.File
 
+// BeforeExec must be called before this program executes another program in the same process. It is safe for concurrent
+// use.
+func BeforeExec() { C.core_gocrash_end() }
+
 // watchGoCrash makes core_gocrash.c report crashes of Go's runtime that the application causes. If no descriptor is
 // free, watchGoCrash has no effect, and Go writes its dump.
 func watchGoCrash() {

@@ -42,9 +42,10 @@ type RunConfig struct {
 	Multiprocess bool   // other processes serve the same application
 	Software     string // SERVER_SOFTWARE, a product name with a version
 
-	// Stuck, if not nil, is called at most once, on a separate goroutine, when a handler has timed out and does not
-	// end. The function should start the replacement of this process.
-	Stuck func(why string)
+	// Stuck, if not nil, is called on a separate goroutine when a handler has timed out and does not end, or holds the
+	// GIL. The function should start the replacement of this process. hung means that no other handler can run. Stuck is
+	// called at most twice, the second time with hung.
+	Stuck func(why string, hung bool)
 
 	// Purge, if not nil, is called on the event loop with the arguments of fapws.cache.purge, as JSON. If a part was
 	// finished after the call of fapws.cache.purge, Next returns the part only after the call of Purge.

@@ -20,8 +20,9 @@ type mode interface {
 	// is written.
 	raise(t *task) (how C.int, s C.core_snapshot, note string)
 	// stuck is called after the grace period, with the time at which this period began, and with the result how of
-	// raise. stuck returns "" if t has ended. Otherwise stuck returns why t counts as stuck.
-	stuck(w *watchdog, t *task, how C.int, began time.Time) (why string)
+	// raise. stuck returns "" if t has ended. Otherwise stuck returns why t counts as stuck, and whether no other handler
+	// of this mode can run.
+	stuck(w *watchdog, t *task, how C.int, began time.Time) (why string, hung bool)
 	// giveUp is called if a handler never releases the GIL, so that the process must be replaced.
 	giveUp()
 }
@@ -62,12 +63,12 @@ func (threaded) raise(t *task) (how C.int, s C.core_snapshot, note string) {
 	return how, s, fmt.Sprintf(" (thread %d)", s.thread)
 }
 
-func (threaded) stuck(w *watchdog, t *task, _ C.int, _ time.Time) string {
+func (threaded) stuck(w *watchdog, t *task, _ C.int, _ time.Time) (why string, hung bool) {
 	if C.core_mark_thread_stuck(C.int(t.thread), number(t.rec), t.jobs) == 0 {
-		return ""
+		return "", false
 	}
 	return fmt.Sprintf("did not end within %s after fapws.Timeout was raised in handler %s", seconds(w.policy().grace),
-		t.name)
+		t.name), false
 }
 
 type inline struct{ threaded }
@@ -82,6 +83,11 @@ func (inline) attach(h *Handler, w *eventloop.Waker) {
 		sendNow = w.SendNow
 	}
 	h.askForSender = w.AskForSender
+}
+
+func (i inline) stuck(w *watchdog, t *task, how C.int, began time.Time) (why string, hung bool) {
+	why, _ = i.threaded.stuck(w, t, how, began)
+	return why, true
 }
 
 func (inline) serve(a *App) int { return <-a.stop }
@@ -109,13 +115,13 @@ func (asyncio) raise(t *task) (how C.int, s C.core_snapshot, note string) {
 	return how, s, [...]string{"", ", which is canceled", ", which blocks the asyncio thread"}[how]
 }
 
-func (a asyncio) stuck(w *watchdog, t *task, how C.int, began time.Time) string {
+func (a asyncio) stuck(w *watchdog, t *task, how C.int, began time.Time) (why string, hung bool) {
 	if C.asgi_is_stuck(number(t.rec), t.serial, how, t.jobs) == 0 {
-		return ""
+		return "", false
 	}
 	if how == 1 { // raise has already logged the stack if its result was 2
 		w.logAsync(began)
 	}
 	a.giveUp()
-	return "did not end: the asyncio thread is stuck"
+	return "did not end: the asyncio thread is stuck", true
 }

@@ -570,6 +570,9 @@ void core_crash_tell(int fd, const void *before, size_t len);
 int core_gocrash_watch(void);
 /* Registers fd as a descriptor that Go's runtime needs; must be called before the application is loaded. */
 void core_gocrash_needs(int fd);
+/* Must be called before exec, which closes the pipe: the kernel would send a signal to the new program, and the signal
+ * would end it. */
+void core_gocrash_end(void);
 
 /* --- core_fork.c ---------------------------------------------------------------- */
 

@@ -43,6 +43,7 @@ type watchdog struct {
 	timeoutPolicy      // guarded by requests.mu
 	watching      bool // whether the goroutine watchCallbacks runs; guarded by requests.mu
 	asksForEnd    bool // whether RunConfig.Stuck was called; guarded by requests.mu
+	hung          bool // whether RunConfig.Stuck was called with hung; guarded by requests.mu
 }
 
 func (w *watchdog) overdue(ticket exchange.Ticket, took time.Duration) {
@@ -83,8 +84,8 @@ func (w *watchdog) interrupt(t task, took time.Duration) {
 		return
 	}
 	time.Sleep(policy.grace)
-	if why := t.run.stuck(w, &t, how, began); why != "" {
-		w.stuck(fmt.Sprintf("%s timed out and %s", &t, why))
+	if why, hung := t.run.stuck(w, &t, how, began); why != "" {
+		w.stuck(fmt.Sprintf("%s timed out and %s", &t, why), hung)
 	}
 }
 
@@ -109,18 +110,18 @@ func (w *watchdog) reach(t *task, took time.Duration, policy timeoutPolicy, f, g
 		t, seconds(took), t.name, errNoGIL, dumpStacks())
 	if !endsWithin(done, policy.grace) {
 		giveUp()
-		w.stuck(fmt.Sprintf("%s timed out; a handler has held the GIL for %s", t, seconds(time.Since(began))))
+		w.stuck(fmt.Sprintf("%s timed out; a handler has held the GIL for %s", t, seconds(time.Since(began))), true)
 	}
 	<-done
 }
 
-func (w *watchdog) stuck(why string) {
+func (w *watchdog) stuck(why string, hung bool) {
 	say("%s\n", why)
 	w.requests.mu.Lock()
 	defer w.requests.mu.Unlock()
-	if w.config.Stuck != nil && !w.asksForEnd {
-		w.asksForEnd = true
-		go w.config.Stuck(why)
+	if w.config.Stuck != nil && (!w.asksForEnd || hung && !w.hung) {
+		w.asksForEnd, w.hung = true, hung
+		go w.config.Stuck(why, hung)
 	}
 }
 
@@ -242,7 +243,7 @@ func (w *watchdog) checkAsync() {
 			dumpStacks())
 	}
 	C.asgi_give_up()
-	w.stuck("requests wait for the asyncio thread, which is stuck")
+	w.stuck("requests wait for the asyncio thread, which is stuck", true)
 }
 
 func (w *watchdog) logAsync(began time.Time) <-chan struct{} {
@@ -264,7 +265,7 @@ func (w *watchdog) CheckGIL() {
 	if w.gilTest != nil && !endsWithin(w.gilTest, 0) {
 		if w.checks++; w.checks == gilChecks {
 			say("%v, and no other handler can run; all threads:\n%s", errNoGIL, dumpStacks())
-			w.stuck(fmt.Sprintf("a handler has held the GIL for %d s", gilChecks))
+			w.stuck(fmt.Sprintf("a handler has held the GIL for %d s", gilChecks), true)
 		}
 		return
 	}

@@ -112,6 +112,16 @@ func connectionMetrics(all []*conn.Conn) (connections metrics.Family, encrypted 
 	return connections, encrypted
 }
 
+// Encrypted returns the number of connections with TLS, which no other process can take over. If the loop does not
+// answer in time, Encrypted returns 0. Encrypted must not be called on the loop.
+func (s *Server) Encrypted() int {
+	n, _ := ask(s, countedWithin, func() int {
+		_, encrypted := connectionMetrics(s.loop.conns.All())
+		return encrypted
+	})
+	return n
+}
+
 // kindOf returns the kind of a connection for the metrics, or "" if the connection has no client, as for subrequests.
 func kindOf(p conn.Protocol) string {
 	switch p := p.(type) {

@@ -104,7 +104,7 @@ func inspect(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 	} else if tool != "" {
 		code = app.Tool(tool)
 	}
-	closing := process.ExitAfterClosingTime(time.Time{}, code, warn)
+	closing := process.ExitAfterClosingTime(time.Time{}, func() { os.Exit(code) }, warn)
 	defer closing.Stop() // this process continues after "check --sandbox"
 	return max(code, app.Close()), nil
 }
@@ -194,7 +194,9 @@ func logError(err error) error {
 // isOwn returns a function that reports whether a process is the server that this plan describes, which keeps its
 // addresses and its pid file at a reload.
 func isOwn(p *plan.Plan) func(pid int) bool {
-	return func(pid int) bool { return ctl.Serves(pid, p.Place(), p.Conf.ControlSocket) }
+	return func(pid int) bool {
+		return worker.ChecksReload() && pid == os.Getppid() || ctl.Serves(pid, p.Place(), p.Conf.ControlSocket)
+	}
 }
 
 // judge checks the settings, the site and the loaded applications, and prints the result or, with --print-config, the

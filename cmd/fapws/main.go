@@ -77,6 +77,9 @@ func run(args []string, asWorker bool, stdin *os.File, stdout, stderr io.Writer)
 	case settings.WordCtl:
 		return process.OK, ctl.Run(cmd.Args, stdout)
 	}
+	if cmd.Word == settings.WordRun && worker.ChecksReload() {
+		cmd.Word = settings.WordCheck
+	}
 	set, err := settings.New(cmd.Flags, os.LookupEnv)
 	if err != nil {
 		return 0, process.ExitUsage(err)
@@ -129,6 +132,9 @@ func run(args []string, asWorker bool, stdin *os.File, stdout, stderr io.Writer)
 			return 0, err
 		}
 		return process.OK, writeUnit(p, args, stdout, stderr)
+	}
+	if worker.ChecksReload() && p.Conf.ReloadTarget() != "" {
+		return worker.CheckReload(p, stderr)
 	}
 	if cmd.Word != settings.WordRun {
 		code, err := inspect(p, stdout, stderr)
@@ -221,6 +227,9 @@ func serve(p *plan.Plan, stderr io.Writer) (code int, err error) {
 		return 0, err
 	}
 	instance := &worker.Instance{Passed: worker.TakePassed(), Notifier: process.TakeNotifier(), Warning: warning}
+	if instance.Left, err = worker.TakeLeft(); err != nil {
+		return 0, process.ExitNotStarted("%v", err)
+	}
 	if p.Conf.PidFile != "" {
 		instance.PidPath, _ = filepath.Abs(p.Conf.PidFile) // plan.Make has checked the directory
 	}

@@ -26,6 +26,8 @@ type ListenOptions struct {
 	Backlog int
 	// owner and mode of a unix socket; nil means the defaults of the process and its umask
 	File *SocketFile
+	// descriptors of sockets that already listen, by address; a listener on such an address takes a socket from here
+	Left map[string][]int
 }
 
 type SocketFile struct {
@@ -62,6 +64,16 @@ func Listen(addr string, o ListenOptions) (*Listener, error) {
 	}
 	ln.made = addr
 	return ln, nil
+}
+
+// Leave returns the address with which Listen made ln, and a copy of the socket that a program inherits if it replaces
+// this one. From then on, Close leaves the file of a unix socket. Leave must not be called after Close.
+func (ln *Listener) Leave() (addr string, fd int, err error) {
+	fd, err = unix.FcntlInt(uintptr(ln.Fd()), unix.F_DUPFD, 3)
+	if err == nil {
+		addr, ln.made = ln.made, ""
+	}
+	return addr, fd, err
 }
 
 // ListenerFromFile makes a listener from a copy of the listening socket f, which other processes may also use. Closing
@@ -125,7 +137,10 @@ func (ln *Listener) Close() error {
 func ListeningSocket(addr string, o ListenOptions) (*os.File, error) {
 	var fd int
 	var err error
-	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
+	if left := o.Left[addr]; len(left) > 0 {
+		o.Left[addr] = left[1:]
+		fd, err = inheritedSocket(strconv.Itoa(left[0]), o)
+	} else if path, ok := strings.CutPrefix(addr, "unix:"); ok {
 		fd, err = unixSocket(path, o)
 	} else if number, ok := strings.CutPrefix(addr, "fd://"); ok {
 		fd, err = inheritedSocket(number, o)

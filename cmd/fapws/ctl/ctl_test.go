@@ -351,7 +351,7 @@ func TestStatusPageIsSmallAndItsDataHasNoHTML(t *testing.T) {
 			lines = append(lines, Line{Text: long})
 		}
 	}
-	page := document(v, lines, rates, true)
+	page := document(v, lines, rates)
 	n := len(page)
 	checktest.Truef(t, n <= maxPage && n >= maxPage/2, "%d bytes", n)
 	checktest.Equalf(t, strings.Count(page, "<script>"), 1, "text has become HTML")

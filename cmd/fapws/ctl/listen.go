@@ -59,6 +59,9 @@ type Answer struct {
 	Active   []Active         `json:",omitempty"` // for the command Top; oldest first
 	Lines    []Line           `json:",omitempty"`
 	Stacks   []StatusStack    `json:",omitempty"`
+
+	// Later means that this is not the answer: the program that replaces this program answers (Socket.Leave).
+	Later bool `json:"-"`
 }
 
 type Report struct {
@@ -181,6 +184,7 @@ type Socket struct {
 type client struct {
 	*net.UnixConn
 	silent bool
+	waits  bool // the client waits for a reload, so the program that replaces this program may have to answer
 }
 
 const (
@@ -277,6 +281,35 @@ func (s *Socket) Close() {
 	}
 }
 
+// Leave returns copies of the connections whose clients wait for the program that replaces this program. The new program
+// inherits these descriptors, and passes them to AnswerLeft.
+func (s *Socket) Leave() (fds []int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.clients {
+		if raw, err := c.SyscallConn(); err == nil && c.waits {
+			_ = raw.Control(func(fd uintptr) {
+				if fd, err := unix.FcntlInt(fd, unix.F_DUPFD, 3); err == nil {
+					fds = append(fds, fd)
+				}
+			})
+		}
+	}
+	return fds
+}
+
+// AnswerLeft answers the clients that the previous program of this process has left (Socket.Leave).
+func AnswerLeft(fds []int) {
+	for _, fd := range fds {
+		f := os.NewFile(uintptr(fd), "control socket")
+		if c, err := net.FileConn(f); err == nil {
+			reply(c, Answer{})
+			c.Close()
+		}
+		f.Close()
+	}
+}
+
 func (s *Socket) serve() {
 	for {
 		c, err := s.ln.AcceptUnix()
@@ -287,7 +320,7 @@ func (s *Socket) serve() {
 			time.Sleep(100 * time.Millisecond) // accept has probably failed because the process has no free descriptor
 			continue
 		}
-		one := &client{c, true}
+		one := &client{UnixConn: c, silent: true}
 		if !s.admit(one) {
 			c.Close()
 			continue
@@ -330,7 +363,7 @@ func (s *Socket) talk(c *client) {
 		return
 	}
 	s.mu.Lock()
-	c.silent = false
+	c.silent, c.waits = false, r.Command == Reload
 	s.mu.Unlock()
 	_ = c.SetReadDeadline(time.Time{})
 	if r.Command == Stop {
@@ -344,7 +377,12 @@ func (s *Socket) talk(c *client) {
 		reply(c, Answer{Error: err.Error()})
 		return
 	}
-	reply(c, s.server.answer(r.Command, r.Purge, Commands))
+	a := s.server.answer(r.Command, r.Purge, Commands)
+	if !a.Later {
+		reply(c, a)
+		return
+	}
+	_, _ = c.Read(make([]byte, 1)) // returns when the client disconnects
 }
 
 func reply(c net.Conn, a Answer) {

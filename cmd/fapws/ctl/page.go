@@ -44,7 +44,6 @@ const (
 
 type Page struct {
 	source   func(context.Context, Command) (Answer, error)
-	reloads  bool
 	log      func(level logfile.Level, client, line string)
 	refusals logfile.Seldom
 
@@ -56,11 +55,10 @@ type Page struct {
 	rates  []float64
 }
 
-// source queries the server and must be safe for concurrent use. reloads is true if the server can execute the command
-// Reload, which needs a supervisor. log writes a line about a client to the error log.
-func NewPage(source func(context.Context, Command) (Answer, error), reloads bool,
+// source queries the server and must be safe for concurrent use. log writes a line about a client to the error log.
+func NewPage(source func(context.Context, Command) (Answer, error),
 	log func(level logfile.Level, client, line string)) *Page {
-	return &Page{source: source, reloads: reloads, log: log}
+	return &Page{source: source, log: log}
 }
 
 // ask sends a command to the server, and returns an error in the Answer as err.
@@ -113,7 +111,7 @@ func (p *Page) get(ctx context.Context, w *backend.Response, r *backend.Request,
 		case err != nil:
 			send(w, "", "", err)
 		case path == "/":
-			send(w, htmlType, document(view, lines, rates, p.reloads), nil)
+			send(w, htmlType, document(view, lines, rates), nil)
 		case path == "/live":
 			send(w, htmlType, body(view, lines, rates), nil)
 		default:

@@ -29,7 +29,7 @@ var scriptHash = func() string {
 	return base64.StdEncoding.EncodeToString(sum[:])
 }()
 
-func document(v *View, lines []Line, rates []float64, reloads bool) string {
+func document(v *View, lines []Line, rates []float64) string {
 	var b strings.Builder
 	begin(&b, v.Report.App, `<noscript><meta http-equiv="refresh" content="5"></noscript>`)
 	fmt.Fprintf(&b, `<header><h1>%s</h1><form method="post" action="stacks"><button>Stacks</button></form> `,
@@ -38,10 +38,7 @@ func document(v *View, lines []Line, rates []float64, reloads bool) string {
 		fmt.Fprintf(&b, `<form method="post" action="profile"><button>Profile for %d s</button></form> `,
 			int(ProfileTime.Seconds()))
 	}
-	if reloads {
-		b.WriteString(`<form method="post" action="reload"><button>Reload</button></form> `)
-	}
-	b.WriteString(`<span class="dim" id="state"></span><div id="out" hidden></div></header><main>`)
+	b.WriteString(`<form method="post" action="reload"><button>Reload</button></form> <span class="dim" id="state"></span><div id="out" hidden></div></header><main>`)
 	b.WriteString(body(v, lines, rates))
 	b.WriteString(
 		`</main><footer class="dim"><a href="metrics">metrics</a> · <a href="status.json">JSON</a></footer><script>` +

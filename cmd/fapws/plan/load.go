@@ -164,7 +164,7 @@ func (p *Plan) Load(look logfile.Look, report func(error) int, warn func(line st
 			err = process.ExitFrom(errors.Join(err, p.Settings.ReadScript(p.Command.ScriptName(), app.Apps[0].Settings)))
 		}
 		code = report(err)
-		closing = process.ExitAfterClosingTime(time.Time{}, code, func(string) {})
+		closing = process.ExitAfterClosingTime(time.Time{}, func() { os.Exit(code) }, func(string) {})
 	}
 	loaded := make(chan struct{})
 	go warnIfSlow(loaded, warn)

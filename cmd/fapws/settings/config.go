@@ -79,7 +79,8 @@ type Config struct {
 	ReloadDirs    []string
 	ReloadInclude []string
 	ReloadExclude []string
-	ReloadCheck   string
+	ReloadCheck   string // a target for a GET request (ReloadTarget), NoReloadCheck, or "" without a request
+	NoHeal        bool
 	Dev           bool
 	DevAnywhere   bool
 	NoDevRefresh  bool
@@ -121,6 +122,17 @@ type Config struct {
 	LogLevel        string
 	Debug           int
 	OTel            bool
+}
+
+// NoReloadCheck is the value of ReloadCheck with which a process without a supervisor loads changed code without a check.
+const NoReloadCheck = "off"
+
+// ReloadTarget returns the target of the GET request that new code must answer before it serves, or "" if there is none.
+func (c *Config) ReloadTarget() string {
+	if c.ReloadCheck == NoReloadCheck {
+		return ""
+	}
+	return c.ReloadCheck
 }
 
 // Forks returns the maximum number of processes that run requests at the same time with --fork.

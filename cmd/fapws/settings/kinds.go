@@ -128,7 +128,8 @@ var (
 	httpsURL = like("a URL that begins with https://", func(s string) bool {
 		return strings.HasPrefix(s, "https://") && s != "https://" && !strings.ContainsRune(s, ' ')
 	})
-	target = like("a path such as /health, or http://host/health", isTarget)
+	reloadCheck = like("off, a path such as /health, or http://host/health",
+		func(s string) bool { return s == NoReloadCheck || isTarget(s) })
 )
 
 // The function converted returns a kind of value for a text that read checks and normalizes. file is value.file.

@@ -105,6 +105,7 @@ func (p *supervisor) run() (code int, err error) {
 	if p.sockets, err = worker.ListenOptions(&p.conf); err != nil {
 		return 0, p.plan.Settings.Located("uds-owner", err)
 	}
+	p.sockets.Left = p.instance.Left.Listening()
 	folder, err := p.workerFolder()
 	if err != nil {
 		return 0, err
@@ -283,7 +284,9 @@ func (p *supervisor) up(addresses []pool.Address, resumed bool) {
 	shown := p.show()
 	p.instance.LogNotifyError(p.instance.Notifier.Ready("serving " + worker.URLs(shown.Addrs)))
 	go p.instance.Notifier.Watch(context.Background(), p.answering)
-	if !resumed && p.log.Shows(logfile.Info) {
+	if p.instance.Left != nil {
+		p.instance.Left.Complete(p.log.Log)
+	} else if !resumed && p.log.Shows(logfile.Info) {
 		fmt.Fprint(p.log.People(), shown.Banner(pool.Count(p.conf.WorkerCount(), "worker"), p.log.Colors()))
 	}
 }

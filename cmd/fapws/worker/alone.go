@@ -23,6 +23,7 @@ import (
 
 type alone struct {
 	s     *service
+	again again
 	bound Early[*conn.Listener]
 	// the server that accepts connections on the listeners in alone.bound; nil until it starts to accept
 	accepting atomic.Pointer[runtime.Server]
@@ -44,12 +45,21 @@ func RunAlone(p *plan.Plan, instance *Instance, stderr io.Writer) (code int, err
 		a.bound.Drop()
 		s.exit(code)
 	}
-	s.signals.reread, s.signals.terminal = a.reread, process.AtTerminal()
+	s.signals.left = instance.Left
+	s.signals.terminal = process.AtTerminal() || instance.Left != nil && instance.Left.Terminal
+	s.signals.reload = func(why string) { go a.again.reload(why) }
+	if !p.Conf.NoHeal {
+		s.stuck = a.again.heal
+	}
+	defer instance.Left.Close()
 	if err := s.log.Open(&p.Conf, s.python.followErrors); err != nil {
 		return 0, p.Settings.Located("error-log", err)
 	}
 	if code, err = s.run(s.loadAndServe); err != nil {
 		return s.log.Report(err), nil
+	}
+	if s.again.isNext() {
+		s.depart(code)
 	}
 	if code == process.OK {
 		s.log.Log(logfile.Info, "stopped")
@@ -58,13 +68,14 @@ func RunAlone(p *plan.Plan, instance *Instance, stderr io.Writer) (code int, err
 }
 
 func (a *alone) use(s *service) {
-	a.s, s.https.read = s, a.certificates
-	s.traits = traits{level: logfile.Info,
+	a.s, s.https.read, a.again.s = s, a.certificates, s
+	s.traits = traits{level: logfile.Info, again: &a.again,
 		stopping: "stopping; waiting up to %v for active requests (signal again to exit now)",
 		runID:    strconv.FormatInt(s.opened.UnixNano(), 36)}
 }
 
-func (a *alone) configure(*runtime.Config) {}
+// WebSockets end at once at a reload, because new clients wait until the application is loaded again.
+func (a *alone) configure(c *runtime.Config) { c.WebSockets.ReloadGrace = 0 }
 
 func (a *alone) tell(*pool.Message) {}
 
@@ -87,7 +98,7 @@ func (a *alone) begin() (early bool, err error) {
 			return false, process.ExitNotStarted("%v", err)
 		}
 	}
-	options, err := ListenOptions(&s.conf)
+	options, err := a.listenOptions()
 	if err != nil {
 		return false, s.plan.Settings.Located("uds-owner", err)
 	}
@@ -101,6 +112,7 @@ func (a *alone) serveEarly() {
 	a.s.show(listeners)
 	a.accepting.Store(a.s.server)
 	a.s.acceptAll(listeners)
+	a.s.instance.Left.arrive(a.s)
 }
 
 func (a *alone) close(listeners []*conn.Listener) {
@@ -118,7 +130,7 @@ func (a *alone) enter() (listeners []*conn.Listener, err error) {
 	if err := s.startAsync(); err != nil {
 		return nil, err
 	}
-	options, err := ListenOptions(&s.conf)
+	options, err := a.listenOptions()
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +140,14 @@ func (a *alone) enter() (listeners []*conn.Listener, err error) {
 	}
 	listeners, err = a.bound.Take(addrs, options)
 	s.show(listeners)
+	a.again.listeners = listeners
 	return listeners, s.plan.Settings.Located("bind", err)
+}
+
+func (a *alone) listenOptions() (conn.ListenOptions, error) {
+	options, err := ListenOptions(&a.s.conf)
+	options.Left = a.s.instance.Left.Listening()
+	return options, err
 }
 
 // serve reports the addresses to the user and to the service manager. Afterwards, as long as requests are answered,
@@ -140,6 +159,7 @@ func (a *alone) serve(listeners []*conn.Listener, install func() error) error {
 		return err
 	}
 	s.acceptAll(listeners)
+	s.instance.Left.arrive(s)
 	if err := s.instance.OpenControl(&s.conf, s.plan.Settings.Source("ctl-socket"), s.command); err != nil {
 		return err
 	}
@@ -149,7 +169,7 @@ func (a *alone) serve(listeners []*conn.Listener, install func() error) error {
 		}
 	}
 	s.memory.Started()
-	go a.watchDescriptors()
+	go a.watchSelf()
 	if s.conf.Status != "" {
 		go s.relay.tellViewers()
 	}
@@ -157,7 +177,9 @@ func (a *alone) serve(listeners []*conn.Listener, install func() error) error {
 	shown := s.shown.Load()
 	s.instance.LogNotifyError(s.instance.Notifier.Ready("serving " + URLs(shown.Addrs)))
 	go s.instance.Notifier.Watch(context.Background(), s.server.Ping)
-	if s.log.Shows(logfile.Info) {
+	if s.instance.Left != nil {
+		s.instance.Left.Complete(s.log.Log)
+	} else if s.log.Shows(logfile.Info) {
 		fmt.Fprint(s.log.People(), shown.Banner("", s.log.Colors()))
 	}
 	return nil
@@ -172,17 +194,21 @@ func (r *relay) tellViewers() {
 	}
 }
 
-const descriptorsEvery = 2 * time.Second
+// checkEvery is the interval of the checks of a process without a supervisor (see pybridge.Handler.CheckGIL).
+const checkEvery = time.Second
 
-// watchDescriptors ends the process if the application has closed a descriptor that every request needs. In a worker,
-// the supervisor detects the failure (pool.Check).
-func (a *alone) watchDescriptors() {
+// watchSelf makes the checks that a supervisor requests from a worker (pool.Check). It ends the process if the
+// application has closed a descriptor that every request needs.
+func (a *alone) watchSelf() {
 	s := a.s
 	for !s.relay.over.Load() {
 		var err error
 		select {
 		case err = <-s.server.Failed(): // After the application has closed descriptors of Go, timers may be late.
-		case <-time.After(descriptorsEvery):
+		case <-time.After(checkEvery):
+		}
+		if h := s.python.running(); h != nil {
+			h.CheckGIL()
 		}
 		if reason := s.server.Intact(); reason != nil {
 			err = reason

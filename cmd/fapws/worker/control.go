@@ -45,7 +45,8 @@ func (s *service) command(c ctl.Command, p cache.Pattern) (a ctl.Answer, err err
 	case ctl.Stop:
 		s.signals.finish()
 	case ctl.Reload:
-		err = errors.New("reloading requires a supervisor: start the server with --workers 1 or --reload")
+		err = s.again.reload("fapws ctl")
+		a.Later = err == nil
 	default:
 		err = ctl.ErrUnknown
 	}
@@ -89,7 +90,7 @@ func (s *service) statusPage() backend.Responder {
 			return ctl.Server(s.command).AnswerPage(c), nil
 		}
 	}
-	return ctl.NewPage(ask, s.ask != nil, s.log.LogClient)
+	return ctl.NewPage(ask, s.log.LogClient)
 }
 
 // measureIfShown calls measure if the settings enable the status page or metrics, or if the workers already counted

@@ -5,9 +5,9 @@
 // protocol.go names the requests that a supervisor and its workers exchange.
 //
 // RunAlone, Parent.Run and RunLoader must be called on the main thread, because Python's main thread is the thread that
-// starts Python. A service has one of three roles (role.go): it serves without a supervisor (alone.go), serves as a
-// worker (parent.go), or executes "check --sandbox" (sandbox_check.go). The application runs in the serving process, or
-// with --fork in children of the loader (python.go).
+// starts Python. A service has one of four roles (role.go): it serves without a supervisor (alone.go), serves as a
+// worker (parent.go), executes "check --sandbox" (sandbox_check.go), or checks new code (reload_check.go). The
+// application runs in the serving process, or with --fork in children of the loader (python.go).
 //
 // # Start
 //
@@ -33,6 +33,14 @@
 //
 // A worker stops gracefully when its channel ends, because this usually means that its supervisor has died. In
 // addition, the kernel reports the death of the supervisor (process.WatchParent).
+//
+// # Executing fapws again
+//
+// A process without a supervisor reloads its application by executing fapws again in the same process (again.go). A
+// child first loads the new code as a check (reload_check.go). Then the process stops as above, but keeps the listening
+// sockets, the idle connections, and the clients of the control socket that wait for the reload. The new program gets
+// them with process.Replace, which supervisors use for upgrades, too. If no handler can run any more, the process
+// executes fapws again at once (heal.go).
 //
 // # Where a server listens
 //

@@ -32,6 +32,7 @@ type Instance struct {
 	Orders   atomic.Pointer[certificates.Orders] // nil if this process orders no certificates
 	log      func(logfile.Level, string)
 	Warning  string
+	Left     *Left // what the previous program of this process has left; nil if there was none
 }
 
 // LogTo sets the log, and logs the warning that arose before the log was set, if any.
@@ -74,6 +75,17 @@ func (f *Instance) Withdraw() {
 	if socket := f.Control.Load(); socket != nil {
 		socket.Close()
 	}
+}
+
+// Leave ends what the program that replaces this program begins again, except for the pid file, because the ID of the
+// process stays the same. Leave returns the connections from ctl.Socket.Leave.
+func (f *Instance) Leave() (waiting []int) {
+	f.Orders.Load().Close()
+	if socket := f.Control.Load(); socket != nil {
+		waiting = socket.Leave()
+		socket.Close()
+	}
+	return waiting
 }
 
 func (f *Instance) Exit(code int) {

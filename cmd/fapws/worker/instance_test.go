@@ -37,14 +37,14 @@ func TestSignalsStopReloadAndForceTheExit(t *testing.T) {
 		{false, []os.Signal{syscall.SIGINT}, []string{"info", "exit 0"}},
 		{false, []os.Signal{syscall.SIGTERM}, []string{"info", "exit 0"}},
 		{false, []os.Signal{syscall.SIGQUIT}, []string{"info", "exit 0"}},
-		{false, []os.Signal{syscall.SIGHUP, serve, syscall.SIGUSR2}, []string{"info", "info"}},
+		{false, []os.Signal{syscall.SIGHUP, serve, syscall.SIGUSR2}, []string{"reload HUP", "reload USR2"}},
 		{false, []os.Signal{serve, syscall.SIGUSR1}, []string{"reopen"}},
 		{false, []os.Signal{serve, syscall.SIGTERM}, []string{"end 0"}},
 		{false, []os.Signal{serve, syscall.SIGQUIT}, []string{"end 2"}},
 		{false, []os.Signal{serve, syscall.SIGTERM, syscall.SIGQUIT}, []string{"end 0", "end 2"}},
 		{false, []os.Signal{serve, syscall.SIGINT, syscall.SIGINT, syscall.SIGTERM}, []string{"end 0"}},
 		{false, []os.Signal{serve, syscall.SIGINT, syscall.SIGHUP, later, syscall.SIGTERM},
-			[]string{"info", "warning", "exit 1", "end 0"}},
+			[]string{"warning", "exit 1", "end 0"}},
 		{true, []os.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, serve, syscall.SIGINT, syscall.SIGQUIT,
 			syscall.SIGHUP, syscall.SIGUSR2}, nil},
 		{true, []os.Signal{syscall.SIGTERM}, []string{"exit 143"}},
@@ -52,9 +52,11 @@ func TestSignalsStopReloadAndForceTheExit(t *testing.T) {
 	} {
 		var got []string
 		replaced := make(chan string, 1)
-		s := &signals{orders: make(chan shutdownRequest, 8)}
+		s := &signals{orders: make(chan shutdownRequest, 8), served: make(chan struct{})}
 		if tt.worker {
 			s.replace = func(string) { replaced <- "replace" }
+		} else {
+			s.reload = func(why string) { got = append(got, "reload "+why) }
 		}
 		s.log = func(level logfile.Level, _ string) { got = append(got, level.String()) }
 		s.exit = func(code int) { got = append(got, fmt.Sprint("exit ", code)) }

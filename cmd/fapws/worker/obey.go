@@ -266,7 +266,7 @@ const hungWithin = 2 * time.Second
 
 // onStuck implements pybridge.RunConfig.Stuck. onStuck must not wait for the event loop, because an inline handler may
 // be blocking it.
-func (p *Parent) onStuck(why string) {
+func (p *Parent) onStuck(why string, _ bool) {
 	hung := p.s.conf.Threads == 0 && !p.loopRuns(hungWithin)
 	p.tell(&pool.Message{Kind: pool.Recycle, Text: "stuck (" + why + ")", Hung: hung})
 }

@@ -240,7 +240,7 @@ func (p *Parent) present() {
 	if p.checksFirst() {
 		ctx, cancel := context.WithTimeout(context.Background(), s.conf.LoadTimeout)
 		defer cancel()
-		if err := checkSelf(ctx, s.server, s.conf.ReloadCheck); err != nil {
+		if err := checkSelf(ctx, s.server, s.conf.ReloadTarget()); err != nil {
 			code := s.reportError(process.ExitNotStarted("reload check: %v", err))
 			s.signals.end(shutdownRequest{how: quickly, code: code}, code)
 			return
@@ -260,7 +260,7 @@ func (p *Parent) configured() {
 }
 
 // checksFirst reports whether this worker must answer the request of --reload-check before it serves clients.
-func (p *Parent) checksFirst() bool { return p.s.conf.ReloadCheck != "" && p.Role != pool.Asleep }
+func (p *Parent) checksFirst() bool { return p.s.conf.ReloadTarget() != "" && p.Role != pool.Asleep }
 
 func (p *Parent) started() { p.tell(&pool.Message{Kind: pool.Started}) }
 

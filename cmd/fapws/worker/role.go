@@ -53,6 +53,8 @@ type traits struct {
 	rates   *ratelimit.Table // nil if the configuration has no rate limits
 	refresh *plan.Refresh
 
-	// stuck implements pybridge.RunConfig.Stuck; nil without a supervisor.
-	stuck func(why string)
+	// stuck implements pybridge.RunConfig.Stuck; nil if nothing replaces a process whose handlers hang.
+	stuck func(why string, hung bool)
+
+	again *again // nil in a worker
 }

@@ -65,7 +65,7 @@ func newService(p *plan.Plan, instance *Instance, stderr io.Writer, r role) *ser
 	s.https.log = s.log.Log
 	here := func(f func()) { f() }
 	s.python.do, s.python.doBeside = here, here
-	s.signals = &signals{caught: make(chan os.Signal, 8), registered: make(chan struct{}),
+	s.signals = &signals{caught: make(chan os.Signal, 8), registered: make(chan struct{}), served: make(chan struct{}),
 		orders: make(chan shutdownRequest, 8), log: s.log.Log, exit: s.exit, reopen: func() { s.reopenLog() }}
 	s.relay = newRelay(s)
 	return s
@@ -134,8 +134,8 @@ func (s *service) loadAndServe() (code int, err error) {
 }
 
 func (s *service) finish(code int) int {
-	s.instance.Withdraw()
-	late := process.ExitAfterClosingTime(s.deadline, code, s.warn)
+	s.withdraw()
+	late := process.ExitAfterClosingTime(s.deadline, func() { s.depart(code) }, s.warn)
 	code = s.python.close(code, s.deadline)
 	late.Stop()
 	s.spans.Close(s.deadline)

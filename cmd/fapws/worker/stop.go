@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -33,9 +35,10 @@ type signals struct {
 	exit   func(code int)
 	reopen func()
 
-	// reread reads the certificates again, and returns false if HTTPS is not used. It is nil if the supervisor reads
-	// the certificates.
-	reread func() bool
+	// reload reloads the application, on a separate goroutine; nil in a worker and in a process that only performs a
+	// check.
+	reload func(why string)
+	left   *Left // what the previous program of this process has left; nil if there was none
 
 	// replace asks the supervisor to replace this worker; nil without a supervisor.
 	replace func(why string)
@@ -47,6 +50,8 @@ type signals struct {
 	checks bool
 
 	registered chan struct{}
+	ignored    []syscall.Signal
+	served     chan struct{} // closed when the process serves
 
 	mu       sync.Mutex
 	starting bool // the application starts, and stopStartup waits for a shutdown request
@@ -62,7 +67,13 @@ func (s *signals) begun() { <-s.registered }
 func (s *signals) watch() {
 	for _, sig := range []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1,
 		syscall.SIGUSR2} {
-		if !signal.Ignored(sig) { // nohup, or a shell that starts a background job, makes a process ignore some signals
+		ignored := signal.Ignored(sig) // nohup, or a shell that starts a background job, makes a process ignore some signals
+		if s.left != nil {             // the replacement of the program has also made this process ignore some signals
+			ignored = slices.Contains(s.left.Ignored, sig.(syscall.Signal))
+		}
+		if ignored {
+			s.ignored = append(s.ignored, sig.(syscall.Signal))
+		} else {
 			signal.Notify(s.caught, sig)
 		}
 	}
@@ -70,6 +81,9 @@ func (s *signals) watch() {
 	// a shell sent one of these signals to all processes of a job.
 	signal.Ignore(syscall.SIGTTIN, syscall.SIGTTOU)
 	close(s.registered)
+	for _, sig := range process.SignalsArrived() {
+		s.handle(sig)
+	}
 	for sig := range s.caught {
 		s.handle(sig)
 	}
@@ -79,6 +93,14 @@ func (s *signals) serve() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.serving = true
+	close(s.served)
+}
+
+// isTold reports whether the process was requested to stop.
+func (s *signals) isTold() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.told.IsZero()
 }
 
 // start records that the application starts, so that a stop must cancel it. start returns false if requests are already
@@ -113,12 +135,8 @@ func (s *signals) handle(sig os.Signal) {
 		s.end(shutdownRequest{how: quickly}, 128+int(syscall.SIGQUIT))
 	case sig == syscall.SIGHUP && s.terminal:
 		s.finish()
-	case sig == syscall.SIGHUP && s.reread != nil && s.reread():
-		s.log(logfile.Info, "SIGHUP: read the certificates again; the application stays, because reloading it "+
-			"requires a supervisor: start the server with --workers 1 or --reload")
-	default:
-		s.log(logfile.Info, unix.SignalName(sig.(syscall.Signal))+
-			": not reloading, because this requires a supervisor: start the server with --workers 1 or --reload")
+	case s.reload != nil && !s.isTold(): // HUP or USR2
+		s.reload(strings.TrimPrefix(unix.SignalName(sig.(syscall.Signal)), "SIG"))
 	}
 }
 
@@ -192,6 +210,8 @@ const (
 	// connections.
 	quietly
 	quickly
+	// The process then executes itself again, with its sockets and its idle connections.
+	replacing
 )
 
 // lastNotices limits how long the process waits for on_leave when all subscribers have left. lastEvents limits how long
@@ -241,6 +261,9 @@ func (s *service) serve(ended <-chan int) (code int) {
 // returns o.
 func (s *service) delayed(o shutdownRequest) shutdownRequest {
 	delay := s.conf.ShutdownDelay
+	if o.how == replacing {
+		return s.again.discourage(o)
+	}
 	if o.how != gracefully || delay == 0 {
 		return o
 	}
@@ -286,6 +309,7 @@ func (s *service) stop(o shutdownRequest) {
 			if o.how == quietly {
 				o.parent.depart()
 			}
+			s.again.cancel()
 			if another.how == quickly {
 				cancel()
 				stuck.Reset(cutTime)
@@ -381,7 +405,12 @@ func (s *service) graceOf(o shutdownRequest) time.Duration {
 
 // endConnections waits until all connections are closed or handed over, or returns the error of ctx if ctx ends first.
 func (s *service) endConnections(ctx context.Context, o shutdownRequest) error {
-	if o.how != quietly {
+	switch o.how {
+	case quietly:
+	case replacing:
+		s.again.take()
+		return s.server.Retire(ctx, headWait)
+	default:
 		return s.server.Shutdown(ctx)
 	}
 	select {
@@ -403,9 +432,12 @@ func (s *service) endConnections(ctx context.Context, o shutdownRequest) error {
 }
 
 func (s *service) sayStopping(how shutdownMode, grace time.Duration) {
-	text := "stopping immediately"
-	if how != quickly {
-		text = fmt.Sprintf(s.stopping, grace)
+	text := fmt.Sprintf(s.stopping, grace)
+	switch how {
+	case replacing:
+		return
+	case quickly:
+		text = "stopping immediately"
 	}
 	s.log.Log(s.level, text)
 	s.instance.LogNotifyError(s.instance.Notifier.Stopping())
@@ -419,11 +451,11 @@ func (s *service) leave(code int) {
 	}
 	s.log.Log(logfile.Warning, what+"; exiting without it")
 	s.sayLastWords()
-	process.ExitAfterClosingTime(s.deadline, code, s.warn)
-	s.instance.Withdraw()
+	process.ExitAfterClosingTime(s.deadline, func() { s.depart(code) }, s.warn)
+	s.withdraw()
 	if app := s.python.app; app != nil && !s.python.asleep() {
 		app.RunAtexit()
 	}
 	s.logs.Close()
-	os.Exit(code)
+	s.depart(code)
 }

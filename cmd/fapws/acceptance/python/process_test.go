@@ -37,9 +37,10 @@ func TestScriptsMayPrintStartThreadsAndHandleSignals(t *testing.T) {
 			fapwstest.Eventually(t, "SIGUSR1 was taken", func() bool { return s.Get("/taken", 200).Text == "[10]" })
 			s.Get("/alarm", 200)
 			fapwstest.Eventually(t, "SIGALRM was taken", func() bool { return s.Get("/taken", 200).Text == "[10, 14]" })
-			s.Signal(syscall.SIGHUP)
 			s.Signal(syscall.SIGPIPE)
 			s.Get("/taken", 200).Is(t, "[10, 14]")
+			s.Reload()
+			s.Get("/taken", 200).Is(t, "[]")
 		})
 		t.Run("children", func(t *testing.T) {
 			w := s.Dial()

@@ -1,0 +1,256 @@
+package worker
+
+import (
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"fapws/cmd/fapws/ctl"
+	"fapws/cmd/fapws/process"
+	"fapws/pybridge"
+	"fapws/runtime/conn"
+	"fapws/runtime/http1conn"
+	"fapws/runtime/logfile"
+)
+
+// again makes a process without a supervisor execute itself again, to reload the application, and to recover when a
+// handler holds the GIL. The listening sockets stay open, so that new clients wait in the queues of the kernel. Idle
+// connections move to the new program.
+type again struct {
+	s         *service
+	checking  sync.Mutex // held while a child loads the application
+	begun     atomic.Bool
+	listeners []*conn.Listener // set before clients are served
+
+	mu   sync.Mutex
+	next *Left // what the next program gets; nil until the process leaves its sockets, or after cancel
+}
+
+// replacedKind is the kind of a process without a supervisor for process.Replace.
+const replacedKind = "alone"
+
+// Left is what a process without a supervisor leaves to the program that replaces it.
+type Left struct {
+	Sockets  map[string][]int // descriptors of the listening sockets, by address
+	Clients  []leftClient
+	Waiting  []int            // clients of the control socket that wait for the end of the reload
+	Since    time.Time        // when the previous program stopped accepting connections
+	Ignored  []syscall.Signal // signals that the process ignored when it was started
+	Terminal bool             // the process was started at a terminal
+	Healed   time.Time        // when the process last executed itself because of a handler; zero if never
+	Pause    time.Duration    // minimum time between Healed and the next time
+}
+
+type leftClient struct {
+	State http1conn.ClientState
+	FD    int
+}
+
+// TakeLeft returns what the previous program of this process has left, or nil if there was none.
+func TakeLeft() (*Left, error) {
+	l := &Left{}
+	if found, err := process.Left(replacedKind, l); err != nil || !found {
+		return nil, err
+	}
+	for _, list := range l.Sockets {
+		closeOnExec(list...)
+	}
+	closeOnExec(l.Waiting...)
+	for _, c := range l.Clients {
+		closeOnExec(c.FD)
+	}
+	return l, nil
+}
+
+func closeOnExec(fds ...int) {
+	for _, fd := range fds {
+		unix.CloseOnExec(fd)
+	}
+}
+
+// Listening returns the sockets for conn.ListenOptions.Left; l may be nil.
+func (l *Left) Listening() map[string][]int {
+	if l == nil {
+		return nil
+	}
+	return l.Sockets
+}
+
+// Close closes the sockets for which the settings have no address any more, and the connections that no server has
+// taken over; l may be nil.
+func (l *Left) Close() {
+	if l == nil {
+		return
+	}
+	for addr, list := range l.Sockets {
+		for _, fd := range list {
+			unix.Close(fd)
+			_ = conn.RemoveSocketFile(addr) // on an error, the next start replaces the file
+		}
+	}
+	for _, c := range l.Clients {
+		unix.Close(c.FD)
+	}
+	l.Sockets, l.Clients = nil, nil
+}
+
+// arrive serves the idle connections of the previous program.
+func (l *Left) arrive(s *service) {
+	if l == nil {
+		return
+	}
+	for _, c := range l.Clients {
+		s.server.Arrive(&c.State, c.FD)
+	}
+	l.Clients = nil
+}
+
+// Complete reports that the new program serves all addresses.
+func (l *Left) Complete(log func(logfile.Level, string)) {
+	l.Close()
+	ctl.AnswerLeft(l.Waiting)
+	log(logfile.Info, fmt.Sprintf("reloaded: new clients waited for %v",
+		time.Since(l.Since).Round(time.Millisecond)))
+}
+
+// reload has a child load the application and, if this succeeds, begins the replacement of this program. reload is safe
+// for concurrent use. The error has one line.
+func (g *again) reload(why string) error {
+	s := g.s
+	<-s.signals.served
+	g.checking.Lock()
+	defer g.checking.Unlock()
+	if g.begun.Load() { // the new program is going to load the code as it is now
+		return nil
+	}
+	notifier := s.instance.Notifier
+	s.log.Log(logfile.Info, "reloading: "+why)
+	s.instance.LogNotifyError(notifier.Reloading())
+	if err := g.check(); err != nil {
+		s.log.Log(logfile.Error, "reload failed; the old code keeps serving")
+		s.instance.LogNotifyError(notifier.Ready(""))
+		return fmt.Errorf("%w; the old code keeps serving", err)
+	}
+	g.begun.Store(true)
+	s.signals.orders <- shutdownRequest{how: replacing}
+	return nil
+}
+
+// discourage lets clients with TLS finish, because their connections cannot move to another program: each response
+// closes its connection, and the process continues to accept connections. After a moment, or when no connection with
+// TLS is left, discourage returns o. If a shutdown request arrives meanwhile, discourage returns that request.
+func (g *again) discourage(o shutdownRequest) shutdownRequest {
+	s := g.s
+	deadline := time.Now().Add(min(retiredIdle, s.graceOf(o)/2))
+	s.server.Discourage()
+	for s.server.Encrypted() > 0 && time.Now().Before(deadline) {
+		select {
+		case o := <-s.signals.orders:
+			return o
+		case <-time.After(discourageEvery):
+		}
+	}
+	return o
+}
+
+const discourageEvery = 50 * time.Millisecond
+
+// headWait is how long a connection may stay without a request after the process has stopped accepting connections.
+const headWait = time.Second
+
+// take takes the listening sockets and the idle connections out of this process, which stops accepting.
+func (g *again) take() {
+	s := g.s
+	next := &Left{Sockets: map[string][]int{}, Since: time.Now(), Ignored: s.signals.ignored, Terminal: s.signals.terminal}
+	if left := s.instance.Left; left != nil {
+		next.Healed, next.Pause = left.Healed, left.Pause
+	}
+	for _, ln := range g.listeners {
+		if addr, fd, err := ln.Leave(); err == nil {
+			next.Sockets[addr] = append(next.Sockets[addr], fd)
+		} else {
+			s.warn(fmt.Sprintf("%s: new clients are refused until the application is loaded: %v", ln.Addr(), err))
+		}
+	}
+	g.mu.Lock()
+	g.next = next
+	g.mu.Unlock()
+	s.server.StopAccepting()
+	_, err := s.server.HandIdle(func(d *http1conn.ClientState, fd int) error {
+		fd, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD, 3)
+		if err == nil {
+			g.mu.Lock()
+			next.Clients = append(next.Clients, leftClient{*d, fd})
+			g.mu.Unlock()
+		}
+		return err
+	})
+	if err != nil {
+		s.warn(fmt.Sprintf("cannot keep idle connections: %v; closed them", err))
+	}
+}
+
+// cancel makes the process end instead of being replaced; g may be nil.
+func (g *again) cancel() {
+	if g == nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.next.Close()
+	g.next = nil
+}
+
+// isNext reports whether the process is going to be replaced; g may be nil.
+func (g *again) isNext() bool {
+	if g == nil {
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.next != nil
+}
+
+// execute replaces this program, and returns only if this fails or if the process must end.
+func (g *again) execute() error {
+	if len(g.s.signals.orders) > 0 {
+		g.cancel()
+		g.s.instance.Withdraw()
+		return nil
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err := os.Chdir(g.s.plan.Dir); err != nil {
+		return err
+	}
+	pybridge.BeforeExec()
+	return process.Replace(replacedKind, process.Environment(), func() any { return g.next })
+}
+
+func (s *service) withdraw() {
+	if !s.again.isNext() {
+		s.instance.Withdraw()
+		return
+	}
+	waiting := s.instance.Leave()
+	s.again.mu.Lock()
+	defer s.again.mu.Unlock()
+	s.again.next.Waiting = waiting
+}
+
+// depart ends the process or replaces its program.
+func (s *service) depart(code int) {
+	if s.again.isNext() {
+		if err := s.again.execute(); err != nil {
+			s.log.Log(logfile.Error, fmt.Sprintf("cannot execute %s again: %v", process.File(), err))
+			s.instance.Withdraw()
+			code = process.Failed
+		}
+	}
+	os.Exit(code)
+}

@@ -1,0 +1,63 @@
+package worker
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"time"
+
+	"fapws/cmd/fapws/process"
+	"fapws/runtime/logfile"
+)
+
+const (
+	healPause = time.Minute
+	mostPause = time.Hour
+)
+
+// heal implements pybridge.RunConfig.Stuck. It replaces the program only if no other handler can run: otherwise, active
+// requests would be lost for one handler that occupies a thread.
+func (g *again) heal(why string, hung bool) {
+	s := g.s
+	if !hung {
+		return
+	}
+	pause := healPause
+	if left := s.instance.Left; left != nil && !left.Healed.IsZero() {
+		if since := time.Since(left.Healed); since < mostPause {
+			pause = min(2*left.Pause, mostPause)
+			if rest := left.Pause - since; rest > 0 {
+				s.log.Log(logfile.Error, fmt.Sprintf("executing fapws again in %v, because it was executed again %v ago",
+					rest.Round(time.Second), since.Round(time.Second)))
+				time.Sleep(rest)
+			}
+		}
+	}
+	if s.signals.isTold() || isTraced() || !g.begun.CompareAndSwap(false, true) {
+		return
+	}
+	s.log.Log(logfile.Error, "executing fapws again, because "+why)
+	taken := make(chan struct{})
+	go func() {
+		defer close(taken)
+		g.take()
+	}()
+	select {
+	case <-taken:
+	case <-time.After(takeWithin): // an inline handler blocks the event loop
+	}
+	g.mu.Lock()
+	g.next.Healed, g.next.Pause = time.Now(), pause
+	g.mu.Unlock()
+	s.withdraw()
+	s.logs.Close()
+	s.depart(process.Failed)
+}
+
+const takeWithin = time.Second
+
+// isTraced reports whether a debugger controls this process.
+func isTraced() bool {
+	text, _ := os.ReadFile("/proc/self/status")
+	return len(text) > 0 && !bytes.Contains(text, []byte("\nTracerPid:\t0\n"))
+}
