@@ -39,6 +39,7 @@ type activeRequests struct {
 type ActiveRequest struct {
 	Request string // method and path, without the query
 	Handler string
+	Mount   int // Mount.Index of the handler
 	Age     time.Duration
 	State   string // for example "running on thread 0" or "queued"
 	// line that Python executes for the request, such as `app.py:12 in view`; "" if unknown, or if no code runs
@@ -54,7 +55,7 @@ func (r *activeRequests) Active(wait time.Duration) (active []ActiveRequest, ok 
 	active = make([]ActiveRequest, len(list))
 	for i := range list {
 		t := &list[i]
-		active[i] = ActiveRequest{Request: WithoutQuery(t.line), Handler: t.name, Age: t.age(), State: t.state(),
+		active[i] = ActiveRequest{Request: WithoutQuery(t.line), Handler: t.name, Mount: t.mount, Age: t.age(), State: t.state(),
 			Late: r.timeout > 0 && t.age() > r.timeout && (t.where == C.CORE_QUEUED ||
 				t.where == C.CORE_AWAITING || t.where == C.CORE_RUNNING)}
 		if len(t.stack) > 0 {
@@ -171,6 +172,7 @@ type task struct {
 	about  logfile.About
 
 	log    int
+	mount  int // Mount.Index
 	name   string
 	run    mode
 	where  C.int
@@ -202,6 +204,7 @@ func (r *activeRequests) describe(rec *C.core_record) task {
 		since:  uint64(rec.req.since_ns),
 		line:   fmt.Sprintf("%s %s %s", text(rec.req.method), text(rec.req.target), http1.Version(rec.req.version)),
 		name:   m.Name,
+		mount:  m.Index,
 		run:    cmp.Or[mode](kinds[m.Kind].mode, r.app.mode),
 		addr:   text(rec.req.addr),
 		port:   text(rec.req.port),

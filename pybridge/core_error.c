@@ -194,6 +194,18 @@ static void say_object(int log, const core_record *rec, const char *level, PyObj
   Py_XDECREF(parts);
 }
 
+/* Passes the first line of an error to the server, which keeps the last ones for its status page. */
+static void keep(PyObject *text, PyObject *type) {
+  enum { MOST = 500 };
+  PyObject *line = PyUnicode_FromFormat("%U: %s", text, ((PyTypeObject *)type)->tp_name), *held = NULL;
+  core_bytes one = utf8(line, &held);
+  if (one.len > MOST) one.len = MOST;
+  if (one.len && !core_forked) core_try_enqueue(CORE_FAILURE, &one, 1);
+  Py_XDECREF(held);
+  Py_XDECREF(line);
+  PyErr_Clear();
+}
+
 /* Writes a message to the error log with the number log. If rec is not NULL, the message names the request. If type is
  * not NULL, the message contains the exception (type, value and tb). Steals the reference to text. The parameter text
  * can be NULL, and must not contain the beginning of a log line. An exception and its traceback are in one message so
@@ -201,6 +213,7 @@ static void say_object(int log, const core_record *rec, const char *level, PyObj
 static void say(int log, const core_record *rec, const char *level, PyObject *text, PyObject *type, PyObject *value,
                 PyObject *tb) {
   PyErr_Clear();
+  if (text && type) keep(text, type);
   if (core_look == CORE_OBJECT) {
     say_object(log, rec, level, text, type, value, tb);
   } else {

@@ -101,6 +101,18 @@ func keepZone() {
 
 var look atomic.Int32
 
+var failures atomic.Pointer[func(line string)]
+
+// KeepFailures makes f get the first line of each error of a handler, and of each timeout, without its time. f must be
+// safe for concurrent use.
+func KeepFailures(f func(line string)) { failures.Store(&f) }
+
+func keepFailure(line string) {
+	if f := failures.Load(); f != nil {
+		(*f)(line)
+	}
+}
+
 func say(format string, args ...any) { new(task).say(format, args...) }
 
 func (t *task) say(format string, args ...any) { t.report(logfile.Error, format, args...) }
@@ -117,6 +129,9 @@ func (t *task) report(level logfile.Level, format string, args ...any) {
 		m.Client = ""
 	}
 	m.Text, m.Traceback, _ = strings.Cut(fmt.Sprintf(format, args...), "\n")
+	if level == logfile.Error {
+		keepFailure(m.Text)
+	}
 	lines := look.Append(nil, &m)
 	if t.log == 0 && look != logfile.Object {
 		os.Stderr.Write(lines)

@@ -71,6 +71,8 @@ func (h *Handler) listen() {
 			h.changeGroup(binary.NativeEndian.Uint64([]byte(texts[0])), texts[1], kind == C.CORE_JOIN)
 		case C.CORE_ERROR_LINES:
 			writeErrorLines(texts)
+		case C.CORE_FAILURE:
+			keepFailure(texts[0])
 		case C.CORE_FULL:
 			go h.tellFull(fullOf(texts[0]))
 		}

@@ -454,6 +454,7 @@ enum {
   CORE_LEAVE,       /* two texts, as for CORE_JOIN */
   CORE_ERROR_LINES, /* two texts: number of an error log (int), lines for the log */
   CORE_FULL,        /* one text: a core_full */
+  CORE_FAILURE,     /* one text: the first line of an error of a handler, without its time */
 };
 
 /* Returns the messages since the last call: *n bytes allocated by malloc, which the caller must free, or NULL. A

@@ -232,15 +232,38 @@ func (s *Server) nameRoutes() {
 	}
 	for i := range s.table.sites {
 		site := &s.table.sites[i]
-		host := site.name
-		if host == "" && len(site.Names) > 0 {
-			host = site.Names[0]
-		}
+		host := site.label()
 		site.counts = s.metrics.Route(host, "none")
 		for k := range site.Table {
 			site.Table[k].counts = s.metrics.Route(host, site.Table[k].label())
 		}
 	}
+}
+
+// label returns the name of the site for operators: the first of its names, preferably one that is not a pattern.
+func (s *Site) label() string {
+	if s.name == "" && len(s.Names) > 0 {
+		return s.Names[0]
+	}
+	return s.name
+}
+
+// A RouteName names a route for operators, as the metrics do.
+type RouteName struct{ Host, Route string }
+
+// RouteNames returns the names of the mounts of applications in sites, by Mount.Index. An application that several sites
+// share has the name of the first one.
+func RouteNames(sites []Site) map[int]RouteName {
+	names := map[int]RouteName{}
+	for i := range sites {
+		for k := range sites[i].Table {
+			m := &sites[i].Table[k]
+			if _, known := names[m.Index]; !known && m.Application {
+				names[m.Index] = RouteName{sites[i].label(), m.label()}
+			}
+		}
+	}
+	return names
 }
 
 func (s *Server) Served() int64 { return s.served }

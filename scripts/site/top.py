@@ -39,8 +39,7 @@ PATHS = [("/report", report), ("/", lambda environ, start_response: "Hello")]
 STYLE = """<style>
 text{font:13px ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;white-space:pre;fill:#d5dae4}
 .window{fill:#10131a;stroke:#2a2f3a}.bar{fill:#1b202a}.title{font-family:system-ui,sans-serif;fill:#aab2c2}
-.head{fill:#7f8aa3;font-weight:600}.prompt{fill:#5eead4}.band{fill:#ffb86b;opacity:.18}\
-.hung{fill:#ffb86b;font-weight:600}
+.prompt{fill:#5eead4}.bold{font-weight:600}.red{fill:#ff8f86}.amber{fill:#ffb84d}
 </style>"""
 
 
@@ -56,7 +55,24 @@ def last_screen(pid, seconds):
             written += os.read(terminal, 1 << 16)
     os.kill(child, 15)
     screens = [screen for screen in written.decode().split("\x1b[H") if "REQUEST" in screen and "WHERE" in screen]
-    return [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line).rstrip() for line in screens[-1].split("\n")]
+    # Only the sequences of colors remain, for the picture.
+    return [re.sub(r"\x1b\[[0-9;?]*[A-Za-ln-z]", "", line).rstrip() for line in screens[-1].split("\n")]
+
+
+COLORS = {"1": "bold", "2": "dim", "31": "red", "33": "amber"}
+
+
+def spans(line):
+    """Returns a line of the terminal with its colors as SVG."""
+    text, opened = "", False
+    for part in re.split(r"(\x1b\[[0-9]+m)", line):
+        if not part.startswith("\x1b"):
+            text += html.escape(part, False)
+            continue
+        text, opened = text + ("</tspan>" if opened else ""), False
+        if name := COLORS.get(part[2:-1]):
+            text, opened = text + '<tspan class="%s">' % name, True
+    return text + ("</tspan>" if opened else "")
 
 
 def picture(lines):
@@ -75,10 +91,7 @@ def picture(lines):
     yield '<text x="18" y="%d" class="prompt">$ fapws ctl top</text>' % y
     for line in lines:
         y += 19
-        kind = "head" if re.match(r" +[A-Z0-9/% ]+$", line) else "hung" if " in query" in line else ""
-        if kind == "hung":
-            yield '<rect class="band" x="8" y="%d" width="844" height="19" rx="3"/>' % (y - 14)
-        yield '<text x="18" y="%d"%s>%s</text>' % (y, ' class="%s"' % kind if kind else "", html.escape(line, False))
+        yield '<text x="18" y="%d">%s</text>' % (y, spans(line))
     yield "</svg>\n"
 
 
@@ -105,7 +118,7 @@ def main():
                 process.wait()
     while not lines[-1]:
         lines.pop()
-    lines[0] = re.sub(r"^fapws [^,]+", "fapws " + version, lines[0])
+    lines[0] = re.sub(r"fapws [^,]+", "fapws " + version, lines[0])
     (ROOT / "docs" / "images" / "top.svg").write_text("\n".join(picture(lines)), "utf-8")
 
 

@@ -243,6 +243,19 @@ func ResidentMemory(pid int) int64 {
 	return numberAfter(text, " ") * int64(os.Getpagesize())
 }
 
+// ProcessorTime returns the processor time of a process in seconds (/proc/PID/stat, proc(5)), or 0 if it is unknown.
+func ProcessorTime(pid int) float64 {
+	const perSecond = 100 // the kernel's USER_HZ
+	text, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:])) // the name of a process may have spaces
+	if len(fields) < 13 {
+		return 0
+	}
+	user, _ := strconv.ParseInt(fields[11], 10, 64)
+	system, _ := strconv.ParseInt(fields[12], 10, 64)
+	return float64(user+system) / perSecond
+}
+
 const (
 	// littleMemoryAfter is the time from the start until the first garbage collection, which would otherwise delay the
 	// first responses.

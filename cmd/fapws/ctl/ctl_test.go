@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
@@ -358,19 +359,72 @@ func TestStatusPageIsSmallAndItsDataHasNoHTML(t *testing.T) {
 }
 
 func TestStatusPageMarksRequestsBeyondTheirTimeout(t *testing.T) {
-	page := body(&View{Active: []Active{{Request: "GET /slow", Age: 4, Late: true}, {Request: "GET /", Age: 1}}}, nil, nil)
-	checktest.Truef(t, strings.Contains(page, `<td class="bad">4s`) && strings.Contains(page, "<td>1s"), "%s", page)
+	page := body(&View{Active: []Active{{Request: "GET /slow", Age: 4, Late: true}, {Request: "GET /long", Age: 11},
+		{Request: "GET /", Age: 1}}}, nil, nil)
+	for _, want := range []string{`<td class="bad">4s`, `<td class="warn">11s`, "<td>1s"} {
+		checktest.Has(t, page, want)
+	}
+}
+
+// The curve and the log have room before there are rates and lines, so that nothing moves.
+func TestStatusPageHasRoomFromTheStart(t *testing.T) {
+	for _, part := range []string{"<svg ", `<pre class="log">`, "<h2>Active requests</h2>"} {
+		checktest.Has(t, body(&View{}, nil, nil), part)
+	}
+}
+
+// terminal returns a screen with a size.
+func terminal(t *testing.T, rows, columns uint16) *screen {
+	t.Helper()
+	file := checktest.Try(os.OpenFile("/dev/ptmx", os.O_RDWR, 0)).Must(t)
+	t.Cleanup(func() { file.Close() })
+	checktest.Must(t, unix.IoctlSetWinsize(int(file.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: rows, Col: columns}))
+	return &screen{terminal: file}
+}
+
+func TestFiguresOfTopStayAtTheirPlaces(t *testing.T) {
+	quiet := &View{Report: Report{App: "shop.py", Uptime: 1, Counted: 1}}
+	busy := &View{Report: Report{App: "shop.py", Uptime: 900, Counted: 12}, Rate: 123456.7, Requests: 123456789,
+		Errors: 98765, InFlight: 1000, Queue: 99999, Threads: map[string]float64{"busy": 64, "limit": 64, "stuck": 3},
+		Connections: map[string]float64{"http": 12345, "websocket": 500}, Durations: Quantiles{N: 1, P95: 0.12345},
+		QueueWait: Quantiles{N: 1, P95: 0.00005, least: 0.0001}, CPU: map[int]float64{1: 12.34}}
+	busy.Report.Workers = []Worker{{PID: 1, RSS: 1 << 32, Counters: Counters{Requests: 5}}}
+	for _, columns := range []uint16{60, 80, 100, 160} {
+		var at [2][]int
+		for i, v := range []*View{quiet, busy} {
+			lines := v.lines(terminal(t, 40, columns), 0)
+			for _, line := range lines {
+				checktest.Truef(t, len([]rune(line)) <= int(columns), "%d columns: %q", columns, line)
+			}
+			var grid []string
+			for k, line := range lines {
+				if strings.HasPrefix(line, "req") && strings.Contains(line, "active ") {
+					grid = lines[k : k+3]
+					at[i] = append(at[i], k)
+				}
+			}
+			checktest.Needf(t, len(grid) == 3 && strings.HasPrefix(grid[1], "requests ") && strings.HasPrefix(grid[2], "5xx "),
+				"%d columns: %q", columns, lines)
+			for _, name := range []string{"active", "CPU"} {
+				before, _, _ := strings.Cut(grid[0], name)
+				at[i] = append(at[i], utf8.RuneCountInString(before))
+			}
+		}
+		checktest.Equalf(t, fmt.Sprint(at[0]), fmt.Sprint(at[1]), "places at %d columns", columns)
+	}
+	text := strings.Join(busy.lines(&screen{}, 0), "\n")
+	for _, want := range []string{"≤100µs", "123456k", "1234 %", "5xx are counted for 12s", "threads stuck 3"} {
+		checktest.Has(t, text, want)
+	}
+	checktest.Has(t, strings.Join(quiet.lines(&screen{}, 0), "\n"), "counted since the start")
 }
 
 func TestTopOmitsRoutesRatherThanActiveRequestsOnASmallScreen(t *testing.T) {
-	terminal := checktest.Try(os.OpenFile("/dev/ptmx", os.O_RDWR, 0)).Must(t)
-	defer terminal.Close()
-	checktest.Must(t, unix.IoctlSetWinsize(int(terminal.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 80}))
 	v := &View{Active: []Active{{Request: "GET /slow", State: "running", At: "app.py:4"}}}
 	for i := range 30 {
 		v.Routes = append(v.Routes, RouteView{Route: fmt.Sprintf("/%d", i)})
 	}
-	lines := v.lines(&screen{terminal: terminal}, 0)
+	lines := v.lines(terminal(t, 24, 80), 0)
 	text := strings.Join(lines, "\n")
 	checktest.Truef(t, len(lines) == 23 && strings.Contains(text, "app.py:4") && strings.Contains(text, " more routes\n"),
 		"%d lines:\n%s", len(lines), text)

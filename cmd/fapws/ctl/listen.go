@@ -74,6 +74,7 @@ type Report struct {
 	Mode      string   `json:"mode"`   // "inline", "up to 8 threads"
 	Addresses []string `json:"addresses"`
 	Uptime    float64  `json:"uptime"`            // seconds
+	Counted   float64  `json:"counted"`           // seconds since the counting of requests began: Uptime if at the start
 	Failure   string   `json:"failure,omitempty"` // error of the last reload
 	Cache     *Cache   `json:"cache,omitempty"`   // nil if there is no cache, or no worker has replied
 	CA        *OwnCA   `json:"ca,omitempty"`      // nil without --tls auto
@@ -90,12 +91,14 @@ type Worker struct {
 	State string  `json:"state"`
 	Age   float64 `json:"age"` // seconds
 	RSS   int64   `json:"rss"` // resident bytes; 0 means unknown
+	CPU   float64 `json:"cpu"` // processor time since the start, in seconds
 	Counters
 }
 
 type Counters struct {
 	// number of requests; -1 if the process did not report, and then all other fields are 0
 	Requests int64 `json:"requests"`
+	Counted  int64 `json:"requests_counted"` // requests since the process began to count (Report.Counted)
 	// bytes of responses that this process has queued and not yet passed to the kernel
 	Unsent int64 `json:"unsent"`
 	Cut    int64 `json:"cut"` // responses aborted because of too many queued bytes

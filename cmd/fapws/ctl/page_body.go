@@ -74,16 +74,14 @@ func body(v *View, lines []Line, rates []float64) string {
 	for _, f := range v.figures() {
 		fmt.Fprintf(&b, "<div><dt>%s</dt><dd>%s</dd></div>", clip(f.name, 100), text(f.value))
 	}
-	b.WriteString("</dl>")
-	for _, t := range []*table{routeTable(v.Routes), v.activeTable(), r.workerTable()} {
-		if len(t.rows) > 0 {
-			t.html(&b)
-		}
-	}
-	if len(lines) == 0 {
-		return b.String()
+	fmt.Fprintf(&b, `</dl><p class="dim">%s</p>`, clip(strings.Trim(upperFirst(r.origin())+". "+others(v.others()), " "), 500))
+	for _, t := range []*table{routeTable(v.Routes), r.workerTable(v.CPU), v.activeTable()} {
+		t.html(&b)
 	}
 	b.WriteString(`<h2>Log</h2><pre class="log">`)
+	if len(lines) == 0 {
+		b.WriteString("no lines yet\n")
+	}
 	for _, line := range lines {
 		b.WriteString(clip(withoutQueries(line.Text), 240) + "\n")
 	}
@@ -101,13 +99,21 @@ func (t *table) html(b *strings.Builder) {
 		for i, cell := range r.cells[:numbers] {
 			class := ""
 			if i == r.hot {
-				class = ` class="bad"`
+				class = map[string]string{red: ` class="bad"`, amber: ` class="warn"`}[r.style]
 			}
 			b.WriteString("<" + tag + class + ">" + clip(cell, 80))
 		}
 	}
-	fmt.Fprintf(b, `<h2>%s</h2><div class="wide"><table>`, t.title)
-	add("th", row{t.heads, -1})
+	if len(t.rows) == 0 {
+		fmt.Fprintf(b, `<h2>%s</h2><p class="dim">none</p>`, t.title)
+		return
+	}
+	class := ""
+	if t.words == 0 {
+		class = ` class="n"` // without text, the columns stay together
+	}
+	fmt.Fprintf(b, `<h2>%s</h2><div class="wide"><table%s>`, t.title, class)
+	add("th", row{cells: t.heads})
 	for _, r := range t.rows[:min(len(t.rows), t.most)] {
 		add("td", r)
 	}
@@ -118,10 +124,7 @@ func (t *table) html(b *strings.Builder) {
 }
 
 func curve(rates []float64) string {
-	if len(rates) < 2 {
-		return ""
-	}
-	highest := slices.Max(rates)
+	highest := slices.Max(append([]float64{0}, rates...))
 	var b strings.Builder
 	fmt.Fprintf(&b, `<figure><figcaption><span>requests/s in the last minute</span><span>maximum %.1f</span></figcaption>`,
 		highest)
@@ -134,6 +137,8 @@ func curve(rates []float64) string {
 	b.WriteString(`"/></svg></figure>`)
 	return b.String()
 }
+
+func upperFirst(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
 func python(r *Report) string {
 	if r.Python == "" {

@@ -16,6 +16,7 @@ const (
 	bold  = "\x1b[1m"
 	dim   = "\x1b[2m"
 	red   = "\x1b[31m"
+	amber = "\x1b[33m"
 	plain = "\x1b[0m"
 )
 

@@ -19,8 +19,8 @@ const (
 	// returnsWithin is how long "fapws ctl top" waits for a server that does not respond, for example during a restart.
 	returnsWithin = 5 * time.Second
 
-	// figuresWidth limits the length of a line with figures, in bytes.
-	figuresWidth = 100
+	// soonLate is the age from which an active request is marked.
+	soonLate = 10.
 )
 
 func (o *options) top(path string, w io.Writer) error {
@@ -75,7 +75,7 @@ var orders = []struct {
 	of   func(r *RouteView) float64
 }{
 	{"requests per second", 0, func(r *RouteView) float64 { return r.Rate }},
-	{"errors", 1, func(r *RouteView) float64 { return r.ErrRate }},
+	{"5xx", 1, func(r *RouteView) float64 { return float64(r.Errors) }},
 	{"95th percentile", 3, func(r *RouteView) float64 { return r.P95 }},
 	{"requests", 5, func(r *RouteView) float64 { return float64(r.Requests) }},
 }
@@ -108,22 +108,8 @@ func (v *View) lines(s *screen, order int) (lines []string) {
 			lines = append(lines, line)
 		}
 	}
-	most, line := figuresWidth, ""
-	if width > 0 {
-		most = min(most, width)
-	}
-	for _, f := range v.figures() {
-		text := visible(f.name + " " + f.value)
-		switch {
-		case line == "":
-			line = text
-		case len(line)+len(text)+2 <= most:
-			line += ", " + text
-		default:
-			lines, line = append(lines, wrap(line, width)...), text
-		}
-	}
-	lines = append(lines, wrap(line, width)...)
+	lines = append(append(lines, fit(v.Report.origin(), widthOr(width))), v.grid(width)...)
+	lines = append(lines, fit(visible(others(v.others())), widthOr(width)))
 	if len(v.Routes) == 0 {
 		lines = append(lines, wrap("no requests since counting began", width)...)
 	}
@@ -136,7 +122,7 @@ func (v *View) lines(s *screen, order int) (lines []string) {
 		t.heads[orders[order].head] += "*"
 	}
 	var below []string
-	for _, t := range []*table{v.Report.workerTable(), v.activeTable()} {
+	for _, t := range []*table{v.Report.workerTable(v.CPU), v.activeTable()} {
 		if len(t.rows) > 0 {
 			below = append(append(below, ""), t.lines(s)...)
 		}
@@ -153,32 +139,116 @@ func (v *View) lines(s *screen, order int) (lines []string) {
 	return append(lines, below...)
 }
 
-type figure struct{ name, value string }
+// A figure has a short name for narrow screens.
+type figure struct{ name, short, value string }
 
-func (v *View) figures() (all []figure) {
-	add := func(name, format string, args ...any) { all = append(all, figure{name, fmt.Sprintf(format, args...)}) }
+const gridColumns = 4
+
+// figures returns the figures of the grid, which are always the same, row by row.
+func (v *View) figures() []figure {
+	cpu, memory, threads, rate := 0., int64(0), "-", fmt.Sprintf("%.1f", v.Rate)
+	if v.Rate >= 1e5 {
+		rate = fmt.Sprintf("%.0f", v.Rate)
+	}
+	for _, w := range v.Report.Workers {
+		cpu += v.CPU[w.PID]
+		memory += w.RSS
+	}
+	if limit, ok := v.Threads["limit"]; ok {
+		threads = fmt.Sprintf("%.0f/%.0f", v.Threads["busy"], limit)
+	}
+	clients := 0.
+	for _, kind := range [...]string{"http", "http2", "sse", "websocket", "tunnel"} {
+		clients += v.Connections[kind]
+	}
+	return []figure{
+		{"requests/s", "req/s", rate},
+		{"active", "active", fmt.Sprintf("%.0f", v.InFlight)},
+		{"p95", "p95", v.Durations.show(v.Durations.P95)},
+		{"CPU", "CPU", percent(cpu)},
+		{"requests", "requests", count(v.Requests)},
+		{"queued", "queued", fmt.Sprintf("%.0f", v.Queue)},
+		{"thread p95", "thread", v.QueueWait.show(v.QueueWait.P95)},
+		{"memory", "memory", fmt.Sprintf("%.0f MB", float64(memory)/1e6)},
+		{"5xx", "5xx", count(v.Errors)},
+		{"threads busy", "threads", threads},
+		{"GIL p95", "GIL", v.GILWait.show(v.GILWait.P95)},
+		{"clients", "clients", fmt.Sprintf("%.0f", clients)},
+	}
+}
+
+// count formats a number with at most six digits: 123456, 1234k, 1234M.
+func count(n int64) string {
+	unit := ""
+	for _, next := range [...]string{"k", "M", "G"} {
+		if n < 1e6 {
+			break
+		}
+		n, unit = n/1000, next
+	}
+	return strconv.FormatInt(n, 10) + unit
+}
+
+func percent(share float64) string { return fmt.Sprintf("%.0f %%", 100*share) }
+
+const (
+	narrowest = 13 // width of a figure with a short name
+	widest    = 22
+)
+
+// grid returns three lines with four figures each, at fixed places.
+func (v *View) grid(width int) (lines []string) {
+	cell := widest
+	if width > 0 {
+		cell = max(narrowest, min(cell, (width+2)/gridColumns-2))
+	}
+	for row := range slices.Chunk(v.figures(), gridColumns) {
+		line := ""
+		for i, f := range row {
+			name := f.name
+			if utf8.RuneCountInString(name+" "+f.value) > cell || cell < 18 {
+				name = f.short
+			}
+			if i > 0 {
+				line += "  "
+			}
+			space := max(1, cell-utf8.RuneCountInString(name+f.value))
+			line += fit(name+strings.Repeat(" ", space)+f.value, cell)
+		}
+		lines = append(lines, fit(line, widthOr(width)))
+	}
+	return lines
+}
+
+// widthOr returns the width, or a large one if lines can have any length.
+func widthOr(width int) int {
+	if width == 0 {
+		return 1 << 20
+	}
+	return width
+}
+
+func others(all []figure) string {
+	texts := make([]string, len(all))
+	for i, f := range all {
+		texts[i] = f.name + " " + f.value
+	}
+	return strings.Join(texts, ", ")
+}
+
+// others returns the figures that only some servers have.
+func (v *View) others() (all []figure) {
+	add := func(name, format string, args ...any) {
+		all = append(all, figure{name, name, fmt.Sprintf(format, args...)})
+	}
 	some := func(name string, n float64) {
 		if n > 0 {
 			add(name, "%.0f", n)
 		}
 	}
-	add("requests/s", "%.1f", v.Rate)
-	add("active", "%.0f", v.InFlight)
-	add("queued", "%.0f", v.Queue)
-	if limit, ok := v.Threads["limit"]; ok {
-		add("threads busy", "%.0f of %.0f", v.Threads["busy"], limit)
-		add("threads waiting for the GIL", "%.0f", v.Threads["gil"])
-		add("threads idle", "%.0f", v.Threads["idle"])
-		some("threads waiting for something else", v.Threads["waiting"])
-		some("threads stuck", v.Threads["stuck"])
-	}
-	if v.QueueWait.N > 0 {
-		add("wait for a thread", "%s", v.QueueWait)
-	}
-	if v.GILWait.N > 0 {
-		add("wait for the GIL", "%s", v.GILWait)
-	}
-	add("HTTP connections", "%.0f", v.Connections["http"])
+	some("threads stuck", v.Threads["stuck"])
+	some("threads waiting for the GIL", v.Threads["gil"])
+	some("threads waiting for something else", v.Threads["waiting"])
 	for _, kind := range [...][2]string{{"http2", "HTTP/2 connections"}, {"sse", "SSE connections"},
 		{"websocket", "WebSockets"}, {"tunnel", "tunnels"}, {"upstream", "upstream requests"},
 		{"upstream_idle", "idle upstream connections"}} {
@@ -222,22 +292,26 @@ type table struct {
 
 type row struct {
 	cells []string
-	hot   int // index of the column to show in red; -1 if none
+	hot   int    // index of the column to show in color
+	style string // red, amber, or "" without a color
 }
 
-// add adds a row. If isHot is true, the column hot is red.
-func (t *table) add(hot int, isHot bool, cells ...string) {
-	if !isHot {
-		hot = -1
-	}
-	t.rows = append(t.rows, row{cells, hot})
+// add adds a row. style is the color of the column hot, or "".
+func (t *table) add(hot int, style string, cells ...string) {
+	t.rows = append(t.rows, row{cells, hot, style})
 }
 
 func routeTable(routes []RouteView) *table {
-	t := &table{"Routes", 50, []string{"req/s", "5xx/s", "p50", "p95", "p99", "requests", "route"}, 1, nil}
+	t := &table{"Routes", 50, []string{"req/s", "5xx", "p50", "p95", "p99", "requests", "route"}, 1, nil}
 	for _, r := range routes {
-		t.add(1, r.ErrRate > 0, fmt.Sprintf("%.1f", r.Rate), fmt.Sprintf("%.1f", r.ErrRate), r.show(r.P50),
-			r.show(r.P95), r.show(r.P99), strconv.FormatInt(r.Requests, 10), r.Host+r.Route)
+		style := ""
+		if r.ErrRate > 0 {
+			style = red
+		} else if r.Errors > 0 {
+			style = amber
+		}
+		t.add(1, style, fmt.Sprintf("%.1f", r.Rate), count(r.Errors), r.show(r.P50), r.show(r.P95), r.show(r.P99),
+			count(r.Requests), r.Host+r.Route)
 	}
 	return t
 }
@@ -245,22 +319,39 @@ func routeTable(routes []RouteView) *table {
 func (v *View) activeTable() *table {
 	t := &table{"Active requests", 25, []string{"age", "worker", "request", "state", "where Python is"}, 3, nil}
 	for _, a := range v.Active {
-		t.add(0, a.Late, length(a.Age), strconv.Itoa(a.Worker), withoutQueries(a.Request), a.State, a.At)
+		style := ""
+		if a.Late {
+			style = red
+		} else if a.Age > soonLate {
+			style = amber
+		}
+		t.add(0, style, length(a.Age), strconv.Itoa(a.Worker), withoutQueries(a.Request), a.State, a.At)
 	}
 	return t
 }
 
-func (r *Report) workerTable() *table {
+// workerTable has a column for the shares of processors in cpu, and the requests since counting began, unless cpu is nil.
+func (r *Report) workerTable(cpu map[int]float64) *table {
 	t := &table{"Workers", 32, []string{"worker", "state", "age", "memory", "requests"}, 0, nil}
+	if cpu != nil {
+		t.heads = slices.Insert(t.heads, 3, "cpu")
+	}
 	for _, w := range r.Workers {
 		memory, requests := "-", "-"
 		if w.RSS > 0 {
 			memory = fmt.Sprintf("%.1f MB", float64(w.RSS)/1e6)
 		}
+		cells := []string{strconv.Itoa(w.PID), w.State, period(w.Age)}
 		if w.Requests >= 0 {
 			requests = strconv.FormatInt(w.Requests, 10)
 		}
-		t.add(0, false, strconv.Itoa(w.PID), w.State, period(w.Age), memory, requests)
+		if cpu != nil {
+			cells = append(cells, percent(cpu[w.PID]))
+			if w.Requests >= 0 {
+				requests = count(w.Counted)
+			}
+		}
+		t.add(0, "", append(cells, memory, requests)...)
 	}
 	return t
 }
@@ -276,7 +367,7 @@ const (
 func (t *table) lines(s *screen) (lines []string) {
 	numbers, total := len(t.heads)-t.words, 0
 	widths := make([]int, len(t.heads))
-	heads := row{strings.Split(strings.ToUpper(strings.Join(t.heads, "\t")), "\t"), -1}
+	heads := row{cells: strings.Split(strings.ToUpper(strings.Join(t.heads, "\t")), "\t")}
 	for _, r := range append([]row{heads}, t.rows...) {
 		for i, cell := range r.cells {
 			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
@@ -315,7 +406,7 @@ func (t *table) lines(s *screen) (lines []string) {
 				left -= utf8.RuneCountInString(cell)
 			}
 			if i == r.hot {
-				cell = s.paint(red, cell)
+				cell = s.paint(r.style, cell)
 			}
 			b.WriteString(cell)
 		}
@@ -328,11 +419,12 @@ func (t *table) lines(s *screen) (lines []string) {
 	return lines
 }
 
-func (q Quantiles) String() string { return fmt.Sprintf("%s, p95 %s", length(q.P50), length(q.P95)) }
-
 func (q Quantiles) show(seconds float64) string {
-	if q.N == 0 {
+	switch {
+	case q.N == 0:
 		return "-"
+	case seconds <= q.least:
+		return "≤" + length(q.least)
 	}
 	return length(seconds)
 }

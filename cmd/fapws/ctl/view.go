@@ -17,7 +17,11 @@ import (
 type View struct {
 	Interval    float64            `json:"interval"` // in seconds
 	Report      Report             `json:"report"`
-	Rate        float64            `json:"rate"` // responses per second
+	Rate        float64            `json:"rate"`     // responses per second
+	Requests    int64              `json:"requests"` // responses since counting began (Report.Counted)
+	Errors      int64              `json:"errors"`   // responses with status 5xx since counting began
+	Durations   Quantiles          `json:"durations"`
+	CPU         map[int]float64    `json:"cpu"` // share of a processor that each worker used, by process id
 	InFlight    float64            `json:"in_flight"`
 	Routes      []RouteView        `json:"routes"` // busiest first
 	Active      []Active           `json:"active"` // oldest first
@@ -48,6 +52,8 @@ type Quantiles struct {
 	P50 float64 `json:"p50"`
 	P95 float64 `json:"p95"`
 	P99 float64 `json:"p99"`
+
+	least float64 // durations up to this one are not distinguished
 }
 
 // Compare returns the activity between two Answers to the command Top from the same server.
@@ -70,6 +76,14 @@ func Compare(before, now *Answer, seconds float64) *View {
 	v.TLS = tlsView(before, now, seconds)
 	v.QueueWait = quantiles(recent(before, now, "fapws_queue_wait_seconds"))
 	v.GILWait = quantiles(recent(before, now, "fapws_gil_wait_seconds"))
+	v.CPU = map[int]float64{}
+	for _, w := range now.Status.Workers {
+		for _, was := range before.Status.Workers {
+			if was.PID == w.PID {
+				v.CPU[w.PID] = max(0, w.CPU-was.CPU) / seconds
+			}
+		}
+	}
 	v.routes(before, now, seconds)
 	return v
 }
@@ -97,11 +111,21 @@ func (v *View) routes(before, now *Answer, seconds float64) {
 			r.counts[b] += s.Counts[b]
 		}
 	}
+	for _, a := range v.Active { // a route whose first request has not ended
+		if k := [2]string{a.Host, a.Route}; a.Route != "" && at[k] == nil {
+			at[k] = &RouteView{Host: a.Host, Route: a.Route}
+		}
+	}
+	total := make([]int64, len(interval.Bounds)+1)
 	for _, r := range at {
 		r.Quantiles = quantilesOf(interval.Bounds, r.counts)
-		v.Rate += r.Rate
+		v.Rate, v.Requests, v.Errors = v.Rate+r.Rate, v.Requests+r.Requests, v.Errors+r.Errors
+		for b, n := range r.counts {
+			total[b] += n
+		}
 		v.Routes = append(v.Routes, *r)
 	}
+	v.Durations = quantilesOf(interval.Bounds, total)
 	slices.SortFunc(v.Routes, func(x, y RouteView) int {
 		return cmp.Or(cmp.Compare(y.Rate, x.Rate), cmp.Compare(y.Requests, x.Requests),
 			strings.Compare(x.Host+x.Route, y.Host+y.Route))
@@ -116,11 +140,16 @@ func quantiles(f *metrics.Family) Quantiles {
 }
 
 func quantilesOf(bounds []float64, counts []int64) Quantiles {
+	least := 0.
+	if len(bounds) > 0 {
+		least = bounds[0]
+	}
 	return Quantiles{
-		N:   (&metrics.Series{Counts: counts}).Count(),
-		P50: metrics.Quantile(bounds, counts, 0.5),
-		P95: metrics.Quantile(bounds, counts, 0.95),
-		P99: metrics.Quantile(bounds, counts, 0.99),
+		least: least,
+		N:     (&metrics.Series{Counts: counts}).Count(),
+		P50:   metrics.Quantile(bounds, counts, 0.5),
+		P95:   metrics.Quantile(bounds, counts, 0.95),
+		P99:   metrics.Quantile(bounds, counts, 0.99),
 	}
 }
 
@@ -169,7 +198,10 @@ type Active struct {
 	Worker  int     `json:"worker"`
 	Request string  `json:"request"` // method and path, without the query
 	Handler string  `json:"handler"`
-	Age     float64 `json:"age"` // seconds
+	Mount   int     `json:"-"`
+	Host    string  `json:"host"`
+	Route   string  `json:"route"` // "" if unknown
+	Age     float64 `json:"age"`   // seconds
 	State   string  `json:"state"`
 	At      string  `json:"at,omitempty"` // line of Python, or ""
 	Late    bool    `json:"late"`         // the handler runs, or waits to run, for longer than its timeout
@@ -188,13 +220,21 @@ func (r *Report) heading() string {
 	return text
 }
 
+// origin says since when requests are counted.
+func (r *Report) origin() string {
+	if r.Counted >= r.Uptime {
+		return "requests and 5xx are counted since the start"
+	}
+	return "requests and 5xx are counted for " + period(r.Counted) + ", since the first look"
+}
+
 func (r *Report) write(w io.Writer, asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(w).Encode(r)
 	}
 	var b strings.Builder
 	b.WriteString(r.heading())
-	for _, line := range r.workerTable().lines(new(screen)) {
+	for _, line := range r.workerTable(nil).lines(new(screen)) {
 		fmt.Fprintln(&b, line)
 	}
 	for _, worker := range r.Workers {

@@ -100,11 +100,23 @@ func (l *Logger) LogClient(level logfile.Level, client, text string) {
 	defer l.mu.Unlock()
 	m := logfile.Message{Time: l.now(), Level: level, Text: text, About: logfile.AboutOf(client)}
 	if level > logfile.Debug { // debug lines may contain cookies and passwords of clients
-		l.line = logfile.Plain.Append(l.line[:0], &m)
-		l.tail = append(l.tail, ctl.Line{At: m.Time.UnixNano(), Text: string(l.line[:min(len(l.line)-1, tailBytes)])})
-		l.tail = l.tail[max(0, len(l.tail)-tailLines):]
+		l.keep(&m)
 	}
 	l.write(&m)
+}
+
+// KeepFailure keeps a line about a handler for the status page. Package pybridge has written the line to the log.
+func (l *Logger) KeepFailure(text string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.keep(&logfile.Message{Time: l.now(), Level: logfile.Error, Text: text})
+}
+
+// The caller of keep must hold l.mu.
+func (l *Logger) keep(m *logfile.Message) {
+	l.line = logfile.Plain.Append(l.line[:0], m)
+	l.tail = append(l.tail, ctl.Line{At: m.Time.UnixNano(), Text: string(l.line[:min(len(l.line)-1, tailBytes)])})
+	l.tail = l.tail[max(0, len(l.tail)-tailLines):]
 }
 
 // The caller of write must hold l.mu.

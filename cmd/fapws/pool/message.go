@@ -191,6 +191,7 @@ type WorkerStatus struct {
 	State State
 	Since time.Time
 	RSS   int64
+	CPU   float64
 }
 
 // A worker may lack the permission to read certificates and their keys, so the worker requests certificates and keys

@@ -406,7 +406,7 @@ func (p *Pool) Status() (st Status) {
 		st = Status{Since: p.since, Reloads: max(0, p.adopted-1), Failure: p.failure, Lost: p.deaths, Recycled: p.recycled}
 		for _, w := range p.workers {
 			st.Workers = append(st.Workers, WorkerStatus{Pid: w.Pid, State: w.State, Since: w.Started,
-				RSS: confine.ResidentMemory(w.Pid)})
+				RSS: confine.ResidentMemory(w.Pid), CPU: confine.ProcessorTime(w.Pid)})
 		}
 		slices.SortFunc(st.Workers, func(a, b WorkerStatus) int { return a.Pid - b.Pid })
 	})

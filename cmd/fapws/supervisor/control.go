@@ -30,7 +30,8 @@ func (p *supervisor) command(c ctl.Command, pattern cache.Pattern) (a ctl.Answer
 		a.Status = p.report(p.ask(ctl.Status, time.Second))
 	case ctl.Top:
 		all := p.ask(ctl.Top, worker.AnswerWithin)
-		a.Status, a.Families, a.Active = p.report(all), p.metrics(all), active(all)
+		a.Families = p.metrics(all)
+		a.Status, a.Active = p.report(all), active(all)
 	case ctl.Metrics:
 		a.Families = p.metrics(p.ask(ctl.Metrics, worker.AnswerWithin))
 	case ctl.Stack:
@@ -80,6 +81,11 @@ func (p *supervisor) report(all []reply) *ctl.Report {
 	counted := map[int]ctl.Counters{}
 	r := p.shown.Load().Report(p.plan, st.Since)
 	r.Failure = st.Failure
+	if p.shown.Load().Config.Status != "" { // workers count from their start
+		r.Counted = r.Uptime
+	} else if began := p.counting.Load(); began != 0 {
+		r.Counted = time.Since(time.Unix(0, began)).Seconds()
+	}
 	for _, one := range all {
 		if one.Status == nil || len(one.Status.Workers) != 1 {
 			continue
@@ -96,7 +102,7 @@ func (p *supervisor) report(all []reply) *ctl.Report {
 			counters = ctl.NotCounted
 		}
 		r.Workers = append(r.Workers, ctl.Worker{PID: w.Pid, State: counters.StateOf(w.State.String()),
-			Age: time.Since(w.Since).Seconds(), RSS: w.RSS, Counters: counters})
+			Age: time.Since(w.Since).Seconds(), RSS: w.RSS, CPU: w.CPU, Counters: counters})
 	}
 	return &r
 }
@@ -287,6 +293,7 @@ func pids(st pool.Status) []int {
 
 // For a worker that did not reply in time, metrics uses the previous reply.
 func (p *supervisor) metrics(answers []reply) []metrics.Family {
+	p.counting.CompareAndSwap(0, time.Now().UnixNano())
 	os.Setenv(pool.CountVariable, "1") // new workers then report counters without a request
 	st := p.pool.Status()
 	live := pids(st)

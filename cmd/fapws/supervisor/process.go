@@ -47,6 +47,7 @@ type supervisor struct {
 	pool      *pool.Pool
 	keyring   keyring
 	counted   ledger
+	counting  atomic.Int64 // time at which the counting of requests began, in nanoseconds since 1970; 0 means never
 	broker    *pool.Broker // nil if channels are local to this server
 	temporary string       // directory of --sandbox for temporary files, or ""
 

@@ -12,6 +12,7 @@ import (
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/pool"
 	"fapws/runtime/backend"
+	"fapws/runtime/exchange"
 	"fapws/runtime/metrics"
 	"fapws/runtime/source/cache"
 )
@@ -24,7 +25,8 @@ func (s *service) command(c ctl.Command, p cache.Pattern) (a ctl.Answer, err err
 	case ctl.Status, ctl.CA:
 		a.Status = s.report()
 	case ctl.Top:
-		a.Status, a.Families, a.Active = s.report(), s.metrics(), s.python.active()
+		a.Families = s.metrics()
+		a.Status, a.Active = s.report(), s.active()
 	case ctl.Metrics:
 		a.Families = s.metrics()
 	case ctl.Stack:
@@ -59,8 +61,14 @@ func (s *service) report() *ctl.Report {
 	if shown := s.shown.Load(); shown != nil {
 		r = shown.Report(s.plan, s.opened)
 	}
+	if s.conf.Status != "" { // measureIfShown
+		r.Counted = r.Uptime
+	} else if s.measures.Load() {
+		r.Counted = time.Since(s.measured.began).Seconds()
+	}
 	r.Cache = cacheOf(s.server)
 	w := ctl.Worker{PID: r.PID, State: "starting", Age: r.Uptime, RSS: confine.ResidentMemory(r.PID),
+		CPU:      confine.ProcessorTime(r.PID),
 		Counters: s.counters()}
 	if s.python.is(appRunning) {
 		w.State = "serving"
@@ -70,13 +78,27 @@ func (s *service) report() *ctl.Report {
 	return &r
 }
 
+// active returns the active requests with the names of their routes.
+func (s *service) active() []ctl.Active {
+	list := s.python.active()
+	if s.built != nil {
+		names := exchange.RouteNames(s.built.Sites)
+		for i := range list {
+			if name, ok := names[list[i].Mount]; ok {
+				list[i].Host, list[i].Route = name.Host, name.Route
+			}
+		}
+	}
+	return list
+}
+
 func (s *service) counters() ctl.Counters {
 	c, ok := s.server.Counters()
 	if !ok {
 		return ctl.NotCounted
 	}
 	load := s.python.backlog()
-	return ctl.Counters{Requests: c.Requests, Unsent: c.Unsent, Cut: c.Cut, Asleep: s.python.asleep(),
+	return ctl.Counters{Requests: c.Requests, Counted: c.Requests - s.measured.earlier.Load(), Unsent: c.Unsent, Cut: c.Cut, Asleep: s.python.asleep(),
 		Queued: load.Queued, First: load.First.Seconds(), Waiting: load.Waiting}
 }
 
@@ -105,8 +127,13 @@ func (s *service) measureIfShown() {
 func (s *service) measure() {
 	s.measuring.Lock()
 	defer s.measuring.Unlock()
-	s.measures.Store(true)
+	if !s.measures.Load() {
+		c, _ := s.server.Counters()
+		s.measured.began = time.Now()
+		s.measured.earlier.Store(c.Requests)
+	}
 	s.server.Measure()
+	s.measures.Store(true)
 	if h := s.python.running(); h != nil {
 		h.Measure()
 	}

@@ -191,7 +191,7 @@ func (y *python) active() (list []ctl.Active) {
 	}
 	active, _ := h.Active(activeWait)
 	for _, r := range active {
-		list = append(list, ctl.Active{Worker: os.Getpid(), Request: r.Request, Handler: r.Handler,
+		list = append(list, ctl.Active{Worker: os.Getpid(), Request: r.Request, Handler: r.Handler, Mount: r.Mount,
 			Age: r.Age.Seconds(), State: r.State, At: r.At, Late: r.Late})
 	}
 	return list

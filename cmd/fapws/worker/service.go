@@ -56,6 +56,10 @@ type service struct {
 
 	measuring sync.Mutex  // held during measure
 	measures  atomic.Bool // requests are counted
+	measured  struct {    // set before measures
+		began   time.Time
+		earlier atomic.Int64 // number of requests before began
+	}
 	traits
 }
 
@@ -63,6 +67,7 @@ func newService(p *plan.Plan, instance *Instance, stderr io.Writer, r role) *ser
 	s := &service{plan: p, conf: p.Conf, log: plan.NewLogger(stderr, &p.Conf), opened: time.Now(),
 		role: r, instance: instance}
 	s.https.log = s.log.Log
+	pybridge.KeepFailures(s.log.KeepFailure)
 	here := func(f func()) { f() }
 	s.python.do, s.python.doBeside = here, here
 	s.signals = &signals{caught: make(chan os.Signal, 8), registered: make(chan struct{}), served: make(chan struct{}),

@@ -89,6 +89,37 @@ func TestFirstCtlTopShowsEarlierRequests(t *testing.T) {
 	})
 }
 
+// The first request of a route hangs, and others have failed: both are seen at once, and all counts have one origin.
+func TestCtlTopShowsTheRouteOfAHungRequestAndEach5xx(t *testing.T) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
+		const script = "import time\ndef boom(e, s): 1 / 0\ndef hang(e, s): time.sleep(600)\n" +
+			"PATHS = [('/hang', hang), ('/boom', boom), ('/', lambda e, s: 'x')]\n"
+		path := fapwstest.Write(t, t.TempDir()+"/app.py", script)
+		s := fapwstest.Command{Script: path, Complains: true, Flags: []string{"--graceful-timeout", "1s"}}.Serve(t, m)
+		for range 30 {
+			s.Get("/", 200)
+		}
+		s.DialSend(fapwstest.Get("/hang"))
+		fapwstest.Eventually(t, "the route of the active request is shown", func() bool {
+			return regexp.MustCompile(`(?m)^ +0\.0 +0 +- +- +- +0  /hang$`).MatchString(s.Control("top", "--once"))
+		})
+		for range 5 {
+			s.Get("/boom", 500)
+		}
+		fapwstest.Eventually(t, "the failures are counted", func() bool {
+			text := s.Control("top", "--once")
+			sum := 0
+			for _, row := range regexp.MustCompile(`(?m)^ *\d+ +serving .* (\d+)$`).FindAllStringSubmatch(text, -1) {
+				n, _ := strconv.Atoi(row[1])
+				sum += n
+			}
+			return strings.Contains(text, "since the first look") && sum == 5 &&
+				regexp.MustCompile(`(?m)^5xx +5 `).MatchString(text) &&
+				regexp.MustCompile(`(?m) 5 +\S+ +\S+ +\S+ +5  /boom$`).MatchString(text)
+		})
+	})
+}
+
 func TestProfileMayTakeLongerThanTheTimeout(t *testing.T) {
 	for _, script := range []string{"metrics.py", "version.py"} {
 		s := fapwstest.Serve(t, fapwstest.Threads, script, "--status", "/_fapws", "--timeout", "2s")

@@ -76,6 +76,24 @@ func TestStatusPageShowsWorkersAndRequestsByRoute(t *testing.T) {
 	})
 }
 
+func TestStatusPageShowsErrorsAndTimeoutsOfHandlers(t *testing.T) {
+	fapwstest.InEach(t, fapwstest.Modes, func(t *testing.T, m fapwstest.Mode) {
+		const script = "import time\ndef boom(e, s): raise ValueError('zecret')\ndef hang(e, s): time.sleep(5)\n" +
+			"PATHS = [('/hang', hang), ('/boom', boom)]\n"
+		path := fapwstest.Write(t, t.TempDir()+"/app.py", script)
+		s := fapwstest.Command{Script: path, Complains: true, Flags: []string{"--status", "/_fapws", "--timeout", "300ms"}}.
+			Serve(t, m)
+		s.Get("/boom?token=zecret", 500)
+		s.Get("/hang", 504)
+		fapwstest.Eventually(t, "the log of the page has both", func() bool {
+			page := answerTo(s, "GET", "/_fapws/").Text
+			fapwstest.Truef(t, !strings.Contains(page, "zecret"), "the page shows a query or the text of an exception: %s", page)
+			return regexp.MustCompile(`error in handler boom, GET /boom\?… HTTP/1\.1 from 127\.0\.0\.1 .*: ValueError\n`).
+				MatchString(page) && regexp.MustCompile(`GET /hang .* timed out after .* in handler hang`).MatchString(page)
+		})
+	})
+}
+
 func TestStatusPageRejectsRemoteAndCrossSiteRequests(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Workers, "metrics.py", "--status", "/_fapws")
