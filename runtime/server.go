@@ -306,6 +306,28 @@ func (s *Server) HandIdle(give func(d *http1conn.ClientState, fd int) error) (n 
 		s.loop.sites.End = max(s.loop.sites.End, exchange.Discouraged)
 		list = s.loop.http1.TakeIdle()
 	})
+	return giveAll(list, give)
+}
+
+// HandWaiting hands over the HTTP/1 connections without TLS whose requests wait for a handler: requests contains these
+// requests by their tickets, as the clients have sent them. The new process gets each request again. Otherwise,
+// HandWaiting does the same as HandIdle.
+func (s *Server) HandWaiting(requests map[exchange.Ticket][]byte,
+	give func(d *http1conn.ClientState, fd int) error) (n int, err error) {
+	var list []http1conn.IdleClient
+	s.do(func() {
+		for ticket, text := range requests {
+			if x := s.loop.app.Exchange(ticket); x != nil {
+				if one, ok := s.loop.http1.TakeWaiting(x, text); ok {
+					list = append(list, one)
+				}
+			}
+		}
+	})
+	return giveAll(list, give)
+}
+
+func giveAll(list []http1conn.IdleClient, give func(d *http1conn.ClientState, fd int) error) (n int, err error) {
 	for _, one := range list {
 		if err == nil {
 			if err = give(&one.State, one.FD); err == nil {

@@ -2,8 +2,10 @@ package http1conn
 
 import (
 	"bytes"
+	"slices"
 
 	"fapws/runtime/conn"
+	"fapws/runtime/exchange"
 )
 
 // ClientState describes an idle HTTP/1 connection for the process that takes it over.
@@ -16,7 +18,7 @@ type ClientState struct {
 	// the connection must begin with TLS, after the header of the PROXY protocol if Unannounced is true
 	TLS   bool   `json:",omitempty"`
 	Used  bool   `json:",omitempty"` // the connection has carried a request
-	Input []byte `json:",omitempty"` // received bytes of a request that waits for Config.Current
+	Input []byte `json:",omitempty"` // received bytes of a request that waits
 }
 
 func stateOf(c *Conn, unannounced bool) ClientState {
@@ -61,6 +63,21 @@ func (s *Server) TakeIdle() (list []IdleClient) {
 		}
 	})
 	return list
+}
+
+// TakeWaiting removes the connection of x, whose handler has not begun, from the loop and returns it for another process,
+// which then gets the request again: text is the request as the client has sent it. ok is false if the connection stays,
+// because it uses TLS, or has sent further requests that are active.
+func (s *Server) TakeWaiting(x *exchange.Exchange, text []byte) (one IdleClient, ok bool) {
+	c, ok := x.Stream.(*Conn)
+	if !ok || c.Subrequest() || c.Transport() != nil || c.active.First != x || c.active.Last != x || c.body != nil ||
+		c.Half || c.Gathers() {
+		return one, false
+	}
+	one = IdleClient{stateOf(c, false), c.Fd()}
+	one.State.Used, one.State.Input = true, slices.Concat(text, c.Pending())
+	c.Detach()
+	return one, true
 }
 
 // Arrive serves an idle connection that TakeIdle in a different process has returned. Arrive owns fd.

@@ -181,18 +181,21 @@ func (g *again) take() {
 	g.next = next
 	g.mu.Unlock()
 	s.server.StopAccepting()
-	_, err := s.server.HandIdle(func(d *http1conn.ClientState, fd int) error {
-		fd, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD, 3)
-		if err == nil {
-			g.mu.Lock()
-			next.Clients = append(next.Clients, leftClient{*d, fd})
-			g.mu.Unlock()
-		}
-		return err
-	})
+	_, err := s.server.HandIdle(g.keep)
 	if err != nil {
 		s.warn(fmt.Sprintf("cannot keep idle connections: %v; closed them", err))
 	}
+}
+
+// keep adds a copy of a connection to what the next program gets.
+func (g *again) keep(d *http1conn.ClientState, fd int) error {
+	fd, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD, 3)
+	if err == nil {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.next.Clients = append(g.next.Clients, leftClient{*d, fd})
+	}
+	return err
 }
 
 // cancel makes the process end instead of being replaced; g may be nil.

@@ -41,6 +41,9 @@ func (g *again) heal(why string, hung bool) {
 	go func() {
 		defer close(taken)
 		g.take()
+		if _, err := s.server.HandWaiting(s.python.handler.Waiting(), g.keep); err != nil {
+			s.warn(fmt.Sprintf("cannot keep all connections that wait for a handler: %v", err))
+		}
 	}()
 	select {
 	case <-taken:
