@@ -288,7 +288,7 @@ A setting comes from the first of these that has it: flag, environment, configur
 - ` + "`fapws app.py --print-config`" + ` shows each setting with its value and source.
 - ` + "`fapws --help`" + ` shows the common flags, ` + "`fapws --help all`" + ` every flag.
 - Every flag is a key at the top of ` + "`fapws.toml`" +
-	`. The [other keys](#keys-at-the-top-of-the-file) describe hosts and routes.
+	`. The [other keys](keys.md) describe hosts and routes.
 - SIZE is in bytes or takes K, M or G. TIME is in seconds or takes ms, s, m, h or d. ` +
 	"`--no-compress` or `--compress=no`" + ` turns a switch off.
 - Relative paths of flags and variables start at the working directory, also if the script changes it. Paths in the
@@ -300,13 +300,48 @@ A setting comes from the first of these that has it: flag, environment, configur
 
 `
 
+const keysIntroduction = `# Keys of fapws.toml
+
+The keys of hosts and routes, and those at the top of the file that are no flags. [A whole site](site.md) has examples; [Settings](settings.md) lists the flags, which are keys, too.
+
+`
+
+// A line of a table has at most 15 words, and a sentence at most 30 and one semicolon.
+func TestSettingsPagesHaveShortSentences(t *testing.T) {
+	words := func(text string) int { return len(strings.Fields(text)) }
+	for _, page := range []string{"settings.md", "keys.md"} {
+		text := read(t, page)
+		for _, row := range regexp.MustCompile("(?m)^\\| \\[`(--.*?)`\\]\\(.*?\\) \\| (.*) \\| .* \\|$").FindAllStringSubmatch(text, -1) {
+			checktest.Truef(t, words(row[2]) <= 15, "%s: %d words: %s", row[1], words(row[2]), row[2])
+		}
+		for _, paragraph := range strings.Split(text, "\n\n") {
+			if strings.HasPrefix(paragraph, "|") {
+				continue
+			}
+			for _, item := range regexp.MustCompile(`(?m)^- `).Split(paragraph, -1) {
+				if strings.HasPrefix(item, "for example: ") {
+					continue
+				}
+				for _, sentence := range regexp.MustCompile(`\.\s+|\.$`).Split(item, -1) {
+					checktest.Truef(t, words(sentence) <= 30 && strings.Count(sentence, "; ") < 2, "%s: %d words: %s", page,
+						words(sentence), sentence)
+				}
+			}
+		}
+	}
+}
+
 func TestSettingsPageHasTheDescriptionsOfTheProgram(t *testing.T) {
 	var page strings.Builder
 	page.WriteString(settingsIntroduction)
 	page.Write(internal(t, "settings"))
+	page.WriteString("Next: [Keys of fapws.toml](keys.md)\n")
+	generated(t, "settings.md", page.String())
+	page.Reset()
+	page.WriteString(keysIntroduction)
 	page.Write(internal(t, "keys"))
 	page.WriteString("Next: [Python API](python-api.md)\n")
-	generated(t, "settings.md", page.String())
+	generated(t, "keys.md", page.String())
 }
 
 func TestPerformancePageHasTheStoredResults(t *testing.T) {

@@ -24,7 +24,7 @@ CODE = {".css": "css", ".html": "html", ".js": "js", ".py": "python", ".sh": "sh
 OUTSIDE = "project/"
 
 # A search lists guides first, then lists of names, and documents for contributors last.
-BOOST = {"settings.md": 0.5, "python-api.md": 0.5, "performance.md": 0.5, "limits.md": 0.8, "asleep.md": 0.5, "trouble.md": 0.9}
+BOOST = {"settings.md": 0.5, "keys.md": 0.5, "python-api.md": 0.5, "performance.md": 0.5, "limits.md": 0.8, "asleep.md": 0.5, "trouble.md": 0.9}
 
 # The start page has a button for the search, and the menu in the place of its lists of pages.
 SEARCH = '<p align="center"><label class="md-button" for="__search">Search the documentation</label></p>\n\n'

@@ -33,7 +33,7 @@ type TableReader interface {
 //   - range: the minimum and the maximum of a number or size; the minimum of a time.
 //   - needs: the key is required; the text describes its value.
 //   - short: the field of a struct for a value that is not a table; the text describes the value.
-//   - value: an example for the man page and docs/settings.md (DescribeKeys).
+//   - value: an example for the man page and docs/keys.md (DescribeKeys).
 //
 // DecodeTOML calls the function report for each mistake, in the order of the lines in the file.
 func DecodeTOML(t *TOMLTable, to any, report func(error)) {

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -9,16 +10,136 @@ import (
 	"unicode/utf8"
 )
 
-// writeMarkdown writes a section of docs/settings.md for each group of settings, with a heading for each setting.
+// first lists the settings that people change first.
+var first = strings.Fields("bind workers threads timeout static access-log error-log config venv user tls acme-hosts " +
+	"https-redirect forwarded-allow-ips login max-body-size compress cache expires spa env-file reload dev status " +
+	"graceful-timeout")
+
+// writeMarkdown writes the body of docs/settings.md: a table of the settings that people change first, a table for each
+// group, and a section for each setting.
 func writeMarkdown(w io.Writer) {
-	for _, g := range groups(new(Config)) {
-		fmt.Fprintf(w, "## %s\n\n", g.name)
+	all := groups(new(Config))
+	rows := map[string]*Setting{}
+	for _, g := range all {
 		for _, row := range g.rows {
-			fmt.Fprintf(w, "### --%s\n\n%s\n\n", row.Name, asSentence(row.explanation()))
-			row.writeFacts(w)
-			fmt.Fprintln(w)
+			rows[row.Name] = row
 		}
 	}
+	fmt.Fprint(w, "## What people change first\n\n"+tableHead)
+	for _, name := range first {
+		rows[name].writeLine(w)
+	}
+	fmt.Fprint(w, "\n## All settings\n")
+	for _, g := range all {
+		fmt.Fprintf(w, "\n**%s**\n\n%s", g.name, tableHead)
+		for _, row := range g.rows {
+			row.writeLine(w)
+		}
+	}
+	for _, g := range all {
+		fmt.Fprintf(w, "\n## %s\n", g.name)
+		for _, row := range g.rows {
+			fmt.Fprintf(w, "\n### --%s\n\n%s", row.Name, asParagraph(row.explanation(), row.value.words))
+			row.writeFacts(w)
+		}
+	}
+	fmt.Fprintln(w)
+}
+
+const tableHead = "| setting | what it does | default |\n|---|---|---|\n"
+
+// writeLine writes the line of a table about s.
+func (s *Setting) writeLine(w io.Writer) {
+	shown := cmp.Or(s.shownDefault(), "–")
+	if s.shownDefault() == "" && s.Arg == "" {
+		shown = "no"
+	}
+	if shown != "–" && !strings.Contains(shown, " ") {
+		shown = "`" + shown + "`"
+	}
+	fmt.Fprintf(w, "| [`--%s`](#--%s) | %s | %s |\n", s.Name, s.Name, strings.TrimSuffix(asSentence(s.line()), "."), shown)
+}
+
+// line returns a description of s in a few words: Brief, or the beginning of the explanation.
+func (s *Setting) line() string {
+	if s.Brief != "" {
+		return s.Brief
+	}
+	text := clauses(s.explanation())[0]
+	if head, _, found := strings.Cut(text, ": "); found && strings.Contains(head, " ") {
+		text = head
+	}
+	for _, end := range [...]string{" (", ", such as", ", for example", ", as ", ", except", ", with "} {
+		text, _, _ = strings.Cut(text, end)
+	}
+	return text
+}
+
+// clauses splits a help text at its semicolons, except in brackets.
+func clauses(text string) (all []string) {
+	depth, from := 0, 0
+	for i := range len(text) {
+		switch text[i] {
+		case '(':
+			depth++
+		case ')':
+			depth--
+		case ';':
+			if depth == 0 {
+				all, from = append(all, strings.TrimSpace(text[from:i])), i+1
+			}
+		}
+	}
+	return append(all, strings.TrimSpace(text[from:]))
+}
+
+var valueClause = Pattern(`^([a-z0-9][\w.-]*): (.*)$`)
+
+// asParagraph returns a help text in Markdown: a sentence for each clause, and the beginning of a list, with the values
+// that the text explains as "value: what it does".
+func asParagraph(text string, words []string) string {
+	var sentences, values []string
+	for i, clause := range clauses(text) {
+		if m := valueClause().FindStringSubmatch(clause); i > 0 && m != nil && (slices.Contains(words, m[1]) ||
+			m[1] == "false" || m[1] == "true" || m[1] == "yes" || m[1] == "off" || m[1] == "0") {
+			values = append(values, "- `"+m[1]+"`: "+coded(m[2]))
+		} else {
+			sentences = append(sentences, asSentence(clause))
+		}
+	}
+	text = strings.Join(wrap(strings.Join(strings.Fields(strings.Join(sentences, " ")), " "), 120), "\n")
+	text += "\n\n"
+	for _, value := range values {
+		text += value + "\n"
+	}
+	return text
+}
+
+// guides names the page about the settings with a prefix; the first that fits counts.
+var guides = [][2]string{
+	{"forwarded-allow-ips", "site.md#fapws-behind-a-proxy-load-balancer-or-cdn"}, {"proxy-protocol", "site.md#fapws-behind-a-proxy-load-balancer-or-cdn"},
+	{"root-path", "site.md#fapws-behind-a-proxy-load-balancer-or-cdn"}, {"x-", "site.md#fapws-behind-a-proxy-load-balancer-or-cdn"},
+	{"certfile", "https.md"}, {"keyfile", "https.md"}, {"tls", "https.md"}, {"acme", "https.md#without-certbot"}, {"ca-certs", "https.md"},
+	{"cert-reqs", "https.md"}, {"https", "https.md"}, {"http2", "https.md"}, {"h2c", "https.md"}, {"state-dir", "device.md#power-loss-and-flash"},
+	{"login", "login.md"}, {"users", "login.md"}, {"compress", "compression.md"}, {"cache", "cache.md"}, {"channel", "live.md"}, {"ws-", "live.md"},
+	{"websocket", "live.md"}, {"sandbox", "sandbox.md"}, {"chroot", "sandbox.md"}, {"user", "security.md"}, {"group", "security.md"},
+	{"allow-root", "security.md"}, {"status", "metrics.md"}, {"otel", "metrics.md"}, {"trace", "metrics.md"}, {"request-id", "metrics.md#request-ids"},
+	{"server-timing", "metrics.md"}, {"error-log", "metrics.md"}, {"access-log", "metrics.md"}, {"log", "operate.md"}, {"health", "cluster.md#health-checks"},
+	{"shutdown-delay", "cluster.md#health-checks"}, {"idle-stop", "asleep.md"}, {"start-wait", "loading.md"}, {"load-timeout", "loading.md"},
+	{"workers", "operate.md"}, {"timeout", "operate.md#when-a-handler-hangs"}, {"graceful", "operate.md"}, {"reload", "operate.md"}, {"max-rss", "operate.md#memory"},
+	{"max-requests", "operate.md#memory"}, {"venv", "wsgi-asgi.md#virtual-environments"}, {"interface", "wsgi-asgi.md"}, {"lifespan", "wsgi-asgi.md"},
+	{"loop", "wsgi-asgi.md"}, {"factory", "wsgi-asgi.md"}, {"dev", "wsgi-asgi.md#pages-that-refresh-themselves"}, {"static", "site.md"}, {"spa", "site.md"},
+	{"expires", "django.md#hashed-file-names"}, {"cgi", "php-cgi-ssi.md"}, {"php", "php-cgi-ssi.md"}, {"ssi", "php-cgi-ssi.md"}, {"max-cgi", "php-cgi-ssi.md"},
+	{"max-clients-per", "rates.md#connections"}, {"max-body-size", "upload.md"}, {"fork", "script.md"}, {"config", "site.md#the-configuration-file"},
+}
+
+func (s *Setting) guide() string {
+	for _, g := range guides {
+		if strings.HasPrefix(s.Name, g[0]) {
+			return g[1]
+		}
+	}
+	return ""
 }
 
 func (s *Setting) writeFacts(w io.Writer) {
@@ -48,6 +169,10 @@ func (s *Setting) writeFacts(w io.Writer) {
 	if s.inFile() {
 		fact("in `fapws.toml`, for example", documented()[s.Name].Head)
 	}
+	if page := s.guide(); page != "" {
+		name, _, _ := strings.Cut(page, ".md")
+		fmt.Fprintf(w, "- see [%s](%s)\n", name, page)
+	}
 }
 
 func writeKeysMarkdown(w io.Writer, keys []KeyDoc) {
@@ -55,7 +180,7 @@ func writeKeysMarkdown(w io.Writer, keys []KeyDoc) {
 		fmt.Fprintf(w, "## %s\n\n%s\n\n", t.title, asSentence(t.text))
 		for _, k := range keys {
 			if k.Table == t.table {
-				fmt.Fprintf(w, "### %s\n\n%s\n\n- for example: %s\n\n", k.Key, asSentence(k.Help), k.example())
+				fmt.Fprintf(w, "### %s\n\n%s- for example: %s\n\n", k.Key, asParagraph(k.Help, []string{"required", "optional", "unverified", "none"}), k.example())
 			}
 		}
 	}
@@ -75,9 +200,7 @@ func (k *KeyDoc) example() string {
 // asSentence returns a help text as a sentence in Markdown, in lines of at most 120 columns. Words that Markdown would
 // change are formatted as code.
 func asSentence(text string) string {
-	text = join(strings.Split(text, " "), " ", func(word string) string {
-		return codeWord().ReplaceAllString(word, "$1`$2`$3")
-	}) + "."
+	text = coded(text) + "."
 	first, size := utf8.DecodeRuneInString(text)
 	return strings.Join(wrap(string(unicode.ToUpper(first))+text[size:], 120), "\n")
 }
@@ -85,3 +208,10 @@ func asSentence(text string) string {
 // codeWord matches a word that contains characters typical of paths, patterns, flags, variables and keys, with brackets
 // and punctuation around the word.
 var codeWord = Pattern(`^(\(?)((?:--|~|/)\S*?|\S*?[*_=<>@[\]${}]\S*?|\S+://\S*?|FAPWS\S*?)(\)?[,;:.]?)$`)
+
+// coded formats the words of text that Markdown would change as code.
+func coded(text string) string {
+	return join(strings.Split(text, " "), " ", func(word string) string {
+		return codeWord().ReplaceAllString(word, "$1`$2`$3")
+	})
+}
