@@ -52,6 +52,9 @@ func RunAlone(p *plan.Plan, instance *Instance, stderr io.Writer) (code int, err
 		s.stuck = a.again.heal
 	}
 	defer instance.Left.Close()
+	if instance.Left != nil {
+		go a.keepWatchdog()
+	}
 	if err := s.log.Open(&p.Conf, s.python.followErrors); err != nil {
 		return 0, p.Settings.Located("error-log", err)
 	}
@@ -65,6 +68,20 @@ func RunAlone(p *plan.Plan, instance *Instance, stderr io.Writer) (code int, err
 		s.log.Log(logfile.Info, "stopped")
 	}
 	return code, nil
+}
+
+// keepWatchdog notifies the watchdog of the service manager while the application loads again.
+func (a *alone) keepWatchdog() {
+	ctx, cancel := context.WithTimeout(context.Background(), a.s.conf.LoadTimeout)
+	defer cancel()
+	go func() {
+		select {
+		case <-a.s.signals.served:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	a.s.instance.Notifier.Watch(ctx, func(context.Context) error { return nil })
 }
 
 func (a *alone) use(s *service) {

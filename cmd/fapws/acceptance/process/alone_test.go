@@ -154,6 +154,29 @@ def app(environ, start_response):
 	}
 }
 
+// The watchdog gets messages while the application loads.
+func TestServiceManagerIsNotifiedOfAReloadWithoutASupervisor(t *testing.T) {
+	t.Parallel()
+	manager := newManager(t)
+	script := fapwstest.Write(t, t.TempDir()+"/app.py", "import time\ntime.sleep(1)\n"+version(1))
+	s := fapwstest.Command{Script: script, Flags: []string{"--bind", "127.0.0.1:0", "--reload-check", "off"},
+		Env: []string{"NOTIFY_SOCKET=" + manager.name, "WATCHDOG_USEC=400000"}}.Start(t)
+	for range 2 {
+		manager.hears("^READY=1\nSTATUS=serving http://")
+		manager.hears("^WATCHDOG=1$")
+		s.Signal(syscall.SIGHUP)
+		manager.hears("^RELOADING=1\nMONOTONIC_USEC=")
+	}
+	watched := 0
+	for message := ""; !strings.HasPrefix(message, "READY=1"); message = string(manager.next()) {
+		if message == "WATCHDOG=1" {
+			watched++
+		}
+	}
+	fapwstest.Truef(t, watched >= 2, "%d messages to the watchdog while the application loads", watched)
+	s.Stop()
+}
+
 func TestProcessWithoutASupervisorStopsDuringAReload(t *testing.T) {
 	t.Parallel()
 	s, script := alone(t)

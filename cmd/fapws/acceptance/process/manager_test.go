@@ -51,6 +51,9 @@ func TestSocketActivationServesSocketsOfTheManager(t *testing.T) {
 			s.Get("/environment", 200).Is(t, "clean")
 			s.Get("/child", 200).Is(t, "none")
 			fapwstest.Dial(t, "unix", socket).Fetch("/").Is(t, "served by localhost")
+			s.Reload()
+			s.Get("/child", 200).Is(t, "none")
+			fapwstest.Dial(t, "unix", socket).Fetch("/").Is(t, "served by localhost")
 
 			// The server must not remove socket files that the service manager has created, because the manager may
 			// start the service again.
