@@ -23,8 +23,115 @@ MODULES = [
 INTRODUCTION = """# Python API
 
 What a script can import; `help()` in `fapws shell` shows the same. `fapws.contrib.channels`, for Django Channels, is on
-the page about [frameworks](wsgi-asgi.md#django). Scripts for Fapws4 find the same modules under `fapws4`.
+the page about [frameworks](wsgi-asgi.md#django). Any thread may call a function, unless its text says otherwise.
 """
+
+# Each task has its functions, and an example: the name of a file, its text, and what to type.
+TASKS = [
+    ("Answer", ["HTTPError", "redirect", "Environ", "Start_response", "Staticfile", "parse"], "answer.py", """
+from fapws import HTTPError
+
+def page(environ, start_response):
+    if environ["PATH_INFO"] not in ("", "/"):
+        raise HTTPError(404, "There is no such page.")
+    return "hello\\n"
+
+PATHS = [("/", page)]
+""", """
+$ fapws answer.py
+$ curl http://127.0.0.1:8888/
+hello
+$ curl http://127.0.0.1:8888/other | grep -o 'There .*page'
+There is no such page
+"""),
+    ("Live values", ["channel", "publish", "subscribers", "WebSocket", "broadcast", "join"], "live.py", """
+from fapws import channel, publish, timer
+
+@timer(1)
+def measure():
+    publish("clock", "tick")
+
+PATHS = [("/live", channel("clock"))]
+""", """
+$ fapws live.py
+$ curl -sN http://127.0.0.1:8888/live > received &
+$ grep -m 1 data received
+data: tick
+"""),
+    ("Uploads", ["upload", "Upload", "UploadedFile"], "uploads.py", """
+from fapws import upload
+
+def stored(environ, start_response):
+    return f"{environ['fapws.upload'].file.size} bytes\\n"
+
+PATHS = [("/files", upload("incoming", stored))]
+""", """
+$ mkdir incoming
+$ fapws uploads.py
+$ printf hello > hello.txt
+$ curl -T hello.txt http://127.0.0.1:8888/files/
+5 bytes
+"""),
+    ("Work in the background", ["defer", "defer_queue_size", "timer", "stop_timer", "restart_timer"], "later.py", """
+from fapws import defer
+
+def order(environ, start_response):
+    defer(print, "written after the response")
+    return "thank you\\n"
+
+PATHS = [("/", order)]
+""", """
+$ fapws later.py
+$ curl http://127.0.0.1:8888/
+thank you
+"""),
+    ("Users", ["Login", "check", "list", "set", "remove"], "private.py", """
+from fapws import Login
+
+def page(environ, start_response):
+    return f"hello {environ['REMOTE_USER']}\\n"
+
+PATHS = [("/", Login(page, "users"))]
+""", """
+$ echo 'correct horse' | fapws user -f users add ann
+…
+$ fapws private.py
+$ curl -s -o page -w '%{http_code}\\n' http://127.0.0.1:8888/
+401
+"""),
+    ("Cache", ["cached", "purge"], "news.py", """
+from fapws.cache import cached
+
+def news(environ, start_response):
+    return "news\\n"
+
+PATHS = [("/", cached(news, ttl=60))]
+""", """
+$ fapws news.py
+$ curl http://127.0.0.1:8888/
+news
+"""),
+    ("Metrics", ["counter", "gauge", "histogram", "Log", "Profile"], "shop.py", """
+from fapws.metrics import counter
+ORDERS = counter("shop_orders", "Orders placed.")
+
+def order(environ, start_response):
+    ORDERS.add()
+    return "thank you\\n"
+
+PATHS = [("/", order)]
+""", """
+$ fapws shop.py
+$ curl http://127.0.0.1:8888/
+thank you
+$ fapws ctl metrics | grep orders_total
+shop_orders_total 1
+"""),
+    ("Tests, and a start from Python", ["serve", "Server", "run"], "", "", ""),
+]
+
+# Functions that exist for scripts of fapws3 and Fapws4.
+OLD = {"add_timer"}
 
 WIDTH = 88  # of a signature on one line
 
@@ -211,8 +318,61 @@ def methods(value):
             yield name, method
 
 
+def summary(value):
+    """The first sentence of a docstring, for a table."""
+    text = " ".join(prose(line) for line in inspect.cleandoc(value.__doc__ or "").split("\n\n")[0].split("\n"))
+    return re.split(r"[.:;](?: |$)", text)[0]
+
+
+def tasks():
+    """A table of the functions of each task, and an example for each."""
+    values = {}
+    for name in reversed(MODULES):
+        module = importlib.import_module(name)
+        values.update((item, (f"{name}.{item}"[len("fapws."):], getattr(module, item))) for item in public(module))
+    yield "## By task\n\n| task | |\n|---|---|"
+    for title, names, *_ in TASKS:
+        for item in names:
+            name, value = values[item]
+            yield "| %s | [`%s`](#%s): %s |" % (title, name, item.lower(), summary(value))
+            title = ""
+    yield ""
+    for title, names, file, text, typed in TASKS:
+        if file:
+            yield "### %s: an example\n\n```python %s\n%s\n```\n\n```console\n%s\n```\n" % (
+                title, file, text.strip(), typed.strip(),
+            )
+
+
+def titles():
+    for name in MODULES:
+        for item in public(importlib.import_module(name)):
+            if name == "fapws" or item[0].isupper():
+                yield item
+
+
+def finished(text):
+    """The text of a section with a list of its errors, and with links to other sections."""
+    parts = re.split(r"(^```.*?^```$)", text, flags=re.M | re.S)
+    for i in range(0, len(parts), 2):
+        part = re.sub(r"\s*\bAny\s+thread\s+may\s+call\s+it(?:\.|;\s+the\s+call\s+does\s+not\s+wait\.)", "", parts[i])
+        part = re.sub(
+            r"(?:(?<=[.:])|(?<=\n))\s?(`\w+Error`(?:,\s+`\w+Error`)*):\s+((?:[^.`]|`[^`]*`|\.(?=\S))+\.)",
+            lambda m: "\n\n- raises %s: %s" % (" ".join(m[1].split()), " ".join(m[2].split())), part,
+        )
+        part = re.sub(r"(- raises .*)\n\n(?=- raises)", r"\1\n", part)
+        parts[i] = re.sub(r"(^#.*)|(?<!\[)`(\w+)`", linked, part, flags=re.M)
+    return re.sub(r"\n{3,}", "\n\n", "".join(parts))
+
+
+def linked(match):
+    return match[1] or ("[`%s`](#%s)" % (match[2], match[2].lower()) if match[2] in LINKED else match[0])
+
+
 def page():
     yield INTRODUCTION
+    yield from tasks()
+    old = []
     for name in MODULES:
         module = importlib.import_module(name)
         yield f"## {name}\n"
@@ -220,14 +380,22 @@ def page():
             yield markdown(module.__doc__)
         for item in public(module):
             value = getattr(module, item)
+            if item in OLD:
+                old.append(section(item, value, 3))
+                continue
             yield section(item, value, 3)
             if inspect.isclass(value):
                 for method, function in methods(value):
                     yield section(f"{item}.{method}", function, 4)
+    yield "## Names of fapws3 and Fapws4\n\nScripts for Fapws4 find the same modules under `fapws4`.\n"
+    yield from old
     yield "Next: [Limits](limits.md)\n"
 
 
+LINKED = set(titles()) - {"File", "Form"}
+
 with open(os.environ["PYTHON_API"], "w") as out:
-    out.write("\n".join(page()))
+    head, mark, rest = "\n".join(page()).partition("\n## fapws\n")
+    out.write(head + mark + finished(rest))
 
 PATHS = [("/", lambda environ, start_response: "")]
