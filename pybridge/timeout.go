@@ -111,8 +111,16 @@ func (w *watchdog) reach(t *task, took time.Duration, policy timeoutPolicy, f, g
 	if !endsWithin(done, policy.grace) {
 		giveUp()
 		w.stuck(fmt.Sprintf("%s timed out; a handler has held the GIL for %s", t, seconds(time.Since(began))), true)
+		defer w.freed()
 	}
 	<-done
+}
+
+// freed must be called when a handler has released the GIL after all, so that the next such handler is reported, too.
+func (w *watchdog) freed() {
+	w.requests.mu.Lock()
+	defer w.requests.mu.Unlock()
+	w.hung = false
 }
 
 func (w *watchdog) stuck(why string, hung bool) {
@@ -268,6 +276,9 @@ func (w *watchdog) CheckGIL() {
 			w.stuck(fmt.Sprintf("a handler has held the GIL for %d s", gilChecks), true)
 		}
 		return
+	}
+	if w.checks >= gilChecks {
+		w.freed()
 	}
 	w.gilTest, w.checks = nil, 0
 	if w.config.Timeout == 0 && w.requests.isActive() {

@@ -22,18 +22,19 @@ func (g *again) heal(why string, hung bool) {
 	if !hung {
 		return
 	}
-	pause := healPause
-	if left := s.instance.Left; left != nil && !left.Healed.IsZero() {
-		if since := time.Since(left.Healed); since < mostPause {
-			pause = min(2*left.Pause, mostPause)
-			if rest := left.Pause - since; rest > 0 {
-				s.log.Log(logfile.Error, fmt.Sprintf("executing fapws again in %v, because it was executed again %v ago",
-					rest.Round(time.Second), since.Round(time.Second)))
-				time.Sleep(rest)
-			}
+	_, free := s.python.handler.Active(activeWait)
+	pause, rest := s.instance.Left.pause()
+	if rest > 0 {
+		s.log.Log(logfile.Error, fmt.Sprintf("executing fapws again in %v, because it was executed again less than %v ago",
+			rest.Round(time.Second), s.instance.Left.Pause))
+	}
+	for until := time.Now().Add(rest); time.Now().Before(until) || isTraced(); {
+		time.Sleep(lookEvery)
+		if _, released := s.python.handler.Active(activeWait); released && !free {
+			return
 		}
 	}
-	if s.signals.isTold() || isTraced() || !g.begun.CompareAndSwap(false, true) {
+	if s.signals.isTold() || !g.begun.CompareAndSwap(false, true) {
 		return
 	}
 	s.log.Log(logfile.Error, "executing fapws again, because "+why)
@@ -57,7 +58,19 @@ func (g *again) heal(why string, hung bool) {
 	s.depart(process.Failed)
 }
 
-const takeWithin = time.Second
+const (
+	takeWithin = time.Second
+	lookEvery  = time.Second
+)
+
+// pause returns how long the next program must wait before it executes fapws again, and how long this program must still
+// wait; l may be nil.
+func (l *Left) pause() (next, rest time.Duration) {
+	if l == nil || l.Healed.IsZero() || time.Since(l.Healed) > mostPause {
+		return healPause, 0
+	}
+	return min(2*l.Pause, mostPause), l.Pause - time.Since(l.Healed)
+}
 
 // isTraced reports whether a debugger controls this process.
 func isTraced() bool {
