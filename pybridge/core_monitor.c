@@ -66,17 +66,20 @@ static uint64_t told_at;
 
 uint64_t core_stalled_since(void) { return P.queue.first ? stalled_since : 0; }
 
+/* Whether requests wait for the responses of others, because memory is small. Threads may be idle then. */
+static int is_held(void) { return P.queue.first && !core_next_in_queue(); }
+
 uint64_t core_first_waits(uint64_t now) {
   /* The record of a WebSocket does not contain the time at which its messages arrived, so stalled_since is used for
    * WebSockets instead. */
-  uint64_t since = !P.queue.first || P.idle             ? 0
-                   : P.queue.first->run.job == CORE_RUN ? P.queue.first->req.since_ns
-                                                        : stalled_since;
+  uint64_t since = !P.queue.first || (P.idle && !is_held()) ? 0
+                   : P.queue.first->run.job == CORE_RUN     ? P.queue.first->req.since_ns
+                                                            : stalled_since;
   return since && since < now ? now - since : 0;
 }
 
 static int is_full(void) {
-  return P.queue.first && P.idle == 0 && (core_counted_threads() >= P.max || P.live >= CORE_MAX_THREADS);
+  return is_held() || (P.queue.first && P.idle == 0 && (core_counted_threads() >= P.max || P.live >= CORE_MAX_THREADS));
 }
 
 static uint64_t cpu_of(const core_thread *t) {

@@ -120,6 +120,7 @@ typedef struct core_thread {
   int raised;           /* under the GIL: fapws.Timeout was raised for the record in the member current */
   int signalled;        /* under the GIL: the signal of a timeout was sent, but was not handled yet */
   core_aside aside;     /* guarded by pool.mu; changed by core_set_aside */
+  int64_t large;        /* guarded by pool.mu: bytes that the response of the current job may need at once; 0 if few */
   struct {
     unsigned long jobs;
     uint64_t cpu_ns;            /* CPU time of the thread when the monitor last checked the thread */
@@ -208,7 +209,7 @@ typedef struct {
   int hurry;                    /* all threads have waited recently, so every handler is treated as slow */
   int stopping, monitor_parked; /* written atomically, because threads read them without the mutex */
   int check_signals;
-  int64_t large;          /* sum of core_mount.large over all running requests */
+  int64_t large;          /* sum of core_thread.large over all threads that are not set aside */
   int exit_code;          /* exit status if a signal handler of the application called sys.exit, otherwise -1 */
   unsigned long pops;     /* number of records taken from the queue, for the monitor */
   pthread_cond_t monitor; /* signalled to wake the monitor; belongs to the mutex mu */
@@ -291,6 +292,9 @@ int core_spawn_thread(void);
 /* Sets the reason why t does not count for core_pool.max. A thread that does not count is not the drainer, so an idle
  * thread becomes the drainer instead. */
 void core_set_aside(core_thread *t, core_aside why);
+/* Returns the first record of the queue that can run now, or NULL; the caller must hold P.mu. Requests with large
+ * responses wait while others are being made, because each thread could otherwise hold a large object. */
+core_record *core_next_in_queue(void);
 /* Marks the current thread as waiting for its client. Until core_continue_thread is called, a second thread is
  * permitted to run in its place, so that slow clients do not delay other clients. Returns 1 if the current thread is
  * permitted to wait. Returns 0 if too many of the CORE_MAX_THREADS threads already wait. */

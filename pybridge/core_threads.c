@@ -87,9 +87,7 @@ static int64_t expected_bytes(const core_record *rec) {
   return rec->run.job == CORE_RUN && large >= LARGE_BYTES ? large : 0;
 }
 
-/* Returns the first record of the queue that can run now, or NULL; the caller must hold P.mu. Requests with large
- * responses wait while others are being made, because each thread could otherwise hold a large object. */
-static core_record *next_in_queue(void) {
+core_record *core_next_in_queue(void) {
   core_record *rec = P.queue.first;
   while (UNLIKELY(rec && P.large && P.large + expected_bytes(rec) > P.shared.large_max && expected_bytes(rec)))
     rec = rec->next;
@@ -100,7 +98,7 @@ static core_record *next_in_queue(void) {
  * make progress; the caller must hold P.mu. */
 static core_record *take(core_thread *t) {
   int mine = P.shared.parallel || P.drainer == NULL || P.drainer == t;
-  core_record *queued = mine ? next_in_queue() : NULL;
+  core_record *queued = mine ? core_next_in_queue() : NULL;
   int may_drain = queued && core_counted_threads() - P.idle <= P.max && !core_loop_is_behind();
   core_record *rec = NULL;
   if (t->inbox.first && (!may_drain || t->prefer_inbox)) {
@@ -160,8 +158,7 @@ static void thread_loop(core_thread *t) {
   while (!t->retire) {
     int surplus = core_counted_threads() > P.max && t->index && !t->streams && !t->inbox.first;
     core_record *rec = surplus ? NULL : take(t);
-    int64_t large = rec ? expected_bytes(rec) : 0;
-    P.large += large;
+    P.large += t->large = rec ? expected_bytes(rec) : 0;
     int check = t->index == 0 && P.check_signals;
     /* No thread was idle when the last objects were released, so this thread must not sleep before it frees them. */
     int collect = t->collect || (!rec && !have_gil && core_garbage_is_large());
@@ -179,8 +176,8 @@ static void thread_loop(core_thread *t) {
       if (check) core_check_signals();
       if (rec) run_job(t, rec);
       core_lock();
-      P.large -= large;
       if (UNLIKELY(t->aside)) core_set_aside(t, CORE_COUNTS);
+      P.large -= t->large;
     } else if (have_gil) {
       core_unlock();
       go_idle(t);
@@ -267,6 +264,7 @@ int core_spawn_thread(void) {
 }
 
 void core_set_aside(core_thread *t, core_aside why) {
+  P.large += (t->aside ? t->large : 0) - (why ? t->large : 0);
   P.aside[t->aside]--;
   P.aside[t->aside = why]++;
   if (why == CORE_COUNTS) return;

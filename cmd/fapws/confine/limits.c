@@ -35,6 +35,9 @@
 /* with less memory, the kernel keeps evicting pages of the program, even in a server without Python */
 #define MEMORY (14 * MIB)
 
+#define SMALL_MEMORY (512 * MIB)
+#define LARGE_BLOCK (256 << 10)
+
 /* To save time, threads are started as a test only if the limit on processes is lower than this number, or if stacks
  * are larger than LARGE_STACK. */
 #define PLENTY_OF_PROCESSES 2000
@@ -102,6 +105,19 @@ static void check_threads(rlim_t stack) {
        THREADS, n, strerror(error));
 }
 
+#ifdef __GLIBC__
+/* Where memory is small, large blocks are returned to the kernel as soon as they are freed. By default glibc would keep
+ * blocks of the size of the largest freed block, in an arena for each thread, so that a few large responses need
+ * several times their size. */
+static void use_little_memory(unsigned long long memory) {
+  if (memory > SMALL_MEMORY || getenv("MALLOC_MMAP_THRESHOLD_")) return;
+  mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
+  mallopt(M_ARENA_MAX, 2);
+}
+#else
+static void use_little_memory(unsigned long long memory) { (void)memory; }
+#endif
+
 __attribute__((constructor(101))) static void check_limits(void) {
 /* If a program other than fapws has loaded the library (package process), do not check the program's limits. */
 #ifdef FAPWS_FORM_LIBRARY
@@ -117,6 +133,8 @@ __attribute__((constructor(101))) static void check_limits(void) {
     FAIL("memory limit of %llu KiB is too low; raise it to at least %llu KiB (MemoryMax of systemd, memory limit of "
          "the container)\n",
          kib(memory), kib(MEMORY));
+  unsigned long long machine = (unsigned long long)sysconf(_SC_PHYS_PAGES) * (unsigned long long)sysconf(_SC_PAGESIZE);
+  use_little_memory(memory < machine ? memory : machine);
   if (stack < STACK)
     FAIL("stack limit of %llu KiB is too low (ulimit -s); raise it to at least %llu KiB\n", kib(stack), kib(STACK));
   if (space != RLIM_INFINITY || data != RLIM_INFINITY) {

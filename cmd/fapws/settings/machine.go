@@ -12,10 +12,13 @@ const (
 	// ownMemory is the memory that a server with Python and a small application needs without requests, in bytes.
 	ownMemory = 32 << 20
 
+	// workerMemory is the memory that each further worker needs without requests, in bytes.
+	workerMemory = 12 << 20
+
 	// handlerMemory is the memory for a running handler and its response, with reserve, in bytes.
 	handlerMemory = 24 << 20
 
-	// leastThreads is the minimum of the default number of threads, so that a slow handler does not delay all requests.
+	// leastThreads is the number of threads that any memory permits, so that a slow handler does not delay all requests.
 	leastThreads = 2
 )
 
@@ -26,7 +29,7 @@ var Memory = sync.OnceValue(func() int64 { return confine.MemoryLimit(os.DirFS("
 func (c *Config) RequestMemory() int64 { return requestMemory(Memory(), c.WorkerCount()) }
 
 func requestMemory(limit int64, workers int) int64 {
-	return max(limit-ownMemory, limit/4) / int64(workers)
+	return max(limit-ownMemory-int64(workers-1)*workerMemory, limit/4) / int64(workers)
 }
 
 // Processors returns the number of processors that this process and its workers can use, within the limits of the
@@ -41,11 +44,11 @@ func (c *Config) WorkerCount() int {
 	return c.Workers
 }
 
-// defaultThreads reduces n, the default number of threads, if memory is small, because each running handler may make a
-// large response. memory is the memory for requests, in bytes; 0 means unknown.
-func defaultThreads(n int, memory int64) int {
+// limitThreads reduces the number n of threads if memory is small, because each running handler may make a large
+// response. memory is the memory for requests, in bytes; 0 means unknown.
+func limitThreads(n int, memory int64) int {
 	if memory == 0 {
 		return n
 	}
-	return int(max(leastThreads, min(int64(n), memory/handlerMemory)))
+	return min(n, int(max(leastThreads, memory/handlerMemory)))
 }

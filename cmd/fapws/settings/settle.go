@@ -222,9 +222,7 @@ func (s *Settings) Config() (Config, error) {
 	var wrong contradictions
 	s.checkDev(&c, &wrong)
 	s.settleTLS(&c, &wrong)
-	if s.from["threads"].Level == FromDefault {
-		c.Threads = defaultThreads(c.Threads, c.RequestMemory())
-	}
+	c.Threads = limitThreads(c.Threads, c.RequestMemory())
 	wrong.when(c.Server.Sites.ProxyProtocol && len(c.Proxies) == 0,
 		"proxy-protocol (%s) requires forwarded-allow-ips, the addresses of the proxies", s.from["proxy-protocol"])
 	wrong.when(c.Health != "" && strings.HasPrefix(c.Status+"/", c.Health+"/"),

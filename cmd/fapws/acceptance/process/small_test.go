@@ -152,6 +152,59 @@ func TestSmallMachineServesOthersDuringAttacksOnItsMemory(t *testing.T) {
 	}
 }
 
+// The first requests of a server are for large responses, before it knows their size. A handler releases the GIL while it
+// holds the memory of its response.
+func TestSmallMachineSurvivesABurstOfLargeResponses(t *testing.T) {
+	for flags, memory := range map[string]int{"--workers 1 --threads 8": 64, "--workers 2": 96} {
+		t.Run(flags, func(t *testing.T) {
+			machine, shell := newSmall(t, memory, 0)
+			s := fapwstest.Command{Script: fapwstest.Write(t, t.TempDir()+"/app.py", `import os
+
+
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/html")])
+    return [os.urandom(8 << 20) if environ["PATH_INFO"] == "/large" else b"small"]
+`), Shell: shell, Flags: strings.Fields(flags)}.Serve(t, fapwstest.Mode{})
+			for range 2 {
+				large := s.DialMany(60, fapwstest.Get("/large"))
+				for range 10 {
+					s.Get("/", 200).Is(t, "small")
+				}
+				for _, w := range large {
+					w.Close()
+				}
+			}
+			fapwstest.Equalf(t, machine.kills(), 0, "killed processes")
+		})
+	}
+}
+
+// After a large response, handlers that may make another one run one after the other. A handler that waits does not
+// hold up the others.
+func TestSmallMachineServesOthersWhileAHandlerWaits(t *testing.T) {
+	_, shell := newSmall(t, 128, 0)
+	dir := t.TempDir()
+	s := fapwstest.Command{Script: fapwstest.Write(t, dir+"/app.py", `import os
+import time
+
+
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/html")])
+    path = environ["PATH_INFO"]
+    if path == "/wait":
+        open("waits", "w").close()
+        while not os.path.exists("go"):
+            time.sleep(0.05)
+    return [bytes(8 << 20) if path == "/large" else path.encode()]
+`), Dir: dir, Shell: shell}.Serve(t, fapwstest.Mode{})
+	fapwstest.Equal(t, len(s.Get("/large", 200).Text), 8<<20)
+	w := s.DialGet("/wait")
+	fapwstest.Eventually(t, "a handler waits", func() bool { return fapwstest.Exists(dir + "/waits") })
+	s.Get("/other", 200).Is(t, "/other")
+	fapwstest.Write(t, dir+"/go", "")
+	w.Answer().Is(t, "/wait")
+}
+
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { return len(p), nil }
