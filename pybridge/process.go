@@ -12,8 +12,6 @@ import "C"
 import (
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"unsafe"
@@ -21,7 +19,6 @@ import (
 	python3 "github.com/go-python/cpy3"
 
 	"fapws/runtime/logfile"
-	"fapws/runtime/route"
 )
 
 var keeping sync.Mutex
@@ -85,27 +82,6 @@ func (c *Contents) Forkable() error {
 		}
 	}
 	return nil
-}
-
-// Hidden returns a line for each entry of PATHS that never receives a request, because its path begins with the path of
-// an earlier entry. Hidden is safe for concurrent use.
-func (c *Contents) Hidden() (lines []string) {
-	for _, one := range c.Apps {
-		for n, m := range one.Table {
-			if sign := route.Foreign(m.Prefix, true); sign != "" {
-				lines = append(lines, fmt.Sprintf("%s: entry %q: %s is compared as it is; an entry is a prefix, "+
-					"not a pattern", one.name, m.Prefix, sign))
-			}
-			first := slices.IndexFunc(one.Table[:n], func(e Mount) bool {
-				return e.Static == "" && e.CGI == "" && strings.HasPrefix(m.Prefix, e.Prefix)
-			})
-			if first >= 0 {
-				lines = append(lines, fmt.Sprintf("%s: entry %q gets no requests, because %q comes before it; put "+
-					"longer prefixes first", one.name, m.Prefix, one.Table[first].Prefix))
-			}
-		}
-	}
-	return lines
 }
 
 // Paths returns the absolute paths of directories and archives from which Python and the applications can read files

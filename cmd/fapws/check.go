@@ -231,9 +231,6 @@ func judge(p *plan.Plan, app *pybridge.Contents, stdout io.Writer, log func(logf
 		if err := app.Forkable(); conf.Fork && err != nil {
 			return process.ExitNotStarted("%s: %v", name, err)
 		}
-		for _, line := range app.Hidden() {
-			log(logfile.Warning, line)
-		}
 	}
 	if p.File != nil {
 		name = p.File.Name

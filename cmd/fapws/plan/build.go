@@ -105,6 +105,7 @@ type builder struct {
 	errs   []error
 	at     *settings.TOMLTable // table of the current host
 	opened []opened
+	warned map[string]bool // lines that warn has logged
 
 	auths map[*Auth]*auth.Basic
 	// map from each rate limit to its number; limits are numbered in the order of the configuration
@@ -117,7 +118,7 @@ type builder struct {
 
 func newBuilder(p *Plan, conf *settings.Config, parts *Parts) *builder {
 	return &builder{plan: p, conf: conf, parts: parts, built: &Built{Private: p.private(conf, parts.Contents)},
-		passwords: auth.NewChecker(), auths: map[*Auth]*auth.Basic{}, rates: map[*Rate]int{}}
+		passwords: auth.NewChecker(), auths: map[*Auth]*auth.Basic{}, rates: map[*Rate]int{}, warned: map[string]bool{}}
 }
 
 // build implements Plan.Build or, if Parts.Logs is nil, Plan.Check.
@@ -158,9 +159,10 @@ func (b *builder) build() (*Built, error) {
 	return b.built, nil
 }
 
-// warn logs a warning about the sites, unless a later build or a different process repeats it.
+// warn logs a warning about the sites once, unless a later build or a different process repeats it.
 func (b *builder) warn(line string) {
-	if !b.parts.Pending && !b.parts.Quiet {
+	if !b.parts.Pending && !b.parts.Quiet && !b.warned[line] {
+		b.warned[line] = true
 		b.parts.Log(logfile.Warning, line)
 	}
 }

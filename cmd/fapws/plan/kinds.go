@@ -101,10 +101,7 @@ func (b *siteBuilder) appMounts(r *Route) ([]exchange.Mount, error) {
 	if i < 0 {
 		return nil, fmt.Errorf("%s was not loaded", r.App.Name)
 	}
-	script := r.App.Name
-	if len(names) == 1 {
-		script = b.plan.Command.ScriptName()
-	}
+	script := b.scriptName(r)
 	// the limit of the first application is a setting, which applies to all applications
 	if i > 0 && contents.Apps[i].Class == "" {
 		most, err := b.plan.Settings.BodyLimit(script, contents.Apps[i].Settings)

@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -21,6 +22,8 @@ func TestRoutesThatAreNeverReachedAreNamed(t *testing.T) {
 		{`{ prefix = "/", files = "www" }, { prefix = "/api/"` + proxy, "4: prefix: "},
 		{`{ prefix = "/", app = "app.py" }, { prefix = "/api/"` + proxy, "4: prefix: "},
 		{`{ match = "*.cgi", cgi = "cgi" }, { match = "*.cgi", prefix = "/x/", cgi = "cgi" }`, "4: prefix: "},
+		{`{ match = "*.txt"` + text + `, { match = "*.txt", files = "www" }`, "4: match: "},
+		{`{ match = "*.txt"` + text + `, { prefix = "/a/", match = "*.txt", files = "www" }`, "4: prefix: "},
 		{`{ prefix = "/"` + proxy + "]\napp = \"app.py\"\nheaders = {} #", "4: app: "},
 
 		{`{ prefix = "/a/"` + text + `, { prefix = "/"` + proxy, ""},
@@ -33,6 +36,7 @@ func TestRoutesThatAreNeverReachedAreNamed(t *testing.T) {
 		{`{ prefix = "/a/", expires = ["*=1d"] }, { prefix = "/a/"` + proxy + "]\nroot = \"www\" #", ""},
 		{`{ prefix = "/"` + proxy + "]\nroot = \"www\" #", ""},
 		{`{ prefix = "/a/"` + proxy + "]\napp = \"app.py\" #", ""},
+		{`{ prefix = "/api/", app = "app.py" }, { prefix = "/"` + proxy + "]\napp = \"app.py\" #", ""},
 	} {
 		routes := strings.Replace(c.host, "}, {", "},\n{", 1)
 		file := fapwstest.Write(t, dir+"/fapws.toml", "[[host]]\nroute = [\n"+routes+"]\n")
@@ -52,4 +56,40 @@ func TestRoutesThatAreNeverReachedAreNamed(t *testing.T) {
 	s.Says(`warning .*fapws.toml:4: prefix: gets no requests`)
 	s.Ask(fapwstest.Get("/a/b")).Want(t, 200).Is(t, "x")
 	fapwstest.Equalf(t, strings.Count(s.Stderr.String(), "gets no requests"), 1, "warnings of two workers")
+}
+
+// The same holds for the directories of --static, and for entries of PATHS.
+func TestEntriesAndDirectoriesThatAreNeverReachedAreNamed(t *testing.T) {
+	t.Parallel()
+	dir := fapwstest.Files(t, map[string]string{"www/a.txt": "a", "app.py": anApp, "paths.py": `
+from fapws.contrib.views import Staticfile
+def ask(environ, start_response): return environ["PATH_INFO"]
+PATHS = [("/files/", Staticfile("www")), ("/files/a/", ask), ("/a", ask), ("/a", ask), ("/b", ask)]
+`})
+	const why = " gets no requests, because "
+	entries := []string{`paths.py: entry "/files/a/"` + why + `"/files/" comes before it`,
+		`paths.py: entry "/a"` + why + `"/a" comes before it`}
+	for _, c := range []struct {
+		flags string
+		want  []string
+	}{
+		{"paths.py", entries},
+		{"--threads 0 paths.py", entries},
+		{"-w 2 paths.py", entries},
+		{"--fork paths.py", entries},
+		{"--static /b=www paths.py", append(slices.Clone(entries), `paths.py: entry "/b"`+why+"--static /b comes before it")},
+		{"--static /a/=www --static /a/=www app.py", []string{"--static: /a/" + why + "--static /a/ comes before it"}},
+		{"--static /=www app.py", []string{"app.py" + why + "--static / comes before it"}},
+		{"--static /a/b/=www --static /a/=www app.py", nil},
+	} {
+		flags := append([]string{"-b", "127.0.0.1:0"}, strings.Fields(c.flags)...)
+		_, _, check := fapwstest.Command{Dir: dir, Flags: append([]string{"check"}, flags...)}.Run(t)
+		s := fapwstest.Command{Dir: dir, Flags: flags}.Started(t)
+		for _, stderr := range []string{check, s.Stderr.String()} {
+			for _, line := range c.want {
+				fapwstest.Truef(t, strings.Contains(stderr, line), "%s: %q is not in %s", c.flags, line, stderr)
+			}
+			fapwstest.Equalf(t, strings.Count(stderr, why), len(c.want), "%s: lines of %s", c.flags, stderr)
+		}
+	}
 }
