@@ -62,10 +62,24 @@ func border(path string) (directory, rest string) {
 
 // RealPath returns path with all symbolic links resolved, or path itself if it does not exist.
 func RealPath(path string) string {
+	if filepath.IsAbs(path) && filepath.Clean(path) == path && hasNoLinks(path) {
+		return path
+	}
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		return real
 	}
 	return path
+}
+
+// hasNoLinks reports whether an existing path contains no symbolic links. The result is false if the kernel, before
+// Linux 5.6, or a sandbox has no openat2.
+func hasNoLinks(path string) bool {
+	fd, err := unix.Openat2(unix.AT_FDCWD, path, &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_NO_SYMLINKS})
+	if err == nil {
+		unix.Close(fd)
+	}
+	return err == nil
 }
 
 // Steps returns the path of each directory, symbolic link and file through which the kernel opens the absolute path.
@@ -158,6 +172,12 @@ func OpenRoot(path string) (*os.Root, error) {
 
 // OpenDirectory opens a directory at an absolute path for reading. The caller must close fd.
 func OpenDirectory(path string) (fd int, err error) {
+	if directory, _ := border(path); directory == "" {
+		if fd, err = OpenAt(unix.AT_FDCWD, path, unix.O_RDONLY|unix.O_DIRECTORY, 0); err != nil {
+			return -1, &os.PathError{Op: "open", Path: path, Err: err}
+		}
+		return fd, nil
+	}
 	at, err := Open(path)
 	if err != nil {
 		return -1, err

@@ -107,6 +107,7 @@ type builder struct {
 	opened []opened
 	warned map[string]bool // lines that warn has logged
 
+	apps  map[string]int // index of each application in SiteConfig.Apps and in Parts.Contents, by its name
 	auths map[*Auth]*auth.Basic
 	// map from each rate limit to its number; limits are numbered in the order of the configuration
 	rates     map[*Rate]int
@@ -117,7 +118,11 @@ type builder struct {
 }
 
 func newBuilder(p *Plan, conf *settings.Config, parts *Parts) *builder {
-	return &builder{plan: p, conf: conf, parts: parts, built: &Built{Private: p.private(conf, parts.Contents)},
+	apps := map[string]int{}
+	for i, app := range p.Site.Apps() {
+		apps[app.Name] = i
+	}
+	return &builder{apps: apps, plan: p, conf: conf, parts: parts, built: &Built{Private: p.private(conf, parts.Contents)},
 		passwords: auth.NewChecker(), auths: map[*Auth]*auth.Basic{}, rates: map[*Rate]int{}, warned: map[string]bool{}}
 }
 
@@ -129,7 +134,9 @@ func (b *builder) build() (*Built, error) {
 		// The setting --login overrides the key login, unless the configuration file contains both.
 		c.Login = &Login{Enabled: true, At: c.At, Users: users}
 	}
-	for i, a := range c.Asks(conf) {
+	asked := c.Asks(conf)
+	b.built.Sites = make([]exchange.Site, 0, len(asked))
+	for i, a := range asked {
 		h, own := a.Host, i == 0 && c.ownHost(conf)
 		if own {
 			b.own(c, h)

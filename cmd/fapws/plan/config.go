@@ -142,8 +142,10 @@ func eachOnce(names []string) (once []string) {
 }
 
 func (c *SiteConfig) Apps() (apps []SiteApplication) {
+	known := map[string]bool{"": true}
 	note := func(a SiteApplication) {
-		if a.Name != "" && !slices.ContainsFunc(apps, func(other SiteApplication) bool { return other.Name == a.Name }) {
+		if !known[a.Name] {
+			known[a.Name] = true
 			apps = append(apps, a)
 		}
 	}

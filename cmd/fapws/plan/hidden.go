@@ -146,11 +146,8 @@ func (h *Host) mountsApp() bool {
 
 // entries returns the entries of the script with PATHS that r serves, or nil.
 func (b *siteBuilder) entries(r *Route) []pybridge.Mount {
-	if r.App.Name == "" {
-		return nil
-	}
-	i := slices.IndexFunc(b.plan.Site.Apps(), func(a SiteApplication) bool { return a.Name == r.App.Name })
-	if c := b.parts.Contents; i >= 0 && c != nil && c.Apps[i].Class == "" {
+	i, is := b.apps[r.App.Name]
+	if c := b.parts.Contents; is && c != nil && c.Apps[i].Class == "" {
 		return c.Apps[i].Table
 	}
 	return nil
@@ -168,7 +165,7 @@ func (b *siteBuilder) warnEntry(r *Route, entry *pybridge.Mount, first string) {
 
 // scriptName returns the name of the application of r in messages.
 func (b *siteBuilder) scriptName(r *Route) string {
-	if len(b.plan.Site.Apps()) == 1 {
+	if len(b.apps) == 1 {
 		return b.plan.Command.ScriptName()
 	}
 	return r.App.Name

@@ -96,9 +96,8 @@ func (b *siteBuilder) appMounts(r *Route) ([]exchange.Mount, error) {
 	case contents == nil:
 		return nil, nil // without loaded applications, Check cannot validate entries of PATHS
 	}
-	names := b.plan.Site.Apps()
-	i := slices.IndexFunc(names, func(a SiteApplication) bool { return a.Name == r.App.Name })
-	if i < 0 {
+	i, loaded := b.apps[r.App.Name]
+	if !loaded {
 		return nil, fmt.Errorf("%s was not loaded", r.App.Name)
 	}
 	script := b.scriptName(r)

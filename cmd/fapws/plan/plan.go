@@ -276,7 +276,7 @@ func nothingNamed(cmd *settings.Command) error {
 func appsIn(folder string) (found, apps []string) {
 	for _, name := range []string{"app.py", "main.py", "wsgi.py", "asgi.py", "application.py", "manage.py"} {
 		app := filepath.Join(folder, name)
-		if !settings.IsFile(app) {
+		if unix.Access(app, unix.F_OK) != nil || !settings.IsFile(app) { // mostly missing, and os.Stat costs more
 			continue
 		}
 		if name == "manage.py" {

@@ -60,10 +60,10 @@ func DecodeTOML(t *TOMLTable, to any, report func(error)) {
 	}
 }
 
-// keyField is a field of a struct with its tag key.
+// keyField is a field of a struct with its tags key and needs.
 type keyField struct {
 	reflect.StructField
-	key string
+	key, needs string
 }
 
 // knownFields contains the result of keyFields for each type, because a file can have thousands of tables.
@@ -79,7 +79,7 @@ func keyFields(of reflect.Type) (fields []keyField) {
 	for i := range of.NumField() {
 		f := of.Field(i)
 		if key := f.Tag.Get("key"); key != "" {
-			fields = append(fields, keyField{f, key})
+			fields = append(fields, keyField{f, key, f.Tag.Get("needs")})
 		} else if f.Anonymous {
 			for _, inner := range keyFields(f.Type) {
 				inner.Index = slices.Concat(f.Index, inner.Index)
@@ -88,6 +88,25 @@ func keyFields(of reflect.Type) (fields []keyField) {
 		}
 	}
 	return fields
+}
+
+// namedFields contains the results of fieldNamed.
+var namedFields sync.Map
+
+type namedField struct {
+	of   reflect.Type
+	name string
+}
+
+// fieldNamed returns the index of a field, or nil, faster than the method FieldByName of a type.
+func fieldNamed(of reflect.Type, name string) []int {
+	key := namedField{of, name}
+	if index, ok := namedFields.Load(key); ok {
+		return index.([]int)
+	}
+	f, _ := of.FieldByName(name)
+	namedFields.Store(key, f.Index)
+	return f.Index
 }
 
 func KeysOf(of any) (keys []string) {
@@ -123,8 +142,8 @@ func InheritTable(to, from any, at *TOMLTable) {
 }
 
 func place(s reflect.Value, t *TOMLTable) {
-	if at := s.FieldByName("At"); at.IsValid() {
-		at.Set(reflect.ValueOf(t))
+	if at := fieldNamed(s.Type(), "At"); at != nil {
+		s.FieldByIndex(at).Set(reflect.ValueOf(t))
 	}
 }
 
@@ -329,14 +348,14 @@ func (v TOMLValue) read(r TableReader) error {
 }
 
 func (v TOMLValue) structure(to reflect.Value, report func(error)) error {
-	if enabled := to.FieldByName("Enabled"); enabled.IsValid() {
-		enabled.SetBool(v.Any != false)
+	if enabled := fieldNamed(to.Type(), "Enabled"); enabled != nil {
+		to.FieldByIndex(enabled).SetBool(v.Any != false)
 	}
 	if t, isTable := v.Any.(*TOMLTable); isTable {
 		DecodeTOML(t, to.Addr().Interface(), report)
 		for _, of := range keyFields(to.Type()) {
-			if key, needs := of.key, of.Tag.Get("needs"); needs != "" && !t.Set(key) && t.Rejected == nil {
-				return v.Errorf("%s: needs %s, %s", v.Key, key, needs)
+			if of.needs != "" && !t.Set(of.key) && t.Rejected == nil {
+				return v.Errorf("%s: needs %s, %s", v.Key, of.key, of.needs)
 			}
 		}
 		return nil

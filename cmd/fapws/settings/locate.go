@@ -16,21 +16,73 @@ type walker struct {
 	text  string // the rest of the text, which begins with token
 }
 
-// token matches a string of one of the four kinds, a comment, the end of a line, a sign, or a word. A string with three
-// quotes can contain one or two quotes directly before its end.
-var token = Pattern(
-	`(?s)"""(?:[^\\]|\\.)*?"{3,5}|'''.*?'{3,5}|"(?:[^"\\]|\\.)*"|'[^']*'|#[^\n]*|\n|[\[\]{}=,.]|[^\s\[\]{}=,.#"']+`)
+const (
+	signs = "[]{}=,."
+	other = signs + " \t\r\f\n#\"'" // characters that end a word
+)
+
+// nextToken returns the bounds of the first token of a text: a string of one of the four kinds, a comment, the end of a
+// line, a sign, or a word. A quote whose string does not end is skipped. start is -1 if there is no token.
+func nextToken(text string) (start, end int) {
+	for start = 0; start < len(text); start++ {
+		switch c := text[start]; {
+		case c == '"' || c == '\'':
+			if length := stringLength(text[start:]); length > 0 {
+				return start, start + length
+			}
+		case c == '#':
+			if end := strings.IndexByte(text[start:], '\n'); end >= 0 {
+				return start, start + end
+			}
+			return start, len(text)
+		case c == '\n' || strings.IndexByte(signs, c) >= 0:
+			return start, start + 1
+		case strings.IndexByte(other, c) < 0:
+			if end := strings.IndexAny(text[start:], other); end >= 0 {
+				return start, start + end
+			}
+			return start, len(text)
+		}
+	}
+	return -1, -1
+}
+
+// stringLength returns the length of the string with which a text begins, with its quotes, or 0 if the string does not
+// end. A string with three quotes can contain one or two quotes directly before its end.
+func stringLength(text string) int {
+	quote := text[:1]
+	begin, last := quote, quote
+	if three := strings.Repeat(quote, 3); strings.HasPrefix(text, three) {
+		begin, last = three, three
+	}
+	for i := len(begin); i < len(text); i++ {
+		switch {
+		case text[i] == '\\' && quote == `"`:
+			i++
+		case strings.HasPrefix(text[i:], last):
+			end := i + len(last)
+			for len(last) == 3 && end < min(i+5, len(text)) && text[end:end+1] == quote {
+				end++
+			}
+			return end
+		}
+	}
+	if len(begin) == 3 {
+		return 2 // an empty string, and a quote that begins another one
+	}
+	return 0
+}
 
 func (w *walker) next() {
 	for {
 		w.line += strings.Count(w.token, "\n")
 		w.text = w.text[len(w.token):]
-		at := token().FindStringIndex(w.text)
-		if at == nil {
+		start, end := nextToken(w.text)
+		if start < 0 {
 			w.token, w.text = "", ""
 			return
 		}
-		w.token, w.text = w.text[at[0]:at[1]], w.text[at[0]:]
+		w.token, w.text = w.text[start:end], w.text[start:]
 		if w.token[0] != '#' {
 			return
 		}

@@ -249,18 +249,23 @@ func placeOf(text string, at int, message string) int {
 func unclosed(text string) int {
 	var open []int
 	end := 0
-	for _, at := range token().FindAllStringIndex(text, -1) {
-		if quote := strings.IndexAny(text[end:at[0]], `"'`); quote >= 0 {
+	for {
+		start, length := nextToken(text[end:])
+		if start < 0 {
+			break
+		}
+		if quote := strings.IndexAny(text[end:end+start], `"'`); quote >= 0 {
 			return end + quote
 		}
-		switch end = at[1]; text[at[0]:end] {
+		start, end = end+start, end+length
+		switch text[start:end] {
 		case `""`, "''":
 			// three quotes begin a string that can span several lines
-			if strings.HasPrefix(text[end:], text[at[0]:at[0]+1]) {
-				return at[0]
+			if strings.HasPrefix(text[end:], text[start:start+1]) {
+				return start
 			}
 		case "[", "{":
-			open = append(open, at[0])
+			open = append(open, start)
 		case "]", "}":
 			open = open[:max(len(open)-1, 0)]
 		}
