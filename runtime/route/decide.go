@@ -76,7 +76,8 @@ type Decision struct {
 	table   *Table
 	request Request
 	rounds  int
-	scratch struct{ resolved, merged, outer, outerResolved []byte }
+	scratch struct{ resolved, merged, outer, outerResolved, reversed []byte }
+	cursors []cursor // positions of the path in the indexes of patterns
 }
 
 var (
@@ -176,8 +177,8 @@ func (d *Decision) below(root string) {
 func (d *Decision) follow() {
 	site := &d.table.sites[d.Site]
 	own := d.own()
-	at := site.index.find(own)
-	for d.Mount = site.index.next(at, d.Mount); d.Mount >= 0; d.Mount = site.index.next(at, d.Mount) {
+	at := d.find(site.index, own)
+	for d.Mount = d.next(site.index, at); d.Mount >= 0; d.Mount = d.next(site.index, at) {
 		m := &site.mounts[d.Mount]
 		script, ok := m.fits(own)
 		if !ok || m.Plain && d.request.Client.HTTPS {
@@ -191,11 +192,39 @@ func (d *Decision) follow() {
 			return
 		}
 		own = d.own()
-		at = site.index.find(own)
+		at = d.find(site.index, own)
 	}
 	if d.pass(&site.guard) {
 		d.refuse(404)
 	}
+}
+
+// find returns the position of a path in the index of the mounts, and sets the cursors for mounts with patterns.
+func (d *Decision) find(x index, path []byte) (at int) {
+	at, d.cursors = x.find(path), d.cursors[:0]
+	for i := at; i >= 0; i = x[i].parent {
+		if x[i].last != nil {
+			last := path[bytes.LastIndexByte(path, '/')+1:]
+			d.cursors = x[i].last.cursors(d.cursors, last, &d.scratch.reversed)
+		}
+		if x[i].segments != nil {
+			for segment := range bytes.SplitSeq(path, slash) {
+				d.cursors = x[i].segments.cursors(d.cursors, segment, &d.scratch.reversed)
+			}
+		}
+	}
+	return at
+}
+
+// next returns the first mount after the current mount that the path can match, or -1.
+func (d *Decision) next(x index, at int) int {
+	first := x.next(at, d.Mount)
+	for i := range d.cursors {
+		if m := d.cursors[i].next(d.Mount); m >= 0 && (first < 0 || m < first) {
+			first = m
+		}
+	}
+	return first
 }
 
 // own returns the path below Root. A request for Root itself may have a path with or without a trailing slash.

@@ -7,7 +7,8 @@ import (
 )
 
 // An index finds the mounts of a site whose prefixes a path has, in the order of the mounts. The time depends on the
-// length of the path and on the number of nested prefixes, and hardly on the number of mounts.
+// length of the path and on the number of nested prefixes, and hardly on the number of mounts. The index of patterns
+// finds those whose literal text a name has.
 type index []indexed
 
 // indexed is a prefix with the mounts that require it. The elements of an index are sorted by prefix. A path has the
@@ -15,18 +16,45 @@ type index []indexed
 type indexed struct {
 	prefix string
 	parent int   // position of the longest other prefix that this prefix begins with; -1 if there is none
-	mounts []int // in ascending order, not empty
+	mounts []int // in ascending order
+
+	last, segments *patterns // mounts with a pattern for the last segment of the path, and for any; nil if there are none
 }
 
-func newIndex(mounts []compiled) (x index) {
+// newMountIndex returns the index of all mounts of a site, those with patterns by their patterns, too.
+func newMountIndex(mounts []compiled) index {
 	prefixes := map[string][]int{}
 	for i := range mounts {
 		if prefix, nested := mounts[i].prefix(); nested {
 			prefixes[prefix] = append(prefixes[prefix], i)
 		}
 	}
+	x := newIndex(prefixes)
+	for i := range x {
+		var plain, last, segments []int
+		for _, m := range x[i].mounts {
+			switch of := &mounts[m]; {
+			case of.Match == "" && of.Having == "":
+				plain = append(plain, m)
+			case of.Match != "" && !of.Inner:
+				last = append(last, m)
+			default:
+				segments = append(segments, m)
+			}
+		}
+		// The pattern of a mount whose prefix ends within a segment applies to the rest of the segment.
+		pattern := func(i int) (pattern string, whole bool) {
+			m := &mounts[i]
+			return cmp.Or(m.Match, m.Having), m.Match == "" || m.Prefix == "" || strings.HasSuffix(m.Prefix, "/")
+		}
+		x[i].mounts, x[i].last, x[i].segments = plain, newPatterns(last, pattern), newPatterns(segments, pattern)
+	}
+	return x
+}
+
+func newIndex(prefixes map[string][]int) (x index) {
 	for prefix, list := range prefixes {
-		x = append(x, indexed{prefix, -1, list})
+		x = append(x, indexed{prefix: prefix, parent: -1, mounts: list})
 	}
 	slices.SortFunc(x, func(a, b indexed) int { return cmp.Compare(a.prefix, b.prefix) })
 	for i := 1; i < len(x); i++ {
@@ -71,7 +99,7 @@ func (x index) next(at, m int) int {
 	for ; at >= 0; at = x[at].parent {
 		list := x[at].mounts
 		i := 0
-		if list[0] <= m {
+		if len(list) > 0 && list[0] <= m {
 			i, _ = slices.BinarySearch(list, m+1)
 		}
 		if i < len(list) && (first < 0 || list[i] < first) {

@@ -23,12 +23,15 @@ func TestIndexFindsMountsInTheirOrder(t *testing.T) {
 		}
 		return value
 	}
+	pattern := func() string {
+		return []string{"*.p", "a*", "*", "*b*", "a.p", "[ab].p", `\a?p`, "a*b", "?", "*[.]p", "b"}[random.IntN(11)]
+	}
 	found := 0
 	for range 2000 {
 		mounts := make([]Mount, 1+random.IntN(30))
 		for i := range mounts {
 			m := &mounts[i]
-			m.Prefix, m.Within, m.Having, m.Match = text(), maybe(text()), maybe("a*"), maybe("*.p")
+			m.Prefix, m.Within, m.Having, m.Match = text(), maybe(text()), maybe(pattern()), maybe(pattern())
 			m.Inner, m.Plain, m.Optional = random.IntN(2) == 0, random.IntN(4) == 0, true
 			if random.IntN(6) == 0 {
 				m.Prefix = ""
@@ -71,7 +74,7 @@ func TestIndexFindsMountsInTheirOrder(t *testing.T) {
 
 // The time for a request does not depend on the number of routes and hosts, nor on the place of its route.
 func TestTimeOfADecisionDoesNotDependOnTheNumberOfRoutes(t *testing.T) {
-	taken := func(n int) (least int64) {
+	taken := func(n int, match string) (least int64) {
 		sites := make([]Site, n)
 		for i := range sites {
 			sites[i] = Site{Names: []string{fmt.Sprintf("host%d.example", i)}, Mounts: []Mount{{Prefix: "/"}}}
@@ -79,11 +82,16 @@ func TestTimeOfADecisionDoesNotDependOnTheNumberOfRoutes(t *testing.T) {
 		last := &sites[n-1]
 		last.Mounts = nil
 		for i := range n {
-			last.Mounts = append(last.Mounts, Mount{Prefix: fmt.Sprintf("/route/%d/", i)})
+			m := Mount{Prefix: fmt.Sprintf("/route/%d/", i)}
+			if match != "page" {
+				m = Mount{Prefix: "/route/", Match: fmt.Sprintf(match, i), Inner: i%2 == 0}
+			}
+			last.Mounts = append(last.Mounts, m)
 		}
 		last.Mounts = append(last.Mounts, Mount{Prefix: "/"})
 		table := checktest.Try(New(sites, true)).Must(t)
-		r, _ := parse(fmt.Sprintf("GET /route/%d/page HTTP/1.1\r\nHost: host%d.example", n-1, n-1))
+		page := strings.NewReplacer("*", "x", "%d", fmt.Sprint(n-1)).Replace(match)
+		r, _ := parse(fmt.Sprintf("GET /route/%d/%s HTTP/1.1\r\nHost: host%d.example", n-1, page, n-1))
 		var d Decision
 		for range 3 {
 			spent := checktest.ProcessorTime(t, func() {
@@ -98,6 +106,25 @@ func TestTimeOfADecisionDoesNotDependOnTheNumberOfRoutes(t *testing.T) {
 		}
 		return max(least, 1)
 	}
-	few, many := taken(10), taken(10_000)
-	checktest.Truef(t, many < 20*few, "%d ns for the last of 10,000 routes, %d ns for the last of 10", many/50_000, few/50_000)
+	for _, match := range []string{"page", "*.%d", "page%d-*"} {
+		few, many := taken(10, match), taken(10_000, match)
+		checktest.Truef(t, many < 20*few, "%s: %d ns for the last of 10,000 routes, %d ns for the last of 10", match,
+			many/50_000, few/50_000)
+	}
+}
+
+func TestLiteralTextsOfAPattern(t *testing.T) {
+	for pattern, want := range map[string][2]string{
+		"*.php": {"", ".php"}, "a*b": {"a", "b"}, "name": {"name", "name"}, "*": {}, "": {}, "a[b*c]d": {"a", "d"},
+		`a\*b`: {"a*b", "a*b"}, `[\]]x`: {"", "x"}, "?x?": {}, `a*\?`: {"a", "?"},
+	} {
+		begin, end := literals(pattern)
+		checktest.Equalf(t, [2]string{begin, end}, want, "%s", pattern)
+	}
+	set := NewPatterns([]string{"*.php", "wp-*", "*.min.*", "README"})
+	for name, want := range map[string]bool{"a.php": true, "wp-x": true, "a.min.js": true, "README": true, "READ": false,
+		"a.phpx": false, "wp": false, "": false} {
+		checktest.Equalf(t, set.Fit(name), want, "%q", name)
+	}
+	checktest.Truef(t, !(*Patterns)(nil).Fit("a"), "no set")
 }

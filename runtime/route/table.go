@@ -110,7 +110,7 @@ func New(sites []Site, strict bool) (*Table, error) {
 			}
 			t.sites[i].mounts[k] = compiled{m, m.Guard.restricts(), outcome}
 		}
-		t.sites[i].index = newIndex(t.sites[i].mounts)
+		t.sites[i].index = newMountIndex(t.sites[i].mounts)
 	}
 	var err error
 	t.hosts, err = newHosts(sites, strict)

@@ -40,7 +40,7 @@ func TestPathSelectsTheFirstMountThatMatches(t *testing.T) {
 		for i, p := range test.prefixes {
 			m := &compiled{Mount: Mount{Prefix: p}}
 			path := []byte(test.path)
-			if n, ok := m.fits(path); ok && newIndex([]compiled{*m}).find(path) == 0 {
+			if n, ok := m.fits(path); ok && newMountIndex([]compiled{*m}).find(path) == 0 {
 				mount, script = i, n
 				break
 			}

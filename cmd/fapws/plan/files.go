@@ -17,6 +17,7 @@ import (
 	"fapws/cmd/fapws/settings"
 	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
+	"fapws/runtime/route"
 	"fapws/runtime/source/ssi"
 	"fapws/runtime/source/static"
 )
@@ -30,7 +31,10 @@ func (b *siteBuilder) files(r *Route) ([]exchange.Mount, error) { return b.folde
 // missing files. A separate mount serves file names that match a pattern in programs.
 func (b *siteBuilder) folder(r *Route, fall bool, programs ...string) []exchange.Mount {
 	o := options(r.Files, r.Folder)
-	o.Fall, o.Routed, o.Programs = fall, b.routed, slices.Concat(b.hidden, programs)
+	o.Fall, o.Routed, o.Programs = fall, b.routed, b.hidden
+	if len(programs) > 0 {
+		o.Programs = route.NewPatterns(slices.Concat(b.host.programs(), programs))
+	}
 	f := b.open(r, o)
 	if f == nil {
 		return nil

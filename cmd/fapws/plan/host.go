@@ -9,6 +9,7 @@ import (
 	"fapws/cmd/fapws/settings"
 	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
+	"fapws/runtime/route"
 	"fapws/runtime/source/app"
 )
 
@@ -64,8 +65,8 @@ type siteBuilder struct {
 	// writes to the error log of the host; nil if the host has no error log of its own
 	errors func(level logfile.Level, client, line string)
 	// file patterns of the host's programs; matching files are never sent to clients
-	hidden []string
-	routed []string         // file patterns for which the host has routes
+	hidden *route.Patterns
+	routed *route.Patterns  // file patterns for which the host has routes
 	index  []string         // file names of scripts that serve directories
 	behind []exchange.Mount // mounts for paths without a file in the host's root
 }
@@ -75,7 +76,7 @@ func (b *siteBuilder) site() exchange.Site {
 	if b.conf.SSI && h.Root != "" && !h.At.Set("ssi") {
 		h.SSI.Enabled = true
 	}
-	b.at, b.hidden, b.routed = h.At, h.programs(), h.routed()
+	b.at, b.hidden, b.routed = h.At, route.NewPatterns(h.programs()), route.NewPatterns(h.routed())
 	s := exchange.Site{Names: h.Names, Rules: b.ruled(h.At, &h.Rules), Pages: b.errorPages()}
 	b.hostLogs(&s)
 	var parts []part
@@ -121,6 +122,9 @@ func (b *siteBuilder) table(parts []part) (table []exchange.Mount) {
 			var copies []exchange.Mount
 			app := false
 			for _, behind := range parts[i+1:] {
+				if len(behind.mounts) == 0 {
+					continue // further rules
+				}
 				copies = append(copies, b.ruledCopy(p.route, behind)...)
 				app = app || behind.route.App.Name != ""
 			}
@@ -154,6 +158,9 @@ func (b *siteBuilder) ruledCopy(r *Route, p part) []exchange.Mount {
 			m.Within = prefix
 		case !strings.HasPrefix(m.Within, prefix):
 			continue // skip mounts that have no paths under the prefix of r
+		}
+		if !strings.HasPrefix(m.Prefix, r.Prefix) && !strings.HasPrefix(r.Prefix, m.Prefix) {
+			continue
 		}
 		m.Having = r.Match
 		if r.Cache != nil {

@@ -205,3 +205,17 @@ func TestKeyOfTheFileThatIsTypedAsAFlagIsNamed(t *testing.T) {
 			"--%s: %v", doc.Key, err)
 	}
 }
+
+// The table of a host does not grow with the product of its routes and of its rules for other paths.
+func TestRulesAddNoMountsForOtherPaths(t *testing.T) {
+	const routes = 50
+	text := "[[host]]\n"
+	for i := range routes {
+		text += fmt.Sprintf("[[host.route]]\nprefix = \"/rules%d/\"\nheaders = { A = \"b\" }\n", i)
+	}
+	for i := range routes {
+		text += fmt.Sprintf("[[host.route]]\nprefix = \"/rules%d/x\"\nstatus = 404\n", i)
+	}
+	built := checktest.Try(build(t, t.TempDir(), text)).Must(t)
+	checktest.Equalf(t, len(built.Sites[0].Table), 2*routes, "mounts")
+}

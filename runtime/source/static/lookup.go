@@ -41,7 +41,7 @@ func (f *Files) look(t *view, clean string) (name string, info fs.FileInfo, err 
 	}
 	name, info, err = f.index(t, name)
 	switch {
-	case err == nil && slash && (f.opt.isProgram(name) || FitsAny(f.opt.Routed, name)):
+	case err == nil && slash && (f.opt.isProgram(name) || f.opt.Routed.Fit(path.Base(name))):
 		return "", nil, program(path.Base(name))
 	case err == nil && slash:
 		return name, info, nil
@@ -53,7 +53,7 @@ func (f *Files) look(t *view, clean string) (name string, info fs.FileInfo, err 
 	return "", nil, errListing
 }
 
-func (o *Options) isProgram(name string) bool { return FitsAny(o.Programs, name) }
+func (o *Options) isProgram(name string) bool { return o.Programs.Fit(path.Base(name)) }
 
 // FitsAny reports whether one of the patterns matches the last segment of name (path.Match).
 func FitsAny(patterns []string, name string) bool {

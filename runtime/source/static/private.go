@@ -103,44 +103,58 @@ var keyNames = []string{"*.pem", "*_key", "id_*"}
 
 const maxKeyFile = 1 << 20 // in bytes
 
-// within returns patterns for the names of private files below a root, which is a path without symbolic links: the
-// files themselves, files derived from them (error.log.1.gz, app.py~), and leftovers.
-func (p *Private) within(root string) (patterns []string) {
+// within returns the names of private files below a root, which is a path without symbolic links.
+func (p *Private) within(root string) (names map[string]bool) {
 	if p == nil {
 		return nil
 	}
+	names = map[string]bool{}
 	root = strings.TrimSuffix(root, "/") + "/"
 	for _, file := range p.real {
-		if !strings.HasPrefix(file, root) {
-			continue
+		if strings.HasPrefix(file, root) {
+			names[filepath.Base(file)] = true
 		}
-		name := literally.Replace(filepath.Base(file))
-		patterns = append(patterns, name, name+".*", name+"~", "#"+name+"#")
 	}
-	return append(patterns, leftovers...)
+	return names
 }
-
-var literally = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
 
 type guard struct {
 	private *Private
-	names   []string
+	names   map[string]bool // of private files; nil if no file is hidden
 	expose  []string
 	// files below the root that have both a hidden name and another name
 	links *fileSet
 }
 
 func (g *guard) hides(name string) bool {
-	if len(g.names) == 0 {
+	if g.names == nil {
 		return false
 	}
+	name = path.Base(name)
 	plain, compressed := strings.ToLower(name), false
 	switch path.Ext(plain) {
 	case ".br", ".bz2", ".gz", ".xz", ".zip", ".zst":
 		plain, compressed = strings.TrimSuffix(plain, path.Ext(plain)), true
 	}
 	key := compressed && (FitsAny(keyNames[:2], plain) || path.Ext(plain) == "" && FitsAny(keyNames, plain))
-	return (key || FitsAny(g.names, name) || plain != name && FitsAny(g.names, plain)) && !FitsAny(g.expose, name)
+	return (key || g.isPrivate(name) || plain != name && g.isPrivate(plain)) && !FitsAny(g.expose, name)
+}
+
+// isPrivate reports whether a name is the name of a private file, of a file derived from one (error.log.1.gz, app.py~), or
+// of a leftover.
+func (g *guard) isPrivate(name string) bool {
+	if g.names[name] || g.names[strings.TrimSuffix(name, "~")] {
+		return true
+	}
+	if inner, ok := strings.CutSuffix(name, "#"); ok && inner != "" && inner[0] == '#' && g.names[inner[1:]] {
+		return true
+	}
+	for i := range len(name) {
+		if name[i] == '.' && g.names[name[:i]] {
+			return true
+		}
+	}
+	return FitsAny(leftovers, name)
 }
 
 // hidesFile reports whether a file that view.walk opened is hidden from clients. Checking the requested name is not
@@ -149,7 +163,7 @@ func (g *guard) hidesFile(file *os.File, info fs.FileInfo) bool {
 	if g.private.has(info) {
 		return true
 	}
-	if len(g.names) == 0 || info.IsDir() {
+	if g.names == nil || info.IsDir() {
 		return false
 	}
 	name := file.Name()
@@ -157,7 +171,7 @@ func (g *guard) hidesFile(file *os.File, info fs.FileInfo) bool {
 }
 
 func (g *guard) mayBeKey(name string) bool {
-	return len(g.names) > 0 && FitsAny(keyNames, strings.ToLower(name)) && !FitsAny(g.expose, name)
+	return g.names != nil && FitsAny(keyNames, strings.ToLower(name)) && !FitsAny(g.expose, name)
 }
 
 func hasKey(file *os.File) bool {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"fapws/runtime/compress"
+	"fapws/runtime/route"
 )
 
 // All fields except Root may be zero, and a field that is missing in JSON (ParseOptions) has its default. The tag "key"
@@ -65,12 +66,12 @@ type Options struct {
 	Headers map[string]string `json:"headers"`
 
 	// Programs are patterns (path.Match) for names of programs that another source runs.
-	Programs []string `json:"-"`
+	Programs *route.Patterns `json:"-"`
 
 	// Routed are patterns for names of files that have their own rules in the configuration. If the index of a
 	// directory is such a file, Response.Index contains its name, because the rules for this name must be applied
 	// first.
-	Routed []string `json:"-"`
+	Routed *route.Patterns `json:"-"`
 
 	// Private are files that are hidden from clients under any name. Sources, backups, databases and keys are hidden as
 	// well, except names that match a pattern (path.Match) in Expose. If Private is nil, no file is hidden.
