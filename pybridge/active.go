@@ -171,6 +171,15 @@ func (r *activeRequests) Waiting() map[exchange.Ticket][]byte {
 	return waiting
 }
 
+// HasOlder reports whether a request that is not a WebSocket has been active for longer than age.
+func (r *activeRequests) HasOlder(age time.Duration) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.ContainsFunc(r.records, func(rec *C.core_record) bool {
+		return rec != nil && rec.req.websocket == 0 && (&task{since: uint64(rec.req.since_ns)}).age() > age
+	})
+}
+
 func (r *activeRequests) isActive() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

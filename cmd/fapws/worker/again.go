@@ -141,14 +141,15 @@ func (g *again) reload(why string) error {
 	return nil
 }
 
-// discourage lets clients with TLS finish, because their connections cannot move to another program: each response
-// closes its connection, and the process continues to accept connections. After a moment, or when no connection with
-// TLS is left, discourage returns o. If a shutdown request arrives meanwhile, discourage returns that request.
+// discourage makes each response close its connection, while the process continues to accept connections. It returns o
+// when the requests that were active have ended and no connection uses TLS, because such a connection cannot move to
+// another program, or after a few seconds. So new clients need not wait for old requests. If a shutdown request arrives
+// meanwhile, discourage returns that request.
 func (g *again) discourage(o shutdownRequest) shutdownRequest {
 	s := g.s
-	deadline := time.Now().Add(min(retiredIdle, s.graceOf(o)/2))
+	began := time.Now()
 	s.server.Discourage()
-	for s.server.Encrypted() > 0 && time.Now().Before(deadline) {
+	for time.Since(began) < min(retiredIdle, s.graceOf(o)/2) && (s.server.Encrypted() > 0 || g.hasOlder(began)) {
 		select {
 		case o := <-s.signals.orders:
 			return o
@@ -156,6 +157,11 @@ func (g *again) discourage(o shutdownRequest) shutdownRequest {
 		}
 	}
 	return o
+}
+
+func (g *again) hasOlder(began time.Time) bool {
+	h := g.s.python.running()
+	return h != nil && h.HasOlder(time.Since(began))
 }
 
 const discourageEvery = 50 * time.Millisecond

@@ -177,6 +177,33 @@ func TestServiceManagerIsNotifiedOfAReloadWithoutASupervisor(t *testing.T) {
 	s.Stop()
 }
 
+func TestOldCodeServesUntilActiveRequestsHaveEnded(t *testing.T) {
+	t.Parallel()
+	s, script := alone(t)
+	folder := t.TempDir()
+	fapwstest.Write(t, script, fmt.Sprintf(`
+import os, time
+def app(environ, start_response):
+    while environ["PATH_INFO"] == "/wait" and not os.path.exists(%q):
+        time.sleep(0.01)
+    start_response("200 OK", [])
+    return [b"old"]
+`, folder+"/go"))
+	s.Reload()
+	slow := s.DialGet("/wait")
+	fapwstest.Eventually(t, "the request is active", func() bool { return strings.Contains(s.Control("stack"), "/wait") })
+	fapwstest.Write(t, script, version(2))
+	s.Signal(syscall.SIGHUP)
+	s.Says("(?s)info reloaded.*info reloading: HUP")
+	fapwstest.Eventually(t, "responses close their connections", func() bool {
+		return s.Get("/", 200).Is(t, "old").Close
+	})
+	s.Get("/", 200).Is(t, "old")
+	fapwstest.Write(t, folder+"/go", "")
+	slow.Answer().Is(t, "old")
+	fapwstest.Eventually(t, "the new code serves", func() bool { return strings.HasPrefix(s.Get("/", 200).Text, "2 ") })
+}
+
 func TestProcessWithoutASupervisorStopsDuringAReload(t *testing.T) {
 	t.Parallel()
 	s, script := alone(t)
