@@ -56,6 +56,16 @@ func (a *Application) findInArchive(name string) (ok bool, err error) {
 	return true, nil
 }
 
+// Archives returns the absolute paths of the applications that are archives.
+func (p *Plan) Archives() (paths []string) {
+	for _, a := range p.apps {
+		if a.Module != "" && a.Folder != "" && settings.IsFile(a.Folder) {
+			paths = append(paths, a.Folder)
+		}
+	}
+	return paths
+}
+
 // entryOf returns the entry point of an archive of shiv or pex. packed is false for all other archives.
 func entryOf(archive *zip.Reader) (packed bool, entry string, err error) {
 	for _, name := range []string{"environment.json", "PEX-INFO"} {

@@ -34,6 +34,8 @@ type Plan struct {
 	// root has checked the certificates, because this process may lack the permission to read the keys
 	KeysRead bool
 	Dir      string
+	// warning about changes of a gunicorn.conf.py that a reload does not apply, or ""
+	NeedsRestart string
 
 	stateDir string
 	foreign  []string      // warnings about settings of a gunicorn.conf.py
@@ -97,7 +99,10 @@ func Read(cmd *settings.Command, set *settings.Settings) (*Plan, error) {
 		p.File.Misplaced = func(table, key string) string { return misplaced(set, table, key) }
 		wrong = append(wrong, set.ReadFile(p.File, FileKeys()))
 	}
-	set.Keep()
+	kept := set.Keep()
+	if filepath.Ext(name) == ".py" && len(kept) > 0 { // the supervisor itself compares fapws.toml
+		p.NeedsRestart = fmt.Sprintf("%s: changes of %s take effect after a restart", name, strings.Join(kept, ", "))
+	}
 	if conf, _ := set.Config(); p.File != nil && conf.Chdir != "" { // Make reports the error
 		p.File.AppDir = absolute(conf.Chdir)
 	}

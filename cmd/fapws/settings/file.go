@@ -193,15 +193,18 @@ func (s *Settings) TakeKept(text string) { _ = json.Unmarshal([]byte(text), &s.k
 
 // Keep sets each setting that a reload does not change to the value that the supervisor has read from the configuration
 // file. It is called after this process has read the file, because the file may have changed meanwhile.
-func (s *Settings) Keep() {
+//
+// Keep returns the names of the settings whose values have changed in the file.
+func (s *Settings) Keep() (names []string) {
 	if s.kept == nil {
-		return
+		return nil
 	}
 	for _, row := range settingsOf(&s.conf) {
 		kept, given := s.kept[row.Name]
 		if level := s.from[row.Name].Level; !row.kept || level > FromFile || !given && level < FromFile {
 			continue
 		}
+		before := row.value.show()
 		row.value.clear()
 		delete(s.from, row.Name)
 		if given {
@@ -210,7 +213,11 @@ func (s *Settings) Keep() {
 		} else if row.Default != "" {
 			_ = row.value.parse(row.Default)
 		}
+		if row.value.show() != before {
+			names = append(names, row.Name)
+		}
 	}
+	return names
 }
 
 func (s *Settings) keys() map[string]variant {

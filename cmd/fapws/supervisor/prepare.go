@@ -312,8 +312,9 @@ func (p *supervisor) watchFiles() error {
 		dirs = p.plan.Folders()
 	}
 	include := p.conf.ReloadInclude
+	include = slices.Concat(include, p.plan.Archives())
 	if p.plan.Path != "" {
-		include = slices.Concat(include, []string{p.plan.Path})
+		include = append(include, p.plan.Path)
 	}
 	if p.conf.Dev {
 		include = slices.Concat(include, templates)

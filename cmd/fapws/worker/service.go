@@ -234,6 +234,9 @@ func (s *service) start() (err error) {
 	if line := SpoolWarning(&s.conf); line != "" {
 		s.warnAtStart(line)
 	}
+	if line := s.plan.NeedsRestart; line != "" {
+		s.warnAtStart(line)
+	}
 	s.python.used()
 	s.python.become(appRunning)
 	s.measureIfShown()

@@ -110,3 +110,18 @@ func TestConfigurationOfGunicornNamesWhatIsNotTaken(t *testing.T) {
 	c.Flags = []string{"-c", "main.py"}
 	c.Fails(t, 2, "type fapws --config VALUE main.py")
 }
+
+// A reload applies what it can of a changed file, and names the rest.
+func TestReloadNamesChangesOfGunicornsFileThatNeedARestart(t *testing.T) {
+	t.Parallel()
+	const text = "bind = '127.0.0.1:0'\nworkers = 2\nthreads = 2\nwsgi_app = 'main:app'\n"
+	dir := fapwstest.Files(t, map[string]string{"main.py": gunicornApp, "gunicorn.conf.py": text})
+	s := fapwstest.Command{Dir: dir, Flags: []string{"-c", "gunicorn.conf.py"}}.Started(t)
+	fapwstest.Write(t, dir+"/gunicorn.conf.py", strings.Replace(text, "threads = 2", "threads = 3", 1))
+	s.Reload()
+	fapwstest.Truef(t, !strings.Contains(s.Stderr.String(), "restart"), "%s", s.Stderr.String())
+	fapwstest.Write(t, dir+"/gunicorn.conf.py", strings.NewReplacer("workers = 2", "workers = 3", "0.1:0", "0.1:1").Replace(text))
+	s.Reload()
+	s.Says(`warning gunicorn.conf.py: changes of bind, workers take effect after a restart`)
+	fapwstest.Equalf(t, strings.Count(s.Stderr.String(), "take effect"), 1, "lines of %s", s.Stderr.String())
+}
