@@ -90,7 +90,7 @@ func startConsole(t *testing.T) *device {
 	d.write(t, "bin/restart-device", "#!/bin/sh\necho now > \"${0%/*}/../restarted\"\n", 0o755)
 	for name, value := range map[string]string{
 		"CONSOLE_SYS": d.dir + "/sys", "CONSOLE_PROC": d.dir + "/proc", "CONSOLE_RUN": d.dir + "/run",
-		"CONSOLE_VERSION": d.dir + "/version", "CONSOLE_KEEP": "6",
+		"CONSOLE_VERSION": d.dir + "/version", "CONSOLE_KEEP": "6", "CONSOLE_CONFIRM": "3600",
 		"CONSOLE_LOGS": d.dir + "/log/*.log", "CONSOLE_DATA": d.dir + "/data", "CONSOLE_APPLY": "apply",
 		"CONSOLE_CHECK": "check-firmware", "CONSOLE_INSTALL": "install-firmware",
 		"CONSOLE_REBOOT": "restart-device", "CONSOLE_SHELL": "/bin/sh -s " + d.dir, "PATH": d.dir + "/bin:" +

@@ -20,7 +20,7 @@ func (d *device) settings(p *tab) {
 	p.picture("settings-dhcp")
 	p.fill("[name=hostname]", "-router")
 	p.click("[name=dhcp]")
-	p.shows("A new address counts at once")
+	p.shows("A new address takes effect immediately")
 	p.fill("[name=address]", "192.168.1.0/24")
 	p.fill("[name=zone]", "../../../etc/passwd")
 	p.follow(".fields button")
@@ -39,12 +39,16 @@ func (d *device) settings(p *tab) {
 	for name, text := range want {
 		p.fill("[name="+name+"]", text)
 	}
-	p.follow(".fields button", "Saved. The device has applied them.")
+	p.follow(".fields button", "Open 192.168.1.2 within 3600 seconds, and confirm there.")
+	p.shows("Keep the new settings")
+	fapwstest.Eventually(p.t, "the settings are applied", func() bool { return d.text(p.t, "applied") != "" })
 	for _, file := range []string{"data/settings.json", "applied"} {
 		var kept map[string]string
 		err := json.Unmarshal([]byte(d.text(p.t, file)), &kept)
 		fapwstest.Truef(p.t, err == nil && maps.Equal(kept, want), "%s: %v, %v", file, kept, err)
 	}
+	d.remove(p.t, "data/pending.json") // a question is on each page
+	p.visit("settings")
 }
 
 func (d *device) backup(p *tab) {
@@ -107,7 +111,7 @@ func (d *device) password(p *tab) {
 	p.shows("Not changed: the two passwords differ.")
 	p.picture("password")
 	change("wrong horse", "battery staple", "battery staple")
-	p.shows("Not changed: this is not your present password.")
+	p.shows("Not changed: this is not your current password.")
 	change("correct horse", "short", "short")
 	p.shows("Not changed: the password needs at least 8 characters.")
 	change("correct horse", "battery staple", "battery staple")

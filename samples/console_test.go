@@ -365,7 +365,7 @@ func (d *device) refusals(p *tab) {
 	}
 }
 
-// The console has at most 850 lines of Python and JavaScript, without blank lines and comments. Its style sheet has at
+// The console has at most 900 lines of Python and JavaScript, without blank lines and comments. Its style sheet has at
 // most one rule a line. No line is longer than 120 characters.
 func TestConsoleSourceStaysSmall(t *testing.T) {
 	code := 0
@@ -380,7 +380,7 @@ func TestConsoleSourceStaysSmall(t *testing.T) {
 			}
 		}
 	}
-	fapwstest.Truef(t, code != 0 && code <= 850, "%d lines of code, want at most 850", code)
+	fapwstest.Truef(t, code != 0 && code <= 900, "%d lines of code, want at most 900", code)
 }
 
 func TestConsoleHasTheColorsOfTheServersPages(t *testing.T) {

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -41,5 +43,27 @@ func writeSample(args []string) (dir string, err error) {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return "", err
 	}
-	return dir, os.CopyFS(dir, samples.Open(args[0]))
+	if err = os.CopyFS(dir, samples.Open(args[0])); err != nil {
+		return "", err
+	}
+	return dir, cutLinks(filepath.Join(dir, "README.md"))
+}
+
+var (
+	pageLink = regexp.MustCompile(`\[([^\]]*)\]\((?:\.\./)+docs/([\w-]+)\.md(?:#[\w-]*)?\)`)
+	picture  = regexp.MustCompile(`(?m)^<picture>.*</picture>\n\n?`)
+)
+
+// cutLinks replaces the links of a file to the documentation, which is not in the new directory, by the commands that
+// print the pages. A missing file is not an error.
+func cutLinks(file string) error {
+	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	text = pageLink.ReplaceAll(picture.ReplaceAll(text, nil), []byte("$1 (`fapws help $2`)"))
+	return os.WriteFile(file, text, 0o644)
 }

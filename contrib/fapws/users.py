@@ -5,7 +5,7 @@ For a page on which users change their passwords::
     from fapws import users
 
     if not users.check("users", name, old):
-        raise HTTPError(422, "This is not your present password.")
+        raise HTTPError(422, "This is not your current password.")
     users.set("users", name, new)          # ends the sessions of this user
 
 The user of the server must be able to write the directory of the file. The functions may be called from any thread.

@@ -1,9 +1,12 @@
 """Code that all pages share: settings of the device, the frame, HTML, files and commands."""
 import fcntl
+import json
 import os
 import shlex
 import subprocess
 import threading
+import time
+import zlib
 from contextlib import suppress
 from html import escape
 from pathlib import Path
@@ -14,7 +17,9 @@ from fapws import HTTPError
 HERE = Path(__file__).absolute().parent
 USERS = HERE / "users"
 DATA, VERSION, PROC, SYS = (os.environ["CONSOLE_" + name] for name in ("DATA", "VERSION", "PROC", "SYS"))
-RUN = os.environ["CONSOLE_RUN"] or f"/dev/shm/console-{os.getuid()}"
+RUN = os.environ["CONSOLE_RUN"] or f"/dev/shm/console-{os.getuid()}-{zlib.crc32(bytes(HERE)):x}"  # one per console
+PENDING = Path(DATA, "pending.json")
+CONFIRM = int(os.environ["CONSOLE_CONFIRM"])
 ENVIRONMENT = {**os.environ, "PATH": os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin", "LC_ALL": "C.UTF-8",
                "TERM": "xterm", "NCURSES_NO_UTF8_ACS": "1"}  # programs draw boxes with UTF-8 characters
 
@@ -30,21 +35,28 @@ def html(file, /, **values):
             values[name] = escape(str(value))
     return Html(Template((HERE / "pages" / f"{file}.html").read_text().strip()).substitute(values))
 
-def page(title, path):
-    """A decorator for a handler that returns the body of a page. An HTTPError becomes a page with the same frame."""
+def page(title, path, entry=None):
+    """A decorator for a handler that returns the body of a page. An HTTPError becomes a page with the same frame.
+
+    path is the page that the menu marks, and entry the path in ENTRIES if it differs. Links get the console's prefix.
+    """
     def decorate(handler):
         def answer(environ, start_response):
-            heading = title
+            heading, marked = title, f'<a href="{path}">'
             try:
                 if environ["PATH_INFO"].strip("/"):
+                    marked = "<nothing>"
                     raise HTTPError(404, "This page does not exist. The address may be wrong, or the page has moved.")
                 body = handler(environ, start_response)
             except HTTPError as error:
                 start_response(f"{error.status} {error.reason}", error.headers)
                 heading = error.reason
                 body = html("error", status=error.status, text=error.text, title=title, path=path)
-            frame = html("frame", title=heading, host=hostname(), user=environ["REMOTE_USER"], body=body)
-            return frame.replace(f'<a href="{path}">', f'<a href="{path}" aria-current="page">', 1)
+            question = html("confirm", seconds=int(pending()[1])) if pending() else ""
+            frame = html("frame", title=heading, host=hostname(), user=environ["REMOTE_USER"], question=question,
+                         body=body)
+            root = environ["SCRIPT_NAME"].rstrip("/")[:-len((entry or path).rstrip("/")) or None]
+            return frame.replace(marked, marked[:-1] + ' aria-current="page">', 1).replace('="/', f'="{escape(root)}/')
         return answer
     return decorate
 
@@ -87,7 +99,7 @@ def hostname():
     return lines(PROC + "/sys/kernel/hostname")[0]
 
 def write(path, text):
-    """Replaces a file. The new text is on the disk when this function returns, and a power failure leaves no half text."""
+    """Replaces a file. The new text is on the disk on return, and a power failure leaves no half of a text."""
     try:
         # Use a different name for the temporary file in each thread of each process.
         with open(f"{path}.{threading.get_native_id()}", "w") as file:
@@ -102,6 +114,12 @@ def write(path, text):
             os.close(directory)
     except OSError as error:
         raise HTTPError(500, f"{path}: {error.strerror}") from None
+
+def pending():
+    """Returns the network settings before a change that nobody has confirmed, and the seconds left, or None."""
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        kept = json.loads(PENDING.read_text())
+        return kept["old"], kept["until"] - time.clock_gettime(time.CLOCK_BOOTTIME)
 
 os.makedirs(DATA, exist_ok=True)
 os.makedirs(RUN, 0o700, exist_ok=True)

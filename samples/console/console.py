@@ -12,7 +12,7 @@ from fapws.contrib.views import Staticfile
 from firmware import IMAGE, check, firmware, install
 from logs import live_lines, logs
 from services import services
-from settings import backup, restore, settings
+from settings import backup, confirm, restore, settings
 from terminal import shell, terminal
 from values import dashboard, latest
 
@@ -34,7 +34,7 @@ def change(name, old, new, again):
     with guess:
         if not users.check(USERS, name, old):
             time.sleep(1)
-            raise ValueError("this is not your present password")
+            raise ValueError("this is not your current password")
     users.set(USERS, name, new)
 
 @page("Password", "/password")
@@ -57,6 +57,7 @@ ENTRIES = [
     ("/services", services),
     ("/logs/live", live_lines),
     ("/logs", logs),
+    ("/settings/confirm", confirm),
     ("/settings", settings),
     ("/backup", backup),
     ("/restore", upload(os.path.join(RUN, "restore.json"), restore, max_size="64K")),

@@ -7,7 +7,7 @@ from common import DATA, VERSION, attempt, html, lines, page, parameter, run, wo
 from fapws import HTTPError
 
 IMAGE = os.path.join(DATA, "firmware.bin")
-UNINSTALLED = "Nothing installs a firmware here: CONSOLE_INSTALL is not set in device.env."
+UNINSTALLED = "This device cannot install a firmware: its maker has not set CONSOLE_INSTALL in device.env."
 UNCHECKED = "Complete. Compare the SHA-256 with the one of the maker: CONSOLE_CHECK is not set in device.env."
 
 def form(problem=""):
@@ -22,7 +22,7 @@ def question(size, sha256, checked="", problem=""):
 def firmware(environ, start_response):
     return form()
 
-@page("Firmware", "/firmware")
+@page("Firmware", "/firmware", "/firmware-image")
 def check(environ, start_response):
     """fapws calls this function when the file is complete and has the SHA-256 that the user has entered."""
     file = environ["fapws.upload"].file
@@ -41,13 +41,13 @@ def digest():
             found.update(piece)
         return found.hexdigest()
 
-@page("Firmware", "/firmware")
+@page("Firmware", "/firmware", "/firmware/install")
 def install(environ, start_response):
     sha256 = parameter(environ, "sha256")
     if parameter(environ, "action") != "install":
         with suppress(FileNotFoundError):
             os.unlink(IMAGE)
-        start_response("303 See Other", [("Location", "/firmware")])
+        start_response("303 See Other", [("Location", "../firmware")])
         return ""
     if not words("INSTALL"):  # Otherwise the command would be the uploaded file itself.
         raise HTTPError(501, UNINSTALLED)

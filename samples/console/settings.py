@@ -1,13 +1,15 @@
 """The settings of the device: checked, kept in a file, applied by a command; one file to download and to restore."""
 import ipaddress
 import json
+import os
 import re
 import time
 from contextlib import suppress
 from pathlib import Path
 
-from common import DATA, attempt, html, hostname, page, parameter, run, words, write
-from fapws import HTTPError
+from common import (CONFIRM, DATA, PENDING, attempt, html, hostname, page, parameter, pending, publishes, run, words,
+                    write)
+from fapws import HTTPError, defer, timer
 
 FILE = Path(DATA, "settings.json")
 UNAPPLIED = "Nothing applies the settings: they are only kept, because CONSOLE_APPLY is not set in device.env."
@@ -31,6 +33,8 @@ FIELDS = {  # name: (default, function that checks one word, allowed numbers of 
     "dns": ("", ipaddress.ip_address, range(4)),
 }
 
+NETWORK = ["address", "gateway", "dns"]
+
 def fits(name, text):
     with suppress(KeyError, AttributeError, ValueError):  # unknown name; not a str; rejected by ipaddress
         _, check, numbers = FIELDS[name]
@@ -47,13 +51,55 @@ def load():
         values.update((name, str(value)) for name, value in json.loads(FILE.read_text()).items() if name in FIELDS)
     return values
 
-def save(values):
+def apply(values):
     write(FILE, json.dumps(values, indent=1))
     if words("APPLY"):
-        try:
-            run(words("APPLY"), json.dumps(values), root=True)
-        except HTTPError as error:
-            raise HTTPError(error.status, f"Kept, but not applied: {error.text}") from None
+        run(words("APPLY"), json.dumps(values), root=True)
+
+def network(values):
+    return {name: values[name] for name in NETWORK}
+
+def changes(values):
+    return words("APPLY") and network(values) != network(load())
+
+def save(values):
+    if changes(values):
+        if not pending():
+            until = time.clock_gettime(time.CLOCK_BOOTTIME) + CONFIRM
+            write(PENDING, json.dumps({"old": network(load()), "until": until}))
+        defer(apply_later, values)
+        return
+    try:
+        apply(values)
+    except HTTPError as error:
+        raise HTTPError(error.status, f"Kept, but not applied: {error.text}") from None
+
+def apply_later(values):
+    time.sleep(1)  # the response goes to the old address
+    with suppress(HTTPError):  # roll_back follows
+        apply(values)
+
+@timer(1)
+def roll_back():
+    """Restores the network settings if nobody confirms the new ones in time, and after a restart of the device."""
+    kept = pending()
+    if kept and not 0 < kept[1] <= CONFIRM and publishes():
+        with suppress(HTTPError, FileNotFoundError):  # otherwise try again
+            apply({**load(), **kept[0]})
+            os.unlink(PENDING)
+
+@page("Settings", "/settings", "/settings/confirm")
+def confirm(environ, start_response):
+    """Keeps the network settings if the request has arrived at the new address."""
+    kept, host = pending(), environ["HTTP_HOST"].rsplit(":", 1)[0].strip("[]")
+    if environ["REQUEST_METHOD"] == "POST" and kept:
+        old, new = (address.partition("/")[0] for address in (kept[0]["address"], load()["address"]))
+        with suppress(ValueError):
+            if ipaddress.ip_address(host) and (host == old or new and host != new):
+                raise HTTPError(409, f"Open the console at {new or 'the new address'}, and confirm there.")
+        os.unlink(PENDING)
+    start_response("303 See Other", [("Location", "../settings")])
+    return ""
 
 def form(values, wrong=(), note="", problem="", refused=""):
     marks = {name + "_wrong": str(name in wrong).lower() for name in FIELDS}
@@ -63,9 +109,14 @@ def form(values, wrong=(), note="", problem="", refused=""):
 
 def keep(values, done, start_response):
     """Saves settings, and returns the page, which says what has happened."""
+    moves = changes(values)
     if problem := attempt(start_response, save, values):
         return form(values, problem=problem)
-    return form(values, note=done + (" The device has applied them." if words("APPLY") else ""))
+    applied = " The device has applied them." if words("APPLY") else ""
+    if moves:
+        address = values["address"].partition("/")[0] or "the new address"
+        applied = f" The network changes in a second. Open {address} within {CONFIRM} seconds, and confirm there."
+    return form(values, note=done + applied)
 
 @page("Settings", "/settings")
 def settings(environ, start_response):
@@ -85,7 +136,7 @@ def backup(environ, start_response):
     start_response("200 OK", [("Content-Type", "application/json"), ("Content-Disposition", "attachment")])
     return [json.dumps(load(), indent=1).encode()]
 
-@page("Settings", "/settings")
+@page("Settings", "/settings", "/restore")
 def restore(environ, start_response):
     try:
         values = json.loads(Path(environ["fapws.upload"].file.path).read_text())

@@ -1,4 +1,4 @@
-const state = document.getElementById("state"), values = new EventSource("/values")
+const state = document.getElementById("state"), values = new EventSource(new URL("../values", import.meta.url))
 let curve, pointer  // the curve under the pointer, and the x coordinate of the pointer
 
 function say(textContent, className) {
@@ -7,7 +7,7 @@ function say(textContent, className) {
 
 values.onopen = () => say("Live", "corner live")
 values.onerror = () => {
-  if (values.readyState == EventSource.CLOSED) location.assign("/")  // the session has ended
+  if (values.readyState == EventSource.CLOSED) location.assign(new URL("..", import.meta.url))  // the session has ended
   else say("No connection; trying again", "corner lost")
 }
 values.onmessage = event => {  // updates the contents of the cards, and keeps the cards themselves
@@ -52,4 +52,4 @@ onpointermove = onpointerdown = ({target, clientX}) => {
   read()
 }
 onpagehide = () => values.close()  // otherwise the browser would keep the page, with its stream, for the Back button
-onpageshow = event => event.persisted && location.assign("/")
+onpageshow = event => event.persisted && location.assign(new URL("..", import.meta.url))

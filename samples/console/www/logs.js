@@ -1,7 +1,7 @@
 const MOST = 500, form = document.getElementById("find"), lines = document.getElementById("lines")
 const count = document.getElementById("count"), state = document.getElementById("state")
 const pause = document.getElementById("pause"), search = form.search.value.trim().toLowerCase()
-const stream = new EventSource("/logs/live?log=" + encodeURIComponent(form.log.value))
+const stream = new EventSource(new URL("../logs/live?log=" + encodeURIComponent(form.log.value), import.meta.url))
 let held = [], paused = false
 
 function show() {  // each line is a separate text node

@@ -1,0 +1,187 @@
+package samples
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// A box is a console in a network namespace of its own, which has the address 192.0.2.10.
+type box struct {
+	t   *testing.T
+	pid int
+	dir string
+}
+
+const boxAddress = "192.0.2.10"
+
+// newBox starts a console whose command for the settings replaces the address of the namespace. A change must be
+// confirmed within the given number of seconds.
+func newBox(t *testing.T, confirm string, flags ...string) *box {
+	t.Helper()
+	dir := copySample(t, "console")
+	fapwstest.Must(t, os.Chmod(fapwstest.Write(t, dir+"/apply", `#!/bin/sh
+address=$(sed -n 's/.*"address": "\([^"]*\)".*/\1/p')
+ip addr flush dev lo scope global
+address=${address:-`+boxAddress+`}
+ip addr add "${address%/*}/32" dev lo # with /24, all addresses of the network would be local
+`), 0o755))
+	cmd := exec.Command(fapwstest.Binary(t), "user", "-f", dir+"/users", "add", "admin")
+	cmd.Env, cmd.Stdin = fapwstest.CleanEnviron(), strings.NewReader("correct horse\n")
+	fapwstest.Must(t, cmd.Run())
+	s := fapwstest.Command{Dir: dir, Complains: true,
+		Flags: append(flags, "--config", "fapws.toml", "--state-dir", dir+"/state", "--bind", "0.0.0.0:8888", "--workers", "2"),
+		Env: []string{"CONSOLE_APPLY=" + dir + "/apply", "CONSOLE_CONFIRM=" + confirm, "CONSOLE_RUN=" + dir + "/run",
+			"CONSOLE_DATA=" + dir + "/data"},
+		Shell: `exec unshare -n /bin/sh -c 'ip link set lo up; ip addr add ` + boxAddress + `/32 dev lo; exec "$@"' sh "$@"`,
+	}.Start(t)
+	s.Says(`(?m)^  http://`)
+	return &box{t, s.Cmd.Process.Pid, dir}
+}
+
+// browse returns a client that connects from inside of the namespace, with its own cookies.
+func (b *box) browse() *http.Client {
+	jar, _ := cookiejar.New(nil)
+	dial := func(_ context.Context, _, address string) (net.Conn, error) {
+		runtime.LockOSThread() // without UnlockOSThread, the thread ends with the goroutine
+		space, err := os.Open("/proc/" + strconv.Itoa(b.pid) + "/ns/net")
+		if err == nil {
+			defer space.Close()
+			err = unix.Setns(int(space.Fd()), unix.CLONE_NEWNET)
+		}
+		if err != nil {
+			return nil, err
+		}
+		return net.DialTimeout("tcp4", address, time.Second)
+	}
+	return &http.Client{Jar: jar, Timeout: fapwstest.Patience, Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}
+}
+
+var loginToken = regexp.MustCompile(`name="token" value="([^"]+)"`)
+
+// logIn returns a client that has logged in at an address with a port, which a prefix may follow.
+func (b *box) logIn(address string) *http.Client {
+	b.t.Helper()
+	c, prefix := b.browse(), ""
+	if _, path, found := strings.Cut(address, "/"); found {
+		prefix = "/" + path
+	}
+	_, form := b.ask(c, "GET", "http://"+address+"/_fapws/login", nil)
+	token := loginToken.FindStringSubmatch(form)
+	fapwstest.Needf(b.t, token != nil, "no form: %s", form)
+	status, text := b.ask(c, "POST", "http://"+address+"/_fapws/login", url.Values{"token": {token[1]},
+		"name": {"admin"}, "password": {"correct horse"}, "next": {prefix + "/settings"}})
+	fapwstest.Needf(b.t, status == 200 && strings.Contains(text, "<h1>Settings</h1>"), "%d %s", status, text)
+	return c
+}
+
+func (b *box) ask(c *http.Client, method, address string, form url.Values) (status int, text string) {
+	b.t.Helper()
+	return b.askHost(c, "", method, address, form)
+}
+
+func (b *box) askHost(c *http.Client, host, method, address string, form url.Values) (status int, text string) {
+	b.t.Helper()
+	r := fapwstest.Try(http.NewRequest(method, address, strings.NewReader(form.Encode()))).Must(b.t)
+	if r.Host = host; host != "" { // the jar has no cookies for this host
+		for _, cookie := range c.Jar.Cookies(r.URL) {
+			r.AddCookie(cookie)
+		}
+	}
+	r.Header.Set("Accept", "text/html")
+	if form != nil {
+		r.Header.Set("Content-Type", urlencoded)
+	}
+	resp := fapwstest.Try(c.Do(r)).Must(b.t)
+	defer resp.Body.Close()
+	return resp.StatusCode, string(fapwstest.Try(io.ReadAll(resp.Body)).Must(b.t))
+}
+
+func (b *box) reaches(address string) bool {
+	resp, err := b.browse().Get("http://" + address + ":8888/_fapws/login")
+	if err == nil {
+		resp.Body.Close()
+	}
+	return err == nil
+}
+
+// change sets the address, and returns the page.
+func (b *box) change(c *http.Client, address, to string) string {
+	b.t.Helper()
+	_, text := b.ask(c, "POST", "http://"+address+":8888/settings", url.Values{"hostname": {"router"}, "address": {to + "/24"}})
+	return text
+}
+
+func TestConsoleTakesANewAddressBackThatNobodyConfirms(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("a network namespace needs root")
+	}
+	b := newBox(t, "3")
+	c := b.logIn(boxAddress + ":8888")
+	fapwstest.Has(t, b.change(c, boxAddress, "192.0.2.20"), "Open 192.0.2.20 within 3 seconds")
+	fapwstest.Eventually(t, "the address changes", func() bool { return b.reaches("192.0.2.20") && !b.reaches(boxAddress) })
+	fapwstest.Eventually(t, "the old address is back", func() bool { return b.reaches(boxAddress) && !b.reaches("192.0.2.20") })
+	kept := fapwstest.Read(t, b.dir+"/data/settings.json")
+	fapwstest.Truef(t, strings.Contains(kept, `"address": ""`) && strings.Contains(kept, `"hostname": "router"`), "%s", kept)
+	_, err := os.Stat(filepath.Join(b.dir, "data/pending.json"))
+	fapwstest.Truef(t, os.IsNotExist(err), "a question is left: %v", err)
+}
+
+func TestConsoleKeepsANewAddressThatIsConfirmedThere(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("a network namespace needs root")
+	}
+	b := newBox(t, "20")
+	fapwstest.Has(t, b.change(b.logIn(boxAddress+":8888"), boxAddress, "192.0.2.20"), "Open 192.0.2.20 within 20 seconds")
+	fapwstest.Eventually(t, "the address changes", func() bool { return b.reaches("192.0.2.20") && !b.reaches(boxAddress) })
+	c := b.logIn("192.0.2.20:8888")
+	_, text := b.ask(c, "GET", "http://192.0.2.20:8888/logs", nil)
+	fapwstest.Has(t, text, "Keep the new settings")
+	// A request through another address proves nothing about the new one.
+	status, text := b.askHost(c, boxAddress, "POST", "http://192.0.2.20:8888/settings/confirm", url.Values{})
+	fapwstest.Truef(t, status == 409 && strings.Contains(text, "Open the console at 192.0.2.20"), "%d %s", status, text)
+	_, text = b.ask(c, "POST", "http://192.0.2.20:8888/settings/confirm", url.Values{})
+	fapwstest.Has(t, text, "<h1>Settings</h1>")
+	fapwstest.Lacks(t, text, "Keep the new settings")
+	fapwstest.Has(t, fapwstest.Read(t, b.dir+"/data/settings.json"), `"address": "192.0.2.20/24"`)
+	_, err := os.Stat(filepath.Join(b.dir, "data/pending.json"))
+	fapwstest.Truef(t, os.IsNotExist(err), "a question is left: %v", err)
+}
+
+// Every link, form and script of each page is below the prefix, and a page that does not exist marks no other one.
+func TestConsoleWorksUnderAPrefix(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("a network namespace needs root")
+	}
+	b := newBox(t, "20", "--root-path", "/console")
+	c := b.logIn(boxAddress + ":8888/console")
+	link := regexp.MustCompile(`(?:href|src|action)="(/[^"]*)"`)
+	for _, path := range []string{"/", "/services", "/logs", "/settings", "/firmware", "/password", "/reboot", "/nothing"} {
+		status, text := b.ask(c, "GET", "http://"+boxAddress+":8888/console"+path, nil)
+		marked := strings.Contains(text, `aria-current="page"`)
+		fapwstest.Truef(t, (status != 404) == (path != "/nothing") && marked == (path != "/nothing"), "%s: %d %s", path, status, text)
+		links := link.FindAllStringSubmatch(text, -1)
+		fapwstest.Truef(t, len(links) > 10, "%s: %s", path, text)
+		for _, found := range links {
+			fapwstest.Truef(t, strings.HasPrefix(found[1], "/console/"), "%s: %s", path, found[0])
+		}
+	}
+	status, _ := b.ask(c, "GET", "http://"+boxAddress+":8888/console/www/console.css", nil)
+	fapwstest.Equal(t, status, 200)
+}
