@@ -266,6 +266,28 @@ func TestFunctionOfAfterPollRunsAfterTheEventsThatWereReady(t *testing.T) {
 	}
 }
 
+// The loop registers new descriptors late, but before the poll that AfterPoll waits for.
+func TestFunctionOfAfterPollRunsAfterTheEventsOfNewDescriptors(t *testing.T) {
+	ours, theirs := pair(t)
+	var w Watch
+	seen, begin := 0, false
+	got := make(chan int, 1)
+	l := start(t, func(l *Loop) {
+		l.AtEndOfBatch(func() {
+			if begin {
+				begin = false
+				write(t, theirs)
+				l.AfterPoll(func() { got <- seen })
+			}
+		})
+	})
+	do(t, l, func() {
+		begin = true
+		checktest.Equal(t, l.AddNew(&w, ours, handlerFunc(func(Readiness) { seen += max(0, read(ours)) })), nil)
+	})
+	checktest.Equalf(t, receive(t, got), 1, "events before the function")
+}
+
 func TestPostedFunctionsRunInTheOrderOfTheirGoroutine(t *testing.T) {
 	const goroutines, each = 8, 2000
 	calls := make(chan bool, 1)

@@ -176,6 +176,10 @@ func (l *Loop) endOfEvents(any) error {
 	for turns := 1; ; turns++ {
 		l.turn()
 		if l.stopped || l.left || len(l.again) > 0 || len(l.later) > 0 || turns == mostTurns {
+			if len(l.later) > 0 { // the next poll must report the events of all descriptors
+				l.register(len(l.added))
+				l.settled = 0
+			}
 			// Begin another batch at once. A thread that set Waker.State during this batch did not write to the eventfd.
 			writeEvent(l.wake.waker.Event)
 			return nil
