@@ -258,7 +258,11 @@ func ParseFlags(set *pflag.FlagSet, args []string) (words []string, err error) {
 	set.SetOutput(io.Discard)
 	set.Usage = func() {}
 	noValue := func(f *pflag.Flag, next string) error { return fmt.Errorf("--%s needs a value, not %s", f.Name, next) }
-	if err := cmp.Or(wrongDash(set, args), missingValues(set, args, true, noValue)); err != nil {
+	err = wrongDash(set, args)
+	if err == nil {
+		err = missingValues(set, args, true, noValue)
+	}
+	if err != nil {
 		return nil, err
 	}
 	switch err := set.Parse(args).(type) {
