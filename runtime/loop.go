@@ -332,18 +332,22 @@ const headWithin = 2 * time.Second
 func (l *loop) drain() { l.leave(exchange.Draining, headWithin) }
 
 // leave begins a stage of the shutdown, unless this stage or a later one has already begun. If end is Leaving,
-// connections may stay idle for the duration idle, because a request may be on its way.
+// connections may stay idle for the duration idle, because a request may be on its way; if idle is 0, idle connections
+// that have carried a request close at once.
 func (l *loop) leave(end exchange.Ending, idle time.Duration) {
 	if l.sites.End >= end {
 		return
 	}
 	l.sites.End = end
-	retires := end == exchange.Leaving
+	retires, atOnce := end == exchange.Leaving, idle == 0
+	if atOnce {
+		idle = headWithin // for connections that have not carried a request yet
+	}
 	l.sites.Config.KeepAlive = min(l.sites.Config.KeepAlive, idle)
 	l.secure.Limit(idle)
 	l.app.EndEvents()
 	l.sockets.Drain(retires)
-	l.conns.Drain(retires)
+	l.conns.Drain(retires && !atOnce)
 	l.gone = l.live.Load() == 0
 	l.subscribers.Drain(retires)
 }

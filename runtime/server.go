@@ -381,7 +381,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 }
 
 // Retire ends the server as Shutdown does, while another process continues to accept on the same sockets. A connection
-// closes after the response to its next request, or when no request has arrived for the duration idle.
+// closes after the response to its next request, or when no request has arrived for the duration idle. If idle is 0, no
+// idle connection answers another request.
 func (s *Server) Retire(ctx context.Context, idle time.Duration) error {
 	return s.end(ctx, func() { s.loop.leave(exchange.Leaving, idle) })
 }

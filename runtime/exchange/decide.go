@@ -358,25 +358,3 @@ func (s *Server) Tick() {
 		s.loop.Freed() // if a client still waits, the loop calls MakeRoom again
 	}
 }
-
-// AwaitCurrent calls Config.Current, which must not be nil, and calls f on the loop once Current has called done.
-func (s *Server) AwaitCurrent(f func()) {
-	if s.unasked = append(s.unasked, f); !s.asked {
-		s.askCurrent()
-	}
-}
-
-func (s *Server) askCurrent() {
-	list := s.unasked
-	s.unasked, s.asked = nil, true
-	s.Config.Current(func() {
-		s.Set.Events.Post(func() {
-			for _, f := range list {
-				f()
-			}
-			if s.asked = false; len(s.unasked) > 0 {
-				s.askCurrent()
-			}
-		})
-	})
-}

@@ -62,10 +62,6 @@ type Config struct {
 	// After MaxRequests requests, OnMaxRequests is called once, on a separate goroutine. MaxRequests 0 means never.
 	MaxRequests   int
 	OnMaxRequests func()
-	// Current, if not nil, delays requests, except requests of the server to itself. The server calls Current on the
-	// loop, and answers the requests that had arrived before the call only after Current has called done. Current must
-	// not block, and may call done on any goroutine.
-	Current func(done func())
 	// Needed, if not nil, is called on the loop for each request that waits for a Pending mount, and must not block.
 	Needed func()
 	H2C    bool // allows HTTP/2 without TLS for clients that begin with the HTTP/2 preface
@@ -100,9 +96,6 @@ type Server struct {
 	table    *Table
 	override *Override // nil if the application can serve
 	secure   *conn.TLSServer
-
-	unasked []func() // functions passed to AwaitCurrent; the next call of Config.Current is for them
-	asked   bool     // Config.Current was called and has not yet called its parameter done
 
 	exchanges []*Exchange // all exchanges that were allocated, including ended ones
 	free      *Exchange

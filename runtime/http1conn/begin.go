@@ -36,36 +36,14 @@ func (h proxyHeader) Input(data []byte) {
 	}
 }
 
-// helloReader begins TLS. If Config.Current is not nil, helloReader is the protocol of the connection until the
-// handshake. Config.Current waits until changed application code is loaded, possibly by a different process. The
-// handshake begins only after this wait, because a different process can take over the connection only before the
-// handshake.
-type helloReader struct{ *Conn }
-
-func (h helloReader) Input(data []byte) {
-	c := h.Conn
-	c.Keep(data)
-	if c.mustAsk() {
-		return
-	}
-	c.gate = closed // the first request must also wait for Config.Current
-	c.setState(StateNew)
-	p := h.handshake()
-	c.Upgrade(p)
-	p.Input(nil)
-}
-
-func (h helloReader) handshake() conn.Protocol {
-	return h.s.tls.Handshake(&h.Client.Conn, h.Conn, h.secured)
-}
-
-func (h helloReader) secured(t *conn.TLSTransport) {
-	c := h.Conn
-	c.awaitsTLS = false
-	c.Secured()
-	if t.HTTP2() {
-		c.Upgrade(prefaceReader{c})
-	}
+// handshake returns the protocol that begins TLS.
+func (c *Conn) handshake() conn.Protocol {
+	return c.s.tls.Handshake(&c.Client.Conn, c, func(t *conn.TLSTransport) {
+		c.Secured()
+		if t.HTTP2() {
+			c.Upgrade(prefaceReader{c})
+		}
+	})
 }
 
 // preface contains the first bytes that every HTTP/2 client sends (RFC 9113 §3.4).
@@ -86,7 +64,7 @@ func (p prefaceReader) Input(data []byte) {
 	case !bytes.Equal(got[:n], []byte(preface)[:n]):
 		c.Upgrade(c)
 		c.Input(nil)
-	case n < len(preface), c.Transport() == nil && c.s.Config.Current != nil && c.mustAsk():
+	case n < len(preface):
 	default:
 		c.Consume(n)
 		c.s.http2(&c.Client)

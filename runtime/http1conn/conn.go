@@ -45,9 +45,6 @@ type Server struct {
 	bulk  []byte // buffer of readOn; nil until it is needed
 	items []conn.Item
 
-	// TakeIdle was called, so another process has replaced this server
-	replaced bool
-
 	// limits the log lines about proxies that send no PROXY header
 	unannounced logfile.Seldom
 }
@@ -74,7 +71,6 @@ type Conn struct {
 
 	state     State
 	awaitsTLS bool
-	gate      gate // whether the next request must wait for Config.Current
 }
 
 var (
@@ -114,10 +110,7 @@ func (c *Conn) Speaks() conn.Protocol {
 
 func (c *Conn) afterProxyHeader() conn.Protocol {
 	if c.awaitsTLS {
-		if c.s.Config.Current != nil {
-			return helloReader{c}
-		}
-		return helloReader{c}.handshake()
+		return c.handshake()
 	}
 	if c.s.Config.H2C && !c.Subrequest() {
 		return prefaceReader{c}
@@ -156,9 +149,6 @@ const tick = eventloop.Tick
 // for a short time (see Due). Otherwise EOF cancels the response, because clients disconnect to stop an endless
 // response. Over TLS, EOF always cancels the response, because no client shuts down only its sending side.
 func (c *Conn) EOF() (stays bool) {
-	if c.gate == asking {
-		return true
-	}
 	if c.active.First == nil || c.active.First.Out.Begun || c.Subrequest() || c.body != nil || c.state == StateClosed ||
 		c.Transport() != nil {
 		return false
@@ -246,7 +236,7 @@ func (c *Conn) setState(s State) {
 func (c *Conn) deadline() int64 {
 	s := c.s
 	switch {
-	case c.gate == asking, c.Half && c.active.Last != nil && c.active.Last.AwaitsSites():
+	case c.Half && c.active.Last != nil && c.active.Last.AwaitsSites():
 		// the client waits for the server, so the deadline is always in the future
 		return s.Set.Now + int64(halfTimeout)
 	case c.Half && !c.Writing():

@@ -1,7 +1,6 @@
 package http1conn
 
 import (
-	"bytes"
 	"slices"
 
 	"fapws/runtime/conn"
@@ -15,16 +14,15 @@ type ClientState struct {
 	// the client is a proxy that is not trusted; its forwarding fields are ignored
 	Untrusted   bool `json:",omitempty"`
 	Unannounced bool `json:",omitempty"` // the connection must begin with a header of the PROXY protocol
-	// the connection must begin with TLS, after the header of the PROXY protocol if Unannounced is true
+	// the connection must begin with TLS after the header of the PROXY protocol; only if Unannounced is true
 	TLS   bool   `json:",omitempty"`
 	Used  bool   `json:",omitempty"` // the connection has carried a request
-	Input []byte `json:",omitempty"` // received bytes of a request that waits
+	Input []byte `json:",omitempty"` // received bytes of a request that waits (TakeWaiting)
 }
 
 func stateOf(c *Conn, unannounced bool) ClientState {
 	return ClientState{Local: conn.AddressText(c.Local), Remote: conn.AddressText(c.Remote),
-		Untrusted: !c.Trusted(), Unannounced: unannounced, TLS: c.awaitsTLS,
-		Used: c.state == StateReady, Input: bytes.Clone(c.Pending())}
+		Untrusted: !c.Trusted(), Unannounced: unannounced, TLS: c.awaitsTLS, Used: c.state == StateReady}
 }
 
 type IdleClient struct {
@@ -37,7 +35,6 @@ type IdleClient struct {
 // remove connections after a TLS handshake, because the keys stay in this process, nor a connection whose next request
 // has already arrived. These connections close after their next response.
 func (s *Server) TakeIdle() (list []IdleClient) {
-	s.replaced = true
 	s.Set.Each(func(p conn.Protocol) {
 		var c *Conn
 		unannounced := false
@@ -46,19 +43,15 @@ func (s *Server) TakeIdle() (list []IdleClient) {
 			c = p
 		case prefaceReader:
 			c = p.Conn
-		case helloReader:
-			c = p.Conn
 		case proxyHeader:
 			c, unannounced = p.Conn, true
 		}
 		switch {
 		case c == nil || c.Subrequest() || c.Transport() != nil:
-		case c.state != StateNew && c.state != StateReady && c.gate != asking:
-		case c.Busy() || c.Yields() || c.Half || c.Gathers() || c.WaitsForAgain() ||
-			len(c.Pending()) > 0 && c.gate != asking:
+		case c.state != StateNew && c.state != StateReady:
+		case c.Busy() || c.Yields() || c.Half || c.Gathers() || c.WaitsForAgain() || len(c.Pending()) > 0:
 		default:
 			list = append(list, IdleClient{stateOf(c, unannounced), c.Fd()})
-			c.gate = closed
 			c.Detach()
 		}
 	})

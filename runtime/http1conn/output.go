@@ -236,7 +236,7 @@ func (c *Conn) Room(ended bool) {
 	}
 	switch {
 	case c.state == StateReady && s.End < exchange.Draining && !c.Half:
-	case c.Busy() || c.gate == asking || c.Gathers() || c.reading() && c.WaitsForAgain() && s.End < exchange.Draining:
+	case c.Busy() || c.Gathers() || c.reading() && c.WaitsForAgain() && s.End < exchange.Draining:
 	case s.End == exchange.Draining && (c.state == StateReady || c.state == StateWaiting):
 		// The server began to stop after it had sent this response, so the response has no "Connection: close".
 		c.setState(StateEnding)

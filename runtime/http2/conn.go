@@ -73,7 +73,6 @@ type Conn struct {
 	// yield)
 	used int
 
-	gate    gate // not used if Config.Current is nil
 	settled bool
 	pumping bool
 	leaving leaving
@@ -146,13 +145,6 @@ func (c *Conn) consume(buf []byte) (n int) {
 		if len(c.late) > maxLate || c.used >= turnBytes {
 			c.conn.Pause(conn.PauseForReset)
 			break
-		}
-		if c.s.Config.Current != nil {
-			if c.mustAsk(rest) {
-				c.conn.Pause(conn.PauseForReset)
-				break
-			}
-			c.gate.current = max(c.gate.current-frameHeader-size, 0)
 		}
 		n += frameHeader + size
 		c.used += turnFrame
@@ -291,7 +283,7 @@ func (c *Conn) Drain(retire bool) {
 	switch {
 	case c.dead || c.leaving == refuses:
 		return
-	case !retire && c.s.End < exchange.Leaving || silent || c.gate.asking:
+	case !retire && c.s.End < exchange.Leaving || silent:
 		c.refuse(false)
 	case c.leaving == stays:
 		c.leaving = notified
@@ -410,41 +402,4 @@ func (c *Conn) expireStreams() {
 			c.resetStream(st, http2.ErrCodeCancel)
 		}
 	}
-}
-
-// A gate is used only if Config.Current is not nil. It delays the opening of streams until Config.Current permits
-// responses.
-type gate struct {
-	// the frame that opens the next stream, and all frames after it, wait in the pending input until Config.Current calls
-	// done
-	asking bool
-	// number of bytes at the front of the pending input that may be processed, because they arrived before
-	// Config.Current was called
-	current int
-}
-
-// mustAsk reports whether the frame at the front of input opens a stream that must wait for Config.Current. It calls
-// Config.Current unless an earlier call is pending. If another process replaces this process during the wait, the
-// client must open the stream on a new connection (RFC 9113 §6.8).
-func (c *Conn) mustAsk(input []byte) bool {
-	switch id := binary.BigEndian.Uint32(input[5:]) &^ (1 << 31); {
-	case c.gate.current > 0 || c.leaving == refuses:
-		return false
-	// Only a HEADERS frame that opens a stream is a request. A HEADERS frame for an open stream contains trailers.
-	case http2.FrameType(input[3]) != http2.FrameHeaders || id <= c.last:
-		return false
-	case c.gate.asking:
-		return true
-	}
-	c.gate.asking = true
-	c.s.Arrived(c.client)
-	arrived := len(input)
-	c.s.AwaitCurrent(func() {
-		if !c.closed && c.s.End >= exchange.Discouraged {
-			c.Drain(true)
-		}
-		c.gate = gate{current: arrived}
-		c.conn.Again()
-	})
-	return true
 }

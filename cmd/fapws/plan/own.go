@@ -95,7 +95,7 @@ func (b *builder) ownHandler(r backend.Responder) exchange.Handler {
 // refreshes returns the mount that serves the script of Refresh and the event stream, or nil if pages do not refresh
 // themselves. Clients need no login for this mount.
 func (b *builder) refreshes() []exchange.Mount {
-	if b.parts.Refresh == nil || b.parts.Pending {
+	if b.parts.Refresh == nil || b.parts.Pending && !b.parts.Asleep {
 		return nil
 	}
 	if b.refresh == nil {

@@ -26,7 +26,9 @@
 //     once therefore reaches the new code.
 //
 // If a generation fails to load, the new generation is stopped and the old generation keeps serving. If a watched file
-// changes while a generation loads, the next generation replaces the loading generation. Under --dev, the standard
+// changes while a generation loads, the next generation replaces the loading generation. Under --dev, the old generation
+// retires first (Options.RetireFirst): the new workers serve before they load, as those with the role Asleep do, so
+// requests wait for the new code. A worker whose code does not load shows the reason until the next change. The standard
 // error of a loading worker is kept (failure_page.go) and shown to browsers. The signal USR2 starts a generation from
 // the program file that is now at the same path. When the new generation has loaded, the supervisor replaces itself by
 // calling execve(2). The new supervisor inherits the sockets, the channels and the workers (upgrade.go). The process ID

@@ -26,6 +26,7 @@ type generation struct {
 type request struct {
 	why     string
 	upgrade bool // start the file at the program's path, which can be a new version
+	fresh   bool // the new workers have the role Fresh
 	sleep   bool // the new workers have the role Asleep
 	// cancel the generation that is still loading, because its files have changed
 	newer bool
@@ -63,6 +64,11 @@ func (p *Pool) begin(r request) {
 		p.next.asked = append(p.next.asked, r.asked...)
 		return
 	}
+	if old := p.fresh; old != nil { // its application has not loaded yet
+		r.asked = append(r.asked, old.asked...)
+		p.fresh = nil
+	}
+	r.fresh = p.o.RetireFirst && !p.first() && !r.sleep && !r.upgrade
 	p.batch = &generation{p: p, request: r}
 	if !r.sleep && (!p.first() || p.failure != "") {
 		what := "reloading: "
@@ -111,8 +117,11 @@ func (g *generation) startNext() {
 	if len(early) > 0 {
 		role = Eager
 	}
-	if g.sleep {
+	switch {
+	case g.sleep:
 		role = Asleep
+	case g.fresh:
+		role = Fresh
 	}
 	w, err := p.start(g.upgrade, role)
 	if err != nil {
@@ -213,6 +222,9 @@ func (g *generation) adopt() {
 	p := g.p
 	p.pace.reset()
 	p.asleep = g.sleep
+	if g.fresh {
+		p.fresh, p.failure, p.notice = g, "", nil
+	}
 	for _, w := range g.workers {
 		w.batch = nil
 		w.setState(Serving)
@@ -265,6 +277,12 @@ func (g *generation) complete() {
 	for _, w := range p.workers {
 		w.depart()
 	}
+	if g.fresh {
+		p.freshened()
+		p.level()
+		p.maybeBegin()
+		return
+	}
 	p.failure, p.notice = "", nil
 	switch {
 	case g.sleep:
@@ -283,6 +301,54 @@ func (g *generation) complete() {
 	}
 	p.level()
 	p.maybeBegin()
+}
+
+// freshened ends a reload with RetireFirst, if the application has loaded in all workers that replace the old ones.
+func (p *Pool) freshened() {
+	g := p.fresh
+	if g == nil || p.batch == g || slices.ContainsFunc(g.workers, func(w *worker) bool {
+		return w.State == Serving && w.asleep
+	}) {
+		return
+	}
+	p.fresh, p.settled = nil, *g.workers[0].settled
+	if why := p.o.Fits(g.workers[0].settled); why != "" {
+		p.o.Log(logfile.Error, fmt.Sprintf("worker %d %s", g.workers[0].Pid, why))
+	}
+	p.o.Log(logfile.Info, "reloaded: "+Count(len(g.workers), "worker"))
+	p.o.Event(Reloaded, "")
+	g.finished(nil)
+}
+
+// notFresh handles a worker in which changed code has not loaded (RetireFirst). Until the next change, clients get a
+// page about the failure from this worker or, if it has died, from a worker with the role PageOnly.
+func (p *Pool) notFresh(w *worker, how string) {
+	failure := fmt.Sprintf("worker %d %s", w.Pid, how)
+	if w.reason != "" {
+		failure += ": " + w.reason
+	}
+	g := p.fresh
+	if g == nil || !slices.Contains(g.workers, w) { // another worker has failed before, or newer code replaces this one
+		if w.State != Dead {
+			w.send(p.o.FailureNotice(failure, w.stderrCapture.tail()))
+		}
+		return
+	}
+	p.fresh, p.failure = nil, failure
+	p.o.Log(logfile.Error, fmt.Sprintf("worker %d %s; reload failed; waiting for a change", w.Pid, how))
+	p.o.Event(Failed, p.failure)
+	p.showFailure(w)
+	g.finished(errors.New(p.failure))
+}
+
+// showsFailure reports whether a worker shows why the code does not load. Other workers then wait for the next reload.
+func (p *Pool) showsFailure() bool {
+	for _, w := range p.workers {
+		if w.page && w.State <= Serving {
+			return true
+		}
+	}
+	return false
 }
 
 func (g *generation) drop() {
@@ -352,10 +418,11 @@ func (p *Pool) showFailure(w *worker) {
 	for _, w := range p.workers {
 		if w.State == Serving {
 			w.sendNotice()
+			shown = shown || !w.asleep || w.role == Asleep
 		}
 		shown = shown || w.page
 	}
-	if p.first() && !shown {
+	if !shown {
 		if _, err := p.start(false, PageOnly); err != nil {
 			p.o.Log(logfile.Error, fmt.Sprintf("cannot start a worker that shows it: %v", err))
 		}
@@ -363,11 +430,11 @@ func (p *Pool) showFailure(w *worker) {
 }
 
 func (p *Pool) servePage(w *worker) {
-	if !p.first() || p.stopping {
+	if !p.first() && p.failure == "" || p.stopping {
 		w.end(Quit)
 		return
 	}
-	if !p.open(w) {
+	if p.first() && !p.open(w) {
 		return
 	}
 	w.setState(Serving)

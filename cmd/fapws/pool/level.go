@@ -50,7 +50,7 @@ func (p *Pool) level() {
 	if g := p.batch; g != nil && len(g.workers) == 0 && p.pace.pause == nil {
 		g.startNext()
 	}
-	if p.first() || p.stopping {
+	if p.first() || p.stopping || p.showsFailure() {
 		return
 	}
 	var stay, leave, load []*worker
@@ -138,7 +138,8 @@ func (p *Pool) start(newest bool, role string) (*worker, error) {
 		return nil, err
 	}
 	w := newWorker(p, cmd, channel)
-	w.stderrCapture, w.page, w.asleep = heard, role == PageOnly, role == Asleep
+	w.stderrCapture, w.role = heard, role
+	w.page, w.asleep = role == PageOnly, role == Asleep || role == Fresh
 	p.o.Log(logfile.Debug, fmt.Sprintf("worker %d: started", w.Pid))
 	w.watch()
 	return w, nil
@@ -172,6 +173,11 @@ func (p *Pool) lost(w *worker, was State, how string) {
 
 // recycle replaces w by a new worker when the new worker has loaded.
 func (p *Pool) recycle(w *worker, why string) {
+	if w.asleep && w.role == Fresh && w.reason != "" {
+		w.page = true
+		p.notFresh(w, "failed to load")
+		return
+	}
 	if w.State > Serving || w.replaced {
 		return
 	}
@@ -269,10 +275,14 @@ func (p *Pool) awake(w *worker) {
 	}
 	p.settled, p.asleep = *w.settled, false
 	for _, other := range p.workers {
-		p.asleep = p.asleep || other.State == Serving && other.asleep
+		p.asleep = p.asleep || other.State == Serving && other.asleep && other.role == Asleep
 	}
 	if p.notice == nil { // do not hide the notice about a failed reload
 		p.failure = ""
+	}
+	if p.fresh != nil {
+		p.freshened()
+		return
 	}
 	p.o.Log(logfile.Info, fmt.Sprintf("worker %d: the application is awake", w.Pid))
 }

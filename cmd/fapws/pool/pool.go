@@ -34,6 +34,7 @@ type Pool struct {
 	want      int
 	workers   map[int]*worker
 	batch     *generation
+	fresh     *generation // the generation that serves while its application loads (RetireFirst); nil otherwise
 	next      *request
 	asleep    bool // new workers have the role Asleep
 	pace      pace
@@ -191,26 +192,6 @@ func (p *Pool) PublishOwn(channel string, raw []byte) {
 	})
 }
 
-// AwaitReload waits until the queued reload, or the current reload if none is queued, has succeeded or failed.
-// AwaitReload returns early if ctx ends, and at once if no reload is queued or running.
-func (p *Pool) AwaitReload(ctx context.Context) {
-	ended := make(chan error, 1)
-	p.do(func() {
-		switch {
-		case p.next != nil:
-			p.next.asked = append(p.next.asked, ended)
-		case p.batch != nil:
-			p.batch.asked = append(p.batch.asked, ended)
-		default:
-			ended <- nil
-		}
-	})
-	select {
-	case <-ended:
-	case <-ctx.Done():
-	}
-}
-
 // ReloadAndWait starts new workers, which replace the old workers when all new workers have loaded. ReloadAndWait
 // returns nil when the new workers serve, or an error if the reload fails. All calls during a reload share the next
 // reload.
@@ -362,8 +343,11 @@ func (p *Pool) died(w *worker, status unix.WaitStatus) {
 		p.progress()
 	case w.batch != nil && w.batch == p.batch:
 		p.batch.fail(w, how, code, was == Starting && w.why == "" && code >= 1 && code <= process.NoStart)
-	case w.page && p.first() && !p.stopping:
+	case w.page && was <= Serving && !p.stopping:
 		p.o.Log(logfile.Warning, fmt.Sprintf("worker %d, which showed the failure, %s", w.Pid, how))
+		p.level()
+	case was == Serving && w.asleep && w.role == Fresh && !p.stopping:
+		p.notFresh(w, how)
 	case wanted:
 		p.lost(w, was, how)
 	case w.why != "":
@@ -447,6 +431,9 @@ type Options struct {
 
 	// Stay keeps the supervisor running if the first workers fail to load, so that a reload can succeed.
 	Stay bool
+	// RetireFirst replaces the old workers by workers that have not loaded the application yet. Requests wait until the
+	// new code has loaded, and old code answers none. Otherwise the old workers serve until the new code has loaded.
+	RetireFirst bool
 
 	// Early returns the listening sockets that can be opened before a worker has loaded. Open can return the same
 	// sockets; both run on the goroutine of Run.

@@ -70,7 +70,7 @@ var trust = map[Kind][phases]verdict{
 	Closed:       {forged, forged, forged, forged, forged, forged, obeyed, ignored},
 	Checked:      {ignored, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, ignored},
 	Unused:       {ignored, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, ignored},
-	Recycle:      {ignored, obeyed, obeyed, obeyed, obeyed, obeyed, ignored, ignored},
+	Recycle:      {ignored, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, ignored},
 	Answer:       {ignored, ignored, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed},
 	Failing:      {obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed},
 	Ask:          {obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed},

@@ -52,6 +52,10 @@ const Eager = "eager"
 // then, the worker has the state Serving and answers requests that need no application.
 const Asleep = "asleep"
 
+// Fresh is the role of a worker that serves as one with the role Asleep does, but loads its application at once
+// (Options.RetireFirst).
+const Fresh = "fresh"
+
 // Instead is the Text of a Listen message whose sockets replace the sockets of the worker. If no socket is attached,
 // the worker accepts no connections.
 const Instead = "instead"
@@ -67,6 +71,7 @@ type worker struct {
 	pool     *Pool
 	cmd      *exec.Cmd
 	channel  *Channel
+	role     string // Start.Role; "" after an upgrade
 	replaced bool
 	page     bool // the worker has no application (PageOnly)
 	// the worker has sent Closed: it no longer accepts connections
@@ -75,7 +80,7 @@ type worker struct {
 	// generation to which the worker belongs while it loads; nil afterwards
 	batch      *generation
 	settled    *Settled  // nil before Configured
-	awakeSince time.Time // time when the worker loaded; with the role Asleep, time when its application loaded
+	awakeSince time.Time // time when the worker loaded; with the roles Asleep and Fresh, when its application loaded
 	handles    bool      // the worker has sent Started: its handlers run
 	// sockets on which the worker may have accepted clients before it had loaded; nil if none
 	early  []Address
@@ -92,7 +97,7 @@ type worker struct {
 	said   func()
 	// standard error of the worker until it has loaded; nil if not captured
 	stderrCapture *stderrCapture
-	asleep        bool
+	asleep        bool // the worker has the role Asleep or Fresh, and its application has not loaded
 	unused        bool
 	// the event loop of the worker is blocked, so it cannot hand over history or subscribers
 	hung bool

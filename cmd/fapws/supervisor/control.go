@@ -158,15 +158,11 @@ func (p *supervisor) purge(pattern cache.Pattern) (n int, err error) {
 
 func serves(w pool.WorkerStatus) bool { return w.State == pool.Ready || w.State == pool.Serving }
 
-// query replies to a worker that asks about uploads or the state of a reload, or, if the setting `status` is on, sends
+// query replies to a worker that asks about uploads, or, if the setting `status` is on, sends
 // a command from the status page.
 func (p *supervisor) query(pid int, what string) string {
 	if question, ok := strings.CutPrefix(what, worker.QueryUploads+" "); ok {
 		return p.uploads(pid, question)
-	}
-	if what == worker.QueryCurrent {
-		p.awaitCurrent()
-		return ""
 	}
 	if p.shown.Load().Status == "" {
 		return ""
@@ -174,18 +170,6 @@ func (p *supervisor) query(pid int, what string) string {
 	answer := ctl.Server(p.pageCommand).AnswerPage(ctl.Command(what))
 	text, _ := json.Marshal(answer)
 	return string(text)
-}
-
-// awaitCurrent waits until the workers have loaded the current files or have failed to load them, but no longer than
-// StartWait.
-func (p *supervisor) awaitCurrent() {
-	if p.watcher == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), p.conf.Server.Sites.StartWait)
-	defer cancel()
-	p.watcher.Settle(ctx)
-	p.pool.AwaitReload(ctx)
 }
 
 // pageCommand runs a command of the status page, and allows one reload in each reloadPause.

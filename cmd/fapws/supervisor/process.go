@@ -125,6 +125,7 @@ func (p *supervisor) run() (code int, err error) {
 		MaxRSS:        p.conf.MaxRSS,
 		HangupStops:   p.conf.Dev && process.AtTerminal(),
 		Stay:          p.conf.Reload || p.conf.Dev,
+		RetireFirst:   p.conf.Dev && p.conf.Server.Sites.StartWait > 0 && p.conf.ReloadTarget() == "",
 		Early:         p.early.Sockets,
 		Open:          p.open,
 		Fits:          p.fits,

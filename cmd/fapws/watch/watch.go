@@ -61,7 +61,6 @@ type Watcher struct {
 	tree  tree
 	base  string
 	roots chan []string
-	asks  chan chan struct{}
 	ctx   context.Context // ends with Close
 	stop  context.CancelFunc
 	ended sync.WaitGroup
@@ -96,7 +95,7 @@ func (w *Watcher) Report(changed func(what string)) {
 
 func newWatcher(o Options) (*Watcher, error) {
 	var err error
-	w := &Watcher{log: o.Log, base: filepath.Clean(o.Base), roots: make(chan []string, 1), asks: make(chan chan struct{}),
+	w := &Watcher{log: o.Log, base: filepath.Clean(o.Base), roots: make(chan []string, 1),
 		found: map[string]string{}}
 	for _, dir := range o.Dirs {
 		root := absolute(w.base, dir)
@@ -133,21 +132,6 @@ func (w *Watcher) Watch(dirs []string) {
 	w.roots <- dirs
 }
 
-// Settle starts a scan at once, and returns when the scan has found no new changes and all earlier changes were
-// reported, or when ctx ends.
-func (w *Watcher) Settle(ctx context.Context) {
-	settled := make(chan struct{})
-	select {
-	case w.asks <- settled:
-	case <-ctx.Done():
-		return
-	}
-	select {
-	case <-settled:
-	case <-ctx.Done():
-	}
-}
-
 // Close is safe for concurrent use and may be called again. A nil Watcher does nothing.
 func (w *Watcher) Close() {
 	if w != nil {
@@ -167,17 +151,11 @@ func (w *Watcher) run(changed func(what string)) {
 	defer next.Stop()
 	// time of the first change in an unfinished series of changes; zero if no file is changing
 	var since time.Time
-	soon := false             // the next scan is due within the time quiet
-	var asked []chan struct{} // from Settle
+	soon := false // the next scan is due within the time quiet
 	for {
 		select {
 		case <-w.ctx.Done():
 			return
-		case settled := <-w.asks:
-			if asked = append(asked, settled); since.IsZero() {
-				soon = true
-				next.Reset(0)
-			}
 		case roots := <-w.roots:
 			if !slices.Equal(roots, w.tree.roots) {
 				found := maps.Clone(w.found)
@@ -204,10 +182,6 @@ func (w *Watcher) run(changed func(what string)) {
 			} else {
 				since = time.Time{}
 				w.tell(changed)
-				for _, settled := range asked {
-					close(settled)
-				}
-				asked = nil
 			}
 			next.Reset(pause)
 			soon = pause == quiet

@@ -230,20 +230,6 @@ func (p *Parent) answer(m *pool.Message) {
 	p.tell(&pool.Message{Kind: pool.Answer, ID: m.ID, Raw: []byte(text)})
 }
 
-// current implements exchange.Config.Current with --dev. It calls done when the supervisor has loaded changed files, so
-// that a request is handled by the current code. If new workers have loaded the files, waiting connections move to
-// these workers. If this worker has not loaded its application, done is called at once.
-func (p *Parent) current(done func()) {
-	go func() {
-		if p.s.python.is(appRunning) || p.Role == pool.PageOnly {
-			ctx, cancel := context.WithTimeout(context.Background(), p.s.conf.Server.Sites.StartWait)
-			defer cancel()
-			_, _ = p.query(ctx, QueryCurrent)
-		}
-		done()
-	}()
-}
-
 // recycle asks the supervisor to replace this worker. In the log, why follows "worker N". recycle is safe for
 // concurrent use.
 func (p *Parent) recycle(why string) { p.tell(&pool.Message{Kind: pool.Recycle, Text: why}) }

@@ -76,7 +76,7 @@ func (p *Parent) Run(what *plan.Plan, stderr io.Writer) (code int, err error) {
 		s.refresh = plan.NewRefresh(fmt.Sprintf("%s-%d", p.Epoch, p.Load))
 	}
 	life := s.loadAndServe
-	if p.Role == pool.Asleep || p.Role == pool.PageOnly {
+	if p.Role == pool.Asleep || p.Role == pool.Fresh || p.Role == pool.PageOnly {
 		s.late = newLateLoad(p)
 		life = s.late.run
 	}
@@ -148,9 +148,6 @@ func (p *Parent) configure(c *runtime.Config) {
 	c.Channels.Epoch, c.Channels.HandOver = p.Epoch, true
 	c.Sites.MaxRequests, c.Sites.OnMaxRequests = withJitter(p.s.conf.MaxRequests), func() {
 		p.recycle("max-requests reached")
-	}
-	if p.s.conf.Dev && c.Sites.StartWait > 0 {
-		c.Sites.Current = p.current
 	}
 	if p.s.late != nil {
 		c.Sites.Needed = p.s.late.need
@@ -260,7 +257,7 @@ func (p *Parent) configured() {
 }
 
 // checksFirst reports whether this worker must answer the request of --reload-check before it serves clients.
-func (p *Parent) checksFirst() bool { return p.s.conf.ReloadTarget() != "" && p.Role != pool.Asleep }
+func (p *Parent) checksFirst() bool { return p.s.conf.ReloadTarget() != "" && p.s.late == nil }
 
 func (p *Parent) started() { p.tell(&pool.Message{Kind: pool.Started}) }
 

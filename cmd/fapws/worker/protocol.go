@@ -28,10 +28,6 @@ const (
 	Alive = "yes"
 )
 
-// QueryCurrent is a request to which the supervisor replies when the current files of the application have loaded or
-// have failed to load.
-const QueryCurrent = "current"
-
 // AnswerWithin limits how long a supervisor waits for replies from its workers.
 const AnswerWithin = stackWait + time.Second
 

@@ -13,8 +13,8 @@ import (
 	"fapws/pybridge"
 )
 
-// With --idle-stop, a worker with the role pool.Asleep serves the sites from service.buildEarly, and loads the
-// application when the first request needs it.
+// A worker with the role pool.Asleep (--idle-stop) serves the sites from service.buildEarly, and loads the application
+// when the first request needs it. With the role pool.Fresh (--dev), it loads the application at once.
 
 type lateLoad struct {
 	p      *Parent
@@ -35,12 +35,15 @@ func newLateLoad(p *Parent) *lateLoad {
 	} else {
 		p.s.python.become(appAsleep)
 	}
+	if p.Role == pool.Fresh {
+		z.need()
+	}
 	return z
 }
 
 func remembered(conf *settings.Config, contents *pybridge.Contents) string {
 	switch {
-	case conf.IdleStop == 0 || contents == nil:
+	case conf.IdleStop == 0 && !conf.Dev || contents == nil:
 		return ""
 	case contents.Apps[0].Class != "":
 		return "null"

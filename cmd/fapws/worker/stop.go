@@ -422,7 +422,11 @@ func (s *service) endConnections(ctx context.Context, o shutdownRequest) error {
 		defer close(handed)
 		o.parent.handClientsOver(ctx)
 	}()
-	err := s.server.Retire(ctx, min(retiredIdle, s.graceOf(o)/2))
+	idle := min(retiredIdle, s.graceOf(o)/2)
+	if s.conf.Dev { // the next request is for the new code
+		idle = 0
+	}
+	err := s.server.Retire(ctx, idle)
 	// Wait for handClientsOver, too: all connections may be gone before the successor has received the final message.
 	select {
 	case <-handed:

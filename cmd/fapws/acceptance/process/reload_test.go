@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -251,9 +252,9 @@ func TestDevShowsAFailedFirstStartInTheBrowser(t *testing.T) {
 	s.until(browser, 500, "<h1>ModuleNotFoundError: No module named &#39;nosuchmodule&#39;</h1>")
 	s.gets(tool, 500, "No module named 'nosuchmodule'")
 	fapwstest.Write(t, s.path, "import otherwise\n")
-	s.gets(browser, 500, "<h1>ModuleNotFoundError: No module named &#39;otherwise&#39;</h1>")
+	s.until(browser, 500, "<h1>ModuleNotFoundError: No module named &#39;otherwise&#39;</h1>")
 	fapwstest.Write(t, s.path, saying("mended"))
-	s.gets(tool, 200, "mended")
+	s.until(tool, 200, "mended")
 	s.gets(browser, 200, "mended")
 	fapwstest.Equal(t, s.Stderr.Await(t, fapwstest.BannerURL)[1], s.Address)
 }
@@ -364,24 +365,44 @@ func TestDevNoticesChangedTemplates(t *testing.T) {
 	s.until(browser, 200, "two")
 }
 
-func TestDevAnswersTheFirstRequestAfterAChangeByNewCode(t *testing.T) {
+// Code that ends its process leaves no worker that could show the failure, so another one does.
+func TestDevShowsCodeThatEndsItsProcess(t *testing.T) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
+		s := edited(t, m, saying("one"), "--dev")
+		s.Complains = true
+		for _, text := range []string{"two", "three"} {
+			fapwstest.Write(t, s.path, "import os, time\ntime.sleep(0.3)\nos._exit(3)\n")
+			s.ReloadFails("exited with status 3")
+			s.until(browser, 500, "os._exit(3)")
+			fapwstest.Write(t, s.path, saying(text))
+			s.Control("reload")
+			s.gets(tool, 200, text)
+		}
+		fapwstest.Write(t, s.path, "def <b>\n")
+		s.until(browser, 500, "SyntaxError")
+		for _, pid := range s.Workers() {
+			fapwstest.Kill(t, syscall.SIGKILL, pid)
+		}
+		fapwstest.Write(t, s.path, saying("four"))
+		s.until(tool, 200, "four")
+	})
+}
+
+// An idle connection stays open. Its next request waits for the new code.
+func TestDevKeepsIdleConnectionsForTheNewCode(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Workers},
 		func(t *testing.T, m fapwstest.Mode) {
 			const text = "import part\ndef handler(environ, start_response):\n    return '%s ' + part.text + " +
 				"environ['wsgi.input'].read().decode()\nPATHS = [('/', handler)]\n"
 			s := edited(t, m, saying("zero"), "--dev")
 			kept := s.Dial()
+			kept.Fetch("/").Is(t, "zero")
 			for _, number := range []string{"one", "two"} {
 				fapwstest.Write(t, filepath.Dir(s.path)+"/part.py", "text = 'part"+number+"'\n")
 				fapwstest.Write(t, s.path, fmt.Sprintf(text, number))
-				s.gets(tool, 200, number+" part"+number)
-				fapwstest.Write(t, s.path, fmt.Sprintf(text, "again "+number))
+				s.until(tool, 200, number+" part"+number)
 				kept.Send(fapwstest.Request("POST", "/", strings.Repeat("b", 100<<10)))
-				kept.Answer().Want(t, 200, "again "+number+" part"+number+"bbb")
+				kept.Answer().Want(t, 200, number+" part"+number+"bbb")
 			}
-			fapwstest.Write(t, s.path, "def <b>\n")
-			s.gets(browser, 500, "SyntaxError")
-			fapwstest.Write(t, s.path, fmt.Sprintf(text, "mended"))
-			s.gets(browser, 200, "mended")
 		})
 }

@@ -1,36 +1,88 @@
 package tls_test
 
 import (
-	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
+	"time"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
 	"fapws/runtime/conn/certtest"
 )
 
-// The first requests after a change wait until the new code has loaded.
-func TestDevAnswersByNewCodeOverTLSAndHTTP2(t *testing.T) {
+const devScript = "import time; time.sleep(1)\n" +
+	"def handler(environ, start_response):\n    return '%d'\nPATHS = [('/', handler)]\n"
+
+type devAnswer struct {
+	began, ended time.Time
+	version      string // an error in place of the version if no version of the code gives this answer
+}
+
+// asking sends a request each 50 ms until stop is called, which returns all answers in the order of the requests.
+// Requests that wait do not delay the next ones.
+func asking(client *http.Client, url string) (stop func() []devAnswer) {
+	var all []*devAnswer
+	var requests sync.WaitGroup
+	ended := make(chan struct{})
+	requests.Go(func() {
+		for tick := time.Tick(50 * time.Millisecond); ; {
+			a := &devAnswer{began: time.Now()}
+			all = append(all, a)
+			requests.Go(func() {
+				answer, err := client.Get(url)
+				var body []byte
+				if err == nil {
+					body, err = io.ReadAll(answer.Body)
+					answer.Body.Close()
+				}
+				a.ended = time.Now()
+				switch text := string(body); {
+				case err != nil:
+					a.version = err.Error()
+				case answer.StatusCode == 500 && strings.Contains(text, "failed to load"): // also by a worker that reads half of a file
+					a.version = "broken"
+				default:
+					a.version = text
+				}
+			})
+			select {
+			case <-ended:
+				return
+			case <-tick:
+			}
+		}
+	})
+	return func() (answers []devAnswer) {
+		close(ended)
+		requests.Wait()
+		for _, a := range all {
+			answers = append(answers, *a)
+		}
+		return answers
+	}
+}
+
+// The application loads for a second. It is saved, saved again while it loads, broken and mended. When the server has
+// noticed a change, requests wait for the new code. No client sees old code after new code, and no request fails.
+func TestDevLetsNoOldCodeAnswerAfterAChange(t *testing.T) {
 	t.Parallel()
-	const text = "import time; time.sleep(0.3)\n" +
-		"def handler(environ, start_response):\n    return '%s ' + environ['wsgi.input'].read().decode()\nPATHS = " +
-		"[('/', handler)]\n"
 	for _, c := range []struct {
 		mode        fapwstest.Mode
 		secure, two bool
-	}{{fapwstest.Threads, true, false}, {fapwstest.Workers, true, true}, {fapwstest.Inline, false, true}} {
+	}{
+		{fapwstest.Threads, false, false}, {fapwstest.Workers, false, false}, {fapwstest.Threads, true, false},
+		{fapwstest.Workers, true, true}, {fapwstest.Inline, false, true},
+	} {
 		t.Run(fmt.Sprintf("%s TLS %v HTTP/2 %v", c.mode.Name, c.secure, c.two), func(t *testing.T) {
 			t.Parallel()
 			ca := certtest.NewAuthority(t)
-			path := fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), fmt.Sprintf(text, "first"))
+			path := fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), fmt.Sprintf(devScript, 1))
 			command := fapwstest.Command{Script: path, Flags: []string{"--dev", "--h2c"}, Complains: true}
 			var s *fapwstest.Server
 			if c.secure {
@@ -43,70 +95,46 @@ func TestDevAnswersByNewCodeOverTLSAndHTTP2(t *testing.T) {
 			protocols.SetHTTP1(!c.two)
 			protocols.SetHTTP2(c.two && c.secure)
 			protocols.SetUnencryptedHTTP2(c.two && !c.secure)
-			ask := func(client *http.Client, body, want string) {
-				t.Helper()
-				answer, err := client.Post(s.URL+"/", "text/plain", strings.NewReader(body))
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				defer answer.Body.Close()
-				got, err := io.ReadAll(answer.Body)
-				fapwstest.Truef(t, string(got) == want+" "+body && err == nil && answer.ProtoMajor == 2 == c.two,
-					"%s %.80q, %v, not %q", answer.Proto, got, err, want)
+			transport := &http.Transport{Protocols: &protocols, TLSClientConfig: &tls.Config{RootCAs: ca.Pool()}}
+			t.Cleanup(transport.CloseIdleConnections)
+			client := &http.Client{Transport: transport}
+			stop := asking(client, s.URL+"/")
+
+			saves, loads := 0, 0
+			times := func(n *int, line string) {
+				*n++
+				s.Says(fmt.Sprintf(`(?s)(%s.*){%d}`, line, *n))
 			}
-			fresh := func() *http.Client {
-				transport := &http.Transport{Protocols: &protocols, TLSClientConfig: &tls.Config{RootCAs: ca.Pool()}}
-				t.Cleanup(transport.CloseIdleConnections)
-				return &http.Client{Transport: transport}
+			save := func(text string) {
+				fapwstest.Write(t, path, text)
+				times(&saves, "reloading: app.py changed")
 			}
-			kept := fresh()
-			ask(kept, "", "first")
-			for i, clients := range [][]*http.Client{{kept, kept, kept, fresh(), fresh()}, {fresh(), fresh()}} {
-				version := fmt.Sprint("version", i)
-				fapwstest.Write(t, path, fmt.Sprintf(text, version))
-				var all sync.WaitGroup
-				for n, client := range clients {
-					all.Go(func() { ask(client, strings.Repeat("b", n*30<<10), version) })
+			saved := func(version int) { save(fmt.Sprintf(devScript, version)) }
+			loaded := func() { times(&loads, "info reloaded") }
+			saved(2)
+			loaded()
+			saved(3)
+			time.Sleep(300 * time.Millisecond) // version 3 loads
+			saved(4)
+			loaded()
+			save("def <b>\n")
+			s.Says("waiting for a change")
+			saved(5)
+			loaded()
+			order, waited := []string{"1", "2", "3", "4", "broken", "5"}, map[string]bool{}
+			answers := stop()
+			for _, a := range answers {
+				at := slices.Index(order, a.version)
+				fapwstest.Needf(t, at >= 0, "got %q", a.version)
+				waited[a.version] = waited[a.version] || a.ended.Sub(a.began) > time.Second/2
+				for _, b := range answers {
+					fapwstest.Needf(t, !b.began.After(a.ended) || slices.Index(order, b.version) >= at,
+						"%s after %s", b.version, a.version)
 				}
-				all.Wait()
+			}
+			for _, version := range []string{"2", "4", "5"} {
+				fapwstest.Truef(t, waited[version], "no request has waited for version %s: %v", version, waited)
 			}
 		})
 	}
-}
-
-// The client connects before the code changes, and sends its first request while the new code loads. Only the old
-// process has the TLS keys of the connection, so the client must connect again.
-func TestDevSendsAnOldUnusedTLSConnectionToTheNewCode(t *testing.T) {
-	const text = "import time; time.sleep(0.3)\n" +
-		"def handler(environ, start_response):\n" +
-		"    return '%s %%s %%s' %% (environ['QUERY_STRING'], environ['wsgi.input'].read().decode())\n" +
-		"PATHS = [('/', handler)]\n"
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
-		ca := certtest.NewAuthority(t)
-		path := fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), fmt.Sprintf(text, "first"))
-		command := fapwstest.Command{Script: path, Flags: []string{"--dev"}, Complains: true}
-		command.Flags = append(command.Flags, flagsFor(ca.For("127.0.0.1"), t.TempDir())...)
-		s := serve(t, m, command)
-		for i := range 2 {
-			settings := &tls.Config{RootCAs: ca.Pool()}
-			early := fapwstest.Try(tls.Dial("tcp", strings.TrimPrefix(s.URL, "https://"), settings)).Must(t)
-			transport := &http.Transport{TLSClientConfig: settings, DisableKeepAlives: true}
-			var used atomic.Bool
-			transport.DialTLSContext = func(_ context.Context, network, address string) (net.Conn, error) {
-				if used.CompareAndSwap(false, true) {
-					return early, nil
-				}
-				return tls.Dial(network, address, settings)
-			}
-			fapwstest.Write(t, path, fmt.Sprintf(text, fmt.Sprint("version", i)))
-			body := strings.Repeat("b", i*30<<10)
-			answer, err := (&http.Client{Transport: transport}).Post(s.URL+"/a?x=%41", "text/plain", strings.NewReader(body))
-			fapwstest.Must(t, err)
-			got, err := io.ReadAll(answer.Body)
-			answer.Body.Close()
-			want := fmt.Sprintf("version%d x=%%41 %s", i, body)
-			fapwstest.Truef(t, string(got) == want && err == nil, "%.80q, %v, not %.80q", got, err, want)
-		}
-	})
 }
