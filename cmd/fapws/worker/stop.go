@@ -89,11 +89,14 @@ func (s *signals) watch() {
 	}
 }
 
+// serve may be called again, when the application of a worker that already serves has loaded.
 func (s *signals) serve() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.serving = true
-	close(s.served)
+	if !s.serving {
+		s.serving = true
+		close(s.served)
+	}
 }
 
 // isTold reports whether the process was requested to stop.
