@@ -6,7 +6,6 @@ import "C"
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -90,7 +89,10 @@ func (a *App) findApart(o Options, i int, paths []string) (*Content, error) {
 		return nil, err
 	}
 	found, err := a.find(o, i, paths)
-	return found, cmp.Or(err, keepApart("leave", number))
+	if conflict := keepApart("leave", number); err == nil {
+		err = conflict
+	}
+	return found, err
 }
 
 func mainGlobals() *python3.PyObject {

@@ -158,8 +158,8 @@ func checkOutside(p *plan.Plan, log func(logfile.Level, string)) error {
 // checkFiles returns an error with a line for each file and address that a server could not use.
 func checkFiles(p *plan.Plan, conf *settings.Config, addrs []string, log func(logfile.Level, string)) error {
 	options, err := worker.ListenOptions(conf)
-	wrong := []error{p.Settings.Located("uds-owner", err), p.Settings.Located("error-log", logError(plan.MayLog(conf, conf.ErrorLog, "error log")))}
-	wrong = append(wrong, p.CheckCertificates(conf, log))
+	wrong := []error{p.Settings.Located("uds-owner", err), p.CheckCertificates(conf, log),
+		p.Settings.Located("error-log", logError(plan.MayLog(conf, conf.ErrorLog, "error log")))}
 	if err == nil {
 		wrong = append(wrong, p.Settings.Located("bind", worker.MayListen(addrs, options, isOwn(p))))
 	}
