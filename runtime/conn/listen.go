@@ -66,10 +66,10 @@ func Listen(addr string, o ListenOptions) (*Listener, error) {
 	return ln, nil
 }
 
-// Leave returns the address with which Listen made ln, and a copy of the socket that a program inherits if it replaces
-// this one. From then on, Close leaves the file of a unix socket. Leave must not be called after Close.
+// Leave returns the address with which Listen made ln, and a copy of the socket for a program that replaces this one.
+// From then on, Close leaves the file of a unix socket. Leave must not be called after Close.
 func (ln *Listener) Leave() (addr string, fd int, err error) {
-	fd, err = unix.FcntlInt(uintptr(ln.Fd()), unix.F_DUPFD, 3)
+	fd, err = unix.FcntlInt(uintptr(ln.Fd()), unix.F_DUPFD_CLOEXEC, 3)
 	if err == nil {
 		addr, ln.made = ln.made, ""
 	}

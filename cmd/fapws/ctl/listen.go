@@ -285,14 +285,14 @@ func (s *Socket) Close() {
 }
 
 // Leave returns copies of the connections whose clients wait for the program that replaces this program. The new program
-// inherits these descriptors, and passes them to AnswerLeft.
+// passes these descriptors to AnswerLeft.
 func (s *Socket) Leave() (fds []int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range s.clients {
 		if raw, err := c.SyscallConn(); err == nil && c.waits {
 			_ = raw.Control(func(fd uintptr) {
-				if fd, err := unix.FcntlInt(fd, unix.F_DUPFD, 3); err == nil {
+				if fd, err := unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 3); err == nil {
 					fds = append(fds, fd)
 				}
 			})

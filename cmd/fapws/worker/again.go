@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -27,8 +28,9 @@ type again struct {
 	begun     atomic.Bool
 	listeners []*conn.Listener // set before clients are served
 
-	mu   sync.Mutex
-	next *Left // what the next program gets; nil until the process leaves its sockets, or after cancel
+	mu       sync.Mutex
+	next     *Left // what the next program gets; nil until take, and after cancel
+	canceled bool
 }
 
 // replacedKind is the kind of a process without a supervisor for process.Replace.
@@ -57,19 +59,21 @@ func TakeLeft() (*Left, error) {
 	if found, err := process.Left(replacedKind, l); err != nil || !found {
 		return nil, err
 	}
-	for _, list := range l.Sockets {
-		closeOnExec(list...)
-	}
-	closeOnExec(l.Waiting...)
-	for _, c := range l.Clients {
-		closeOnExec(c.FD)
-	}
+	l.eachDescriptor(unix.CloseOnExec)
 	return l, nil
 }
 
-func closeOnExec(fds ...int) {
-	for _, fd := range fds {
-		unix.CloseOnExec(fd)
+func (l *Left) eachDescriptor(f func(fd int)) {
+	for _, list := range l.Sockets {
+		for _, fd := range list {
+			f(fd)
+		}
+	}
+	for _, fd := range l.Waiting {
+		f(fd)
+	}
+	for _, c := range l.Clients {
+		f(c.FD)
 	}
 }
 
@@ -169,7 +173,7 @@ const discourageEvery = 50 * time.Millisecond
 // headWait is how long a connection may stay without a request after the process has stopped accepting connections.
 const headWait = time.Second
 
-// take takes the listening sockets and the idle connections out of this process, which stops accepting.
+// take takes copies of the listening sockets, and decides that this process will be replaced. hand must follow.
 func (g *again) take() {
 	s := g.s
 	next := &Left{Sockets: map[string][]int{}, Since: time.Now(), Ignored: s.signals.ignored, Terminal: s.signals.terminal}
@@ -183,25 +187,42 @@ func (g *again) take() {
 			s.warn(fmt.Sprintf("%s: new clients are refused until the application is loaded: %v", ln.Addr(), err))
 		}
 	}
-	g.mu.Lock()
-	g.next = next
-	g.mu.Unlock()
-	s.server.StopAccepting()
-	_, err := s.server.HandIdle(g.keep)
-	if err != nil {
-		s.warn(fmt.Sprintf("cannot keep idle connections: %v; closed them", err))
+	g.change(func() { g.next = next })
+}
+
+// hand stops accepting connections, and takes the idle connections out of this process.
+func (g *again) hand() {
+	g.s.server.StopAccepting()
+	if _, err := g.s.server.HandIdle(g.keep); err != nil {
+		g.s.warn(fmt.Sprintf("cannot keep idle connections: %v; closed them", err))
 	}
 }
 
 // keep adds a copy of a connection to what the next program gets.
-func (g *again) keep(d *http1conn.ClientState, fd int) error {
-	fd, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD, 3)
-	if err == nil {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		g.next.Clients = append(g.next.Clients, leftClient{*d, fd})
+func (g *again) keep(d *http1conn.ClientState, fd int) (err error) {
+	kept := g.change(func() {
+		if fd, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3); err == nil {
+			g.next.Clients = append(g.next.Clients, leftClient{*d, fd})
+		}
+	})
+	if !kept {
+		return errStops
 	}
 	return err
+}
+
+var errStops = errors.New("the server stops")
+
+// change calls f, which may change g.next, unless the process is not going to be replaced any more. The result is false
+// in that case.
+func (g *again) change(f func()) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.canceled {
+		return false
+	}
+	f()
+	return true
 }
 
 // cancel makes the process end instead of being replaced; g may be nil.
@@ -212,7 +233,7 @@ func (g *again) cancel() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.next.Close()
-	g.next = nil
+	g.next, g.canceled = nil, true
 }
 
 // isNext reports whether the process is going to be replaced; g may be nil.
@@ -225,20 +246,18 @@ func (g *again) isNext() bool {
 	return g.next != nil
 }
 
-// execute replaces this program, and returns only if this fails or if the process must end.
+// execute replaces this program, and returns only if this fails.
 func (g *again) execute() error {
-	if len(g.s.signals.orders) > 0 {
-		g.cancel()
-		g.s.instance.Withdraw()
-		return nil
-	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if err := os.Chdir(g.s.plan.Dir); err != nil {
 		return err
 	}
 	pybridge.BeforeExec()
-	return process.Replace(replacedKind, process.Environment(), func() any { return g.next })
+	return process.Replace(replacedKind, process.Environment(), func() any {
+		g.next.eachDescriptor(func(fd int) { _, _ = unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0) })
+		return g.next
+	})
 }
 
 func (s *service) withdraw() {
@@ -247,19 +266,20 @@ func (s *service) withdraw() {
 		return
 	}
 	waiting := s.instance.Leave()
-	s.again.mu.Lock()
-	defer s.again.mu.Unlock()
-	s.again.next.Waiting = waiting
+	s.again.change(func() { s.again.next.Waiting = waiting })
 }
 
-// depart ends the process or replaces its program.
+// depart ends the process or, unless a signal has requested a stop meanwhile, replaces its program.
 func (s *service) depart(code int) {
-	if s.again.isNext() {
-		if err := s.again.execute(); err != nil {
-			s.log.Log(logfile.Error, fmt.Sprintf("cannot execute %s again: %v", process.File(), err))
-			s.instance.Withdraw()
-			code = process.Failed
-		}
+	if s.signals.isTold() {
+		s.again.cancel()
 	}
-	os.Exit(code)
+	if !s.again.isNext() {
+		s.instance.Withdraw()
+		os.Exit(code)
+	}
+	err := s.again.execute()
+	s.log.Log(logfile.Error, fmt.Sprintf("cannot execute %s again: %v", process.File(), err))
+	s.instance.Withdraw()
+	os.Exit(process.Failed)
 }

@@ -61,9 +61,11 @@ func RunAlone(p *plan.Plan, instance *Instance, stderr io.Writer) (code int, err
 	if code, err = s.run(s.loadAndServe); err != nil {
 		return s.log.Report(err), nil
 	}
-	if s.again.isNext() {
+	if s.again.isNext() && !s.signals.isTold() {
 		s.depart(code)
 	}
+	s.again.cancel()
+	instance.Withdraw()
 	if code == process.OK {
 		s.log.Log(logfile.Info, "stopped")
 	}

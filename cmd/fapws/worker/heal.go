@@ -38,28 +38,30 @@ func (g *again) heal(why string, hung bool) {
 		return
 	}
 	s.log.Log(logfile.Error, "executing fapws again, because "+why)
-	taken := make(chan struct{})
+	g.take()
+	handed := make(chan struct{})
 	go func() {
-		defer close(taken)
-		g.take()
+		defer close(handed)
+		g.hand()
 		if _, err := s.server.HandWaiting(s.python.handler.Waiting(), g.keep); err != nil {
 			s.warn(fmt.Sprintf("cannot keep all connections that wait for a handler: %v", err))
 		}
 	}()
 	select {
-	case <-taken:
-	case <-time.After(takeWithin): // an inline handler blocks the event loop
+	case <-handed:
+	case <-time.After(handWithin): // an inline handler blocks the event loop
 	}
-	g.mu.Lock()
-	g.next.Healed, g.next.Pause = time.Now(), pause
-	g.mu.Unlock()
+	if !g.change(func() { g.next.Healed, g.next.Pause = time.Now(), pause }) || s.signals.isTold() {
+		g.cancel()
+		return
+	}
 	s.withdraw()
 	s.logs.Close()
 	s.depart(process.Failed)
 }
 
 const (
-	takeWithin = time.Second
+	handWithin = time.Second
 	lookEvery  = time.Second
 )
 

@@ -412,6 +412,7 @@ func (s *service) endConnections(ctx context.Context, o shutdownRequest) error {
 	case quietly:
 	case replacing:
 		s.again.take()
+		s.again.hand()
 		return s.server.Retire(ctx, headWait)
 	default:
 		return s.server.Shutdown(ctx)
