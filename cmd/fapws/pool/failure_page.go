@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"sync"
+	"time"
 )
 
 // With Options.FailureNotice, clients see why code fails to load.
@@ -25,6 +26,22 @@ func (h *stderrCapture) Write(text []byte) (int, error) {
 		h.text = bytes.Clone(h.text[len(h.text)-keptStderr:])
 	}
 	return len(text), nil
+}
+
+// saidWithin limits the time from a worker's message that its application has failed to load until the worker's standard
+// error is here. The worker has written it before the message, but to a pipe that another goroutine reads.
+const (
+	saidWithin = time.Second
+	saidEvery  = 5 * time.Millisecond
+)
+
+// whenSaid calls f when the standard error of w contains why the application has failed to load, or at until.
+func (p *Pool) whenSaid(w *worker, until time.Time, f func()) {
+	if w.stderrCapture == nil || bytes.Contains(w.stderrCapture.tail(), []byte(w.reason)) || time.Now().After(until) {
+		f()
+		return
+	}
+	p.after(saidEvery, func() { p.whenSaid(w, until, f) })
 }
 
 func (h *stderrCapture) tail() []byte {

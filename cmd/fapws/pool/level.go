@@ -175,7 +175,7 @@ func (p *Pool) lost(w *worker, was State, how string) {
 func (p *Pool) recycle(w *worker, why string) {
 	if w.asleep && w.role == Fresh && w.reason != "" {
 		w.page = true
-		p.notFresh(w, "failed to load")
+		p.whenSaid(w, time.Now().Add(saidWithin), func() { p.notFresh(w, "failed to load") })
 		return
 	}
 	if w.State > Serving || w.replaced {
