@@ -177,11 +177,14 @@ func (y *python) profile() (all []ctl.StatusStack, err error) {
 // activeWait limits how long the process waits for the GIL to find out which line Python is executing.
 const activeWait = 300 * time.Millisecond
 
+// unknownMount is the Mount of a request in a process of --fork, which tells only the name of its handler.
+const unknownMount = -1
+
 func (y *python) active() (list []ctl.Active) {
 	if loader := y.loader.Load(); loader != nil {
 		for _, r := range loader.Running() {
 			list = append(list, ctl.Active{Worker: os.Getpid(), Request: pybridge.WithoutQuery(r.Request),
-				Handler: r.Handler, Age: r.Age.Seconds(), State: fmt.Sprint("in process ", r.PID)})
+				Handler: r.Handler, Mount: unknownMount, Age: r.Age.Seconds(), State: fmt.Sprint("in process ", r.PID)})
 		}
 		return list
 	}

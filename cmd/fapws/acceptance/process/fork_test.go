@@ -70,7 +70,7 @@ func TestForkRunsUpToThreadsProcessesAtATime(t *testing.T) {
 		regexp.MustCompile(`(?m)^3 requests run in separate processes\nprocess \d+, for \d+\.\d s: GET /waits\?go HTTP/1\.1 `+
 			`in handler waits\n`).MatchString(out), "ctl stack: code %d, %q", code, out)
 	if code, out, _ := s.Ctl("top", "--once", "--json"); code != 0 || !regexp.MustCompile(`"request":"GET /waits",`+
-		`"handler":"waits","age":\d*\.?\d*[1-9]\d*(e-\d+)?,"state":"in process \d+"`).MatchString(out) {
+		`"handler":"waits","host":"","route":"","age":\d*\.?\d*[1-9]\d*(e-\d+)?,"state":"in process \d+"`).MatchString(out) {
 		t.Errorf("ctl top: code %d, %s", code, out)
 	}
 	fapwstest.Write(t, filepath.Join(folder, "go"), "")
