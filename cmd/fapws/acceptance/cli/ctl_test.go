@@ -156,7 +156,7 @@ func TestTopFitsTheTerminalAndObeysKeys(t *testing.T) {
 			strings.Contains(frame, "\x1b[1mWORKER")), "%q", frame)
 		if columns > 20 {
 			fmt.Fprint(person, "sp")
-			shown.Await(t, regexp.MustCompile("now by errors"))
+			shown.Await(t, regexp.MustCompile("now by 5xx"))
 			shown.Await(t, regexp.MustCompile("paused"))
 		}
 		fmt.Fprint(person, "q")

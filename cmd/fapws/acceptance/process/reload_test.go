@@ -397,12 +397,16 @@ func TestDevKeepsIdleConnectionsForTheNewCode(t *testing.T) {
 			s := edited(t, m, saying("zero"), "--dev")
 			kept := s.Dial()
 			kept.Fetch("/").Is(t, "zero")
-			for _, number := range []string{"one", "two"} {
+			for i, number := range []string{"one", "two"} {
 				fapwstest.Write(t, filepath.Dir(s.path)+"/part.py", "text = 'part"+number+"'\n")
 				fapwstest.Write(t, s.path, fmt.Sprintf(text, number))
 				s.until(tool, 200, number+" part"+number)
 				kept.Send(fapwstest.Request("POST", "/", strings.Repeat("b", 100<<10)))
 				kept.Answer().Want(t, 200, number+" part"+number+"bbb")
+				// Until all workers have loaded, one of them could load the next change as a part of this reload.
+				fapwstest.Eventually(t, "the reload has ended", func() bool {
+					return strings.Count(s.Stderr.String(), "info reloaded") > i
+				})
 			}
 		})
 }
