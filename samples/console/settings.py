@@ -81,7 +81,7 @@ def apply_later(values):
 
 @timer(1)
 def roll_back():
-    """Restores the network settings if nobody confirms the new ones in time, and after a restart of the device."""
+    """Restores the old network settings if nobody has confirmed the new settings in time, or if the device restarts."""
     kept = pending()
     if kept and not 0 < kept[1] <= CONFIRM and publishes():
         with suppress(HTTPError, FileNotFoundError):  # otherwise try again
