@@ -44,7 +44,7 @@ type RunConfig struct {
 
 	// Stuck, if not nil, is called on a separate goroutine when a handler has timed out and does not end, or holds the
 	// GIL. The function should start the replacement of this process. hung means that no other handler can run. Stuck is
-	// called without hung at most once, and with hung again if such a handler has ended meanwhile.
+	// called without hung at most once, and with hung each time that handlers hang again.
 	Stuck func(why string, hung bool)
 
 	// Purge, if not nil, is called on the event loop with the arguments of fapws.cache.purge, as JSON. If a part was

@@ -11,7 +11,8 @@ import (
 	"fapws/runtime/source/app"
 )
 
-// A failing handler answers the requests for /wait when the test asks for it. Its work for other paths panics.
+// A failing handler answers requests for /wait when the test has moved them to the field finished. Its work for other
+// paths panics.
 type failing struct {
 	instant
 	finished []finished

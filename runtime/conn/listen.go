@@ -26,7 +26,7 @@ type ListenOptions struct {
 	Backlog int
 	// owner and mode of a unix socket; nil means the defaults of the process and its umask
 	File *SocketFile
-	// descriptors of sockets that already listen, by address; a listener on such an address takes a socket from here
+	// descriptors of sockets that already listen, by address; Listen uses these sockets first
 	Left map[string][]int
 }
 

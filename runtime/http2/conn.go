@@ -296,8 +296,8 @@ func (c *Conn) Drain(retire bool) {
 }
 
 // refuse tells the client the number of the last stream that the server processes, and closes an idle connection. The
-// connection lingers before it closes, because the client may still send. If the server stops, and the client has not
-// just answered, the connection lingers only briefly.
+// connection lingers before it closes, because the client may still send. At a stop of the server, the connection
+// lingers only briefly, unless answered is true.
 func (c *Conn) refuse(answered bool) {
 	c.leaving = refuses
 	c.frames().WriteGoAway(c.last, http2.ErrCodeNo, nil)

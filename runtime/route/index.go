@@ -18,7 +18,8 @@ type indexed struct {
 	parent int   // position of the longest other prefix that this prefix begins with; -1 if there is none
 	mounts []int // in ascending order
 
-	last, segments *patterns // mounts with a pattern for the last segment of the path, and for any; nil if there are none
+	last     *patterns // mounts with a pattern for the last segment of the path; nil without such mounts
+	segments *patterns // mounts with a pattern for any segment of the path; nil without such mounts
 }
 
 // newMountIndex returns the index of all mounts of a site, those with patterns by their patterns, too.

@@ -44,7 +44,8 @@ func (p *Plan) readGunicorn(name string) error {
 	return nil
 }
 
-// TakeGunicorn returns the file that this process must run, and nothing else, if readGunicorn has started it.
+// TakeGunicorn returns the file that this process must run if readGunicorn has started it. wanted is then true, and the
+// process does nothing else.
 func TakeGunicorn() (name string, wanted bool) {
 	name, wanted = os.LookupEnv(gunicornVariable)
 	os.Unsetenv(gunicornVariable)

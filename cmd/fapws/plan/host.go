@@ -353,7 +353,7 @@ func (b *siteBuilder) route(r *Route) []exchange.Mount {
 	settings.InheritTable(&r.Files, &b.host.Files, r.At)
 	r.Rules.inherit(b.host.Rules, r.At)
 	mounts, err := of[0].build(b, r)
-	// A missing root of the host is reported once, without the routes whose programs are in it.
+	// A missing root of the host is reported once. Errors of routes with programs in this root follow from it.
 	follows := b.host.Root != "" && errors.Is(err, fs.ErrNotExist) && strings.Contains(err.Error(), " "+b.host.Root+": ")
 	if err != nil && !follows && !slices.Contains(r.At.Rejected, of[0].key) {
 		b.wrong(r.At.Errorf(of[0].key, "%v", err))

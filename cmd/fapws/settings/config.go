@@ -127,7 +127,7 @@ type Config struct {
 // NoReloadCheck is the value of ReloadCheck with which a process without a supervisor loads changed code without a check.
 const NoReloadCheck = "off"
 
-// ReloadTarget returns the target of the GET request that new code must answer before it serves, or "" if there is none.
+// ReloadTarget returns the target of the GET request that new code must answer before it serves, or "" without such a request.
 func (c *Config) ReloadTarget() string {
 	if c.ReloadCheck == NoReloadCheck {
 		return ""

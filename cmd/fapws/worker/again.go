@@ -85,8 +85,8 @@ func (l *Left) Listening() map[string][]int {
 	return l.Sockets
 }
 
-// Close closes the sockets for which the settings have no address any more, and the connections that no server has
-// taken over; l may be nil.
+// Close closes the sockets that no listener has taken, because the settings no longer contain their addresses, and the
+// connections that no server has taken over; l may be nil.
 func (l *Left) Close() {
 	if l == nil {
 		return
@@ -145,10 +145,10 @@ func (g *again) reload(why string) error {
 	return nil
 }
 
-// discourage makes each response close its connection, while the process continues to accept connections. It returns o
-// when the requests that were active have ended and no connection uses TLS, because such a connection cannot move to
-// another program, or after a few seconds. So new clients need not wait for old requests. If a shutdown request arrives
-// meanwhile, discourage returns that request.
+// discourage makes each response close its connection, while the process continues to accept connections, so that new
+// clients do not wait for old requests. discourage returns o when the old requests have ended and no connection uses
+// TLS, because a connection with TLS cannot move to another program. It waits for a few seconds at most. If a shutdown
+// request arrives meanwhile, discourage returns that request.
 func (g *again) discourage(o shutdownRequest) shutdownRequest {
 	s := g.s
 	began := time.Now()
@@ -213,8 +213,7 @@ func (g *again) keep(d *http1conn.ClientState, fd int) (err error) {
 
 var errStops = errors.New("the server stops")
 
-// change calls f, which may change g.next, unless the process is not going to be replaced any more. The result is false
-// in that case.
+// change calls f, which may change g.next. After cancel, change only returns false.
 func (g *again) change(f func()) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// check and the start warn about routes that get no requests, and only about those.
+// The command check and the start warn only about routes that get no requests.
 func TestRoutesThatAreNeverReachedAreNamed(t *testing.T) {
 	t.Parallel()
 	dir := fapwstest.Files(t, map[string]string{"www/a.txt": "a", "app.py": gunicornApp, "cgi/a": ""})
