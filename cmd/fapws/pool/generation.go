@@ -70,6 +70,7 @@ func (p *Pool) begin(r request) {
 	}
 	r.fresh = p.o.RetireFirst && !p.first() && !r.sleep && !r.upgrade
 	p.batch = &generation{p: p, request: r}
+	p.hidePage()
 	if !r.sleep && (!p.first() || p.failure != "") {
 		what := "reloading: "
 		if r.upgrade {
@@ -341,6 +342,16 @@ func (p *Pool) notFresh(w *worker, how string) {
 	g.finished(errors.New(p.failure))
 }
 
+// hidePage makes the workers that show a failure stop accepting connections while changed code loads. New requests wait,
+// so that none of them gets the old page after the new code has answered another one.
+func (p *Pool) hidePage() {
+	for _, w := range p.workers {
+		if w.page && w.Listens {
+			w.unlisten()
+		}
+	}
+}
+
 // showsFailure reports whether a worker shows why the code does not load. Other workers then wait for the next reload.
 func (p *Pool) showsFailure() bool {
 	for _, w := range p.workers {
@@ -427,6 +438,7 @@ func (p *Pool) showFailure(w *worker) {
 			p.o.Log(logfile.Error, fmt.Sprintf("cannot start a worker that shows it: %v", err))
 		}
 	}
+	p.share()
 }
 
 func (p *Pool) servePage(w *worker) {

@@ -220,8 +220,8 @@ func Count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// share sends the listening sockets to all serving workers that do not have them yet. If no worker serves, share sends
-// the sockets to a loading worker.
+// share sends the listening sockets to all serving workers that do not have them yet, except to workers that show a
+// failure while changed code loads (see hidePage). If no worker serves, share sends the sockets to a loading worker.
 func (p *Pool) share() {
 	serves := false
 	var early, loads *worker
@@ -229,7 +229,7 @@ func (p *Pool) share() {
 		switch {
 		case w.State == Serving:
 			serves = serves || !w.hung
-			if !w.Listens {
+			if !w.Listens && (!w.page || p.batch == nil) {
 				w.listen(p.addresses)
 			}
 		case !w.replaces():
