@@ -48,10 +48,13 @@ func openDirectory(name string) (*directory, error) {
 	return d, nil
 }
 
+// ErrStateDir is in the chain of each error of CannotUse.
+var ErrStateDir = errors.New("name another one with --state-dir")
+
 // CannotUse returns an error for the user, with the cause of err and the advice to choose another state directory.
 func CannotUse(name string, err error) error {
-	return fmt.Errorf("cannot use the directory %s: %w; it must be writable and have room, or name another one with "+
-		"--state-dir", name, system.Cause(err))
+	return fmt.Errorf("cannot use the directory %s: %w; it must be writable and have room, or %w", name,
+		system.Cause(err), ErrStateDir)
 }
 
 func (d *directory) close() {

@@ -194,6 +194,14 @@ func (p *Plan) KeepStateDir() error {
 	return os.Setenv("FAPWS_STATE_DIR", p.stateDir)
 }
 
+// StateLocated returns err with the line of the file that names the state directory, if err is about this directory.
+func (p *Plan) StateLocated(err error) error {
+	if errors.Is(err, certificates.ErrStateDir) {
+		return p.Settings.Located("state-dir", err)
+	}
+	return err
+}
+
 // StateDirs returns the directories for files that the server creates, or nil if there are none. An entry in PATHS can
 // require the directory for sessions, too; only a worker knows PATHS.
 func (p *Plan) StateDirs(contents *pybridge.Contents) (dirs []string) {
@@ -250,7 +258,7 @@ func (p *Plan) CheckCertificates(conf *settings.Config, log certificates.Log) er
 	if dir := cmp.Or(w.Auto, w.ACME.Dir); dir != "" {
 		// A directory on a read-only file system may already contain all files that a start needs.
 		if cause, err := p.mayKeep(dir); err != nil && !(cause == dir && errors.Is(err, unix.EROFS)) {
-			return process.ExitNotStarted("%v", certificates.CannotUse(dir, err))
+			return process.ExitNotStarted("%v", p.StateLocated(certificates.CannotUse(dir, err)))
 		}
 	}
 	w.ACME.Dir = ""
@@ -267,7 +275,7 @@ func (p *Plan) CheckCertificates(conf *settings.Config, log certificates.Log) er
 		err = new(certificates.Server).Use(w, b)
 	}
 	if err != nil {
-		return process.ExitNotStarted("%v", err)
+		return process.ExitNotStarted("%v", p.StateLocated(err))
 	}
 	return nil
 }

@@ -52,7 +52,7 @@ func (k *keyring) open(state []byte, left []*os.File) (others []*os.File, err er
 		}
 	}
 	if err := k.giveStateDirs(); err != nil {
-		return nil, process.ExitNotStarted("%v", err)
+		return nil, process.ExitNotStarted("%v", k.p.plan.Settings.Located("state-dir", err))
 	}
 	want := k.p.plan.Certificates(&k.p.conf)
 	if want == nil {
@@ -64,7 +64,7 @@ func (k *keyring) open(state []byte, left []*os.File) (others []*os.File, err er
 		}
 	}
 	if _, err := k.reader.Bundle(want); err != nil && state == nil {
-		return nil, process.ExitNotStarted("%v", err)
+		return nil, process.ExitNotStarted("%v", k.p.plan.StateLocated(err))
 	}
 	return others, nil
 }

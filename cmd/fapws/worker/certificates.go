@@ -70,7 +70,7 @@ func (a *alone) certificates(w *certificates.Want) (*certificates.Bundle, error)
 	a.reader.Log = a.s.log.Log
 	b, err := a.reader.Bundle(w)
 	if err != nil {
-		return nil, err
+		return nil, a.s.plan.StateLocated(err)
 	}
 	if a.follower == nil {
 		a.follower = certificates.Follow(func() { a.reread() }, false)
