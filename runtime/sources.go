@@ -39,7 +39,7 @@ func (s *Server) source(m *exchange.Mount) (source exchange.Source, unbounded bo
 	}
 	source = s.loop.app.Source(m.Handler, o)
 	if m.Compress {
-		m.Compressor = s.loop.compressor.Filter
+		m.Compressor = s.loop.compressor
 	}
 	if r := m.Receives; r != nil {
 		return s.loop.app.Receiving(r, source), true

@@ -84,10 +84,6 @@ func trailersOf(p *exchange.Part) *exchange.Trailers {
 
 var varies = []byte("Vary: Accept-Encoding\r\n")
 
-func withVary(fields []byte) []byte {
-	return append(append(make([]byte, 0, len(fields)+len(varies)+40), fields...), varies...)
-}
-
 // codedFields returns a copy of fields, changed for a response with the coding c. For a 304, c must be Identity.
 func codedFields(fields []byte, c Coding) []byte {
 	return append(Fields(http1.WithoutField(fields, []byte("Accept-Ranges")), c), varies...)

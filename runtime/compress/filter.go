@@ -31,10 +31,13 @@ type Compressor struct {
 
 func New(conns *conn.Set) *Compressor { return &Compressor{conns: conns} }
 
-// Filter is the filter for all requests (exchange.Mount.Compressor). The response to a request without Accept-Encoding
-// also needs Vary, because a shared cache could otherwise give it to clients that accept compression.
+// Filter implements exchange.Compressor.
 func (c *Compressor) Filter(x *exchange.Exchange, next exchange.Sink) exchange.Sink {
-	if x.Req.Depth() > 0 {
+	if x.Req.Depth() > 0 || x.Version < http1.HTTP11 {
+		return next
+	}
+	coding, strong := acceptedBy(x.Req)
+	if coding == Identity {
 		return next
 	}
 	f := c.spare
@@ -43,22 +46,21 @@ func (c *Compressor) Filter(x *exchange.Exchange, next exchange.Sink) exchange.S
 	} else {
 		c.spare = f.free
 	}
-	*f = filter{c: c, x: x, next: next, head: x.IsHead}
-	if x.Req.Parsed.Codings && x.Version >= http1.HTTP11 {
-		f.coding, f.strong = acceptedBy(x.Req)
-	}
+	*f = filter{c: c, x: x, next: next, head: x.IsHead, coding: coding, strong: strong}
 	return f
 }
+
+// Varies implements exchange.Compressor.
+func (c *Compressor) Varies(x *exchange.Exchange, p *exchange.Part) bool { return compressible(x, p) }
 
 // A filter gets the parts of a response as their Sink. After the handler's last part, the filter also replaces the
 // handler as the Source of the exchange, because compressed parts may remain to be sent.
 type filter struct {
 	exchange.Memory
-	c    *Compressor
-	x    *exchange.Exchange
-	next exchange.Sink
-	// coding of the response; with Identity, the filter only adds Vary
-	coding Coding
+	c      *Compressor
+	x      *exchange.Exchange
+	next   exchange.Sink
+	coding Coding // of the response, not Identity
 	head   bool
 	strong bool // the client has the uncompressed form (acceptedBy)
 
@@ -106,21 +108,25 @@ func (f *filter) release() {
 	c.spare = f
 }
 
+// compressible reports whether the response to x that p begins may be compressed.
+func compressible(x *exchange.Exchange, p *exchange.Part) bool {
+	h, length := &p.Head, size(p)
+	if x.IsHead {
+		length = h.Length
+	}
+	if h.Status != 304 && 0 <= length && length < least {
+		return false
+	}
+	return x.By != "files" && p.File == nil && p.Upgrade == nil && p.End != exchange.Incomplete && suits(h)
+}
+
 // begin decides whether a response is compressed. p is the first part of the response.
 func (f *filter) begin(p *exchange.Part) {
 	own := *p
 	h := &own.Head
-	small := size(p) >= 0 && size(p) < least
-	if f.head {
-		small = h.Length >= 0 && h.Length < least
-	}
 	switch {
-	case f.x.By == "files", p.File != nil, p.Upgrade != nil, p.End == exchange.Incomplete, !suits(h),
-		h.Status != 304 && small:
+	case !compressible(f.x, p), h.Status == 304 && f.strong:
 		f.pass(p)
-	case f.coding == Identity, h.Status == 304 && f.strong:
-		h.Fields = withVary(h.Fields)
-		f.pass(&own)
 	// A 304 must have the same fields as the compressed response that the client has (RFC 9110 §15.4.5).
 	case h.Status == 304:
 		h.Fields = codedFields(h.Fields, Identity)
@@ -231,8 +237,6 @@ func (f *filter) whole() {
 		f.busy = false
 		c.whole -= size
 		if !made {
-			first := &f.waiting[0]
-			first.Head.Fields = withVary(first.Head.Fields)
 			f.passAll()
 			return
 		}

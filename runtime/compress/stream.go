@@ -39,7 +39,6 @@ type stream struct {
 // begins sends the head of a response that is compressed in pieces.
 func (f *filter) begins(own *exchange.Part) {
 	if int64(f.c.open+1)*encoderSize > memory() {
-		own.Head.Fields = withVary(own.Head.Fields)
 		f.pass(own)
 		return
 	}

@@ -265,8 +265,8 @@ func (x *Exchange) Submit() {
 	}
 	x.Source = x.Choice.Source
 	if m := x.Choice; !r.Upgrade && r.Socket == 0 {
-		if m.Compressor != nil {
-			x.Sink = m.Compressor(x, x.Sink)
+		if m.Compressor != nil && r.Parsed.Codings {
+			x.Sink = m.Compressor.Filter(x, x.Sink)
 		}
 		for _, filter := range m.Filters {
 			x.Sink = filter(x, x.Sink)

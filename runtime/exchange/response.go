@@ -167,8 +167,12 @@ func (x *Exchange) AppendHeadOf(dst []byte, p *Part, keepAlive bool) []byte {
 			r.Length = size
 		}
 	}
-	if x.Fields != nil {
-		s.Heads.Fields = append(append(s.Heads.Fields[:0], r.Fields...), x.Fields...)
+	vary := ""
+	if m := x.Choice; m != nil && m.Compressor != nil && !x.client.Subrequest() && m.Compressor.Varies(x, p) {
+		vary = "Vary: Accept-Encoding\r\n"
+	}
+	if x.Fields != nil || vary != "" {
+		s.Heads.Fields = append(append(append(s.Heads.Fields[:0], r.Fields...), x.Fields...), vary...)
 		r.Fields = s.Heads.Fields
 	}
 	return x.AppendHead(dst, &r)

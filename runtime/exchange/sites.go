@@ -353,9 +353,8 @@ type Mount struct {
 	Application bool    // the Handler runs code of the user; an Override replaces its responses
 	Cache       any     // a *cache.Compiled for responses of the Handler, or nil
 	Compress    bool    // responses of the Handler may be compressed
-	// Compressor is nil unless Compress is true. It is nearer to the client than the Filters, and is used only for
-	// requests with Accept-Encoding.
-	Compressor Filter
+	// Compressor is nil unless Compress is true. It is nearer to the client than the Filters.
+	Compressor Compressor
 	Gate       any // an *app.Gate that limits the active requests of the Handler, or nil
 	Index      int // number of this mount in Request.Mount
 	// Filters change the responses of the Handler. The first filter is the one nearest to the client, so it changes a

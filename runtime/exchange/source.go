@@ -53,6 +53,15 @@ type Sink interface {
 // Filter returns next itself. A Filter is called before the Source of x starts, while x.Req is valid.
 type Filter func(x *Exchange, next Sink) Sink
 
+// A Compressor compresses responses of a Handler. Its methods are called on the event loop.
+type Compressor interface {
+	// Filter is the Filter for requests with Accept-Encoding.
+	Filter(x *Exchange, next Sink) Sink
+	// Varies reports whether the response to x that p begins would be compressed for some other client. The response
+	// then has the field Vary; otherwise a shared cache could give it to this client.
+	Varies(x *Exchange, p *Part) bool
+}
+
 // Reply is a whole response in memory. Only Status is required.
 type Reply struct {
 	Status int
