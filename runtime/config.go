@@ -84,6 +84,10 @@ type Config struct {
 	// OnIdle is called a moment after the last connection has closed, on a goroutine other than the loop's.
 	OnIdle func()
 
+	// OnTick is called about twice a second while there are connections, and once more before OnIdle. It runs on a
+	// goroutine other than the loop's, even while a handler blocks the loop, and must not block. OnTick may be nil.
+	OnTick func()
+
 	// Log receives lines for the operator, one line in each call, without the line end. Any goroutine may call Log. nil
 	// means standard error, without debug lines. Lines about a client go to Sites.LogClient or, if Sites.LogClient is
 	// nil, to Log with the client as prefix.

@@ -248,6 +248,9 @@ func (l *loop) watch() {
 		return
 	default:
 	}
+	if l.s.onTick != nil {
+		l.s.onTick()
+	}
 	if l.live.Load() == 0 && l.owed.Load() == 0 {
 		if l.s.onIdle != nil {
 			l.s.onIdle()

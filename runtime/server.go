@@ -43,6 +43,7 @@ type Server struct {
 	log       func(logfile.Level, string)
 	logClient func(level logfile.Level, client, line string)
 	onIdle    func()
+	onTick    func()
 
 	measuring   atomic.Pointer[metrics.Recorder] // nil if requests are not counted
 	lastMetrics atomic.Pointer[[]metrics.Family]
@@ -53,7 +54,7 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{handed: new(static.Handed)}
 	s.loop = newLoop(s)
 	cfg = cfg.withDefaults()
-	s.log, s.logClient, s.onIdle = cfg.Log, cfg.Sites.LogClient, cfg.OnIdle
+	s.log, s.logClient, s.onIdle, s.onTick = cfg.Log, cfg.Sites.LogClient, cfg.OnIdle, cfg.OnTick
 	s.configure(cfg)
 	if err := s.begin(); err != nil {
 		return nil, fmt.Errorf("event loop: %w", err)
@@ -97,11 +98,11 @@ func (s *Server) begin() (err error) {
 	return nil
 }
 
-// Configure replaces the Config except ReadBuffer, Log, LogClient and OnIdle. Configure applies the settings of a
-// script that was loaded on the loop after New. Configure must be called before Serve or Replace.
+// Configure replaces the Config except ReadBuffer, Log, LogClient, OnIdle and OnTick. Configure applies the settings
+// of a script that was loaded on the loop after New. Configure must be called before Serve or Replace.
 func (s *Server) Configure(cfg Config) {
 	s.do(func() {
-		cfg.Log, cfg.Sites.LogClient, cfg.OnIdle = s.log, s.logClient, s.onIdle
+		cfg.Log, cfg.Sites.LogClient, cfg.OnIdle, cfg.OnTick = s.log, s.logClient, s.onIdle, s.onTick
 		s.configure(cfg)
 	})
 }

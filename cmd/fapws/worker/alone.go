@@ -27,6 +27,7 @@ type alone struct {
 	bound Early[*conn.Listener]
 	// the server that accepts connections on the listeners in alone.bound; nil until it starts to accept
 	accepting atomic.Pointer[runtime.Server]
+	ticks     chan struct{} // ticks of the server (runtime.Config.OnTick), for watchSelf
 
 	mu       sync.Mutex // held while the reader is used
 	reader   certificates.Reader
@@ -36,7 +37,7 @@ type alone struct {
 // RunAlone serves in this process, without a supervisor, until the server is stopped, and returns the exit code.
 // RunAlone must be called on the main thread.
 func RunAlone(p *plan.Plan, instance *Instance, stderr io.Writer) (code int, err error) {
-	a := &alone{}
+	a := &alone{ticks: make(chan struct{}, 1)}
 	s := newService(p, instance, stderr, a)
 	a.use(s)
 	a.bound = Early[*conn.Listener]{Open: Listen, Close: a.close}
@@ -94,7 +95,15 @@ func (a *alone) use(s *service) {
 }
 
 // WebSockets end at once at a reload, because new clients wait until the application is loaded again.
-func (a *alone) configure(c *runtime.Config) { c.WebSockets.ReloadGrace = 0 }
+func (a *alone) configure(c *runtime.Config) {
+	c.WebSockets.ReloadGrace = 0
+	c.OnTick = func() {
+		select {
+		case a.ticks <- struct{}{}:
+		default: // watchSelf has not yet received the previous tick
+		}
+	}
+}
 
 func (a *alone) tell(*pool.Message) {}
 
@@ -213,20 +222,21 @@ func (r *relay) tellViewers() {
 	}
 }
 
-// checkEvery is the interval of the checks of a process without a supervisor (see pybridge.Handler.CheckGIL).
-const checkEvery = time.Second
+// gilTicks is the number of ticks between two calls of pybridge.Handler.CheckGIL, which make about a second.
+const gilTicks = 2
 
-// watchSelf makes the checks that a supervisor requests from a worker (pool.Check). It ends the process if the
-// application has closed a descriptor that every request needs.
+// watchSelf makes the checks that a supervisor requests from a worker (pool.Check), but only while there are
+// connections, so that an idle process sleeps. It ends the process if the application has closed a descriptor that
+// every request needs.
 func (a *alone) watchSelf() {
 	s := a.s
-	for !s.relay.over.Load() {
+	for n := 0; !s.relay.over.Load(); n++ {
 		var err error
 		select {
 		case err = <-s.server.Failed(): // After the application has closed descriptors of Go, timers may be late.
-		case <-time.After(checkEvery):
+		case <-a.ticks:
 		}
-		if h := s.python.running(); h != nil {
+		if h := s.python.running(); h != nil && n%gilTicks == 0 {
 			h.CheckGIL()
 		}
 		if reason := s.server.Intact(); reason != nil {

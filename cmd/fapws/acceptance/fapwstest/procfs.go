@@ -3,6 +3,7 @@ package fapwstest
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,6 +46,20 @@ func (s *Server) ProcessorTime() time.Duration {
 }
 
 func (s *Server) Threads() int { return s.Status("Threads") }
+
+// Switches returns how often the threads of the server have given up a processor, which counts their sleeps.
+func (s *Server) Switches() (n int) {
+	s.T.Helper()
+	threads := Try(filepath.Glob(s.Proc("task/*/status"))).Must(s.T)
+	for _, name := range threads {
+		text, _ := os.ReadFile(name) // fails if the thread has ended
+		_, rest, _ := strings.Cut(string(text), "\nvoluntary_ctxt_switches:\t")
+		count, _, _ := strings.Cut(rest, "\n")
+		switches, _ := strconv.Atoi(count)
+		n += switches
+	}
+	return n
+}
 
 // Status returns a number from /proc/PID/status. Sizes of memory are in kB.
 func (s *Server) Status(name string) int {

@@ -261,3 +261,16 @@ func TestProcessWithoutASupervisorDoesNotHealWithNoHeal(t *testing.T) {
 	fapwstest.Kill(t, syscall.SIGKILL, s.Cmd.Process.Pid)
 	<-s.Exited
 }
+
+// A device on a battery must not wake up for a server without clients.
+func TestIdleProcessSleeps(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s, _ := alone(t, m.Flags...)
+		s.Get("/", 200)
+		fapwstest.Eventually(t, "no thread runs for three seconds", func() bool {
+			before := s.Switches()
+			time.Sleep(3 * time.Second)
+			return s.Switches() == before
+		})
+	})
+}
