@@ -2,8 +2,8 @@
 // the listening sockets, so workers can be replaced without disturbing clients.
 //
 // All decisions are made on the goroutine of Run. Signals, timers, messages and worker exits are passed to that
-// goroutine as functions, which the goroutine calls. Start reading at Pool, level.go (number of workers) and
-// generation.go (workers that load together).
+// goroutine as functions, which the goroutine calls. Start reading at Pool, state.go (the life of a worker), level.go
+// (number of workers) and generation.go (workers that load together).
 //
 // # A generation
 //

@@ -114,7 +114,7 @@ func (p *Pool) maybeBegin() {
 
 func (g *generation) startNext() {
 	p := g.p
-	early, role := g.early(), ""
+	early, role := g.early(), Plain
 	if len(early) > 0 {
 		role = Eager
 	}
@@ -181,7 +181,7 @@ func (p *Pool) progress() {
 		return
 	}
 	for _, w := range g.workers {
-		if w.State != Ready {
+		if w.State < Ready {
 			return
 		}
 	}
@@ -197,12 +197,12 @@ func (g *generation) prepared(w *worker) bool {
 		if !p.open(w) {
 			return false
 		}
-	} else if why := p.o.Fits(w.settled); why != "" {
+	} else if why := p.o.Fits(&w.settled); why != "" {
 		g.fail(w, why, process.BadUsage, false)
 		return false
 	}
-	if !w.asleep {
-		p.settled = *w.settled
+	if !w.sleeps() {
+		p.settled = w.settled
 	}
 	w.Listens = w.Listens && slices.Equal(w.early, p.addresses)
 	return true
@@ -211,7 +211,7 @@ func (g *generation) prepared(w *worker) bool {
 // open opens the sockets, or stops the server if a socket cannot be opened.
 func (p *Pool) open(w *worker) (ok bool) {
 	var err error
-	if p.addresses, err = p.o.Open(w.settled); err != nil {
+	if p.addresses, err = p.o.Open(&w.settled); err != nil {
 		p.fail(err)
 	}
 	return err == nil
@@ -227,8 +227,7 @@ func (g *generation) adopt() {
 		p.fresh, p.failure, p.notice = g, "", nil
 	}
 	for _, w := range g.workers {
-		w.batch = nil
-		w.setState(Serving)
+		w.serve()
 	}
 	p.share()
 	g.serves = true
@@ -236,7 +235,7 @@ func (g *generation) adopt() {
 	for _, w := range p.workers {
 		switch {
 		case slices.Contains(g.workers, w):
-		case w.State == Serving:
+		case w.serves():
 			w.retire(g.workers[retired%len(g.workers)])
 			retired++
 		case w.replaces() && w.early != nil: // this worker may have accepted clients that now wait
@@ -258,7 +257,7 @@ func (p *Pool) closed() {
 		return
 	}
 	for _, w := range p.workers {
-		if w.State == Retiring && !w.closed {
+		if w.State == Retiring && w.Exit < closed {
 			return
 		}
 	}
@@ -308,12 +307,12 @@ func (g *generation) complete() {
 func (p *Pool) freshened() {
 	g := p.fresh
 	if g == nil || p.batch == g || slices.ContainsFunc(g.workers, func(w *worker) bool {
-		return w.State == Serving && w.asleep
+		return w.serves() && w.sleeps()
 	}) {
 		return
 	}
-	p.fresh, p.settled = nil, *g.workers[0].settled
-	if why := p.o.Fits(g.workers[0].settled); why != "" {
+	p.fresh, p.settled = nil, g.workers[0].settled
+	if why := p.o.Fits(&p.settled); why != "" {
 		p.o.Log(logfile.Error, fmt.Sprintf("worker %d %s", g.workers[0].Pid, why))
 	}
 	p.o.Log(logfile.Info, "reloaded: "+Count(len(g.workers), "worker"))
@@ -346,7 +345,7 @@ func (p *Pool) notFresh(w *worker, how string) {
 // so that none of them gets the old page after the new code has answered another one.
 func (p *Pool) hidePage() {
 	for _, w := range p.workers {
-		if w.page && w.Listens {
+		if w.Role == PageOnly && w.Listens {
 			w.unlisten()
 		}
 	}
@@ -355,7 +354,7 @@ func (p *Pool) hidePage() {
 // showsFailure reports whether a worker shows why the code does not load. Other workers then wait for the next reload.
 func (p *Pool) showsFailure() bool {
 	for _, w := range p.workers {
-		if w.page && w.State <= Serving {
+		if w.Role == PageOnly && w.State <= Serving {
 			return true
 		}
 	}
@@ -427,11 +426,11 @@ func (p *Pool) showFailure(w *worker) {
 	p.notice = p.o.FailureNotice(p.failure, said)
 	shown := false
 	for _, w := range p.workers {
-		if w.State == Serving {
+		if w.serves() {
 			w.sendNotice()
-			shown = shown || !w.asleep || w.role == Asleep
+			shown = shown || w.Role != Fresh
 		}
-		shown = shown || w.page
+		shown = shown || w.Role == PageOnly
 	}
 	if !shown {
 		if _, err := p.start(false, PageOnly); err != nil {
@@ -449,7 +448,7 @@ func (p *Pool) servePage(w *worker) {
 	if p.first() && !p.open(w) {
 		return
 	}
-	w.setState(Serving)
+	w.serve()
 	w.sendNotice()
 	p.share()
 	p.o.Event(PageUp, "")
@@ -473,7 +472,7 @@ func (p *Pool) maybeHandOver() {
 	waits := p.o.Broker != nil && !p.o.Broker.Idle() // events must not be lost while the broker is unreachable
 	for _, w := range p.workers {
 		// Wait until a dead worker is removed from p.workers: the next program could not wait for a reaped process.
-		if !w.idle || w.reaped {
+		if !w.idle || w.Exit == reaped {
 			return // maybeHandOver is called again when the worker's channel is interrupted
 		}
 		waits = waits || w.out.bytes.Load() > 0

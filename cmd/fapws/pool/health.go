@@ -55,8 +55,6 @@ func (w *worker) check() {
 	}
 }
 
-func (w *worker) answers() bool { return w.State == Serving || w.servesEarly() }
-
 // look examines w for one check and returns the reason why w seems broken. w is killed after most consecutive checks
 // with the same most. most is 0 if w seems healthy: w reads messages, or may be computing, waiting for the processor,
 // or stopped by a debugger.

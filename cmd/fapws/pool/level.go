@@ -58,8 +58,8 @@ func (p *Pool) level() {
 		switch {
 		case w.replaces():
 			load = append(load, w)
-		case w.State != Serving:
-		case w.replaced:
+		case !w.serves():
+		case w.Exit == replaced:
 			leave = append(leave, w)
 		default:
 			stay = append(stay, w)
@@ -98,9 +98,9 @@ func (p *Pool) startOne() {
 	}
 }
 
-// start starts a worker process with a role, or without one if role is "". If newest is true, start runs the file that
-// is now at the program's path, which can be a newer version.
-func (p *Pool) start(newest bool, role string) (*worker, error) {
+// start starts a worker process with a role. If newest is true, start runs the file that is now at the program's path,
+// which can be a newer version.
+func (p *Pool) start(newest bool, role Role) (*worker, error) {
 	channel, theirs, err := Pair()
 	if err != nil {
 		return nil, err
@@ -138,15 +138,14 @@ func (p *Pool) start(newest bool, role string) (*worker, error) {
 		return nil, err
 	}
 	w := newWorker(p, cmd, channel)
-	w.stderrCapture, w.role = heard, role
-	w.page, w.asleep = role == PageOnly, role == Asleep || role == Fresh
+	w.stderrCapture, w.Role = heard, role
 	p.o.Log(logfile.Debug, fmt.Sprintf("worker %d: started", w.Pid))
 	w.watch()
 	return w, nil
 }
 
 func (p *Pool) promote(w *worker) {
-	w.setState(Serving)
+	w.serve()
 	w.sendNotice()
 	if p.handing {
 		w.channel.interrupt() // beginHandOver has interrupted the channels of all other workers
@@ -154,16 +153,16 @@ func (p *Pool) promote(w *worker) {
 	p.level()
 }
 
-func (p *Pool) lost(w *worker, was State, how string) {
+func (p *Pool) lost(w *worker, served bool, how string) {
 	p.deaths++
 	after := "starting a new one"
-	if time.Since(w.Started) < steady || was == Starting {
+	if time.Since(w.Started) < steady || !served {
 		p.pace.wait(p)
 		after = fmt.Sprintf("starting a new one in %v", p.pace.last)
 	} else {
 		p.pace.reset()
 	}
-	if was == Serving {
+	if served {
 		p.o.Log(logfile.Warning, w.ended(how, after))
 	} else {
 		p.o.Log(logfile.Error, w.ended(how+" before it could serve", after))
@@ -173,12 +172,12 @@ func (p *Pool) lost(w *worker, was State, how string) {
 
 // recycle replaces w by a new worker when the new worker has loaded.
 func (p *Pool) recycle(w *worker, why string) {
-	if w.asleep && w.role == Fresh && w.reason != "" {
-		w.page = true
+	if w.Role == Fresh && w.reason != "" {
+		w.Role = PageOnly
 		p.whenSaid(w, time.Now().Add(saidWithin), func() { p.notFresh(w, "failed to load") })
 		return
 	}
-	if w.State > Serving || w.replaced {
+	if w.State > Serving || w.Exit != stays {
 		return
 	}
 	// Pause first, because otherwise workers that request their own replacement could be started in an endless loop.
@@ -187,13 +186,13 @@ func (p *Pool) recycle(w *worker, why string) {
 	} else if p.pace.pause == nil {
 		p.pace.last = 0
 	}
-	if w.asleep && w.reason != "" {
+	if w.sleeps() && w.reason != "" {
 		p.notAwake(w)
 		return
 	}
 	p.recycled++
 	p.o.Log(logfile.Info, fmt.Sprintf("replacing worker %d: %s", w.Pid, why))
-	w.replaced = true
+	w.setExit(replaced)
 	if w.servesEarly() {
 		p.batch.leave(w)
 		w.setState(Serving)
@@ -227,9 +226,9 @@ func (p *Pool) share() {
 	var early, loads *worker
 	for _, w := range p.workers {
 		switch {
-		case w.State == Serving:
+		case w.serves():
 			serves = serves || !w.hung
-			if !w.Listens && (!w.page || p.batch == nil) {
+			if !w.Listens && (w.Role != PageOnly || p.batch == nil) {
 				w.listen(p.addresses)
 			}
 		case !w.replaces():
@@ -257,10 +256,10 @@ func (p *Pool) maybeSleep() {
 	awake := false
 	for _, w := range p.workers {
 		// Wait for retiring workers, because their WebSockets can only move to a worker that is awake.
-		if w.State != Serving || !w.asleep && !w.unused {
+		if !w.sleeps() && !(w.State == Serving && w.unused) {
 			return
 		}
-		awake = awake || !w.asleep
+		awake = awake || w.State == Serving
 	}
 	if awake {
 		p.begin(request{why: fmt.Sprintf("no request for %v: the application sleeps until there is one",
@@ -269,13 +268,15 @@ func (p *Pool) maybeSleep() {
 }
 
 func (p *Pool) awake(w *worker) {
-	w.asleep, w.unused = false, false
-	if w.State != Serving {
+	w.Role, w.unused = Plain, false
+	w.setState(Ready)
+	if w.batch != nil {
 		return
 	}
-	p.settled, p.asleep = *w.settled, false
+	w.serve()
+	p.settled, p.asleep = w.settled, false
 	for _, other := range p.workers {
-		p.asleep = p.asleep || other.State == Serving && other.asleep && other.role == Asleep
+		p.asleep = p.asleep || other.serves() && other.Role == Asleep
 	}
 	if p.notice == nil { // do not hide the notice about a failed reload
 		p.failure = ""
@@ -295,13 +296,13 @@ func (p *Pool) notAwake(w *worker) {
 	if p.o.FailureNotice != nil {
 		w.send(p.o.FailureNotice(p.failure, w.stderrCapture.tail()))
 	}
-	w.replaced = true
+	w.setExit(replaced)
 	p.level()
 }
 
 func (p *Pool) anyStaying() *worker {
 	for _, w := range p.workers {
-		if w.State == Serving && !w.replaced {
+		if w.serves() && w.Exit == stays {
 			return w
 		}
 	}

@@ -87,7 +87,7 @@ func activity(pid int) (ticks, busy int) {
 // until w has loaded the application: the startup of its lifespan may wait.
 func (w *worker) checkLoad() {
 	p := w.pool
-	if w.State != Starting || w.settled != nil || w.page || w.why != "" || !p.serves() {
+	if w.State != Starting || w.Belief != unsettled || w.Role == PageOnly || w.why != "" || !p.serves() {
 		return
 	}
 	if w.loads.Pid = w.Pid; w.loads.Tick() < p.o.LoadTimeout {
@@ -106,7 +106,7 @@ func TooSlow(limit time.Duration) string {
 // serves reports whether a worker answers requests for the application.
 func (p *Pool) serves() bool {
 	for _, w := range p.workers {
-		if w.State == Serving && !w.page {
+		if w.serves() && w.Role != PageOnly {
 			return true
 		}
 	}

@@ -131,7 +131,7 @@ func (p *Pool) checkWorkers() {
 	for _, w := range p.workers {
 		w.check()
 		w.checkLoad()
-		if w.State == Serving && p.o.MaxRSS > 0 {
+		if w.serves() && p.o.MaxRSS > 0 {
 			if rss := confine.ResidentMemory(w.Pid); rss > p.o.MaxRSS {
 				p.recycle(w, fmt.Sprintf("%d MiB of memory exceed max-rss", rss>>20))
 			}
@@ -227,23 +227,27 @@ func (p *Pool) heard(w *worker, m *Message) {
 	case Unused:
 		// Ignore an Unused that arrives before the time in idle-stop has passed: otherwise a hostile application could
 		// make the server reload the application all the time.
-		w.unused = w.phase() == isServing && time.Since(w.awakeSince) >= p.settled.IdleStop
+		w.unused = w.State == Serving && time.Since(w.awakeSince) >= p.settled.IdleStop
 		w.checked("")
 		p.maybeSleep()
 	case Recycle:
 		w.hung = w.hung || m.Hung
 		p.recycle(w, brief(m.Text))
 	case Closed:
-		w.closed = true
+		w.setExit(closed)
 		p.closed()
 	case Answer:
 		w.questions.Answered(m)
 	case Certificates:
 		w.wanted(m)
 	case Confined:
-		w.confined = true
+		if w.State == Sleeping {
+			w.setState(Waking)
+		} else {
+			w.setState(Entering)
+		}
 	case Started:
-		w.handles = true
+		w.setState(Early)
 	case Ask:
 		w.query(m)
 	case LastWords:
@@ -263,7 +267,7 @@ func (p *Pool) heard(w *worker, m *Message) {
 }
 
 func (p *Pool) refuse(w *worker, err error) {
-	if w.batch != nil && w.batch == p.batch {
+	if w.loadsNow() {
 		p.batch.fail(w, err.Error(), process.NoStart, false)
 	} else {
 		w.distrust(err.Error())
@@ -275,26 +279,28 @@ func (p *Pool) loaded(w *worker, m *Message) {
 		p.refuse(w, err)
 		return
 	}
-	if w.settled == nil || !w.confined && !w.asleep && !w.page {
+	if w.Belief != settled || w.State <= Early && (w.State == Starting) != w.Role.ServesFirst() {
 		w.distrust("loaded before it was confined")
 		return
 	}
 	w.settled.Watches = m.N > 0
 	w.awakeSince = time.Now()
-	if w.State != Starting {
+	if w.State == Waking {
 		p.awake(w)
 		return
 	}
-	w.setState(Ready)
-	if w.limit != nil {
-		w.limit.Stop()
+	if w.Role == Asleep || w.Role == Fresh {
+		w.setState(Sleeping)
+	} else {
+		w.setState(Ready)
 	}
+	w.unlimit()
 	switch {
-	case w.page:
+	case w.Role == PageOnly:
 		p.servePage(w)
-	case w.batch != nil && w.batch == p.batch:
+	case w.loadsNow():
 		p.progress()
-	case w.leaves:
+	case w.Exit == leaves:
 		w.retire(p.anyStaying())
 		w.depart()
 	default:
@@ -322,12 +328,9 @@ func (p *Pool) died(w *worker, status unix.WaitStatus) {
 	case status.Signal() == unix.SIGKILL && w.reason == "":
 		w.reason = confine.MemoryExceeded(root, w.kills)
 	}
-	early := w.servesEarly()
-	was, wanted := w.State, w.replaces() || w.State == Serving && !w.page
+	early, served, replaces, was := w.servesEarly(), w.serves(), w.replaces(), w.State
 	w.setState(Dead)
-	if w.limit != nil {
-		w.limit.Stop()
-	}
+	w.unlimit()
 	w.out.closed.Store(true)
 	w.channel.Close()
 	delete(p.workers, w.Pid)
@@ -339,17 +342,17 @@ func (p *Pool) died(w *worker, status unix.WaitStatus) {
 	switch {
 	case early:
 		p.batch.leave(w)
-		p.lost(w, Serving, how)
+		p.lost(w, true, how)
 		p.progress()
-	case w.batch != nil && w.batch == p.batch:
-		p.batch.fail(w, how, code, was == Starting && w.why == "" && code >= 1 && code <= process.NoStart)
-	case w.page && was <= Serving && !p.stopping:
+	case w.loadsNow():
+		p.batch.fail(w, how, code, was < Ready && w.why == "" && code >= 1 && code <= process.NoStart)
+	case w.Role == PageOnly && was <= Serving && !p.stopping:
 		p.o.Log(logfile.Warning, fmt.Sprintf("worker %d, which showed the failure, %s", w.Pid, how))
 		p.level()
-	case was == Serving && w.asleep && w.role == Fresh && !p.stopping:
+	case served && w.Role == Fresh && !p.stopping:
 		p.notFresh(w, how)
-	case wanted:
-		p.lost(w, was, how)
+	case served || replaces:
+		p.lost(w, served, how)
 	case w.why != "":
 		p.o.Log(logfile.Warning, fmt.Sprintf("worker %d %s", w.Pid, how))
 	default:

@@ -105,7 +105,7 @@ func (r *relay) join(w *worker) {
 		case other == w || !other.Joined || other.hung || other.State < Ready || other.State >= Ending:
 		case inStates(other.Pid, "Tt"): // a worker that a signal has stopped would never reply to w
 			stopped = other
-		case giver == nil || other.State == Serving:
+		case giver == nil || other.serves():
 			giver = other
 		}
 	}
@@ -164,12 +164,11 @@ func (r *relay) count(w *worker, counts map[string]int64) {
 			w.counted -= countCost(name)
 		// Clients can choose channel names, so their number must be limited.
 		case had == 0 && w.counted+countCost(name) > maxCounted:
-			if !w.uncounted {
-				w.uncounted = true
+			w.full.Do(func() {
 				w.pool.o.Log(logfile.Warning,
 					fmt.Sprintf("worker %d: too many channels and groups; not counting the subscribers of further "+
 						"ones in other workers", w.Pid))
-			}
+			})
 			continue
 		case had == 0:
 			w.counted += countCost(name)

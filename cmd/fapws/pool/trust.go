@@ -14,87 +14,47 @@ import (
 type verdict uint8
 
 const (
-	ignored verdict = iota // the message arrives too late or has no effect in this phase
+	ignored verdict = iota // the message arrives too late or has no effect in this state
 	obeyed
-	forged // a correct worker never sends this message in this phase, so its sender is killed
+	forged // a correct worker never sends this message in this state, so its sender is killed
 )
 
-type phase uint8
-
-const (
-	// No handler has run yet in this worker. A worker without an application is in this phase until it sends Loaded.
-	isLoading  phase = iota
-	isEntering       // after Confined, before Loaded
-	isLoaded         // after Loaded, while its generation is loading
-	isServing
-	isAsleep // after Loaded, in a worker with the role Asleep whose application has not loaded
-	isWaking // after Confined, in a worker with the role Asleep that loads its application
-	isRetiring
-	isEnding
-	phases
-)
-
-func (ph phase) String() string {
-	return [...]string{"loading", "entering its sandbox", "loaded", "serving",
-		"asleep", "waking", "retiring", "ending"}[ph]
-}
-
-func (w *worker) phase() phase {
-	switch {
-	case w.State >= Ending:
-		return isEnding
-	case w.State == Retiring:
-		return isRetiring
-	case w.State == Starting && w.confined:
-		return isEntering
-	case w.State == Starting:
-		return isLoading
-	case w.asleep && w.confined:
-		return isWaking
-	case w.asleep || w.page:
-		return isAsleep
-	case w.State == Ready:
-		return isLoaded
-	}
-	return isServing
-}
-
-// trust defines how the supervisor treats a worker's message, by the kind of the message and the phase of the worker.
-var trust = map[Kind][phases]verdict{
-	//             loading  entering loaded   serving  sleeping waking   retiring ending
-	Configured:   {obeyed, forged, forged, forged, obeyed, forged, ignored, ignored},
-	Certificates: {obeyed, forged, forged, forged, forged, forged, ignored, ignored},
-	Confined:     {obeyed, forged, forged, forged, obeyed, forged, ignored, ignored},
-	Loaded:       {obeyed, obeyed, ignored, ignored, forged, obeyed, ignored, ignored},
-	Started:      {forged, obeyed, ignored, ignored, ignored, ignored, ignored, ignored},
-	Closed:       {forged, forged, forged, forged, forged, forged, obeyed, ignored},
-	Checked:      {ignored, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, ignored},
-	Unused:       {ignored, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, ignored},
-	Recycle:      {ignored, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, ignored},
-	Answer:       {ignored, ignored, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed},
-	Failing:      {obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed},
-	Ask:          {obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed},
-	LastWords:    {ignored, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed},
-	Join:         {obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed},
-	Publish:      {obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed},
-	Counts:       {obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed},
-	Purge:        {obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed},
+// trust defines how the supervisor treats a worker's message, by the kind of the message and the state of the worker.
+var trust = map[Kind][Dead]verdict{
+	//             starting entering early    loaded   asleep   waking   serving  retiring ending
+	Configured:   {obeyed, forged, forged, forged, obeyed, forged, forged, ignored, ignored},
+	Certificates: {obeyed, forged, forged, forged, forged, forged, forged, ignored, ignored},
+	Confined:     {obeyed, forged, forged, forged, obeyed, forged, forged, ignored, ignored},
+	Loaded:       {obeyed, obeyed, obeyed, ignored, forged, obeyed, ignored, ignored, ignored},
+	Started:      {forged, obeyed, ignored, ignored, ignored, ignored, ignored, ignored, ignored},
+	Closed:       {forged, forged, forged, forged, forged, forged, forged, obeyed, ignored},
+	Checked:      {ignored, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, ignored},
+	Unused:       {ignored, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, ignored},
+	Recycle:      {ignored, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, ignored},
+	Answer:       {ignored, ignored, ignored, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed},
+	Failing:      {obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed},
+	Ask:          {obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed},
+	LastWords:    {ignored, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed},
+	Join:         {obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed},
+	Publish:      {obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed},
+	Counts:       {obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed},
+	Purge:        {obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed},
 }
 
 // trusts reports whether the supervisor may handle m, and kills the sender of a forged message.
 func (w *worker) trusts(m *Message) bool {
-	if w.distrusted {
+	if w.Belief == distrusted {
 		return false
 	}
-	now := w.phase()
-	do, most := trust[m.Kind][now], limits[m.Kind]
+	// A message of a worker that is already dead is treated as its last ones.
+	do, most := trust[m.Kind][min(w.State, Ending)], limits[m.Kind]
 	switch {
 	case do == forged:
-		w.distrust(fmt.Sprintf("sent the message %q while it was %s", m.Kind, now))
+		w.distrust(fmt.Sprintf("sent the message %q while it was %s", m.Kind, w.State))
 	case do == obeyed && most.bytes > 0 && len(m.Raw) > most.bytes:
 		w.distrust(fmt.Sprintf("sent more than %d MiB of %s", most.bytes>>20, most.what))
 	}
-	return do == obeyed && !w.distrusted
+	return do == obeyed && w.Belief != distrusted
 }
 
 // limits defines the maximum length of Raw, for each kind of message whose Raw the supervisor keeps or passes on.
@@ -125,7 +85,7 @@ const (
 func countCost(name string) int { return len(name) + 64 }
 
 func (w *worker) distrust(did string) {
-	w.distrusted = true
+	w.setBelief(distrusted)
 	w.kill(did)
 }
 

@@ -127,35 +127,32 @@ func TestWorkerWithManyChannelsIsNotKilled(t *testing.T) {
 
 func TestMessagesChangeOnlyWhatTheTableTrustAllows(t *testing.T) {
 	process := ended(t)
-	settled := fmt.Appendf(nil, `{"Protocol":%d,"GracefulTimeout":7,"App":"forged"}`, Protocol)
+	forgery := fmt.Appendf(nil, `{"Protocol":%d,"GracefulTimeout":7,"App":"forged"}`, Protocol)
 	for kind := range trust {
-		for ph := range phases {
+		for at := range Dead {
 			p, attacker, victim := suspects(t, process)
 			p.adopted, p.want = 1, 2
-			attacker.State = map[phase]State{isLoading: Starting, isEntering: Starting, isLoaded: Ready,
-				isRetiring: Retiring, isEnding: Ending}[ph]
-			if ph == isServing || ph == isAsleep || ph == isWaking {
-				attacker.State = Serving
+			attacker.State, attacker.Exit, attacker.Belief = at, leaves, settled
+			if attacker.sleeps() {
+				attacker.Role = Asleep
 			}
-			attacker.asleep, attacker.confined = ph == isAsleep || ph == isWaking, ph != isLoading && ph != isAsleep
-			attacker.settled, attacker.leaves = &Settled{App: "true"}, true
+			attacker.settled = Settled{App: "true"}
 			attacker.limit = time.AfterFunc(time.Hour, func() {})
-			checktest.Needf(t, attacker.phase() == ph, "%s is %s", ph, attacker.phase())
 			for range 2 {
 				p.heard(attacker, &Message{Kind: kind, ID: 1, Text: "x", Hung: true, N: 1,
-					Counts: map[string]int64{"a": 1}, Raw: settled})
+					Counts: map[string]int64{"a": 1}, Raw: forgery})
 			}
-			if forges := trust[kind][ph] == forged; forges != strings.Contains(attacker.why, "sent the message") {
+			if forges := trust[kind][at] == forged; forges != strings.Contains(attacker.why, "sent the message") {
 				checktest.Truef(t, kind == Configured || kind == Confined || kind == Loaded,
-					"%s while it is %s: %q", kind, ph, attacker.why)
+					"%s while it is %s: %q", kind, at, attacker.why)
 			}
-			checktest.Truef(t, (!attacker.confined || ph == isLoading || ph == isAsleep || attacker.settled.App != "forged") &&
-				p.settled.App != "forged", "%s while it is %s: the settings of the message are believed", kind, ph)
-			checktest.Truef(t, victim.why == "" && victim.State == Serving && !victim.replaced && !p.stopping &&
+			checktest.Truef(t, (at == Starting || at == Sleeping || attacker.settled.App != "forged") &&
+				p.settled.App != "forged", "%s while it is %s: the settings of the message are believed", kind, at)
+			checktest.Truef(t, victim.why == "" && victim.State == Serving && victim.Exit == stays && !p.stopping &&
 				p.batch == nil &&
-				len(p.workers) == 2, "%s while it is %s: the other worker %s; %d workers", kind, ph, victim.why, len(p.workers))
+				len(p.workers) == 2, "%s while it is %s: the other worker %s; %d workers", kind, at, victim.why, len(p.workers))
 			p.pace.reset()
-			attacker.limit.Stop()
+			attacker.unlimit()
 			discard(p)
 		}
 	}
@@ -189,7 +186,7 @@ func TestReplacementsOfNewWorkersPause(t *testing.T) {
 	defer discard(p)
 	p.adopted, p.want = 1, 2
 	p.heard(attacker, &Message{Kind: Recycle, Text: "x"})
-	checktest.Needf(t, p.pace.pause != nil && attacker.replaced && len(p.workers) == 2,
+	checktest.Needf(t, p.pace.pause != nil && attacker.Exit == replaced && len(p.workers) == 2,
 		"%v, %d workers", p.pace.pause, len(p.workers))
 	p.pace.pause.Stop()
 }

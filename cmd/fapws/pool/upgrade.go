@@ -52,7 +52,10 @@ func (h *Handover) Broker(url string) (epoch string, last uint64) {
 // workerState is the part of a worker that an upgrade passes to the next program.
 type workerState struct {
 	Pid     int
+	Role    Role // Start.Role; Plain when the application has loaded later
 	State   State
+	Exit    exit
+	Belief  belief
 	Started time.Time
 	Listens bool
 	Joined  bool
@@ -164,14 +167,16 @@ func (h *Handover) resume(p *Pool) {
 		w := newWorker(p, &exec.Cmd{Process: child}, channel)
 		w.workerState = one
 		w.Counts = nil // until relay.count
-		if w.State >= Retiring {
-			w.closed = true
-			w.within(p.settled.GracefulTimeout+endMargin, "does not end")
-		}
-		w.channel.parts, w.confined, w.awakeSince = one.Parts, true, time.Now()
+		w.channel.parts, w.awakeSince = one.Parts, time.Now()
 		w.watch()
 		p.relay.count(w, one.Counts)
-		if w.State < Serving { // the worker was loading as the replacement of a worker that had died
+		switch {
+		case w.State >= Retiring:
+			w.setExit(closed)
+			w.within(p.settled.GracefulTimeout+endMargin, "does not end")
+		case w.Exit == leaves: // clients wait until it has loaded
+			w.within(p.settled.GracefulTimeout+endMargin, "does not load")
+		case w.State < Serving: // the worker was loading as the replacement of a worker that had died
 			w.end(Quit)
 		}
 	}

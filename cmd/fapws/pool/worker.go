@@ -29,7 +29,7 @@ type Start struct {
 	Stderr int
 	// descriptor of the table of rate limits that all workers share (package ratelimit); 0 if there is none
 	Rates int
-	Role  string
+	Role  Role
 	Epoch string
 	Load  int  // number of the generation; workers of the same generation have loaded the same files
 	First bool // no other worker of the generation was started before
@@ -41,20 +41,6 @@ type Start struct {
 
 // CountVariable is the environment variable that makes each worker count requests as soon as it starts.
 const CountVariable = "_FAPWS_COUNT"
-
-// PageOnly is the role of a worker that has no application and serves the page that it receives in a Notice.
-const PageOnly = "page"
-
-// Eager is the role of a worker that can get the sockets before it has loaded, because no other worker serves.
-const Eager = "eager"
-
-// Asleep is the role of a worker that loads its application only when a request needs it (setting idle-stop). Until
-// then, the worker has the state Serving and answers requests that need no application.
-const Asleep = "asleep"
-
-// Fresh is the role of a worker that serves as one with the role Asleep does, but loads its application at once
-// (Options.RetireFirst).
-const Fresh = "fresh"
 
 // Instead is the Text of a Listen message whose sockets replace the sockets of the worker. If no socket is attached,
 // the worker accepts no connections.
@@ -68,20 +54,13 @@ const endMargin = 7 * time.Second
 // goroutine of Run.
 type worker struct {
 	workerState
-	pool     *Pool
-	cmd      *exec.Cmd
-	channel  *Channel
-	role     string // Start.Role; "" after an upgrade
-	replaced bool
-	page     bool // the worker has no application (PageOnly)
-	// the worker has sent Closed: it no longer accepts connections
-	closed bool
-	leaves bool // the worker retires when it has loaded (see retireLoaded)
+	pool    *Pool
+	cmd     *exec.Cmd
+	channel *Channel
 	// generation to which the worker belongs while it loads; nil afterwards
 	batch      *generation
-	settled    *Settled  // nil before Configured
+	settled    Settled   // zero value before Configured, and after an upgrade
 	awakeSince time.Time // time when the worker loaded; with the roles Asleep and Fresh, when its application loaded
-	handles    bool      // the worker has sent Started: its handlers run
 	// sockets on which the worker may have accepted clients before it had loaded; nil if none
 	early  []Address
 	health health
@@ -90,27 +69,22 @@ type worker struct {
 	why    string      // reason why the supervisor has killed or terminated the worker; "" if it has not
 	// the reason for the worker's end, as sent by the worker; advice for the user may follow after "; "
 	reason string
-	reaped bool
 	kills  int           // result of confine.MemoryKills at the start of the worker
 	idle   bool          // no goroutine reads the channel (see handOver)
 	silent chan struct{} // closed when all messages of the worker were handled
 	said   func()
 	// standard error of the worker until it has loaded; nil if not captured
 	stderrCapture *stderrCapture
-	asleep        bool // the worker has the role Asleep or Fresh, and its application has not loaded
-	unused        bool
+	unused        bool // the worker has sent Unused as its last reply to Check
 	// the event loop of the worker is blocked, so it cannot hand over history or subscribers
 	hung bool
 	out  outbox
 	// the certificates that were sent to the worker; nil after an upgrade if they are unknown
 	certificates []byte
-	// The worker may run handlers, so its settings are no longer accepted.
-	confined   bool
-	distrusted bool // the worker has sent a forged message and is being killed
-	counted    int
-	uncounted  bool
-	questions  Questions
-	querying   int
+	counted      int
+	full         sync.Once // logs that some channels are not counted
+	questions    Questions
+	querying     int
 }
 
 func newWorker(p *Pool, cmd *exec.Cmd, channel *Channel) *worker {
@@ -136,7 +110,7 @@ const (
 )
 
 func (w *worker) ends(status unix.WaitStatus) {
-	w.reaped = true
+	w.setExit(reaped)
 	echo := w.mayEcho(status)
 	go func() {
 		// Wait for the end of the output. The exit status is already known.
@@ -194,16 +168,23 @@ func (w *worker) channelClosed(err error) {
 	})
 }
 
+// within kills w after the duration d unless unlimit or within is called before. why is the reason for the log.
 func (w *worker) within(d time.Duration, why string) {
-	if w.limit != nil {
-		w.limit.Stop()
-	}
-	state := w.State
-	w.limit = w.pool.after(d, func() {
-		if w.State == state {
+	w.unlimit()
+	var limit *time.Timer
+	limit = w.pool.after(d, func() {
+		if w.limit == limit {
 			w.kill(why)
 		}
 	})
+	w.limit = limit
+}
+
+func (w *worker) unlimit() {
+	if w.limit != nil {
+		w.limit.Stop()
+		w.limit = nil
+	}
 }
 
 // send queues m for w, with duplicates of the descriptors of files. The files stay open. send is safe for concurrent
@@ -235,7 +216,7 @@ func (w *worker) queue(texts [][]byte, fds ...int) {
 }
 
 func (w *worker) kill(why string) {
-	if !w.reaped {
+	if w.Exit != reaped {
 		w.why = why
 		w.signal(unix.SIGKILL)
 	}
@@ -243,7 +224,7 @@ func (w *worker) kill(why string) {
 
 // If w has ended, signal does nothing, because another process may now have the process ID of w.
 func (w *worker) signal(sig syscall.Signal) {
-	if !w.reaped {
+	if w.Exit != reaped {
 		_ = w.cmd.Process.Signal(sig) // an error means that the process is about to end
 	}
 }
@@ -258,7 +239,7 @@ func (w *worker) retireLoaded() {
 	if w.Listens {
 		w.unlisten()
 	}
-	w.leaves = true
+	w.setExit(leaves)
 	w.within(w.pool.settled.GracefulTimeout+endMargin, "does not load")
 }
 
@@ -321,46 +302,21 @@ func (w *worker) ended(how, next string) string {
 	return fmt.Sprintf("worker %d %s; %s", w.Pid, how, next)
 }
 
-type State uint8
-
-const (
-	Starting State = iota
-	Ready
-	Serving
-	// other workers accept connections; this worker finishes active requests
-	Retiring
-	Ending
-	Dead
-)
-
-func (s State) String() string {
-	return [...]string{"starting", "loaded", "serving", "retiring", "ending", "dead"}[s]
-}
-
-func (w *worker) setState(to State) {
-	if w.State == to {
-		return
-	}
-	w.pool.o.Log(logfile.Debug, fmt.Sprintf("worker %d: %s, was %s", w.Pid, to, w.State))
-	w.State = to
-}
-
 // configure stores the settings of w; callers print "worker N" before its error.
 func (w *worker) configure(text []byte) error {
 	if err := speaks(text); err != nil {
 		return err
 	}
-	settled := new(Settled)
-	if err := json.Unmarshal(text, settled); err != nil {
+	var s Settled
+	if err := json.Unmarshal(text, &s); err != nil {
 		return fmt.Errorf("has settings that cannot be read: %w", err)
 	}
-	settled.GracefulTimeout = min(max(settled.GracefulTimeout, 0), maxGrace)
-	settled.ShutdownDelay = min(max(settled.ShutdownDelay, 0), maxGrace)
-	w.settled = settled
+	s.GracefulTimeout = min(max(s.GracefulTimeout, 0), maxGrace)
+	s.ShutdownDelay = min(max(s.ShutdownDelay, 0), maxGrace)
+	w.settled = s
+	w.setBelief(settled)
 	return nil
 }
-
-func (w *worker) replaces() bool { return w.State < Serving && w.batch == nil && !w.leaves && !w.page }
 
 func (w *worker) listenEarly(addresses []Address) {
 	w.listen(addresses)
@@ -388,11 +344,6 @@ func (w *worker) listen(addresses []Address) {
 		w.send(m, files...)
 		text = ""
 	}
-}
-
-// servesEarly reports whether w already serves although other workers of its generation are still loading.
-func (w *worker) servesEarly() bool {
-	return w.handles && w.Listens && w.State < Serving && w.batch != nil && w.batch == w.pool.batch
 }
 
 func (w *worker) sendNotice() {

@@ -142,8 +142,8 @@ func (p *supervisor) purge(pattern cache.Pattern) (n int, err error) {
 		n += one.Pages
 	}
 	for _, w := range p.pool.Status().Workers { // a worker that is being replaced may end before it replies
-		if !serves(w) || !slices.ContainsFunc(asked, func(a pool.WorkerStatus) bool {
-			return a.Pid == w.Pid && serves(a)
+		if !w.State.Serves() || !slices.ContainsFunc(asked, func(a pool.WorkerStatus) bool {
+			return a.Pid == w.Pid && a.State.Serves()
 		}) {
 			continue
 		}
@@ -155,8 +155,6 @@ func (p *supervisor) purge(pattern cache.Pattern) (n int, err error) {
 	}
 	return n, nil
 }
-
-func serves(w pool.WorkerStatus) bool { return w.State == pool.Ready || w.State == pool.Serving }
 
 // query replies to a worker that asks about uploads, or, if the setting `status` is on, sends
 // a command from the status page.

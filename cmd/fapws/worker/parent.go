@@ -76,7 +76,7 @@ func (p *Parent) Run(what *plan.Plan, stderr io.Writer) (code int, err error) {
 		s.refresh = plan.NewRefresh(fmt.Sprintf("%s-%d", p.Epoch, p.Load))
 	}
 	life := s.loadAndServe
-	if p.Role == pool.Asleep || p.Role == pool.Fresh || p.Role == pool.PageOnly {
+	if p.Role.ServesFirst() {
 		s.late = newLateLoad(p)
 		life = s.late.run
 	}
@@ -107,7 +107,7 @@ func (p *Parent) begin() (early bool, err error) {
 		return false, err
 	}
 	go p.listen()
-	return p.Role != "" && p.root == "" && !p.checksFirst(), nil
+	return p.Role != pool.Plain && p.root == "" && !p.checksFirst(), nil
 }
 
 // tell sends a message to the supervisor, and ignores errors: if the supervisor has ended, the method listen notices

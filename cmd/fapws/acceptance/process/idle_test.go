@@ -224,7 +224,7 @@ func TestIdleStopIsSetByAReload(t *testing.T) {
 	fapwstest.Write(t, file, "idle-stop = '50ms'\nlog-level = 'debug'\n")
 	s.Control("reload")
 	sleeps(s)
-	s.Says(`debug worker \d+: serving, was loaded\n(.*\n)*.* info no request for 50ms: the application sleeps ` +
+	s.Says(`debug worker \d+: asleep, was starting\n(.*\n)*.* info no request for 50ms: the application sleeps ` +
 		`until there is one`)
 }
 
@@ -257,7 +257,7 @@ func sleeps(s *fapwstest.Server) {
 	fapwstest.Eventually(s.T, "the application is asleep", func() bool {
 		now := states(s)
 		return slices.Contains(now, "asleep") && !slices.ContainsFunc(now, func(state string) bool {
-			return slices.Contains([]string{"serving", "starting", "loaded", "retiring"}, state)
+			return state != "asleep" && state != "ending"
 		})
 	})
 }
