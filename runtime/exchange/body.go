@@ -11,12 +11,15 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Body is the body of a request while it arrives from the client. Unless Mount.Streams is true, the handler gets the
-// request only when the body is complete, so that a slow client never occupies an application.
+// Body is the body of a request, from the end of routing until its last byte has arrived or no source needs the rest.
+// Unless Mount.Streams is true, the handler gets the request only when the body is complete, so that a slow client never
+// occupies an application. The stream passes each received piece to Arrive, and keeps the framing, the windows and the
+// timeouts of its protocol.
 type Body struct {
-	X        *Exchange // the exchange; nil if the rest of the body is discarded
-	Streamed bool      // X gets pieces as they arrive; if false, the body is collected
-	Expects  bool      // the client waits for 100 Continue before it sends a streamed body
+	x       *Exchange // the exchange that gets the body; nil if there is none
+	phase   phase
+	Expects bool  // the client waits for 100 Continue before it sends the body
+	fault   error // reason of Refuse
 
 	max    int64 // limit of the body in bytes; negative means no limit
 	length int64 // announced size in bytes; negative if it is unknown
@@ -28,95 +31,213 @@ type Body struct {
 	Paused        bool  // the server does not read the body, so its timeout is suspended
 	paused        int64 // time of the last Pause
 
-	data  []byte // the stored bytes in memory; empty after the body has moved to a file
-	spool int    // descriptor of the file that contains the body, or -1
-	waits bool   // the body waits for a file, or for space in its file (see Spill)
+	data    []byte // the stored bytes in memory; empty after the body has moved to a file
+	least   int    // number of bytes that may stay in memory even if the client's share of memory is used up
+	counted int64  // number of bytes that are counted in Server.InputMemory
+	client  string // key of the client in Server.InputMemory
+	spool   int    // descriptor of the file that contains the body, or -1
+	waits   bool   // the body waits for a file, or for space in its file (see spill)
 }
+
+type phase uint8
+
+const (
+	unrouted  phase = iota // routing is not complete, so it is not known which source gets the body
+	collected              // the body is arriving, and its source has not got the request
+	streamed               // the body is arriving, and its source has got the request and the bytes so far
+	complete
+	unwanted // no source gets the rest of the body
+)
+
+// A Verdict says what a stream must do after Body.Arrive.
+type Verdict uint8
+
+const (
+	More   Verdict = iota // the next piece may arrive
+	Pause                 // no piece should arrive until Stream.WantMore is called
+	Whole                 // the body is complete; a collected body is in the request, which can be submitted
+	Refuse                // the client gets Body.Refusal
+)
 
 // errTooLarge means that a body exceeds Body.max.
 var errTooLarge = errors.New("input body too big")
 
 func TooLarge(size, max int64) bool { return size > max && max >= 0 }
 
-// Begin makes b an empty body. max is its limit and length its announced size, in bytes; negative values mean no limit
-// and an unknown size.
-func (b *Body) Begin(max, length, now int64) {
-	*b = Body{max: max, length: length, begun: now, spool: -1}
-}
-
-// Collect makes b the body of x and collects it. Begin must have been called. The routing of x must not be complete.
-func (b *Body) Collect(x *Exchange) {
-	x.req.keep()
-	x.enter(receiving, nothing)
-	b.X, x.body = x, b
-}
-
-func (b *Body) Stream(x *Exchange) { b.X, b.Streamed, x.body = x, true, b }
-
-func (b *Body) Arrived() {
-	if x := b.X; x != nil && x.body == b {
-		x.body = nil
+// Begin makes b the body of x, whose routing must be complete. length is its announced size in bytes, and negative if it
+// is unknown. least is the number of bytes that may stay in memory even if the client has used its share of memory.
+func (b *Body) Begin(x *Exchange, length int64, expects bool, least int) {
+	*b = Body{x: x, phase: collected, Expects: expects, max: x.MaxBody, length: length, begun: x.s.Set.Now, spool: -1,
+		least: least}
+	if x.body = b; !x.Choice.Streams {
+		x.req.keep()
+		x.enter(receiving, nothing)
 	}
 }
 
-// End stores b in the request of its exchange. b must be a complete, collected body.
-func (b *Body) End() {
-	b.Arrived()
-	r := b.X.Req
-	b.waits = false
-	r.Size = b.size
-	r.Body, r.Spool = b.stored()
-}
-
-func (b *Body) Size() int64 { return b.size }
-
-// Count adds n received bytes to the size of b. coming is the minimum number of bytes that will follow. If the body is
-// too large, the error is errTooLarge.
-func (b *Body) Count(n int, coming int64) error {
-	b.size += int64(n)
-	if least := b.size + coming; least < 0 || TooLarge(least, b.max) {
-		return errTooLarge
+// Arrive takes the next piece of the body. coming is the minimum number of bytes that will follow. last means that the
+// body is complete. The first piece of a streamed body becomes a part of the request, which can be submitted then.
+func (b *Body) Arrive(piece []byte, coming int64, last bool) Verdict {
+	if b.phase == unwanted {
+		return verdict(last, false)
 	}
-	return nil
+	b.size += int64(len(piece))
+	switch least := b.size + coming; {
+	case least < 0 || TooLarge(least, b.max):
+		return b.Fail(errTooLarge)
+	case b.phase == streamed:
+		return b.feed(piece, last)
+	case b.x.Choice.Streams:
+		return b.open(piece, last)
+	}
+	if err := b.store(piece); err != nil {
+		return b.Fail(err)
+	}
+	if last {
+		r := b.x.Req
+		b.waits = false
+		r.Size = b.size
+		r.Body, r.Spool = b.stored()
+		b.x.body, b.x, b.phase = nil, nil, complete
+	}
+	return verdict(last, b.waits)
 }
 
-// Store stores a piece that Count has counted. A body of more than memory bytes moves to a file. The errors are errNoRoom
-// and those of the file system.
-func (b *Body) Store(piece []byte, memory int) error {
+func verdict(last, pause bool) Verdict {
+	switch {
+	case last:
+		return Whole
+	case pause:
+		return Pause
+	}
+	return More
+}
+
+// Fail makes err, an error of the framing or of storing, the reason of Refusal.
+func (b *Body) Fail(err error) Verdict {
+	b.fault = err
+	return Refuse
+}
+
+// open makes the first piece of a streamed body a part of the request.
+func (b *Body) open(piece []byte, last bool) Verdict {
+	r := b.x.Req
+	r.Body, r.Size, r.More = piece, b.length, !last
+	if b.phase = streamed; last {
+		r.Size = b.size
+		b.finish()
+	}
+	return verdict(last, false)
+}
+
+// feed passes a piece of a streamed body to its source and counts it (InputWindow).
+func (b *Body) feed(piece []byte, last bool) Verdict {
+	if len(piece) == 0 && !last {
+		return More
+	}
+	x := b.x
+	b.Expects = false
+	if last {
+		b.finish()
+	}
+	x.Received += int64(len(piece))
+	x.Source.Input(x, Input{Data: piece, Last: last})
+	return verdict(last, x.Outstanding.Add(piece))
+}
+
+func (b *Body) finish() { b.x.body, b.phase = nil, complete }
+
+// Of reports whether b is the body of x, and x may still need bytes of b.
+func (b *Body) Of(x *Exchange) bool { return b.x == x && x != nil }
+
+// Arriving reports whether a source needs bytes of b that have not arrived yet.
+func (b *Body) Arriving() bool { return b.phase == collected || b.phase == streamed }
+
+func (b *Body) Unrouted() bool { return b.phase == unrouted }
+
+func (b *Body) Unwanted() bool { return b.phase == unwanted }
+
+// Submitted reports whether the source has got the request, and gets the body as it arrives.
+func (b *Body) Submitted() bool { return b.phase == streamed || b.phase == complete && b.x != nil }
+
+// Held returns the number of bytes in memory that hold up the client: input that the handler has not returned
+// (OpCredit), or bytes that wait for a file. Less than an eighth of InputWindow counts as 0, because the handler may
+// already have used these bytes.
+func (b *Body) Held() int64 {
+	switch {
+	case b.waits:
+		return int64(len(b.data))
+	case b.Submitted() && b.x.Outstanding >= InputWindow/8:
+		return int64(b.x.Outstanding)
+	}
+	return 0
+}
+
+// store stores a piece of a collected body in memory or, if the body is long or the client has used its share of memory,
+// in a file. The errors are errNoRoom and those of the file system.
+func (b *Body) store(piece []byte) error {
+	s := b.x.s
 	if b.spool >= 0 {
 		return b.append(piece)
 	}
+	if b.client == "" {
+		b.client = b.x.Account()
+	}
+	most := s.Config.SpoolSize
+	if s.InputMemory.Room(b.client) < int64(len(piece)) {
+		most = min(most, b.least)
+	}
 	// The buffer grows with the received bytes, because the announced length may be wrong.
 	b.data = append(b.data, piece...)
-	if b.size <= int64(memory) {
+	b.count()
+	if len(b.data) <= most {
 		return nil
 	}
-	return b.Spill()
+	return b.spill()
 }
 
-// Waits reports whether b waits for a file or for space (see Spill). Stream.WantMore is called when b may continue.
+// count updates Server.InputMemory, and must be called after each change of the number of bytes that b has in memory.
+func (b *Body) count() {
+	if n := int64(len(b.data)); n != b.counted {
+		b.x.s.InputMemory.Add(b.client, n-b.counted)
+		b.counted = n
+	}
+}
+
+// Waits reports whether b waits for a file or for space. Stream.WantMore is called when b may continue.
 func (b *Body) Waits() bool { return b.waits }
 
-func (b *Body) InFile() bool { return b.spool >= 0 }
+// Continue lets b, which waits for a file or for space, try again.
+func (b *Body) Continue() Verdict {
+	if err := b.spill(); err != nil {
+		return b.Fail(err)
+	}
+	return verdict(false, b.waits)
+}
 
-func (b *Body) InMemory() int { return len(b.data) }
+// InFile reports whether b is stored in a file.
+func (b *Body) InFile() bool { return b.phase == collected && b.spool >= 0 }
 
 // stored returns the body. If it is in a file, spool is a descriptor that the caller must close, otherwise -1.
 func (b *Body) stored() (data []byte, spool int) {
 	data, spool = b.data, b.spool
 	b.data, b.spool = nil, -1
+	b.count()
 	return data, spool
 }
 
+// Drop discards the bytes of b and what may still arrive, because no source needs them.
 func (b *Body) Drop() {
-	if _, spool := b.stored(); spool >= 0 {
-		unix.Close(spool)
-		b.X.releaseSpool()
+	if x := b.x; x != nil {
+		if _, spool := b.stored(); spool >= 0 {
+			unix.Close(spool)
+			x.releaseSpool()
+		}
+		if x.body == b {
+			x.body = nil
+		}
 	}
-	if b.X != nil {
-		b.waits = false
-		b.Arrived()
-	}
+	b.x, b.phase, b.waits, b.Expects = nil, unwanted, false, false
 }
 
 // Asked begins the timeout of the body at the time now, when the server sends 100 Continue.
@@ -147,7 +268,18 @@ func (b *Body) TooSlow(now int64, timeout time.Duration, rate int64) bool {
 // WaitsUntil returns the latest time at which b may still wait for a file: 2*timeout after its last pause began.
 func (b *Body) WaitsUntil(timeout time.Duration) int64 { return b.paused + 2*int64(timeout) }
 
-func (b *Body) Refused(s *Server, err error) Reply { return refused(s, err, b.size, b.max) }
+// Refusal returns the response to a body that was refused or, if it was not, to a client that was too slow. It must be
+// called before Drop.
+func (b *Body) Refusal() Reply {
+	switch {
+	case b.fault != nil:
+		return refused(b.x.s, b.fault, b.size, b.max)
+	case b.waits:
+		b.x.s.spools.warnWaited(b.x)
+		return Reply{Status: 503, Text: "too many unfinished request bodies", Close: true}
+	}
+	return Reply{Status: 408, Text: "timed out waiting for the request body", Close: true}
+}
 
 func refused(s *Server, err error, size, max int64) Reply {
 	limit := Limit{Setting: "max-body-size", Max: max, Size: size}
@@ -171,21 +303,4 @@ func refused(s *Server, err error, size, max int64) Reply {
 		r.Status = 503
 	}
 	return r
-}
-
-func (b *Body) TimedOut() Reply {
-	if b.Waits() {
-		b.X.s.spools.warnWaited(b.X)
-		return Reply{Status: 503, Text: "too many unfinished request bodies", Close: true}
-	}
-	return Reply{Status: 408, Text: "timed out waiting for the request body", Close: true}
-}
-
-// Feed delivers a piece of a streamed body to X and counts it (InputWindow). If enough is true, no piece may follow
-// until the handler has returned half of the window (OpCredit).
-func (b *Body) Feed(piece []byte, last bool) (enough bool) {
-	x := b.X
-	x.Received += int64(len(piece))
-	x.Source.Input(x, Input{Data: piece, Last: last})
-	return x.Outstanding.Add(piece) && !last
 }

@@ -6,9 +6,24 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"fapws/runtime/checktest"
 	"fapws/runtime/conn"
 )
+
+// collect returns a collected body of an exchange of s.
+func collect(s *Server, max int64) *Body { return collectFrom("192.0.2.1", s, max) }
+
+func collectFrom(addr string, s *Server, max int64) *Body {
+	s.Set = new(conn.Set)
+	x := s.New(&Client{peer: &Peer{Addr: addr}}, new(Sub))
+	x.req = newRequest()
+	x.Req, x.MaxBody, x.Choice = &x.req.handed, max, new(Mount)
+	b := new(Body)
+	b.Begin(x, -1, false, 0)
+	return b
+}
 
 func TestBodyMovesFromMemoryToAFileWhenItIsLarge(t *testing.T) {
 	for _, c := range []struct {
@@ -24,19 +39,15 @@ func TestBodyMovesFromMemoryToAFileWhenItIsLarge(t *testing.T) {
 		for _, piece := range c.pieces {
 			want += piece
 		}
-		s := &Server{Config: Config{SpoolDir: t.TempDir()}, spools: spools{files: conn.Shares{Max: 1}}}
-		x := s.New(&Client{peer: new(Peer)}, new(Sub))
-		x.req = newRequest()
-		x.Req = &x.req.handed
-		b := new(Body)
-		b.Begin(-1, -1, 0)
-		b.Collect(x)
+		s := &Server{Config: Config{SpoolDir: t.TempDir(), SpoolSize: 5}, spools: spools{files: conn.Shares{Max: 1}},
+			InputMemory: conn.Shares{Max: 100}}
+		b := collect(s, -1)
+		x := b.x
 		for _, piece := range c.pieces {
-			checktest.Equal(t, b.Count(len(piece), 0), nil)
-			checktest.Equal(t, b.Store([]byte(piece), 5), nil)
+			checktest.Equal(t, b.Arrive([]byte(piece), 0, false), More)
 		}
 		checktest.Truef(t, x.WaitsForClient(), "%q: the body is complete", c.pieces)
-		b.End()
+		checktest.Equal(t, b.Arrive(nil, 0, true), Whole)
 		got, spool := string(x.Req.Body), x.Req.Spool
 		if spool >= 0 {
 			f := os.NewFile(uintptr(spool), "spool")
@@ -49,7 +60,45 @@ func TestBodyMovesFromMemoryToAFileWhenItIsLarge(t *testing.T) {
 			"%q: %q, in a file: %v, waits: %v", c.pieces, got, spool >= 0, x.WaitsForClient())
 		x.End()
 		checktest.Truef(t, s.spools.files.Room("") == 1 && s.spools.space.Used() == 0 && s.spools.written == 0, "%q: the file still counts after the response", c.pieces)
+		checktest.Equalf(t, s.InputMemory.Used(), int64(0), "%q: bytes still count", c.pieces)
 	}
+}
+
+// When the bodies of a client exceed its share of memory, all but the small bodies are stored in files.
+func TestBodiesOfAClientMoveToFilesAboveItsMemory(t *testing.T) {
+	s := &Server{Config: Config{SpoolDir: t.TempDir(), SpoolSize: 256 << 10}, InputMemory: conn.Shares{Max: 3 << 20},
+		spools: spools{files: conn.Shares{Max: 1000}}}
+	store := func(client string, size int) *Body {
+		b := collectFrom(client, s, -1)
+		b.least = 16 << 10
+		for range size >> 10 {
+			checktest.Equal(t, b.Arrive(make([]byte, 1<<10), 0, false), More)
+		}
+		return b
+	}
+	var all []*Body
+	inMemory := 0
+	for range 50 {
+		b := store("192.0.2.1", 200<<10)
+		inMemory += len(b.data)
+		all = append(all, b)
+	}
+	checktest.Truef(t, inMemory >= 1<<19 && inMemory <= 1<<20, "one client has %d bytes in memory", inMemory)
+	for _, b := range []*Body{store("192.0.2.1", 8<<10), store("192.0.2.2", 200<<10)} {
+		checktest.Truef(t, !b.InFile(), "%d bytes of %s are in a file", b.size, b.client)
+		all = append(all, b)
+	}
+	for i, b := range all {
+		if x := b.x; i%2 == 0 {
+			checktest.Equal(t, b.Arrive(nil, 0, true), Whole)
+			if x.Req.Spool >= 0 {
+				unix.Close(x.Req.Spool)
+			}
+			x.End()
+		}
+		b.Drop()
+	}
+	checktest.Equalf(t, s.InputMemory.Used(), int64(0), "bytes still count")
 }
 
 func TestBodyAboveItsLimitIsTooLarge(t *testing.T) {
@@ -59,25 +108,25 @@ func TestBodyAboveItsLimitIsTooLarge(t *testing.T) {
 	}{{0, 0, false}, {1, 0, true}, {5, 5, false}, {6, 5, true}, {6, -1, false}} {
 		checktest.Equalf(t, TooLarge(c.size, c.max), c.want, "%d of %d", c.size, c.max)
 	}
-	b := new(Body)
-	b.Begin(5, -1, 0)
-	checktest.Equal(t, b.Count(5, 0), nil)
-	x := &Exchange{Stream: new(Sub)}
-	b.Stream(x)
-	checktest.Equal(t, b.Count(0, 1), errTooLarge)
+	b := collect(&Server{Config: Config{SpoolSize: 10}}, 5)
+	x := b.x
+	b.least = 10
+	checktest.Equal(t, b.Arrive([]byte("12345"), 0, false), More)
+	checktest.Equal(t, b.Arrive(nil, 1, false), Refuse)
+	checktest.Equal(t, b.Refusal().Status, 413)
 	b.Drop()
 	checktest.Truef(t, !x.WaitsForClient(), "the rest of a discarded body is awaited")
+	checktest.Equal(t, b.Arrive([]byte("1234567890"), 0, true), Whole)
 }
 
 // A body that still waited after its end would time out once more, for an exchange that may no longer exist.
 func TestBodyDoesNotWaitForAFileAfterItsEnd(t *testing.T) {
-	for name, end := range map[string]func(*Body){"dropped": (*Body).Drop, "complete": (*Body).End} {
-		s := new(Server)
-		b, x := new(Body), &Exchange{s: s, client: &Client{peer: new(Peer)}, Req: new(Request), Stream: new(Sub)}
-		b.Begin(-1, -1, 0)
-		b.Stream(x)
-		err := b.Spill() // the server allows no files
-		checktest.Truef(t, err == nil && b.Waits(), "%s: the body does not wait; %v", name, err)
+	for name, end := range map[string]func(*Body){"dropped": (*Body).Drop,
+		"complete": func(b *Body) { checktest.Equal(t, b.Arrive(nil, 0, true), Whole) }} {
+		b := collect(new(Server), -1)
+		x := b.x
+		checktest.Equalf(t, b.Arrive([]byte("1"), 0, false), Pause, "%s", name) // the server allows no files
+		checktest.Equalf(t, b.Held(), int64(1), "%s", name)
 		end(b)
 		checktest.Truef(t, !b.Waits() && !x.WaitsForClient(), "%s: the body waits", name)
 	}
@@ -99,9 +148,7 @@ func TestPausesDoNotMakeABodyTooSlow(t *testing.T) {
 		{2099, 21 + 60, true, true},
 		{2100, 21 + 60, true, false},
 	} {
-		b := new(Body)
-		b.Begin(-1, -1, 0)
-		b.Count(c.size, 0)
+		b := &Body{size: int64(c.size)}
 		if c.pauses {
 			b.Pause(5 * second)
 			b.Resume(65 * second)
@@ -115,13 +162,12 @@ func TestPausesDoNotMakeABodyTooSlow(t *testing.T) {
 func TestRateOfABodyIsMeasuredAgainInEachPeriod(t *testing.T) {
 	const second = int64(time.Second)
 	b := new(Body)
-	b.Begin(-1, -1, 0)
 	for _, c := range []struct {
 		now  int64
-		size int // bytes that arrive before now
+		size int64 // bytes that arrive before now
 		want bool
 	}{{19, 1 << 20, false}, {21, 0, false}, {40, 10, false}, {42, 2200, false}, {63, 2100, false}, {84, 2000, true}} {
-		b.Count(c.size, 0)
+		b.size += c.size
 		checktest.Equalf(t, b.TooSlow(c.now*second, 20*time.Second, 100), c.want, "%+v", c)
 	}
 }

@@ -41,8 +41,8 @@ type Config struct {
 	// requests of a client use at most a third of these descriptors; further requests wait. 0 means three quarters of
 	// the process's limit of open files or, if that is larger, conn.AcceptConfig.MaxClients.
 	MaxDescriptors int
-	// MaxBodyMemory limits the memory for incomplete HTTP/1 bodies, in bytes. The first 16 KiB of each body do not
-	// count. A client uses at most a third of this memory; further bodies of this client are stored in files. 0 means
+	// MaxBodyMemory limits the memory for incomplete bodies, in bytes. The first 16 KiB of each HTTP/1 body may exceed
+	// it. A client uses at most a third of this memory; further bodies of this client are stored in files. 0 means
 	// 96 MiB.
 	MaxBodyMemory int64
 	// MaxBodySize limits the body of a request in bytes. A client that sends more gets 413, and the connection closes.
@@ -103,7 +103,7 @@ type Server struct {
 	records   []*logfile.Record
 	spools    spools
 
-	InputMemory conn.Shares // divides the memory for HTTP/1 bodies and large WebSocket messages among the clients
+	InputMemory conn.Shares // divides the memory for bodies and large WebSocket messages among the clients
 	Descriptors Descriptors
 
 	gaveUp bool

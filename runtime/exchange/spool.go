@@ -87,11 +87,11 @@ func (s *spools) fits(f *spooled, n int64) bool {
 	return s.space.Fits(f.client, n)
 }
 
-// Spill gives b a file without a name and moves b from memory to the file, or claims more space for the file. If the
+// spill gives b a file without a name and moves b from memory to the file, or claims more space for the file. If the
 // client has reached its share of files or of space, b waits, and the caller should stop reading. The errors are
 // errNoRoom and those of the file system.
-func (b *Body) Spill() (err error) {
-	x := b.X
+func (b *Body) spill() (err error) {
+	x := b.x
 	s, dir := &x.s.spools, x.s.Config.SpoolDir
 	f := x.file
 	if f == nil {
@@ -131,12 +131,13 @@ func (b *Body) Spill() (err error) {
 	}
 	data := b.data
 	b.data = nil
+	b.count()
 	return b.append(data)
 }
 
 // append writes a piece to the file of b.
 func (b *Body) append(piece []byte) error {
-	s, f := &b.X.s.spools, b.X.file
+	s, f := &b.x.s.spools, b.x.file
 	if err := writeAll(b.spool, piece); err != nil {
 		return err
 	}
@@ -145,10 +146,10 @@ func (b *Body) append(piece []byte) error {
 	s.written += n
 	switch {
 	case b.length < 0 && b.size+spoolAhead > f.claimed:
-		return b.Spill()
+		return b.spill()
 	case f.written/spoolLook != (f.written-n)/spoolLook:
-		if s.measure(b.X.s.Config.SpoolDir); s.written > s.space.Max {
-			return b.Spill()
+		if s.measure(b.x.s.Config.SpoolDir); s.written > s.space.Max {
+			return b.spill()
 		}
 	}
 	return nil

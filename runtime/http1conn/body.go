@@ -15,65 +15,20 @@ type framedBody struct {
 	chunks  http1.ChunkedReader
 	// number of bytes that must still arrive, if the body is not chunked
 	missing int64
-
-	s       *Server
-	counted int64 // number of bytes that are counted in Server.InputMemory
-	of      string
 }
 
 // smallBody is the number of bytes of each body that may always stay in memory, even if the client's share of memory is
 // used up.
 const smallBody = 16 << 10
 
-// store keeps a piece of a collected body in memory or, if the client has used its share of memory, in a file.
-func (b *framedBody) store(piece []byte) error {
-	s := b.s
-	memory := s.Config.SpoolSize
-	if b.of = b.X.Account(); s.InputMemory.Room(b.of) < int64(len(piece)) {
-		memory = min(memory, smallBody)
-	}
-	err := b.Store(piece, memory)
-	b.count()
-	return err
-}
-
-// count updates Server.InputMemory, and must be called after each change of the number of bytes that b has in memory.
-func (b *framedBody) count() {
-	if n := int64(b.InMemory()); n != b.counted {
-		b.s.InputMemory.Add(b.of, n-b.counted)
-		b.counted = n
-	}
-}
-
-// Drop and End call the methods of exchange.Body with the same names, and also update Server.InputMemory.
-func (b *framedBody) Drop() {
-	b.Body.Drop()
-	b.count()
-}
-
-func (b *framedBody) End() {
-	b.Body.End()
-	b.count()
-}
-
-// Begin makes b the body of the request r. max is its maximum size in bytes; negative means no limit.
-func (b *framedBody) Begin(s *Server, r *http1.Request, max, now int64) {
-	*b = framedBody{s: s, chunked: r.Body == http1.Chunked, missing: r.Length}
-	length := r.Length
-	if b.chunked {
-		length = -1
-	}
-	b.Body.Begin(max, length, now)
-}
-
 // Decode decodes the bytes of b at the front of data. piece is the content, a slice of data in which Decode has joined
-// the chunks. If the body is complete, whole is true and rest is the input after the body. The error is errTooLarge or
-// a *http1.StatusError.
+// the chunks. If the body is complete, whole is true and rest is the input after the body. The error is a
+// *http1.StatusError.
 func (b *framedBody) Decode(data []byte) (piece, rest []byte, whole bool, err error) {
 	if !b.chunked {
 		k := min(b.missing, int64(len(data)))
 		b.missing -= k
-		return data[:k], data[k:], b.missing == 0, b.Count(int(k), 0)
+		return data[:k], data[k:], b.missing == 0, nil
 	}
 	// data[:at] is the input that is decoded already, and data[from:to] is its content
 	from, to, at := 0, 0, 0
@@ -81,9 +36,6 @@ func (b *framedBody) Decode(data []byte) (piece, rest []byte, whole bool, err er
 		next, n, err := b.chunks.Next(data[at:])
 		at += n
 		if err != nil && err != http1.ErrNeedMore {
-			return nil, nil, false, err
-		}
-		if err := b.Count(len(next), b.chunks.Left()); err != nil {
 			return nil, nil, false, err
 		}
 		if from == to {
@@ -100,35 +52,19 @@ func (b *framedBody) Decode(data []byte) (piece, rest []byte, whole bool, err er
 // beginBody begins to receive the body of x. If Mount.Streams is true, x is submitted at once and gets the body piece
 // by piece. Otherwise x is submitted when the body is complete.
 func (c *Conn) beginBody(x *exchange.Exchange) {
-	s, r, req := c.s, x.Req, x.Req.Parsed
-	b, streams, asks := new(framedBody), x.Choice.Streams, x.Choice.Asks
-	b.Begin(s, req, x.MaxBody, s.Set.Now)
-	b.Expects = req.Expect100 && len(s.rest) == 0
-	if streams {
-		piece, left, whole, err := b.Decode(s.rest)
-		if err != nil {
-			x.Refuse(b.Refused(s.Server, err))
-			return
-		}
-		r.Body, r.Size, r.More = piece, b.Size(), !whole
-		s.rest = left
-		if whole {
-			c.submit(x)
-			return
-		}
-		b.Stream(x)
-		if r.Size = req.Length; b.chunked {
-			r.Size = -1
-		}
-	} else {
-		b.Collect(x)
+	s, req := c.s, x.Req.Parsed
+	b := &framedBody{chunked: req.Body == http1.Chunked, missing: req.Length}
+	length := req.Length
+	if b.chunked {
+		length = -1
 	}
-	c.body, c.Stamp = b, s.Set.Now
+	streams, asks := x.Choice.Streams, x.Choice.Asks
+	b.Begin(x, length, req.Expect100 && len(s.rest) == 0, smallBody)
+	c.body = b
 	c.setState(StateBody)
-	if streams {
+	s.rest = c.receive(s.rest)
+	if streams && c.body == b {
 		c.submit(x)
-	} else {
-		s.rest = c.receive(s.rest)
 	}
 	if c.body == b && !asks {
 		c.askForBody()
@@ -138,55 +74,50 @@ func (c *Conn) beginBody(x *exchange.Exchange) {
 // receive processes the bytes of the body at the front of data and returns the rest of data. receive changes the state
 // of c when the body is complete or rejected.
 func (c *Conn) receive(data []byte) (rest []byte) {
-	s, b := c.s, c.body
-	x := b.X
-	if x != nil && b.Streamed {
-		data = c.readOn(data)
+	b := c.body
+	x, submitted := c.active.Last, b.Submitted()
+	if submitted {
+		data = c.readOn(x, data)
 	}
-	c.Stamp = s.Set.Now
+	c.Stamp = c.s.Set.Now
 	piece, rest, whole, err := b.Decode(data)
-	if err == nil && x != nil && !b.Streamed {
-		err = b.store(piece)
-	}
 	if err != nil {
-		c.refuseBody(b.Refused(s.Server, err))
+		b.Fail(err)
+		c.refuseBody(b)
 		return nil
 	}
-	switch {
-	case !whole:
-	case x == nil || x.KeepAlive || !b.Streamed:
+	if whole {
 		c.body = nil
-		c.setState(StateReady)
-	default:
-		c.body = nil
-		c.Linger = c.Linger || len(rest) > 0
-		c.setState(StateEnding)
+		c.endBody(!submitted || x.KeepAlive, len(rest) > 0)
 	}
-	switch {
-	case x == nil:
-	case b.Streamed && (whole || len(piece) > 0):
-		b.Expects = false
-		if whole {
-			b.Arrived()
-		}
-		if enough := b.Feed(piece, whole); enough {
-			c.pauseReading()
-		}
-	case b.Streamed:
-	case whole:
-		b.End()
-		c.submit(x)
-	case b.Waits():
+	switch b.Arrive(piece, b.chunks.Left(), whole) {
+	case exchange.Pause:
 		c.pauseReading()
+	case exchange.Refuse:
+		c.refuseBody(b)
+		return nil
+	case exchange.Whole:
+		if !submitted && !b.Unwanted() {
+			c.submit(x)
+		}
 	}
 	return rest
 }
 
+// endBody sets the state of c after the last byte of a body. more means that further input has arrived.
+func (c *Conn) endBody(continues, more bool) {
+	if continues {
+		c.setState(StateReady)
+		return
+	}
+	c.Linger = c.Linger || more
+	c.setState(StateEnding)
+}
+
 // refuseBody answers a request whose body is invalid, or aborts the response if it has begun.
-func (c *Conn) refuseBody(r exchange.Reply) {
-	b := c.body
-	x := b.X
-	if !b.Streamed {
+func (c *Conn) refuseBody(b *framedBody) {
+	x, r := c.active.Last, b.Refusal()
+	if !b.Submitted() {
 		c.resumeReading()
 		c.body = nil
 		b.Drop()
@@ -194,7 +125,7 @@ func (c *Conn) refuseBody(r exchange.Reply) {
 		x.Sink.Reply(r)
 		return
 	}
-	c.cutBody(x)
+	c.cutBody(x, b)
 	if !x.Out.Begun {
 		x.FailWith(r, nil)
 		return
@@ -222,14 +153,13 @@ func (c *Conn) bodyDeadline() int64 {
 }
 
 func (c *Conn) WantMore(x *exchange.Exchange) {
-	if b := c.body; b != nil && b.X == x {
+	if b := c.body; b != nil && b.Of(x) {
 		if b.Waits() {
-			err := b.Spill()
-			if b.count(); err != nil {
-				c.refuseBody(b.Refused(c.s.Server, err))
+			switch b.Continue() {
+			case exchange.Pause:
 				return
-			}
-			if b.Waits() {
+			case exchange.Refuse:
+				c.refuseBody(b)
 				return
 			}
 		}
@@ -276,10 +206,10 @@ const maxPiece = 256 << 10
 // readOn returns data, which is a piece of the body. If data fills the loop's buffer, readOn appends further bytes of
 // the body from the socket, up to maxPiece, because a read costs less than waking a thread again. For a chunked body,
 // readOn reads nothing. If further bytes remain in the socket, conn.Conn.Ready reads them.
-func (c *Conn) readOn(data []byte) []byte {
+func (c *Conn) readOn(x *exchange.Exchange, data []byte) []byte {
 	s := c.s
 	b := c.body
-	most := int(min(maxPiece-int64(b.X.Outstanding), b.missing))
+	most := int(min(maxPiece-int64(x.Outstanding), b.missing))
 	if b.chunked || c.Half || len(data) < s.Set.ReadSize() || len(data) >= most {
 		return data
 	}
@@ -296,22 +226,22 @@ const maxSkip = 64 << 10
 
 // giveUpBody discards the rest of the body of x, because no source needs it.
 func (c *Conn) giveUpBody(x *exchange.Exchange) {
-	if c.body == nil || c.body.X != x {
+	b := c.body
+	if b == nil || !b.Of(x) {
 		return
 	}
-	if b := c.body; b.chunked || b.Expects || b.missing > maxSkip || !x.KeepAlive || c.s.End >= exchange.Leaving {
-		c.cutBody(x)
+	if b.chunked || b.Expects || b.missing > maxSkip || !x.KeepAlive || c.s.End >= exchange.Leaving {
+		c.cutBody(x, b)
 	} else {
-		b.Arrived()
-		b.X = nil
+		b.Drop()
 		c.resumeReading()
 	}
 }
 
-// cutBody makes the connection close after the response to x, because the body of x stays incomplete. Until then, the
+// cutBody makes the connection close after the response to x, because its body b stays incomplete. Until then, the
 // connection discards all input.
-func (c *Conn) cutBody(x *exchange.Exchange) {
-	c.body.Arrived()
+func (c *Conn) cutBody(x *exchange.Exchange, b *framedBody) {
+	b.Drop()
 	c.body = nil
 	x.CloseAfter()
 	c.Linger = true
@@ -319,7 +249,7 @@ func (c *Conn) cutBody(x *exchange.Exchange) {
 	c.resumeReading()
 }
 
-func (c *Conn) skipping() bool { return c.body != nil && c.body.X == nil }
+func (c *Conn) skipping() bool { return c.body != nil && c.body.Unwanted() }
 
 func (c *Conn) endSkip() {
 	c.body, c.Linger = nil, true

@@ -274,7 +274,7 @@ func (c *Conn) Due() (next int64) {
 		if c.skipping() {
 			c.endSkip()
 		} else {
-			c.refuseBody(c.body.TimedOut())
+			c.refuseBody(c.body)
 		}
 	case StateReady:
 		c.Close("idle")

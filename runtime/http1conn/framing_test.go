@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"fapws/runtime/checktest"
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
@@ -25,8 +23,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte("ffffffffffffffff1\r\n"), uint16(2), uint16(3))
 	f.Fuzz(func(t *testing.T, data []byte, first, second uint16) {
 		decode := func(cuts ...int) (content, rest string, whole bool, err error) {
-			b := new(framedBody)
-			b.Begin(nil, &http1.Request{Body: http1.Chunked}, 100, 0)
+			b := &framedBody{chunked: true}
 			at := 0
 			for _, cut := range append(cuts, len(data)) {
 				cut = min(max(cut, at), len(data))
@@ -61,10 +58,14 @@ func FuzzDecode(f *testing.F) {
 }
 
 func TestChunkThatIsTooLargeIsRejectedBeforeItsBytes(t *testing.T) {
-	b := new(framedBody)
-	b.Begin(nil, &http1.Request{Body: http1.Chunked}, 5, 0)
-	_, _, _, err := b.Decode([]byte("6\r\n"))
-	checktest.Truef(t, err != nil && b.Refused(new(exchange.Server), err).Status == 413, "%v", err)
+	x := newExchange(exchange.Config{})
+	x.MaxBody, x.Choice = 5, &exchange.Mount{Streams: true}
+	b := &framedBody{chunked: true}
+	b.Begin(x, -1, false, 0)
+	piece, _, whole, err := b.Decode([]byte("6\r\n"))
+	checktest.Equal(t, err, nil)
+	checktest.Equal(t, b.Arrive(piece, b.chunks.Left(), whole), exchange.Refuse)
+	checktest.Equal(t, b.Refusal().Status, 413)
 }
 
 func newServer(cfg exchange.Config) *Server {
@@ -82,47 +83,6 @@ func exchangeFrom(s *Server, addr string) *exchange.Exchange {
 
 func newExchange(cfg exchange.Config) *exchange.Exchange {
 	return exchangeFrom(newServer(cfg), "192.0.2.1")
-}
-
-// When the incomplete bodies of a client exceed its share of memory, all but the small bodies are stored in files.
-func TestBodiesOfAClientMoveToFilesAboveItsMemory(t *testing.T) {
-	cfg := exchange.Config{SpoolDir: t.TempDir(), SpoolSize: 256 << 10, MaxSpools: 1000, MaxBodyMemory: 3 << 20}
-	s := newServer(cfg)
-	free := s.InputMemory.Room("")
-	store := func(client string, size int) *framedBody {
-		b := new(framedBody)
-		b.Begin(s, new(http1.Request), -1, 0)
-		b.X = exchangeFrom(s, client)
-		b.X.Req = &exchange.Request{Spool: -1}
-		for range size >> 10 {
-			_ = b.Count(1<<10, 0)
-			checktest.Equal(t, b.store(make([]byte, 1<<10)), nil)
-		}
-		return b
-	}
-	var all []*framedBody
-	inMemory := 0
-	for range 50 {
-		b := store("192.0.2.1", 200<<10)
-		inMemory += b.InMemory()
-		all = append(all, b)
-	}
-	checktest.Truef(t, inMemory >= 1<<19 && inMemory <= 1<<20, "one client has %d bytes in memory", inMemory)
-	for _, b := range []*framedBody{store("192.0.2.1", 8<<10), store("192.0.2.2", 200<<10)} {
-		checktest.Truef(t, !b.InFile(), "%d bytes of %s are in a file", b.Size(), b.of)
-		all = append(all, b)
-	}
-	for i, b := range all {
-		if i%2 == 0 {
-			b.End()
-		}
-		if b.X.Req.Spool >= 0 {
-			unix.Close(b.X.Req.Spool)
-		}
-		b.Drop()
-	}
-	n := s.InputMemory.Room("")
-	checktest.Equalf(t, n, free, "%d bytes still count", free-n)
 }
 
 func TestResponseIsFramedAsItsHeadSays(t *testing.T) {

@@ -396,7 +396,7 @@ func (c *Conn) expireStreams() {
 			c.forget(st)
 			c.writeReset(st.id, http2.ErrCodeNo)
 		case st.late(now):
-			st.refuseBody(st.body.TimedOut())
+			st.refuseBody()
 		case st.stalled(now):
 			s.Set.Log(logfile.Info, "%s: stream closed after write timeout of %v", c.conn, s.Set.WriteTimeout)
 			c.resetStream(st, http2.ErrCodeCancel)

@@ -42,10 +42,11 @@
 // of its streams or Config.ConnectionWindow, whichever is smaller, minus the bytes in memory. The bytes above 64 KiB
 // are counted in a limit that all connections share (conn.Shares).
 //
-// The window of a stream starts at 64 KiB. A collected body of up to 64 KiB stays in memory. A longer body is stored in
-// a file, and its window is at least 1 MiB. The window stays closed while the client already has its maximum number of files. A
-// body is also stored in a file if the connection would otherwise have more than an eighth of Config.ConnectionWindow
-// in memory. The window of a streamed body opens when the handler has returned half of exchange.InputWindow (OpCredit).
+// The window of a stream starts at 64 KiB, and is at least 1 MiB for the rest of a longer collected body. Collected bytes
+// do not hold up the connection: exchange.Body counts them for the address of the client, and stores them in a file if
+// its share of memory is used up. While a body waits for a file, its window stays closed, and its bytes in memory count
+// for the connection. The window of a streamed body opens when the handler has returned half of exchange.InputWindow
+// (OpCredit).
 //
 // A body can only be as fast as its window in each round trip. So the server sends a PING with a large body. If half of
 // the window arrives before the acknowledgment of the PING, while the handler takes its input, the window grows up to

@@ -295,7 +295,7 @@ func (c *Conn) onData(f *http2.DataFrame) {
 			return
 		}
 	}
-	if st.body.Streamed && st.arriving && len(data) < smallPiece && !f.StreamEnded() {
+	if st.body.Submitted() && st.body.Arriving() && len(data) < smallPiece && !f.StreamEnded() {
 		if c.gather != st || len(c.gathered)+len(data) > smallPiece {
 			c.feedGathered()
 		}

@@ -10,12 +10,8 @@ const (
 	// initialWindow is the initial window of a stream, in bytes.
 	initialWindow = 64 << 10
 
-	// storeWindow is the least window for a collected body that is stored in a file, in bytes.
+	// storeWindow is the least window for a collected body that exceeds its first window, in bytes.
 	storeWindow = 1 << 20
-
-	// storeMemory is the maximum size of a collected body in memory, in bytes. A longer body is stored in a file,
-	// because a connection can have many bodies.
-	storeMemory = 64 << 10
 
 	// smallPiece is the size below which consecutive pieces of a streamed body are joined, in bytes.
 	smallPiece = 4 << 10
@@ -30,11 +26,7 @@ type incoming struct {
 	held     int64 // number of input bytes in memory (see holds)
 	target   int64 // size of the window while the handler takes its input, in bytes (see tuneWindows)
 	arrived  int64 // bytes that arrived since Conn.measure
-	large    bool  // the body exceeded its first window
 	received int64
-	admitted bool // routing is complete, so it is known what happens to the body
-	arriving bool // the body is being collected or streamed, and is incomplete
-	unwanted bool // the rest of the body is discarded
 	ended    bool
 }
 
@@ -48,11 +40,12 @@ func (st *stream) Read(x *exchange.Exchange) {
 		return
 	}
 	early := st.early
-	st.early, st.admitted = nil, true
+	st.early = nil
 	switch {
 	case st.ended && len(early) == 0:
 		st.submit(x)
 	case !x.Admits(max(st.missing, 0) + int64(len(early))):
+		st.drop()
 	case st.ended:
 		x.Req.Body, x.Req.Size = early, int64(len(early))
 		st.submit(x)
@@ -64,41 +57,25 @@ func (st *stream) Read(x *exchange.Exchange) {
 // beginBody begins to receive the body of x; early contains the first bytes of the body. If Mount.Streams is true, x is
 // submitted at once and gets the body piece by piece. Otherwise x is submitted when the body is complete.
 func (st *stream) beginBody(x *exchange.Exchange, early []byte) {
-	c, r := st.c, x.Req
-	s := c.s
-	st.arriving, st.received = true, s.Set.Now
+	streams, asks := x.Choice.Streams, x.Choice.Asks
 	length := st.missing
 	if length >= 0 {
 		length += int64(len(early))
 	}
-	st.body.Begin(x.MaxBody, length, s.Set.Now)
-	expects := r.Parsed.Expect100 && len(early) == 0
-	if a := x.Choice; a.Streams {
-		st.body.Stream(x)
-		st.body.Expects = expects
-		r.Body, r.More, r.Size = early, true, length
-		if err := st.body.Count(len(early), 0); err != nil {
-			x.Refuse(st.body.Refused(s.Server, err))
-			return
-		}
-		c.conn.Schedule()
-		st.submit(x)
-		if st.x != x {
-			return
-		}
-		st.holdsGiven(x)
-		if !a.Asks {
-			st.askForBody(x)
-		}
-		return
+	st.received = st.c.s.Set.Now
+	// No byte may stay in memory above the client's share, because a connection can have many bodies.
+	st.body.Begin(x, length, x.Req.Parsed.Expect100 && len(early) == 0, 0)
+	st.c.conn.Schedule()
+	if !streams {
+		st.take(early, false)
+	} else if st.body.Arrive(early, max(st.missing, 0), false) == exchange.Refuse {
+		st.refuseBody()
+	} else if st.submit(x); st.x == x {
+		st.holds(st.body.Held())
 	}
-	st.body.Collect(x)
-	if expects {
-		st.sendContinue(x)
+	if st.x == x && st.body.Arriving() && !asks {
+		st.askForBody(x)
 	}
-	c.conn.Schedule()
-	st.take(early, false)
-	st.openWindow()
 }
 
 // askForBody sends 100 Continue to a waiting client, and starts the timeout of the body.
@@ -112,51 +89,35 @@ func (st *stream) askForBody(x *exchange.Exchange) {
 
 // drop discards the rest of the body. If the request is still incomplete when the response ends, the stream is reset.
 func (st *stream) drop() {
-	st.unwanted, st.arriving, st.early = true, false, nil
-	st.body.Arrived()
-	st.body.Expects = false
+	st.early = nil
+	st.body.Drop()
 	st.holds(0)
-	if st.body.X != nil && !st.body.Streamed {
-		st.body.Drop()
-		st.body.X = nil
-	}
 }
 
 func (st *stream) WantMore(x *exchange.Exchange) {
-	if st.body.X == x && st.body.Streamed {
-		st.holdsGiven(x)
-	}
-	if st.c.dead || !st.arriving {
+	b := &st.body
+	if !b.Of(x) {
 		return
 	}
-	switch {
-	case st.body.X != x:
-	case st.body.Waits():
-		if err := st.body.Spill(); err != nil {
-			st.refuseBody(st.body.Refused(st.c.s.Server, err))
-			return
-		}
-		st.holds(int64(st.body.InMemory()))
-	default:
-		st.askForBody(x)
+	if b.Waits() && b.Continue() == exchange.Refuse {
+		st.refuseBody()
+		return
 	}
-	if x.Outstanding.Low() {
+	if st.holds(b.Held()); st.c.dead || !b.Arriving() || b.Waits() {
+		return
+	}
+	if st.askForBody(x); x.Outstanding.Low() {
 		st.openWindow()
 	}
 }
 
 func (st *stream) openWindow() {
 	switch {
-	case st.body.Waits():
+	case st.body.Waits() || st.body.Submitted() && !st.x.Outstanding.Low():
 		st.pause()
 		return
-	case st.body.InFile():
+	case !st.body.Submitted():
 		st.target = max(st.target, storeWindow)
-	case st.body.Streamed:
-		if st.x == nil || !st.x.Outstanding.Low() {
-			st.pause()
-			return
-		}
 	}
 	if st.body.Paused {
 		st.resume()
@@ -164,12 +125,12 @@ func (st *stream) openWindow() {
 	st.growWindow(st.target - st.window)
 }
 
+// growWindow opens the window by the given number of bytes if that is worth a frame, and the client has more to send.
 func (st *stream) growWindow(grow int64) {
-	if grow < min(st.target/2, usualUpdate) || st.ended {
+	if grow < min(st.target/2, usualUpdate) || st.ended || st.missing >= 0 && st.missing <= st.window {
 		return
 	}
 	st.window += grow
-	st.large = true
 	st.c.frames().WriteWindowUpdate(st.id, uint32(grow))
 }
 
@@ -178,10 +139,10 @@ func (st *stream) takesInput() bool {
 	switch {
 	case st.bytes != nil:
 		return len(st.bytes.in) == 0
-	case st.body.Streamed:
+	case st.body.Submitted():
 		return st.x != nil && st.x.Outstanding.Low()
 	}
-	return st.body.InFile()
+	return st.body.Arriving()
 }
 
 func (st *stream) pause() {
@@ -199,10 +160,11 @@ func (st *stream) resume() {
 func (st *stream) receive(piece []byte, last bool) {
 	c := st.c
 	st.received = c.s.Set.Now
-	if st.large && st.target < int64(c.s.cfg.MaxWindow) {
+	n := int64(len(piece))
+	if st.arrived+n >= st.target/2 && st.target < int64(c.s.cfg.MaxWindow) {
 		c.measure()
 	}
-	st.arrived += int64(len(piece))
+	st.arrived += n
 	if last {
 		st.ended = true
 		if st.missing > 0 { // RFC 9113 §8.1.1
@@ -217,64 +179,31 @@ func (st *stream) receive(piece []byte, last bool) {
 		st.bytes.receive(piece)
 	case st.x == nil && last: // the response has already ended
 		c.forget(st)
-	case st.unwanted:
-	case !st.admitted:
+	case st.body.Unrouted():
 		st.early = append(st.early, piece...)
 		st.holds(int64(len(st.early)))
-	case !st.arriving:
-	case st.body.Streamed:
-		st.feed(piece, last)
-	default:
+	case st.body.Arriving():
 		st.take(piece, last)
 	}
 }
 
+// take passes a piece of the body on, and opens the window of st for the next one.
 func (st *stream) take(piece []byte, last bool) {
-	s := st.c.s
-	err := st.body.Count(len(piece), max(st.missing, 0))
-	if err == nil {
-		memory := min(s.Config.SpoolSize, storeMemory)
-		if !st.c.mayHold(len(piece)) {
-			memory = 0
-		}
-		err = st.body.Store(piece, memory)
-		st.holds(int64(st.body.InMemory()))
-	}
+	x, streamed := st.x, st.body.Submitted()
+	verdict := st.body.Arrive(piece, max(st.missing, 0), last)
 	switch {
-	case err != nil:
-		st.refuseBody(st.body.Refused(s.Server, err))
-	case last:
-		st.arriving = false
-		x := st.x
-		st.body.End()
-		st.body.X = nil
+	case verdict == exchange.Refuse:
+		st.refuseBody()
+		return
+	case st.x != x: // the source has ended the response
+		return
+	}
+	st.holds(st.body.Held())
+	switch {
+	case verdict != exchange.Whole:
+		st.openWindow()
+	case !streamed:
 		st.submit(x)
-	default:
-		st.openWindow()
-	}
-}
-
-func (st *stream) feed(piece []byte, last bool) {
-	s, x := st.c.s, st.x
-	if err := st.body.Count(len(piece), max(st.missing, 0)); err != nil {
-		st.refuseBody(st.body.Refused(s.Server, err))
-		return
-	}
-	if len(piece) == 0 && !last {
-		return
-	}
-	st.arriving, st.body.Expects = !last, false
-	if last {
-		st.body.Arrived()
-	}
-	// If the handler now has enough input, the window opens only when the handler has used some input.
-	st.body.Feed(piece, last)
-	if st.x != x {
-		return
-	}
-	st.holdsGiven(x)
-	if st.arriving {
-		st.openWindow()
 	}
 }
 
@@ -290,23 +219,13 @@ func (st *stream) holds(n int64) {
 	}
 }
 
-// holdsGiven calls holds with the number of input bytes that the handler of x has not returned (OpCredit). A number
-// below an eighth of exchange.InputWindow is treated as 0, because the handler may already have used these bytes.
-func (st *stream) holdsGiven(x *exchange.Exchange) {
-	n := int64(x.Outstanding)
-	if n < exchange.InputWindow/8 {
-		n = 0
-	}
-	st.holds(n)
-}
-
-// refuseBody answers the exchange of st with r, while its body is arriving. If a response has already begun, refuseBody
-// resets the stream.
-func (st *stream) refuseBody(r exchange.Reply) {
-	x, streamed := st.x, st.body.Streamed
+// refuseBody answers the exchange of st while its body is arriving. If a response has already begun, refuseBody resets
+// the stream.
+func (st *stream) refuseBody() {
+	x, submitted, r := st.x, st.body.Submitted(), st.body.Refusal()
 	st.drop()
 	switch {
-	case !streamed:
+	case !submitted:
 		x.Sink.Reply(r)
 	case x.Out.Begun:
 		st.c.resetStream(st, http2.ErrCodeCancel)
@@ -320,7 +239,7 @@ func (st *stream) late(now int64) bool {
 	if st.body.Paused && st.body.Waits() {
 		return now > st.body.WaitsUntil(cfg.BodyTimeout)
 	}
-	if !st.arriving || st.body.Paused || st.window <= 0 || st.body.Expects {
+	if !st.body.Arriving() || st.body.Paused || st.window <= 0 || st.body.Expects {
 		return false
 	}
 	if st.c.inflow.blocks(now, int64(cfg.BodyTimeout)) {

@@ -155,7 +155,8 @@ func (st *stream) refuseMalformed(text string) {
 func (st *stream) refuse(r exchange.Reply) {
 	c := st.c
 	x := c.s.New(c.client, st)
-	st.x, st.unwanted = x, true
+	st.x = x
+	st.body.Drop()
 	x.Malformed(http1.HTTP2, c.s.head)
 	x.Sink.Reply(r)
 	c.charge(costReset)

@@ -26,14 +26,6 @@ type inflow struct {
 	measuring bool // the client has not acknowledged windowPing yet
 }
 
-// mayHold reports whether n more bytes of collected bodies may stay in memory. Collected bodies may use an eighth of
-// Config.ConnectionWindow. While the connection's window is closed and cannot be opened, collected bodies must move to
-// files. Otherwise incomplete bodies would block each other.
-func (c *Conn) mayHold(n int) bool {
-	in := &c.inflow
-	return in.held+int64(n) <= int64(c.s.cfg.ConnectionWindow)/8 && (in.window > 0 || c.room() > 0)
-}
-
 // blocks reports whether the window of the connection has been closed for less than timeout. Meanwhile, a request
 // that waits for input does not time out. Later, it does, because the requests that occupy the window may depend on it.
 func (in *inflow) blocks(now, timeout int64) bool {
@@ -97,7 +89,7 @@ func (c *Conn) openWindow() {
 		return
 	}
 	for _, st := range c.streams {
-		if st.arriving && !st.body.Paused {
+		if st.body.Arriving() && !st.body.Paused {
 			st.body.Pause(in.since)
 			st.resume()
 		}
@@ -128,7 +120,7 @@ func (c *Conn) tuneWindows() {
 	c.inflow.measuring = false
 	most := c.largestWindow()
 	for _, st := range c.streams {
-		if st.target > most && !st.body.InFile() {
+		if st.target > most && (st.bytes != nil || st.body.Submitted()) {
 			st.target = most
 		}
 		if st.arrived < st.target/2 || st.target >= most || !st.takesInput() {
@@ -138,7 +130,7 @@ func (c *Conn) tuneWindows() {
 		c.inflow.opened = max(c.inflow.opened, st.target)
 		if st.bytes != nil {
 			st.bytes.openWindow()
-		} else if st.arriving {
+		} else if st.body.Arriving() {
 			st.openWindow()
 		}
 	}

@@ -319,7 +319,7 @@ func TestBodyDoesNotTimeOutWhileItsHandlerIsBehind(t *testing.T) {
 	h.Do(func() {
 		c.expireStreams()
 		st := c.streams[1]
-		checktest.Truef(t, st != nil && st.arriving, "the body has timed out")
+		checktest.Truef(t, st != nil && st.body.Arriving(), "the body has timed out")
 	})
 }
 
@@ -354,4 +354,52 @@ func TestIncompleteHeadIsCountedWhileItIsLarge(t *testing.T) {
 	checktest.Truef(t, n > 0 && n <= 2*smallHead, "%d bytes of a large complete head", n)
 	h.Do(func() { exchangetest.Answer(h.Held[0], "") })
 	checktest.Equalf(t, counted(), 0, "bytes after the response")
+}
+
+// Bodies that wait for a file occupy memory, so their client must not send more than the window of the connection.
+func TestBodiesThatWaitForAFileHoldUpTheirConnection(t *testing.T) {
+	const window = 256 << 10
+	h := newHost(t)
+	h.Do(func() {
+		cfg := h.Config
+		cfg.MaxSpools, cfg.MaxBodyMemory, cfg.MaxBodySize = 0, 1, -1
+		h.Configure(cfg)
+	})
+	c, u := h.openUploads(t, window)
+	u.begin("/waits", 28<<10, 1, 2*window/(32<<10)-1)
+	u.fill(1)
+	h.Do(func() {
+		held := int64(0)
+		for _, st := range c.streams {
+			checktest.Truef(t, st.body.Waits(), "the body of stream %d does not wait", st.id)
+			held += st.body.Held()
+		}
+		checktest.Truef(t, held == c.inflow.held && held >= window-minUpdate && held <= window, "%d bytes wait, %d count",
+			held, c.inflow.held)
+	})
+}
+
+// Collected bodies do not hold up the other requests of their connection, because a full share of memory moves them to
+// files.
+func TestCollectedBodiesDoNotCloseTheirConnection(t *testing.T) {
+	h := newHost(t)
+	h.Do(func() {
+		cfg := h.Config
+		cfg.MaxBodyMemory, cfg.MaxBodySize = 100<<10, -1
+		h.Configure(cfg)
+	})
+	c, u := h.openUploads(t, 128<<10)
+	u.begin("/stored", 40<<10, 1, 19)
+	u.ping()
+	h.Do(func() {
+		files := 0
+		for _, st := range c.streams {
+			if st.body.InFile() {
+				files++
+			}
+		}
+		used := h.InputMemory.Used()
+		checktest.Truef(t, files >= 7 && used <= 100<<10 && c.inflow.held == 0,
+			"%d files, %d bytes in memory, %d bytes hold up the connection", files, used, c.inflow.held)
+	})
 }

@@ -164,12 +164,12 @@ func TestUnfinishedBodiesLeaveDescriptorsToOtherRequests(t *testing.T) {
 	var all []*frames
 	for range 10 {
 		f := dialFrames(t, s)
-		f.unfinished(100, "/", 16<<10)
+		f.unfinished(20, "/", 300<<10)
 		all = append(all, f)
 	}
 	n := len(s.Descriptors()) - before
 	fapwstest.Truef(t, n <= 50, "%d descriptors", n)
-	s.GrownAtMost(memory, 60<<20)
+	s.GrownAtMost(memory, 100<<20)
 	s.DialFrom("127.0.0.2").Ask(fapwstest.Request("POST", "/", large)).Is(t, "hello")
 	s.Ask(fapwstest.Request("POST", "/", "small")).Is(t, "hello")
 	s.Ask(fapwstest.Request("POST", "/", large)).Is(t, "hello")
