@@ -48,7 +48,12 @@ func asRoot(t *testing.T) bool {
 // confirmed within the given number of seconds.
 func newBox(t *testing.T, confirm string, flags ...string) *box {
 	t.Helper()
-	dir := copySample(t, "console")
+	return boxIn(t, copySample(t, "console"), "", confirm, flags...)
+}
+
+// boxIn is newBox for a console that is in a directory. commands run before it in its namespaces.
+func boxIn(t *testing.T, dir, commands, confirm string, flags ...string) *box {
+	t.Helper()
 	fapwstest.Must(t, os.Chmod(fapwstest.Write(t, dir+"/apply", `#!/bin/sh
 address=$(sed -n 's/.*"address": "\([^"]*\)".*/\1/p')
 ip addr flush dev lo scope global
@@ -62,7 +67,8 @@ ip addr add "${address%/*}/32" dev lo # with /24, all addresses of the network w
 		Flags: append(flags, "--config", "fapws.toml", "--state-dir", dir+"/state", "--bind", "0.0.0.0:8888", "--workers", "2"),
 		Env: []string{"CONSOLE_APPLY=" + dir + "/apply", "CONSOLE_CONFIRM=" + confirm, "CONSOLE_RUN=" + dir + "/run",
 			"CONSOLE_DATA=" + dir + "/data"},
-		Shell: `exec unshare -n /bin/sh -c 'ip link set lo up; ip addr add ` + boxAddress + `/32 dev lo; exec "$@"' sh "$@"`,
+		Shell: `exec unshare -n -m /bin/sh -c 'set -e; ip link set lo up; ip addr add ` + boxAddress + `/32 dev lo; ` + commands +
+			`exec "$@"' sh "$@"`,
 	}.Start(t)
 	s.Says(`(?m)^  http://`)
 	return &box{t, s.Cmd.Process.Pid, dir}
@@ -139,6 +145,30 @@ func (b *box) change(c *http.Client, address, to string) string {
 	b.t.Helper()
 	_, text := b.ask(c, "POST", "http://"+address+":8888/settings", url.Values{"hostname": {"router"}, "address": {to + "/24"}})
 	return text
+}
+
+// The unit of a new console has ProtectSystem=strict: only its own directory and the state directory are writable.
+func TestConsoleWorksWhereOnlyItsDirectoryIsWritable(t *testing.T) {
+	if !asRoot(t) {
+		return
+	}
+	dir := copySample(t, "console")
+	fapwstest.Must(t, os.Mkdir(dir+"/tmp", 0o700))
+	b := boxIn(t, dir, "mount --bind "+dir+" "+dir+"; cd "+dir+"; mount -o remount,bind,ro /; ! touch /tmp/x 2>/dev/null; "+
+		"export TMPDIR="+dir+"/tmp; ", "20")
+	c := b.logIn(boxAddress + ":8888")
+	address := "http://" + boxAddress + ":8888"
+	for _, path := range []string{"/", "/logs", "/services", "/firmware", "/terminal"} {
+		status, text := b.ask(c, "GET", address+path, nil)
+		fapwstest.Truef(t, status == 200, "%s: %d %s", path, status, text)
+	}
+	status, text := b.ask(c, "POST", address+"/settings", url.Values{"hostname": {"router"},
+		"zone": {"Europe/Berlin"}, "dhcp": {"on"}})
+	fapwstest.Truef(t, status == 200 && strings.Contains(text, "The device has applied them."), "%d %s", status, text)
+	fapwstest.Has(t, fapwstest.Read(t, dir+"/data/settings.json"), `"zone": "Europe/Berlin"`)
+	_, text = b.ask(c, "POST", address+"/password", url.Values{"old": {"correct horse"}, "new": {"battery staple"},
+		"again": {"battery staple"}})
+	fapwstest.Has(t, text, `value="/password?changed=1"`) // all sessions have ended
 }
 
 func TestConsoleTakesANewAddressBackThatNobodyConfirms(t *testing.T) {

@@ -11,8 +11,10 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"fapws/cmd/fapws/process"
+	"fapws/cmd/fapws/settings"
 	"fapws/samples"
 )
 
@@ -21,9 +23,34 @@ func newSample(args []string, stdout io.Writer) error {
 	if err != nil {
 		return process.ExitUsage(fmt.Errorf("new: %w", err))
 	}
-	_, err = fmt.Fprintf(stdout, "%s has the sample %s; start it with: cd %[1]s && %[3]s\n", dir, args[0],
-		samples.New[args[0]])
+	text := fmt.Sprintf("%s has the sample %s; start it with: cd %[1]s && %[3]s\n", dir, args[0], samples.New[args[0]])
+	if settings.IsFile(filepath.Join(dir, "fapws.toml")) {
+		unit, err := writeUnitInto(dir)
+		if err != nil {
+			return process.ExitUsage(fmt.Errorf("new: %w", err))
+		}
+		text += unit
+	}
+	_, err = io.WriteString(stdout, text)
 	return err
+}
+
+// writeUnitInto writes a systemd unit for the site in a directory into this directory, and returns the commands that start
+// the service. A copy of the unit becomes the service, because the user of the service may change this directory.
+func writeUnitInto(dir string) (commands string, err error) {
+	if dir, err = filepath.Abs(dir); err != nil {
+		return "", err
+	}
+	u := unit{name: filepath.Base(dir), dir: dir, grace: 30 * time.Second}
+	if os.Geteuid() == 0 {
+		u.account = unitName(u.name)
+		commands = fmt.Sprintf("useradd --system %s && chown -R %[1]s %s && ", u.account, dir)
+	}
+	name, text := u.text()
+	path := filepath.Join(dir, name+".service")
+	commands = fmt.Sprintf("to start it at boot, with systemd: %ssudo cp %s /etc/systemd/system/ && "+
+		"sudo systemctl enable --now %s\n", commands, path, name)
+	return commands, os.WriteFile(path, []byte(text), 0o644)
 }
 
 // writeSample copies a sample into a directory, which must be empty or not exist yet.

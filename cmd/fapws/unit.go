@@ -19,57 +19,75 @@ import (
 )
 
 func writeUnit(p *plan.Plan, args []string, stdout, stderr io.Writer) error {
-	name := unitName(cmp.Or(p.Conf.Name, filepath.Base(p.Dir)))
-	account := p.Conf.User
-	if id := os.Getuid(); account == "" && id != 0 {
-		account = strconv.Itoa(id)
-		if u, err := osuser.Current(); err == nil {
-			account = u.Username
-		}
-	}
-	program := programOfUnit()
 	word := slices.Index(args, string(settings.WordUnit))
-	args = slices.Delete(slices.Clone(args), word, word+1)
-	lines := map[string]string{
-		"Description=":      name + ", served by fapws",
-		"ExecStart=":        commandLine(append(program, args...)...),
-		"ExecReload=":       commandLine(append(program, "ctl", "--socket", "/run/"+name+"/ctl", "reload")...),
-		"RuntimeDirectory=": name, "StateDirectory=": name, "CacheDirectory=": name, "LogsDirectory=": name,
-		"User=":             cmp.Or(account, name),
-		"WorkingDirectory=": strings.ReplaceAll(p.Dir, "%", "%%"),
-		"TimeoutStopSec=":   seconds(p.Conf.GracefulTimeout + 30*time.Second),
+	u := unit{name: cmp.Or(p.Conf.Name, filepath.Base(p.Dir)), dir: p.Dir, account: p.Conf.User,
+		args: slices.Delete(slices.Clone(args), word, word+1), grace: p.Conf.GracefulTimeout}
+	if venv := os.Getenv("VIRTUAL_ENV"); p.Settings.Source("venv").Name == "VIRTUAL_ENV" {
+		u.venv = venv
 	}
-	if isHome(p.Dir) || isHome(program[0]) {
-		lines["ProtectHome="] = "no"
-	}
-	_, text, _ := strings.Cut(contrib.Service, "[Unit]\n")
-	var unit strings.Builder
-	unit.WriteString("[Unit]\n")
-	for line := range strings.Lines(text) {
-		key, _, _ := strings.Cut(line, "=")
-		value, differs := lines[key+"="]
-		switch {
-		case key == "DynamicUser" && account != "": // the user of the site owns its files
-		case strings.HasPrefix(line, "Environment=FAPWS_CTL_SOCKET="):
-			unit.WriteString("Environment=FAPWS_CTL_SOCKET=/run/" + name + "/ctl\n")
-			if venv := os.Getenv("VIRTUAL_ENV"); venv != "" && p.Settings.Source("venv").Name == "VIRTUAL_ENV" {
-				unit.WriteString("Environment=" + quoteUnit("VIRTUAL_ENV="+venv) + "\n")
-			}
-		case differs:
-			fmt.Fprintf(&unit, "%s=%s\n", key, value)
-		default:
-			unit.WriteString(line)
-		}
-		if key == "ProtectSystem" && account != "" {
-			unit.WriteString("# The site may write here, such as an SQLite database.\nReadWritePaths=" + quoteUnit(p.Dir) + "\n")
-		}
-	}
-	if _, err := io.WriteString(stdout, unit.String()); err != nil {
+	name, text := u.text()
+	if _, err := io.WriteString(stdout, text); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintf(stderr, "fapws: save this as /etc/systemd/system/%s.service; then type: "+
 		"sudo systemctl daemon-reload && sudo systemctl enable --now %[1]s\n", name)
 	return err
+}
+
+// A unit describes a systemd service that serves a directory.
+type unit struct {
+	name, dir string
+	account   string // the user of the service; "" means this user or, for root, one that systemd creates
+	args      []string
+	grace     time.Duration
+	venv      string // "" if there is none
+}
+
+// text returns the name of the service, and the unit, which is the service of the packages with changes.
+func (u *unit) text() (name, text string) {
+	name, account := unitName(u.name), u.account
+	if id := os.Getuid(); account == "" && id != 0 {
+		account = strconv.Itoa(id)
+		if me, err := osuser.Current(); err == nil {
+			account = me.Username
+		}
+	}
+	program := programOfUnit()
+	lines := map[string]string{
+		"Description=":      name + ", served by fapws",
+		"ExecStart=":        commandLine(append(program, u.args...)...),
+		"ExecReload=":       commandLine(append(program, "ctl", "--socket", "/run/"+name+"/ctl", "reload")...),
+		"RuntimeDirectory=": name, "StateDirectory=": name, "CacheDirectory=": name, "LogsDirectory=": name,
+		"User=":             cmp.Or(account, name),
+		"WorkingDirectory=": strings.ReplaceAll(u.dir, "%", "%%"),
+		"TimeoutStopSec=":   seconds(u.grace + 30*time.Second),
+	}
+	if isHome(u.dir) || isHome(program[0]) {
+		lines["ProtectHome="] = "no"
+	}
+	_, template, _ := strings.Cut(contrib.Service, "[Unit]\n")
+	var out strings.Builder
+	out.WriteString("[Unit]\n")
+	for line := range strings.Lines(template) {
+		key, _, _ := strings.Cut(line, "=")
+		value, differs := lines[key+"="]
+		switch {
+		case key == "DynamicUser" && account != "": // the user of the site owns its files
+		case strings.HasPrefix(line, "Environment=FAPWS_CTL_SOCKET="):
+			out.WriteString("Environment=FAPWS_CTL_SOCKET=/run/" + name + "/ctl\n")
+			if u.venv != "" {
+				out.WriteString("Environment=" + quoteUnit("VIRTUAL_ENV="+u.venv) + "\n")
+			}
+		case differs:
+			fmt.Fprintf(&out, "%s=%s\n", key, value)
+		default:
+			out.WriteString(line)
+		}
+		if key == "ProtectSystem" && account != "" {
+			out.WriteString("# The site may write here, such as an SQLite database.\nReadWritePaths=" + quoteUnit(u.dir) + "\n")
+		}
+	}
+	return name, out.String()
 }
 
 // programOfUnit returns the absolute path of the program that the user typed.
