@@ -85,7 +85,8 @@ typedef struct core_part {
  * core_inputs. Before the last part is published, Python releases all objects that the record owns (wsgi_drop). Records
  * contain no pointers to Go memory. */
 
-enum { CORE_HTTP10, CORE_HTTP11, CORE_HTTP2 };
+/* Bit of core_request.traits: several exchanges use the connection at the same time (http1.SharesConnection). */
+enum { CORE_SHARES_CONNECTION = 1 };
 
 /* A header field: ranges of bytes in record.req.data. The layout is the same as of http1.Field. */
 typedef struct {
@@ -146,7 +147,8 @@ struct core_request {
   uint32_t script_len, root_len;
   /* peer_len: length of the texts that affect environ in addition to the head. They start at addr, without the port. */
   uint32_t head_len, peer_len;
-  uint8_t version; /* CORE_HTTP10 to CORE_HTTP2 */
+  uint8_t version; /* of HTTP, for texts: 0 for 1.0, 1 for 1.1, 2 for 2.0 */
+  uint8_t traits;  /* of the version: CORE_SHARES_CONNECTION */
   /* trailers: trailers of the response can be sent to the client. */
   uint8_t head_only, has_length, has_body, chunked, trailers;
   uint8_t hints;   /* the client gets early hints (exchange.Request.TakesInterim) */

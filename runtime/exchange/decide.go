@@ -211,8 +211,8 @@ func (s *Server) startWith(source Source, x *Exchange) {
 func (s *Server) admit(x *Exchange) {
 	q, m := x.req, x.req.mount
 	q.hand(x)
-	// over HTTP/1, responses from the cache need no further descriptor
-	if m.Unbounded && (m.Cache == nil || x.Version == http1.HTTP2) && !HoldDescriptor(x) {
+	// on a connection of its own, a response from the cache needs no further descriptor
+	if m.Unbounded && (m.Cache == nil || x.Version.Has(http1.SharesConnection)) && !HoldDescriptor(x) {
 		AwaitDescriptor(x)
 		return
 	}

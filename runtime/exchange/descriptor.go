@@ -64,7 +64,7 @@ func HoldDescriptor(x *Exchange) bool {
 func AwaitDescriptor(x *Exchange) {
 	now, timeout := x.s.Set.Now, 2*int64(x.s.Config.BodyTimeout)
 	switch {
-	case x.until == 0 && (x.Version == http1.HTTP2 || !x.req.parsed.Upgrade):
+	case x.until == 0 && (x.Version.Has(http1.SharesConnection) || !x.req.parsed.Upgrade):
 		x.until = now + timeout
 	case now >= x.until:
 		x.Refuse(NoDescriptor(x))
@@ -77,7 +77,7 @@ func AwaitDescriptor(x *Exchange) {
 // yields reports whether x, which waits for a descriptor, must stop waiting.
 func yields(x *Exchange) bool {
 	s, patience := x.s, int64(0)
-	if s.Descriptors.crowded && x.Version != http1.HTTP2 {
+	if s.Descriptors.crowded && !x.Version.Has(http1.SharesConnection) {
 		patience = 2*int64(s.Config.BodyTimeout) - int64(time.Second)
 	}
 	return s.Set.Now >= x.until-patience
@@ -89,7 +89,8 @@ func NoDescriptor(x *Exchange) Reply {
 			"(at most a third of %d for one address); raise the limit of open files (ulimit -n, LimitNOFILE of systemd)",
 			d.Max))
 	}
-	return Reply{Status: 503, Text: "too many active requests", Fields: RetryAfter, Close: x.Version != http1.HTTP2}
+	return Reply{Status: 503, Text: "too many active requests", Fields: RetryAfter,
+		Close: !x.Version.Has(http1.SharesConnection)}
 }
 
 // easeDescriptors resumes exchanges that can now get a descriptor, and tells the loop that it can accept connections.

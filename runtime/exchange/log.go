@@ -144,7 +144,7 @@ func (s *Server) account(x *Exchange) {
 	e.Status, e.BytesSent, e.WireOut, e.WireIn = x.Out.Status, x.Out.Sent, x.Out.Sent+x.Out.Framed, x.Received
 	e.Handler, e.KeepAlive = x.By, x.KeepAlive
 	// A client of HTTP/1 may close the connection after the body, before the handler has ended.
-	if r := &x.Out; x.Version < http1.HTTP2 && r.Status >= 200 && r.Framing <= http1.Sized && r.Left == 0 {
+	if r := &x.Out; !x.Version.Has(http1.SharesConnection) && r.Status >= 200 && r.Framing <= http1.Sized && r.Left == 0 {
 		proper = true
 	}
 	e.Aborted = !proper && (x.Out.Status == 0 || x.Stream == nil || x.client.IsClosed())

@@ -126,7 +126,7 @@ func (x *Exchange) AppendHead(dst []byte, r *http1.Response) []byte {
 	if x.Out.Begun, x.Out.Status, x.Out.Framing = true, r.Status, r.Body; r.Body == http1.Sized {
 		x.Out.Left = r.Length
 	}
-	if x.Version != http1.HTTP2 {
+	if !x.Version.Has(http1.FramesItself) {
 		x.Out.Framed += int64(len(dst) - before)
 	}
 	x.KeepAlive = x.KeepAlive && r.KeepAlive
@@ -143,7 +143,7 @@ func (x *Exchange) AppendHeadOf(dst []byte, p *Part, keepAlive bool) []byte {
 	s, h, before := x.s, &p.Head, len(dst)
 	if p.Interim {
 		dst = append(append(http1.AppendStatusLine(dst, h.Status, h.Reason), h.Fields...), crlf...)
-		if x.Version != http1.HTTP2 {
+		if !x.Version.Has(http1.FramesItself) {
 			x.Out.AddFraming(len(dst) - before)
 		}
 		return dst

@@ -195,10 +195,10 @@ const (
 // request does not show whether it came through such a proxy. Therefore a 1xx response is sent over HTTP/1.1 only if
 // the server is configured to do so, and only to a browser that navigates to a page.
 func (r *Request) TakesInterim() bool {
-	switch r.Parsed.Version {
-	case http1.HTTP2:
+	switch v := r.Parsed.Version; {
+	case v.Has(http1.TakesHints):
 		return true
-	case http1.HTTP11:
+	case v == http1.HTTP11:
 		if r.Services == nil || !r.Services.HTTP1Hints {
 			return false
 		}

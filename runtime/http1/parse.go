@@ -39,7 +39,35 @@ const (
 	HTTP2
 )
 
-func (v Version) String() string { return [...]string{"HTTP/1.0", "HTTP/1.1", "HTTP/2.0"}[v] }
+// Traits are properties of a version that matter outside the package of its protocol. pybridge passes them to C.
+type Traits uint8
+
+const (
+	// SharesConnection means that several exchanges use a connection at the same time. One of them can wait or fail
+	// while the others continue, and the descriptor of the connection belongs to none of them.
+	SharesConnection Traits = 1 << iota
+	// FramesItself means that heads and bodies have frames of their own, so that the text of an HTTP/1 head is never
+	// sent, and trailers can follow every body.
+	FramesItself
+	// TakesHints means that every client understands 103 (Early Hints, RFC 8297).
+	TakesHints
+)
+
+var versions = [...]struct {
+	name   string
+	traits Traits
+}{
+	HTTP10: {name: "HTTP/1.0"},
+	HTTP11: {name: "HTTP/1.1"},
+	HTTP2:  {"HTTP/2.0", SharesConnection | FramesItself | TakesHints},
+}
+
+func (v Version) String() string { return versions[v].name }
+
+func (v Version) Traits() Traits { return versions[v].traits }
+
+// Has reports whether v has the trait t.
+func (v Version) Has(t Traits) bool { return versions[v].traits&t != 0 }
 
 // Request is a parsed request head. The spans of a Request are offsets into the head, which begins with the first byte
 // of the method: after Parse returns n, the head is buf[n-HeadLen : n]. The zero value is ready for use. A Request can
@@ -248,7 +276,7 @@ func (r *Request) complete(head []byte, k *known) error {
 	// "close" overrides everything else; the default depends on the version (RFC 9112 §9.3).
 	r.KeepAlive = !k.close && (r.Version > HTTP10 || k.keepAlive)
 	r.Upgrade = k.upgrade
-	r.Trailers = r.Version == HTTP2 || k.trailers && r.Version == HTTP11
+	r.Trailers = k.trailers && r.Version == HTTP11 || r.Version.Has(FramesItself)
 	if k.body {
 		return r.framing(head)
 	}

@@ -108,7 +108,7 @@ func (r *relay) open() {
 		return
 	}
 	var head *http1.Response
-	if x.Version == http1.HTTP2 {
+	if x.Version.Has(http1.FramesItself) {
 		if head = r.readAnswer(); head == nil {
 			return
 		}
@@ -126,7 +126,7 @@ func (r *relay) Send(p *exchange.Part) {
 	x := r.x
 	if p.End == exchange.Detached && !r.Begun() && x.Conn() != nil {
 		r.open() // the application may have written just before it has returned
-		if !r.Begun() && x.Version == http1.HTTP2 && x.Conn() != nil {
+		if !r.Begun() && x.Version.Has(http1.FramesItself) && x.Conn() != nil {
 			r.malformed("it has no end")
 		}
 	}

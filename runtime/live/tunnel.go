@@ -32,7 +32,7 @@ func (s *Tunnels) Offer(x *exchange.Exchange, detaches bool) bool {
 		exchange.AwaitDescriptor(x)
 		return false
 	}
-	if x.Version == http1.HTTP2 && s.loop.Full() {
+	if x.Version.Has(http1.SharesConnection) && s.loop.Full() {
 		x.Refuse(exchange.Reply{Status: 503, Fields: exchange.RetryAfter})
 		return false
 	}
@@ -87,7 +87,7 @@ func (l *link) begin(sink exchange.Sink, upstream *conn.Conn, idle time.Duration
 	x := l.x
 	l.tunnel = l.s.secure.NewTunnel(l.end, upstream, idle, failed)
 	x.CloseAfter()
-	if x.Version == http1.HTTP2 {
+	if x.Version.Has(http1.SharesConnection) {
 		l.s.loop.Count(1)
 	}
 	c, head := x.ChangeProtocol(sink, r)
@@ -96,7 +96,7 @@ func (l *link) begin(sink exchange.Sink, upstream *conn.Conn, idle time.Duration
 
 func (l *link) end(proper bool) {
 	l.proper = proper
-	if l.x.Version == http1.HTTP2 {
+	if l.x.Version.Has(http1.SharesConnection) {
 		l.s.loop.Count(-1)
 	}
 	l.ended()

@@ -317,7 +317,7 @@ func (s *Source) Start(x *exchange.Exchange) {
 	}
 	hit := s.files.Hit(started.UnixNano()+int64(time.Since(started)), &a.request, a)
 	switch {
-	case x.Version == http1.HTTP2 && (!hit || a.file != nil) && !exchange.HoldDescriptor(x):
+	case x.Version.Has(http1.SharesConnection) && (!hit || a.file != nil) && !exchange.HoldDescriptor(x):
 		a.drop()
 		exchange.AwaitDescriptor(x)
 		return
