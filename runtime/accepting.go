@@ -30,7 +30,12 @@ func (l *loop) room(ln *conn.Listener) bool {
 }
 
 func (l *loop) accepted(ln *conn.Listener, fd int, local, remote net.Addr, v conn.Verdict) {
-	c := l.http1.NewClient(fd, local, remote, v != conn.Reject)
+	c, err := l.http1.NewClient(fd, local, remote, v != conn.Reject)
+	if err != nil {
+		l.s.logf(logfile.Error, "%v", err)
+		unix.Close(fd)
+		return
+	}
 	text := conn.ServiceUnavailable
 	if v == conn.Take && l.crowded(c) {
 		v, text = conn.Reject, conn.AddressCrowded

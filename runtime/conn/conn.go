@@ -120,10 +120,13 @@ func (c *Conn) Fd() int { return int(c.fd) }
 func (c *Conn) TCP() bool { return c.tcp }
 
 func (c *Conn) String() string {
-	if a, ok := c.Remote.(*net.TCPAddr); ok {
+	switch a := c.Remote.(type) {
+	case *net.TCPAddr:
 		return a.String()
+	case *net.UnixAddr:
+		return "unix client " + strconv.Itoa(c.Fd())
 	}
-	return "unix client " + strconv.Itoa(c.Fd())
+	return "connection " + strconv.Itoa(c.Fd())
 }
 
 // Schedule calls Protocol.Due on the next tick. The protocol must call Schedule when its deadline becomes earlier.

@@ -234,6 +234,7 @@ func cannotListen(addr string, err error) error {
 	return fmt.Errorf("cannot listen on %s: %w", addr, err)
 }
 
+// addrOf returns the address of a socket, or nil if the socket is neither for TCP nor a unix socket.
 func addrOf(a syscall.Sockaddr) net.Addr {
 	switch a := a.(type) {
 	case *syscall.SockaddrInet4:
@@ -243,7 +244,7 @@ func addrOf(a syscall.Sockaddr) net.Addr {
 	case *syscall.SockaddrUnix:
 		return &net.UnixAddr{Name: a.Name, Net: "unix"}
 	}
-	return &net.UnixAddr{Net: "unix"}
+	return nil
 }
 
 func zoneName(id uint32) string {

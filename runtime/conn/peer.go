@@ -95,6 +95,19 @@ func NetworkOf(remote net.Addr) string {
 	return ""
 }
 
+// IsAddress reports whether local and remote are the addresses of a connection that the server knows: both of TCP, or
+// both of unix sockets. The limits and the trust of a client depend on its address, so a connection with other addresses
+// must be refused.
+func IsAddress(local, remote net.Addr) (known bool) {
+	switch remote.(type) {
+	case *net.TCPAddr:
+		_, known = local.(*net.TCPAddr)
+	case *net.UnixAddr:
+		_, known = local.(*net.UnixAddr)
+	}
+	return known
+}
+
 // AddressText returns the address and the port of a, or "" for a unix socket.
 func AddressText(a net.Addr) string {
 	if tcp, ok := a.(*net.TCPAddr); ok {
@@ -103,10 +116,13 @@ func AddressText(a net.Addr) string {
 	return ""
 }
 
-// AddressOf is the inverse of AddressText. For "", it returns the address of a unix socket.
+// AddressOf is the inverse of AddressText. It returns nil for a text that AddressText does not return.
 func AddressOf(text string) net.Addr {
+	if text == "" {
+		return &net.UnixAddr{Net: "unix"}
+	}
 	if a, err := netip.ParseAddrPort(text); err == nil {
 		return net.TCPAddrFromAddrPort(a)
 	}
-	return &net.UnixAddr{Net: "unix"}
+	return nil
 }

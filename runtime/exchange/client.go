@@ -31,14 +31,20 @@ type Client struct {
 	Active   int32         // number of active exchanges, including those of reset streams
 }
 
-// InitClient initializes c, a zero Client, with the socket fd, which c then owns. If awaitsHeader is true and the
-// client is a trusted proxy, the connection must begin with a header of the PROXY protocol.
-func (s *Server) InitClient(c *Client, fd int, local, remote net.Addr, awaitsHeader bool) {
+// InitClient initializes c, a zero Client, with the socket fd, which c then owns; fd is -1 if c becomes a virtual
+// connection (conn.OpenVirtual). If awaitsHeader is true and the client is a trusted proxy, the connection must begin
+// with a header of the PROXY protocol. An error means that the server does not know addresses of this kind.
+func (s *Server) InitClient(c *Client, fd int, local, remote net.Addr, awaitsHeader bool) error {
+	if !conn.IsAddress(local, remote) {
+		return fmt.Errorf("refused a connection from %v to %v: the addresses are neither of TCP nor of a unix socket",
+			remote, local)
+	}
 	c.proxy, c.Counts = s.Config.proxy(remote), conn.Take
 	if c.proxy != nil && !awaitsHeader {
 		c.proxy.awaits = false
 	}
 	c.Init(fd, local, remote)
+	return nil
 }
 
 // InitSubrequest initializes c, a zero Client, with the socket fd, which c then owns. The connection carries requests
@@ -85,19 +91,17 @@ func (c *Client) Secured() { c.peer = nil }
 var LocalPeer = Peer{ServerName: "localhost", ServerPort: "80"}
 
 func newPeer(local, remote net.Addr) *Peer {
-	l, ok := local.(*net.TCPAddr)
-	if !ok {
-		p := LocalPeer
-		if u, ok := local.(*net.UnixAddr); ok {
-			p.Socket = u.Name
-		}
-		return &p
+	p := LocalPeer
+	switch l := local.(type) {
+	case *net.UnixAddr:
+		p.Socket = l.Name
+	case *net.TCPAddr:
+		p.ServerName, p.ServerPort = ipText(l), strconv.Itoa(l.Port)
 	}
-	p := &Peer{ServerName: ipText(l), ServerPort: strconv.Itoa(l.Port)}
 	if r, ok := remote.(*net.TCPAddr); ok {
 		p.Addr, p.Port = ipText(r), strconv.Itoa(r.Port)
 	}
-	return p
+	return &p
 }
 
 func ipText(a *net.TCPAddr) string { return a.AddrPort().Addr().Unmap().String() }
@@ -120,9 +124,12 @@ func (cfg *Config) trusts(a netip.Addr) bool {
 }
 
 func (cfg *Config) proxy(remote net.Addr) *trustedProxy {
-	trusted := cfg.ProxyUnix
-	if a, ok := remote.(*net.TCPAddr); ok {
+	trusted := false
+	switch a := remote.(type) {
+	case *net.TCPAddr:
 		trusted = cfg.trusts(a.AddrPort().Addr())
+	case *net.UnixAddr:
+		trusted = cfg.ProxyUnix
 	}
 	if !trusted && cfg.RootPath == "" {
 		return nil

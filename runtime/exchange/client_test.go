@@ -18,8 +18,28 @@ func tcpClient(s *Server) *Client {
 	s.Config.Proxies = []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}
 	address := func(text string) net.Addr { return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(text)) }
 	c := new(Client)
-	s.InitClient(c, -1, address("192.0.2.80:443"), address("192.0.2.1:4711"), true)
+	if err := s.InitClient(c, -1, address("192.0.2.80:443"), address("192.0.2.1:4711"), true); err != nil {
+		panic(err)
+	}
 	return c
+}
+
+func TestClientWhoseAddressIsUnknownIsRefusedAndNeverTrusted(t *testing.T) {
+	s := &Server{Config: Config{ProxyUnix: true, RootPath: "/a"}}
+	tcp, udp, socket := new(net.TCPAddr), new(net.UDPAddr), new(net.UnixAddr)
+	for _, c := range []struct {
+		local, remote net.Addr
+		known         bool
+	}{
+		{tcp, tcp, true}, {socket, socket, true}, {udp, udp, false}, {tcp, socket, false}, {socket, tcp, false},
+		{socket, udp, false}, {nil, nil, false}, {socket, nil, false},
+	} {
+		err := s.InitClient(new(Client), -1, c.local, c.remote, false)
+		checktest.Equalf(t, err == nil, c.known, "%T, %T: %v", c.local, c.remote, err)
+	}
+	for _, remote := range []net.Addr{udp, nil} {
+		checktest.Truef(t, !s.Config.proxy(remote).trusted, "%T is trusted", remote)
+	}
 }
 
 // A proxy sends a local header on a connection for its own health checks, so this connection keeps its addresses.

@@ -79,12 +79,12 @@ var (
 )
 
 // NewClient returns a connection with the socket fd, which the connection owns. If awaitsHeader is true and the client
-// is a trusted proxy, the connection must begin with a header of the PROXY protocol.
-func (s *Server) NewClient(fd int, local, remote net.Addr, awaitsHeader bool) *Conn {
+// is a trusted proxy, the connection must begin with a header of the PROXY protocol. If NewClient returns an error, the
+// server does not know addresses of this kind, and fd remains the caller's.
+func (s *Server) NewClient(fd int, local, remote net.Addr, awaitsHeader bool) (*Conn, error) {
 	c := &Conn{s: s}
 	c.Holder = c
-	s.InitClient(&c.Client, fd, local, remote, awaitsHeader)
-	return c
+	return c, s.InitClient(&c.Client, fd, local, remote, awaitsHeader)
 }
 
 // NewSubrequest returns a connection with the socket fd, which the connection owns. Over this connection, the server

@@ -77,7 +77,7 @@ func newServer(cfg exchange.Config) *Server {
 }
 
 func exchangeFrom(s *Server, addr string) *exchange.Exchange {
-	c := s.NewClient(-1, new(net.TCPAddr), &net.TCPAddr{IP: net.ParseIP(addr)}, false)
+	c, _ := s.NewClient(-1, new(net.TCPAddr), &net.TCPAddr{IP: net.ParseIP(addr)}, false)
 	return s.New(&c.Client, c)
 }
 

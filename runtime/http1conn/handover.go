@@ -3,8 +3,11 @@ package http1conn
 import (
 	"slices"
 
+	"golang.org/x/sys/unix"
+
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
+	"fapws/runtime/logfile"
 )
 
 // ClientState describes an idle HTTP/1 connection for the process that takes it over.
@@ -75,7 +78,12 @@ func (s *Server) TakeWaiting(x *exchange.Exchange, text []byte) (one IdleClient,
 
 // Arrive serves an idle connection that TakeIdle in a different process has returned. Arrive owns fd.
 func (s *Server) Arrive(d *ClientState, fd int) {
-	c := s.NewClient(fd, conn.AddressOf(d.Local), conn.AddressOf(d.Remote), d.Unannounced)
+	c, err := s.NewClient(fd, conn.AddressOf(d.Local), conn.AddressOf(d.Remote), d.Unannounced)
+	if err != nil {
+		s.Set.Log(logfile.Error, "%v", err)
+		unix.Close(fd)
+		return
+	}
 	if d.Untrusted {
 		c.Distrust()
 	}

@@ -3,6 +3,7 @@ package http1conn_test
 import (
 	"errors"
 	"net"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -29,7 +30,7 @@ func TestNewConnectionsAreHandedOver(t *testing.T) {
 			fd, _ := exchangetest.Sockets(t)
 			var idle []http1conn.IdleClient
 			l.Do(func() {
-				made := l.HTTP1.NewClient(fd, &net.UnixAddr{}, &net.UnixAddr{}, c.proxied)
+				made, _ := l.HTTP1.NewClient(fd, &net.UnixAddr{}, &net.UnixAddr{}, c.proxied)
 				checktest.Equal(t, made.Open(made.Speaks()), nil)
 				made.Schedule()
 				idle = l.HTTP1.TakeIdle()
@@ -80,4 +81,13 @@ func TestResponseThatIsGivenUpEndsWithAReset(t *testing.T) {
 		_, err = client.Read(buf[:])
 	}
 	checktest.Truef(t, errors.Is(err, unix.ECONNRESET), "%v", err)
+}
+
+func TestConnectionWithUnknownAddressesIsClosed(t *testing.T) {
+	l := new(later)
+	l.Run(t, l, exchange.Config{ProxyUnix: true})
+	fd, client := exchangetest.Sockets(t)
+	l.Do(func() { l.HTTP1.Arrive(&http1conn.ClientState{Local: "here", Remote: "there"}, fd) })
+	_, err := client.Read(make([]byte, 1))
+	checktest.Truef(t, err != nil && strings.Contains(err.Error(), "EOF"), "%v", err)
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"net"
 	"net/netip"
 	"strings"
 	"time"
@@ -185,7 +186,11 @@ func (s *Subscribers) resume(d *StreamState, fd int) error {
 	p := &StreamSubscriber{s: s, peer: netip.AddrPortFrom(addr, d.Port), minor: d.Minor, number: d.Number,
 		sent: d.Sent, framed: uint32(d.Framed)}
 	p.know(d.User, d.LastEventID)
-	if err := s.open(p, fd, nil, conn.AddressOf(p.peer.String())); err != nil {
+	from := conn.AddressOf("")
+	if p.peer.IsValid() {
+		from = net.TCPAddrFromAddrPort(p.peer)
+	}
+	if err := s.open(p, fd, nil, from); err != nil {
 		return err
 	}
 	if d.Log != nil {
