@@ -99,7 +99,7 @@ func connectionMetrics(all []*conn.Conn) (connections metrics.Family, encrypted 
 	for _, c := range all {
 		kind := kindOf(c.Protocol())
 		open[kind]++
-		if kind != "" && c.Transport() != nil {
+		if kind != "" && c.TLS() != nil {
 			encrypted++
 		}
 	}

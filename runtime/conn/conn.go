@@ -178,6 +178,9 @@ type Transport interface {
 
 	// CloseWrite announces the end of the output. It must be called only once, and Flush must be called afterwards.
 	CloseWrite() error
+
+	// TLS describes the TLS connection of the client; nil without TLS, and for a connection to an upstream.
+	TLS() *TLSState
 }
 
 // A Conn points to secured instead of containing the interface, which saves a word in connections without a transport.
@@ -195,6 +198,13 @@ type Virtual interface {
 	// AwaitRoom makes the transport call Conn.Ready with eventloop.Writable as soon as there is room for output. The
 	// call also happens if there is room already.
 	AwaitRoom()
+
+	// Ends reports whether the client has ended its side, even if the last bytes have not been read yet.
+	Ends() bool
+
+	// Close is called when the connection has closed and its last transfer has ended. If CloseWrite was not called
+	// before, the client must see that its input is incomplete. No other method is called afterwards.
+	Close()
 }
 
 // OpenVirtual adds c, a zero Conn, to the set s as a virtual connection with the protocol p. local and remote are the
@@ -207,6 +217,9 @@ func (c *Conn) OpenVirtual(s *Set, t Virtual, p Protocol, local, remote net.Addr
 }
 
 func (c *Conn) virtual() bool { return c.fd < 0 }
+
+// bearer returns the transport of a virtual connection.
+func (c *Conn) bearer() Virtual { return c.transport.Transport.(Virtual) }
 
 // Stop stops reading from c until Continue is called, because the handler has enough input. mode selects the events
 // that the loop still handles. Stop returns false if c is already stopped or its input has ended.
@@ -322,6 +335,7 @@ func (c *Conn) closeSocket() {
 	c.set.wheel.Remove(&c.timer)
 	c.watch.Remove()
 	if c.virtual() {
+		c.bearer().Close()
 		return
 	}
 	unix.Close(fd)
@@ -353,14 +367,17 @@ func (c *Conn) setTransport(t Transport) {
 	c.watch.Again()
 }
 
-// Transport returns the transport of c, or nil if the socket carries the bytes unchanged. Without a transport, c can be
-// passed to another process.
-func (c *Conn) Transport() Transport {
+// TLS describes the TLS connection of the client; nil without TLS.
+func (c *Conn) TLS() *TLSState {
 	if c.transport == nil {
 		return nil
 	}
-	return c.transport.Transport
+	return c.transport.TLS()
 }
+
+// Movable reports whether another process can continue c with its descriptor, because no transport of this process
+// carries the bytes.
+func (c *Conn) Movable() bool { return c.transport == nil }
 
 // sayEnd makes the transport announce the end of the output, or returns false if the socket is full. In that case
 // Protocol.Room is called when there is room, and must call Finish again.

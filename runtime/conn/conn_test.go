@@ -272,6 +272,9 @@ func (c carried) Read([]byte) (int, error) { return 0, io.EOF }
 func (c carried) Flush() error             { return nil }
 func (c carried) CloseWrite() error        { return nil }
 func (c carried) AwaitRoom()               {}
+func (c carried) TLS() *TLSState           { return nil }
+func (c carried) Ends() bool               { return false }
+func (c carried) Close()                   {}
 func (c carried) Write(b []byte) (int, error) {
 	out := c.by.Use()
 	*out = append(append(*out, '|'), b...)

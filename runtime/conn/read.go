@@ -120,9 +120,14 @@ func (c *Conn) Unpause() {
 
 func (c *Conn) Paused() bool { return c.paused }
 
-// Ends reports, by a system call, whether the client has shut down its sending side, even if the loop has not read all
-// input yet.
-func (c *Conn) Ends() bool { return c.Half || poll(c.Fd(), unix.POLLRDHUP)&unix.POLLRDHUP != 0 }
+// Ends reports whether the client has shut down its sending side, even if the loop has not read all input yet. For a
+// socket, it is a system call.
+func (c *Conn) Ends() bool {
+	if c.virtual() {
+		return c.Half || c.bearer().Ends()
+	}
+	return c.Half || poll(c.Fd(), unix.POLLRDHUP)&unix.POLLRDHUP != 0
+}
 
 // Unread reports whether the kernel holds input that the loop has not read, for example because a handler ran on the
 // loop for a long time. If Unread returns true, the client has not missed its deadline.

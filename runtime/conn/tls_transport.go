@@ -31,7 +31,7 @@ func NewTLSClient(over net.Conn, config *tls.Config) *TLSTransport {
 
 func (t *TLSTransport) Conn() *tls.Conn { return t.tls }
 
-func (t *TLSTransport) Client() *TLSState { return t.client }
+func (t *TLSTransport) TLS() *TLSState { return t.client }
 
 // HTTP2 reports whether the client negotiated HTTP/2 (ALPN, RFC 9113 §3.2).
 func (t *TLSTransport) HTTP2() bool { return t.http2 }

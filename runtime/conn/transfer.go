@@ -88,7 +88,7 @@ const leavesTimeout = 2 * time.Second
 
 func (t *transfer) awaitRoom() {
 	if t.c.virtual() {
-		t.c.transport.Transport.(Virtual).AwaitRoom()
+		t.c.bearer().AwaitRoom()
 		return
 	}
 	if err := t.c.watch.WantRoom(true); err != nil {

@@ -79,8 +79,8 @@ func (t *Tunnel) Begin(c *Conn, first []byte, head int) {
 	c.Upgrade(&t.client)
 	c.Stamp = t.set.Now
 	c.Schedule()
-	if secure, ok := upstream.Transport().(*TLSTransport); ok {
-		secure.wire.s = t.secure
+	if upstream.transport != nil {
+		upstream.transport.Transport.(*TLSTransport).wire.s = t.secure
 	}
 	if err := upstream.Open(t.set, &t.upstream); err != nil {
 		t.upstream.Broke(err)

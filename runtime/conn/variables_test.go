@@ -80,7 +80,7 @@ func TestHandlersGetTLSParametersAndClientCertificates(t *testing.T) {
 		echoes(t, client, []byte("hello"))
 		p := s.only()
 		s.do(func() {
-			d := p.transport.Client()
+			d := p.transport.TLS()
 			checktest.Truef(t, d.Version == tls.VersionTLS13 && d.CipherSuite == client.ConnectionState().CipherSuite &&
 				d.Verified == c.verified && (len(d.Certificates) == 1) == c.shows, "%v: %+v", c.auth, d)
 			values := map[string]string{}
@@ -136,7 +136,7 @@ func TestClientCertificateThatIsTooLargeEndsTheHandshake(t *testing.T) {
 		echoes(t, client, []byte("hello"))
 		p := s.only()
 		s.do(func() {
-			checktest.Equalf(t, strings.Count(p.transport.Client().Variables, "SSL_CLIENT_SAN_DNS_"), maxNames, "variables")
+			checktest.Equalf(t, strings.Count(p.transport.TLS().Variables, "SSL_CLIENT_SAN_DNS_"), maxNames, "variables")
 		})
 	}
 }

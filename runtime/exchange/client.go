@@ -77,9 +77,8 @@ func (c *Client) Subrequest() bool { return c.subrequest != nil }
 func (c *Client) direct() *Peer {
 	if c.peer == nil {
 		c.peer = newPeer(c.Local, c.Remote)
-		if t, ok := c.Transport().(*conn.TLSTransport); ok {
-			c.peer.HTTPS, c.peer.TLS = true, t.Client()
-		}
+		c.peer.TLS = c.TLS()
+		c.peer.HTTPS = c.peer.TLS != nil
 	}
 	return c.peer
 }

@@ -42,6 +42,16 @@ func TestClientWhoseAddressIsUnknownIsRefusedAndNeverTrusted(t *testing.T) {
 	}
 }
 
+func TestExchangeHasTheConnectionOfItsClientUntilTheClientHasLeft(t *testing.T) {
+	s := new(Server)
+	client := tcpClient(s)
+	x := s.New(client, new(Sub))
+	y := x.Sub(new(Request), Memory{}, nil, &Sub{Parent: x})
+	checktest.Truef(t, x.Conn() == &client.Conn && y.Conn() == &client.Conn, "%v, %v", x.Conn(), y.Conn())
+	x.Detach()
+	checktest.Truef(t, x.Conn() == nil && y.Conn() == nil, "%v, %v", x.Conn(), y.Conn())
+}
+
 // A proxy sends a local header on a connection for its own health checks, so this connection keeps its addresses.
 func TestProxyHeaderSetsTheAddressesAndTheTrust(t *testing.T) {
 	from, to := netip.MustParseAddrPort("198.51.100.7:1"), netip.MustParseAddrPort("198.51.100.80:2")

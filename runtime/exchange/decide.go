@@ -248,7 +248,7 @@ func (x *Exchange) Waits() bool {
 }
 
 func (x *Exchange) Resume() {
-	defer x.s.Set.Guard(x.ClientConn())
+	defer x.s.Set.Guard(x.Conn())
 	x.enter(routing, forReady)
 	x.Stream.Wait(x)
 }

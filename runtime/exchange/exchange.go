@@ -183,7 +183,7 @@ func (x *Exchange) refuseStep(s state, w wait) {
 		panic(step)
 	}
 	x.s.Set.LogBug(step)
-	if c := x.ClientConn(); c != nil {
+	if c := x.Conn(); c != nil {
 		x.s.Set.Soon(c, func() { c.Close("internal error") })
 	}
 }
@@ -203,21 +203,16 @@ func (x *Exchange) Sub(r *Request, source Source, to Sink, c Stream) Exchange {
 		progress: progress{state: answering}}
 }
 
-// Conn returns the client's connection; nil if no client waits for the response, or if Sub made x.
+// Conn returns the connection of the client that waits for x or for the response that includes x (Sub.Parent). nil means
+// that no client waits: it has left, or there never was one.
 func (x *Exchange) Conn() *conn.Conn {
+	for sub, ok := x.Stream.(*Sub); ok && sub.Parent != nil; sub, ok = x.Stream.(*Sub) {
+		x = sub.Parent
+	}
 	if x.Stream == nil || x.client == nil {
 		return nil
 	}
 	return &x.client.Conn
-}
-
-// ClientConn returns the connection of the client that waits for x or for the response that includes x (Sub.Parent), or
-// nil if there is none.
-func (x *Exchange) ClientConn() *conn.Conn {
-	for sub, ok := x.Stream.(*Sub); ok && sub.Parent != nil; sub, ok = x.Stream.(*Sub) {
-		x = sub.Parent
-	}
-	return x.Conn()
 }
 
 func (x *Exchange) Account() string {
@@ -361,9 +356,8 @@ func (x *Exchange) Offload(work func(), done func(gone bool)) {
 		x.Source = source
 	}
 	x.beside = true
-	x.s.Set.Offload(x.ClientConn(), work, func(bug bool) {
-		c := x.Conn()
-		if bug && c != nil {
+	x.s.Set.Offload(x.Conn(), work, func(bug bool) {
+		if c := x.Conn(); bug && x.client != nil && c != nil {
 			c.Close("internal error") // also calls x.Abandon
 		}
 		x.beside = false

@@ -27,7 +27,7 @@ func (x *Exchange) Malformed(version http1.Version, received []byte) {
 		c.requests++
 		x.Record.Malformed(received, s.Config.Limits.RequestLine)
 	}
-	if conn.IsHandshake(received) && x.client.Transport() == nil {
+	if conn.IsHandshake(received) && x.client.TLS() == nil {
 		s.secure.Report(logfile.Info, x.clientText(),
 			"a TLS handshake on a port without TLS: its URL has to begin with http://, or the port has to be bound "+
 				"with https://")

@@ -59,7 +59,7 @@ func (p prefaceReader) Input(data []byte) {
 	got := c.Pending()
 	n := min(len(got), len(preface))
 	switch {
-	case !bytes.Equal(got[:n], []byte(preface)[:n]) && c.Transport() != nil:
+	case !bytes.Equal(got[:n], []byte(preface)[:n]) && c.TLS() != nil:
 		c.Close("no preface of HTTP/2")
 	case !bytes.Equal(got[:n], []byte(preface)[:n]):
 		c.Upgrade(c)

@@ -196,8 +196,8 @@ func (c *Conn) askForBody() {
 	}
 	b.Asked(s.Set.Now)
 	c.Stamp = s.Set.Now
-	c.Use()
-	s.Set.Buf = append(s.Set.Buf, http1.Continue...)
+	out := c.Use()
+	*out = append(*out, http1.Continue...)
 }
 
 // maxPiece limits the bytes of a body that a handler gets in one piece.

@@ -150,7 +150,7 @@ const tick = eventloop.Tick
 // response. Over TLS, EOF always cancels the response, because no client shuts down only its sending side.
 func (c *Conn) EOF() (stays bool) {
 	if c.active.First == nil || c.active.First.Out.Begun || c.Subrequest() || c.body != nil || c.state == StateClosed ||
-		c.Transport() != nil {
+		c.TLS() != nil {
 		return false
 	}
 	// Notify sources that the client sends no more data and has probably disconnected (http.disconnect of ASGI). The

@@ -68,14 +68,13 @@ func (c *Conn) beginDelayed() {
 
 // transmit sends a part of x, the first exchange of c. transmit may end x and close the connection.
 func (c *Conn) transmit(x *exchange.Exchange, p *exchange.Part) {
-	s := c.s
-	c.Use()
+	s, out := c.s, c.Use()
 	if p.First || p.Interim {
-		s.Set.Buf = x.AppendHeadOf(s.Set.Buf, p, x.KeepAlive && !(s.End >= exchange.Discouraged && x.Next == nil))
+		*out = x.AppendHeadOf(*out, p, x.KeepAlive && !(s.End >= exchange.Discouraged && x.Next == nil))
 	}
 	if p.Interim {
 		x.Release(p)
-		if len(s.Set.Buf) > conn.FlushLimit {
+		if len(*out) > conn.FlushLimit {
 			s.Set.Flush()
 		}
 		return
@@ -84,10 +83,10 @@ func (c *Conn) transmit(x *exchange.Exchange, p *exchange.Part) {
 	var tail []byte
 	if x.Out.Framing == http1.Chunked {
 		size := int64(len(body)) + count
-		before := len(s.Set.Buf)
-		s.Set.Buf = appendChunk(s.Set.Buf, size)
+		before := len(*out)
+		*out = appendChunk(*out, size)
 		tail = chunkTail(size, p.End == exchange.Complete && p.Upgrade == nil, x.Out.Trailers(p))
-		x.Out.AddFraming(len(s.Set.Buf) - before + len(tail))
+		x.Out.AddFraming(len(*out) - before + len(tail))
 	}
 	if p.Upgrade != nil {
 		c.upgrade(x, p.Upgrade)
@@ -99,10 +98,9 @@ func (c *Conn) transmit(x *exchange.Exchange, p *exchange.Part) {
 		return
 	}
 	if len(body) <= conn.CopyLimit {
-		s.Set.Buf = append(s.Set.Buf, body...)
-		s.Set.Buf = append(s.Set.Buf, tail...)
+		*out = append(append(*out, body...), tail...)
 		x.Release(p)
-		if len(s.Set.Buf) > conn.FlushLimit {
+		if len(*out) > conn.FlushLimit {
 			s.Set.Flush()
 		}
 		return
@@ -218,7 +216,7 @@ func (c *Conn) sendFile(x *exchange.Exchange, p *exchange.Part, body []byte, cou
 		c.Room(false)
 	default:
 		if len(left) == len(s.items) {
-			left[0].Data = bytes.Clone(left[0].Data) // Copy the data, because Set.Buf is reused.
+			left[0].Data = bytes.Clone(left[0].Data) // Copy the data, because the buffer of Use is reused.
 		}
 		exchange.QueuePart(&c.Client.Conn, p, x, slices.Clone(left), full)
 	}

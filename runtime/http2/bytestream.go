@@ -42,7 +42,6 @@ func (st *stream) SwitchProtocols(x *exchange.Exchange, r *http1.Response) (on *
 	}
 	b := &byteStream{st: st, in: st.early}
 	st.x, st.early, st.bytes, st.target = nil, nil, b, initialWindow
-	b.conn.Holder = b
 	b.conn.OpenVirtual(s.Set, b, b, c.conn.Local, c.conn.Remote)
 	if len(b.in) > 0 || st.ended {
 		b.conn.ReadAgain()
@@ -165,7 +164,17 @@ func (b *byteStream) abandon() {
 	b.conn.Abort()
 }
 
-func (b *byteStream) Gone() {
+// TLS implements conn.Transport with that of the connection.
+func (b *byteStream) TLS() *conn.TLSState {
+	if b.st == nil {
+		return nil
+	}
+	return b.st.c.conn.TLS()
+}
+
+func (b *byteStream) Ends() bool { return b.st == nil || b.st.ended && b.st.extended }
+
+func (b *byteStream) Close() {
 	st := b.st
 	if st == nil {
 		return

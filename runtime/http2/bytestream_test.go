@@ -16,14 +16,13 @@ import (
 type echo struct {
 	conn   *conn.Conn
 	set    *conn.Set
-	before conn.Holder
 	closed bool
 	gone   bool
 }
 
 func (h *host) echo(x *exchange.Exchange) {
 	c, _ := x.Stream.SwitchProtocols(x, &http1.Response{Status: 101, Version: http1.HTTP11, KeepAlive: true, Length: -1})
-	e := &echo{conn: c, set: h.Set, before: c.Holder}
+	e := &echo{conn: c, set: h.Set}
 	c.Holder = e
 	h.echoes = append(h.echoes, e)
 	c.Upgrade(e)
@@ -64,10 +63,7 @@ func (e *echo) Due() int64 { return e.set.Now + lookAgain }
 func (e *echo) Drain(bool) {}
 func (e *echo) Closed()    { e.closed = true }
 
-func (e *echo) Gone() {
-	e.gone = true
-	e.before.Gone()
-}
+func (e *echo) Gone() { e.gone = true }
 
 func (h *host) waitGone(e *echo) {
 	for gone := false; !gone; {

@@ -104,7 +104,7 @@ func (s *Subscribers) begin(p *StreamSubscriber) {
 	if p.queue != nil {
 		s.flush(p)
 	}
-	if p.state != gone && s.retiring && !(s.stay && p.movable()) {
+	if p.state != gone && s.retiring && !(s.stay && p.conn.Movable()) {
 		s.finish(p)
 	}
 }

@@ -195,15 +195,11 @@ func (s *Subscribers) Drain(retire bool) {
 		s.Finish(finishWithin)
 	}
 	for p := range s.all {
-		if !s.stay || !p.movable() {
+		if !s.stay || !p.conn.Movable() {
 			s.finish(p)
 		}
 	}
 }
-
-// movable reports whether p can move to another process. A TLS connection cannot move, because its keys are in this
-// process.
-func (p *StreamSubscriber) movable() bool { return p.conn.Transport() == nil }
 
 // serve begins to send events to p, unless a part of the handler's response is still unsent.
 func (s *Subscribers) serve(p *StreamSubscriber) {
@@ -214,7 +210,7 @@ func (s *Subscribers) serve(p *StreamSubscriber) {
 	case c.Half:
 		c.Close("the client has shut down its side")
 	default:
-		if p.movable() && !s.takeSocket(p, c) {
+		if p.conn.Movable() && !s.takeSocket(p, c) {
 			return
 		}
 		p.tell(s.cfg.Joined, p.position.Names())

@@ -110,7 +110,7 @@ func (s *Subscribers) sweep(late bool) (list []departed, more bool) {
 		switch {
 		case len(list) == exportAtOnce:
 			return list, true
-		case !p.movable():
+		case !p.conn.Movable():
 		case p.state == idle:
 			list = append(list, s.depart(p))
 		case late:

@@ -110,7 +110,7 @@ func (c *call) conn() *conn.Conn {
 	if c.x == nil {
 		return nil
 	}
-	return c.x.ClientConn()
+	return c.x.Conn()
 }
 
 // begin sends the first part. If Head.Then of the part is not nil, begin first calls Head.Then.Continue, which can

@@ -331,7 +331,7 @@ func (p *Pages) release(all []*waiter, answer func(w *waiter)) {
 		if w.x == nil {
 			continue
 		}
-		p.conns.Soon(w.x.ClientConn(), func() {
+		p.conns.Soon(w.x.Conn(), func() {
 			if w.x != nil {
 				answer(w)
 			}
