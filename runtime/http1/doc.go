@@ -3,7 +3,7 @@
 //
 // To read, use Request.Parse for a head and ChunkedReader for a chunked body. To write, use Template.AppendHead and
 // AppendChunkHeader. Functions do not keep slices from their callers. Only two kinds of functions allocate memory:
-// those that append to dst, and Parse, which fills Request.Fields.
+// those that append to dst or to a FieldBlock, and Parse, which fills Request.Fields.
 //
 //   - Limits contains the limits for a head: a request line that is too long results in a 414, and fields that are too
 //     long or too many in a 431. A head that violates the rules results in a StatusError. The server answers with the
@@ -15,6 +15,8 @@
 //     canonical (Request.Plain), so that common paths need no further processing. nginx and Apache also decode paths,
 //     resolve dot segments and merge slashes. Go's ServeMux and werkzeug redirect to the canonical path. gunicorn and
 //     uvicorn pass paths to applications unchanged.
+//   - fieldblock.go is for protocols that send fields instead of lines, such as HTTP/2. A FieldBlock writes the fields of a
+//     request as a head for ParseWhole, and FieldOf makes a field of each line of a response.
 //
 // # Identities
 //

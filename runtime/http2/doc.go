@@ -7,11 +7,11 @@
 //
 // # One form of a request
 //
-// The fields of a request are rewritten as an HTTP/1 head (head.go), which package runtime/http1 parses with the rules
-// and limits of HTTP/1. Sources, WSGI and ASGI applications, CGI programs, proxies and logs therefore see every request
+// The fields of a request are rewritten as an HTTP/1 head (http1.FieldBlock), which package runtime/http1 parses with the
+// rules and limits of HTTP/1. Sources, WSGI and ASGI applications, CGI programs, proxies and logs therefore see every request
 // in the form of HTTP/1. Requests that are invalid in HTTP/1 are also rejected in HTTP/2, for example requests with
 // line ends in values, invalid names, connection-specific fields, two hosts, or a wrong length. The head of a response
-// is made as for HTTP/1, and each of its lines becomes an HTTP/2 field (head.go). The HPACK code of these fields is the
+// is made as for HTTP/1, and each of its lines becomes a field (http1.FieldOf, head.go). The HPACK code of these fields is the
 // same for all connections, because responses use no dynamic table.
 //
 // # Output

@@ -406,7 +406,7 @@ func (c *Conn) onFragment(fragment []byte, last bool) {
 	case b.use == ofRequest:
 		c.open(b)
 	case b.use == ofNothing || st == nil:
-	case b.fault != "" || !b.end: // invalid trailers (RFC 9113 §8.1)
+	case b.Fault != "" || !b.end: // invalid trailers (RFC 9113 §8.1)
 		c.protocolError(st.id, http2.ErrCodeProtocol)
 	default:
 		st.receive(nil, true)
@@ -420,7 +420,7 @@ func (c *Conn) countBlock() bool {
 	n := int64(0)
 	if b := c.arrives; b != nil {
 		// The HPACK decoder may keep an incomplete field in a buffer that is twice as large as the field.
-		if n = int64(2*b.coded + len(b.fields) + len(b.cookie)); n <= 2*smallHead {
+		if n = int64(2*b.coded + b.Held()); n <= 2*smallHead {
 			n = 0
 		}
 	}

@@ -50,7 +50,7 @@ type stream struct {
 func (c *Conn) open(b *headerBlock) {
 	s := c.s
 	c.used += turnStream
-	head := int64(len(b.path) + len(b.fields) + len(b.cookie))
+	head := int64(b.Held())
 	if head <= smallHead {
 		head = 0
 	}
@@ -61,12 +61,12 @@ func (c *Conn) open(b *headerBlock) {
 		return
 	}
 	st := s.stream()
-	st.c, st.id, st.priority = c, b.id, b.priority
+	st.c, st.id, st.priority = c, b.id, b.priority()
 	if len(c.queue.expected) > 0 {
-		st.priority = c.queue.priorityOf(b.id, b.priority)
+		st.priority = c.queue.priorityOf(b.id, st.priority)
 	}
 	st.credit, st.window, st.target = c.initial, initialWindow, initialWindow
-	st.missing, st.ended, st.extended = -1, b.end, b.extended
+	st.missing, st.ended, st.extended = -1, b.end, b.Extended
 	if head > 0 {
 		st.countHead(head)
 	}
@@ -75,18 +75,21 @@ func (c *Conn) open(b *headerBlock) {
 	if c.client.Expected != 0 {
 		c.s.Arrived(c.client)
 	}
-	s.head = b.appendHead(s.head[:0])
+	s.head = b.AppendHead(s.head[:0], http1.HTTP2)
 	switch limits := &s.Config.Limits; {
-	case b.tooLarge:
-		st.refuseLarge("headers too large", "limit-request-head", limits.Head, b.size)
+	case b.TooLarge:
+		st.refuseLarge("headers too large", "limit-request-head", limits.Head, b.Size)
 		return
-	case b.longest > limits.FieldLine:
-		st.refuseLarge("header field too long", "limit-request-field-size", limits.FieldLine, b.longest)
+	case b.Longest > limits.FieldLine:
+		st.refuseLarge("header field too long", "limit-request-field-size", limits.FieldLine, b.Longest)
 		return
-	case b.fault != "":
-		st.refuseMalformed(b.fault)
+	case b.Fault != "":
+		st.refuseMalformed(b.Fault)
 		return
-	case st.extended && !strings.EqualFold(b.protocol, "websocket"): // RFC 9220 §3
+	case st.extended && b.end:
+		st.refuseMalformed("the end of a stream that is to carry another protocol")
+		return
+	case st.extended && !strings.EqualFold(b.Protocol, "websocket"): // RFC 9220 §3
 		st.refuse(exchange.Reply{Status: 501, Text: "unknown :protocol", Close: true})
 		return
 	}
@@ -112,7 +115,7 @@ func (c *Conn) open(b *headerBlock) {
 		st.missing = req.Length
 	default:
 		// all other code treats a body of unknown length as a chunked body
-		req.Body, req.Expect100 = http1.Chunked, b.expects
+		req.Body, req.Expect100 = http1.Chunked, b.Expects
 	}
 	r.Head = s.head
 	st.x = s.New(c.client, st)
