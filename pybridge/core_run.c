@@ -47,13 +47,6 @@ int core_record_begin(core_thread *t, core_record *rec) {
   if (core_waits_are_counted()) core_count_queue_wait(rec);
   if (UNLIKELY(rec->req.timed)) rec->run.began_ns = core_now_ns();
   core_give_to(rec, t);
-  rec->run.iter = rec->run.result = rec->run.start = rec->run.input = rec->run.environ = rec->run.exchange = NULL;
-  rec->run.disconnected = NULL;
-  rec->run.hints = 0;
-  rec->run.hint_bytes = 0;
-  rec->run.started = rec->run.whole = rec->run.bodyless = rec->run.single = 0;
-  rec->run.declared = -1;
-  rec->run.sent = rec->run.unacked = rec->run.credit = 0;
   if (LIKELY(!__atomic_load_n(&rec->cancelled, __ATOMIC_RELAXED))) return 1;
   if (t->mode->forget) t->mode->forget(rec);
   core_publish(t, core_give_up(rec));

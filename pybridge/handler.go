@@ -226,7 +226,6 @@ func (h *Handler) register(t exchange.Ticket, r *exchange.Request) *C.core_recor
 	rec := h.free
 	rec.ticket = C.uint32_t(t)
 	rec.serial++
-	rec.run.thread = nil
 	kind, certificate := &kinds[h.app.mounts[r.Mount].Kind], ""
 	if kind.mode != nil && r.Peer.TLS != nil {
 		certificate = r.Peer.TLS.Server

@@ -283,7 +283,6 @@ func (q *presenceQueue) step(h *Handler) {
 	}, "")
 	q.rec.ticket, q.rec.next = ^C.uint32_t(0), nil
 	q.rec.serial++
-	q.rec.run.thread = nil
 	if code := C.core_flush(number(q.rec)); code >= 0 {
 		h.app.exit(int(code))
 	}

@@ -89,7 +89,6 @@ func copyRequest(rec *C.core_record, r *exchange.Request, certificate string) {
 	rec.req.log = C.uint32_t(r.ErrorLog)
 	rec.req.script_len, rec.req.root_len = C.uint32_t(r.Script), C.uint32_t(r.Root)
 	rec.req.size = C.int64_t(r.Size)
-	rec.run.spool = C.int32_t(r.Spool)
 	rec.req.version, rec.req.traits = C.uint8_t(p.Version), C.uint8_t(p.Version.Traits())
 	rec.req.head_only = boolByte(p.Head)
 	rec.req.trailers = boolByte(p.Trailers && !p.Head)
@@ -99,12 +98,10 @@ func copyRequest(rec *C.core_record, r *exchange.Request, certificate string) {
 	rec.req.has_length = boolByte(p.Body != http1.NoBody)
 	rec.req.chunked = boolByte(p.Body == http1.Chunked)
 	rec.req.has_body = boolByte(r.Size > 0)
-	rec.req.more, rec.req.websocket, rec.run.socket = boolByte(r.More), boolByte(r.Upgrade), C.int32_t(r.Socket)
-	rec.inputs.open, rec.run.socket_object, rec.run.taken = 0, nil, 0
+	rec.req.more, rec.req.websocket, rec.req.resumed = boolByte(r.More), boolByte(r.Upgrade), 0
+	rec.run = C.struct_core_run{job: C.CORE_RUN, spool: C.int32_t(r.Spool), socket: C.int32_t(r.Socket), declared: -1}
 	rec.cancelled, rec.closing = 0, 0
-	rec.run.job = C.CORE_RUN
-	rec.run.unacked, rec.run.counted, rec.req.resumed, rec.run.began_ns = 0, 0, 0, 0
-	rec.inputs.events, rec.inputs.closing, rec.inputs.first, rec.inputs.last, rec.run.exchange = 0, 0, nil, nil, nil
+	rec.inputs.open, rec.inputs.events, rec.inputs.closing, rec.inputs.first, rec.inputs.last = 0, 0, 0, nil, nil
 	rec.req.routed, rec.req.own = boolByte(r.Routed), C.uint8_t(r.Own)
 }
 

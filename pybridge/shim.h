@@ -168,8 +168,8 @@ struct core_request {
 };
 
 /* State of the handler and of its response. The thread that runs the record changes the members, under the GIL, until
- * it publishes the last part. Before the last part, wsgi_drop releases the objects. Go initializes the structure for a
- * new request. */
+ * it publishes the last part. Before the last part, wsgi_drop releases the objects. For a new request, Go sets all
+ * members (copyRequest). */
 struct core_run {
   void *thread; /* the core_thread that runs the record and its iterator; NULL while the record is queued */
   /* The record owns the following two descriptors; the threads that run Python close them. */
