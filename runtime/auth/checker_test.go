@@ -34,18 +34,6 @@ func userFile(t testing.TB, c *Checker, names ...string) *Users {
 	return checktest.Try(NewUsers(c, file, false, nil)).Must(t)
 }
 
-func TestDamagedUserFileIsReadOnceInAWhile(t *testing.T) {
-	u := userFile(t, NewChecker(), "ann")
-	for _, text := range []string{"damaged", string(checktest.Try(os.ReadFile(u.Path())).Must(t))} {
-		checktest.Must(t, os.WriteFile(u.Path(), []byte(text), 0o600))
-		u.looked.Add(-int64(lookEvery))
-		checktest.Truef(t, !u.Fresh(), "%.10q is not noticed", text)
-		u.Refresh()
-		checktest.Truef(t, u.Fresh() && u.Hash("ann") != "", "%.10q is read for each question", text)
-	}
-	checktest.Equalf(t, u.complaint, "", "the file is good again")
-}
-
 func blocked(c *Checker) (release func()) {
 	c.mu.Lock()
 	c.running = c.most
@@ -324,7 +312,6 @@ func TestKnownDoesNotAllocate(t *testing.T) {
 	var buf [maxText]byte
 	wrong := credentials("one", "wrong")
 	check(b, "", wrong)
-	u.looked.Store(1 << 62)
 	n := testing.AllocsPerRun(100, func() { b.Known(decode(buf[:], wrong)) })
 	checktest.Equalf(t, n, 0, "allocations")
 	right := credentials("one", "right")

@@ -29,7 +29,6 @@
 //	users.go    a file of users, and remembered verdicts; kinds of hashes
 //	checker.go  the order in which passwords are checked; penalties
 //	edit.go     changes to a file of users, for fapws user
-//	watched.go  a file that is read again after a change
 //	login.go    Login, its state directory, and the HTML of its pages
 //	respond.go  the responders of these pages: logging in and out, the first user
 //	session.go  cookies, tokens, and the list of ended sessions
@@ -46,7 +45,7 @@
 // keeps a list of sessions. Therefore sessions survive reloads, upgrades and restarts, and every worker accepts them.
 // The key of the MAC is derived from a key in the state directory and the hash of the user's password. Therefore a new
 // password, or the removal of the user, ends the sessions. Logging out adds a line to a file that all processes share
-// (session.go). Both files stay open (watched.go), and fstat(2) detects changes for each request, so that every worker
+// (session.go). Both files stay open (system.Watched), and fstat(2) detects changes for each request, so that every worker
 // rejects an ended session at once.
 //
 // # Other sites

@@ -91,7 +91,7 @@ func (l *Login) Fresh() bool { return l.o.Users.Fresh() && l.o.State.ended.Fresh
 
 func (l *Login) Refresh() {
 	l.o.Users.Refresh()
-	if err := l.o.State.ended.refresh(); err != nil {
+	if err := l.o.State.ended.Refresh(); err != nil {
 		l.o.Log("sessions that ended: " + err.Error())
 	}
 }
@@ -183,8 +183,8 @@ const (
 // maximum duration of a session. warn is called if the key was damaged and therefore replaced.
 func OpenLoginState(dir string, age time.Duration, warn func(line string)) (*LoginState, error) {
 	s := &LoginState{dir: dir, ended: ended{age: age}}
-	s.ended.path, s.ended.flags = filepath.Join(dir, EndedFile), os.O_CREATE|unix.O_NOFOLLOW
-	s.ended.parse = func(text []byte) (*endedSet, error) { return parseEnded(text), nil }
+	s.ended.Path, s.ended.Flags = filepath.Join(dir, EndedFile), os.O_CREATE|unix.O_NOFOLLOW
+	s.ended.Parse = func(text []byte) (*endedSet, error) { return parseEnded(text), nil }
 	err := os.MkdirAll(dir, 0o700)
 	if err == nil {
 		err = exclusively(dir, func() error {
@@ -207,7 +207,7 @@ func OpenLoginState(dir string, age time.Duration, warn func(line string)) (*Log
 		})
 	}
 	if err == nil {
-		err = s.ended.refresh()
+		err = s.ended.Refresh()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot keep sessions in %s: %w; it must be writable and have room, or name another "+
@@ -216,11 +216,7 @@ func OpenLoginState(dir string, age time.Duration, warn func(line string)) (*Log
 	return s, nil
 }
 
-func (s *LoginState) Close() {
-	s.ended.reading.Lock()
-	defer s.ended.reading.Unlock()
-	s.ended.close()
-}
+func (s *LoginState) Close() { s.ended.Close() }
 
 var errDamaged = errors.New("the file is damaged")
 

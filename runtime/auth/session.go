@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"fapws/runtime/http1"
+	"fapws/runtime/system"
 )
 
 type Session struct {
@@ -58,7 +59,7 @@ var encoding = base64.RawURLEncoding.Strict()
 func (l *Login) newSession(user string) *Session {
 	now := l.now()
 	s := &Session{user, l.account(user), tokenHead{Version: version, Start: now.Unix(), Seen: now.Unix()}}
-	s.Order = max(now.UnixMicro(), l.o.State.ended.value.Load().upTo[s.account]+1)
+	s.Order = max(now.UnixMicro(), l.o.State.ended.Value().upTo[s.account]+1)
 	rand.Read(s.ID[:])
 	return s
 }
@@ -188,7 +189,7 @@ func cookies(head []byte, fields []http1.Field, name string, least int) iter.Seq
 // To keep the file small, only the latest ended sessions of an account have their own lines. One line with "*" replaces
 // the lines of all older and expired sessions of the account.
 type ended struct {
-	watched[endedSet]
+	system.Watched[endedSet]
 	age time.Duration
 
 	// unsaved contains the sessions that could not be written to the file, for example because the disk is full. nil
@@ -217,7 +218,7 @@ const keptOfEach = 100
 // has reports, without blocking, whether the session s was ended.
 func (e *ended) has(s *Session) bool {
 	unsaved := e.unsaved.Load()
-	return e.value.Load().has(s) || unsaved != nil && unsaved.has(s)
+	return e.Value().has(s) || unsaved != nil && unsaved.has(s)
 }
 
 func (set *endedSet) has(s *Session) bool {
@@ -266,13 +267,13 @@ func (l *Login) end(s *Session, all bool) error {
 func (l *Login) save() error {
 	e := &l.o.State.ended
 	unsaved := e.unsaved.Load()
-	err := change(e.path, func(text []byte) ([]byte, error) {
+	err := change(e.Path, func(text []byte) ([]byte, error) {
 		set := parseEnded(text)
 		set.add(unsaved)
 		return set.text(l.now().Add(-e.age).UnixMicro()), nil
 	})
 	if err == nil {
-		err = e.readAgain()
+		err = e.Read()
 	}
 	if err == nil {
 		e.unsaved.Store(nil)

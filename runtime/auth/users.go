@@ -22,12 +22,14 @@ import (
 	_ "github.com/GehirnInc/crypt/sha256_crypt"
 	_ "github.com/GehirnInc/crypt/sha512_crypt"
 	"golang.org/x/crypto/bcrypt"
+
+	"fapws/runtime/system"
 )
 
 // Users contains the user names and hashes of a file. The file is read again after a change. Users is safe for
 // concurrent use.
 type Users struct {
-	watched[table]
+	system.Watched[table]
 	checker *Checker
 	log     func(line string)
 	secret  [32]byte
@@ -45,11 +47,11 @@ const (
 // line in the file.
 func NewUsers(c *Checker, path string, optional bool, log func(line string)) (*Users, error) {
 	u := &Users{checker: c, log: log}
-	u.path, u.optional = path, optional
-	u.parse = func(text []byte) (*table, error) { return parseTable(path, text) }
+	u.Watched.Path, u.Optional = path, optional
+	u.Parse = func(text []byte) (*table, error) { return parseTable(path, text) }
 	rand.Read(u.secret[:])
-	u.value.Store(&table{})
-	err := u.refresh()
+	u.Set(&table{})
+	err := u.Watched.Refresh()
 	if u.Empty() && err == nil {
 		_, err = os.Stat(filepath.Dir(path))
 	}
@@ -59,16 +61,16 @@ func NewUsers(c *Checker, path string, optional bool, log func(line string)) (*U
 	return u, nil
 }
 
-func (u *Users) Path() string { return u.path }
+func (u *Users) Path() string { return u.Watched.Path }
 
 // Empty reports, without blocking, whether the file contains no users.
-func (u *Users) Empty() bool { return len(u.value.Load().hashes) == 0 }
+func (u *Users) Empty() bool { return len(u.Value().hashes) == 0 }
 
 // Hash returns, without blocking, the hash of a user's password, or "" if the user does not exist.
-func (u *Users) Hash(name string) string { return u.value.Load().hashes[name] }
+func (u *Users) Hash(name string) string { return u.Value().hashes[name] }
 
 func (u *Users) Refresh() {
-	if err := u.refresh(); err != nil && u.log != nil {
+	if err := u.Watched.Refresh(); err != nil && u.log != nil {
 		u.log("users: " + err.Error() + "; the previous users stay valid")
 	}
 }
@@ -76,7 +78,7 @@ func (u *Users) Refresh() {
 // Known returns the remembered verdict on a pair "user:password": Right, Wrong or Unknown. Known does not block or
 // allocate memory.
 func (u *Users) Known(pair []byte) Verdict {
-	return u.value.Load().recall(u.key(pair), u.checker.now())
+	return u.Value().recall(u.key(pair), u.checker.now())
 }
 
 // verify returns the verdict on the password of k, and how long the verdict must be delayed. Unless the verdict is
@@ -85,7 +87,7 @@ func (u *Users) verify(k *Check) (v Verdict, delay time.Duration) {
 	if !u.Fresh() {
 		u.Refresh()
 	}
-	pair, of := u.key([]byte(k.user+":"+k.password)), u.value.Load()
+	pair, of := u.key([]byte(k.user+":"+k.password)), u.Value()
 	const ever = 1<<63 - 1
 	v = of.recall(pair, ever)
 	computed := v == Unknown

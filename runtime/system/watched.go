@@ -1,4 +1,4 @@
-package auth
+package system
 
 import (
 	"errors"
@@ -12,16 +12,17 @@ import (
 	"time"
 )
 
-// watched contains the parsed content of a file, and reads the file again after a change. The file stays open, so that
-// the event loop can detect a change at once: fstat(2) of an open file does not access the disk. watched is safe for
-// concurrent use.
-type watched[T any] struct {
-	path     string
-	flags    int
-	optional bool // the file may be missing when it is first read
-	parse    func(text []byte) (*T, error)
-	value    atomic.Pointer[T]
-	looked   atomic.Int64
+// A Watched is the parsed content of a file, which is read again after a change. The file stays open, so that the event
+// loop can detect a change at once: fstat(2) of an open file does not access the disk. The exported fields must be set
+// before the first call. A Watched is safe for concurrent use.
+type Watched[T any] struct {
+	Path     string
+	Flags    int  // for open(2), such as unix.O_NOFOLLOW
+	Optional bool // the file may be missing when it is first read
+	Parse    func(text []byte) (*T, error)
+
+	value  atomic.Pointer[T]
+	looked atomic.Int64
 
 	reading   sync.Mutex // guards the fields below
 	file      *os.File
@@ -31,18 +32,24 @@ type watched[T any] struct {
 
 const (
 	// interval at which the server checks for a different file at the path
-	lookEvery = time.Second
-	maxFile   = 16 << 20 // maximum size of a file, in bytes
+	lookEvery  = time.Second
+	maxWatched = 16 << 20 // maximum size of a file, in bytes
 )
 
 var started = time.Now()
 
 func now() int64 { return int64(time.Since(started)) }
 
+// Value returns the content, without blocking: nil before the first Refresh, unless Set was called.
+func (w *Watched[T]) Value() *T { return w.value.Load() }
+
+// Set makes value the content until the file is read.
+func (w *Watched[T]) Set(value *T) { w.value.Store(value) }
+
 // Fresh reports whether the value is up to date. If Fresh returns false, Refresh must be called before the value is
 // used. If the file is invalid, Fresh returns false only once a second, so the file is not read for each request. Fresh
 // does not block, because it does not access the disk.
-func (w *watched[T]) Fresh() bool {
+func (w *Watched[T]) Fresh() bool {
 	if now()-w.looked.Load() > int64(lookEvery) || !w.reading.TryLock() {
 		return false
 	}
@@ -50,9 +57,9 @@ func (w *watched[T]) Fresh() bool {
 	return w.complaint != "" || w.unchanged()
 }
 
-// refresh reads the file if it has changed. After an error, refresh keeps the previous value. refresh returns the same
-// error only once.
-func (w *watched[T]) refresh() error {
+// Refresh reads the file if it has changed. After an error, Refresh keeps the previous value. Refresh returns the same
+// error only once. An error has one line.
+func (w *Watched[T]) Refresh() error {
 	asked := now()
 	w.reading.Lock()
 	defer w.reading.Unlock()
@@ -72,12 +79,12 @@ func (w *watched[T]) refresh() error {
 }
 
 // The caller must hold w.reading.
-func (w *watched[T]) look() error {
-	if found, err := os.Stat(w.path); err == nil && w.unchanged() && os.SameFile(found, w.info) {
+func (w *Watched[T]) look() error {
+	if found, err := os.Stat(w.Path); err == nil && w.unchanged() && os.SameFile(found, w.info) {
 		return nil
 	}
 	err := w.read()
-	if w.optional && w.file == nil && errors.Is(err, fs.ErrNotExist) {
+	if w.Optional && w.file == nil && errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	return err
@@ -85,7 +92,7 @@ func (w *watched[T]) look() error {
 
 // unchanged reports whether the open file still exists and has not changed since it was read. Writing, renaming or
 // replacing a file changes its size or the time of its last status change (ctime). The caller must hold w.reading.
-func (w *watched[T]) unchanged() bool {
+func (w *Watched[T]) unchanged() bool {
 	if w.file == nil {
 		return false
 	}
@@ -95,33 +102,33 @@ func (w *watched[T]) unchanged() bool {
 		now.Ctim == then.Ctim
 }
 
-// readAgain reads the file, although it need not have changed. An error has one line. readAgain is safe for concurrent use.
-func (w *watched[T]) readAgain() error {
+// Read reads the file, although it need not have changed. An error has one line.
+func (w *Watched[T]) Read() error {
 	w.reading.Lock()
 	defer w.reading.Unlock()
 	return w.read()
 }
 
-// read reads the file. An error has one line. The caller must hold w.reading if other goroutines can access w.
-func (w *watched[T]) read() error {
-	f, err := os.OpenFile(w.path, w.flags, 0o600)
+// The caller must hold w.reading.
+func (w *Watched[T]) read() error {
+	f, err := os.OpenFile(w.Path, w.Flags, 0o600)
 	if err != nil {
 		return err
 	}
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is not a file", w.path)
+		err = fmt.Errorf("%s is not a file", w.Path)
 	}
 	var text []byte
 	if err == nil {
-		text, err = io.ReadAll(io.LimitReader(f, maxFile+1))
+		text, err = io.ReadAll(io.LimitReader(f, maxWatched+1))
 	}
-	if err == nil && len(text) > maxFile {
-		err = fmt.Errorf("%s has more than %d bytes", w.path, maxFile)
+	if err == nil && len(text) > maxWatched {
+		err = fmt.Errorf("%s has more than %d bytes", w.Path, maxWatched)
 	}
 	var value *T
 	if err == nil {
-		value, err = w.parse(text)
+		value, err = w.Parse(text)
 	}
 	if err != nil {
 		f.Close()
@@ -133,8 +140,15 @@ func (w *watched[T]) read() error {
 	return nil
 }
 
+// Close closes the file. The content stays.
+func (w *Watched[T]) Close() {
+	w.reading.Lock()
+	defer w.reading.Unlock()
+	w.close()
+}
+
 // The caller must hold w.reading.
-func (w *watched[T]) close() {
+func (w *Watched[T]) close() {
 	if w.file != nil {
 		w.file.Close()
 		w.file = nil
