@@ -24,7 +24,6 @@ import (
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/http2"
 	"fapws/runtime/logfile"
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/static"
@@ -148,7 +147,6 @@ func withTimeouts(cfg Config, timeout time.Duration) Config {
 		&cfg.WriteTimeout, &cfg.WebSockets.Ping, &cfg.WebSockets.PingTimeout, &cfg.Channels.Heartbeat} {
 		setDefault(t, timeout)
 	}
-	setDefault(&cfg.HTTP2, http2.Config{MaxStreams: 128, MaxWindow: 4 << 20, ConnectionWindow: 8 << 20})
 	setDefault(&cfg.WebSockets.MaxSize, 1<<20)
 	setDefault(&cfg.Channels.Subscribers, 100000)
 	setDefault(&cfg.Channels.PerAddress, 256)

@@ -11,18 +11,20 @@ import (
 	"fapws/runtime/exchange"
 )
 
+// Config contains the limits of connections. The zero value is ready for use.
 type Config struct {
-	MaxStreams int
-	// maximum window of a streamed body in bytes, at least 64 KiB
+	MaxStreams int // exchanges of a connection; 0 means 128
+	// maximum window of a streamed body in bytes, at least 64 KiB; 0 means 4 MiB
 	MaxWindow int
 
 	// ConnectionWindow limits, for each connection, the sum of its window and of its request bodies in memory. The
-	// minimum is 64 KiB.
+	// minimum is 64 KiB. 0 means twice MaxWindow, but at least 8 MiB.
 	ConnectionWindow int
 
-	// MaxUnread limits the windows of all connections plus their request bodies in memory. The first 64 KiB of each
-	// connection do not count. A single client gets at most a third of MaxUnread (see conn.Shares). Request heads
-	// larger than 4 KiB have their own limit of the same size. 0 means twelve times ConnectionWindow.
+	// MaxUnread limits the windows of all connections plus their request bodies in memory, but not above twelve times
+	// ConnectionWindow, which is also the meaning of 0. The first 64 KiB of each connection do not count. A single client
+	// gets at most a third of MaxUnread (see conn.Shares). Request heads larger than 4 KiB have their own limit of the
+	// same size.
 	MaxUnread int64
 }
 
@@ -67,8 +69,11 @@ func (s *Server) Init(of *exchange.Server) {
 }
 
 func (s *Server) Configure(cfg Config) {
+	cfg.MaxStreams, cfg.MaxWindow = cmp.Or(cfg.MaxStreams, 128), cmp.Or(cfg.MaxWindow, 4<<20)
+	cfg.ConnectionWindow = cmp.Or(cfg.ConnectionWindow, max(8<<20, 2*cfg.MaxWindow))
 	s.cfg = cfg
-	s.memory.Max = cmp.Or(cfg.MaxUnread, 12*int64(s.cfg.ConnectionWindow))
+	most := 12 * int64(cfg.ConnectionWindow)
+	s.memory.Max = min(cmp.Or(cfg.MaxUnread, most), most)
 	s.heads.Max = s.memory.Max
 	l := &s.Config.Limits
 	s.maxList, s.maxBlock = l.Head+32*l.Fields, 4*l.Head

@@ -30,9 +30,7 @@ func (s *service) config() runtime.Config {
 	memory := s.conf.RequestMemory()
 	system.SetMemory(memory)
 	c.MaxUnsent = s.maxUnsent()
-	c.HTTP2.ConnectionWindow = max(leastConnectionWindow, 2*c.HTTP2.MaxWindow)
-	// If the memory limit is unknown, the value is 0, and the HTTP/2 server uses its default.
-	c.HTTP2.MaxUnread = min(memory/8, 12*int64(c.HTTP2.ConnectionWindow))
+	c.HTTP2.MaxUnread = memory / 8 // 0 if the memory limit is unknown, so the HTTP/2 server uses its default
 	c.Sites.MaxBodyMemory = min(memory/8, 96<<20)
 	if s.conf.Chroot == "" { // otherwise the directory is that of the chroot, which the process may not have entered yet
 		c.Sites.SpoolDir, _ = system.SpoolDir()
@@ -82,9 +80,6 @@ func SpoolWarning(conf *settings.Config) string {
 }
 
 const (
-	// leastConnectionWindow is the minimum of the window that the streams of an HTTP/2 connection share, in bytes.
-	leastConnectionWindow = 8 << 20
-
 	// leastChannelBuffer is the minimum of the event data that may wait for a subscriber, in bytes.
 	leastChannelBuffer = 64 << 10
 
