@@ -1,12 +1,10 @@
 package backend
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
 	"os"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -89,10 +87,7 @@ func (h *Handler) Submit(t exchange.Ticket, r *exchange.Request) bool {
 		}
 		return false
 	}
-	q := &Request{Request: *r, Path: string(r.Path), ticket: t, pool: p, handler: h}
-	parsed, peer := *r.Parsed, *r.Peer
-	parsed.Fields = slices.Clone(parsed.Fields)
-	q.Head, q.Request.Body, q.Parsed, q.Peer = bytes.Clone(r.Head), bytes.Clone(r.Body), &parsed, &peer
+	q := &Request{Request: r.Clone(), Path: string(r.Path), ticket: t, pool: p, handler: h}
 	q.Context, q.cancel = context.WithCancel(context.Background())
 	q.changed.L, q.began = &p.mu, time.Now()
 	switch {

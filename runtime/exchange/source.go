@@ -1,9 +1,11 @@
 package exchange
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 
 	"fapws/runtime/conn"
 	"fapws/runtime/http1"
@@ -150,6 +152,14 @@ type Request struct {
 	Pipeline int
 	Options  string // options for the program that a handler has named in its response (Continuation); otherwise ""
 	Services *Services
+}
+
+// Clone returns a copy of r that stays valid.
+func (r *Request) Clone() Request {
+	c, parsed := *r, *r.Parsed
+	parsed.Fields = slices.Clone(parsed.Fields)
+	c.Head, c.Path, c.Body, c.Parsed = bytes.Clone(r.Head), bytes.Clone(r.Path), bytes.Clone(r.Body), &parsed
+	return c
 }
 
 // Depth returns how deeply a subrequest is nested: 0 for the request of a client, 1 for its subrequests, and so on.

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 	"time"
@@ -35,7 +34,7 @@ const (
 // A held is a call that waits for a place in a Gate.
 type held struct {
 	call    *call
-	request exchange.Request // copied from the connection's input buffer
+	request exchange.Request
 	// pieces of the request body that have arrived while the request waits, at most exchange.InputWindow bytes
 	input []exchange.Input
 }
@@ -58,10 +57,7 @@ func (g *Gate) enter(c *call, r *exchange.Request) bool {
 		c.source.d.put(c)
 		g.refuse(x)
 	default:
-		h, parsed := &held{call: c, request: *r}, *r.Parsed
-		parsed.Fields = slices.Clone(parsed.Fields)
-		own := &h.request
-		own.Head, own.Path, own.Body, own.Parsed = bytes.Clone(r.Head), bytes.Clone(r.Path), bytes.Clone(r.Body), &parsed
+		h := &held{call: c, request: r.Clone()}
 		c.work = queued
 		c.x.SetSource(c, "")
 		c.restart()

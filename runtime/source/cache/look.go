@@ -231,10 +231,8 @@ func namesFields(connection []byte) bool {
 
 // begin creates a Fill for a page. n is the page's node, or nil if each request has its own Fill.
 func (s *Store) begin(n *node, old *Page, c *Compiled, r *exchange.Request, personal bool, base int) *Fill {
-	parsed := *r.Parsed
-	parsed.Fields = slices.Clone(parsed.Fields)
 	f := &Fill{s: s, rule: c, personal: personal, node: n, old: old, base: bytes.Clone(s.key[:base]), path: decoded(r),
-		request: exchange.Request{Head: bytes.Clone(r.Head), Parsed: &parsed}}
+		request: r.Clone()}
 	if n != nil {
 		n.fill = f
 	}
