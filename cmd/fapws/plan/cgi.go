@@ -38,15 +38,10 @@ type FastCGI struct {
 
 func (h *Host) programs() (patterns []string) {
 	for _, r := range h.Routes {
-		switch {
-		case r.Match != "" && (r.CGI.Enabled || r.FastCGI.Address != "" || r.PHP.Enabled):
-			patterns = append(patterns, r.Match)
-		case r.PHP.Enabled:
-			patterns = append(patterns, phpPattern)
-		case r.SSI.Enabled && r.Folder == "" && r.Match != "":
-			patterns = append(patterns, r.Match)
-		case r.SSI.Enabled && r.Folder == "":
-			patterns = append(patterns, r.SSI.names()...)
+		for _, k := range r.given() {
+			if k.programs != nil {
+				patterns = append(patterns, k.programs(r)...)
+			}
 		}
 	}
 	return patterns

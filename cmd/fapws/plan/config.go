@@ -119,17 +119,6 @@ func (c *SiteConfig) all(conf *settings.Config) (hosts []*Host) {
 	return append(hosts, c.Hosts...)
 }
 
-func (c *SiteConfig) Roots() (dirs []string) {
-	dirs = append(dirs, c.Root)
-	for _, h := range c.Hosts {
-		dirs = append(dirs, h.Root)
-		for _, r := range h.Routes {
-			dirs = append(dirs, r.Folder)
-		}
-	}
-	return eachOnce(dirs)
-}
-
 func eachOnce(names []string) (once []string) {
 	known := map[string]bool{"": true}
 	for _, name := range names {
@@ -167,7 +156,10 @@ func (c *SiteConfig) LogFiles(conf *settings.Config) []string {
 	return slices.DeleteFunc(paths, func(path string) bool { return path == "" || path == "-" || path == off })
 }
 
+// Reach contains the directories that sites serve, which are open before a sandbox begins, and what the sandbox must
+// allow in addition.
 type Reach struct {
+	Roots    []string
 	Ports    []uint16
 	Unix     bool
 	Abstract bool // an upstream is reached through an abstract unix socket ("@name")
@@ -183,20 +175,18 @@ func (c *SiteConfig) Reach() (r Reach) {
 		}
 		return false
 	})
+	r.Roots = append(r.Roots, c.Root)
 	for _, h := range c.Hosts {
-		r.Programs = r.Programs || h.SSI.AllowExec
+		r.Roots, r.Programs = append(r.Roots, h.Root), r.Programs || h.SSI.AllowExec
 		for _, route := range h.Routes {
-			if to := route.Upload.Path; to != "" {
-				r.Uploads = append(r.Uploads, to)
+			for _, k := range route.given() {
+				if k.reach != nil {
+					k.reach(route, &r)
+				}
 			}
-			r.Programs = r.Programs || route.CGI.Enabled || route.PHP.Enabled || route.SSI.AllowExec
-			r.Unix = r.Unix || route.PHP.Enabled
-			for _, to := range route.Proxy {
-				r.server(to)
-			}
-			r.server(route.FastCGI.Address)
 		}
 	}
+	r.Roots = eachOnce(r.Roots)
 	return r
 }
 

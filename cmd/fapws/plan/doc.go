@@ -35,8 +35,9 @@
 //   - host.go also contains siteBuilder, which creates the site of one host. files.go, cgi.go and kinds.go implement
 //     the kinds of routes. rules.go and rates.go contain ruleBuilder, for the rules that apply to all kinds.
 //
-// To add a kind of route, write a function of the type kind.build and add it to kinds (kinds.go). Responders are
-// mounted with builder.responder. Rules for every kind are applied to mounts in ruleBuilder.rules (rules.go).
+// A kind of route is one row of kinds (kinds.go): its key, the function that builds its mounts, and what the sandbox must
+// allow for it. Responders are mounted with builder.responder. Rules for every kind are applied to mounts in
+// ruleBuilder.rules (rules.go).
 //
 // # Logs
 //

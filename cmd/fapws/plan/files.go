@@ -33,7 +33,7 @@ func (b *siteBuilder) folder(r *Route, fall bool, programs ...string) []exchange
 	o := options(r.Files, r.Folder)
 	o.Fall, o.Routed, o.Programs = fall, b.routed, b.hidden
 	if len(programs) > 0 {
-		o.Programs = route.NewPatterns(slices.Concat(b.host.programs(), programs))
+		o.Programs = route.NewPatterns(slices.Concat(b.programs, programs))
 	}
 	f := b.open(r, o)
 	if f == nil {
@@ -123,9 +123,9 @@ func (b *siteBuilder) errorPages() func(*exchange.Exchange, exchange.Reply) {
 	if len(h.ErrorPages) == 0 {
 		return nil
 	}
-	programs := h.programs()
+	programs := b.programs
 	if h.SSI.Enabled {
-		programs = append(programs, h.SSI.names()...)
+		programs = slices.Concat(programs, h.SSI.names())
 	}
 	pages := map[int]string{}
 	for _, key := range slices.Sorted(maps.Keys(h.ErrorPages)) {

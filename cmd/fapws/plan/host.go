@@ -63,12 +63,12 @@ type siteBuilder struct {
 	ruleBuilder
 	host *Host
 	// writes to the error log of the host; nil if the host has no error log of its own
-	errors func(level logfile.Level, client, line string)
-	// file patterns of the host's programs; matching files are never sent to clients
-	hidden *route.Patterns
-	routed *route.Patterns  // file patterns for which the host has routes
-	index  []string         // file names of scripts that serve directories
-	behind []exchange.Mount // mounts for paths without a file in the host's root
+	errors   func(level logfile.Level, client, line string)
+	programs []string // file patterns of the host's programs and pages; matching files are never sent to clients
+	hidden   *route.Patterns
+	routed   *route.Patterns  // file patterns for which the host has routes
+	index    []string         // file names of scripts that serve directories
+	behind   []exchange.Mount // mounts for paths without a file in the host's root
 }
 
 func (b *siteBuilder) site() exchange.Site {
@@ -76,7 +76,8 @@ func (b *siteBuilder) site() exchange.Site {
 	if b.conf.SSI && h.Root != "" && !h.At.Set("ssi") {
 		h.SSI.Enabled = true
 	}
-	b.at, b.hidden, b.routed = h.At, route.NewPatterns(h.programs()), route.NewPatterns(h.routed())
+	b.at, b.programs, b.routed = h.At, h.programs(), route.NewPatterns(h.routed())
+	b.hidden = route.NewPatterns(b.programs)
 	s := exchange.Site{Names: h.Names, Rules: b.ruled(h.At, &h.Rules), Pages: b.errorPages()}
 	b.hostLogs(&s)
 	var parts []part
@@ -295,9 +296,7 @@ func (r *Route) filesOfRoot() []string {
 // rejected other keys, because these keys may be misspelled.
 func (r *Route) check(h *Host, report func(error)) {
 	of := r.given()
-	if r.Root != "" && !slices.ContainsFunc(of, func(k kind) bool {
-		return slices.Contains([]string{"cgi", "php", "fastcgi", "ssi"}, k.key)
-	}) {
+	if r.Root != "" && !slices.ContainsFunc(of, func(k kind) bool { return k.programs != nil }) {
 		report(r.At.Errorf("root", "this key is for cgi, php, fastcgi and ssi; did you mean files?"))
 		return
 	}

@@ -35,26 +35,64 @@ type kind struct {
 	// The function adds the mounts of the route. The function returns an error if the key of this kind has a wrong
 	// value, and passes mistakes in all other keys to builder.wrong.
 	build func(*siteBuilder, *Route) ([]exchange.Mount, error)
+	// The function adds the directory that the route serves, and what its sandbox must allow; nil if there is neither.
+	reach func(*Route, *Reach)
+	// The function returns patterns of the route's programs and pages in the root of the host or of the route, which must
+	// not be sent as files; nil if the kind has no programs.
+	programs func(*Route) []string
 }
 
+// Rows have no names of fields, so that the compiler asks each kind for all of them.
 var kinds = []kind{
-	{"app", func(r *Route) (string, bool) { return r.App.Name, r.App.Name != "" }, (*siteBuilder).app},
-	{"cgi", func(r *Route) (string, bool) { return r.CGI.Folder, r.CGI.Enabled }, (*siteBuilder).cgi},
+	{"app", func(r *Route) (string, bool) { return r.App.Name, r.App.Name != "" }, (*siteBuilder).app, nil, nil},
+	{"cgi", func(r *Route) (string, bool) { return r.CGI.Folder, r.CGI.Enabled }, (*siteBuilder).cgi,
+		func(_ *Route, to *Reach) { to.Programs = true }, (*Route).matched},
 	{"php", func(r *Route) (string, bool) {
 		return cmp.Or(r.PHP.Command, programs.DefaultCommand), r.PHP.Enabled
-	}, (*siteBuilder).php},
-	{"fastcgi", func(r *Route) (string, bool) { return r.FastCGI.Address, r.At.Set("fastcgi") }, (*siteBuilder).fastcgi},
-	{"ssi", func(r *Route) (string, bool) { return r.Folder, r.SSI.Enabled }, (*siteBuilder).ssi},
-	{"redirect", func(r *Route) (string, bool) { return r.Redirect, r.At.Set("redirect") }, (*siteBuilder).redirect},
-	{"rewrite", func(r *Route) (string, bool) { return r.Rewrite, r.At.Set("rewrite") }, (*siteBuilder).rewrite},
+	}, (*siteBuilder).php,
+		func(_ *Route, to *Reach) { to.Programs, to.Unix = true, true },
+		func(r *Route) []string { return []string{cmp.Or(r.Match, phpPattern)} }},
+	{"fastcgi", func(r *Route) (string, bool) { return r.FastCGI.Address, r.At.Set("fastcgi") }, (*siteBuilder).fastcgi,
+		func(r *Route, to *Reach) { to.server(r.FastCGI.Address) }, (*Route).matched},
+	{"ssi", func(r *Route) (string, bool) { return r.Folder, r.SSI.Enabled }, (*siteBuilder).ssi,
+		func(r *Route, to *Reach) {
+			to.Roots, to.Programs = append(to.Roots, r.Folder), to.Programs || r.SSI.AllowExec
+		}, (*Route).pagesOfRoot},
+	{"redirect", func(r *Route) (string, bool) { return r.Redirect, r.At.Set("redirect") }, (*siteBuilder).redirect, nil, nil},
+	{"rewrite", func(r *Route) (string, bool) { return r.Rewrite, r.At.Set("rewrite") }, (*siteBuilder).rewrite, nil, nil},
 	{"proxy", func(r *Route) (string, bool) {
 		return strings.Join(r.Proxy, ", "), r.At.Set("proxy")
-	}, (*siteBuilder).proxy},
-	{"upload", func(r *Route) (string, bool) { return r.Upload.Path, r.Upload.Path != "" }, (*siteBuilder).upload},
-	{"files", func(r *Route) (string, bool) { return r.Folder, r.Folder != "" && !r.SSI.Enabled }, (*siteBuilder).files},
+	}, (*siteBuilder).proxy,
+		func(r *Route, to *Reach) {
+			for _, address := range r.Proxy {
+				to.server(address)
+			}
+		}, nil},
+	{"upload", func(r *Route) (string, bool) { return r.Upload.Path, r.Upload.Path != "" }, (*siteBuilder).upload,
+		func(r *Route, to *Reach) { to.Uploads = append(to.Uploads, r.Upload.Path) }, nil},
+	{"files", func(r *Route) (string, bool) { return r.Folder, r.Folder != "" && !r.SSI.Enabled }, (*siteBuilder).files,
+		func(r *Route, to *Reach) { to.Roots = append(to.Roots, r.Folder) }, nil},
 	{"status", func(r *Route) (string, bool) {
 		return strconv.Itoa(r.Status), r.Status != 0 && !r.At.Set("redirect")
-	}, (*siteBuilder).status},
+	}, (*siteBuilder).status, nil, nil},
+}
+
+func (r *Route) matched() []string {
+	if r.Match == "" {
+		return nil
+	}
+	return []string{r.Match}
+}
+
+// pagesOfRoot returns patterns of the pages of a route with the key ssi; none if they are in a directory of their own.
+func (r *Route) pagesOfRoot() []string {
+	switch {
+	case r.Folder != "":
+		return nil
+	case r.Match != "":
+		return []string{r.Match}
+	}
+	return r.SSI.names()
 }
 
 // If the host has the same application, the application keeps its paths, and the rules of the route apply to paths

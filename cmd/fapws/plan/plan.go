@@ -332,7 +332,7 @@ func venvIn(folders ...string) (venv, doubt string) {
 // the application on the command line.
 func (p *Plan) doubts() (lines []string) {
 	lines = slices.Clone(p.foreign)
-	roots := p.Site.Roots()
+	roots := p.Site.Reach().Roots
 	if len(p.Site.Apps()) > 0 {
 		roots = nil
 	}
