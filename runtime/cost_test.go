@@ -74,11 +74,15 @@ func TestRequestsDoNotAllocate(t *testing.T) {
 	})}
 	cached := checktest.Try(cache.Compile(cache.Rule{TTL: time.Hour})).Must(t)
 	mounts := append(tree(t, map[string]string{"hello": "hello", "cached": string(pattern(50000)),
-		"open": string(pattern(100000))}), ruled, exchange.Mount{Prefix: "/page", Cache: cached}, exchange.Mount{Prefix: "/"})
+		"open": string(pattern(100000))}), ruled)
 	cfg := settled(Config{CacheSize: 1 << 20, Sites: exchange.Config{Proxies: mustPrefixes("127.0.0.0/8"),
 		RootPath: "/app"}})
 	application := &instant{}
-	s := start(t, cfg, application, mounts...)
+	s := start(t, cfg, application, exchange.Mount{Prefix: "/"})
+	mounts = append(mounts, exchange.Mount{Prefix: "/page", Cache: func(source exchange.Source) exchange.Source {
+		return s.Cached(cached, source)
+	}}, exchange.Mount{Prefix: "/"})
+	checktest.Must(t, s.Replace([]exchange.Site{{Table: mounts}}, application, nil))
 	for _, test := range []struct {
 		name        string
 		request     []byte

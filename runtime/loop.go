@@ -91,6 +91,7 @@ func newLoop(s *Server) *loop {
 	l.conns.Unsent.Exceeded = func() { l.conns.Soon(nil, l.boundUnsent) }
 	l.app = app.New(l, &l.conns, l.s.subrequest)
 	l.compressor = compress.New(&l.conns)
+	l.sites.Compressor = l.compressor
 	l.subscribers = live.NewSubscribers(l, &l.sites, &l.conns)
 	l.sockets = live.NewSockets(l, &l.sites, &l.conns)
 	l.tunnels = live.NewTunnels(l, &l.conns, &l.secure)

@@ -87,8 +87,8 @@ func TestPanicInWorkForAClientClosesOnlyItsConnection(t *testing.T) {
 			late := &exchange.Rules{}
 			late.Timeout = time.Millisecond
 			s := start(t, cfg, h, exchange.Mount{Prefix: "/offload", Source: failingSource{}},
-				exchange.Mount{Prefix: "/late", Rules: late}, exchange.Mount{Prefix: "/full", Gate: gate},
-				exchange.Mount{Prefix: "/gate", Gate: gate}, exchange.Mount{Prefix: "/"})
+				exchange.Mount{Prefix: "/late", Rules: late}, exchange.Mount{Prefix: "/full", Gate: gate.Limit},
+				exchange.Mount{Prefix: "/gate", Gate: gate.Limit}, exchange.Mount{Prefix: "/"})
 			ask := func(path string) net.Conn {
 				c := s.dial(t)
 				_, err := c.Write([]byte("GET " + path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"))

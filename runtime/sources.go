@@ -33,22 +33,29 @@ func (s *Server) source(m *exchange.Mount) (source exchange.Source, unbounded bo
 	if s.cfg.Accept.Concurrency > 0 {
 		o.Occupies = m.Occupies
 	}
-	o.Gate, _ = m.Gate.(*app.Gate)
 	if m.Receives == nil {
 		o.Hints = m.Hints()
 	}
-	source = s.loop.app.Source(m.Handler, o)
-	if m.Compress {
-		m.Compressor = s.loop.compressor
+	if source = s.loop.app.Source(m.Handler, o); m.Gate != nil {
+		source = m.Gate(source)
 	}
 	if r := m.Receives; r != nil {
 		return s.loop.app.Receiving(r, source), true
 	}
-	if rule, kept := m.Cache.(*cache.Compiled); kept && s.loop.pages != nil {
-		m.Filters = append(m.Filters, s.loop.pages.Invalidate)
-		return s.loop.pages.Source(rule, source), true
+	if m.Cache != nil {
+		cached := m.Cache(source)
+		return cached, cached != source || !o.Main
 	}
 	return source, !o.Main
+}
+
+// Cached returns a Source that keeps the responses of source by rule, or source itself if Config.CacheSize is 0. Cached
+// may be called on any goroutine.
+func (s *Server) Cached(rule *cache.Compiled, source exchange.Source) exchange.Source {
+	if s.loop.pages == nil {
+		return source
+	}
+	return s.loop.pages.Source(rule, source)
 }
 
 // ChangeGroup makes a WebSocket join or leave a group. ChangeGroup does nothing if the WebSocket has ended, and must be

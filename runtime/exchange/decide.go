@@ -130,10 +130,10 @@ func (s *Server) settleRules(x *Exchange) {
 		return
 	}
 	site := &s.table.sites[q.Site]
-	q.mount, x.rules, x.counts = nil, site.rules, site.counts
+	q.mount, x.rules = nil, site.rules
 	if q.Mount >= 0 {
 		q.mount = &site.Table[q.Mount]
-		x.rules, x.counts = q.mount.rules, q.mount.counts
+		x.rules = q.mount.rules
 	}
 	if q.mount != nil && q.mount.Asks {
 		x.MaxBody = -1

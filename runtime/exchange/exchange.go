@@ -8,7 +8,6 @@ import (
 	"fapws/runtime/conn"
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
-	"fapws/runtime/metrics"
 )
 
 // Exchange is a request with its response. An Exchange is also the Sink that writes to the client. An Exchange begins
@@ -102,8 +101,7 @@ type identity struct {
 
 	// FailWith moves both values to the new exchange, so that the request is logged and counted once.
 	Record *logfile.Record // nil if the request has no line in the access log
-	began  int64           // result of Recorder.Begin or BeganEarlier; 0 if the request is not counted
-	counts *metrics.Route
+	began  int64           // result of metrics.Recorder.Begin or BeganEarlier; 0 if the request is not counted
 	ID     http1.Identity
 }
 
@@ -233,7 +231,7 @@ func (x *Exchange) End() {
 		s.account(x)
 	}
 	if x.began != 0 {
-		s.metrics.End(x.began, x.counts, x.Out.Status)
+		s.metrics.End(x.began, x.rules.counts, x.Out.Status)
 	}
 	if x.Carrier != nil {
 		x.refuseCarrier()
@@ -260,8 +258,8 @@ func (x *Exchange) Submit() {
 	}
 	x.Source = x.Choice.Source
 	if m := x.Choice; !r.Upgrade && r.Socket == 0 {
-		if m.Compressor != nil && r.Parsed.Codings {
-			x.Sink = m.Compressor.Filter(x, x.Sink)
+		if m.Compress && r.Parsed.Codings {
+			x.Sink = x.s.Compressor.Filter(x, x.Sink)
 		}
 		for _, filter := range m.Filters {
 			x.Sink = filter(x, x.Sink)

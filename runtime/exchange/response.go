@@ -168,7 +168,7 @@ func (x *Exchange) AppendHeadOf(dst []byte, p *Part, keepAlive bool) []byte {
 		}
 	}
 	vary := ""
-	if m := x.Choice; m != nil && m.Compressor != nil && !x.client.Subrequest() && m.Compressor.Varies(x, p) {
+	if m := x.Choice; m != nil && m.Compress && !x.client.Subrequest() && s.Compressor.Varies(x, p) {
 		vary = "Vary: Accept-Encoding\r\n"
 	}
 	if x.Fields != nil || vary != "" {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"fapws/runtime/http1"
+	"fapws/runtime/metrics"
 	"fapws/runtime/route"
 )
 
@@ -86,6 +87,7 @@ type rules struct {
 	timeout time.Duration
 	maxBody int64
 	hints   []byte
+	counts  *metrics.Route // counter of the requests; nil if they are not counted
 }
 
 var noRules = &rules{site: new(Site)}
@@ -95,7 +97,7 @@ func rulesOf(s *Site, m *Mount) *rules {
 	if m == nil {
 		m = new(Mount)
 	}
-	out := &rules{site: s, local: m.LocalWithoutLogin, quiet: m.NoAccessLog}
+	out := &rules{site: s, local: m.exempt(FromLocalLogin), quiet: m.exempt(FromAccessLog)}
 	var secure http1.Edits
 	for _, r := range [...]*Rules{s.Rules, m.Rules} {
 		if r == nil {
@@ -132,9 +134,9 @@ func rulesOf(s *Site, m *Mount) *rules {
 		out.access = m.Access
 	}
 	switch {
-	case m.Open:
+	case m.exempt(FromRestrictions):
 		out.limits, out.access, out.guard = nil, nil, route.Guard{}
-	case m.ToLogIn:
+	case m.exempt(FromLogin):
 		out.access, out.guard.Methods, out.guard.AllowField = nil, nil, nil
 	}
 	// Without this, a shared cache could give a response to anybody (RFC 9111 §3.5).
@@ -143,7 +145,7 @@ func rulesOf(s *Site, m *Mount) *rules {
 	}
 	out.plain = len(out.headers)
 	out.headers = append(out.headers, secure...)
-	if m.OwnPolicy {
+	if m.exempt(FromPolicy) {
 		out.headers = out.headers.Without("Content-Security-Policy", "Referrer-Policy")
 	}
 	out.guard.Admission = out.access != nil || len(out.limits) > 0
@@ -188,8 +190,8 @@ func (r *rules) exceeded(x *Exchange, ofUser bool) *Reply {
 		if refusal == nil {
 			continue
 		}
-		if x.counts != nil {
-			x.counts.Limited()
+		if r.counts != nil {
+			r.counts.Limited()
 		}
 		if !l.DryRun {
 			return refusal

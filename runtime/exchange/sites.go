@@ -91,6 +91,8 @@ type Server struct {
 	Set    *conn.Set
 	Config Config
 
+	Compressor Compressor // for mounts with Compress
+
 	loop     Loop
 	offer    func(*Exchange, *Mount) bool
 	table    *Table
@@ -226,9 +228,9 @@ func (s *Server) nameRoutes() {
 	for i := range s.table.sites {
 		site := &s.table.sites[i]
 		host := site.label()
-		site.counts = s.metrics.Route(host, "none")
+		site.rules.counts = s.metrics.Route(host, "none")
 		for k := range site.Table {
-			site.Table[k].counts = s.metrics.Route(host, site.Table[k].label())
+			site.Table[k].rules.counts = s.metrics.Route(host, site.Table[k].label())
 		}
 	}
 }
@@ -307,10 +309,9 @@ type Site struct {
 	// ErrorLog writes a line about a client of the site. nil means Config.LogClient.
 	ErrorLog func(level logfile.Level, client, line string)
 
-	ErrorLogNumber int            // number that stands for ErrorLog in Request.ErrorLog
-	name           string         // name of the site in logs: the first element of Names that is not a pattern, or ""
-	rules          *rules         // rules for requests that no mount accepts
-	counts         *metrics.Route // counter of requests that no mount accepts, or nil
+	ErrorLogNumber int    // number that stands for ErrorLog in Request.ErrorLog
+	name           string // name of the site in logs: the first element of Names that is not a pattern, or ""
+	rules          *rules // rules for requests that no mount accepts
 }
 
 // paths returns the paths of the mounts for a developer, a line each, without those of the server itself.
@@ -338,25 +339,17 @@ type Mount struct {
 	Match  string
 	Except []string // prefixes that the path must not have
 	Plain  bool     // the mount serves only requests without HTTPS; a trusted proxy can report the scheme
-	Open   bool     // all clients are served without a password, even if the rules of the site require one
-	// rules do not replace the fields Content-Security-Policy and Referrer-Policy of responses from this mount
-	OwnPolicy   bool
-	NoAccessLog bool // requests for the mount get no line in an access log
-	// the mount is a login page: clients in the allowed networks of the site may use it without a password and may send
-	// forms
-	ToLogIn bool
+	Exempt Exemptions
 
-	Source  Source         // for example a static.Source, a static.Fixed or a redirect.Redirect
+	Source  Source         // for example a static.Source, a static.Fixed or a static.Redirect
 	Rewrite *route.Rewrite // changes the path; routing then continues with the next mounts
 
 	Handler     Handler // nil means the default handler (see Server.Prepare)
 	Application bool    // the Handler runs code of the user; an Override replaces its responses
-	Cache       any     // a *cache.Compiled for responses of the Handler, or nil
-	Compress    bool    // responses of the Handler may be compressed
-	// Compressor is nil unless Compress is true. It is nearer to the client than the Filters.
-	Compressor Compressor
-	Gate       any // an *app.Gate that limits the active requests of the Handler, or nil
-	Index      int // number of this mount in Request.Mount
+	Cache       Wrap    // keeps responses of the Handler; nil if there is no cache
+	Compress    bool    // responses of the Handler may be compressed, nearer to the client than the Filters
+	Gate        Wrap    // limits the active requests of the Handler; nil if they are not limited
+	Index       int     // number of this mount in Request.Mount
 	// Filters change the responses of the Handler. The first filter is the one nearest to the client, so it changes a
 	// response last. Upgraded connections, detached sockets and exchanges made by Sub are not filtered.
 	Filters []Filter
@@ -377,14 +370,31 @@ type Mount struct {
 	// Receives, if not nil, gets each request and its arriving body before the Handler gets it (Services.Next).
 	Receives Handler
 
-	Rules             *Rules // additional rules to those of the site; may be nil
-	Access            Access // replaces the Access of the rules; may be nil
-	LocalWithoutLogin bool   // clients on this machine need no login
+	Rules  *Rules // additional rules to those of the site; may be nil
+	Access Access // replaces the Access of the rules; may be nil
 
 	rules   *rules
-	counts  *metrics.Route
 	missing route.Missing
 }
+
+func (m *Mount) exempt(e Exemptions) bool { return m.Exempt&e != 0 }
+
+// A Wrap returns the Source that answers in place of the Source of a Handler, such as a cache.
+type Wrap func(Source) Source
+
+// Exemptions are rules of the site that do not apply to a mount.
+type Exemptions uint8
+
+const (
+	// all clients are served: without a password, and regardless of their address, certificate and rate
+	FromRestrictions Exemptions = 1 << iota
+	// clients need no password and may send forms, because the mount is a login page; they must be in an allowed network
+	FromLogin
+	FromLocalLogin // clients on this machine need no login
+	// rules do not replace the fields Content-Security-Policy and Referrer-Policy of responses
+	FromPolicy
+	FromAccessLog // requests get no line in an access log
+)
 
 // Upgrades is the way in which a Handler can use a protocol other than HTTP.
 type Upgrades uint8

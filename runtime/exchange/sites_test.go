@@ -28,7 +28,7 @@ func TestServerPagesKeepTheFieldsThatTheyNeed(t *testing.T) {
 		Remove: []string{"X-B", "Referrer-Policy"}, SetSecure: []http1.HeaderField{field("Strict-Transport-Security"),
 			field("Content-Security-Policy")}})).Must(t)
 	site := &Site{Rules: given}
-	kept := rulesOf(site, &Mount{OwnPolicy: true})
+	kept := rulesOf(site, &Mount{Exempt: FromPolicy})
 	for want, edits := range map[string]http1.Edits{
 		"Content-Security-Policy: page\r\nReferrer-Policy: page\r\nX-A: rule\r\n": kept.headers[:kept.plain],
 		"Content-Security-Policy: page\r\nReferrer-Policy: page\r\n" +

@@ -13,6 +13,7 @@ import (
 	"fapws/runtime/logfile"
 	"fapws/runtime/otel"
 	"fapws/runtime/ratelimit"
+	"fapws/runtime/source/cache"
 	"fapws/runtime/source/programs"
 	"fapws/runtime/source/static"
 	"fapws/runtime/source/upload"
@@ -46,6 +47,15 @@ type Parts struct {
 	Rates   *ratelimit.Table // nil if the configuration has no rate limits, and for Check
 	Spans   *otel.Exporter   // nil if no spans are sent, and for Check
 	Refresh *Refresh         // nil if pages do not refresh themselves
+	// Cached is runtime.Server.Cached; nil for Check. It can be called as soon as the sites are served.
+	Cached func(*cache.Compiled, exchange.Source) exchange.Source
+}
+
+func (p *Parts) cached(rule *cache.Compiled) exchange.Wrap {
+	if p.Cached == nil {
+		return nil
+	}
+	return func(source exchange.Source) exchange.Source { return p.Cached(rule, source) }
 }
 
 func (p *Parts) logClient(level logfile.Level, client, line string) {

@@ -237,7 +237,7 @@ type Route struct {
 	AccessLog *bool `key:"access-log" value:"false"`
 
 	MaxActive int `key:"max-active" range:"1-1000000" value:"2"`
-	gate      *app.Gate
+	gate      exchange.Wrap
 
 	Prefix string `key:"prefix" is:"prefix" value:"'/static/'"`
 	Match  string `key:"match" is:"pattern" value:"'*.php'"`
@@ -270,11 +270,11 @@ func (r *Route) onlyRules() bool {
 		(len(r.At.SetAmong(r.Rules)) > 0 || r.AccessLog != nil || r.At.Set(maxActiveKey) || r.At.Set(compressKey))
 }
 
-// limitActive returns the app.Gate that limits the number of active requests of the route, or nil if the number is not
-// limited. All mounts of the route share this Gate, including mounts that have only rules.
-func (r *Route) limitActive() *app.Gate {
+// limitActive returns the wrap that limits the number of active requests of the route, or nil if the number is not
+// limited. All mounts of the route share one app.Gate, including mounts that have only rules.
+func (r *Route) limitActive() exchange.Wrap {
 	if r.gate == nil && r.MaxActive > 0 {
-		r.gate = app.NewGate(r.MaxActive)
+		r.gate = app.NewGate(r.MaxActive).Limit
 	}
 	return r.gate
 }

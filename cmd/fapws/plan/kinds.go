@@ -189,7 +189,9 @@ func (b *siteBuilder) mount(m *pybridge.Mount) (mount exchange.Mount, err error)
 	if m.Cache != "" {
 		var rule cache.Rule // fapws.cache.cached has encoded the rule, so decoding cannot fail
 		if err = json.Unmarshal([]byte(m.Cache), &rule); err == nil {
-			mount.Cache, err = cache.Compile(rule)
+			var compiled *cache.Compiled
+			compiled, err = cache.Compile(rule)
+			mount.Cache = b.parts.cached(compiled)
 		}
 		if err != nil {
 			return mount, err

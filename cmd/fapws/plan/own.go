@@ -33,6 +33,9 @@ func (b *builder) own(c *SiteConfig, h *Host) {
 	}
 }
 
+// unlisted are the exemptions of mounts that serve everybody and are not logged.
+const unlisted = exchange.FromRestrictions | exchange.FromAccessLog
+
 // health returns the mounts for health checks under prefix, or nil if prefix is "". The mounts for health checks
 // precede all other mounts of each host. Health checks require neither login nor HTTPS, because a load balancer uses
 // plain HTTP, the machine's address, and no password. Health checks are not logged, because a load balancer sends one
@@ -52,8 +55,8 @@ func health(prefix string, pending bool, stops *atomic.Bool, stalled func() bool
 	if pending {
 		ready.serves = answer(503, "starting\n")
 	}
-	return []exchange.Mount{{Prefix: prefix + "/ready", Source: ready, Open: true, NoAccessLog: true},
-		{Prefix: prefix, Source: alive, Open: true, NoAccessLog: true}}
+	return []exchange.Mount{{Prefix: prefix + "/ready", Source: ready, Exempt: unlisted},
+		{Prefix: prefix, Source: alive, Exempt: unlisted}}
 }
 
 // Waiting returns a site for a process that is asleep. On this site, every request except health checks waits.
@@ -101,7 +104,7 @@ func (b *builder) refreshes() []exchange.Mount {
 	if b.refresh == nil {
 		b.refresh = b.ownHandler(b.parts.Refresh)
 	}
-	return []exchange.Mount{{Prefix: refreshPath, Open: true, NoAccessLog: true, Rules: &exchange.Rules{Timeout: -1},
+	return []exchange.Mount{{Prefix: refreshPath, Exempt: unlisted, Rules: &exchange.Rules{Timeout: -1},
 		Handler: b.refresh}}
 }
 
@@ -118,7 +121,7 @@ func (b *builder) statusPage(rest []exchange.Mount) []exchange.Mount {
 	// no time limit, because a profile or a reload can take longer than --timeout
 	rules := &exchange.Rules{Timeout: -1}
 	m := exchange.Mount{Prefix: b.conf.Status, Rules: rules, Except: []string{auth.FormPath, auth.OutPath},
-		LocalWithoutLogin: true, OwnPolicy: true, Handler: b.page}
+		Exempt: exchange.FromLocalLogin | exchange.FromPolicy, Handler: b.page}
 	if at := slices.IndexFunc(rest, func(m exchange.Mount) bool { return m.Access != nil }); at >= 0 {
 		m.Access = rest[at].Access
 	}
@@ -159,7 +162,7 @@ func (b *builder) redirectToHTTPS(h *Host) []exchange.Mount {
 		port = ":" + port
 	}
 	to, _ := static.NewRedirect("https://${host}"+port+"${path}", 308)
-	return []exchange.Mount{{Prefix: "/", Except: []string{challenges}, Plain: true, Open: true, Source: to}}
+	return []exchange.Mount{{Prefix: "/", Except: []string{challenges}, Plain: true, Exempt: exchange.FromRestrictions, Source: to}}
 }
 
 // authorityPath is the path at which clients can download the certificate of the machine's own authority, even over
@@ -172,7 +175,7 @@ func (b *builder) authority() []exchange.Mount {
 		return nil
 	}
 	answer, _ := static.NewFixed(static.FixedOptions{Body: string(block.Bytes), Type: "application/x-x509-ca-cert"})
-	return []exchange.Mount{{Prefix: authorityPath, Open: true, Source: answer}}
+	return []exchange.Mount{{Prefix: authorityPath, Exempt: exchange.FromRestrictions, Source: answer}}
 }
 
 func (b *builder) tokens() []exchange.Mount {
@@ -190,7 +193,7 @@ func (b *builder) tokens() []exchange.Mount {
 			Length: int64(len(text))})
 		_, _ = w.Write(text)
 	}))
-	return []exchange.Mount{{Prefix: challenges, Open: true, Handler: handler}}
+	return []exchange.Mount{{Prefix: challenges, Exempt: exchange.FromRestrictions, Handler: handler}}
 }
 
 // HSTS is the value of the key hsts: a time or a table (RFC 6797 §6.1).

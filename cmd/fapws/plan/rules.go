@@ -101,7 +101,10 @@ func (b *ruleBuilder) rules(r *Route, mounts []exchange.Mount) []exchange.Mount 
 		if gate := r.limitActive(); gate != nil {
 			mounts[i].Gate = gate
 		}
-		mounts[i].NoAccessLog = r.AccessLog != nil && !*r.AccessLog
+		mounts[i].Exempt &^= exchange.FromAccessLog
+		if r.AccessLog != nil && !*r.AccessLog {
+			mounts[i].Exempt |= exchange.FromAccessLog
+		}
 	}
 	return mounts
 }
@@ -213,7 +216,7 @@ func (b *ruleBuilder) cache(r *Route, mounts []exchange.Mount) {
 	}
 	for i := range mounts {
 		if m := &mounts[i]; m.Cache == nil {
-			m.Cache = compiled
+			m.Cache = b.parts.cached(compiled)
 		}
 	}
 }
@@ -368,9 +371,9 @@ func (b *ruleBuilder) loginPages() []exchange.Mount {
 	// use a pool that is separate from proxies and programs
 	pool := backend.New(maxForms, func(line string) { b.parts.Log(logfile.Error, line) })
 	return []exchange.Mount{
-		{Prefix: auth.FormPath, ToLogIn: true, OwnPolicy: true, Rules: body,
+		{Prefix: auth.FormPath, Exempt: exchange.FromLogin | exchange.FromPolicy, Rules: body,
 			Handler: pool.Handler(backend.Func(b.loginHere.login.Form))},
-		{Prefix: auth.OutPath, ToLogIn: true, OwnPolicy: true, Rules: body,
+		{Prefix: auth.OutPath, Exempt: exchange.FromLogin | exchange.FromPolicy, Rules: body,
 			Handler: pool.Handler(backend.Func(b.loginHere.login.Out))},
 	}
 }

@@ -22,6 +22,7 @@ import (
 	"fapws/runtime/logfile"
 	"fapws/runtime/otel"
 	"fapws/runtime/source/app"
+	"fapws/runtime/source/cache"
 	"fapws/runtime/source/programs"
 	"fapws/runtime/source/upload"
 	"fapws/runtime/system"
@@ -291,6 +292,9 @@ func (s *service) parts(p *plan.Programs) plan.Parts {
 		Rates:     s.rates,
 		Spans:     s.spans,
 		Refresh:   s.refresh,
+		Cached: func(rule *cache.Compiled, source exchange.Source) exchange.Source {
+			return s.server.Cached(rule, source)
+		},
 	}
 }
 

@@ -23,6 +23,12 @@ type Gate struct {
 
 func NewGate(most int) *Gate { return &Gate{most: most} }
 
+// Limit is an exchange.Wrap: it makes g limit the calls of source, which must be a Source of this package.
+func (g *Gate) Limit(source exchange.Source) exchange.Source {
+	source.(*Source).options.Gate = g
+	return source
+}
+
 const (
 	// mostWaiting limits the requests that wait for a place in a Gate; more requests get status 503.
 	mostWaiting = 100

@@ -58,6 +58,9 @@ func (s *Source) Start(x *exchange.Exchange) { s.lookup(x, 0) }
 
 func (s *Source) lookup(x *exchange.Exchange, turns int) {
 	p, r := s.pages, x.Req
+	if !r.Parsed.Safe {
+		p.invalidate(x)
+	}
 	if !cacheable(r) {
 		s.origin.Start(x)
 		return
@@ -170,16 +173,12 @@ func (p *Pages) coded(page *Page, asked *exchange.Request) *Page {
 	return form
 }
 
-// Invalidate is an exchange.Filter that removes the pages of a path after a successful request with an unsafe method
-// (RFC 9111 §4.4).
-func (p *Pages) Invalidate(x *exchange.Exchange, next exchange.Sink) exchange.Sink {
+// invalidate removes the pages of the path of x, whose method is unsafe, when it succeeds (RFC 9111 §4.4).
+func (p *Pages) invalidate(x *exchange.Exchange) {
 	r := x.Req
-	if r.Parsed.Safe {
-		return next
-	}
 	path := route.AppendPath(nil, http1.MergeSlashes(nil, r.Path))
-	return &invalidation{pages: p, next: next, pattern: Pattern{Exact: true, Path: string(path),
-		Host: string(r.Peer.AppendHost(nil, r.Parsed, r.Head))}}
+	x.SetSink(&invalidation{pages: p, next: x.Sink, pattern: Pattern{Exact: true, Path: string(path),
+		Host: string(r.Peer.AppendHost(nil, r.Parsed, r.Head))}})
 }
 
 type invalidation struct {
