@@ -166,7 +166,9 @@ interpreter_flag() { printf '%s' "-X 'fapws/pybridge.interpreter=$python'"; }
 # build_to FILE [FLAGS] builds the stripped executable, by default with the profile of word_profile.
 build_to() {
     local log=$root/build/compile.log
+    local packed
     mkdir -p "$root/build"
+    pack_python
     patiently "compiling; the first time takes some minutes" logged "$log" compile "$@" && return
     compile_errors "$log" >&2
     die "compiling failed; all messages are in ${log#"$root/"}"
@@ -178,7 +180,7 @@ build_to() {
 compile() {
     (cd "$root" && go build -trimpath -buildvcs=false -pgo=auto "${@:2}" \
         -ldflags "-s -w ${SOURCE_DATE_EPOCH:+-buildid=} -X fapws/cmd/fapws/process.Version=$(version_text) \
-$(interpreter_flag)" -o "$1" ./cmd/fapws)
+$(interpreter_flag) -extldflags '\"$packed\"'" -o "$1" ./cmd/fapws)
 }
 
 # compile_errors LOG prints the errors in the output of a compiler or linker, without the command lines, which are too

@@ -32,14 +32,9 @@ var interpreter = ""
 
 var otherPython = "build fapws with ./build.sh --python %s build"
 
-// program is the path of the fapws executable or library; packagePlaces finds package fapws with this path.
-var program string
-
 // RunFrom must be called before the other functions of the package. If a Python process has loaded fapws as a library,
-// file is the path of the library, and python is the path of the Python executable. Otherwise file is the path of the
-// fapws executable, and python is "".
-func RunFrom(file, python string) {
-	program = file
+// python is the path of the Python executable, otherwise "".
+func RunFrom(python string) {
 	if python != "" {
 		interpreter, otherPython = python, "install fapws there: %s -m pip install fapws"
 	}
@@ -200,9 +195,6 @@ func live_change_users(action, file, name, password *C.char, failed *C.int) *C.c
 
 // load loads the applications, with the GIL, on Python's main thread.
 func (a *App) load(o Options, paths []string) error {
-	if err := checkPackage(); err != nil {
-		return err
-	}
 	if o.Look == logfile.Object {
 		if _, err := callPackage("_objects", "install"); err != nil {
 			return err
@@ -324,11 +316,15 @@ func start(o Options) error {
 	if err != nil {
 		return err
 	}
+	folder, err := packageFolder()
+	if err != nil {
+		return err
+	}
 	args := C.core_start_options{
 		script:     arena.str(cmp.Or(o.Apps[0].Script, o.Apps[0].Module)),
 		executable: arena.str(executable),
 		home:       arena.str(home),
-		contrib:    arena.str(contrib()),
+		source:     arena.str(folder),
 		argc:       C.int(len(o.Args)),
 		argv:       arena.strs(o.Args),
 		folders:    C.int(len(folders)),

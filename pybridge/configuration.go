@@ -15,9 +15,6 @@ func ReadGlobals(o Options) (globals string, err error) {
 		return "", err
 	}
 	defer C.core_finish()
-	if err := checkPackage(); err != nil {
-		return "", err
-	}
 	result, err := askPackage("_gunicorn", "read", text(o.Apps[0].Script))
 	if err != nil {
 		return "", err

@@ -23,6 +23,14 @@ int core_start(const core_start_options *o, PyObject *(*make_module)(void), cons
 /* If the current exception is SystemExit, clears the exception and returns its exit status. Otherwise returns -1. */
 int core_system_exit(void);
 
+/* --- core_archive.c -------------------------------------------------------------- */
+
+/* Methods of module _fapws for the archive of package fapws. */
+extern PyMethodDef core_archive_methods[];
+/* Installs the import finder (contrib/fapws/_finder.py). The package is in folder, or in the archive if folder is
+ * NULL; loop is the type of asyncio's event loop. */
+int core_install_finder(const char *folder, const char *loop);
+
 /* --- core_signals.c -------------------------------------------------------------- */
 
 extern pthread_t core_main_thread;

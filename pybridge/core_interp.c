@@ -51,57 +51,6 @@ static int configure(PyConfig *c, const core_start_options *o, const char **why)
   return failed(Py_InitializeFromConfig(c), why);
 }
 
-/* Installs an import finder for the directory that contains the packages of this executable. The finder finds only the
- * packages fapws and fapws4. Before Python 3.13, module threading regards the thread that imports it first as the main
- * thread. If a handler were the first to import threading, Python could not end after the handler's thread has ended.
- * Therefore the finder loads threading with the right main thread. Files that handlers have opened are not
- * closed when Python ends, so the last atexit function flushes their buffers. */
-static const char finder_source[] =
-    "def install(folder, loop):\n"
-    "    import sys\n"
-    "    from _frozen_importlib_external import PathFinder\n"
-    "    from _thread import get_ident, get_native_id\n"
-    "    from posix import getpid\n"
-    "    main = get_ident(), get_native_id(), getpid()\n"
-    "    class FapwsFinder:\n"
-    "        @staticmethod\n"
-    "        def find_spec(name, path=None, target=None):\n"
-    "            if name in ('fapws', 'fapws4'):\n"
-    "                return PathFinder.find_spec(name, [folder], target)\n"
-    "            if name == 'asyncio.events':\n"
-    "                from fapws._loop import spec_of_events\n"
-    "                return spec_of_events(loop, main[0], path, target)\n"
-    "            if name == 'multiprocessing.spawn':\n"
-    "                from fapws._spawned import spec_of_spawn\n"
-    "                return spec_of_spawn(folder, path, target)\n"
-    "            if name == 'threading' and sys.version_info < (3, 13) and get_ident() != main[0]:\n"
-    "                from fapws._main_thread import spec_of_threading\n"
-    "                return spec_of_threading(*main)\n"
-    "    sys.meta_path.insert(0, FapwsFinder)\n"
-    "    if 'asyncio.events' in sys.modules:\n"
-    "        from fapws._loop import change_events\n"
-    "        change_events(sys.modules['asyncio.events'], loop, main[0])\n"
-    "    import atexit\n"
-    "    @atexit.register\n"
-    "    def flush():\n"
-    "        import _io, gc\n"
-    "        gc.unfreeze()\n"
-    "        for one in gc.get_objects():\n"
-    "            if issubclass(type(one), _io._IOBase):\n"
-    "                try:\n"
-    "                    one.flush()\n"
-    "                except Exception:\n"
-    "                    pass\n";
-
-static int install_finder(const char *folder, const char *loop) {
-  PyObject *space = PyDict_New(), *done = NULL;
-  if (space && PyDict_SetItemString(space, "__builtins__", PyEval_GetBuiltins()) == 0 &&
-      core_done(PyRun_String(finder_source, Py_file_input, space, space)) == 0)
-    done = PyObject_CallFunction(PyDict_GetItemString(space, "install"), "Ns", PyUnicode_DecodeFSDefault(folder), loop);
-  Py_XDECREF(space);
-  return core_done(done);
-}
-
 /* Inserts folder into sys.path, and steals the reference to folder. */
 static int insert_folder(int at, PyObject *folder) {
   PyObject *sys_path = PySys_GetObject("path");
@@ -130,9 +79,8 @@ int core_start(const core_start_options *o, PyObject *(*make_module)(void), cons
   if (bad) return -1;
   /* C code needs the types of module _fapws, so the module is imported here, even if the script does not import it. */
   if (core_done(PyImport_ImportModule("_fapws")) < 0 || insert_folders(o) < 0 ||
-      (o->contrib ? install_finder(o->contrib, o->loop) : core_done(PyImport_ImportModule("threading"))) < 0 ||
-      core_stdio_init("stdout", 1) < 0 || core_stdio_init("stderr", 2) < 0 || core_fork_init() < 0 ||
-      core_dump_init() < 0) {
+      core_install_finder(o->source, o->loop) < 0 || core_stdio_init("stdout", 1) < 0 ||
+      core_stdio_init("stderr", 2) < 0 || core_fork_init() < 0 || core_dump_init() < 0) {
     PyErr_Print();
     *why = "Python cannot be set up for fapws";
     return -1;

@@ -57,7 +57,7 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	inline := os.Getenv("FAPWS_TEST_MODE") == "inline"
-	os.Setenv("PYTHONPATH", "../contrib")
+	os.Setenv(packageVariable, "../contrib")
 	app, err := Load(Options{Apps: applications, Loop: cmp.Or(os.Getenv("FAPWS_TEST_LOOP"), "auto")})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -34,8 +34,8 @@ static PyObject *make_module(void) {
   } types[] = {{"Start_response", &wsgi_Start_Type},      {"Input", &wsgi_Input_Type},
                {"StaticAnswer", &wsgi_StaticAnswer_Type}, {"ChannelAnswer", &wsgi_ChannelAnswer_Type},
                {"Disconnected", &wsgi_Disconnected_Type}, {"WebSocketConnection", &live_WebSocketConnection_Type}};
-  PyMethodDef *methods[] = {core_metric_methods, wsgi_answer_methods, live_channel_methods,
-                            live_group_methods,  live_ipc_methods,    live_user_methods};
+  PyMethodDef *methods[] = {core_archive_methods, core_metric_methods, wsgi_answer_methods, live_channel_methods,
+                            live_group_methods,   live_ipc_methods,    live_user_methods};
   PyObject *module = PyModule_Create(&definition);
 #if CORE_PARALLEL
   if (module) PyUnstable_Module_SetGIL(module, Py_MOD_GIL_NOT_USED);

@@ -12,12 +12,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"unsafe"
 
 	python3 "github.com/go-python/cpy3"
-
-	"fapws/runtime/system"
 )
 
 // find loads the application o.Apps[i] from the script paths[i], with the GIL, on Python's main thread. A script with
@@ -218,48 +215,23 @@ func exitError(how, status C.int, line *C.char) *ExitError {
 	return &ExitError{Code: int(status), Line: C.GoString(line), Stopped: how > 0}
 }
 
-func packagePlaces() []string {
-	if program == "" {
-		return nil
-	}
-	exe := system.RealPath(program)
-	return []string{
-		filepath.Join(exe, "../../lib/python"+minor(Version())+"/site-packages"),
-		filepath.Join(exe, "../../lib/fapws"), // in a package of a Linux distribution
-		filepath.Join(exe, "../../contrib"),
-		filepath.Join(exe, "../../../contrib"),
-		filepath.Join(exe, "../../../../contrib"), // build/cross/ARCH/fapws
-		filepath.Join(exe, "../.."),               // if the program is a library inside package fapws
-	}
-}
+// packageVariable names the directory that contains package fapws of the source, for the development of fapws. The
+// package is otherwise in the program itself.
+const packageVariable = "_FAPWS_PACKAGE"
 
-// contrib returns the directory that contains the package fapws of this executable, or "" if there is no such package.
-var contrib = sync.OnceValue(func() string {
-	for _, folder := range packagePlaces() {
-		if isFile(filepath.Join(folder, "fapws", "__init__.py")) {
-			return folder
-		}
+// packageFolder returns the directory that contains package fapws, or "" if the package is in the program.
+func packageFolder() (string, error) {
+	folder := os.Getenv(packageVariable)
+	switch {
+	case folder == "" && C.core_has_archive() == 0:
+		return "", fmt.Errorf("this program was built without the Python package fapws: build it with ./build.sh build, "+
+			"or set %s to the directory contrib of the source", packageVariable)
+	case folder != "" && !isFile(filepath.Join(folder, "fapws", "__init__.py")):
+		return "", fmt.Errorf("%s=%s: there is no package fapws; unset the variable", packageVariable, folder)
+	case folder != "":
+		return absolute(folder)
 	}
-	return ""
-})
-
-// checkPackage returns an error if Python cannot find package fapws, for example because the executable was copied
-// without it. checkPackage needs the GIL. Without the check, the first request would fail.
-func checkPackage() error {
-	if contrib() != "" {
-		return nil
-	}
-	if module := python3.PyImport_ImportModule("fapws._load"); module != nil {
-		module.DecRef()
-		return nil
-	}
-	python3.PyErr_Clear()
-	where := "beside the executable"
-	if places := packagePlaces(); len(places) > 0 {
-		where = "to " + places[0] + "/fapws"
-	}
-	return fmt.Errorf("the Python package fapws is missing: install fapws again, or copy contrib/fapws of "+
-		"the source %s", where)
+	return "", nil
 }
 
 func isFile(path string) bool {

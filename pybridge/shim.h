@@ -286,15 +286,20 @@ typedef struct {
   /* Path of the interpreter, from which Python determines its prefix and the virtual environment, or NULL if Python
    * must search for an interpreter. */
   const char *executable;
-  const char *home;    /* prefix of the standard library, or NULL if Python must find the prefix */
-  const char *script;  /* sys.argv[0]: the path of the script as on the command line */
-  const char *contrib; /* directory of package fapws, or NULL */
+  const char *home;   /* prefix of the standard library, or NULL if Python must find the prefix */
+  const char *script; /* sys.argv[0]: the path of the script as on the command line */
+  const char *source; /* directory that contains package fapws, or NULL to use the archive */
   int argc;
   const char *const *argv; /* arguments after the script */
   int folders;
   const char *const *path; /* first directories of sys.path */
   const char *loop;        /* type of asyncio's event loop: "auto", "asyncio" or "uvloop" */
 } core_start_options;
+
+/* --- core_archive.c --------------------------------------------------------------- */
+
+/* Returns whether package fapws is in this program. Python need not be initialised. */
+int core_has_archive(void);
 
 /* --- core_error.c ----------------------------------------------------------------- */
 

@@ -96,7 +96,6 @@ word_profile() {
     folder=$(mktemp -d) # the profile contains the path of the executable
     # shellcheck disable=SC2064 # of this directory
     trap "rm -rf '$folder'" EXIT
-    ln -s "$root/contrib" "$folder/contrib" # where the executable looks for it
     build_to "$folder/bin/fapws" -tags profile -pgo=off
     build_request "$folder/bin/request"
     issue_certificate "$folder"

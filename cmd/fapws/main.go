@@ -44,7 +44,7 @@ func main() {
 // (process.ExitReport). asWorker is true if root has read the certificates for "check" and this process now runs as the
 // user of the workers.
 func run(args []string, asWorker bool, stdin *os.File, stdout, stderr io.Writer) (code int, err error) {
-	pybridge.RunFrom(process.File(), process.Interpreter())
+	pybridge.RunFrom(process.Interpreter())
 	if supervisor.KeyReaderWanted() {
 		return process.OK, supervisor.RunKeyReader()
 	}

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["describe", "describe_text", "executing", "is_of_signal", "log"]
 
 _LONGEST = 300
+_OURS = (lambda: None).__code__.co_filename.rpartition("_failure")[0]  # begins the file names in code of this package
 _FRAME = re.compile(r'^\s*File "(.+)", line (\d+)', re.MULTILINE)
 
 
@@ -44,10 +45,10 @@ def executing() -> str:
     import threading
 
     frame = sys._current_frames().get(threading.main_thread().ident or 0)
-    ours, places = os.path.dirname(__file__) + os.sep, []
+    places = []
     while frame is not None:
         file = frame.f_code.co_filename
-        if not file.startswith(("<frozen ", ours)):
+        if not file.startswith(("<frozen ", _OURS)):
             places.append((_is_library(file), f"{_shown(file, frame.f_lineno)} {frame.f_code.co_name}"))
         frame = frame.f_back
     own = next((place for library, place in places if not library), "")
@@ -137,10 +138,9 @@ def _is_library(file: str) -> bool:
     if file.startswith("<"):
         return True
     paths = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-    ours = os.path.dirname(__file__)
     return any(f"{os.sep}{name}{os.sep}" in file for name in ("site-packages", "dist-packages")) or any(
-        path and file.startswith(path + os.sep) for path in (*paths, ours)
-    )
+        path and file.startswith(path + os.sep) for path in paths
+    ) or file.startswith(_OURS)
 
 
 def _shown(file: str, line: int) -> str:

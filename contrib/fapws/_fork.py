@@ -42,6 +42,7 @@ __all__ = ["serve"]
 # An order without descriptors contains the id of a process to kill.
 # A negative number -ms is the last order: the loader must end within ms milliseconds.
 _NUMBER = struct.Struct("=i")
+_FILE = (lambda: None).__code__.co_filename  # of this module
 
 # interval between checks of children in milliseconds, if the kernel does not support pidfd_open
 _LOOK = 20
@@ -405,7 +406,7 @@ class _Child:
             except Exception:
                 kind, error, trace = sys.exc_info()
         assert kind
-        while trace and trace.tb_next and trace.tb_frame.f_code.co_filename == __file__:
+        while trace and trace.tb_next and trace.tb_frame.f_code.co_filename == _FILE:
             trace = trace.tb_next
         what = "error in close() of" if self.whole else "error in"
         if self.objects and error is not None:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib.machinery import SourceFileLoader
-from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from _frozen_importlib import module_from_spec  # importlib.util would import several other modules
+from _frozen_importlib_external import SourceFileLoader, spec_from_file_location
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -239,7 +239,7 @@ def _file(module: ModuleType) -> str:
 
 def theirs(tb: Optional[TracebackType]) -> Optional[TracebackType]:
     """Returns the traceback without the frames that precede the first frame of the user's code."""
-    mine = os.path.join(os.path.dirname(theirs.__code__.co_filename), "_")
+    mine = theirs.__code__.co_filename.rpartition("_load")[0] + "_"
     while tb is not None and tb.tb_frame.f_code.co_filename.startswith((mine, "<frozen importlib")):
         tb = tb.tb_next
     return tb
@@ -303,6 +303,8 @@ def _usual(module: Any, space: Namespace, where: str, interface: str, factory: s
     listed = f"{', '.join(wanted[:-1])} or {wanted[-1]}"
     near = ""
     if "__path__" in space:  # This is a package, such as a Django project.
+        from importlib.util import find_spec
+
         modules = [f"{where}.{name}" for name in ("wsgi", "asgi") if find_spec(f"{where}.{name}")]
         near = f"; did you mean `{modules[0]}`?" if modules else ""
     for name in () if factory or interface == "paths" else _MADE_BY:

@@ -21,6 +21,7 @@ __all__ = ["checked"]
 
 _STATUS = re.compile(r"\d\d\d [^\x00-\x1f\x7f]*")
 _DATA = (str, bytes, bytearray, memoryview)
+_FILE = (lambda: None).__code__.co_filename  # of this module
 
 
 def checked(application: Callable[..., Any]) -> Callable[..., Any]:
@@ -185,7 +186,7 @@ def _end_at_call(error: BaseException) -> None:
     has called start_response or write."""
     frame = error.__traceback__
     while frame and frame.tb_next:
-        if not frame.tb_next.tb_next and frame.tb_next.tb_frame.f_code.co_filename == __file__:
+        if not frame.tb_next.tb_next and frame.tb_next.tb_frame.f_code.co_filename == _FILE:
             frame.tb_next = None
         frame = frame.tb_next
 
@@ -206,7 +207,7 @@ def _caller() -> str:
     the function that has environ as an argument."""
     first = sys._getframe(2)
     frame: Optional[FrameType] = first
-    while frame and frame.f_code.co_filename != __file__:
+    while frame and frame.f_code.co_filename != _FILE:
         code, known = frame.f_code, frame.f_locals
         arguments = [known.get(name) for name in code.co_varnames[: code.co_argcount]]
         if any(isinstance(argument, dict) and "REQUEST_METHOD" in argument for argument in arguments):

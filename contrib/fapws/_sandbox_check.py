@@ -69,7 +69,7 @@ def _caller() -> str:
         if (
             os.path.isfile(file)
             and (packages or not file.startswith(here + os.sep))
-            and os.path.dirname(file) != os.path.dirname(__file__)
+            and not file.startswith(_caller.__code__.co_filename.rpartition("_sandbox_check")[0])
         ):
             inner = frame
             break

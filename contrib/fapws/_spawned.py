@@ -1,11 +1,12 @@
 """Support for processes that multiprocessing starts with the methods spawn and forkserver.
 
 These processes are plain Python interpreters, which import the script again, under a different name, to find the
-functions to run. So that they can import a script that imports fapws, the folder of fapws is added to their
-sys.path. Placeholders replace the classes of the executable, because these processes serve no clients.
+functions to run. So that they can import a script that imports fapws, an archive with package fapws, which is in the
+memory of the server, is added to their sys.path. Placeholders replace the classes of the executable, because these processes serve no clients.
 """
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any, Iterable, Mapping
 
@@ -17,7 +18,8 @@ def in_one() -> bool:
 
 
 def spec_of_spawn(folder: str, path: Any, target: Any) -> Any:
-    """Returns a module spec for multiprocessing.spawn that adds folder to sys.path in the started processes.
+    """Returns a module spec for multiprocessing.spawn that adds package fapws to sys.path in the started processes.
+    The package is in folder, or in the executable if folder is "".
 
     The server's module finder calls this function when multiprocessing is first used.
     """
@@ -34,15 +36,28 @@ def spec_of_spawn(folder: str, path: Any, target: Any) -> Any:
 
         def get_preparation_data(name: str) -> Any:
             data = get_data(name)
-            if folder not in data.setdefault("sys_path", list(sys.path)):
-                # Append the folder, so that it hides no other module.
-                data["sys_path"].append(folder)
+            # Append the package, so that it hides no other module.
+            data.setdefault("sys_path", list(sys.path)).append(folder or _archive())
             return data
 
         module.get_preparation_data = get_preparation_data
 
     spec.loader.exec_module = exec_module  # type: ignore[method-assign]
     return spec
+
+
+_descriptor = -1  # of the archive, which stays open
+
+
+def _archive() -> str:
+    """Returns the path of a zip archive with package fapws."""
+    global _descriptor
+    if _descriptor < 0:
+        from fapws._finder import sources
+
+        _descriptor = os.memfd_create("fapws")
+        os.write(_descriptor, sources())
+    return f"/proc/{os.getpid()}/fd/{_descriptor}"
 
 
 class Start_response:

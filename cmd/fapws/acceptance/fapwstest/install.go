@@ -37,7 +37,7 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
-// installed is a copy of the executable and of package fapws that every user may read, because the files under test may
+// installed is a copy of the program that every user may read, because the files under test may
 // be below a home directory of mode 0700.
 var installed struct {
 	once   sync.Once
@@ -219,15 +219,15 @@ func (s *Server) Maps(program string) bool {
 	return strings.Contains(Read(s.T, s.Proc("maps")), " "+Image(program)+"\n")
 }
 
-// copyProgram copies the program and its package to folder/build and folder/contrib, readable by every user.
+// copyProgram copies the program to folder/build, readable by every user, and the package of a wheel to folder/contrib.
 func copyProgram(program, folder string) error {
 	if err := os.Mkdir(folder+"/build", 0o755); err != nil {
 		return err
 	}
-	if err := os.CopyFS(folder+"/contrib", os.DirFS(Repository+"/contrib")); err != nil {
-		return err
-	}
 	if image := Image(program); image != program {
+		if err := os.CopyFS(folder+"/contrib", os.DirFS(Repository+"/contrib")); err != nil {
+			return err
+		}
 		if err := copyFile(folder+"/contrib/fapws/libfapws.so", image); err != nil {
 			return err
 		}

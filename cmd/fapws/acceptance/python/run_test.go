@@ -195,20 +195,40 @@ func TestPYTHONPATHIsUsed(t *testing.T) {
 	s.Get("/", 200).Is(t, lead)
 }
 
-// The server checks for its Python package at the start; otherwise, a script would fail at its first request.
-func TestMissingPackageEndsTheStart(t *testing.T) {
+// The executable contains its Python package, so one file is enough. Tracebacks show lines of this package.
+func TestExecutableContainsItsPackage(t *testing.T) {
 	t.Parallel()
-	if fapwstest.IsWheel(t) {
-		t.Skip("the package of a wheel starts it")
-	}
 	program := fapwstest.CopyOfProgram(t)
-	folder := filepath.Dir(filepath.Dir(program))
-	fapwstest.Must(t, os.RemoveAll(folder+"/contrib"))
-	c := fapwstest.Command{Program: program, Script: "identity.py", Env: []string{"PYTHONNOUSERSITE=1"}}
-	c.Fails(t, 3, "fapws: the Python package fapws is missing: install fapws again, or copy contrib/fapws of "+
-		"the source to "+folder+"/lib/python3.")
-	c.Env = append(c.Env, "PYTHONPATH="+fapwstest.Repository+"/contrib")
-	c.Serve(t, fapwstest.Threads).Get("/", 200)
+	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
+import fapws, fapws4.base, sys
+from fapws.contrib import headers
+
+def app(environ, start_response):
+    if environ["PATH_INFO"] == "/fails":
+        fapws.channel(3)
+    start_response("200 OK", [])
+    return [str(getattr(fapws, "__file__", None)).encode()]
+`)
+	s := fapwstest.Command{Program: program, Script: script, Complains: true}.Serve(t, fapwstest.Threads)
+	s.Get("/", 200).Is(t, "None")
+	s.Get("/fails", 500)
+	s.Says(`(?m)^  File "<fapws>\._channels", line \d+, in channel\n    \S.*\n`)
+}
+
+func TestSourceOfThePackageReplacesTheArchive(t *testing.T) {
+	t.Parallel()
+	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
+import fapws
+
+def app(environ, start_response):
+    start_response("200 OK", [])
+    return [fapws.__file__.encode()]
+`)
+	contrib := fapwstest.Try(filepath.Abs(fapwstest.Repository + "/contrib")).Must(t)
+	c := fapwstest.Command{Script: script, Env: []string{"_FAPWS_PACKAGE=" + contrib}}
+	c.Serve(t, fapwstest.Threads).Get("/", 200).Is(t, contrib+"/fapws/__init__.py")
+	c.Env = []string{"_FAPWS_PACKAGE=/nowhere"}
+	c.Fails(t, 3, "fapws: _FAPWS_PACKAGE=/nowhere: there is no package fapws; unset the variable")
 }
 
 func TestVirtualEnvIsUsed(t *testing.T) {
