@@ -81,7 +81,7 @@ type Broker struct {
 	cancel  context.CancelFunc
 	ends    sync.WaitGroup
 	waiting *eventloop.Queue[Batch]
-	deliver func(Batch)
+	deliver func([]Batch)
 	unsure  bool      // The broker may have lost the last entry that was read.
 	warned  sync.Once // logs the first entry that fapws did not write
 	// limits log lines about missing events, because any program with access to the broker can cause them
@@ -187,9 +187,9 @@ func isEpoch(text string) bool {
 	return err == nil && strings.ToLower(text) == text
 }
 
-// Start returns the number of the last event. For each later batch, from any server including this server, Start calls
-// deliver on a separate goroutine.
-func (c *Broker) Start(deliver func(Batch)) (last uint64) {
+// Start returns the number of the last event. Start calls deliver on a separate goroutine with the later batches, in
+// order, of all servers including this server.
+func (c *Broker) Start(deliver func([]Batch)) (last uint64) {
 	c.deliver, last = deliver, c.seq.Load()
 	c.ends.Go(func() {
 		for c.ctx.Err() == nil {

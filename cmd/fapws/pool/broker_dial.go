@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -11,6 +12,9 @@ import (
 	"time"
 
 	"github.com/gomodule/redigo/redis"
+	"golang.org/x/sys/unix"
+
+	"fapws/runtime/system"
 )
 
 // connect connects to the broker and logs in. The connection fails when ctx ends, and when a response takes longer than
@@ -54,13 +58,47 @@ func (a *BrokerAddress) open(ctx context.Context, network, address string) (net.
 	if err != nil {
 		return nil, err
 	}
-	return boundConn{c, context.AfterFunc(ctx, func() { _ = c.Close() })}, nil
+	bound := boundConn{Conn: c, unbind: context.AfterFunc(ctx, func() { _ = c.Close() })}
+	if s, ok := c.(syscall.Conn); ok { // not with TLS
+		bound.raw, err = s.SyscallConn()
+	}
+	return bound, err
 }
 
 // A boundConn closes when its context ends, which interrupts a read that waits for events.
 type boundConn struct {
 	net.Conn
+	raw    syscall.RawConn // nil with TLS
 	unbind func() bool
+}
+
+func (c boundConn) Read(in []byte) (n int, err error) {
+	if c.raw == nil || len(in) == 0 {
+		return c.Conn.Read(in)
+	}
+	waitErr := c.raw.Read(func(fd uintptr) (done bool) {
+		n, _, _, err = system.Receive(int(fd), in, nil)
+		return err != unix.EAGAIN
+	})
+	if err = cmp.Or(waitErr, err); err == nil && n == 0 {
+		err = io.EOF
+	}
+	return n, err
+}
+
+func (c boundConn) Write(text []byte) (n int, err error) {
+	if c.raw == nil {
+		return c.Conn.Write(text)
+	}
+	waitErr := c.raw.Write(func(fd uintptr) (done bool) {
+		for err = nil; n < len(text) && err == nil; {
+			var sent int
+			sent, err = system.Send(int(fd), text[n:])
+			n += sent
+		}
+		return err != unix.EAGAIN
+	})
+	return n, cmp.Or(waitErr, err)
 }
 
 func (c boundConn) Close() error {

@@ -82,8 +82,17 @@ func (c *Broker) readSome() error {
 		entries, err = c.read(conn)
 		return err
 	})
-	for _, e := range entries {
-		c.take(e)
+	var batches []Batch
+	bytes := 0
+	for i, e := range entries {
+		if b, ok := c.take(e); ok {
+			batches, bytes = append(batches, b), bytes+len(b.Raw)
+		}
+		// Deliver large batches separately, because deliver waits until the workers keep up.
+		if len(batches) > 0 && (i == len(entries)-1 || bytes > togetherBytes) {
+			c.deliver(batches)
+			batches, bytes = nil, 0
+		}
 	}
 	return err
 }
@@ -121,7 +130,8 @@ func (c *Broker) read(conn redis.Conn) (entries []entry, err error) {
 // after returns the largest id of an entry with this event number.
 func after(seq uint64) string { return fmt.Sprintf("%d-%d", seq, uint64(math.MaxUint64)) }
 
-func (c *Broker) take(e entry) {
+// take returns the batch in the entry e, unless there is none for the workers of this server.
+func (c *Broker) take(e entry) (b Batch, ok bool) {
 	b, from, ok := parseBatch(e)
 	if seq := c.seq.Load(); seq > 0 && ok && b.Seq > seq+1 && c.gaps.Now() {
 		c.log(logfile.Warning, fmt.Sprintf("channels: events %d to %d may be missing: %s has lost its data, or "+
@@ -132,20 +142,17 @@ func (c *Broker) take(e entry) {
 	} else {
 		c.seq.Store(last)
 	}
-	own := from == c.node
-	switch {
-	case !ok:
+	if !ok {
 		c.warned.Do(func() {
 			c.log(logfile.Error, fmt.Sprintf("channels: ignoring entry %s of %s in %s: it was not written by fapws; "+
 				"further ones are ignored without a message", e.id, c.keys[0], c.shown))
 		})
-	case own && b.Purge: // this server has already purged the pattern in its own workers
-	case own:
-		c.deliver(b)
-	default:
-		b.ID, b.Publisher = 0, 0
-		c.deliver(b)
 	}
+	own := from == c.node
+	if !own {
+		b.ID, b.Publisher = 0, 0
+	}
+	return b, ok && !(own && b.Purge) // this server has already purged the pattern in its own workers
 }
 
 func (c *Broker) History() ([]Batch, error) {

@@ -66,6 +66,35 @@ func TestBrokerIsReadNoFasterThanWorkersAcceptEvents(t *testing.T) {
 	<-p.events
 }
 
+// A worker reads one message for several batches, except for those of its own, whose ID it waits for.
+func TestBatchesOfOtherServersReachAWorkerTogether(t *testing.T) {
+	p, publisher, other := suspects(t, ended(t))
+	defer discard(p)
+	large := make([]byte, togetherBytes)
+	batch := func(seq uint64, n int, raw string) Batch { return Batch{Seq: seq, N: n, Raw: []byte(raw)} }
+	all := []Batch{batch(1, 1, "a"), batch(2, 2, "bc"), {Seq: 3, Raw: []byte("/page"), Purge: true}, batch(4, 1, "d"),
+		{Seq: 5, N: 1, Raw: []byte("own"), ID: 7, Publisher: publisher.Pid}, batch(6, 1, "e"), batch(9, 1, "after a gap"),
+		batch(10, 1, "f"), {Seq: 11, N: 1, Raw: large}}
+	for len(all) > 0 {
+		all = p.relay.delivered(all)
+	}
+	for w, id := range map[*worker]uint64{publisher: 7, other: 0} {
+		var got []string
+		for _, d := range inbox(w) {
+			if d.text[0] == partMark { // of the large batch, which does not fit into a message with another one
+				break
+			}
+			m := checktest.Try(decode(d.text)).Must(t)
+			if m.Kind == Events || m.Kind == Purge {
+				got = append(got, fmt.Sprintf("%d+%d %d %s%s", m.Seq, m.N, m.ID, m.Raw, m.Text))
+			}
+		}
+		checktest.Equal(t, got, []string{"1+3 0 abc", "0+0 0 /page", "4+1 0 d", fmt.Sprintf("5+1 %d own", id), "6+1 0 e",
+			"9+2 0 after a gapf"})
+	}
+	checktest.Equal(t, p.relay.seq, 11)
+}
+
 // An upgrade keeps the event numbers only if the broker stays the same.
 func TestEventNumbersContinueAfterAnUpgrade(t *testing.T) {
 	var none *Handover
@@ -141,7 +170,11 @@ func connect(t *testing.T, s *redistest.Server) *node {
 }
 
 func (n *node) start() *node {
-	n.Start(func(b Batch) { n.batches <- b })
+	n.Start(func(all []Batch) {
+		for _, b := range all {
+			n.batches <- b
+		}
+	})
 	return n
 }
 
@@ -297,7 +330,7 @@ func TestBrokerThatLosesItsLastEntriesContinues(t *testing.T) {
 		n.gets(t, text)
 	}
 	late := &Broker{address: n.address, keys: n.keys, ctx: n.ctx, unsure: true,
-		deliver: func(b Batch) { t.Errorf("%+v", b) }}
+		deliver: func(all []Batch) { t.Errorf("%+v", all) }}
 	late.lines[reading].patience = answerWithin
 	late.seq.Store(50)
 	checktest.Equal(t, late.readSome(), nil)

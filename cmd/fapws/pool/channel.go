@@ -2,6 +2,7 @@ package pool
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/system"
 )
 
 const (
@@ -118,11 +121,13 @@ func (c *Channel) write(until time.Time, texts [][]byte, rights []byte) error {
 	defer c.send.Unlock()
 	c.conn.SetWriteDeadline(until)
 	for i, text := range texts {
-		var with []byte
-		if i == len(texts)-1 {
-			with = rights
+		var err error
+		if i < len(texts)-1 || rights == nil {
+			err = c.writeText(text)
+		} else {
+			_, _, err = c.conn.WriteMsgUnix(text, rights, nil)
 		}
-		if _, _, err := c.conn.WriteMsgUnix(text, with, nil); err != nil {
+		if err != nil {
 			if i > 0 {
 				c.Close() // otherwise the receiver would append the next message to this incomplete message
 			}
@@ -130,6 +135,18 @@ func (c *Channel) write(until time.Time, texts [][]byte, rights []byte) error {
 		}
 	}
 	return nil
+}
+
+func (c *Channel) writeText(text []byte) error {
+	rc, err := c.conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	waitErr := rc.Write(func(fd uintptr) (done bool) {
+		_, err = system.Send(int(fd), text)
+		return err != unix.EAGAIN
+	})
+	return cmp.Or(waitErr, err)
 }
 
 // isBare reports whether a datagram is only the kind of a message, without JSON. A Check is sent every second. Without
@@ -200,9 +217,9 @@ func (c *Channel) Receive() (m *Message, files []*os.File, err error) {
 func (c *Channel) receive(fd int) (*Message, []*os.File, error) {
 	b := buffers.Get().(*buffer)
 	defer buffers.Put(b)
-	n, oobn, flags, _, err := unix.Recvmsg(fd, b.in, b.oob, unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT)
+	n, oobn, flags, err := system.Receive(fd, b.in, b.oob)
 	switch {
-	case err == unix.EINTR || err == unix.ECONNRESET:
+	case err == unix.ECONNRESET:
 		// If the process at the other end died before it read all messages, the kernel first reports ECONNRESET once.
 		// The messages from that process can be read afterwards.
 		return nil, nil, nil

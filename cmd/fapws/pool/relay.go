@@ -223,13 +223,20 @@ func (r *relay) startBroker() {
 		return
 	}
 	r.epoch = r.p.o.Broker.Epoch()
-	r.seq = r.p.o.Broker.Start(func(b Batch) {
+	r.seq = r.p.o.Broker.Start(func(all []Batch) {
 		r.throttle(nil) // also wait until the workers of this server keep up
-		r.p.post(func() { r.delivered(b) })
+		r.p.post(func() {
+			for len(all) > 0 {
+				all = r.delivered(all)
+			}
+		})
 	})
 }
 
-func (r *relay) delivered(b Batch) {
+// delivered passes the first of the batches to the workers, together with the batches of other servers that follow it
+// immediately, and returns the rest.
+func (r *relay) delivered(all []Batch) (rest []Batch) {
+	b, rest := all[0], all[1:]
 	publisher := r.p.workers[b.Publisher]
 	if publisher != nil && !publisher.Joined {
 		publisher = nil
@@ -237,9 +244,14 @@ func (r *relay) delivered(b Batch) {
 	if b.Purge {
 		r.seq = b.Seq
 		r.purge(nil, string(b.Raw))
-		return
+		return rest
+	}
+	for publisher == nil && len(rest) > 0 && rest[0].Publisher == 0 && !rest[0].Purge &&
+		rest[0].Seq == b.Seq+uint64(b.N) && len(b.Raw)+len(rest[0].Raw) <= togetherBytes {
+		b.Raw, b.N, rest = append(b.Raw, rest[0].Raw...), b.N+rest[0].N, rest[1:]
 	}
 	r.deal(publisher, b.ID, b.Seq, b.N, b.Raw)
+	return rest
 }
 
 // sendKept sends the broker's past events to w, which is the only worker. w recognizes events that it receives twice by
