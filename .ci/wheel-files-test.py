@@ -4,6 +4,7 @@ import glob
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -48,6 +49,21 @@ def sdist(source, folder):
         names = files.getnames()
     unpacked = archive[: -len(".tar.gz")]
     return unpacked, sorted(name.partition("/")[2] for name in names)
+
+
+def write_program(path, text):
+    with open(path, "w") as file:
+        file.write("#!/bin/sh\n" + text + "\n")
+    os.chmod(path, 0o755)
+
+
+def said(command, **variables):
+    """Returns what a command writes when it is called with the arguments -x, 1 and 2."""
+    done = subprocess.run(
+        [*command, "-x", "1", "2"], env={**os.environ, **variables}, stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL, universal_newlines=True, check=True,
+    )
+    return done.stdout
 
 
 class Test(unittest.TestCase):
@@ -95,6 +111,29 @@ class Test(unittest.TestCase):
             self.assertNotIn("contrib/fapws/libfapws.so", names)
             second, again = sdist(first, os.path.join(folder, "2"))
             self.assertEqual((os.path.basename(second), again), (os.path.basename(first), names))
+
+    def test_launcher(self):
+        """The command of a wheel starts the interpreter of fapws4, or fapws4 itself if there is no library."""
+        with tempfile.TemporaryDirectory() as top:
+            prefix = os.path.join(top, "a b")
+            command, other = os.path.join(prefix, "bin", "fapws"), os.path.join(prefix, "bin", "fapws4")
+            python, link = os.path.join(prefix, "bin", "python"), os.path.join(top, "link")
+            library = os.path.join(prefix, "lib", "python3.14t", "site-packages", "fapws", "libfapws.so")
+            os.makedirs(os.path.dirname(command))
+            os.makedirs(os.path.dirname(library))
+            wheel.write_launcher(command, "cp314-cp314t")
+            os.symlink(command, link)
+            write_program(python, "readlink /proc/$$/fd/9; echo $_FAPWS_LIBRARY, $_FAPWS_INTERPRETER, $LD_PRELOAD, $*")
+            write_program(other, "\'\'\'exec\' \"%s\" \"$0\" \"$@\"\n\' \'\'\'" % python)
+            shells = [shell for shell in (["dash"], ["bash"], ["busybox", "sh"]) if shutil.which(shell[0])]
+            for start in [[command], [link], *([*shell, command] for shell in shells)]:
+                want = ", , , %s -x 1 2\n" % other
+                self.assertEqual(said(start), want)
+                with open(library, "wb"):
+                    pass
+                want = "%s\n9:%s, %s, /proc/self/fd/9:x.so, -m fapws -x 1 2\n" % (library, library, python)
+                self.assertEqual(said(start, LD_PRELOAD="x.so"), want)
+                os.remove(library)
 
     def test_sbom(self):
         built = {"GoVersion": "go1.26.10", "Deps": [

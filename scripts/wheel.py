@@ -1,5 +1,5 @@
 """Adds the parts of the wheel that hatchling cannot determine: the version, README.md in the form for a package index,
-and the library (pyproject.toml).
+the library, and the command fapws (pyproject.toml).
 
 build.sh builds the library, either before it calls hatchling, or when this module calls build.sh because pip, uv or
 another frontend has called hatchling.
@@ -131,15 +131,26 @@ class Metadata(MetadataHookInterface):
         }
 
 
+def write_launcher(path, tag):
+    """Writes the command fapws of a wheel with that tag to path."""
+    number = tag.split("-")[1][len("cp3"):]
+    text = (ROOT / "contrib" / "launcher.sh").read_text("utf-8").replace("@PYTHON@", "python3." + number)
+    pathlib.Path(path).write_text(text, "utf-8")
+    os.chmod(path, 0o755)
+
+
 class Library(BuildHookInterface):
-    """Adds the library to a wheel. For an editable installation, copies the library to the directory of the Python
-    files."""
+    """Adds the library and the command fapws to a wheel. For an editable installation, copies the library to the
+    directory of the Python files."""
 
     def initialize(self, version, build_data):
         library, tag = (os.environ[LIBRARY], os.environ[TAG]) if LIBRARY in os.environ else built()
         bom = os.path.splitext(library)[0] + ".cdx.json"
         build_data["pure_python"] = False
         build_data["tag"] = "%s-%s" % (tag, platform_tag(library))
+        launcher = os.path.splitext(library)[0] + ".sh"
+        write_launcher(launcher, tag)
+        build_data["shared_scripts"][launcher] = "fapws"
         if version == "editable":
             shutil.copy(library, str(ROOT / "contrib" / "fapws"))
         else:
