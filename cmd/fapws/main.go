@@ -53,7 +53,7 @@ func run(args []string, asWorker bool, stdin *os.File, stdout, stderr io.Writer)
 	if err != nil {
 		return 0, err
 	}
-	cmd, err := settings.ParseCommand(args)
+	cmd, err := settings.ParseCommand(args, plan.KeyDocs)
 	if err != nil {
 		return 0, process.ExitUsage(err)
 	}

@@ -52,7 +52,7 @@ func TestApplicationIsFoundInTheDirectory(t *testing.T) {
 		{"app:make(", "cannot read app:make(: no such file or directory; app: must be followed by the name of an " +
 			"object, not \"make(\""},
 	} {
-		cmd := checktest.Try(settings.ParseCommand(strings.Fields(tt.name))).Must(t)
+		cmd := checktest.Try(settings.ParseCommand(strings.Fields(tt.name), KeyDocs)).Must(t)
 		set := checktest.Try(settings.New(cmd.Flags, func(string) (string, bool) { return "", false })).Must(t)
 		conf, _ := set.Config()
 		got := ""

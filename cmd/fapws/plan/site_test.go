@@ -196,7 +196,7 @@ func TestNearestLoginOrAuthApplies(t *testing.T) {
 
 func TestKeyOfTheFileThatIsTypedAsAFlagIsNamed(t *testing.T) {
 	for _, doc := range KeyDocs() {
-		_, err := settings.ParseCommand([]string{"--" + doc.Key + "=value", "app.py"})
+		_, err := settings.ParseCommand([]string{"--" + doc.Key + "=value", "app.py"}, KeyDocs)
 		if err == nil || !strings.HasPrefix(err.Error(), "unknown flag") {
 			continue // also a flag
 		}

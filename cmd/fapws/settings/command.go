@@ -86,9 +86,11 @@ func SplitApp(app string) (place, object string) {
 var internalTopics = []string{"man", "completion", "settings", "keys"}
 
 // ParseCommand parses a command line without the program's name. Flags can precede and follow APP. The text of an error
-// is one line for the user.
-func ParseCommand(args []string) (*Command, error) {
+// is one line for the user. keys returns the keys of the configuration file that are no settings, for advice about
+// flags with their names.
+func ParseCommand(args []string, keys func() []KeyDoc) (*Command, error) {
 	p := newParser(table(), args)
+	p.keys = keys
 	rest, dashes, err := p.flags(args, false)
 	if err != nil {
 		return nil, err
@@ -125,6 +127,7 @@ type parser struct {
 	rows                 []*Setting
 	set                  *pflag.FlagSet
 	typed                []string
+	keys                 func() []KeyDoc // nil except on the command line
 	app                  string
 	cmd                  *Command
 	help                 string
@@ -513,8 +516,30 @@ func (p *parser) valueOf(typed string) string {
 	return ""
 }
 
+// keyAnswer returns the advice about a flag with the name of a key of the configuration file, or "".
+func (p *parser) keyAnswer(typed string) string {
+	name, long := strings.CutPrefix(strings.ReplaceAll(typed, "_", "-"), "--")
+	if p.keys == nil || !long {
+		return ""
+	}
+	for _, k := range p.keys() {
+		if k.Key != name {
+			continue
+		}
+		where := map[string]string{"host": " in [[host]]", "host.route": " in [[host.route]]", "rules": " in [[host.route]]"}
+		if strings.HasPrefix(k.Value, "[[") {
+			return "use the table " + k.Value + " of fapws.toml; see fapws help site"
+		}
+		return fmt.Sprintf("use a key of fapws.toml, %s = %s%s; see fapws help site", k.Key, k.Value, where[k.Table])
+	}
+	return ""
+}
+
 func (p *parser) unknown(typed string) error {
 	if answer := foreignAnswer(typed, p.valueOf(typed)); answer != "" {
+		return fmt.Errorf("unknown flag %s: %s", typed, answer)
+	}
+	if answer := p.keyAnswer(typed); answer != "" {
 		return fmt.Errorf("unknown flag %s: %s", typed, answer)
 	}
 	separator := ""

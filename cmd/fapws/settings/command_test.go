@@ -14,7 +14,7 @@ import (
 
 func TestCommandLineIsParsed(t *testing.T) {
 	for line, want := range cases(t, "commands.txt") {
-		cmd, err := ParseCommand(strings.Fields(line))
+		cmd, err := ParseCommand(strings.Fields(line), nil)
 		if err != nil {
 			t.Errorf("%s: %v", line, err)
 			continue
@@ -27,7 +27,7 @@ func TestCommandLineIsParsed(t *testing.T) {
 
 func TestCommandLineErrorsNameTheFlagAndAdvice(t *testing.T) {
 	for line, want := range cases(t, "command-errors.txt") {
-		cmd, err := ParseCommand(strings.Fields(line))
+		cmd, err := ParseCommand(strings.Fields(line), nil)
 		if err == nil {
 			var set *Settings
 			if set, err = New(cmd.Flags, nowhereSet); err == nil {
@@ -121,7 +121,7 @@ func TestEachFlagOfAnotherServerIsTakenOrAnswered(t *testing.T) {
 			continue
 		}
 		for _, flag := range strings.Fields(line) {
-			_, err := ParseCommand([]string{flag + "=1", "app.py"})
+			_, err := ParseCommand([]string{flag + "=1", "app.py"}, nil)
 			checktest.Truef(t, err == nil ||
 				!strings.Contains(err.Error(), "lists the flags") && !strings.Contains(err.Error(), "did you mean"), "%v", err)
 		}

@@ -15,7 +15,7 @@ func nowhereSet(string) (string, bool) { return "", false }
 
 func read(t *testing.T, text string, flags ...string) (*Settings, error) {
 	t.Helper()
-	cmd := checktest.Try(ParseCommand(flags)).Must(t)
+	cmd := checktest.Try(ParseCommand(flags, nil)).Must(t)
 	s := checktest.Try(New(cmd.Flags, nowhereSet)).Must(t)
 	f := checktest.Try(ParseTOML("fapws.toml", "/etc/fapws", []byte(text))).Must(t)
 	return s, s.ReadFile(f, []string{"app", "host"})

@@ -18,7 +18,7 @@ type places struct {
 
 func (p places) settle(t *testing.T) (*Settings, Config, error) {
 	t.Helper()
-	cmd, err := ParseCommand(append(strings.Fields(p.flags), "app.py"))
+	cmd, err := ParseCommand(append(strings.Fields(p.flags), "app.py"), nil)
 	checktest.Mustf(t, err, "%s", p.flags)
 	s, err := New(cmd.Flags, func(name string) (string, bool) { v, ok := p.env[name]; return v, ok })
 	if err != nil {
