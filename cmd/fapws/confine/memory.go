@@ -133,7 +133,7 @@ func numberAfter(text []byte, key string) int64 {
 
 // dropProgramPages removes the pages of program files from the resident memory of the process. Most of these pages were
 // needed only during the start (import machinery, initializers, tables). If a page is needed again, the kernel maps it
-// from the page cache. If small is true, each of these page faults maps only a small piece of the file.
+// from the page cache. Each of these page faults maps only a small piece of data or, if small is true, of any mapping.
 // dropProgramPages is safe for concurrent use.
 func dropProgramPages(small bool) error {
 	maps, err := os.ReadFile("/proc/self/maps")
@@ -145,8 +145,8 @@ func dropProgramPages(small bool) error {
 		return err
 	}
 	defer f.Close()
-	programPages(f, maps, func(start, end uint) {
-		if small {
+	programPages(f, maps, func(start, end uint, code bool) {
+		if small || !code {
 			divide(start, end)
 		}
 		madvise(start, end-start, unix.MADV_DONTNEED)
@@ -155,21 +155,22 @@ func dropProgramPages(small bool) error {
 }
 
 // programPages calls the function drop for each mapping of a program file in smaps (proc(5)) that has resident pages
-// but no modified pages. Mappings that are not in maps are skipped, because smaps of qemu-user before version 8.2 shows
-// addresses in the emulator itself.
-func programPages(smaps io.Reader, maps []byte, drop func(start, end uint)) {
+// but no modified pages. The parameter code of drop reports whether the mapping is executable. Mappings that are not in
+// maps are skipped, because smaps of qemu-user before version 8.2 shows addresses in the emulator itself.
+func programPages(smaps io.Reader, maps []byte, drop func(start, end uint, code bool)) {
 	known := map[string]bool{}
 	for line := range bytes.Lines(maps) {
 		known[place(line)] = true
 	}
 	var start, end uint
-	droppable, resident := false, false
+	droppable, resident, code := false, false, false
 	for lines := bufio.NewScanner(smaps); lines.Scan(); {
 		line := lines.Bytes()
 		key, value, ok := bytes.Cut(line, []byte(":"))
 		if !ok || bytes.ContainsRune(key, '-') {
 			start, end, droppable = programFile(line)
 			droppable = droppable && known[place(line)]
+			code = bytes.Contains(line, []byte(" r-x"))
 			resident = false
 			continue
 		}
@@ -180,7 +181,7 @@ func programPages(smaps io.Reader, maps []byte, drop func(start, end uint)) {
 			resident = !none
 		case "Anonymous": // pages that were written to (relocations) must stay in memory
 			if droppable && resident && none {
-				drop(start, end)
+				drop(start, end, code)
 			}
 		}
 	}
@@ -261,7 +262,8 @@ const (
 	// first responses.
 	littleMemoryAfter = 20 * time.Millisecond
 
-	// startPagesAfter is the time after the start at which pages that only the start needed are returned to the kernel.
+	// startPagesAfter is the time after the start at which memory that only the start needed is returned to the kernel,
+	// after the first responses.
 	startPagesAfter = time.Second
 
 	// Memory is returned to the kernel at most once in memoryEvery, unless the resident memory has grown by
@@ -276,7 +278,7 @@ type Trimmer struct {
 	// such function.
 	TrimHeap func()
 
-	// Small is true in a process that does little work. The mappings of the program are then split (see divide), so
+	// Small is true in a process that does little work. All mappings of the program are then split (see divide), so
 	// that a page fault uses less memory. Small must be set before Started is called.
 	Small bool
 
@@ -301,7 +303,10 @@ func (t *Trimmer) soon(wait time.Duration) {
 	}
 }
 
+// Started must be called when the process begins to serve. Pages of the program that only the start needed are dropped at
+// once.
 func (t *Trimmer) Started() {
+	go func() { _ = dropProgramPages(t.Small) }()
 	time.AfterFunc(littleMemoryAfter, func() { UseLittleMemory(t.Quiet) })
 	t.soon(startPagesAfter)
 }
