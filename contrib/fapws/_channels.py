@@ -134,9 +134,9 @@ def publish(name: str, data: Any, event: Optional[str] = None, id: Union[str, in
 
 
 def subscribers(name: str) -> int:
-    """Returns the number of subscribers of a channel in all processes of this server.
+    """Returns the number of subscribers of a channel in all processes of this server, and with a broker of all servers.
 
-    Numbers of other processes are up to a second old. Any thread may call it; the call does not wait. TypeError,
+    Numbers of other processes are up to a second old, those of other servers two. Any thread may call it; the call does not wait. TypeError,
     ValueError: not a name of a channel. RuntimeError: this process does not run under fapws, or is a child of the
     server.
     """

@@ -76,8 +76,8 @@ def send(group: str, message: Any) -> None:
 
 
 def count(group: str) -> int:
-    """Returns the number of WebSockets in a group in all workers. The numbers of other workers are up to a
-    second old."""
+    """Returns the number of WebSockets in a group in all workers, and with a broker in all servers. The numbers of
+    other workers are up to a second old, those of other servers two."""
     number: int = _native("count").group_count(group)
     return number
 

@@ -68,7 +68,7 @@ const (
 //
 // With the prefix fapws, the key {fapws}:events is the stream, {fapws}:state is a hash with the epoch and the last
 // number, and {fapws}:sent:NODE counts the batches that a server has added. The braces keep the keys on one node of a
-// cluster.
+// cluster. {fapws}:counts and {fapws}:counts:NODE are the numbers of subscribers (broker_counts.go); they expire.
 type Broker struct {
 	address *BrokerAddress
 	lines   [2]brokerLine // for reading and writing
@@ -86,6 +86,8 @@ type Broker struct {
 	warned  sync.Once // logs the first entry that fapws did not write
 	// limits log lines about missing events, because any program with access to the broker can cause them
 	gaps logfile.Seldom
+
+	counts serverCounts // used on one goroutine at a time
 
 	full sync.Once // logs that the broker was out of memory and has dropped old events
 
@@ -130,7 +132,7 @@ func ConnectBroker(a *BrokerAddress, epoch string, last uint64, log func(logfile
 	node := rand.Text()
 	c := &Broker{address: a, lines: [2]brokerLine{reading: {patience: readFor + answerWithin},
 		writing: {patience: answerWithin}}, keys: []string{a.key("events"), a.key("state"), a.key("sent:" + node)},
-		shown: a.String(), node: node, epoch: epoch, unsure: true, log: log}
+		counts: serverCounts{line: brokerLine{patience: answerWithin}}, shown: a.String(), node: node, epoch: epoch, unsure: true, log: log}
 	c.seq.Store(last)
 	c.waiting = eventloop.NewQueue(c.write)
 	c.ctx, c.cancel = context.WithCancel(context.Background())
@@ -291,6 +293,7 @@ func (c *Broker) Close(limit time.Duration) {
 		c.log(logfile.Error, fmt.Sprintf("channels: %s had no answer for %s, which are lost", c.shown,
 			Count(s.Waiting, "event")))
 	}
+	c.withdrawCounts()
 	c.cancel() // also closes the connections
 	c.ends.Wait()
 	c.waiting.Close()

@@ -399,3 +399,48 @@ func TestSentinelsLeadToTheNewMaster(t *testing.T) {
 	n.gets(t, "after")
 	checktest.Truef(t, holds(2)(), "the new master lacks the event")
 }
+
+func TestSubscribersOfAllServersAreCounted(t *testing.T) {
+	s := redistest.Start(t)
+	a, b := dial(t, s), dial(t, s)
+	index := a.keys[0][:strings.Index(a.keys[0], "events")] + "counts"
+	a.shareCounts(map[string]int64{"news": 3, "chat": 1})
+	checktest.Equal(t, b.shareCounts(map[string]int64{"news": 5}), map[string]int64{"news": 3, "chat": 1})
+	checktest.Equal(t, b.shareCounts(nil), nil)
+	checktest.Equal(t, a.shareCounts(map[string]int64{}), map[string]int64{"news": 5})
+	checktest.Equal(t, b.shareCounts(nil), map[string]int64{})
+	a.shareCounts(map[string]int64{"news": 7})
+	checktest.Equal(t, b.shareCounts(nil), map[string]int64{"news": 7})
+
+	// Another program has written numbers that are none, and the broker has lost those of a.
+	b.command(t, "HSET", index, "other", fmt.Sprint("1 ", time.Now().Unix()))
+	b.command(t, "SET", index+":other", `{"news":-1,"chat":2,"large":99999999999}`)
+	b.command(t, "DEL", index+":"+a.node)
+	b.command(t, "HDEL", index, a.node)
+	checktest.Equal(t, b.shareCounts(nil), map[string]int64{"chat": 2})
+	a.shareCounts(nil)
+	a.shareCounts(nil)
+	checktest.Equal(t, b.shareCounts(nil)["news"], 7)
+
+	a.Close(0)
+	checktest.Equal(t, b.shareCounts(nil)["news"], 0)
+	b.command(t, "HSET", index, "other", fmt.Sprint("1 ", time.Now().Unix()-countsLive)) // it has died
+	checktest.Equal(t, b.shareCounts(nil), map[string]int64{})
+	b.command(t, "HSET", index, "other", fmt.Sprint("2 ", time.Now().Unix()))
+	checktest.Equal(t, b.shareCounts(nil), map[string]int64{"chat": 2})
+	s.Kill()
+	checktest.Equal(t, b.shareCounts(nil), nil)
+	b.counts.seen = time.Now().Add(-2 * countsLive * time.Second)
+	checktest.Equal(t, b.shareCounts(nil), map[string]int64{})
+}
+
+func TestNumbersThatTheBrokerRefusesAreReportedOnce(t *testing.T) {
+	s := redistest.Start(t)
+	n := dial(t, s)
+	n.command(t, "SET", n.address.key("counts"), "no hash")
+	for range 2 {
+		checktest.Equal(t, n.shareCounts(map[string]int64{"news": 1}), nil)
+	}
+	n.says(t, "the subscribers of other servers are not counted: redis://"+s.Address+" refuses the numbers (")
+	checktest.Equal(t, len(n.lines), 0)
+}

@@ -481,6 +481,9 @@ func (p *Pool) maybeHandOver() {
 		p.after(handOverAgain, p.maybeHandOver)
 		return
 	}
+	if p.o.Broker != nil {
+		p.o.Broker.withdrawCounts() // the next program has another name
+	}
 	err := handOver(p)
 	p.o.Log(logfile.Error, fmt.Sprintf("cannot start the new version: %v; the new workers keep serving under the "+
 		"old program", err))

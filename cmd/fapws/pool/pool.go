@@ -79,6 +79,9 @@ func (p *Pool) Run(signals *Signals, handover *Handover) error {
 	p.signals = signals
 	checks := time.Tick(checkEvery)
 	p.relay.startBroker()
+	if p.o.Broker != nil {
+		p.relay.share()
+	}
 	if handover != nil {
 		handover.resume(p)
 	} else {
@@ -335,6 +338,7 @@ func (p *Pool) died(w *worker, status unix.WaitStatus) {
 	w.channel.Close()
 	delete(p.workers, w.Pid)
 	for name := range w.Counts {
+		p.relay.unshared = true
 		p.relay.tellSoon(name)
 	}
 	close(w.questions.ended)

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"strconv"
 	"sync/atomic"
@@ -22,6 +23,9 @@ type relay struct {
 	// channels whose number of subscribers has changed since the last call of tell
 	news map[string]struct{}
 	due  *time.Timer
+
+	elsewhere map[string]int64 // for each channel, the number of subscribers of other servers; nil if there are none
+	unshared  bool             // the numbers of this server have changed since the last call of share
 
 	congested *atomic.Int32
 }
@@ -91,12 +95,7 @@ func (r *relay) join(w *worker) {
 		return
 	}
 	w.Joined = true
-	sums := map[string]int64{}
-	for _, other := range r.p.workers {
-		for name, n := range other.Counts {
-			sums[name] += n
-		}
-	}
+	sums := r.sums(maps.Clone(r.elsewhere))
 	// w has no subscribers yet, so the sums over all workers equal the sums over all other workers.
 	EachCounts(sums, func(m *Message) { w.send(m) })
 	var giver, stopped *worker
@@ -139,7 +138,56 @@ func workerPair() (one, other *os.File, err error) {
 		nil
 }
 
+// sums adds the numbers of subscribers of this server to those in sums, which may be nil.
+func (r *relay) sums(sums map[string]int64) map[string]int64 {
+	if sums == nil {
+		sums = make(map[string]int64)
+	}
+	for _, w := range r.p.workers {
+		for name, n := range w.Counts {
+			sums[name] += n
+		}
+	}
+	return sums
+}
+
+// share exchanges the numbers of subscribers with the other servers, again and again.
+func (r *relay) share() {
+	var own map[string]int64
+	if r.unshared {
+		r.unshared, own = false, r.sums(nil)
+	}
+	go func() {
+		others := r.p.o.Broker.shareCounts(own)
+		r.p.post(func() {
+			r.countElsewhere(others)
+			r.p.after(countsTurn, r.share)
+		})
+	}()
+}
+
+// countElsewhere stores the numbers of subscribers of other servers, unless they are nil because they are the same.
+func (r *relay) countElsewhere(others map[string]int64) {
+	if others == nil {
+		return
+	}
+	before := r.elsewhere
+	r.elsewhere = others
+	for name, n := range others {
+		if before[name] != n {
+			r.tellSoon(name)
+		}
+	}
+	for name := range before {
+		if others[name] == 0 {
+			r.tellSoon(name)
+		}
+	}
+}
+
+// subscribers returns the number of subscribers of a channel on all servers.
 func (r *relay) subscribers(name string) (n int64) {
+	n = r.elsewhere[name]
 	for _, w := range r.p.workers {
 		n += w.Counts[name]
 	}
@@ -176,6 +224,7 @@ func (r *relay) count(w *worker, counts map[string]int64) {
 		default:
 			w.Counts[name] = n
 		}
+		r.unshared = true
 		r.tellSoon(name)
 	}
 }

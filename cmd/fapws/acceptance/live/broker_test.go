@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
@@ -259,4 +260,38 @@ func TestInvalidEventsOnABrokerDoNotBlockOtherEvents(t *testing.T) {
 	s.Says(`error an event cannot be sent: `)
 	n := strings.Count(s.Stderr.String(), "\n")
 	fapwstest.Truef(t, n <= entries/2, "%d lines in\n%s", n, s.Stderr)
+}
+
+func TestSubscribersAndGroupsOfAllServersAreCounted(t *testing.T) {
+	t.Parallel()
+	r := redistest.Start(t)
+	url := "redis://" + r.Address
+	counts := func(s *fapwstest.Server, target, want string) {
+		t.Helper()
+		fapwstest.Eventually(t, target+" is "+want, func() bool { return s.Get(target, 200).Text == want })
+	}
+	a, b := node(t, url), node(t, url, "--workers", "2")
+	listen(a, "/news")
+	left := listen(b, "/news")
+	listen(b, "/news")
+	counts(a, "/count", "3")
+	counts(b, "/count", "3")
+	left.conn.Close()
+	counts(a, "/count", "2")
+	b.Upgrade()
+	counts(a, "/count", "2")
+	counts(b, "/count", "2")
+
+	c := fapwstest.Command{Script: "groups.py:application", Flags: []string{"--channels", url}}.Serve(t,
+		fapwstest.Mode{Name: "groups"})
+	d := fapwstest.Command{Script: "groups.py:application", Flags: []string{"--channels", url}}.Serve(t,
+		fapwstest.Mode{Name: "groups"})
+	c.Socket("/")
+	d.Socket("/")
+	counts(c, "/?lobby", "2")
+
+	fapwstest.Kill(t, syscall.SIGKILL, b.Cmd.Process.Pid) // its numbers expire
+	counts(a, "/count", "1")
+	d.Stop()
+	counts(c, "/?lobby", "1")
 }

@@ -1,4 +1,4 @@
-from fapws import WebSocket, broadcast, channel, publish
+from fapws import WebSocket, broadcast, channel, publish, subscribers
 from fapws.cache import cached, purge
 
 made = 0
@@ -20,6 +20,10 @@ def shout(environ, start_response):
     return "sent"
 
 
+def count(environ, start_response):
+    return str(subscribers("news"))
+
+
 def page(environ, start_response):
     global made
     made += 1
@@ -34,5 +38,5 @@ def forget(environ, start_response):
 room = WebSocket()
 PATHS = [
     ("/news", channel("news")), ("/send", send), ("/large", large), ("/room", room), ("/shout", shout),
-    ("/page", cached(page, ttl=3600)), ("/forget", forget),
+    ("/page", cached(page, ttl=3600)), ("/forget", forget), ("/count", count),
 ]
