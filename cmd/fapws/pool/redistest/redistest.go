@@ -2,6 +2,7 @@ package redistest
 
 import (
 	"net"
+	"os"
 	"os/exec"
 	"testing"
 	"time"
@@ -55,6 +56,12 @@ func (s *Server) Kill() {
 		_ = s.cmd.Process.Kill() // the process may have ended
 		_ = s.cmd.Wait()
 	}
+}
+
+// Signal sends a signal, such as SIGSTOP, to a server that runs.
+func (s *Server) Signal(sig os.Signal) {
+	s.t.Helper()
+	checktest.Must(s.t, s.cmd.Process.Signal(sig))
 }
 
 func FreeAddress(t *testing.T) string {
