@@ -58,13 +58,34 @@ def bare(source):
     return "".join(lines).encode()
 
 
+class Stripped(ast.NodeTransformer):
+    """Removes what only type checkers read: annotations of functions, and imports for them."""
+
+    def visit_arg(self, node):
+        node.annotation = None
+        return node
+
+    def visit_FunctionDef(self, node):
+        node.returns = None
+        return self.generic_visit(node)
+
+    visit_AsyncFunctionDef = visit_FunctionDef
+
+    def visit_If(self, node):
+        self.generic_visit(node)
+        if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            return node.orelse or ast.copy_location(ast.Pass(), node)
+        return node
+
+
 def main(target, folder, packages):
     names, code, sources, entries = b"", b"", b"", []
     found = sorted(modules(folder, packages), key=lambda module: module[0].encode())
     for name, path, is_package in found:
         with open(os.path.join(folder, path), "rb") as file:
             source = bare(file.read())
-        compiled = compile(source, file_name(name, is_package), "exec", dont_inherit=True, optimize=2)
+        tree = Stripped().visit(ast.parse(source))
+        compiled = compile(tree, file_name(name, is_package), "exec", dont_inherit=True, optimize=2)
         packed = marshal.dumps(compiled)
         entries.append((len(names), len(code), len(packed), len(sources), len(source), is_package))
         names += name.encode() + b"\0"
