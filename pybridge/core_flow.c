@@ -21,8 +21,7 @@ int core_defer(core_thread *t, core_record *rec) {
   int64_t unacked = __atomic_load_n(&line->unacked, __ATOMIC_SEQ_CST);
   rec->run.counted = 1;
   if (core_is_cancelled(rec) || rec->req.resumed) return 0;
-  if (LIKELY(rec->req.traits & CORE_SHARES_CONNECTION ? unacked <= STREAMS_BYTES
-                                                      : running <= PIPELINE_RUNNING && unacked <= WINDOW_BYTES))
+  if (LIKELY(rec->req.shares ? unacked <= STREAMS_BYTES : running <= PIPELINE_RUNNING && unacked <= WINDOW_BYTES))
     return 0;
   __atomic_sub_fetch(&line->running, 1, __ATOMIC_SEQ_CST);
   rec->run.counted = 0;

@@ -89,7 +89,7 @@ func copyRequest(rec *C.core_record, r *exchange.Request, certificate string) {
 	rec.req.log = C.uint32_t(r.ErrorLog)
 	rec.req.script_len, rec.req.root_len = C.uint32_t(r.Script), C.uint32_t(r.Root)
 	rec.req.size = C.int64_t(r.Size)
-	rec.req.version, rec.req.traits = C.uint8_t(p.Version), C.uint8_t(p.Version.Traits())
+	rec.req.version, rec.req.shares = C.uint8_t(p.Version), boolByte(p.Version.Has(http1.SharesConnection))
 	rec.req.head_only = boolByte(p.Head)
 	rec.req.trailers = boolByte(p.Trailers && !p.Head)
 	rec.req.hints = boolByte(!r.Upgrade && r.TakesInterim())
@@ -111,10 +111,6 @@ func boolByte(b bool) C.uint8_t {
 	}
 	return 0
 }
-
-// Both lengths are 0 if C and Go have the same bit for the trait.
-var _ [http1.SharesConnection - C.CORE_SHARES_CONNECTION]byte
-var _ [C.CORE_SHARES_CONNECTION - http1.SharesConnection]byte
 
 var _ [unsafe.Sizeof(http1.Field{}) - C.sizeof_core_field]byte
 var _ [C.sizeof_core_field - unsafe.Sizeof(http1.Field{})]byte

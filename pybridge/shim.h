@@ -85,9 +85,6 @@ typedef struct core_part {
  * core_inputs. Before the last part is published, Python releases all objects that the record owns (wsgi_drop). Records
  * contain no pointers to Go memory. */
 
-/* Bit of core_request.traits: several exchanges use the connection at the same time (http1.SharesConnection). */
-enum { CORE_SHARES_CONNECTION = 1 };
-
 /* A header field: ranges of bytes in record.req.data. The layout is the same as of http1.Field. */
 typedef struct {
   core_span name, value;
@@ -148,7 +145,7 @@ struct core_request {
   /* peer_len: length of the texts that affect environ in addition to the head. They start at addr, without the port. */
   uint32_t head_len, peer_len;
   uint8_t version; /* of HTTP, for texts: 0 for 1.0, 1 for 1.1, 2 for 2.0 */
-  uint8_t traits;  /* of the version: CORE_SHARES_CONNECTION */
+  uint8_t shares;  /* several exchanges use the connection at the same time (http1.SharesConnection) */
   /* trailers: trailers of the response can be sent to the client. */
   uint8_t head_only, has_length, has_body, chunked, trailers;
   uint8_t hints;   /* the client gets early hints (exchange.Request.TakesInterim) */

@@ -202,8 +202,11 @@ func (x *Exchange) Sub(r *Request, source Source, to Sink, c Stream) Exchange {
 }
 
 // Conn returns the connection of the client that waits for x or for the response that includes x (Sub.Parent). nil means
-// that no client waits: it has left, or there never was one.
+// that no client waits: it has left, or there never was one. x may be nil.
 func (x *Exchange) Conn() *conn.Conn {
+	if x == nil {
+		return nil
+	}
 	for sub, ok := x.Stream.(*Sub); ok && sub.Parent != nil; sub, ok = x.Stream.(*Sub) {
 		x = sub.Parent
 	}

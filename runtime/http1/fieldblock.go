@@ -175,7 +175,7 @@ func (b *FieldBlock) AppendHead(dst []byte, v Version) []byte {
 	}
 	dst = append(append(dst, method...), ' ')
 	dst = append(append(dst, b.path...), ' ')
-	dst = append(append(dst, v.String()...), "\r\n"...)
+	dst = append(append(dst, versions[v].name...), "\r\n"...)
 	if host := cmp.Or(b.authority, b.host); host != "" {
 		dst = appendField(dst, "host", host)
 	}

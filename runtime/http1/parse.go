@@ -39,7 +39,7 @@ const (
 	HTTP2
 )
 
-// Traits are properties of a version that matter outside the package of its protocol. pybridge passes them to C.
+// Traits are properties of a version that matter outside the package of its protocol.
 type Traits uint8
 
 const (
@@ -63,8 +63,6 @@ var versions = [...]struct {
 }
 
 func (v Version) String() string { return versions[v].name }
-
-func (v Version) Traits() Traits { return versions[v].traits }
 
 // Has reports whether v has the trait t.
 func (v Version) Has(t Traits) bool { return versions[v].traits&t != 0 }

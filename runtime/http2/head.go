@@ -46,15 +46,6 @@ func (b *headerBlock) add(f hpack.HeaderField) {
 	}
 }
 
-// priority returns the priority that the client asks for.
-func (b *headerBlock) priority() priority {
-	p := defaultPriority
-	if b.Priority != "" {
-		p.parse(b.Priority)
-	}
-	return p
-}
-
 // A knownLine caches the HPACK code of a line in a response head, because most lines recur in many responses. Responses
 // use no dynamic table, so the code is the same for all connections.
 type knownLine struct {

@@ -61,7 +61,10 @@ func (c *Conn) open(b *headerBlock) {
 		return
 	}
 	st := s.stream()
-	st.c, st.id, st.priority = c, b.id, b.priority()
+	st.c, st.id, st.priority = c, b.id, defaultPriority
+	if b.Priority != "" {
+		st.priority.parse(b.Priority)
+	}
 	if len(c.queue.expected) > 0 {
 		st.priority = c.queue.priorityOf(b.id, st.priority)
 	}

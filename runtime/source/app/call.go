@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"time"
 
-	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
@@ -67,7 +66,7 @@ func (c *call) restart() { c.since = c.source.d.set.Now + eventloop.Tick }
 
 func (d *Dispatcher) deliver(t exchange.Ticket, p *exchange.Part) {
 	c := d.calls[t]
-	defer d.set.Guard(c.conn())
+	defer d.set.Guard(c.x.Conn())
 	p.Owner = c
 	c.parts++
 	if !p.Interim { // interim responses do not extend the timeout
@@ -103,14 +102,6 @@ func (d *Dispatcher) deliver(t exchange.Ticket, p *exchange.Part) {
 	default:
 		c.x.Sink.Send(p)
 	}
-}
-
-// conn returns the connection of the client, or nil if the exchange has ended or its client has disconnected.
-func (c *call) conn() *conn.Conn {
-	if c.x == nil {
-		return nil
-	}
-	return c.x.Conn()
 }
 
 // begin sends the first part. If Head.Then of the part is not nil, begin first calls Head.Then.Continue, which can
@@ -299,7 +290,7 @@ func (d *Dispatcher) Tick() {
 
 func (c *call) tick(now int64, held bool) {
 	d := c.source.d
-	defer d.set.Guard(c.conn())
+	defer d.set.Guard(c.x.Conn())
 	switch {
 	case c.work == queued:
 		if now-c.since >= cmp.Or(c.limit, int64(gateTimeout)) {
@@ -350,7 +341,7 @@ func (d *Dispatcher) Stalled() {
 	}
 	c := d.calls[t]
 	defer d.loop.Recover()
-	defer d.set.Guard(c.conn())
+	defer d.set.Guard(c.x.Conn())
 	if c.work == owing && !c.detached && c.limit > 0 && int64(took) > d.limitOf(c) {
 		c.overdue(took)
 		d.loop.Flush()

@@ -108,7 +108,7 @@ func (g *Gate) admit() {
 
 func (h *held) begin() {
 	c, x := h.call, h.call.x
-	defer c.source.d.set.Guard(c.conn())
+	defer c.source.d.set.Guard(c.x.Conn())
 	c.placed, c.work = true, idle
 	x.Lend(&h.request, func() { c.source.submit(c, x, &h.request) })
 	if x.Source == exchange.Source(c) {
