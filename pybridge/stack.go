@@ -127,7 +127,7 @@ func takeStack(s *C.core_snapshot) callStack {
 	stack := frames(C.GoBytes(unsafe.Pointer(s.stack), C.int(s.stack_len)))
 	// The first frames of the asyncio thread do not belong to the application.
 	for i, f := range stack {
-		if strings.HasSuffix(f.file, "/fapws/_async.py") && i > 0 {
+		if i > 0 && (f.file == "<fapws>._async" || strings.HasSuffix(f.file, "/fapws/_async.py")) {
 			stack = stack[:i]
 			break
 		}

@@ -127,6 +127,7 @@ else:
 
 
 _OWN_FILE = _Look.run.__code__.co_filename
+_ASYNC = "/fapws/_async.py", "<fapws>._async"  # module fapws._async: in the source, in the executable
 _FRAME_OF_THREADS = frozenset((threading.__file__, name) for name in ("_bootstrap", "_bootstrap_inner"))
 
 
@@ -134,7 +135,7 @@ def _waits_for_events(stack: List[Tuple[str, str]]) -> bool:
     """Whether a stack, the innermost frame first, belongs to an idle asyncio event loop."""
     file = stack[0][0]
     return (
-        file.endswith("/fapws/_async.py")
+        file.endswith(_ASYNC)
         or file.endswith("/selectors.py")
         and any(name == "_run_once" for _, name in stack)
     )

@@ -215,6 +215,22 @@ def app(environ, start_response):
 	s.Says(`(?m)^  File "<fapws>\._channels", line \d+, in channel\n    \S.*\n`)
 }
 
+// Stacks in the log begin with the application, and not with the package that calls it.
+func TestStackOfAnAsyncHandlerHasNoFrameOfThePackage(t *testing.T) {
+	t.Parallel()
+	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
+import time
+
+async def app(scope, receive, send):
+    time.sleep(1.5)
+`)
+	s := fapwstest.Command{Script: script, Complains: true,
+		Flags: []string{"--interface", "asgi", "--lifespan", "off", "--timeout", "500ms"}}.Serve(t, fapwstest.Threads)
+	s.Get("/", 504)
+	s.Says(`timed out after .* which blocks the asyncio thread; stack:\n  File "\S+app.py", line 5, in app`)
+	fapwstest.Lacks(t, s.Stderr.String(), "<fapws>")
+}
+
 func TestSourceOfThePackageReplacesTheArchive(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
