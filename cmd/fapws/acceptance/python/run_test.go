@@ -215,6 +215,27 @@ def app(environ, start_response):
 	s.Says(`(?m)^  File "<fapws>\._channels", line \d+, in channel\n    \S.*\n`)
 }
 
+// A cross build, and an update of the shared libpython, can have bytecode of a different Python.
+func TestPackageWithBytecodeOfAnotherPythonIsCompiled(t *testing.T) {
+	t.Parallel()
+	program := fapwstest.CopyOfProgram(t)
+	image := fapwstest.Image(program)
+	before, after, found := strings.Cut(fapwstest.Read(t, image), "fapws 1\x00")
+	fapwstest.Needf(t, found, "%s has no archive", image)
+	other := fapwstest.Write(t, image+".other", before+"fapws 1\x00\x01\x02\r\n"+after[4:])
+	fapwstest.Must(t, os.Chmod(other, 0o755))
+	fapwstest.Must(t, os.Rename(other, image))
+	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
+import fapws
+
+def app(environ, start_response):
+    fapws.channel(3)
+`)
+	s := fapwstest.Command{Program: program, Script: script, Complains: true}.Serve(t, fapwstest.Threads)
+	s.Get("/", 500)
+	s.Says(`(?m)^  File "<fapws>\._channels", line \d+, in channel\n    \S.*\n`)
+}
+
 // Stacks in the log begin with the application, and not with the package that calls it.
 func TestStackOfAnAsyncHandlerHasNoFrameOfThePackage(t *testing.T) {
 	t.Parallel()
