@@ -151,8 +151,11 @@ func (r *activeRequests) record(t exchange.Ticket) *C.core_record {
 	return nil
 }
 
+// handedBody is the maximum size of the body of a request that Waiting returns, in bytes.
+const handedBody = 256 << 10
+
 // Waiting returns the requests whose handlers have not begun, by their tickets, as their clients have sent them over
-// HTTP/1. Requests with a body that is not in memory are left out.
+// HTTP/1. Requests whose body is in a file, or larger than handedBody, are left out.
 func (r *activeRequests) Waiting() map[exchange.Ticket][]byte {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -160,13 +163,13 @@ func (r *activeRequests) Waiting() map[exchange.Ticket][]byte {
 	for _, rec := range r.records {
 		var thread C.int
 		if rec == nil || rec.run.job != C.CORE_RUN || C.core_record_state(number(rec), &thread) != C.CORE_QUEUED ||
-			rec.req.more != 0 || rec.req.chunked != 0 || rec.run.spool >= 0 || rec.req.websocket != 0 {
+			rec.req.more != 0 || rec.req.chunked != 0 || rec.run.spool >= 0 || rec.req.body_len > handedBody || rec.req.websocket != 0 {
 			continue
 		}
 		data := unsafe.Slice((*byte)(unsafe.Pointer(rec.req.data)), int(rec.req.cap))
 		head := bytes.TrimRight(data[:C.core_shared_head(rec)], "\r\n") // without the fields that the server has added
 		waiting[exchange.Ticket(rec.ticket)] = slices.Concat(head, []byte("\r\n\r\n"),
-			data[rec.req.body_off:][:rec.req.body_len])
+			unsafe.Slice((*byte)(unsafe.Pointer(rec.req.body)), int(rec.req.body_len)))
 	}
 	return waiting
 }

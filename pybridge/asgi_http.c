@@ -88,7 +88,7 @@ static int http_receive(asgi_exchange *x, PyObject **message) {
     } else {
       body = rec->run.spool >= 0
                  ? wsgi_read_spool(rec->run.spool, x->taken, n)
-                 : PyBytes_FromStringAndSize(rec->req.data + rec->req.body_off + x->taken, (Py_ssize_t)n);
+                 : PyBytes_FromStringAndSize(rec->req.body + x->taken, (Py_ssize_t)n);
       if (!body) return -1;
     }
     x->taken += n;

@@ -30,6 +30,7 @@
 //	record                Go (calloc)         Go until Submit's Flush,  kept in a free list
 //	                                          then Python until Last
 //	record.req: data...   Go (realloc)        read-only after Flush     Release, if large
+//	record.req.body       the loop (mmap)     read-only             the loop, after Release
 //	record.run.spool (fd) the loop            Python, pread             Python (wsgi_drop)
 //	part0.buf             Python (realloc)    Go from Next to Release   Release, if large
 //	other parts, .buf     Python (malloc)     Go from Next to Release   Release (core_part_free)

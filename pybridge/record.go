@@ -31,7 +31,10 @@ func copyRequest(rec *C.core_record, r *exchange.Request, certificate string) {
 	head := len(r.Head)
 	need := head + len(r.Path) + len(peer.Addr) + len(peer.Port) + len(peer.ServerName) + len(peer.ServerPort) +
 		len(peer.Socket) + len(scheme) + len(peer.Host) + len(peer.User) + len(r.Path) + r.Root +
-		len(certificate) + peerTexts + len(r.Body)
+		len(certificate) + peerTexts
+	if !r.Stays {
+		need += len(r.Body)
+	}
 	variables := ""
 	rec.req.tls_version, rec.req.tls_cipher = 0, 0
 	if t := peer.TLS; t != nil {
@@ -74,8 +77,12 @@ func copyRequest(rec *C.core_record, r *exchange.Request, certificate string) {
 	n += copy(data[n:], r.Path[:r.Root])
 	rec.req.head_len, rec.req.peer_len = C.uint32_t(head), C.uint32_t(n-from)
 	rec.req.port, rec.req.tls_server = add(peer.Port), add(certificate)
-	rec.req.body_off, rec.req.body_len = C.size_t(n), C.size_t(len(r.Body))
-	copy(data[n:], r.Body)
+	body := r.Body
+	if !r.Stays {
+		body = data[n:]
+		copy(body, r.Body)
+	}
+	rec.req.body, rec.req.body_len = (*C.char)(unsafe.Pointer(unsafe.SliceData(body))), C.size_t(len(r.Body))
 	if n := len(p.Fields); n > int(rec.req.fields_cap) {
 		size := max(16, n)
 		C.free(unsafe.Pointer(rec.req.fields))

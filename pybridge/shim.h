@@ -154,13 +154,14 @@ struct core_request {
    * pointed to this machine. */
   uint8_t foreign;
   uint8_t websocket;
-  uint8_t routed;            /* the server has rewritten the path */
-  uint8_t timed;             /* the times of the request are needed for an access log or the client */
-  uint8_t own;               /* number of fields at the end that are the identity of the request (core_id) */
-  uint8_t more;              /* further parts of the body will arrive as inputs */
-  uint8_t resumed;           /* the event loop has deferred and then resumed the request, so it must run now */
-  core_pipeline *pipeline;   /* NULL if the request was not pipelined */
-  size_t body_off, body_len; /* position and length of the body, or of its first part, in the member data */
+  uint8_t routed;          /* the server has rewritten the path */
+  uint8_t timed;           /* the times of the request are needed for an access log or the client */
+  uint8_t own;             /* number of fields at the end that are the identity of the request (core_id) */
+  uint8_t more;            /* further parts of the body will arrive as inputs */
+  uint8_t resumed;         /* the event loop has deferred and then resumed the request, so it must run now */
+  core_pipeline *pipeline; /* NULL if the request was not pipelined */
+  const char *body;        /* the body, or its first part, in the member data or in the region of its exchange */
+  size_t body_len;
   int64_t size;
 };
 

@@ -63,7 +63,7 @@ static PyObject *read_file(input_object *in, int64_t at, int64_t n) {
 static PyObject *read_at(input_object *in, int64_t at, int64_t n) {
   const core_record *rec = in->rec;
   if (!rec) return PyBytes_FromStringAndSize(NULL, 0);
-  if (rec->run.spool < 0) return PyBytes_FromStringAndSize(rec->req.data + rec->req.body_off + at, (Py_ssize_t)n);
+  if (rec->run.spool < 0) return PyBytes_FromStringAndSize(rec->req.body + at, (Py_ssize_t)n);
   if (n > in_block(in, at)) return read_file(in, at, n);
   return PyBytes_FromStringAndSize(PyBytes_AS_STRING(in->block) + (at - in->block_at), (Py_ssize_t)n);
 }
@@ -94,7 +94,7 @@ static PyObject *input_read(PyObject *self, PyObject *const *args, Py_ssize_t na
 static int64_t line_length(input_object *in, int64_t limit) {
   core_record *rec = in->rec;
   if (rec->run.spool < 0) {
-    const char *start = rec->req.data + rec->req.body_off + in->pos;
+    const char *start = rec->req.body + in->pos;
     const char *nl = memchr(start, '\n', (size_t)limit);
     return nl ? nl - start + 1 : limit;
   }

@@ -115,7 +115,7 @@ static int answer_static(core_thread *t, core_record *rec, PyObject *result) {
     p->count = rec->req.size;
     rec->run.spool = -1;
   } else if (p->program && rec->req.size > 0) {
-    p->body = rec->req.data + rec->req.body_off; /* the memory is valid until Handler.Release */
+    p->body = rec->req.body; /* the memory is valid until Handler.Release */
     p->body_len = (size_t)rec->req.size;
   }
   p->length = -1;

@@ -149,6 +149,7 @@ func (l *loop) makeRoom(v conn.Verdict) {
 		return
 	}
 	l.http1.Trim()
+	l.sites.Trim()
 	l.secure.Trim()
 	l.sockets.Trim()
 	l.timer.Reset(quietAfter)

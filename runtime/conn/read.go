@@ -100,6 +100,14 @@ func (c *Conn) ReadMore(b []byte) (n int) {
 	return max(n, 0)
 }
 
+// AwaitInput makes the kernel report further input of a TCP client only when n bytes have arrived. The end of the input
+// and errors are reported at once.
+func (c *Conn) AwaitInput(n int) {
+	if c.tcp && c.transport == nil {
+		unix.SetsockoptInt(c.Fd(), unix.SOL_SOCKET, unix.SO_RCVLOWAT, n)
+	}
+}
+
 // ReadAgain makes the loop read from c again, although the kernel reports no new event.
 func (c *Conn) ReadAgain() {
 	c.readable, c.untilEmpty = true, true

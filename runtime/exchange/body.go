@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -97,6 +98,7 @@ func (b *Body) Arrive(piece []byte, coming int64, last bool) Verdict {
 		r := b.x.Req
 		b.waits = false
 		r.Size = b.size
+		r.Stays = b.inRegion()
 		r.Body, r.Spool = b.stored()
 		b.x.body, b.x, b.phase = nil, nil, complete
 	}
@@ -157,6 +159,9 @@ func (b *Body) Unrouted() bool { return b.phase == unrouted }
 
 func (b *Body) Unwanted() bool { return b.phase == unwanted }
 
+// Collected reports whether bytes of b are still to be stored, before its source gets the request.
+func (b *Body) Collected() bool { return b.phase == collected }
+
 // Submitted reports whether the source has got the request, and gets the body as it arrives.
 func (b *Body) Submitted() bool { return b.phase == streamed || b.phase == complete && b.x != nil }
 
@@ -176,29 +181,80 @@ func (b *Body) Held() int64 {
 // store stores a piece of a collected body in memory or, if the body is long or the client has used its share of memory,
 // in a file. The errors are errNoRoom and those of the file system.
 func (b *Body) store(piece []byte) error {
-	s := b.x.s
+	x := b.x
+	cfg := &x.s.Config
 	if b.spool >= 0 {
 		return b.append(piece)
 	}
-	if b.client == "" {
-		b.client = b.x.Account()
+	if len(b.data) == 0 {
+		b.client = x.Account()
 	}
-	most := s.Config.SpoolSize
-	if s.InputMemory.Room(b.client) < int64(len(piece)) {
+	n, most := len(b.data)+len(piece), cfg.SpoolSize
+	roomy := max(most, cfg.RoomyBody)
+	size := int(min(b.length, int64(roomy)+1)) // of the region
+	if b.length < 0 {
+		size = min(2*n, roomy)
+	}
+	switch {
+	case n <= len(x.region.data):
+		most = roomy
+	// The size of an announced body is reserved at once; its pages need memory only when they have arrived.
+	case x.Choice.Roomy && x.Choice.Cache == nil && n <= size && size <= roomy && size > heapBody && b.reserve(size):
+		most = roomy
+	case x.s.InputMemory.Room(b.client) < int64(len(piece)):
 		most = min(most, b.least)
 	}
-	// The buffer grows with the received bytes, because the announced length may be wrong.
-	b.data = append(b.data, piece...)
+	// In Go's heap, the buffer grows with the received bytes, because the announced length may be wrong.
+	if tail := b.Tail(); len(piece) > 0 && len(tail) >= len(piece) && &tail[0] == &piece[0] {
+		b.data = b.data[:n]
+	} else {
+		b.data = append(b.data, piece...)
+	}
+	if x.region.data != nil && !b.inRegion() { // The region was full, and the share of the client is used up.
+		x.TakeRegion().Release()
+	}
 	b.count()
-	if len(b.data) <= most {
+	if n <= most {
 		return nil
 	}
 	return b.spill()
 }
 
-// count updates Server.InputMemory, and must be called after each change of the number of bytes that b has in memory.
+// reserve moves b to a region of n bytes, and reports whether the client's share of memory permits that.
+func (b *Body) reserve(n int) bool {
+	moved := b.inRegion()
+	if !b.x.reserve(b.client, n) {
+		return false
+	}
+	to := b.x.region.data
+	if !moved {
+		copy(to, b.data)
+	}
+	b.data = to[:len(b.data)]
+	return true
+}
+
+// Tail returns memory for the next piece. If the piece is read into Tail, Arrive does not copy it. It is empty if b has no
+// region.
+func (b *Body) Tail() []byte {
+	if !b.inRegion() {
+		return nil
+	}
+	return b.x.region.data[len(b.data):]
+}
+
+// inRegion reports whether the stored bytes are in the region of the exchange.
+func (b *Body) inRegion() bool {
+	return b.x != nil && b.x.region.data != nil && unsafe.SliceData(b.data) == unsafe.SliceData(b.x.region.data)
+}
+
+// count updates Server.InputMemory, which also counts regions, and must be called after each change of data.
 func (b *Body) count() {
-	if n := int64(len(b.data)); n != b.counted {
+	n := int64(len(b.data))
+	if b.inRegion() {
+		n = 0
+	}
+	if n != b.counted {
 		b.x.s.InputMemory.Add(b.client, n-b.counted)
 		b.counted = n
 	}
@@ -233,6 +289,7 @@ func (b *Body) Drop() {
 			unix.Close(spool)
 			x.releaseSpool()
 		}
+		x.TakeRegion().Release()
 		if x.body == b {
 			x.body = nil
 		}

@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"bytes"
 	"io"
 	"os"
 	"testing"
@@ -97,6 +98,84 @@ func TestBodiesOfAClientMoveToFilesAboveItsMemory(t *testing.T) {
 			x.End()
 		}
 		b.Drop()
+	}
+	checktest.Equalf(t, s.InputMemory.Used(), int64(0), "bytes still count")
+}
+
+// roomy returns a server that keeps bodies of up to 1 MiB in regions, 2 MiB together.
+func roomy(t *testing.T) *Server {
+	return &Server{Config: Config{SpoolDir: t.TempDir(), SpoolSize: 256 << 10, RoomyBody: 1 << 20},
+		InputMemory: conn.Shares{Max: 2 << 20}, spools: spools{files: conn.Shares{Max: 100}}}
+}
+
+// A large body for a handler stays where it arrives, and counts until its exchange ends.
+func TestLargeBodyStaysInItsRegionUntilTheExchangeEnds(t *testing.T) {
+	content := make([]byte, 600<<10)
+	for i := range content {
+		content[i] = byte(i * i / 7)
+	}
+	s := roomy(t)
+	for _, length := range []int64{-1, int64(len(content))} {
+		for _, direct := range []bool{false, true} {
+			b := collectFrom("", s, -1)
+			x := b.x
+			b.length, x.Choice.Roomy = length, true
+			for left := content; len(left) > 0; {
+				n := min(50<<10, len(left))
+				piece := bytes.Clone(left[:n])
+				if tail := b.Tail(); direct && len(tail) >= n {
+					copy(tail, piece)
+					piece = tail[:n]
+				}
+				checktest.Equal(t, b.Arrive(piece, 0, n == len(left)) == Refuse, false)
+				left = left[n:]
+			}
+			r := x.Req
+			checktest.Truef(t, r.Stays && r.Spool < 0 && bytes.Equal(r.Body, content), "length %d: stays %v, file %d, %d bytes", length,
+				r.Stays, r.Spool, len(r.Body))
+			used := s.InputMemory.Used()
+			checktest.Truef(t, used >= int64(len(content)) && used <= 1<<20, "%d bytes count", used)
+			x.End()
+			checktest.Equalf(t, s.InputMemory.Used(), int64(0), "bytes count after the end")
+		}
+	}
+	checktest.Truef(t, s.regions.size > 0, "no memory is kept for the next body")
+	s.Trim()
+	checktest.Equalf(t, s.regions.size, 0, "bytes are kept while no client is connected")
+}
+
+// When the regions of a client have used its share of memory, its further bodies are stored in files, those that have
+// begun in memory, too.
+func TestLargeBodiesMoveToFilesAboveTheMemoryOfTheirClient(t *testing.T) {
+	s := roomy(t)
+	var all []*Exchange
+	files := 0
+	for i := range 12 {
+		b := collectFrom("192.0.2.1", s, -1)
+		x := b.x
+		b.length, x.Choice.Roomy = []int64{-1, 300 << 10}[i%2], true
+		for range 300 {
+			checktest.Equal(t, b.Arrive(bytes.Repeat([]byte{byte(i + 1)}, 1<<10), 0, false), More)
+		}
+		checktest.Equal(t, b.Arrive(nil, 0, true), Whole)
+		all = append(all, x)
+		if fd := x.Req.Spool; fd >= 0 {
+			files++
+			stored := make([]byte, 301<<10)
+			n := checktest.Try(unix.Pread(fd, stored, 0)).Must(t)
+			checktest.Truef(t, bytes.Equal(stored[:n], bytes.Repeat([]byte{byte(i + 1)}, 300<<10)), "body %d: %d bytes", i, n)
+			unix.Close(fd)
+		}
+	}
+	used := s.InputMemory.Used()
+	checktest.Truef(t, files >= 8 && used > 0 && used <= s.InputMemory.Max/3+64<<10, "%d files, %d bytes in memory", files, used)
+	other := collectFrom("192.0.2.2", s, -1)
+	other.length, other.x.Choice.Roomy = 300<<10, true
+	checktest.Equal(t, other.Arrive(make([]byte, 300<<10), 0, false), More)
+	checktest.Truef(t, other.inRegion(), "another client gets no memory: %d used, %d of it", used, s.InputMemory.Of("192.0.2.2"))
+	other.Drop()
+	for _, x := range all {
+		x.End()
 	}
 	checktest.Equalf(t, s.InputMemory.Used(), int64(0), "bytes still count")
 }

@@ -38,6 +38,7 @@ type Exchange struct {
 	body        *Body       // the body that is arriving; nil if there is none
 	Outstanding Outstanding // delivered bytes that the source has not yet returned (OpCredit)
 	file        *spooled    // file of the body; nil if the body is in memory
+	region      Region      // memory of the body if it is large
 	descriptor  claim       // claim of a descriptor in addition to the connection
 
 	Held Parts // parts that wait for earlier responses
@@ -226,6 +227,9 @@ func (x *Exchange) End() {
 	s := x.s
 	if x.file != nil {
 		x.releaseSpool()
+	}
+	if x.region.data != nil {
+		x.TakeRegion().Release()
 	}
 	if x.descriptor.shares != nil {
 		x.descriptor.release()

@@ -32,6 +32,7 @@ type Config struct {
 	KeepAlive   time.Duration // how long a connection may be idle
 
 	SpoolSize int    // maximum size of a collected body in memory, in bytes; 0 means 256 KiB
+	RoomyBody int    // the same for mounts with Roomy; 0 means SpoolSize
 	SpoolDir  string // directory of the unlinked files for longer bodies; "" means os.TempDir
 	// MaxSpools limits the number of files for collected bodies. A client gets at most a third of these files. The
 	// server does not read a further body of this client until a file is free. 0 means an eighth of the process's limit
@@ -41,8 +42,8 @@ type Config struct {
 	// requests of a client use at most a third of these descriptors; further requests wait. 0 means three quarters of
 	// the process's limit of open files or, if that is larger, conn.AcceptConfig.MaxClients.
 	MaxDescriptors int
-	// MaxBodyMemory limits the memory for incomplete bodies, in bytes. The first 16 KiB of each HTTP/1 body may exceed
-	// it. A client uses at most a third of this memory; further bodies of this client are stored in files. 0 means
+	// MaxBodyMemory limits the memory for incomplete bodies and for bodies that stay in their place, in bytes. The first
+	// 16 KiB of each HTTP/1 body may exceed it. A client uses at most a third of this memory; further bodies of this client are stored in files. 0 means
 	// 96 MiB.
 	MaxBodyMemory int64
 	// MaxBodySize limits the body of a request in bytes. A client that sends more gets 413, and the connection closes.
@@ -104,6 +105,7 @@ type Server struct {
 	next      *request
 	records   []*logfile.Record
 	spools    spools
+	regions   regions
 
 	InputMemory conn.Shares // divides the memory for bodies and large WebSocket messages among the clients
 	Descriptors Descriptors
@@ -356,6 +358,7 @@ type Mount struct {
 
 	Occupies Occupancy // how long a request counts for conn.AcceptConfig.Concurrency
 	Streams  bool      // the Handler accepts requests whose body has not arrived completely (Request.More)
+	Roomy    bool      // the Handler does not copy a body that stays in its place (Request.Stays)
 	MaxBody  int64     // limit of a body in bytes, unless Rules or Config set one; 0 means 10 MiB, negative none
 	// the Handler requests the body (100 Continue) with its first OpCredit, limits the size of the body itself, and may
 	// read slowly; requires Streams

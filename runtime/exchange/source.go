@@ -130,6 +130,7 @@ type Request struct {
 	Prefix int            // Path[:Prefix] is the prefix of the mount, including Path[:Root]
 	Script int            // SCRIPT_NAME is Path[:Script], and PATH_INFO is Path[Script:]
 	Body   []byte         // the decoded body if it is in memory
+	Stays  bool           // Body is in a Region, which stays valid until the handler's last part was released
 	// descriptor of an unlinked file that contains the body from offset 0; -1 if there is none. The handler must close
 	// the file, even if Submit returns false
 	Spool  int
@@ -159,6 +160,7 @@ func (r *Request) Clone() Request {
 	c, parsed := *r, *r.Parsed
 	parsed.Fields = slices.Clone(parsed.Fields)
 	c.Head, c.Path, c.Body, c.Parsed = bytes.Clone(r.Head), bytes.Clone(r.Path), bytes.Clone(r.Body), &parsed
+	c.Stays = false
 	return c
 }
 

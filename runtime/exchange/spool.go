@@ -132,7 +132,9 @@ func (b *Body) spill() (err error) {
 	data := b.data
 	b.data = nil
 	b.count()
-	return b.append(data)
+	err = b.append(data)
+	x.TakeRegion().Release()
+	return err
 }
 
 // append writes a piece to the file of b.

@@ -15,6 +15,7 @@ type framedBody struct {
 	chunks  http1.ChunkedReader
 	// number of bytes that must still arrive, if the body is not chunked
 	missing int64
+	awaited int // last argument of conn.Conn.AwaitInput, or 0
 }
 
 // smallBody is the number of bytes of each body that may always stay in memory, even if the client's share of memory is
@@ -79,29 +80,68 @@ func (c *Conn) receive(data []byte) (rest []byte) {
 	if submitted {
 		data = c.readOn(x, data)
 	}
-	c.Stamp = c.s.Set.Now
-	piece, rest, whole, err := b.Decode(data)
-	if err != nil {
-		b.Fail(err)
-		c.refuseBody(b)
-		return nil
-	}
-	if whole {
-		c.body = nil
-		c.endBody(!submitted || x.KeepAlive, len(rest) > 0)
-	}
-	switch b.Arrive(piece, b.chunks.Left(), whole) {
-	case exchange.Pause:
-		c.pauseReading()
-	case exchange.Refuse:
-		c.refuseBody(b)
-		return nil
-	case exchange.Whole:
-		if !submitted && !b.Unwanted() {
-			c.submit(x)
+	for read := 0; ; {
+		read += len(data)
+		c.Stamp = c.s.Set.Now
+		piece, rest, whole, err := b.Decode(data)
+		if err != nil {
+			b.Fail(err)
+			c.refuseBody(b)
+			return nil
 		}
+		if whole {
+			b.await(c, 1)
+			c.body = nil
+			c.endBody(!submitted || x.KeepAlive, len(rest) > 0)
+		}
+		switch b.Arrive(piece, b.chunks.Left(), whole) {
+		case exchange.More:
+			if data = c.readMore(b, read); len(data) > 0 {
+				continue
+			}
+		case exchange.Pause:
+			c.pauseReading()
+		case exchange.Refuse:
+			c.refuseBody(b)
+			return nil
+		case exchange.Whole:
+			if !submitted && !b.Unwanted() {
+				c.submit(x)
+			}
+		}
+		return rest
 	}
-	return rest
+}
+
+// readMore reads the next piece of a collected body from the socket, after read bytes in this turn. It returns nothing
+// if the body is chunked or the socket is probably empty.
+func (c *Conn) readMore(b *framedBody, read int) []byte {
+	if b.chunked || !b.Collected() {
+		return nil
+	}
+	n := 1
+	if read >= leastAwaited { // the client is fast
+		n = int(min(b.missing, maxPiece))
+	}
+	b.await(c, n)
+	if c.Half || read < c.s.Set.ReadSize() || read >= maxTurnBytes {
+		return nil
+	}
+	into := b.Tail()
+	if len(into) == 0 {
+		into = c.s.buffer()
+	}
+	into = into[:min(b.missing, int64(len(into)), maxPiece)]
+	return into[:c.ReadMore(into)]
+}
+
+// await makes the kernel report input when n bytes have arrived, because fewer large pieces cost less than many small
+// ones. n must not be larger than the rest of the body.
+func (b *framedBody) await(c *Conn, n int) {
+	if n != max(b.awaited, 1) {
+		b.awaited = n
+		c.AwaitInput(n)
+	}
 }
 
 // endBody sets the state of c after the last byte of a body. more means that further input has arrived.
@@ -139,6 +179,9 @@ func (c *Conn) refuseBody(b *framedBody) {
 // bodyDeadline returns the time of the next check of the body. The time is in the past if the body is too slow.
 func (c *Conn) bodyDeadline() int64 {
 	s := c.s
+	if s.Set.Now-c.Stamp >= int64(bodyLook) { // fewer bytes may have arrived than the kernel reports
+		c.body.await(c, 1)
+	}
 	if c.Stopped() && c.body.Waits() {
 		return c.body.WaitsUntil(s.Config.BodyTimeout)
 	}
@@ -200,8 +243,16 @@ func (c *Conn) askForBody() {
 	*out = append(*out, http1.Continue...)
 }
 
-// maxPiece limits the bytes of a body that a handler gets in one piece.
-const maxPiece = 256 << 10
+const (
+	// maxPiece limits the bytes of a body that are read in one piece.
+	maxPiece = 256 << 10
+
+	// leastAwaited is the number of bytes that must arrive at once before conn.Conn.AwaitInput delays the next ones.
+	leastAwaited = 64 << 10
+
+	// maxTurnBytes limits the bytes of a collected body that are read before other connections get a turn.
+	maxTurnBytes = 1 << 20
+)
 
 // readOn returns data, which is a piece of the body. If data fills the loop's buffer, readOn appends further bytes of
 // the body from the socket, up to maxPiece, because a read costs less than waking a thread again. For a chunked body,
@@ -213,11 +264,17 @@ func (c *Conn) readOn(x *exchange.Exchange, data []byte) []byte {
 	if b.chunked || c.Half || len(data) < s.Set.ReadSize() || len(data) >= most {
 		return data
 	}
+	bulk := s.buffer()
+	n := copy(bulk, data)
+	return bulk[:n+c.ReadMore(bulk[n:most])]
+}
+
+// buffer returns memory for a piece, which is valid until the next call.
+func (s *Server) buffer() []byte {
 	if s.bulk == nil {
 		s.bulk = make([]byte, maxPiece)
 	}
-	n := copy(s.bulk, data)
-	return s.bulk[:n+c.ReadMore(s.bulk[n:most])]
+	return s.bulk
 }
 
 // maxSkip limits the bytes of an unwanted body that are read and discarded to keep the connection open. A client that
@@ -233,6 +290,7 @@ func (c *Conn) giveUpBody(x *exchange.Exchange) {
 	if b.chunked || b.Expects || b.missing > maxSkip || !x.KeepAlive || c.s.End >= exchange.Leaving {
 		c.cutBody(x, b)
 	} else {
+		b.await(c, 1)
 		b.Drop()
 		c.resumeReading()
 	}
@@ -241,6 +299,7 @@ func (c *Conn) giveUpBody(x *exchange.Exchange) {
 // cutBody makes the connection close after the response to x, because its body b stays incomplete. Until then, the
 // connection discards all input.
 func (c *Conn) cutBody(x *exchange.Exchange, b *framedBody) {
+	b.await(c, 1)
 	b.Drop()
 	c.body = nil
 	x.CloseAfter()

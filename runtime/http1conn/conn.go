@@ -42,7 +42,7 @@ type Server struct {
 	http2 func(*exchange.Client)
 
 	rest  []byte // input that has not been handled yet; during routing, the input after the head of the request
-	bulk  []byte // buffer of readOn; nil until it is needed
+	bulk  []byte // memory of the method buffer; nil until it is needed
 	items []conn.Item
 
 	// limits the log lines about proxies that send no PROXY header

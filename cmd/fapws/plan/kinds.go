@@ -175,6 +175,7 @@ func (b *siteBuilder) mount(m *pybridge.Mount) (mount exchange.Mount, err error)
 		Streams:  m.Kind.Streams(),
 
 		Application: m.CGI == "" && m.Upload == "",
+		Roomy:       m.CGI == "" && m.Upload == "" && b.parts.Loader == nil,
 	}
 	if b.parts.Refresh != nil {
 		mount.Filters = []exchange.Filter{b.parts.Refresh.filter}

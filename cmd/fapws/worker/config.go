@@ -32,6 +32,7 @@ func (s *service) config() runtime.Config {
 	c.MaxUnsent = s.maxUnsent()
 	c.HTTP2.MaxUnread = memory / 8 // 0 if the memory limit is unknown, so the HTTP/2 server uses its default
 	c.Sites.MaxBodyMemory = min(memory/8, 96<<20)
+	c.Sites.RoomyBody = roomyBody(memory)
 	if s.conf.Chroot == "" { // otherwise the directory is that of the chroot, which the process may not have entered yet
 		c.Sites.SpoolDir, _ = system.SpoolDir()
 	}
@@ -77,6 +78,15 @@ func SpoolWarning(conf *settings.Config) string {
 	}
 	return fmt.Sprintf("cannot store request bodies above 256 KiB in %s: %v; %s; set TMPDIR to a directory that fapws can "+
 		"write to", os.TempDir(), err, use)
+}
+
+// roomyBody returns the maximum size of a body that stays in memory until its handler has ended, in bytes, or 0 for the
+// maximum of other bodies. memory is 0 if it is unknown.
+func roomyBody(memory int64) int {
+	if memory == 0 {
+		return 8 << 20
+	}
+	return int(min(8<<20, max(0, memory-128<<20)/32))
 }
 
 const (

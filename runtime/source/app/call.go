@@ -22,7 +22,8 @@ type call struct {
 
 	peer   *exchange.Peer // peer of the client; nil after the first part
 	origin *exchange.Origin
-	extra  []byte // response fields from another handler, which has forwarded the request to this call
+	region exchange.Region // memory of the request body
+	extra  []byte          // response fields from another handler, which has forwarded the request to this call
 	// the first part of the response, if its Head.Then must be called again when the exchange is in turn; otherwise nil
 	waiting *exchange.Part
 	// the last part of the response if it was released before other parts; otherwise nil

@@ -280,6 +280,7 @@ func (d *Dispatcher) Exchange(t exchange.Ticket) *exchange.Exchange {
 }
 
 func (d *Dispatcher) put(c *call) {
+	c.region.Release()
 	if c.source.options.Main {
 		d.used = d.set.Now
 	}

@@ -63,7 +63,14 @@ func (g *Gate) enter(c *call, r *exchange.Request) bool {
 		c.source.d.put(c)
 		g.refuse(x)
 	default:
-		h := &held{call: c, request: r.Clone()}
+		waiting := *r
+		if r.Stays {
+			waiting.Body = nil
+		}
+		h := &held{call: c, request: waiting.Clone()}
+		if r.Stays { // The region belongs to the exchange, which waits, too.
+			h.request.Body, h.request.Stays = r.Body, true
+		}
 		c.work = queued
 		c.x.SetSource(c, "")
 		c.restart()

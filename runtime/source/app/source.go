@@ -80,6 +80,7 @@ func (s *Source) submit(c *call, x *exchange.Exchange, r *exchange.Request) {
 		return
 	}
 	x.SetSource(c, "application")
+	c.region = x.TakeRegion()
 	if s.options.Occupies != exchange.OccupiesNothing {
 		c.occupies = s.options.Occupies
 		d.loop.Occupied(1)
@@ -266,7 +267,7 @@ func (s *Receiving) inquire(t exchange.Ticket, body []byte, done func(status int
 		}
 		i := &inquiry{done: done, status: 500}
 		r := *x.Req
-		r.Body, r.More, r.Size, r.Pipeline = body, false, int64(len(body)), 0
+		r.Body, r.Stays, r.More, r.Size, r.Pipeline = body, false, false, int64(len(body)), 0
 		i.Exchange = x.Sub(&r, s.then, i, new(exchange.Sub)) // a Sub without Parent never waits for a client
 		i.Lend(&r, func() { i.Source.Start(&i.Exchange) })
 	})

@@ -119,6 +119,37 @@ func drip(w *fapwstest.Client, text, more string) {
 	w.T.Cleanup(func() { w.Close(); <-ended })
 }
 
+// The kernel does not report each piece of a large body. The pieces of a client that has become slow must still count.
+func TestClientThatBecomesSlowInItsBodyIsServed(t *testing.T) {
+	t.Parallel()
+	const app = `def app(environ, start_response):
+    body = environ["wsgi.input"].read()
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"%d bytes" % len(body)]
+`
+	checktest.InItsTime(t, func(timeout time.Duration) (wrong string) {
+		s := fapwstest.Command{Script: fapwstest.Write(t, t.TempDir()+"/app.py", app),
+			Flags: []string{"--body-timeout", timeout.String()}}.Serve(t, fapwstest.Threads)
+		for _, size := range []int{2_000_000, 10_000_000} {
+			slow, late := s.Dial(), s.Dial()
+			text := fapwstest.Request("POST", "/", strings.Repeat("b", size))
+			first := len(text) - 40_000
+			slow.Send(text[:first])
+			late.Send(text[:first])
+			for range 4 {
+				time.Sleep(timeout * 3 / 4)
+				slow.Send(text[first : first+10_000])
+				first += 10_000
+			}
+			if a, err := slow.Reads(); err != nil || a.Text != fmt.Sprint(size, " bytes") {
+				return fmt.Sprint(size, a, err)
+			}
+			late.Answer().Want(t, 408)
+		}
+		return ""
+	})
+}
+
 func TestSlowHandlerDoesNotTimeOutItsClient(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		checktest.InItsTime(t, func(timeout time.Duration) (wrong string) {

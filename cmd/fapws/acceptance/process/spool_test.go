@@ -1,7 +1,11 @@
 package process_test
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"regexp"
@@ -10,6 +14,7 @@ import (
 	"testing"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
+	"fapws/runtime/checktest"
 	"fapws/runtime/system"
 )
 
@@ -32,7 +37,7 @@ func TestBodyThatDoesNotFitOnTheDiskIsRejected(t *testing.T) {
 			cmd.Env = []string{"TMPDIR=" + tmp}
 			cmd.Shell = c.shell(tmp)
 			s := cmd.Serve(t, fapwstest.Threads)
-			fits, large := strings.Repeat("f", 400_000), strings.Repeat("l", 2_000_000)
+			fits, large := strings.Repeat("f", 400_000), strings.Repeat("l", 9_000_000)
 			for range 3 {
 				s.Ask(fapwstest.Request("POST", "/body", fits)).Is(t, "400000 bytes")
 				for _, text := range []string{fapwstest.Request("POST", "/body", large),
@@ -187,4 +192,84 @@ func smallDisk(t *testing.T, size int) func(folder string) string {
 		return "exec " + unshare + " /bin/sh -c 'mount -t tmpfs -o size=" + strconv.Itoa(size) + "k none " + folder +
 			` && exec "$@"' sh "$@"`
 	}
+}
+
+// A body for WSGI needs no file up to 8 MiB, however its end is announced.
+func TestBodyOfAFewMegabytesStaysInMemory(t *testing.T) {
+	t.Parallel()
+	const script = `import hashlib
+import os
+
+
+def files():
+    names = ["/proc/self/fd/" + fd for fd in os.listdir("/proc/self/fd")]
+    files = [os.readlink(name) for name in names if os.path.islink(name)]
+    return sum("(deleted)" in name and "/memfd:" not in name for name in files)
+
+
+def app(environ, start_response):
+    body = environ["wsgi.input"]
+    digest = hashlib.sha256(body.readline())
+    while piece := body.read(100_000):
+        digest.update(piece)
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [f"{digest.hexdigest()}, {files()} files".encode()]
+`
+	s := fapwstest.Command{Script: fapwstest.Write(t, t.TempDir()+"/app.py", script), Flags: []string{"--h2c"}}.Serve(t,
+		fapwstest.Threads)
+	both := new(http.Protocols)
+	both.SetUnencryptedHTTP2(true)
+	for version, transport := range map[string]*http.Transport{"HTTP/1.1": {}, "HTTP/2.0": {Protocols: both}} {
+		for _, c := range []struct{ size, files int }{{70 << 10, 0}, {2_000_000, 0}, {8 << 20, 0}, {8<<20 + 1, 1}} {
+			body := bytes.Repeat([]byte("0123456789abcdef a line\n"), c.size/24+1)[:c.size]
+			for _, length := range []int64{-1, int64(c.size)} {
+				request := checktest.Try(http.NewRequest("POST", s.URL, io.MultiReader(bytes.NewReader(body)))).Must(t)
+				request.ContentLength = length
+				answer := checktest.Try(transport.RoundTrip(request)).Must(t)
+				text := checktest.Try(io.ReadAll(answer.Body)).Must(t)
+				answer.Body.Close()
+				want := fmt.Sprintf("%x, %d files", sha256.Sum256(body), c.files)
+				checktest.Truef(t, string(text) == want && answer.Proto == version, "%s, %d bytes, length %d: %s %s, want %s", version,
+					c.size, length, answer.Proto, text, want)
+			}
+		}
+	}
+}
+
+// A handler that continues after its client got 504 still reads its own body, although others have sent bodies since.
+func TestBodyStaysValidAfterTheClientGot504(t *testing.T) {
+	t.Parallel()
+	const script = `import os
+import time
+
+
+def app(environ, start_response):
+    body = environ["wsgi.input"]
+    first = body.read(1)
+    if first == b"s":
+        try:
+            while not os.path.exists("go"):
+                time.sleep(0.01)
+        except BaseException:
+            pass
+        while not os.path.exists("go"):
+            time.sleep(0.01)
+        with open("rest", "wb") as f:
+            f.write(first + body.read())
+        os.rename("rest", "done")
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"%d bytes" % (len(body.read()) + 1)]
+`
+	dir := t.TempDir()
+	s := fapwstest.Command{Script: fapwstest.Write(t, dir+"/app.py", script), Dir: dir,
+		Flags: []string{"--timeout", "1s", "--no-heal"}}.Serve(t, fapwstest.Threads)
+	slow := strings.Repeat("s", 1_000_000)
+	s.DialSend(fapwstest.Request("POST", "/", slow)).Answer().Want(t, 504)
+	for range 10 {
+		s.Ask(fapwstest.Request("POST", "/", strings.Repeat("x", 1_000_000))).Is(t, "1000000 bytes")
+	}
+	fapwstest.Write(t, dir+"/go", "")
+	fapwstest.Eventually(t, "the slow handler ends", func() bool { return fapwstest.Exists(dir + "/done") })
+	got := checktest.Try(os.ReadFile(dir + "/done")).Must(t)
+	checktest.Truef(t, string(got) == slow, "the slow handler has read %d bytes, %d of its own", len(got), strings.Count(string(got), "s"))
 }
