@@ -4,6 +4,10 @@
 # word_bench [--export] [WORDS...] runs the benchmarks. --export also writes docs/performance.md.
 word_bench() {
     local missing words=("$@")
+    if [[ ${1-} == events ]]; then
+        bench_events "${@:2}"
+        return
+    fi
     if [[ ${1-} == --export ]]; then
         refuse_modified
         local SOURCE_VERSION
@@ -21,6 +25,21 @@ word_bench() {
     [[ ${1-} == --export ]] || return 0
     (cd "$root" && go test -count=1 -run '^TestPerformancePage' ./docs -update)
     say "wrote docs/performance.md and its plots"
+}
+
+# bench_events [-quick] [-rounds N] compares the events that two servers share through Redis.
+bench_events() {
+    local centrifugo=v6.9.1 folder=$root/build/bench
+    want_programs "for bench events" redis-server=redis-server
+    install_wanted
+    word_build
+    (cd "$root" && go build -buildvcs=false -o build/bench/ ./bench/events)
+    [[ -x $folder/centrifugo && $(cat "$folder/centrifugo.version" 2>/dev/null) == "$centrifugo" ]] ||
+        { patiently "compiling Centrifugo $centrifugo" logged "$folder/centrifugo.log" env GOFLAGS= GOBIN="$folder" \
+            go install "github.com/centrifugal/centrifugo/v6@$centrifugo" &&
+            echo "$centrifugo" >"$folder/centrifugo.version"; } ||
+        say "left out: Centrifugo; see build/bench/centrifugo.log"
+    FAPWS_BIN=$root/build/fapws FAPWS_APPS=$root/bench/apps "$folder/events" "$@"
 }
 
 # What word_bench --export writes.
