@@ -133,9 +133,9 @@ func numberAfter(text []byte, key string) int64 {
 
 // dropProgramPages removes the pages of program files from the resident memory of the process. Most of these pages were
 // needed only during the start (import machinery, initializers, tables). If a page is needed again, the kernel maps it
-// from the page cache. Each of these page faults maps only a small piece of data or, if small is true, of any mapping.
-// dropProgramPages is safe for concurrent use.
-func dropProgramPages(small bool) error {
+// from the page cache. Each of these page faults maps only a small piece of the file. dropProgramPages is safe for
+// concurrent use.
+func dropProgramPages() error {
 	maps, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
 		return err
@@ -145,32 +145,29 @@ func dropProgramPages(small bool) error {
 		return err
 	}
 	defer f.Close()
-	programPages(f, maps, func(start, end uint, code bool) {
-		if small || !code {
-			divide(start, end)
-		}
+	programPages(f, maps, func(start, end uint) {
+		divide(start, end)
 		madvise(start, end-start, unix.MADV_DONTNEED)
 	})
 	return nil
 }
 
 // programPages calls the function drop for each mapping of a program file in smaps (proc(5)) that has resident pages
-// but no modified pages. The parameter code of drop reports whether the mapping is executable. Mappings that are not in
-// maps are skipped, because smaps of qemu-user before version 8.2 shows addresses in the emulator itself.
-func programPages(smaps io.Reader, maps []byte, drop func(start, end uint, code bool)) {
+// but no modified pages. Mappings that are not in maps are skipped, because smaps of qemu-user before version 8.2 shows
+// addresses in the emulator itself.
+func programPages(smaps io.Reader, maps []byte, drop func(start, end uint)) {
 	known := map[string]bool{}
 	for line := range bytes.Lines(maps) {
 		known[place(line)] = true
 	}
 	var start, end uint
-	droppable, resident, code := false, false, false
+	droppable, resident := false, false
 	for lines := bufio.NewScanner(smaps); lines.Scan(); {
 		line := lines.Bytes()
 		key, value, ok := bytes.Cut(line, []byte(":"))
 		if !ok || bytes.ContainsRune(key, '-') {
 			start, end, droppable = programFile(line)
 			droppable = droppable && known[place(line)]
-			code = bytes.Contains(line, []byte(" r-x"))
 			resident = false
 			continue
 		}
@@ -181,7 +178,7 @@ func programPages(smaps io.Reader, maps []byte, drop func(start, end uint, code 
 			resident = !none
 		case "Anonymous": // pages that were written to (relocations) must stay in memory
 			if droppable && resident && none {
-				drop(start, end, code)
+				drop(start, end)
 			}
 		}
 	}
@@ -278,10 +275,6 @@ type Trimmer struct {
 	// such function.
 	TrimHeap func()
 
-	// Small is true in a process that does little work. All mappings of the program are then split (see divide), so
-	// that a page fault uses less memory. Small must be set before Started is called.
-	Small bool
-
 	mu    sync.Mutex
 	next  time.Time
 	timer *time.Timer
@@ -306,7 +299,7 @@ func (t *Trimmer) soon(wait time.Duration) {
 // Started must be called when the process begins to serve. Pages of the program that only the start needed are dropped at
 // once.
 func (t *Trimmer) Started() {
-	go func() { _ = dropProgramPages(t.Small) }()
+	go func() { _ = dropProgramPages() }()
 	time.AfterFunc(littleMemoryAfter, func() { UseLittleMemory(t.Quiet) })
 	t.soon(startPagesAfter)
 }
@@ -320,7 +313,7 @@ func (t *Trimmer) give() {
 		t.TrimHeap()
 	}
 	// An error means that the kernel has no /proc/self/smaps, so the pages stay in memory.
-	_ = dropProgramPages(t.Small)
+	_ = dropProgramPages()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.next, t.left = time.Now().Add(memoryEvery), ResidentMemory(os.Getpid())

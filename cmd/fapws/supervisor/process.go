@@ -99,7 +99,7 @@ func Run(what *plan.Plan, instance *worker.Instance, stderr io.Writer) (code int
 func (p *supervisor) run() (code int, err error) {
 	p.instance.LogTo(p.log.Log)
 	defer p.instance.Withdraw()
-	p.memory.TrimHeap, p.memory.Small = pybridge.TrimHeap, true
+	p.memory.TrimHeap = pybridge.TrimHeap
 	handover, err := pool.Inherited()
 	if err != nil {
 		return 0, process.ExitNotStarted("%v", err)

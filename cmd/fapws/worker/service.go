@@ -82,7 +82,7 @@ func (s *service) run(life func() (code int, err error)) (code int, err error) {
 	if err := s.plan.Find(); err != nil {
 		return 0, process.ExitFrom(err)
 	}
-	s.memory.TrimHeap, s.memory.Small = pybridge.TrimHeap, s.conf.IdleStop > 0
+	s.memory.TrimHeap = pybridge.TrimHeap
 	s.python.inline = s.plan.IsInline()
 	s.log.TakeLibraries()
 	s.instance.LogTo(s.log.Log)
