@@ -86,9 +86,8 @@ static int http_receive(asgi_exchange *x, PyObject **message) {
     if (LIKELY(n == 0)) {
       body = Py_NewRef(bytes_empty);
     } else {
-      body = rec->run.spool >= 0
-                 ? wsgi_read_spool(rec->run.spool, x->taken, n)
-                 : PyBytes_FromStringAndSize(rec->req.body + x->taken, (Py_ssize_t)n);
+      body = rec->run.spool >= 0 ? wsgi_read_spool(rec->run.spool, x->taken, n)
+                                 : PyBytes_FromStringAndSize(rec->req.body + x->taken, (Py_ssize_t)n);
       if (!body) return -1;
     }
     x->taken += n;
