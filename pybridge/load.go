@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"unsafe"
 
@@ -219,20 +220,29 @@ func exitError(how, status C.int, line *C.char) *ExitError {
 // package is otherwise in the program itself.
 const packageVariable = "_FAPWS_PACKAGE"
 
-// packageFolder returns the directory that contains package fapws, or "" if the package is in the program.
+// packageFolder returns the directory that contains package fapws, or "" if the package is in the program. A program
+// that go build has made alone, without the package, finds it through PYTHONPATH.
 func packageFolder() (string, error) {
 	folder := os.Getenv(packageVariable)
+	if folder == "" && C.core_has_archive() == 0 {
+		paths := filepath.SplitList(os.Getenv("PYTHONPATH"))
+		if i := slices.IndexFunc(paths, hasPackage); i >= 0 {
+			folder = paths[i]
+		}
+	}
 	switch {
 	case folder == "" && C.core_has_archive() == 0:
 		return "", fmt.Errorf("this program was built without the Python package fapws: build it with ./build.sh build, "+
 			"or set %s to the directory contrib of the source", packageVariable)
-	case folder != "" && !isFile(filepath.Join(folder, "fapws", "__init__.py")):
+	case folder != "" && !hasPackage(folder):
 		return "", fmt.Errorf("%s=%s: there is no package fapws; unset the variable", packageVariable, folder)
 	case folder != "":
 		return absolute(folder)
 	}
 	return "", nil
 }
+
+func hasPackage(folder string) bool { return isFile(filepath.Join(folder, "fapws", "__init__.py")) }
 
 func isFile(path string) bool {
 	st, err := os.Stat(path)
