@@ -28,10 +28,10 @@ type comparison struct {
 	who []string
 }
 
-func (b *bench) leave(why string) {
-	fmt.Println("left out: " + why)
-	if !slices.Contains(b.leftOut, why) {
-		b.leftOut = append(b.leftOut, why)
+func (b *bench) leave(reason string) {
+	fmt.Println("left out: " + reason)
+	if !slices.Contains(b.leftOut, reason) {
+		b.leftOut = append(b.leftOut, reason)
 	}
 }
 
@@ -67,7 +67,7 @@ func (b *bench) add(w *workload, server string, s sample) {
 	b.results[k] = append(b.results[k], s)
 }
 
-func (b *bench) measureLoad(w *workload) (who []string, err error) {
+func (b *bench) measureLoad(w *workload) (servers []string, err error) {
 	cpu, lua := clientCPU, filepath.Join(filepath.Dir(b.apps), "lua")
 	if w.sameCPU {
 		cpu = serverCPU
@@ -87,7 +87,7 @@ func (b *bench) measureLoad(w *workload) (who []string, err error) {
 			b.leave(err.Error())
 			continue
 		}
-		processes, who = append(processes, p), append(who, s.name)
+		processes, servers = append(processes, p), append(servers, s.name)
 	}
 	for range b.rounds {
 		for _, p := range processes {
@@ -98,7 +98,7 @@ func (b *bench) measureLoad(w *workload) (who []string, err error) {
 			b.add(w, p.server.name, taken)
 		}
 	}
-	return who, nil
+	return servers, nil
 }
 
 // If the workload has clients that request /slow, round first takes a sample without these clients, for comparison.
@@ -148,20 +148,20 @@ func (p *process) warmUp(w *workload, lua string, cpu int) error {
 	return err
 }
 
-func (b *bench) measureEach(w *workload, of func(*server, *workload) (sample, error)) (who []string, err error) {
+func (b *bench) measureEach(w *workload, measure func(*server, *workload) (sample, error)) (servers []string, err error) {
 	for _, s := range b.servers {
 		if !w.servedBy(s) {
 			continue
 		}
-		taken, err := of(s, w)
+		taken, err := measure(s, w)
 		if err != nil {
 			b.leave(err.Error())
 			continue
 		}
-		who = append(who, s.name)
+		servers = append(servers, s.name)
 		b.add(w, s.name, taken)
 	}
-	return who, nil
+	return servers, nil
 }
 
 // idleOf measures the memory of idle connections, each of which has carried a request.

@@ -52,7 +52,7 @@ func prepareFolder(folder string) error {
 	return large.Truncate(1 << 30)
 }
 
-func (b *bench) measureSlow(w *workload) (who []string, err error) {
+func (b *bench) measureSlow(w *workload) (servers []string, err error) {
 	var processes []*process
 	for _, s := range b.servers {
 		if !w.servedBy(s) {
@@ -67,7 +67,7 @@ func (b *bench) measureSlow(w *workload) (who []string, err error) {
 			b.leave(err.Error())
 			continue
 		}
-		processes, who = append(processes, p), append(who, s.name)
+		processes, servers = append(processes, p), append(servers, s.name)
 	}
 	for range b.rounds {
 		for _, p := range processes {
@@ -78,7 +78,7 @@ func (b *bench) measureSlow(w *workload) (who []string, err error) {
 			b.add(w, p.server.name, taken)
 		}
 	}
-	return who, nil
+	return servers, nil
 }
 
 func (p *process) slowly(w *workload, length time.Duration) (sample, error) {

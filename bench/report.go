@@ -81,7 +81,7 @@ func (t table) row(cells ...string) {
 
 func (t table) print() { _ = t.w.Flush() }
 
-func (b *bench) printWorkload(w *workload, who []string) {
+func (b *bench) printWorkload(w *workload, servers []string) {
 	fmt.Printf("\n%s\n\n", w.title)
 	var t table
 	switch w.kind {
@@ -106,7 +106,7 @@ func (b *bench) printWorkload(w *workload, who []string) {
 		}
 		t = newTable(titles...)
 	}
-	for _, name := range who {
+	for _, name := range servers {
 		samples := b.results[key{w.name, name}]
 		of := func(format string, value func(sample) float64) string {
 			return fmt.Sprintf(format, median(samples, value))

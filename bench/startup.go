@@ -13,13 +13,13 @@ const pythonPass = "python3 -c pass"
 
 const startsPerRound = 5
 
-func (b *bench) measureStartup(w *workload) (who []string, err error) {
+func (b *bench) measureStartup(w *workload) (servers []string, err error) {
 	if !w.early {
-		who = append(who, pythonPass)
+		servers = append(servers, pythonPass)
 	}
 	for _, s := range b.servers {
 		if w.servedBy(s) {
-			who = append(who, s.name)
+			servers = append(servers, s.name)
 		}
 	}
 	for range startsPerRound * b.rounds {
@@ -47,7 +47,7 @@ func (b *bench) measureStartup(w *workload) (who []string, err error) {
 			b.add(w, s.name, taken)
 		}
 	}
-	return who, nil
+	return servers, nil
 }
 
 func timePython() (sample, error) {

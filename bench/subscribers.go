@@ -58,31 +58,31 @@ func (p *process) listen(path string) (*subscriber, error) {
 }
 
 // After an error, listenAll also returns the open streams.
-func (p *process) listenAll(path string, n int) (all []*subscriber, err error) {
+func (p *process) listenAll(path string, n int) (subscribers []*subscriber, err error) {
 	for range n {
 		one, err := p.listen(path)
 		if err != nil {
-			return all, fmt.Errorf("after %d subscribers: %w", len(all), err)
+			return subscribers, fmt.Errorf("after %d subscribers: %w", len(subscribers), err)
 		}
-		all = append(all, one)
+		subscribers = append(subscribers, one)
 	}
-	return all, nil
+	return subscribers, nil
 }
 
-func hangUp(all []*subscriber) {
-	for _, one := range all {
+func hangUp(subscribers []*subscriber) {
+	for _, one := range subscribers {
 		unix.Close(one.fd)
 	}
 }
 
-func await(all []*subscriber, n int) error {
+func await(subscribers []*subscriber, n int) error {
 	poll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(poll)
 	open := 0
-	for i, one := range all {
+	for i, one := range subscribers {
 		if one.events >= n {
 			continue
 		}
@@ -100,10 +100,10 @@ func await(all []*subscriber, n int) error {
 			continue
 		}
 		if err != nil || ready == 0 {
-			return fmt.Errorf("%d of %d subscribers have not got everything: %v", open, len(all), err)
+			return fmt.Errorf("%d of %d subscribers have not got everything: %v", open, len(subscribers), err)
 		}
 		for _, event := range events[:ready] {
-			one := all[event.Fd]
+			one := subscribers[event.Fd]
 			size, err := unix.Read(one.fd, buf)
 			if err == unix.EAGAIN || err == unix.EINTR {
 				continue

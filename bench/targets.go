@@ -13,7 +13,7 @@ type target struct {
 	value    func(sample) float64
 	// the servers with which fapws is compared; the comparison uses the best of these servers
 	against []string
-	compare func(mine, other float64) float64
+	compare func(value, other float64) float64
 	atMost  bool
 	threads float64
 	inline  float64
@@ -31,9 +31,9 @@ var (
 	fastwsgi = []string{"fastwsgi"}
 )
 
-func ratio(mine, other float64) float64 { return mine / other }
-func over(mine, other float64) float64  { return other / mine }
-func minus(mine, other float64) float64 { return mine - other }
+func ratio(value, other float64) float64 { return value / other }
+func over(value, other float64) float64  { return other / value }
+func minus(value, other float64) float64 { return value - other }
 
 var targets = []target{
 	{"hello, 64 connections: CPU ÷ bare gnet", "hello", cpu, []string{"baregnet"}, ratio, true, 1.03, 1.03, "%.2f"},

@@ -51,13 +51,13 @@ func AddErrorLog(l ErrorLog) (number int, err error) {
 	return number, nil
 }
 
-// ErrorLogWritten must be called after text from ErrorLog.Write was written to the file. The parameter until is the
+// ErrorLogWritten must be called after text from ErrorLog.Write was written to the file. The parameter deadline is the
 // time of the next rotation. The parameter waits is a function that reports whether more text waits to be written. If
 // no text waits, further messages are appended to the file directly. ErrorLogWritten is safe for concurrent use.
-func ErrorLogWritten(number int, until time.Time, waits func() bool) {
+func ErrorLogWritten(number int, deadline time.Time, waits func() bool) {
 	passed := errorLogs[number-1].passed.Load()
 	if !waits() {
-		C.core_errorlog_written(C.int(number), C.uint64_t(passed), epoch(until))
+		C.core_errorlog_written(C.int(number), C.uint64_t(passed), epoch(deadline))
 	}
 }
 
@@ -154,15 +154,15 @@ func (Stderr) Write(object []byte) (int, error) {
 func watchLoading(name string) { C.core_crash_watch(cString(name)) }
 
 // ReportCrashTo makes a crash send its line to c, a packet socket that must remain open, in addition to stderr. The
-// message on c consists of the parameter before, which has at most 64 bytes, and of the line without "fapws: " and
+// message on c consists of the parameter prefix, which has at most 64 bytes, and of the line without "fapws: " and
 // without the line feed. ReportCrashTo must be called once, before Load.
-func ReportCrashTo(c syscall.Conn, before []byte) error {
+func ReportCrashTo(c syscall.Conn, prefix []byte) error {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return err
 	}
 	return raw.Control(func(fd uintptr) {
-		C.core_crash_tell(C.int(fd), unsafe.Pointer(unsafe.SliceData(before)), C.size_t(len(before)))
+		C.core_crash_tell(C.int(fd), unsafe.Pointer(unsafe.SliceData(prefix)), C.size_t(len(prefix)))
 	})
 }
 

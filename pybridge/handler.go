@@ -45,7 +45,7 @@ type RunConfig struct {
 	// Stuck, if not nil, is called on a separate goroutine when a handler has timed out and does not end, or holds the
 	// GIL. The function should start the replacement of this process. hung means that no other handler can run. Stuck is
 	// called without hung at most once, and with hung each time that handlers hang again.
-	Stuck func(why string, hung bool)
+	Stuck func(reason string, hung bool)
 
 	// Purge, if not nil, is called on the event loop with the arguments of fapws.cache.purge, as JSON. If a part was
 	// finished after the call of fapws.cache.purge, Next returns the part only after the call of Purge.
@@ -290,15 +290,15 @@ func (h *Handler) Flush() {
 	}
 }
 
-func (h *Handler) Deliver(in exchange.Input) {
-	rec := h.find(in.Ticket)
+func (h *Handler) Deliver(input exchange.Input) {
+	rec := h.find(input.Ticket)
 	if rec == nil {
 		return
 	}
-	n := len(in.Data)
+	n := len(input.Data)
 	made := (*C.core_input)(C.malloc(C.sizeof_core_input + C.size_t(n)))
-	made.op, made.code, made.last, made.len = C.uint8_t(in.Op), C.uint16_t(in.Code), boolByte(in.Last), C.size_t(n)
-	copy(unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(made), C.sizeof_core_input)), n), in.Data)
+	made.op, made.code, made.last, made.len = C.uint8_t(input.Op), C.uint16_t(input.Code), boolByte(input.Last), C.size_t(n)
+	copy(unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(made), C.sizeof_core_input)), n), input.Data)
 	C.core_deliver(number(rec), C.uintptr_t(uintptr(unsafe.Pointer(made))))
 	h.delivered = true
 }
@@ -323,8 +323,8 @@ func (h *Handler) cancel(t exchange.Ticket, overdue bool) {
 // Attend tells handlers in inline mode whether a second goroutine sends chunks while the event loop runs the handler.
 // PEP 3333 requires that a chunk is sent before the iterator makes the next chunk. Without the second goroutine, the
 // handler must therefore return to the event loop after each chunk.
-func (h *Handler) Attend(on bool) {
-	atomic.StoreUint32((*uint32)(&h.shared.attended), uint32(boolByte(on)))
+func (h *Handler) Attend(enabled bool) {
+	atomic.StoreUint32((*uint32)(&h.shared.attended), uint32(boolByte(enabled)))
 }
 
 func (h *Handler) InTurn() bool { return atomic.LoadUint32((*uint32)(&h.shared.turning)) != 0 }

@@ -57,8 +57,9 @@ func (a *App) find(o Options, i int, paths []string) (f *Content, err error) {
 	return f, err
 }
 
-// keepApart calls a function of contrib/fapws/_apart.py, which keeps the modules of several applications apart, with the
-// GIL. The error tells that two applications need different modules of the same name, or different settings of Django.
+// keepApart calls a function of contrib/fapws/_apart.py, which keeps the modules of several applications apart, with
+// the GIL. The error tells that two applications need different modules of the same name, or different settings of
+// Django.
 func keepApart(function string, args ...*python3.PyObject) error {
 	result, err := askPackage("_apart", function, args...)
 	if err != nil || result == python3.Py_None {
@@ -211,9 +212,9 @@ func runScript(path string) error {
 	return exitError(how, status, line)
 }
 
-func exitError(how, status C.int, line *C.char) *ExitError {
+func exitError(way, status C.int, line *C.char) *ExitError {
 	defer C.free(unsafe.Pointer(line))
-	return &ExitError{Code: int(status), Line: C.GoString(line), Stopped: how > 0}
+	return &ExitError{Code: int(status), Line: C.GoString(line), Stopped: way > 0}
 }
 
 // packageVariable names the directory that contains package fapws of the source, for the development of fapws. The

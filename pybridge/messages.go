@@ -97,9 +97,9 @@ func eachMessage(f func(kind byte, texts []string)) {
 	var n C.size_t
 	all := C.core_messages(&n)
 	defer C.free(unsafe.Pointer(all))
-	cut := func(from *[]byte) (part []byte) { // removes the first part of *from; each part begins with its length
-		end := 4 + binary.NativeEndian.Uint32(*from)
-		part, *from = (*from)[4:end], (*from)[end:]
+	cut := func(source *[]byte) (part []byte) { // removes the first part of *from; each part begins with its length
+		end := 4 + binary.NativeEndian.Uint32(*source)
+		part, *source = (*source)[4:end], (*source)[end:]
 		return part
 	}
 	var texts []string

@@ -122,7 +122,7 @@ func boolByte(b bool) C.uint8_t {
 var _ [unsafe.Sizeof(http1.Field{}) - C.sizeof_core_field]byte
 var _ [C.sizeof_core_field - unsafe.Sizeof(http1.Field{})]byte
 
-func (h *Handler) Next(out *exchange.Part) (exchange.Ticket, bool) {
+func (h *Handler) Next(part *exchange.Part) (exchange.Ticket, bool) {
 	for {
 		if h.given > 0 {
 			h.dealtWith()
@@ -136,7 +136,7 @@ func (h *Handler) Next(out *exchange.Part) (exchange.Ticket, bool) {
 			h.given = int64(p.body_len)
 		}
 		if p.rec != h.presence.rec {
-			h.fill(out, p)
+			h.fill(part, p)
 			return exchange.Ticket(p.ticket), true
 		}
 		h.presence.release(h, p)
@@ -188,42 +188,42 @@ var mediaTypes = [...]string{
 	C.CORE_TYPE_BY_NAME: "",
 }
 
-func (h *Handler) fill(out *exchange.Part, p *C.core_part) {
+func (h *Handler) fill(part *exchange.Part, p *C.core_part) {
 	if p.made_ns != 0 && p.rec.run.began_ns != 0 {
 		times, began := h.times[p.ticket], p.rec.run.began_ns
 		times.Wait.Store(int64(began - p.rec.req.since_ns))
 		times.Python.Store(int64(p.made_ns - began))
 	}
-	out.First, out.End = p.first != 0, exchange.NotLast
+	part.First, part.End = p.first != 0, exchange.NotLast
 	switch {
 	case p.taken != 0:
-		out.End = exchange.Detached
+		part.End = exchange.Detached
 	case p.failed != 0:
-		out.End = exchange.Incomplete
+		part.End = exchange.Incomplete
 	case p.last != 0:
-		out.End = exchange.Complete
+		part.End = exchange.Complete
 	}
-	out.Body = nil
+	part.Body = nil
 	if p.body_len > 0 {
-		out.Body = unsafe.Slice((*byte)(unsafe.Pointer(p.body)), int(p.body_len))
+		part.Body = unsafe.Slice((*byte)(unsafe.Pointer(p.body)), int(p.body_len))
 	}
-	out.File = nil
+	part.File = nil
 	if p.file >= 0 {
-		out.File = &exchange.File{FD: int(p.file), Offset: int64(p.offset), Count: int64(p.count)}
+		part.File = &exchange.File{FD: int(p.file), Offset: int64(p.offset), Count: int64(p.count)}
 	}
-	out.Ref, out.Op, out.Number, out.Trailers = p, exchange.Op(p.op), int64(p.number), nil
-	if out.Interim = p.interim != 0; out.Interim {
-		out.Head = exchange.Head{Status: http.StatusEarlyHints, Fields: within(p, p.fields_off, p.fields_len)}
+	part.Ref, part.Op, part.Number, part.Trailers = p, exchange.Op(p.op), int64(p.number), nil
+	if part.Interim = p.interim != 0; part.Interim {
+		part.Head = exchange.Head{Status: http.StatusEarlyHints, Fields: within(p, p.fields_off, p.fields_len)}
 		return
 	}
-	if !out.First {
+	if !part.First {
 		if p.fields_len > 0 {
 			trailers := exchange.Trailers(within(p, p.fields_off, p.fields_len))
-			out.Trailers = &trailers
+			part.Trailers = &trailers
 		}
 		return
 	}
-	head := &out.Head
+	head := &part.Head
 	*head = exchange.Head{}
 	head.Status, head.Length, head.Type = int(p.status), int64(p.length), mediaTypes[p._type]
 	if p._type == C.CORE_TYPE_BY_NAME {
@@ -290,11 +290,11 @@ func requestOf(p *C.core_part) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(p.rec.req.data)), int(p.rec.req.head_len))
 }
 
-func within(p *C.core_part, off, n C.uint32_t) []byte {
+func within(p *C.core_part, offset, n C.uint32_t) []byte {
 	if n == 0 {
 		return nil
 	}
-	return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(p.buf), int(off))), int(n))
+	return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(p.buf), int(offset))), int(n))
 }
 
 func (h *Handler) Release(part *exchange.Part) {

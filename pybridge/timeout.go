@@ -123,13 +123,13 @@ func (w *watchdog) freed() {
 	w.hung = false
 }
 
-func (w *watchdog) stuck(why string, hung bool) {
-	say("%s\n", why)
+func (w *watchdog) stuck(reason string, hung bool) {
+	say("%s\n", reason)
 	w.requests.mu.Lock()
 	defer w.requests.mu.Unlock()
 	if w.config.Stuck != nil && (!w.asksForEnd || hung && !w.hung) {
 		w.asksForEnd, w.hung = true, hung
-		go w.config.Stuck(why, hung)
+		go w.config.Stuck(reason, hung)
 	}
 }
 

@@ -84,8 +84,8 @@ func waitFor(queued int, first time.Duration) string {
 	return fmt.Sprintf("%d requests wait, the first for %s", queued, seconds(first))
 }
 
-// whereBusy returns the beginning of a sentence that names the handlers, or "" if no handler runs on a thread any longer,
-// or if the stacks could not be read.
+// whereBusy returns the beginning of a sentence that names the handlers, or "" if no handler runs on a thread any
+// longer, or if the stacks could not be read.
 func whereBusy(active []ActiveRequest) string {
 	n := map[string]int{}
 	for _, r := range active {
@@ -163,13 +163,13 @@ func waits(name, help string, d *C.core_durations) metrics.Family {
 	return f
 }
 
-func applicationMetrics() (all []metrics.Family) {
+func applicationMetrics() (families []metrics.Family) {
 	var n C.size_t
 	text := C.core_application_metrics(&n)
 	if text == nil {
 		return nil
 	}
 	defer C.free(unsafe.Pointer(text))
-	_ = json.Unmarshal(C.GoBytes(unsafe.Pointer(text), C.int(n)), &all)
-	return all
+	_ = json.Unmarshal(C.GoBytes(unsafe.Pointer(text), C.int(n)), &families)
+	return families
 }

@@ -26,7 +26,7 @@ func (l *loop) room(ln *conn.Listener) bool {
 	if scarce && !l.accepting.Full() {
 		return false
 	}
-	return !ln.Secure || l.secure.Room() || ln.Queued() && l.secure.MakeRoom()
+	return !ln.Secure || l.secure.HasRoom() || ln.Queued() && l.secure.MakeRoom()
 }
 
 func (l *loop) accepted(ln *conn.Listener, fd int, local, remote net.Addr, v conn.Verdict) {
@@ -68,7 +68,7 @@ func (l *loop) crowds(c *http1conn.Conn) bool {
 // crowded reports whether c would exceed AcceptConfig.MaxPerAddress.
 func (l *loop) crowded(c *http1conn.Conn) bool {
 	most := int64(l.cfg.Accept.MaxPerAddress)
-	if !l.crowds(c) || l.addresses.Of(conn.NetworkOf(c.Remote)) < most {
+	if !l.crowds(c) || l.addresses.Held(conn.NetworkOf(c.Remote)) < most {
 		return false
 	}
 	if l.crowdedWarnings.Once(time.Minute) {

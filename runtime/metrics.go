@@ -58,15 +58,15 @@ func (s *Server) Unused() time.Duration {
 
 // Metrics returns the metrics of the server. If a handler blocks the loop, Metrics returns the loop's metrics from an
 // earlier call. Metrics must not be called on the loop.
-func (s *Server) Metrics() (all []metrics.Family) {
+func (s *Server) Metrics() (families []metrics.Family) {
 	ask(s, answersWithin, s.noteMetrics)
 	if r := s.measuring.Load(); r != nil {
-		all = r.Families()
+		families = r.Families()
 	}
 	if last := s.lastMetrics.Load(); last != nil {
-		all = append(all, *last...)
+		families = append(families, *last...)
 	}
-	return all
+	return families
 }
 
 // answersWithin is how long Metrics waits for the loop. After this time, the loop counts as blocked.
@@ -94,9 +94,9 @@ func (s *Server) noteMetrics() []metrics.Family {
 }
 
 // connectionMetrics counts the connections of clients by kind, and the connections with TLS among them.
-func connectionMetrics(all []*conn.Conn) (connections metrics.Family, encrypted int) {
+func connectionMetrics(conns []*conn.Conn) (connections metrics.Family, encrypted int) {
 	open := map[string]float64{}
-	for _, c := range all {
+	for _, c := range conns {
 		kind := kindOf(c.Protocol())
 		open[kind]++
 		if kind != "" && c.TLS() != nil {
@@ -159,20 +159,20 @@ func cacheMetrics(st cache.Stats) []metrics.Family {
 }
 
 // Purge removes the matching pages from the cache, and must be called on the loop.
-func (s *Server) Purge(all ...cache.Pattern) {
+func (s *Server) Purge(patterns ...cache.Pattern) {
 	if store := s.store.Load(); store != nil {
-		store.PurgeNow(all...)
+		store.PurgeNow(patterns...)
 	}
 }
 
 // PurgeNow removes the matching pages from the cache and returns their number, or -1 if the loop is blocked for too
 // long. PurgeNow must not be called on the loop.
-func (s *Server) PurgeNow(all ...cache.Pattern) int {
+func (s *Server) PurgeNow(patterns ...cache.Pattern) int {
 	store := s.store.Load()
 	if store == nil {
 		return 0
 	}
-	if n, ok := ask(s, purgedWithin, func() int { return store.PurgeNow(all...) }); ok {
+	if n, ok := ask(s, purgedWithin, func() int { return store.PurgeNow(patterns...) }); ok {
 		return n
 	}
 	return -1
@@ -190,15 +190,15 @@ func (s *Server) CacheStats() (st cache.Stats, ok bool) {
 	return ask(s, countedWithin, store.Stats)
 }
 
-// ask runs f on the loop and returns the result of f. ok is false if the loop has not run f within the duration within.
+// ask runs f on the loop and returns the result of f. ok is false if the loop has not run f within the duration limit.
 // ask must not be called on the loop.
-func ask[T any](s *Server, within time.Duration, f func() T) (answer T, ok bool) {
+func ask[T any](s *Server, limit time.Duration, f func() T) (answer T, ok bool) {
 	said := make(chan T, 1)
 	s.loop.post(func() { said <- f() })
 	select {
 	case answer = <-said:
 		return answer, true
-	case <-time.After(within):
+	case <-time.After(limit):
 		return answer, false
 	}
 }

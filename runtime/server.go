@@ -138,8 +138,8 @@ func (s *Server) configure(cfg Config) {
 // handler, and may be nil if every mount has one. Serve must be called only once; Accept adds listeners, and Replace
 // changes the sites. An error has one line, and is about a directory in Config.SendfileRoots or AccelRoots, or about
 // the names of the sites.
-func (s *Server) Serve(listeners []*conn.Listener, all []exchange.Site, h app.Interpreter) error {
-	err := s.Replace(all, h, nil)
+func (s *Server) Serve(listeners []*conn.Listener, sites []exchange.Site, h app.Interpreter) error {
+	err := s.Replace(sites, h, nil)
 	if err == nil {
 		for _, ln := range listeners {
 			s.Accept(ln)
@@ -152,12 +152,12 @@ func (s *Server) Serve(listeners []*conn.Listener, all []exchange.Site, h app.In
 // (exchange.Mount.Pending) are answered by the new sites. All other active requests continue with the previous sites.
 // When the last of them has ended, unused is called on a goroutine. Replace must not be called on the loop, before
 // Serve, or before an earlier call has returned. The errors are the same as for Serve.
-func (s *Server) Replace(all []exchange.Site, h app.Interpreter, unused func()) error {
+func (s *Server) Replace(sites []exchange.Site, h app.Interpreter, unused func()) error {
 	handed := new(static.Handed)
 	if err := handed.Open(s.cfg.SendfileRoots, s.cfg.AccelRoots, s.cfg.Private); err != nil {
 		return err
 	}
-	table, err := s.loop.sites.Prepare(all, h, s.source)
+	table, err := s.loop.sites.Prepare(sites, h, s.source)
 	if err != nil {
 		return err
 	}
@@ -299,8 +299,9 @@ func (s *Server) Discourage() {
 }
 
 // HandIdle hands over the idle HTTP/1 connections without TLS to another process, which calls Arrive. All other
-// connections close after the response to their next request. HandIdle calls give with the state and the descriptor of each connection, and then closes the descriptor.
-// After an error of give, HandIdle closes the remaining connections. HandIdle must not be called on the loop.
+// connections close after the response to their next request. HandIdle calls give with the state and the descriptor of
+// each connection, and then closes the descriptor. After an error of give, HandIdle closes the remaining connections.
+// HandIdle must not be called on the loop.
 func (s *Server) HandIdle(give func(d *http1conn.ClientState, fd int) error) (n int, err error) {
 	var list []http1conn.IdleClient
 	s.do(func() {

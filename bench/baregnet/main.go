@@ -98,19 +98,19 @@ func contentLength(head []byte) (int, error) {
 	return strconv.Atoi(string(digits))
 }
 
-func answer(out, head, body []byte) []byte {
+func answer(output, head, body []byte) []byte {
 	switch {
 	case len(body) > 0:
-		out = append(out, echoHead...)
-		out = strconv.AppendInt(out, int64(len(body)), 10)
-		out = append(out, headEnd...)
-		return append(out, body...)
+		output = append(output, echoHead...)
+		output = strconv.AppendInt(output, int64(len(body)), 10)
+		output = append(output, headEnd...)
+		return append(output, body...)
 	case bytes.HasPrefix(head, []byte("GET /json ")):
-		return append(out, json...)
+		return append(output, json...)
 	case bytes.HasPrefix(head, []byte("GET /cached ")):
-		return append(out, cached...)
+		return append(output, cached...)
 	default:
-		return append(out, hello...)
+		return append(output, hello...)
 	}
 }
 

@@ -177,10 +177,10 @@ func (l *listener) publish(k kind, port, first int, load row) error {
 }
 
 // skipResponse reads a response of status 200 or 204 with its body.
-func skipResponse(in *bufio.Reader) error {
+func skipResponse(reader *bufio.Reader) error {
 	status, length := "", 0
 	for {
-		line, err := in.ReadString('\n')
+		line, err := reader.ReadString('\n')
 		if err != nil {
 			return err
 		}
@@ -194,7 +194,7 @@ func skipResponse(in *bufio.Reader) error {
 			break
 		}
 	}
-	if _, err := in.Discard(length); err != nil {
+	if _, err := reader.Discard(length); err != nil {
 		return err
 	}
 	if len(status) < 12 || status[9] != '2' {

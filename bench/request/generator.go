@@ -137,8 +137,8 @@ func (g *generator) pause() {
 	})
 }
 
-func (g *generator) await(at time.Duration) {
-	if wait := at - g.now(); wait > 0 {
+func (g *generator) await(moment time.Duration) {
+	if wait := moment - g.now(); wait > 0 {
 		select {
 		case <-g.ctx.Done():
 		case <-time.After(wait):
@@ -153,10 +153,10 @@ func (g *generator) wanted(holding bool) (wanted bool) {
 	return wanted
 }
 
-func (g *generator) finished(since time.Duration, status int) {
+func (g *generator) finished(start time.Duration, status int) {
 	g.locked(func(now time.Duration) {
 		k := g.counts
-		k.record(now - since)
+		k.record(now - start)
 		k.statuses[status]++
 		k.finished++
 		k.last = now
@@ -166,10 +166,10 @@ func (g *generator) finished(since time.Duration, status int) {
 	})
 }
 
-func (g *generator) failed(in map[string]int64, reason string) {
+func (g *generator) failed(failures map[string]int64, reason string) {
 	g.locked(func(time.Duration) {
 		if g.ctx.Err() == nil {
-			in[reason]++
+			failures[reason]++
 		}
 	})
 }
@@ -250,7 +250,7 @@ func (c *connection) send(i int) {
 	}
 }
 
-func (c *connection) request(since time.Duration) {
+func (c *connection) request(start time.Duration) {
 	for refusals := 0; ; refusals++ {
 		s := c.get(true)
 		if s == nil {
@@ -261,7 +261,7 @@ func (c *connection) request(since time.Duration) {
 		status, err := s.request()
 		switch {
 		case err == nil:
-			c.g.finished(since, status)
+			c.g.finished(start, status)
 			return
 		case !errors.Is(err, errRefused) || refusals == maxRefusals:
 			c.g.failed(c.g.counts.failures, reason(err))

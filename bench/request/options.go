@@ -103,18 +103,18 @@ func (o *Options) flags() *pflag.FlagSet {
 	return set
 }
 
-func number[T int | int64](at *T, most T) func(string) error {
+func number[T int | int64](target *T, most T) func(string) error {
 	return func(s string) error {
 		n, err := strconv.ParseInt(s, 10, 64)
 		if err != nil || n < 1 || n > int64(most) {
 			return fmt.Errorf("must be a number from 1 to %d", most)
 		}
-		*at = T(n)
+		*target = T(n)
 		return nil
 	}
 }
 
-func spanFlag(at *time.Duration) func(string) error {
+func spanFlag(target *time.Duration) func(string) error {
 	return func(s string) error {
 		if _, err := strconv.ParseFloat(s, 64); err == nil {
 			s += "s"
@@ -123,7 +123,7 @@ func spanFlag(at *time.Duration) func(string) error {
 		if err != nil || d <= 0 {
 			return errors.New("must be a time such as 10s or 1m")
 		}
-		*at = d
+		*target = d
 		return nil
 	}
 }

@@ -209,8 +209,8 @@ func (p *page) table(name string) string {
 	return strings.TrimSuffix(out.String(), "\n")
 }
 
-func row(out *strings.Builder, cells []string) {
-	fmt.Fprintf(out, "| %s |\n", strings.Join(cells, " | "))
+func row(text *strings.Builder, cells []string) {
+	fmt.Fprintf(text, "| %s |\n", strings.Join(cells, " | "))
 }
 
 // summary is a table with a line for each of the workloads. A line compares fapws with the best other server.

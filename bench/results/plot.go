@@ -77,7 +77,7 @@ func (p *plot) svg() []byte {
 	return out.Bytes()
 }
 
-func (g *group) draw(out *bytes.Buffer, y int) int {
+func (g *group) draw(buffer *bytes.Buffer, y int) int {
 	longest := 0.0
 	for _, b := range g.bars {
 		longest = max(longest, b.high)
@@ -93,18 +93,18 @@ func (g *group) draw(out *bytes.Buffer, y int) int {
 			low, high = room*b.low/longest, max(1, room*b.high/longest)
 		}
 		base := y + rowHeight/2 + 5
-		fmt.Fprintf(out, `<text x="%d" y="%d" text-anchor="end">%s</text>`, left-8, base, escape(b.name))
-		fmt.Fprintf(out, `<rect class="%s" x="%d" y="%d" width="%.1f" height="%d" rx="2"/>`, class, left,
+		fmt.Fprintf(buffer, `<text x="%d" y="%d" text-anchor="end">%s</text>`, left-8, base, escape(b.name))
+		fmt.Fprintf(buffer, `<rect class="%s" x="%d" y="%d" width="%.1f" height="%d" rx="2"/>`, class, left,
 			y+(rowHeight-barHeight)/2, width, barHeight)
-		fmt.Fprintf(out, `<path class="spread" d="M%.1f %dv8m0-4H%.1fm0-4v8"/>`, left+low, y+rowHeight/2-4, left+high)
-		fmt.Fprintf(out, "<text x=\"%.1f\" y=\"%d\">%s</text>\n", left+high+6, base, escape(b.text))
+		fmt.Fprintf(buffer, `<path class="spread" d="M%.1f %dv8m0-4H%.1fm0-4v8"/>`, left+low, y+rowHeight/2-4, left+high)
+		fmt.Fprintf(buffer, "<text x=\"%.1f\" y=\"%d\">%s</text>\n", left+high+6, base, escape(b.text))
 		y += rowHeight
 	}
 	return y
 }
 
-func textAt(out *bytes.Buffer, class string, x, y int, text string) {
-	fmt.Fprintf(out, "<text class=\"%s\" x=\"%d\" y=\"%d\">%s</text>\n", class, x, y, escape(text))
+func textAt(buffer *bytes.Buffer, class string, x, y int, text string) {
+	fmt.Fprintf(buffer, "<text class=\"%s\" x=\"%d\" y=\"%d\">%s</text>\n", class, x, y, escape(text))
 }
 
 func escape(text string) string {

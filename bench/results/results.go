@@ -109,8 +109,8 @@ func (m Machine) sameAs(other Machine) bool {
 	return m == other
 }
 
-func appendNew(list, more []string) []string {
-	for _, s := range more {
+func appendNew(list, extra []string) []string {
+	for _, s := range extra {
 		if !slices.Contains(list, s) {
 			list = append(list, s)
 		}
@@ -134,10 +134,10 @@ func (w *Workload) server(name string) *Server {
 	return &w.Servers[i]
 }
 
-func (s *Server) values(of func(Sample) float64) []float64 {
+func (s *Server) values(value func(Sample) float64) []float64 {
 	var values []float64
 	for _, sample := range s.Samples {
-		values = append(values, of(sample))
+		values = append(values, value(sample))
 	}
 	return values
 }

@@ -68,11 +68,11 @@ func mistakes(p *plan.Plan, wrong error, outside bool, log func(logfile.Level, s
 	return several(wrong, settings.JoinPath(others...))
 }
 
-// several joins wrong and others. The result has the exit code of wrong, with which a start ends.
-func several(wrong, others error) error {
+// several joins wrong and second. The result has the exit code of wrong, with which a start ends.
+func several(wrong, second error) error {
 	f := &process.ExitError{Code: process.BadUsage}
 	errors.As(wrong, &f)
-	return &process.ExitError{Code: f.Code, Text: settings.JoinPath(wrong, others).Error()}
+	return &process.ExitError{Code: f.Code, Text: settings.JoinPath(wrong, second).Error()}
 }
 
 // checkNamed returns the mistakes about the user, the files of variables and the applications, for a process that will
@@ -225,7 +225,7 @@ func judge(p *plan.Plan, app *pybridge.Contents, stdout io.Writer, log func(logf
 	if line := worker.SpoolWarning(&conf); line != "" {
 		log(logfile.Warning, line)
 	}
-	name, python := p.Site.What(&conf), "without Python"
+	name, python := p.Site.Describe(&conf), "without Python"
 	if app != nil {
 		name, python = p.Command.ScriptName(), fmt.Sprintf("Python %s, %s", pybridge.Version(), worker.BannerMode(&conf))
 		if err := app.Forkable(); conf.Fork && err != nil {

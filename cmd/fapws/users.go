@@ -49,12 +49,12 @@ func user(args []string, stdin *os.File, stdout, stderr io.Writer) error {
 	return nil
 }
 
-func askName(in *os.File, prompt io.Writer) (string, error) {
-	if !process.IsTerminal(int(in.Fd())) {
+func askName(terminal *os.File, prompt io.Writer) (string, error) {
+	if !process.IsTerminal(int(terminal.Fd())) {
 		return "", errors.New("no terminal")
 	}
 	fmt.Fprint(prompt, "User: ")
-	return readPassword(bufio.NewReader(in))
+	return readPassword(bufio.NewReader(terminal))
 }
 
 func parseUser(args []string) (action, name, file string, err error) {
@@ -156,24 +156,24 @@ func hashPassword(args []string, stdin *os.File, stdout, stderr io.Writer) error
 	return err
 }
 
-func askPassword(in *os.File, prompt io.Writer) (string, error) {
-	r := bufio.NewReader(io.LimitReader(in, 4096))
-	if !process.IsTerminal(int(in.Fd())) {
+func askPassword(terminal *os.File, prompt io.Writer) (string, error) {
+	r := bufio.NewReader(io.LimitReader(terminal, 4096))
+	if !process.IsTerminal(int(terminal.Fd())) {
 		return readPassword(r)
 	}
-	first, err := askHidden(in, r, prompt, "Password: ")
+	first, err := askHidden(terminal, r, prompt, "Password: ")
 	if err != nil {
 		return "", err
 	}
-	second, err := askHidden(in, r, prompt, "Again: ")
+	second, err := askHidden(terminal, r, prompt, "Again: ")
 	if err == nil && first != second {
 		err = errors.New("the two passwords differ")
 	}
 	return first, err
 }
 
-func askHidden(in *os.File, r *bufio.Reader, prompt io.Writer, text string) (string, error) {
-	restore, err := process.ChangeTerminal(int(in.Fd()), unix.ECHO, prompt)
+func askHidden(terminal *os.File, r *bufio.Reader, prompt io.Writer, text string) (string, error) {
+	restore, err := process.ChangeTerminal(int(terminal.Fd()), unix.ECHO, prompt)
 	if err != nil {
 		return "", err
 	}

@@ -123,10 +123,10 @@ func (c *conf) read(n int, line string) {
 
 // The method again reports whether an earlier line of the file contains word and name. If so, again adds a note with
 // the number of that line.
-func (c *conf) again(n int, word, name, so string) bool {
+func (c *conf) again(n int, word, name, remedy string) bool {
 	first, known := c.lines[word+" "+name]
 	if known {
-		c.note(n, "%s %s already appears on line %d: %s", word, name, first, so)
+		c.note(n, "%s %s already appears on line %d: %s", word, name, first, remedy)
 	}
 	c.lines[word+" "+name] = n
 	return known

@@ -40,20 +40,20 @@ type refresher interface {
 
 // progressOf returns the state of the check of x by a refresher, or nil if this check has not begun. If the refresher's
 // file has changed, reads is true: a goroutine reads the file, and x is then resumed.
-func progressOf(x *exchange.Exchange, of refresher) (p *progress, reads bool) {
+func progressOf(x *exchange.Exchange, source refresher) (p *progress, reads bool) {
 	p, ok := x.Check.(*progress)
 	switch {
-	case ok && p.of == of:
+	case ok && p.of == source:
 		return p, false
-	case of.Fresh():
+	case source.Fresh():
 		return nil, false
 	}
-	x.Offload(of.Refresh, func(gone bool) {
+	x.Offload(source.Refresh, func(gone bool) {
 		if !gone {
 			x.Resume()
 		}
 	})
-	return &progress{of: of}, true
+	return &progress{of: source}, true
 }
 
 func (*Basic) By() exchange.Login { return exchange.Basic }

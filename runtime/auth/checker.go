@@ -81,9 +81,9 @@ type Check struct {
 //
 // A wrong password is reported after a delay, which grows with the number of recent wrong passwords from the client's
 // network and for the account.
-func (u *Users) Check(from Origin, user, password string, done func(Verdict)) *Check {
+func (u *Users) Check(origin Origin, user, password string, done func(Verdict)) *Check {
 	c := u.checker
-	k := &Check{checker: c, users: u, client: conn.Network(from.Addr), conn: from.Conn, user: user, password: password,
+	k := &Check{checker: c, users: u, client: conn.Network(origin.Addr), conn: origin.Conn, user: user, password: password,
 		done: done}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -91,7 +91,7 @@ func (u *Users) Check(from Origin, user, password string, done func(Verdict)) *C
 	if _, known := c.friends.get(friend{k.account(), k.client}); !known {
 		k.due += c.ofAccount(k)
 	}
-	if from.Ends {
+	if origin.Ends {
 		k.due += longAfter
 	}
 	c.enqueue(k)

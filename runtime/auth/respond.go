@@ -173,7 +173,7 @@ func (l *Login) isFirstCode(code string) bool {
 	return same(plainCode(code), plainCode(l.firstCode()))
 }
 
-func (l *Login) makeFirst(values url.Values, name string) (why string) {
+func (l *Login) makeFirst(values url.Values, name string) (reason string) {
 	switch {
 	case !l.isFirstCode(values.Get("code")):
 		return "Wrong code. It is in the log of the server."

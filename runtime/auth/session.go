@@ -246,15 +246,16 @@ func parseEnded(text []byte) *endedSet {
 	return set
 }
 
-// end ends a session or, if all is set, all current sessions of its account. This process rejects these sessions from
-// now on. When end returns nil, every process does. Otherwise the error is from the file, and end tries again later.
-func (l *Login) end(s *Session, all bool) error {
+// end ends a session or, if everywhere is set, all current sessions of its account. This process rejects these sessions
+// from now on. When end returns nil, every process does. Otherwise the error is from the file, and end tries again
+// later.
+func (l *Login) end(s *Session, everywhere bool) error {
 	e := &l.o.State.ended
 	e.saving.Lock()
 	defer e.saving.Unlock()
 	set := newEndedSet()
 	set.add(e.unsaved.Load())
-	if all {
+	if everywhere {
 		set.upTo[s.account] = max(set.upTo[s.account], s.Order, l.now().UnixMicro())
 	} else {
 		set.ids[s.ID] = endedSession{s.account, s.ID, s.Order}

@@ -54,9 +54,9 @@ func (p *Idle[C]) newest() (c C, ok bool) {
 }
 
 // The caller must hold p.mu.
-func (p *Idle[C]) remove(at int) {
-	p.kept[at].timer.Stop()
-	p.kept = slices.Delete(p.kept, at, at+1)
+func (p *Idle[C]) remove(index int) {
+	p.kept[index].timer.Stop()
+	p.kept = slices.Delete(p.kept, index, index+1)
 }
 
 // Put keeps an idle connection. If there are too many, Put drops the least recently used connection.

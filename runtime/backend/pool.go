@@ -281,20 +281,20 @@ func (r *Request) credit(n int64) {
 	r.Services.Publish(r.ticket, &exchange.Part{Op: exchange.OpCredit, Number: n})
 }
 
-func (p *Pool) Deliver(in exchange.Input) {
+func (p *Pool) Deliver(input exchange.Input) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	r := p.open[in.Ticket]
+	r := p.open[input.Ticket]
 	switch {
 	case r == nil:
-	case in.Op == exchange.OpClose:
+	case input.Op == exchange.OpClose:
 		r.closed = true
 		r.reportClose()
-	case in.Op == exchange.OpBody && r.stream != nil:
+	case input.Op == exchange.OpBody && r.stream != nil:
 		s := r.stream
-		s.waiting = append(s.waiting, in.Data...)
-		s.due += int64(len(in.Data)) + exchange.InputCost
-		s.last = s.last || in.Last
+		s.waiting = append(s.waiting, input.Data...)
+		s.due += int64(len(input.Data)) + exchange.InputCost
+		s.last = s.last || input.Last
 		r.changed.Broadcast()
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"fapws/runtime/system"
 )
 
-// These constants limit the files that store responses for slow clients, in bytes. At a limit, or if the files of a Pool
-// contain more than a quarter of the free space (system.SpoolSpace), Write waits for the client.
+// These constants limit the files that store responses for slow clients, in bytes. At a limit, or if the files of a
+// Pool contain more than a quarter of the free space (system.SpoolSpace), Write waits for the client.
 const (
 	maxSpool    = 256 << 20
 	maxSpoolAll = 1 << 30 // total for all responses of a Pool
@@ -74,8 +74,8 @@ func (p *Pool) spoolDir() string {
 }
 
 // spoolHasRoom reports whether the files of p may contain more additional bytes. The caller must hold p.mu.
-func (p *Pool) spoolHasRoom(more int64) bool {
-	all := p.spooled + more
+func (p *Pool) spoolHasRoom(size int64) bool {
+	all := p.spooled + size
 	if all > p.spoolMeasured+spoolLook || all > p.spoolMost {
 		p.spoolMeasured = all
 		p.spoolMost = min(maxSpoolAll, system.SpoolSpace(p.spoolDir(), p.spooled)/4)
@@ -150,11 +150,11 @@ func (s *spool) pass(r *Request) {
 }
 
 // read reads a piece from the file, sends it, and returns the number of bytes. read unlocks Pool.mu meanwhile.
-func (s *spool) read(r *Request, piece []byte, at int64) int {
+func (s *spool) read(r *Request, piece []byte, offset int64) int {
 	p := r.pool
 	p.mu.Unlock()
 	defer p.mu.Lock()
-	n, err := s.file.ReadAt(piece, at)
+	n, err := s.file.ReadAt(piece, offset)
 	if n == len(piece) {
 		_ = r.put(&part{Part: exchange.Part{Body: piece}})
 	} else {

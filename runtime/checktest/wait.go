@@ -14,7 +14,7 @@ const Patience = 2 * time.Minute
 // Eventually calls holds until it returns true. After Patience, Eventually ends the test, and the message names the
 // missing event. After a slow call, Eventually pauses for four times as long as the call took, because the tested code
 // needs the processor, too.
-func Eventually(t testing.TB, what string, holds func() bool) {
+func Eventually(t testing.TB, subject string, holds func() bool) {
 	t.Helper()
 	end := time.Now().Add(Patience)
 	for pause := time.Millisecond; ; pause = min(2*pause, 5*time.Millisecond) {
@@ -23,7 +23,7 @@ func Eventually(t testing.TB, what string, holds func() bool) {
 			return
 		}
 		if began.After(end) {
-			t.Fatalf("not within %v: %s", Patience, what)
+			t.Fatalf("not within %v: %s", Patience, subject)
 		}
 		time.Sleep(max(pause, min(4*time.Since(began), 100*time.Millisecond)))
 	}
@@ -31,7 +31,7 @@ func Eventually(t testing.TB, what string, holds func() bool) {
 
 // Cases returns the test cases in a text file. Each line is a case, and tabs separate its columns. Empty lines and
 // lines that begin with "#" are left out.
-func Cases(t testing.TB, file string, columns int) (all [][]string) {
+func Cases(t testing.TB, file string, columns int) (rows [][]string) {
 	t.Helper()
 	for line := range strings.Lines(string(Try(os.ReadFile(file)).Must(t))) {
 		if line = strings.TrimSuffix(line, "\n"); line == "" || line[0] == '#' {
@@ -41,9 +41,9 @@ func Cases(t testing.TB, file string, columns int) (all [][]string) {
 		if len(one) != columns {
 			t.Fatalf("%s: %q has %d columns, not %d", file, line, len(one), columns)
 		}
-		all = append(all, one)
+		rows = append(rows, one)
 	}
-	return all
+	return rows
 }
 
 // InItsTime calls try with a timeout for its work. If try fails, InItsTime calls it again with longer timeouts, because

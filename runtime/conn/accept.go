@@ -219,7 +219,7 @@ func (s *socket) accept() {
 }
 
 // take accepts one connection and reports whether the queue may contain more connections.
-func (s *socket) take(v Verdict) (more bool) {
+func (s *socket) take(v Verdict) (rest bool) {
 	a := s.a
 	fd, remote, err := acceptNonblock(s.fd)
 	if err == nil && fd <= 2 {

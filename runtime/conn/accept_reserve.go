@@ -20,12 +20,12 @@ const (
 // KeepReserve makes the reserve descriptor by duplicating an open descriptor. The open descriptor must stay open as
 // long as the acceptor exists. If no descriptor is free, refuseQueued closes the reserve descriptor and can then accept
 // a connection.
-func (a *Acceptor) KeepReserve(of int) {
-	a.reserve, a.reserveOf = -1, of
+func (a *Acceptor) KeepReserve(count int) {
+	a.reserve, a.reserveOf = -1, count
 	if a.openFiles == 0 {
 		a.openFiles = system.OpenFiles()
 	}
-	if fd, err := unix.FcntlInt(uintptr(of), unix.F_DUPFD_CLOEXEC, 0); err == nil {
+	if fd, err := unix.FcntlInt(uintptr(count), unix.F_DUPFD_CLOEXEC, 0); err == nil {
 		a.reserve = fd
 	}
 }

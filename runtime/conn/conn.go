@@ -20,10 +20,10 @@ type Protocol interface {
 	// the two cases. The result reports whether the connection stays open for more output.
 	EOF() (stays bool)
 
-	// Room is called with ended = false after the loop has written the gathered output, or as much of it as the socket
-	// accepted; the rest is a transfer (Queue). Room is called with ended = true when a transfer has ended and the
+	// Drained is called with ended = false after the loop has written the gathered output, or as much of it as the socket
+	// accepted; the rest is a transfer (Queue). Drained is called with ended = true when a transfer has ended and the
 	// connection is still open.
-	Room(ended bool)
+	Drained(ended bool)
 
 	// Due handles the deadlines that have passed (Set.Now), and returns the next deadline. The loop calls Due at this
 	// deadline, and on the next tick after a call of Conn.Schedule. Due may close the connection.
@@ -136,9 +136,9 @@ func (c *Conn) Schedule() {
 	}
 }
 
-func (c *Conn) scheduleAt(at int64) {
+func (c *Conn) scheduleAt(tick int64) {
 	c.set.wheel.Remove(&c.timer)
-	c.set.wheel.Add(&c.timer, c, at)
+	c.set.wheel.Add(&c.timer, c, tick)
 }
 
 func (c *Conn) due() {
@@ -281,11 +281,11 @@ func (c *Conn) Finish() {
 }
 
 // Close closes c. If a transfer is in progress, the descriptor of c stays open until the transfer has ended.
-func (c *Conn) Close(why string) {
+func (c *Conn) Close(reason string) {
 	if c.closed {
 		return
 	}
-	c.set.Tracef("%s is closed: %s", c, why)
+	c.set.Tracef("%s is closed: %s", c, reason)
 	c.shut()
 }
 
@@ -351,9 +351,9 @@ const (
 	spareBuffers = 64
 )
 
-// Lingers reports whether c has sent its last response and only waits for the client to close. since is the time when
+// Lingers reports whether c has sent its last response and only waits for the client to close. start is the time when
 // the wait began.
-func (c *Conn) Lingers() (since int64, lingers bool) {
+func (c *Conn) Lingers() (start int64, lingers bool) {
 	return int64(c.lingerEnd)*tick - maxLinger, c.lingering
 }
 
@@ -380,7 +380,7 @@ func (c *Conn) TLS() *TLSState {
 func (c *Conn) Movable() bool { return c.transport == nil }
 
 // sayEnd makes the transport announce the end of the output, or returns false if the socket is full. In that case
-// Protocol.Room is called when there is room, and must call Finish again.
+// Protocol.Drained is called when there is room, and must call Finish again.
 func (c *Conn) sayEnd() bool {
 	if c.transport == nil || c.Reset {
 		return true

@@ -57,7 +57,7 @@ type recorder struct {
 
 func (r *recorder) Input(b []byte) { r.got, r.inputs = append(r.got, b...), r.inputs+1 }
 func (r *recorder) EOF() bool      { r.ends++; return false }
-func (r *recorder) Room(ended bool) {
+func (r *recorder) Drained(ended bool) {
 	if !ended {
 		r.flushed++
 	}

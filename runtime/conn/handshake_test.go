@@ -95,14 +95,14 @@ func TestSilentHandshakeEndsForEachNewClient(t *testing.T) {
 	s.do(func() {
 		checktest.Truef(t, !s.MakeRoom() && len(s.conns.All()) == most, "a handshake was cut off too early")
 		s.conns.SetTime(s.conns.Start.Add(2 * time.Second))
-		checktest.Truef(t, !s.Room() && len(s.conns.All()) == most, "a handshake was cut off for nothing")
+		checktest.Truef(t, !s.HasRoom() && len(s.conns.All()) == most, "a handshake was cut off for nothing")
 		for range 3 {
 			checktest.Truef(t, !s.MakeRoom(), "a goroutine counts no more, and may go on")
 		}
 		checktest.Equalf(t, len(s.conns.All()), most-1, "handshakes go on")
 	})
 	s.until("there is room", func() bool { return freed == 1 })
-	s.do(func() { checktest.Truef(t, s.Room(), "there is no room") })
+	s.do(func() { checktest.Truef(t, s.HasRoom(), "there is no room") })
 	c := s.dial(nil, nil)
 	echoes(t, c, []byte("hello"))
 	s.do(func() {

@@ -56,8 +56,8 @@ const CountedPart = 4 << 10
 // smallCost is the memory, in bytes, that the server and the handler need for a small part in addition to its data.
 const smallCost = 512
 
-// Add counts body, a part of the response r, in the record u of r. left is the number of unwritten bytes of body.
-func (l *Ledger) Add(u *Unsent, r Response, body []byte, left int, now int64) {
+// Add counts body, a part of the response r, in the record u of r. unsent is the number of unwritten bytes of body.
+func (l *Ledger) Add(u *Unsent, r Response, body []byte, unsent int, now int64) {
 	if len(body) < CountedPart {
 		return
 	}
@@ -77,7 +77,7 @@ func (l *Ledger) Add(u *Unsent, r Response, body []byte, left int, now int64) {
 	m.uses++
 	l.enter(u, r, now)
 	u.parts = append(u.parts, m)
-	u.left += int64(left)
+	u.left += int64(unsent)
 }
 
 // AddSmall counts a small part of the response r in the record u of this response. The part has n bytes, fewer than
@@ -110,8 +110,8 @@ func (l *Ledger) enter(u *Unsent, r Response, now int64) {
 	u.last = now
 }
 
-// Drop removes body from u, if u contains it. left is the number of unwritten bytes of body.
-func (l *Ledger) Drop(u *Unsent, body []byte, left int) {
+// Drop removes body from u, if u contains it. unsent is the number of unwritten bytes of body.
+func (l *Ledger) Drop(u *Unsent, body []byte, unsent int) {
 	key := unsafe.SliceData(body)
 	m := l.memory[key]
 	at := slices.Index(u.parts, m)
@@ -119,7 +119,7 @@ func (l *Ledger) Drop(u *Unsent, body []byte, left int) {
 		return
 	}
 	u.parts = slices.Delete(u.parts, at, at+1)
-	u.left = max(u.left-int64(left), 0)
+	u.left = max(u.left-int64(unsent), 0)
 	if m.uses--; m.uses == 0 {
 		delete(l.memory, key)
 		l.total -= m.size

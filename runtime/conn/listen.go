@@ -267,13 +267,13 @@ func descriptorOf(c io.Closer) (int, error) {
 	return -1, unix.ENOTSOCK
 }
 
-func duplicate(of syscall.Conn) (int, error) {
-	rc, err := of.SyscallConn()
+func duplicate(socket syscall.Conn) (int, error) {
+	rc, err := socket.SyscallConn()
 	if err != nil {
 		return -1, err
 	}
 	fd, failed := -1, error(nil)
-	if err := rc.Control(func(of uintptr) { fd, failed = unix.FcntlInt(of, unix.F_DUPFD_CLOEXEC, 0) }); err != nil {
+	if err := rc.Control(func(descriptor uintptr) { fd, failed = unix.FcntlInt(descriptor, unix.F_DUPFD_CLOEXEC, 0) }); err != nil {
 		return -1, err
 	}
 	return fd, failed

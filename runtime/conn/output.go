@@ -86,13 +86,13 @@ func (s *Set) Flush() {
 	}
 }
 
-func (g *gathered) flush() (some bool) {
+func (g *gathered) flush() (partial bool) {
 	c := g.out
 	if c == nil {
 		return false
 	}
 	defer c.set.Guard(c)
-	some = true
+	partial = true
 	b := g.Buf
 	g.out, g.Buf = nil, b[:0]
 	if len(b) > 0 {
@@ -105,8 +105,8 @@ func (g *gathered) flush() (some bool) {
 	if cap(g.Buf) > maxGather {
 		g.Buf = nil
 	}
-	c.proto.Room(false)
-	return some
+	c.proto.Drained(false)
+	return partial
 }
 
 // Write writes pieces with one system call. rest contains the unwritten bytes, which the caller must pass to Queue. The
@@ -161,8 +161,8 @@ func (c *Conn) send(b []byte, flags uintptr) (int, error) {
 
 // WriteSome writes up to MaxPieces pieces while there is room, and does not start a transfer. WriteSome returns
 // unix.EAGAIN if unwritten bytes remain in the pieces or in the memory of the transport. If the caller then passes an
-// empty Output to Queue, Protocol.Room is called when there is room again. c must have neither a transfer nor gathered
-// output.
+// empty Output to Queue, Protocol.Drained is called when there is room again. c must have neither a transfer nor
+// gathered output.
 func (c *Conn) WriteSome(pieces [][]byte) (n int, err error) {
 	total := 0
 	for _, b := range pieces {
@@ -195,10 +195,10 @@ func (c *Conn) WriteSome(pieces [][]byte) (n int, err error) {
 	return n, err
 }
 
-func (c *Conn) sendCached(it *Item, most int64) (n int, err error) {
+func (c *Conn) sendCached(item *Item, most int64) (n int, err error) {
 	s := c.set
 	if c.transport == nil && !s.copies {
-		n, err = sendCached(c.Fd(), it.FD, &it.Offset, most)
+		n, err = sendCached(c.Fd(), item.FD, &item.Offset, most)
 		if err == nil || clientGone(err) || err == unix.EAGAIN {
 			return n, err
 		}
@@ -207,13 +207,13 @@ func (c *Conn) sendCached(it *Item, most int64) (n int, err error) {
 	if s.file == nil {
 		s.file = make([]byte, filePiece)
 	}
-	if n, err = ReadFile(it.FD, s.file[:min(most, filePiece)], it.Offset); n > 0 {
+	if n, err = ReadFile(item.FD, s.file[:min(most, filePiece)], item.Offset); n > 0 {
 		if c.transport == nil {
-			n, err = c.send(s.file[:n], it.flags())
+			n, err = c.send(s.file[:n], item.flags())
 		} else {
 			n, err = c.transport.Write(s.file[:n])
 		}
-		it.Offset += int64(n)
+		item.Offset += int64(n)
 	}
 	return n, err
 }
@@ -265,9 +265,9 @@ func (c *Conn) Abort() {
 }
 
 // WriteItems writes at most cachedMost bytes of items. It stops early if the socket is full or a file is not in memory.
-// WriteItems removes the written bytes from items, and returns the remaining items as left. The caller must pass left
-// and full to Queue or, after an error, close the connection.
-func (c *Conn) WriteItems(items []Item) (left []Item, full bool, err error) {
+// WriteItems removes the written bytes from items, and returns the remaining items as unsent. The caller must pass
+// unsent and full to Queue or, after an error, close the connection.
+func (c *Conn) WriteItems(items []Item) (unsent []Item, full bool, err error) {
 	_, next, err := c.writeItems(items, cachedMost)
 	if full = err == unix.EAGAIN; full || err == errCold {
 		err = nil

@@ -211,8 +211,8 @@ func (c *Conn) Again() {
 
 // Resume calls Input for connections that called Again, and calls the functions that were passed to Soon. The result is
 // true if there was a call, so that connections may have gathered output.
-func (s *Set) Resume() (any bool) {
-	any = len(s.again)+len(s.soon) > 0
+func (s *Set) Resume() (progress bool) {
+	progress = len(s.again)+len(s.soon) > 0
 	for i := 0; i < len(s.again); i++ {
 		c := s.again[i]
 		s.again[i] = nil
@@ -228,7 +228,7 @@ func (s *Set) Resume() (any bool) {
 		}
 	}
 	s.soon = s.soon[:0]
-	return any
+	return progress
 }
 
 // Yield makes the loop call Protocol.Input for the pending input in its next turn, after it has served other

@@ -159,7 +159,7 @@ func (p *peer) Closed()        { p.closed = true }
 func (p *peer) Gone()          { p.gone = true }
 func (p *peer) Sent(err error) { p.sent = append(p.sent, err) }
 
-func (p *peer) Room(ended bool) {
+func (p *peer) Drained(ended bool) {
 	if !ended {
 		return
 	}

@@ -88,21 +88,21 @@ func (s *Set) Each(f func(Protocol)) {
 	}
 }
 
-func (s *Set) CloseAll(why string) {
+func (s *Set) CloseAll(reason string) {
 	for _, c := range s.All() {
 		c.guarded(func(c *Conn) {
-			c.Close(why)
+			c.Close(reason)
 			c.Abort()
 		})
 	}
 }
 
 // Restamp corrects the timestamps of connections after the clock of the Set was late: it replaces timestamps after the
-// time since, which are too early, by the time at.
-func (s *Set) Restamp(since, at int64) {
+// time start, which are too early, by the time now.
+func (s *Set) Restamp(start, now int64) {
 	for _, c := range s.wheel.All() {
-		if c.Stamp >= since {
-			c.Stamp = max(c.Stamp, at)
+		if c.Stamp >= start {
+			c.Stamp = max(c.Stamp, now)
 		}
 	}
 }
@@ -126,9 +126,9 @@ func Excerpt(b []byte) string {
 
 // idler is a Protocol whose connection may be closed to make room for another client.
 type idler interface {
-	// If the connection waits for a request or for the rest of a head, idle is true, and since is the start of the
+	// If the connection waits for a request or for the rest of a head, idle is true, and start is the start of the
 	// wait.
-	Idle() (since int64, idle bool)
+	Idle() (start int64, idle bool)
 }
 
 type idleConn struct {
@@ -169,7 +169,7 @@ func (s *Set) findIdle() {
 	slices.SortFunc(s.idle, func(a, b idleConn) int { return cmp.Compare(b.since, a.since) })
 }
 
-func idleSince(c *Conn) (since int64, idle bool) {
+func idleSince(c *Conn) (start int64, idle bool) {
 	if p, ok := c.proto.(idler); ok && !c.closed {
 		return p.Idle()
 	}

@@ -14,8 +14,8 @@ type Shares struct {
 	clients map[string]int64
 }
 
-// Room returns how much more a client may take, or a negative number if the client has more than its share.
-func (s *Shares) Room(client string) int64 {
+// Free returns how much more a client may take, or a negative number if the client has more than its share.
+func (s *Shares) Free(client string) int64 {
 	free := s.Max - s.used
 	if client == "" {
 		return free
@@ -35,7 +35,7 @@ func (s *Shares) Fits(client string, n int64) bool {
 
 func (s *Shares) Used() int64 { return s.used }
 
-func (s *Shares) Of(client string) int64 { return s.clients[client] }
+func (s *Shares) Held(client string) int64 { return s.clients[client] }
 
 func (s *Shares) Add(client string, n int64) {
 	s.used += n

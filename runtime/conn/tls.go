@@ -17,7 +17,7 @@ type TLSServer struct {
 	// loop.
 	LogClient func(level logfile.Level, client, line string)
 
-	// Freed is called on the loop when Room returns true again.
+	// Freed is called on the loop when HasRoom returns true again.
 	Freed func()
 
 	set     *Set
@@ -104,18 +104,18 @@ const (
 	leastTime = int64(time.Second)
 )
 
-// Room reports whether another handshake may begin; otherwise connections must stay in the queue of their listener
+// HasRoom reports whether another handshake may begin; otherwise connections must stay in the queue of their listener
 // until Freed is called.
-func (s *TLSServer) Room() bool { return s.places.Room("") > 0 }
+func (s *TLSServer) HasRoom() bool { return s.places.Free("") > 0 }
 
-// MakeRoom is called when a connection waits in the queue of a listener. If Room returns false, MakeRoom closes one
+// MakeRoom is called when a connection waits in the queue of a listener. If HasRoom returns false, MakeRoom closes one
 // handshake that waits for its client and is older than a second. MakeRoom reports whether another handshake may begin
 // now.
 func (s *TLSServer) MakeRoom() bool {
-	if !s.Room() && s.ending == 0 { // an ending handshake makes room soon
+	if !s.HasRoom() && s.ending == 0 { // an ending handshake makes room soon
 		s.cutOff()
 	}
-	return s.Room()
+	return s.HasRoom()
 }
 
 // cutOff closes the connection of one handshake. It selects the client address with the most handshakes, and then the
@@ -128,7 +128,7 @@ func (s *TLSServer) cutOff() {
 			break
 		}
 		waits := h.stage == collecting || h.waits.Load()
-		if waits && (longest == nil || s.places.Of(h.client) > s.places.Of(longest.client)) {
+		if waits && (longest == nil || s.places.Held(h.client) > s.places.Held(longest.client)) {
 			longest = h
 		}
 	}

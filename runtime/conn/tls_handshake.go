@@ -124,7 +124,7 @@ func (h *Handshake) look() {
 	}
 }
 
-func (h *Handshake) Room(ended bool) {
+func (h *Handshake) Drained(ended bool) {
 	if ended {
 		h.c.Finish()
 	}
@@ -266,7 +266,7 @@ func (h *Handshake) conclude(err error) {
 	c.Schedule()
 }
 
-func (h *Handshake) Idle() (since int64, idle bool) { return h.c.Stamp, h.stage == collecting }
+func (h *Handshake) Idle() (start int64, idle bool) { return h.c.Stamp, h.stage == collecting }
 
 func (h *Handshake) leave() {
 	s := h.s
@@ -276,7 +276,7 @@ func (h *Handshake) leave() {
 	s.handshakes.Remove(h.place)
 	h.place = nil
 	s.places.Add(h.client, -1)
-	if s.places.Room("") == 1 {
+	if s.places.Free("") == 1 {
 		s.Freed()
 	}
 }
@@ -315,9 +315,9 @@ func hasLeft(err error) bool {
 		errors.Is(err, unix.ECONNRESET) || errors.Is(err, net.ErrClosed)
 }
 
-func (h *Handshake) fail(r reason, level logfile.Level, why string) {
+func (h *Handshake) fail(r reason, level logfile.Level, cause string) {
 	h.count(r)
-	h.s.Report(level, h.c.String(), "TLS handshake failed: "+why)
+	h.s.Report(level, h.c.String(), "TLS handshake failed: "+cause)
 	h.end()
 }
 

@@ -23,8 +23,8 @@ const pieceSize = 32 << 10 // in bytes of plaintext
 
 // NewTLSClient returns the transport of a TLS connection to an upstream. Until NewUpstream is called, any goroutine may
 // use the Conn of the transport.
-func NewTLSClient(over net.Conn, config *tls.Config) *TLSTransport {
-	t := &TLSTransport{wire: wire{Conn: over, over: over}}
+func NewTLSClient(carrier net.Conn, config *tls.Config) *TLSTransport {
+	t := &TLSTransport{wire: wire{Conn: carrier, over: carrier}}
 	t.tls = tls.Client(&t.wire, config)
 	return t
 }

@@ -64,7 +64,7 @@ func (t *transfer) end(err error) {
 		if c.transport != nil { // the transport does not read while much output waits
 			c.ReadAgain()
 		}
-		c.proto.Room(true)
+		c.proto.Drained(true)
 	}
 }
 
@@ -122,8 +122,8 @@ func (t *transfer) write() {
 	}
 }
 
-func (it *Item) flags() uintptr {
-	if it.More {
+func (item *Item) flags() uintptr {
+	if item.More {
 		return unix.MSG_MORE
 	}
 	return 0
@@ -131,19 +131,19 @@ func (it *Item) flags() uintptr {
 
 // IsWarm reports whether the next bytes of a file are in memory. It asks the kernel, unless an earlier answer covered
 // these bytes.
-func (s *Set) IsWarm(it *Item) bool {
-	if it.Warm <= it.Offset {
-		if end := it.Offset + min(it.Count, cachedMost); s.Cached(it.FD, end-1) {
-			it.Warm = end
+func (s *Set) IsWarm(item *Item) bool {
+	if item.Warm <= item.Offset {
+		if end := item.Offset + min(item.Count, cachedMost); s.Cached(item.FD, end-1) {
+			item.Warm = end
 		}
 	}
-	return it.Warm > it.Offset
+	return item.Warm > item.Offset
 }
 
 // Load reads the next bytes of the file of an item into memory on a goroutine, and then calls done on the loop. turns
 // is a semaphore that limits the goroutines that read at the same time; nil means no limit. The bytes are for c.
-func (s *Set) Load(c *Conn, it *Item, turns chan struct{}, done func(err error)) {
-	file, offset, size := it.FD, it.Offset, min(it.Count, coldMost)
+func (s *Set) Load(c *Conn, item *Item, turns chan struct{}, done func(err error)) {
+	file, offset, size := item.FD, item.Offset, min(item.Count, coldMost)
 	n, err := 0, io.ErrUnexpectedEOF // err keeps this value if the read panics
 	s.Offload(c, func() {
 		if turns != nil {
@@ -156,7 +156,7 @@ func (s *Set) Load(c *Conn, it *Item, turns chan struct{}, done func(err error))
 			err = ErrShortFile
 		}
 	}, func(bool) {
-		it.Warm = offset + int64(n)
+		item.Warm = offset + int64(n)
 		done(err)
 	})
 }

@@ -92,9 +92,9 @@ func (t *Tunnel) Begin(c *Conn, first []byte, head int) {
 	t.upstream.pass()
 }
 
-// Carried returns the number of bytes that the client (in) and the upstream (out) have sent through the tunnel, without
-// the heads.
-func (t *Tunnel) Carried() (in, out int64) { return t.client.received, t.upstream.received }
+// Carried returns the number of bytes that the client (received) and the upstream (sent) have sent through the tunnel,
+// without the heads.
+func (t *Tunnel) Carried() (received, sent int64) { return t.client.received, t.upstream.received }
 
 func (e *TunnelEnd) IsClient() bool { return e == &e.t.client }
 
@@ -191,7 +191,7 @@ func (t *Tunnel) end() {
 	c := t.client.conn
 	c.Linger = true
 	t.ended(true)
-	if !c.Writing() { // otherwise Room calls Finish at the end of the transfer
+	if !c.Writing() { // otherwise Drained calls Finish at the end of the transfer
 		c.Finish()
 	}
 }
@@ -204,7 +204,7 @@ func (t *Tunnel) close() {
 	}
 }
 
-func (e *TunnelEnd) Room(ended bool) {
+func (e *TunnelEnd) Drained(ended bool) {
 	switch {
 	case !ended:
 	case e.t.over:
@@ -221,7 +221,7 @@ func (e *TunnelEnd) EOF() (stays bool) {
 	}
 	e.ended, e.conn.Half = true, true
 	e.t.client.conn.Schedule()
-	if !e.other.conn.Writing() { // otherwise Room calls shut at the end of the transfer
+	if !e.other.conn.Writing() { // otherwise Drained calls shut at the end of the transfer
 		e.other.shut()
 	}
 	return true

@@ -60,10 +60,10 @@ func (q *Queue[T]) take() []T {
 
 // Hold(true) suspends calls of the function carry, but does not interrupt a call that is running. Hold(false) resumes
 // the calls.
-func (q *Queue[T]) Hold(on bool) {
+func (q *Queue[T]) Hold(enabled bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.held = on
+	q.held = enabled
 	q.start()
 }
 

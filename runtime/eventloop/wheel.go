@@ -21,10 +21,10 @@ type Entry[T any] struct {
 	at **Entry[T]
 }
 
-// Add stores thing, an object with the entry e, at the time at or, if this is beyond the range of the wheel, at the
+// Add stores thing, an object with the entry e, at the time tick or, if this is beyond the range of the wheel, at the
 // latest time in the range. e must not be in a wheel.
-func (w *Wheel[T]) Add(e *Entry[T], thing *T, at int64) {
-	t := (at + Tick - 1) / Tick
+func (w *Wheel[T]) Add(e *Entry[T], thing *T, tick int64) {
+	t := (tick + Tick - 1) / Tick
 	t = min(max(t, w.tick+1), w.tick+slots-1)
 	slot := &w.slots[t%slots]
 	*e = Entry[T]{thing: thing, next: *slot, at: slot}

@@ -13,9 +13,9 @@ import (
 )
 
 // Body is the body of a request, from the end of routing until its last byte has arrived or no source needs the rest.
-// Unless Mount.Streams is true, the handler gets the request only when the body is complete, so that a slow client never
-// occupies an application. The stream passes each received piece to Arrive, and keeps the framing, the windows and the
-// timeouts of its protocol.
+// Unless Mount.Streams is true, the handler gets the request only when the body is complete, so that a slow client
+// never occupies an application. The stream passes each received piece to Arrive, and keeps the framing, the windows
+// and the timeouts of its protocol.
 type Body struct {
 	x       *Exchange // the exchange that gets the body; nil if there is none
 	phase   phase
@@ -65,8 +65,8 @@ var errTooLarge = errors.New("input body too big")
 
 func TooLarge(size, max int64) bool { return size > max && max >= 0 }
 
-// Begin makes b the body of x, whose routing must be complete. length is its announced size in bytes, and negative if it
-// is unknown. least is the number of bytes that may stay in memory even if the client has used its share of memory.
+// Begin makes b the body of x, whose routing must be complete. length is its announced size in bytes, and negative if
+// it is unknown. least is the number of bytes that may stay in memory even if the client has used its share of memory.
 func (b *Body) Begin(x *Exchange, length int64, expects bool, least int) {
 	*b = Body{x: x, phase: collected, Expects: expects, max: x.MaxBody, length: length, begun: x.s.Set.Now, spool: -1,
 		least: least}
@@ -149,8 +149,8 @@ func (b *Body) feed(piece []byte, last bool) Verdict {
 
 func (b *Body) finish() { b.x.body, b.phase = nil, complete }
 
-// Of reports whether b is the body of x, and x may still need bytes of b.
-func (b *Body) Of(x *Exchange) bool { return b.x == x && x != nil }
+// IsFor reports whether b is the body of x, and x may still need bytes of b.
+func (b *Body) IsFor(x *Exchange) bool { return b.x == x && x != nil }
 
 // Arriving reports whether a source needs bytes of b that have not arrived yet.
 func (b *Body) Arriving() bool { return b.phase == collected || b.phase == streamed }
@@ -178,8 +178,8 @@ func (b *Body) Held() int64 {
 	return 0
 }
 
-// store stores a piece of a collected body in memory or, if the body is long or the client has used its share of memory,
-// in a file. The errors are errNoRoom and those of the file system.
+// store stores a piece of a collected body in memory or, if the body is long or the client has used its share of
+// memory, in a file. The errors are errNoRoom and those of the file system.
 func (b *Body) store(piece []byte) error {
 	x := b.x
 	cfg := &x.s.Config
@@ -201,7 +201,7 @@ func (b *Body) store(piece []byte) error {
 	// The size of an announced body is reserved at once; its pages need memory only when they have arrived.
 	case x.Choice.Roomy && x.Choice.Cache == nil && n <= size && size <= roomy && size > heapBody && b.reserve(size):
 		most = roomy
-	case x.s.InputMemory.Room(b.client) < int64(len(piece)):
+	case x.s.InputMemory.Free(b.client) < int64(len(piece)):
 		most = min(most, b.least)
 	}
 	// In Go's heap, the buffer grows with the received bytes, because the announced length may be wrong.
@@ -234,8 +234,8 @@ func (b *Body) reserve(n int) bool {
 	return true
 }
 
-// Tail returns memory for the next piece. If the piece is read into Tail, Arrive does not copy it. It is empty if b has no
-// region.
+// Tail returns memory for the next piece. If the piece is read into Tail, Arrive does not copy it. It is empty if b has
+// no region.
 func (b *Body) Tail() []byte {
 	if !b.inRegion() {
 		return nil

@@ -60,7 +60,7 @@ func TestBodyMovesFromMemoryToAFileWhenItIsLarge(t *testing.T) {
 		checktest.Truef(t, got == want && c.file == (spool >= 0) && x.Req.Size == int64(len(want)) && !x.WaitsForClient(),
 			"%q: %q, in a file: %v, waits: %v", c.pieces, got, spool >= 0, x.WaitsForClient())
 		x.End()
-		checktest.Truef(t, s.spools.files.Room("") == 1 && s.spools.space.Used() == 0 && s.spools.written == 0, "%q: the file still counts after the response", c.pieces)
+		checktest.Truef(t, s.spools.files.Free("") == 1 && s.spools.space.Used() == 0 && s.spools.written == 0, "%q: the file still counts after the response", c.pieces)
 		checktest.Equalf(t, s.InputMemory.Used(), int64(0), "%q: bytes still count", c.pieces)
 	}
 }
@@ -172,7 +172,7 @@ func TestLargeBodiesMoveToFilesAboveTheMemoryOfTheirClient(t *testing.T) {
 	other := collectFrom("192.0.2.2", s, -1)
 	other.length, other.x.Choice.Roomy = 300<<10, true
 	checktest.Equal(t, other.Arrive(make([]byte, 300<<10), 0, false), More)
-	checktest.Truef(t, other.inRegion(), "another client gets no memory: %d used, %d of it", used, s.InputMemory.Of("192.0.2.2"))
+	checktest.Truef(t, other.inRegion(), "another client gets no memory: %d used, %d of it", used, s.InputMemory.Held("192.0.2.2"))
 	other.Drop()
 	for _, x := range all {
 		x.End()

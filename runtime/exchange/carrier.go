@@ -8,5 +8,5 @@ type Carrier interface {
 	// be called again for the same exchange.
 	Refused()
 	// Carried returns the number of received and sent bytes; proper is false if the protocol ended with an error.
-	Carried() (in, out int64, proper bool)
+	Carried() (received, sent int64, proper bool)
 }

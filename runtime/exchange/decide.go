@@ -256,7 +256,7 @@ func (x *Exchange) Resume() {
 func (x *Exchange) Continue() {
 	s, q := x.s, x.req
 	x.enter(routing, nothing)
-	if !q.Of(s.table.route) { // the request was routed by the previous sites
+	if !q.IsFor(s.table.route) { // the request was routed by the previous sites
 		s.route(x)
 	}
 	s.decide(x)

@@ -20,11 +20,11 @@ type Descriptors struct {
 const fewDescriptors = 8
 
 func (d *Descriptors) free(client string) int64 {
-	room := d.Room(client)
+	room := d.Free(client)
 	if client == "" {
 		return room
 	}
-	return max(room, fewDescriptors-d.Of(client))
+	return max(room, fewDescriptors-d.Held(client))
 }
 
 // Opened adds n, which may be negative, to the number of open connections.
@@ -32,7 +32,7 @@ func (d *Descriptors) Opened(n int64) { d.Add("", n) }
 
 // HasRoom reports whether a descriptor for a new connection is free. If not, Loop.Freed is called as soon as one is.
 func (d *Descriptors) HasRoom() bool {
-	free := d.Room("") > 0
+	free := d.Free("") > 0
 	d.Awaited = d.Awaited || !free
 	return free
 }

@@ -55,8 +55,8 @@ type origin struct {
 	Carrier Carrier
 }
 
-// SetSource makes s the source of the response. by replaces By, unless it is empty.
-func (o *origin) SetSource(s Source, by string) { o.Source, o.By = s, cmp.Or(by, o.By) }
+// SetSource makes s the source of the response. name replaces By, unless it is empty.
+func (o *origin) SetSource(s Source, name string) { o.Source, o.By = s, cmp.Or(name, o.By) }
 
 func (o *origin) SetSink(s Sink) { o.Sink = s }
 
@@ -202,8 +202,8 @@ func (x *Exchange) Sub(r *Request, source Source, to Sink, c Stream) Exchange {
 		progress: progress{state: answering}}
 }
 
-// Conn returns the connection of the client that waits for x or for the response that includes x (Sub.Parent). nil means
-// that no client waits: it has left, or there never was one. x may be nil.
+// Conn returns the connection of the client that waits for x or for the response that includes x (Sub.Parent). nil
+// means that no client waits: it has left, or there never was one. x may be nil.
 func (x *Exchange) Conn() *conn.Conn {
 	if x == nil {
 		return nil

@@ -74,7 +74,7 @@ func (o *Outstanding) Add(data []byte) (enough bool) {
 func (o Outstanding) Low() bool { return o < InputWindow/2 }
 
 // Credit subtracts n bytes that the handler has returned, and reports whether the handler should get more input.
-func (o *Outstanding) Credit(n int64) (more bool) {
+func (o *Outstanding) Credit(n int64) (due bool) {
 	*o = max(0, *o-Outstanding(n))
 	return o.Low()
 }
@@ -178,19 +178,19 @@ func (q *Parts) TakeAll() []Part {
 
 func (q *Parts) Unsent() int64 { return q.unsent.Size() }
 
-// Count adds p with its left unwritten bytes to the ledger if p is large. It returns nil if q has no counted part.
-func (q *Parts) Count(in *conn.Set, of conn.Response, p *Part, left int) *conn.Unsent {
+// Count adds p with its unsent bytes to the ledger if p is large. It returns nil if q has no counted part.
+func (q *Parts) Count(conns *conn.Set, response conn.Response, p *Part, unsent int) *conn.Unsent {
 	if len(p.Body) >= conn.CountedPart {
 		q.begin()
-		in.Unsent.Add(q.unsent, of, p.Body, left, in.Now)
+		conns.Unsent.Add(q.unsent, response, p.Body, unsent, conns.Now)
 	}
 	return q.unsent
 }
 
-// If p is large, Uncount removes it from the ledger. left is the number of unsent bytes of p.
-func (q *Parts) Uncount(in *conn.Set, p *Part, left int) {
+// If p is large, Uncount removes it from the ledger. unsent is the number of unsent bytes of p.
+func (q *Parts) Uncount(conns *conn.Set, p *Part, unsent int) {
 	if q.unsent != nil {
-		in.Unsent.Drop(q.unsent, p.Body, left)
+		conns.Unsent.Drop(q.unsent, p.Body, unsent)
 	}
 }
 
@@ -201,25 +201,25 @@ func (q *Parts) begin() {
 }
 
 // hold appends p to q, and counts it even if it is small. The caller must call unheld after removing p from q.
-func (q *Parts) hold(in *conn.Set, of conn.Response, p *Part) {
+func (q *Parts) hold(conns *conn.Set, response conn.Response, p *Part) {
 	q.Put(p)
-	if q.Count(in, of, p, len(p.Body)); len(p.Body) < conn.CountedPart {
+	if q.Count(conns, response, p, len(p.Body)); len(p.Body) < conn.CountedPart {
 		q.begin()
-		in.Unsent.AddSmall(q.unsent, of, len(p.Body)+len(p.Head.Fields), in.Now)
+		conns.Unsent.AddSmall(q.unsent, response, len(p.Body)+len(p.Head.Fields), conns.Now)
 	}
 }
 
-func (q *Parts) unheld(in *conn.Set, p *Part) {
-	if q.Uncount(in, p, len(p.Body)); q.unsent != nil && len(p.Body) < conn.CountedPart {
-		in.Unsent.DropSmall(q.unsent, len(p.Body)+len(p.Head.Fields), in.Now)
+func (q *Parts) unheld(conns *conn.Set, p *Part) {
+	if q.Uncount(conns, p, len(p.Body)); q.unsent != nil && len(p.Body) < conn.CountedPart {
+		conns.Unsent.DropSmall(q.unsent, len(p.Body)+len(p.Head.Fields), conns.Now)
 	}
 }
 
 type PartOwner interface {
 	// PartSent is called when the connection no longer needs the body of p. The interface conn.Owner describes err.
 	PartSent(p *Part, err error)
-	// PartWaits is called if the last left bytes of p wait for the socket. It returns the Unsent that counts p, or nil.
-	PartWaits(p *Part, left int) *conn.Unsent
+	// PartWaits is called if the last unsent bytes of p wait for the socket. It returns the Unsent that counts p, or nil.
+	PartWaits(p *Part, unsent int) *conn.Unsent
 }
 
 type sentPart struct {
@@ -230,23 +230,23 @@ type sentPart struct {
 func (p *sentPart) Sent(err error) { p.of.PartSent(&p.part, err) }
 
 // SendPart writes the gathered output of c, then body and tail without copying them. A transfer sends the bytes for
-// which the socket has no room now. When all bytes are sent, SendPart calls of.PartSent with p.
-func SendPart(c *conn.Conn, p *Part, of PartOwner, body, tail []byte) {
+// which the socket has no room now. When all bytes are sent, SendPart calls owner.PartSent with p.
+func SendPart(c *conn.Conn, p *Part, owner PartOwner, body, tail []byte) {
 	rest, err := c.Write(c.TakeGathered(), body, tail)
 	if rest != nil {
-		QueuePart(c, p, of, rest, true)
+		QueuePart(c, p, owner, rest, true)
 		return
 	}
-	of.PartSent(p, err)
+	owner.PartSent(p, err)
 	if err != nil {
 		c.Close(err.Error())
 	}
 }
 
-func QueuePart(c *conn.Conn, p *Part, of PartOwner, items []conn.Item, full bool) {
+func QueuePart(c *conn.Conn, p *Part, owner PartOwner, items []conn.Item, full bool) {
 	left := 0
 	for i := range items {
 		left += len(items[i].Data)
 	}
-	c.Queue(conn.Output{Items: items, Owner: &sentPart{of, *p}, Unsent: of.PartWaits(p, left)}, full)
+	c.Queue(conn.Output{Items: items, Owner: &sentPart{owner, *p}, Unsent: owner.PartWaits(p, left)}, full)
 }

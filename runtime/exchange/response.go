@@ -187,11 +187,11 @@ func (x *Exchange) Hold(p *Part) {
 }
 
 // PartWaits implements PartOwner. Parts of a subrequest are counted for the client that gets the whole page.
-func (x *Exchange) PartWaits(p *Part, left int) *conn.Unsent {
+func (x *Exchange) PartWaits(p *Part, unsent int) *conn.Unsent {
 	if x.Stream == nil || x.client.Subrequest() {
 		return x.Held.unsent
 	}
-	return x.Held.Count(x.s.Set, x, p, left)
+	return x.Held.Count(x.s.Set, x, p, unsent)
 }
 
 func (x *Exchange) PartSent(p *Part, err error) {
@@ -327,10 +327,10 @@ func (x *Exchange) note(status int) string {
 // pageWait is how long a browser's request waits for a loading application before it gets the page from Starting.
 const pageWait = time.Second
 
-// Starting returns a page that reloads itself after a second. The application has been loading for the duration since.
-func Starting(since time.Duration) Reply {
+// Starting returns a page that reloads itself after a second. The application has been loading for the duration start.
+func Starting(start time.Duration) Reply {
 	seconds := "1 second"
-	if n := int(since.Seconds()); n > 1 {
+	if n := int(start.Seconds()); n > 1 {
 		seconds = fmt.Sprintf("%d seconds", n)
 	}
 	page := http1.Page("Starting", `<progress aria-label="starting"></progress><p>This site has been starting for `+

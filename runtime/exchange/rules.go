@@ -219,9 +219,9 @@ type Check interface {
 	Defer()  // called when the client has probably disconnected
 }
 
-func (x *identity) LogIn(user string, by Login) {
+func (x *identity) LogIn(user string, method Login) {
 	peer := *x.from
-	peer.User, peer.Login = user, by
+	peer.User, peer.Login = user, method
 	x.from = &peer
 }
 

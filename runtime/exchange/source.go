@@ -19,7 +19,7 @@ type Source interface {
 	Start(x *Exchange)
 	// Input passes the next input of x to the source: a piece of the body, or a WebSocket message. Input cannot fail.
 	// At InputWindow the server stops reading from the client until the source returns bytes with OpCredit.
-	Input(x *Exchange, in Input)
+	Input(x *Exchange, input Input)
 	// OnGone is called if no client needs the response. The source must still send the last part, at once or later.
 	OnGone(x *Exchange)
 }

@@ -81,8 +81,8 @@ func (s *spools) fits(f *spooled, n int64) bool {
 	switch {
 	case s.written > s.space.Max: // other processes have taken space that is claimed
 		return false
-	case s.space.Of(f.client) == f.claimed:
-		return n <= s.space.Room("")
+	case s.space.Held(f.client) == f.claimed:
+		return n <= s.space.Free("")
 	}
 	return s.space.Fits(f.client, n)
 }
@@ -96,7 +96,7 @@ func (b *Body) spill() (err error) {
 	f := x.file
 	if f == nil {
 		f = &spooled{client: x.Account()}
-		if b.waits = s.files.Room(f.client) < 1; b.waits {
+		if b.waits = s.files.Free(f.client) < 1; b.waits {
 			s.files.Awaited = true
 			return nil
 		}
@@ -199,7 +199,7 @@ func (s *spools) warnWaited(x *Exchange) {
 	}
 	most := fmt.Sprint(s.files.Max)
 	remedy := "raise the limit of open files (ulimit -n, LimitNOFILE of systemd)"
-	if s.files.Room(x.Account()) >= 1 {
+	if s.files.Free(x.Account()) >= 1 {
 		most = fmt.Sprintf("%d MiB in %s", s.space.Max>>20, x.s.Config.SpoolDir)
 		remedy = "free some space, or set TMPDIR to another directory"
 	}

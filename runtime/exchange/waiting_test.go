@@ -103,7 +103,7 @@ func TestWaitForADescriptorDoesNotShortenALaterWait(t *testing.T) {
 		{Prefix: "/", Pending: true}}})
 	free := int64(0)
 	h.Do(func() {
-		free = h.Descriptors.Room("")
+		free = h.Descriptors.Free("")
 		h.Descriptors.Add("", free)
 	})
 	client := bufio.NewReader(h.Connect(t, "GET /files/none HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n"))

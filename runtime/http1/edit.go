@@ -50,19 +50,19 @@ type Edits []*Edit
 
 // Apply changes the fields of r. It stores the new fields in buf and returns buf, so that the next call can reuse the
 // memory.
-func (all Edits) Apply(buf []byte, r *Response) []byte {
-	buf = AppendFields(buf[:0], r.Fields, all.replace)
-	for i, e := range all {
-		buf = AppendFields(buf, e.fields, all[i+1:].replace)
+func (edits Edits) Apply(buf []byte, r *Response) []byte {
+	buf = AppendFields(buf[:0], r.Fields, edits.replace)
+	for i, e := range edits {
+		buf = AppendFields(buf, e.fields, edits[i+1:].replace)
 	}
-	if slices.ContainsFunc(all, func(e *Edit) bool { return e.private }) {
+	if slices.ContainsFunc(edits, func(e *Edit) bool { return e.private }) {
 		buf = makePrivate(buf)
 	}
-	if all.replace(contentType) {
+	if edits.replace(contentType) {
 		r.Type = ""
 	}
-	r.HasDate = r.HasDate || all.replace(date)
-	r.HasServer = r.HasServer || all.replace(server)
+	r.HasDate = r.HasDate || edits.replace(date)
+	r.HasServer = r.HasServer || edits.replace(server)
 	r.Fields = buf[:len(buf):len(buf)]
 	return buf
 }
@@ -87,34 +87,34 @@ func makePrivate(fields []byte) []byte {
 	return append(append(fields[:0], out[n:]...), "\r\n"...)
 }
 
-func (all Edits) replace(name []byte) bool {
-	return slices.ContainsFunc(all, func(e *Edit) bool {
+func (edits Edits) replace(name []byte) bool {
+	return slices.ContainsFunc(edits, func(e *Edit) bool {
 		return slices.ContainsFunc(e.names, func(n []byte) bool { return bytes.EqualFold(n, name) })
 	})
 }
 
 // Without returns a copy of the edits that does not change fields with these names.
-func (all Edits) Without(names ...string) (out Edits) {
+func (edits Edits) Without(names ...string) (unwanted Edits) {
 	none := &Edit{}
 	for _, name := range names {
 		none.names = append(none.names, []byte(name))
 	}
 	kept := Edits{none}
-	for _, e := range all {
-		out = append(out, &Edit{slices.DeleteFunc(slices.Clone(e.names), kept.replace),
+	for _, e := range edits {
+		unwanted = append(unwanted, &Edit{slices.DeleteFunc(slices.Clone(e.names), kept.replace),
 			AppendFields(nil, e.fields, kept.replace), e.private})
 	}
-	return out
+	return unwanted
 }
 
 // MergeFields merges fields, which are from the source of a response, with extra fields, which a handler set before it
 // forwarded the request to that source. If both contain a name, the field of the source is used, with two exceptions:
 // Cache-Control is taken from the extra fields, and Vary and Set-Cookie are taken from both.
-func MergeFields(fields, more []byte) []byte {
-	out := AppendFields(make([]byte, 0, len(fields)+len(more)), fields, func(name []byte) bool {
-		return bytes.EqualFold(name, cacheControl) && HasField(more, name)
+func MergeFields(fields, extra []byte) []byte {
+	out := AppendFields(make([]byte, 0, len(fields)+len(extra)), fields, func(name []byte) bool {
+		return bytes.EqualFold(name, cacheControl) && HasField(extra, name)
 	})
-	return AppendFields(out, more, func(name []byte) bool {
+	return AppendFields(out, extra, func(name []byte) bool {
 		both := bytes.EqualFold(name, cacheControl) || bytes.EqualFold(name, vary) || bytes.EqualFold(name, setCookie)
 		return !both && HasField(fields, name)
 	})

@@ -145,12 +145,12 @@ func (b *framedBody) await(c *Conn, n int) {
 }
 
 // endBody sets the state of c after the last byte of a body. more means that further input has arrived.
-func (c *Conn) endBody(continues, more bool) {
+func (c *Conn) endBody(continues, rest bool) {
 	if continues {
 		c.setState(StateReady)
 		return
 	}
-	c.Linger = c.Linger || more
+	c.Linger = c.Linger || rest
 	c.setState(StateEnding)
 }
 
@@ -173,7 +173,7 @@ func (c *Conn) refuseBody(b *framedBody) {
 	// reset the connection, because an ordinary close would look like the regular end of the response body
 	c.Reset = x.Out.Framing == http1.UntilClose
 	c.cancelAll()
-	c.Room(false)
+	c.Drained(false)
 }
 
 // bodyDeadline returns the time of the next check of the body. The time is in the past if the body is too slow.
@@ -196,7 +196,7 @@ func (c *Conn) bodyDeadline() int64 {
 }
 
 func (c *Conn) WantMore(x *exchange.Exchange) {
-	if b := c.body; b != nil && b.Of(x) {
+	if b := c.body; b != nil && b.IsFor(x) {
 		if b.Waits() {
 			switch b.Continue() {
 			case exchange.Pause:
@@ -284,7 +284,7 @@ const maxSkip = 64 << 10
 // giveUpBody discards the rest of the body of x, because no source needs it.
 func (c *Conn) giveUpBody(x *exchange.Exchange) {
 	b := c.body
-	if b == nil || !b.Of(x) {
+	if b == nil || !b.IsFor(x) {
 		return
 	}
 	if b.chunked || b.Expects || b.missing > maxSkip || !x.KeepAlive || c.s.End >= exchange.Leaving {
@@ -313,5 +313,5 @@ func (c *Conn) skipping() bool { return c.body != nil && c.body.Unwanted() }
 func (c *Conn) endSkip() {
 	c.body, c.Linger = nil, true
 	c.setState(StateEnding)
-	c.Room(false)
+	c.Drained(false)
 }

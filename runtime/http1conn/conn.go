@@ -51,8 +51,8 @@ type Server struct {
 
 // Init initializes s. tls performs TLS handshakes, http2 continues connections that begin with the HTTP/2 preface, and
 // open makes the event loop serve a connection, or closes it.
-func (s *Server) Init(of *exchange.Server, tls *conn.TLSServer, open func(*Conn), http2 func(*exchange.Client)) {
-	s.Server, s.tls, s.open, s.http2 = of, tls, open, http2
+func (s *Server) Init(server *exchange.Server, tls *conn.TLSServer, open func(*Conn), http2 func(*exchange.Client)) {
+	s.Server, s.tls, s.open, s.http2 = server, tls, open, http2
 }
 
 func (s *Server) Trim() { s.bulk = nil }
@@ -198,8 +198,8 @@ func (c *Conn) Drain(retire bool) {
 	}
 }
 
-// If c has neither a complete request nor an active exchange, idle is true, and since is when this state began.
-func (c *Conn) Idle() (since int64, idle bool) {
+// If c has neither a complete request nor an active exchange, idle is true, and start is when this state began.
+func (c *Conn) Idle() (start int64, idle bool) {
 	if c.Counts != conn.Take {
 		return 0, false // the limit --max-clients does not include subrequests
 	}

@@ -56,7 +56,7 @@ func (c *Conn) Input(data []byte) {
 			c.Unpause()
 		}
 	}
-	c.Room(false)
+	c.Drained(false)
 }
 
 func (c *Conn) reading() bool { return c.state <= StateWaiting }

@@ -106,7 +106,7 @@ func (c *Conn) transmit(x *exchange.Exchange, p *exchange.Part) {
 		return
 	}
 	exchange.SendPart(&c.Client.Conn, p, x, body, tail)
-	c.Room(false)
+	c.Drained(false)
 }
 
 // upgrade calls to, which begins another protocol on the connection. The response of x must already be written or
@@ -119,7 +119,7 @@ func (c *Conn) upgrade(x *exchange.Exchange, to exchange.Upgrade) {
 }
 
 // SwitchProtocols leaves the input after the request to the new protocol, as pending input.
-func (c *Conn) SwitchProtocols(x *exchange.Exchange, r *http1.Response) (on *conn.Conn, head []byte) {
+func (c *Conn) SwitchProtocols(x *exchange.Exchange, r *http1.Response) (transport *conn.Conn, head []byte) {
 	if r != nil {
 		head = x.AppendHead(nil, r)
 	}
@@ -213,7 +213,7 @@ func (c *Conn) sendFile(x *exchange.Exchange, p *exchange.Part, body []byte, cou
 		c.Close(err.Error())
 	case len(left) == 0:
 		x.Release(p)
-		c.Room(false)
+		c.Drained(false)
 	default:
 		if len(left) == len(s.items) {
 			left[0].Data = bytes.Clone(left[0].Data) // Copy the data, because the buffer of Use is reused.
@@ -222,8 +222,8 @@ func (c *Conn) sendFile(x *exchange.Exchange, p *exchange.Part, body []byte, cou
 	}
 }
 
-// Room sends output that has waited for the end of a transfer, and closes c after the last response.
-func (c *Conn) Room(ended bool) {
+// Drained sends output that has waited for the end of a transfer, and closes c after the last response.
+func (c *Conn) Drained(ended bool) {
 	s := c.s
 	if ended {
 		c.Stamp = s.Set.Now

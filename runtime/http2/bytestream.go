@@ -33,7 +33,7 @@ var (
 
 const maxSpareInput = 64 << 10
 
-func (st *stream) SwitchProtocols(x *exchange.Exchange, r *http1.Response) (on *conn.Conn, head []byte) {
+func (st *stream) SwitchProtocols(x *exchange.Exchange, r *http1.Response) (transport *conn.Conn, head []byte) {
 	c := st.c
 	s := c.s
 	if r != nil {
@@ -199,6 +199,6 @@ func (b *byteStream) Due() (next int64) { return b.st.c.s.Set.Now + lookAgain }
 
 func (b *byteStream) Input([]byte) {}
 func (b *byteStream) EOF() bool    { return false }
-func (b *byteStream) Room(bool)    {}
+func (b *byteStream) Drained(bool) {}
 func (b *byteStream) Drain(bool)   {}
 func (b *byteStream) Closed()      {}

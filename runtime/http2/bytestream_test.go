@@ -45,7 +45,7 @@ func (e *echo) send() {
 	c.DropInput()
 }
 
-func (e *echo) Room(ended bool) {
+func (e *echo) Drained(ended bool) {
 	if !ended {
 		return
 	}

@@ -182,7 +182,7 @@ func (c *Conn) pump() {
 }
 
 // yield ends the turn of c, and must be called if the cost of the turn has reached turnBytes. yield queues empty
-// output: after serving other connections, the loop calls Room(true), which begins the next turn. After
+// output: after serving other connections, the loop calls Drained(true), which begins the next turn. After
 // conn.Conn.Again, the loop would call Input before serving other connections.
 func (c *Conn) yield() {
 	if c.conn.Gathers() {
@@ -208,7 +208,7 @@ func (c *Conn) frames() *http2.Framer {
 	return c.s.framer
 }
 
-func (c *Conn) Room(ended bool) {
+func (c *Conn) Drained(ended bool) {
 	if !ended {
 		c.settle()
 		return
@@ -224,7 +224,7 @@ func (c *Conn) Room(ended bool) {
 		c.conn.Again()
 	}
 	c.pump()
-	if !c.conn.Gathers() { // otherwise Room(false) calls settle when the output is written
+	if !c.conn.Gathers() { // otherwise Drained(false) calls settle when the output is written
 		c.settle()
 	}
 }
@@ -253,12 +253,12 @@ const look = int64(time.Second)
 var leavingPing = [8]byte{'l', 'e', 'a', 'v', 'i', 'n', 'g'}
 
 // fail ends c with a connection error (RFC 9113 §5.4.1).
-func (c *Conn) fail(code http2.ErrCode, why string) {
+func (c *Conn) fail(code http2.ErrCode, reason string) {
 	if c.dead {
 		return
 	}
 	if c.s.Set.Debug >= 1 {
-		c.s.Set.Log(logfile.Debug, "%s: %v: %s", c.conn, code, why)
+		c.s.Set.Log(logfile.Debug, "%s: %v: %s", c.conn, code, reason)
 	}
 	c.frames().WriteGoAway(c.last, code, nil)
 	c.dead, c.arrives = true, nil
@@ -276,8 +276,8 @@ func (c *Conn) fail(code http2.ErrCode, why string) {
 //
 // A client that has been silent since its last request always gets a single GOAWAY. If its next request crosses this
 // GOAWAY, the client retries the request. Python's httpx reads frames only when it sends its next request, and would
-// not retry this request after two GOAWAYs. A connection that closes for another client (conn.Set.CloseIdlest) also gets
-// a single GOAWAY.
+// not retry this request after two GOAWAYs. A connection that closes for another client (conn.Set.CloseIdlest) also
+// gets a single GOAWAY.
 func (c *Conn) Drain(retire bool) {
 	silent := c.last > 0 && len(c.streams) == 0 && c.s.Set.Now-c.conn.Stamp > look && !c.conn.Unread()
 	switch {
@@ -322,7 +322,7 @@ func (c *Conn) settle() {
 }
 
 // deadline returns the time of the next check of c, and the function to call at this time.
-func (c *Conn) deadline() (at int64, expire func()) {
+func (c *Conn) deadline() (moment int64, expire func()) {
 	now, cfg := c.s.Set.Now, &c.s.Config
 	head := int64(cfg.HeadTimeout)
 	if c.s.End == exchange.Draining {
@@ -340,22 +340,22 @@ func (c *Conn) deadline() (at int64, expire func()) {
 			c.fail(http2.ErrCodeEnhanceYourCalm, "timed out waiting for the request")
 		}
 	}
-	at, expire = c.conn.Stamp+tick+int64(cfg.KeepAlive), func() { c.refuse(false) }
+	moment, expire = c.conn.Stamp+tick+int64(cfg.KeepAlive), func() { c.refuse(false) }
 	if len(c.streams) > 0 {
-		at = now + max(look, int64(cfg.KeepAlive))
+		moment = now + max(look, int64(cfg.KeepAlive))
 	}
 	if c.leaving == notified { // the client may never acknowledge the PING
-		at = min(at, c.conn.Stamp+tick+look)
+		moment = min(moment, c.conn.Stamp+tick+look)
 	}
 	for _, st := range c.streams {
 		switch {
 		case st.lingers(now) || st.late(now) || st.stalled(now):
 			return now, c.expireStreams
 		case st.bytes == nil: // A virtual connection has its own deadline.
-			at = min(at, now+look)
+			moment = min(moment, now+look)
 		}
 	}
-	return at, expire
+	return moment, expire
 }
 
 func (c *Conn) Due() (next int64) {
@@ -376,14 +376,14 @@ func (c *Conn) Due() (next int64) {
 	return at
 }
 
-// If c has no stream, idle is true, and since is when this state began. An incomplete header block is not a stream.
-func (c *Conn) Idle() (since int64, idle bool) {
+// If c has no stream, idle is true, and start is when this state began. An incomplete header block is not a stream.
+func (c *Conn) Idle() (start int64, idle bool) {
 	if c.arrives != nil {
-		since = c.arrives.since
+		start = c.arrives.since
 	} else {
-		since = c.conn.Stamp
+		start = c.conn.Stamp
 	}
-	return since, len(c.streams) == 0 && c.client.Active == 0 && !c.conn.Writing()
+	return start, len(c.streams) == 0 && c.client.Active == 0 && !c.conn.Writing()
 }
 
 func (c *Conn) expireStreams() {

@@ -428,7 +428,7 @@ func (c *Conn) countBlock() bool {
 	switch {
 	case grows == 0:
 		return true
-	case grows > 0 && heads.Room(c.inflow.client) < grows:
+	case grows > 0 && heads.Free(c.inflow.client) < grows:
 		return false
 	}
 	heads.Add(c.inflow.client, grows)

@@ -96,7 +96,7 @@ func (st *stream) drop() {
 
 func (st *stream) WantMore(x *exchange.Exchange) {
 	b := &st.body
-	if !b.Of(x) {
+	if !b.IsFor(x) {
 		return
 	}
 	if b.Waits() && b.Continue() == exchange.Refuse {

@@ -58,8 +58,8 @@ type Server struct {
 }
 
 // Init initializes s with the exchange.Server that HTTP/1 connections also use.
-func (s *Server) Init(of *exchange.Server) {
-	s.Server = of
+func (s *Server) Init(server *exchange.Server) {
+	s.Server = server
 	s.framer = http2.NewFramer(&s.written, &s.input)
 	s.framer.SetReuseFrames()
 	s.framer.SetMaxReadFrameSize(maxFrame)

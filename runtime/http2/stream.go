@@ -55,7 +55,7 @@ func (c *Conn) open(b *headerBlock) {
 		head = 0
 	}
 	if len(c.streams) >= s.cfg.MaxStreams || int(c.client.Active) >= s.cfg.MaxStreams ||
-		head > 0 && s.heads.Room(c.inflow.client) < head {
+		head > 0 && s.heads.Free(c.inflow.client) < head {
 		c.writeReset(b.id, http2.ErrCodeRefusedStream)
 		c.charge(costReset)
 		return

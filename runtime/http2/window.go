@@ -28,8 +28,8 @@ type inflow struct {
 
 // blocks reports whether the window of the connection has been closed for less than timeout. Meanwhile, a request
 // that waits for input does not time out. Later, it does, because the requests that occupy the window may depend on it.
-func (in *inflow) blocks(now, timeout int64) bool {
-	return in.closed && now-in.since <= timeout+tick
+func (flow *inflow) blocks(now, timeout int64) bool {
+	return flow.closed && now-flow.since <= timeout+tick
 }
 
 // room returns the number of bytes by which the window of the connection should grow, or 0 if the increment is not
@@ -46,7 +46,7 @@ func (c *Conn) room() int64 {
 			most += st.target
 		}
 	}
-	most = min(most, windowGrowth*in.opened, int64(c.s.cfg.ConnectionWindow), initialWindow+in.shared+c.s.memory.Room(in.client))
+	most = min(most, windowGrowth*in.opened, int64(c.s.cfg.ConnectionWindow), initialWindow+in.shared+c.s.memory.Free(in.client))
 	grow := max(most, initialWindow) - in.held - in.window
 	if grow < minUpdate {
 		return 0
@@ -113,9 +113,9 @@ func (c *Conn) measure() {
 	c.frames().WritePing(false, windowPing)
 }
 
-// tuneWindows enlarges the window of each stream that the client fills, by half at least, in a round trip, because the window then limits
-// the rate of the body. A stream whose handler does not take its input in time keeps its window: further bytes would
-// only wait in memory.
+// tuneWindows enlarges the window of each stream that the client fills, by half at least, in a round trip, because the
+// window then limits the rate of the body. A stream whose handler does not take its input in time keeps its window:
+// further bytes would only wait in memory.
 func (c *Conn) tuneWindows() {
 	c.inflow.measuring = false
 	most := c.largestWindow()

@@ -127,8 +127,8 @@ func TestStreamedBodiesOfAConnectionAreBounded(t *testing.T) {
 	}
 }
 
-// A far client sends as much as the windows permit, and then waits for a round trip: its acknowledgments of the server's
-// PINGs arrive with its next bytes.
+// A far client sends as much as the windows permit, and then waits for a round trip: its acknowledgments of the
+// server's PINGs arrive with its next bytes.
 type far struct {
 	*uploads
 	host  *host
@@ -277,7 +277,7 @@ func TestLargeHeadsWithoutAResponseAreBounded(t *testing.T) {
 			}
 		}
 		c.on.Close("the client leaves")
-		free := h.http2.heads.Room("")
+		free := h.http2.heads.Free("")
 		checktest.Equalf(t, free, most, "%d bytes still count", most-free)
 	})
 }

@@ -35,17 +35,17 @@ func (m *Message) Check() error {
 
 // checkWord returns an error if a word is not permitted as the type or id of an event. For example, clients ignore an
 // id that contains NUL (HTML §9.2.6).
-func checkWord(what, word string) error {
+func checkWord(subject, word string) error {
 	switch {
 	case len(word) > MaxWord:
-		return fmt.Errorf("the %s of an event has %d bytes; the maximum is %d", what, len(word), MaxWord)
+		return fmt.Errorf("the %s of an event has %d bytes; the maximum is %d", subject, len(word), MaxWord)
 	case strings.ContainsAny(word, "\r\n\x00"):
-		return fmt.Errorf("the %s of an event may not have CR, LF or NUL: %.60q", what, word)
+		return fmt.Errorf("the %s of an event may not have CR, LF or NUL: %.60q", subject, word)
 	case !utf8.ValidString(word):
-		return fmt.Errorf("the %s of an event is not UTF-8: %.60q", what, word)
+		return fmt.Errorf("the %s of an event is not UTF-8: %.60q", subject, word)
 	case strings.Trim(word, " \t") != word:
 		// Clients remove a blank after "id:". In Last-Event-ID, blanks at both ends are not part of the value.
-		return fmt.Errorf("the %s of an event may not begin or end with a blank: %.60q", what, word)
+		return fmt.Errorf("the %s of an event may not begin or end with a blank: %.60q", subject, word)
 	}
 	return nil
 }
@@ -175,8 +175,8 @@ type history struct {
 }
 
 // find searches events, which are sorted by number, and returns the index of the event with the number seq. If the
-// event is missing, the index is where it would be, and there is false.
-func find(events []*Event, seq uint64) (at int, there bool) {
+// event is missing, the index is where it would be, and found is false.
+func find(events []*Event, seq uint64) (index int, found bool) {
 	return slices.BinarySearchFunc(events, seq, func(e *Event, seq uint64) int { return cmp.Compare(e.Seq, seq) })
 }
 

@@ -100,18 +100,18 @@ func (f *Fanout) given() uint64 {
 
 const finishWithin = time.Second
 
-// Finish gives all published events to the subscribers now, but ends after the duration within, even if events remain.
-func (f *Fanout) Finish(within time.Duration) {
+// Finish gives all published events to the subscribers now, but ends after the duration limit, even if events remain.
+func (f *Fanout) Finish(limit time.Duration) {
 	f.Take()
-	for until := time.Now().Add(within); f.Sending() && time.Now().Before(until); {
+	for until := time.Now().Add(limit); f.Sending() && time.Now().Before(until); {
 		f.giveUp()
 		f.step(until, 1<<30, 1<<30)
 	}
 }
 
-// step serves subscribers. most limits their number, and until is the latest time to end. Once step has served
-// the number least, it ends as soon as the loop has other work. more is true if subscribers may remain.
-func (f *Fanout) step(until time.Time, least, most int) (more bool) {
+// step serves subscribers. most limits their number, and deadline is the latest time to end. Once step has served
+// the number least, it ends as soon as the loop has other work. rest is true if subscribers may remain.
+func (f *Fanout) step(deadline time.Time, least, most int) (rest bool) {
 	for n := 0; n < most; n++ {
 		if f.batch == nil {
 			if !f.nextBatch() {
@@ -121,7 +121,7 @@ func (f *Fanout) step(until time.Time, least, most int) (more bool) {
 				continue
 			}
 		}
-		if n >= least && (n-least)%sliceAsk == 0 && f.busy() || n%16 == 15 && time.Now().After(until) {
+		if n >= least && (n-least)%sliceAsk == 0 && f.busy() || n%16 == 15 && time.Now().After(deadline) {
 			return true
 		}
 		subscribers := f.due[len(f.due)-1].Subscribers
@@ -166,7 +166,7 @@ func (f *Fanout) nextBatch() bool {
 		f.backlog = nil
 	}
 	for _, e := range f.batch {
-		if c := f.Of(e.Name); c != nil && !slices.Contains(f.due, c) {
+		if c := f.Channel(e.Name); c != nil && !slices.Contains(f.due, c) {
 			f.due = append(f.due, c)
 		}
 	}
@@ -251,21 +251,21 @@ func (f *Fanout) Publish(seq uint64, make func(seq uint64) (*Event, error)) (uin
 	return seq, err
 }
 
-func (in *inbox) add(seq uint64, make func(seq uint64) (*Event, error)) (added bool, _ uint64, err error) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
+func (box *inbox) add(seq uint64, make func(seq uint64) (*Event, error)) (added bool, _ uint64, err error) {
+	box.mu.Lock()
+	defer box.mu.Unlock()
 	if seq == 0 {
-		seq = in.seq + 1
-	} else if seq <= in.seq {
+		seq = box.seq + 1
+	} else if seq <= box.seq {
 		return false, seq, nil
 	}
 	e, err := make(seq)
 	if err != nil {
 		return false, 0, err
 	}
-	in.seq = seq
-	in.events = append(in.events, e)
-	in.bytes.Add(int64(e.cost()))
+	box.seq = seq
+	box.events = append(box.events, e)
+	box.bytes.Add(int64(e.cost()))
 	return true, seq, nil
 }
 
@@ -286,7 +286,7 @@ func (f *Fanout) Take() {
 	in.events = nil
 	in.mu.Unlock()
 	for _, e := range events {
-		if f.Hub.Take(e, f.now()) && f.Of(e.Name) != nil {
+		if f.Hub.Take(e, f.now()) && f.Channel(e.Name) != nil {
 			f.backlog = append(f.backlog, e)
 		} else {
 			in.bytes.Add(-int64(e.cost()))

@@ -116,7 +116,7 @@ func (h *Hub) vacate(sub subscription) {
 	h.changed(c)
 }
 
-func (h *Hub) Of(name string) *Channel { return h.channels[name] }
+func (h *Hub) Channel(name string) *Channel { return h.channels[name] }
 
 func (p *Position) Names() []string {
 	names := make([]string, len(p.subs))
@@ -147,27 +147,27 @@ func (h *Hub) Take(e *Event, now int64) bool {
 // the same event later, subscribers still receive it.
 func (h *Hub) Restore(e *Event, now int64) { h.keep(e, now) }
 
-// Hold keeps all events, up to ChannelLimits.Total. The hold ends at the time until.
-func (h *Hub) Hold(until int64) { h.hold = max(h.hold, until) }
+// Hold keeps all events, up to ChannelLimits.Total. The hold ends at the time deadline.
+func (h *Hub) Hold(deadline int64) { h.hold = max(h.hold, deadline) }
 
-// Complete reports whether the history of every channel still contains all events with numbers above after.
-func (h *Hub) Complete(after uint64) bool { return after >= h.lost }
+// Complete reports whether the history of every channel still contains all events with numbers above seq.
+func (h *Hub) Complete(seq uint64) bool { return seq >= h.lost }
 
-// Since returns the stored events of the channels in names with numbers above after, sorted by number.
-func (h *Hub) Since(names []string, after uint64) []*Event {
-	return h.since(names, after, func(*ring) int { return 0 })
+// Since returns the stored events of the channels in names with numbers above seq, sorted by number.
+func (h *Hub) Since(names []string, seq uint64) []*Event {
+	return h.since(names, seq, func(*ring) int { return 0 })
 }
 
 // Replay returns the same events as Since, but applies the limits of each channel even during Hold.
-func (h *Hub) Replay(names []string, after uint64, now int64) []*Event {
-	return h.since(names, after, func(r *ring) int { return h.within(r, now) })
+func (h *Hub) Replay(names []string, seq uint64, now int64) []*Event {
+	return h.since(names, seq, func(r *ring) int { return h.within(r, now) })
 }
 
 // since implements Since and Replay. For each channel, it skips the events before the index that first returns.
-func (h *Hub) since(names []string, after uint64, first func(*ring) int) (events []*Event) {
+func (h *Hub) since(names []string, seq uint64, first func(*ring) int) (events []*Event) {
 	for _, name := range names {
 		if r := h.rings[name]; r != nil {
-			at, _ := find(r.events, after+1)
+			at, _ := find(r.events, seq+1)
 			events = append(events, r.events[max(at, first(r)):]...)
 		}
 	}

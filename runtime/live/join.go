@@ -54,7 +54,7 @@ func (p *StreamSubscriber) know(user, lastID string) {
 
 func (s *Subscribers) full(names []string, p *StreamSubscriber) error {
 	for _, name := range names {
-		if c := s.Of(name); c != nil && len(c.Subscribers) >= s.cfg.Subscribers {
+		if c := s.Channel(name); c != nil && len(c.Subscribers) >= s.cfg.Subscribers {
 			return errors.New("channel " + name + " has the maximum number of subscribers")
 		}
 	}

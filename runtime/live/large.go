@@ -43,7 +43,7 @@ func (a *Sockets) weigh(s *Socket, n int) bool {
 	}
 	grows := bytes - s.large.bytes
 	memory := &a.sites.InputMemory
-	if grows > 0 && memory.Room(s.large.client) < grows {
+	if grows > 0 && memory.Free(s.large.client) < grows {
 		return false
 	}
 	memory.Add(s.large.client, grows)

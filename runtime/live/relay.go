@@ -89,8 +89,8 @@ func (r *relay) readAnswer() *http1.Response {
 }
 
 // malformed rejects a WebSocket because the application has sent an invalid response.
-func (r *relay) malformed(why string) {
-	r.x.Log(logfile.Error, "the application's response to a request for a WebSocket is malformed: "+why)
+func (r *relay) malformed(reason string) {
+	r.x.Log(logfile.Error, "the application's response to a request for a WebSocket is malformed: "+reason)
 	r.x.FailWith(exchange.Reply{Status: 502}, nil)
 }
 

@@ -46,7 +46,7 @@ func (s *Subscribers) flush(p *StreamSubscriber) {
 		p.taken(n)
 		switch {
 		case err == unix.EAGAIN:
-			p.conn.Queue(conn.Output{}, true) // makes the connection call Room when the socket is writable
+			p.conn.Queue(conn.Output{}, true) // makes the connection call Drained when the socket is writable
 		case err != nil:
 			p.conn.Close(err.Error())
 		}
@@ -88,21 +88,21 @@ func (p *StreamSubscriber) taken(n int) {
 }
 
 // drop disconnects p. It discards the unsent data in the queue of p and in the kernel.
-func (s *Subscribers) drop(p *StreamSubscriber, why string) {
+func (s *Subscribers) drop(p *StreamSubscriber, reason string) {
 	if p.state == joining {
 		s.abandon(p)
 		return
 	}
 	if s.mayReport() {
-		s.sites.Config.LogClient(logfile.Info, p.String(), "a subscriber of "+p.position.Names()[0]+" "+why+
+		s.sites.Config.LogClient(logfile.Info, p.String(), "a subscriber of "+p.position.Names()[0]+" "+reason+
 			" and has been dropped")
 	}
-	s.reset(p, why)
+	s.reset(p, reason)
 }
 
-func (s *Subscribers) reset(p *StreamSubscriber, why string) {
+func (s *Subscribers) reset(p *StreamSubscriber, reason string) {
 	p.conn.Reset = true
-	p.conn.Close(why)
+	p.conn.Close(reason)
 	p.conn.Abort()
 }
 
@@ -116,7 +116,7 @@ func (s *Subscribers) abandon(p *StreamSubscriber) {
 func (s *Subscribers) end(p *StreamSubscriber) {
 	s.remove(p, true)
 	s.account(p)
-	if !p.conn.Writing() { // otherwise, Room calls Finish when the output is written
+	if !p.conn.Writing() { // otherwise, Drained calls Finish when the output is written
 		p.conn.Finish()
 	}
 }

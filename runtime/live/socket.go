@@ -223,7 +223,7 @@ func (s *Socket) EOF() (stays bool) {
 	return s.broken != nil && (s.state != socketLingering || s.conn.Writing() || s.conn.Gathers())
 }
 
-func (s *Socket) Room(ended bool) {
+func (s *Socket) Drained(ended bool) {
 	c := s.conn
 	if !ended {
 		s.settle()
@@ -241,7 +241,7 @@ func (s *Socket) Room(ended bool) {
 		c.Schedule()
 	}
 	s.advance()
-	if !c.Gathers() { // While output is gathered, wait for Room(false), which calls settle.
+	if !c.Gathers() { // While output is gathered, wait for Drained(false), which calls settle.
 		s.settle()
 	}
 }
@@ -325,7 +325,7 @@ func (s *Socket) leave() {
 	s.all.Continue()
 }
 
-func (s *Socket) Carried() (in, out int64, proper bool) {
+func (s *Socket) Carried() (received, sent int64, proper bool) {
 	return s.in, s.out, s.proper || s.answer != cancelled && s.state != socketClosed
 }
 

@@ -98,9 +98,9 @@ func (s *Subscribers) Export(ctx context.Context, give func(d *StreamState, fd i
 	return n, cmp.Or(err, ctx.Err())
 }
 
-// sweep removes some subscribers from this server and returns them; more is true if others remain. If late is true,
+// sweep removes some subscribers from this server and returns them; rest is true if others remain. If late is true,
 // sweep disconnects subscribers that have not read all their data.
-func (s *Subscribers) sweep(late bool) (list []departed, more bool) {
+func (s *Subscribers) sweep(late bool) (list []departed, rest bool) {
 	s.Take()
 	if !late && s.Sending() {
 		// first send the events that wait in this server, so that the new server need not send them
@@ -116,10 +116,10 @@ func (s *Subscribers) sweep(late bool) (list []departed, more bool) {
 		case late:
 			s.drop(p, "has not taken everything before it could be handed over")
 		default:
-			more = true
+			rest = true
 		}
 	}
-	return list, more || len(list) > 0
+	return list, rest || len(list) > 0
 }
 
 func (s *Subscribers) depart(p *StreamSubscriber) departed {

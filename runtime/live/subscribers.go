@@ -181,7 +181,7 @@ func (p *StreamSubscriber) Input(b []byte) {
 
 func (p *StreamSubscriber) EOF() (stays bool) { return false }
 
-func (p *StreamSubscriber) Room(ended bool) {
+func (p *StreamSubscriber) Drained(ended bool) {
 	switch {
 	case p.state == joining:
 		p.s.serve(p)

@@ -75,9 +75,9 @@ func (l *link) Begun() bool { return l.tunnel != nil }
 
 func (l *link) Refused() {}
 
-func (l *link) Carried() (in, out int64, proper bool) {
-	in, out = l.tunnel.Carried()
-	return in, out, l.proper
+func (l *link) Carried() (received, sent int64, proper bool) {
+	received, sent = l.tunnel.Carried()
+	return received, sent, l.proper
 }
 
 // begin begins a tunnel between the client's connection and upstream. If r is not nil, the client first gets the

@@ -117,8 +117,8 @@ func (s *Socket) put(p *exchange.Part, body, tail []byte) {
 
 func (s *Socket) PartSent(p *exchange.Part, _ error) { s.release(p) }
 
-func (s *Socket) PartWaits(p *exchange.Part, left int) *conn.Unsent {
-	return s.held.Count(s.all.conns, s, p, left)
+func (s *Socket) PartWaits(p *exchange.Part, unsent int) *conn.Unsent {
+	return s.held.Count(s.all.conns, s, p, unsent)
 }
 
 func (s *Socket) Cut() (client string) {
@@ -172,16 +172,16 @@ type codec struct {
 	deflater websocket.Deflater
 }
 
-// frame appends a frame for message to the buffer out. If compression makes the message smaller, frame appends the
+// frame appends a frame for message to buffer. If compression makes the message smaller, frame appends the
 // whole compressed frame; otherwise it appends only the header, and returns the message as body.
-func (k *codec) frame(c *websocket.Compression, out *[]byte, op websocket.Opcode, message []byte) (body []byte) {
+func (k *codec) frame(c *websocket.Compression, buffer *[]byte, op websocket.Opcode, message []byte) (body []byte) {
 	if compresses(c, len(message)) {
 		if packed, ok := k.deflater.Deflate(message, c.Bits); ok {
-			*out = append(websocket.AppendHeader(*out, op, true, len(packed)), packed...)
+			*buffer = append(websocket.AppendHeader(*buffer, op, true, len(packed)), packed...)
 			return nil
 		}
 	}
-	*out = websocket.AppendHeader(*out, op, false, len(message))
+	*buffer = websocket.AppendHeader(*buffer, op, false, len(message))
 	return message
 }
 

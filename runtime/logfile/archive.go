@@ -215,7 +215,7 @@ func removeOld(dir *os.Root, name string, keep int) error {
 
 // compress writes the compressed content of a rotated file, which the caller has opened, to a new file. compress syncs
 // the new file, because the caller then removes the rotated file.
-func compress(dir *os.Root, in *os.File, st os.FileInfo, name, note string) error {
+func compress(dir *os.Root, plain *os.File, st os.FileInfo, name, note string) error {
 	// The file may exist if an earlier compression was interrupted; Remove does not follow a symbolic link.
 	_ = dir.Remove(name)
 	out, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, st.Mode().Perm())
@@ -226,7 +226,7 @@ func compress(dir *os.Root, in *os.File, st os.FileInfo, name, note string) erro
 	buf := bufio.NewWriterSize(out, 64<<10)
 	z := gzip.NewWriter(buf)
 	z.Comment, z.ModTime = note, st.ModTime()
-	if err := gently(z, in); err != nil {
+	if err := gently(z, plain); err != nil {
 		return err
 	}
 	if err := errors.Join(z.Close(), buf.Flush(), out.Chmod(st.Mode().Perm()), out.Sync()); err != nil {
@@ -238,12 +238,12 @@ func compress(dir *os.Root, in *os.File, st os.FileInfo, name, note string) erro
 // gently is like io.Copy, but pauses so that it uses at most half of a CPU. gently does not lower the priority of its
 // thread. On a busy machine, a thread with low priority could be suspended for long while it holds a lock or a
 // processor of the Go scheduler that other threads need.
-func gently(out io.Writer, in io.Reader) error {
+func gently(writer io.Writer, reader io.Reader) error {
 	piece := make([]byte, 32<<10)
 	for {
-		n, err := in.Read(piece)
+		n, err := reader.Read(piece)
 		begin := time.Now()
-		if _, err := out.Write(piece[:n]); err != nil {
+		if _, err := writer.Write(piece[:n]); err != nil {
 			return err
 		}
 		if err == io.EOF {

@@ -13,20 +13,20 @@ import (
 )
 
 // textOf returns an atom for a text. An empty text counts as missing.
-func textOf[T string | []byte](of func(*Entry) T) atom {
+func textOf[T string | []byte](value func(*Entry) T) atom {
 	return func(dst []byte, e *Entry) ([]byte, bool) {
-		text := of(e)
+		text := value(e)
 		return append(dst, text...), len(text) > 0
 	}
 }
 
-func numberOf(of func(*Entry) int64) atom {
-	return func(dst []byte, e *Entry) ([]byte, bool) { return strconv.AppendInt(dst, of(e), 10), true }
+func numberOf(value func(*Entry) int64) atom {
+	return func(dst []byte, e *Entry) ([]byte, bool) { return strconv.AppendInt(dst, value(e), 10), true }
 }
 
 // bytesOrDash returns an atom for a number of bytes in the common log format, in which "-" means 0.
-func bytesOrDash(of func(*Entry) int64) atom {
-	return func(dst []byte, e *Entry) ([]byte, bool) { return strconv.AppendInt(dst, of(e), 10), of(e) != 0 }
+func bytesOrDash(value func(*Entry) int64) atom {
+	return func(dst []byte, e *Entry) ([]byte, bool) { return strconv.AppendInt(dst, value(e), 10), value(e) != 0 }
 }
 
 const (

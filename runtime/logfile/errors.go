@@ -168,9 +168,9 @@ func (e *Errors) FollowTo(file *os.File) {
 }
 
 // SetRotation changes Options.MaxSize, Every and Keep, and is safe for concurrent use.
-func (e *Errors) SetRotation(size int64, every Schedule, keep int) {
+func (e *Errors) SetRotation(size int64, schedule Schedule, keep int) {
 	e.mu.Lock()
-	e.size, e.every = size, every
+	e.size, e.every = size, schedule
 	e.mu.Unlock()
 	e.out.archive.keep.Store(int64(keep))
 	select {

@@ -39,7 +39,7 @@ func (f *Faults) Log(fault any, log func(line string)) {
 }
 
 // placeOfFault returns the calls that led to the innermost panic or, if there is no panic, to the call of Faults.Log.
-func placeOfFault() (at place) {
+func placeOfFault() (fault place) {
 	var pcs [64]uintptr
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs[:])])
 	n := 0
@@ -48,11 +48,11 @@ func placeOfFault() (at place) {
 		frame, more = frames.Next()
 		switch {
 		case frame.Function == "runtime.gopanic":
-			at, n = place{}, 0
-		case n < len(at) && !strings.HasPrefix(frame.Function, "runtime."):
-			at[n] = frame.PC
+			fault, n = place{}, 0
+		case n < len(fault) && !strings.HasPrefix(frame.Function, "runtime."):
+			fault[n] = frame.PC
 			n++
 		}
 	}
-	return at
+	return fault
 }

@@ -48,10 +48,10 @@ type Options struct {
 	Buffer int
 	Flush  time.Duration
 
-	// Written, if not nil, is called on the writer's goroutine after buffered lines were written. at is the time when
+	// Written, if not nil, is called on the writer's goroutine after buffered lines were written. now is the time when
 	// this write began; a log rotation that was due at this time is complete. Lines that were added after this time may
 	// still be waiting (Waits).
-	Written func(at time.Time)
+	Written func(now time.Time)
 
 	// Report is called with an error message of one line if a log cannot be written or rotated, or if lines were
 	// dropped. Report is called on any goroutine. If Report is nil, the messages are written to standard error, as JSON
@@ -122,8 +122,8 @@ func Open(o Options) (*File, error) {
 
 // Append calls add, which appends a line to the buffer and returns the extended buffer. The line must have a line end,
 // unless a later call appends the rest of the line. add must be quick, because other goroutines wait for it. If the
-// buffer is full, Append does not call add, and counts a line as dropped. Append never waits for the disk, and allocates
-// no memory once the buffers have grown to their final size.
+// buffer is full, Append does not call add, and counts a line as dropped. Append never waits for the disk, and
+// allocates no memory once the buffers have grown to their final size.
 func (f *File) Append(add func(dst []byte) []byte) { f.append(1, add) }
 
 func (f *File) append(lines int, add func(dst []byte) []byte) {
@@ -137,16 +137,16 @@ func (f *File) append(lines int, add func(dst []byte) []byte) {
 }
 
 // extend returns the length of the buffer before and after the call of add.
-func (f *File) extend(lines int, add func(dst []byte) []byte) (before, after int) {
+func (f *File) extend(lines int, add func(dst []byte) []byte) (size, leading int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	before = len(f.filling)
-	if f.closed || before >= memoryMax {
+	size = len(f.filling)
+	if f.closed || size >= memoryMax {
 		f.dropped += int64(lines)
-		return before, before
+		return size, size
 	}
 	f.filling = add(f.filling)
-	return before, len(f.filling)
+	return size, len(f.filling)
 }
 
 func (f *File) Write(lines []byte) (int, error) {

@@ -60,7 +60,7 @@ type value struct {
 }
 
 // An atom appends a value without escaping it. ok is false if the value is missing.
-type atom func(dst []byte, e *Entry) (out []byte, ok bool)
+type atom func(dst []byte, e *Entry) (grown []byte, ok bool)
 
 // statuses is a condition on the status, such as "!200,304"; the zero value matches every status.
 type statuses struct {
@@ -133,8 +133,8 @@ func (f *Format) json(line [][2]string) error {
 
 func verbatim(dst, text []byte) []byte { return append(dst, text...) }
 
-func (f *Format) add(a atom, only statuses) {
-	f.values = append(f.values, value{text: f.end, atom: a, only: only, form: appendEscaped, none: "-"})
+func (f *Format) add(a atom, condition statuses) {
+	f.values = append(f.values, value{text: f.end, atom: a, only: condition, form: appendEscaped, none: "-"})
 	f.end = ""
 }
 

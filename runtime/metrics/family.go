@@ -69,23 +69,23 @@ func One(name string, kind Kind, unit, help string, value float64) Family {
 
 // Merge adds up the families of several processes. Merge omits a family whose kind or bounds differ from an earlier
 // family with the same name, for example because the processes run different versions of the application.
-func Merge(processes ...[]Family) (all []Family) {
+func Merge(processes ...[]Family) (groups []Family) {
 	at := map[string]int{}
 	for _, families := range processes {
 		for i := range families {
 			f := &families[i]
 			k, known := at[f.Name]
 			if !known {
-				k, at[f.Name] = len(all), len(all)
-				all = append(all, *f)
-				all[k].Series = nil
+				k, at[f.Name] = len(groups), len(groups)
+				groups = append(groups, *f)
+				groups[k].Series = nil
 			}
-			if sum := &all[k]; sum.Kind == f.Kind && slices.Equal(sum.Bounds, f.Bounds) {
+			if sum := &groups[k]; sum.Kind == f.Kind && slices.Equal(sum.Bounds, f.Bounds) {
 				sum.add(f)
 			}
 		}
 	}
-	return all
+	return groups
 }
 
 // Lasting returns the families whose values remain valid after their process has ended: all families except gauges.
@@ -273,12 +273,12 @@ func (f *Family) write(b *strings.Builder) {
 	}
 }
 
-func sample(b *strings.Builder, name, labels, more, value string) {
+func sample(b *strings.Builder, name, labels, extra, value string) {
 	b.WriteString(name)
-	if labels != "" && more != "" {
+	if labels != "" && extra != "" {
 		labels += ","
 	}
-	if labels += more; labels != "" {
+	if labels += extra; labels != "" {
 		b.WriteString("{" + labels + "}")
 	}
 	b.WriteString(" " + value + "\n")

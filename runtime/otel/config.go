@@ -174,7 +174,7 @@ func (v *variables) readAuthorities(c *Config) {
 
 // pairs parses a list such as "a=b,c=d%20e" in the environment variable with the given name. The list may contain
 // secrets.
-func (v *variables) pairs(name string) (all []pair) {
+func (v *variables) pairs(name string) (list []pair) {
 	for _, one := range fields(v.get(name)) {
 		key, value, ok := strings.Cut(one, "=")
 		key, value = strings.TrimSpace(key), strings.TrimSpace(value)
@@ -183,19 +183,19 @@ func (v *variables) pairs(name string) (all []pair) {
 			v.wrong(name, "", "must be a list such as key=value,other=value, percent-encoded")
 			return nil
 		}
-		all = append(all, pair{key, decoded})
+		list = append(list, pair{key, decoded})
 	}
-	return all
+	return list
 }
 
 // fields splits a list at its commas.
-func fields(list string) (all []string) {
+func fields(list string) (words []string) {
 	for one := range strings.SplitSeq(list, ",") {
 		if one = strings.TrimSpace(one); one != "" {
-			all = append(all, one)
+			words = append(words, one)
 		}
 	}
-	return all
+	return words
 }
 
 func (v *variables) readHeader(c *Config) {

@@ -166,16 +166,16 @@ func (x *Exporter) complain(err error) {
 // closingTime limits how long Close sends spans.
 const closingTime = 3 * time.Second
 
-// Close sends the spans of the queue. At the deadline, after closingTime, or after the collector did not answer, it drops
-// the remaining spans and returns. Close may be called again, and on a nil Exporter.
-func (x *Exporter) Close(until time.Time) {
+// Close sends the spans of the queue. At the deadline, after closingTime, or after the collector did not answer, it
+// drops the remaining spans and returns. Close may be called again, and on a nil Exporter.
+func (x *Exporter) Close(deadline time.Time) {
 	if x == nil {
 		return
 	}
 	x.once.Do(func() {
 		x.until = time.Now().Add(closingTime)
-		if until.Before(x.until) {
-			x.until = until
+		if deadline.Before(x.until) {
+			x.until = deadline
 		}
 		time.AfterFunc(time.Until(x.until), x.stop)
 		x.close()
@@ -233,9 +233,9 @@ func (x *Exporter) pause(wait time.Duration, asked bool) {
 	}
 }
 
-// post sends a request to the collector. again is true if the same spans may be sent once more. asked is the pause for
-// which the collector has asked, or 0 (https://opentelemetry.io/docs/specs/otlp/#failures-1).
-func (x *Exporter) post(body []byte) (asked time.Duration, again bool, err error) {
+// post sends a request to the collector. retryable is true if the same spans may be sent once more. asked is the pause
+// for which the collector has asked, or 0 (https://opentelemetry.io/docs/specs/otlp/#failures-1).
+func (x *Exporter) post(body []byte) (asked time.Duration, retryable bool, err error) {
 	ctx, cancel := context.WithTimeout(x.ctx, x.timeout)
 	defer cancel()
 	header := x.header.Clone()

@@ -124,10 +124,10 @@ func span(m message, id *http1.Identity, kind int, remote uint32, begin, end tim
 }
 
 // failure adds the attribute error.type and an error status.
-func (m message) failure(kind, why string) message {
+func (m message) failure(kind, reason string) message {
 	m = text(m, spanAttributes, "error.type", kind)
-	m = m.head(spanStatus, sized(len(why))+2)
-	return put(m, 2, why).number(3, statusError)
+	m = m.head(spanStatus, sized(len(reason))+2)
+	return put(m, 2, reason).number(3, statusError)
 }
 
 // outcome adds the status of a response, which may be 0.
@@ -239,14 +239,14 @@ type Call struct {
 	began    time.Time
 }
 
-// Call begins the span of a request to an upstream. of is the identity of the client's request. The result is nil if
-// the trace is not recorded, or if x is nil. Call is safe for concurrent use, as are the methods of Call.
-func (x *Exporter) Call(of http1.Identity) *Call {
-	if x == nil || !of.Sampled() {
+// Call begins the span of a request to an upstream. identity is the identity of the client's request. The result is nil
+// if the trace is not recorded, or if x is nil. Call is safe for concurrent use, as are the methods of Call.
+func (x *Exporter) Call(identity http1.Identity) *Call {
+	if x == nil || !identity.Sampled() {
 		return nil
 	}
-	c := &Call{exporter: x, id: of, began: time.Now()}
-	c.id.Parent = of.Span
+	c := &Call{exporter: x, id: identity, began: time.Now()}
+	c.id.Parent = identity.Span
 	binary.BigEndian.PutUint64(c.id.Span[:], rand.Uint64()|1) // 0 would be invalid
 	return c
 }

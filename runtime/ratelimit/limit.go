@@ -121,7 +121,7 @@ func (l *limiter) take(x *exchange.Exchange) *exchange.Reply {
 // client returns the client to which the request of x is attributed. The first result is the kind of the client's
 // identity: header value ('h'), user ('u') or address ('a'). The second result is the identity, or "" for a unix
 // socket.
-func (l *limiter) client(x *exchange.Exchange) (by byte, who string) {
+func (l *limiter) client(x *exchange.Exchange) (kind byte, client string) {
 	r := x.Req
 	if l.Header != "" {
 		if value, _ := http1.First(r.Head, r.Parsed.Fields, l.Header); len(value) > 0 {
@@ -136,20 +136,20 @@ func (l *limiter) client(x *exchange.Exchange) (by byte, who string) {
 
 // hash returns the key of a client and this limit in the Table. The key is never 0. It depends on the rate, so that a
 // new rate resets all counts.
-func (l *limiter) hash(by byte, who string) uint64 {
+func (l *limiter) hash(kind byte, client string) uint64 {
 	text := append(make([]byte, 0, 128), l.t.key[:]...)
 	for _, n := range [...]int64{int64(l.Number), int64(l.Interval), int64(l.Burst)} {
 		text = binary.LittleEndian.AppendUint64(text, uint64(n))
 	}
-	text = append(append(text, by), who...)
+	text = append(append(text, kind), client...)
 	sum := sha256.Sum256(text)
 	return cmp.Or(binary.LittleEndian.Uint64(sum[:]), 1)
 }
 
-// fields returns the response fields of draft-ietf-httpapi-ratelimit-headers-11. left is how many requests the client
-// may send now. The last parameter is the time until the client may send another request.
-func (l *limiter) fields(left int, more time.Duration) []byte {
-	return fmt.Appendf([]byte(l.policy), "RateLimit: %q;r=%d;t=%d\r\n", l.Policy, left, seconds(more))
+// fields returns the response fields of draft-ietf-httpapi-ratelimit-headers-11. remaining is how many requests the
+// client may send now. The last parameter is the time until the client may send another request.
+func (l *limiter) fields(remaining int, wait time.Duration) []byte {
+	return fmt.Appendf([]byte(l.policy), "RateLimit: %q;r=%d;t=%d\r\n", l.Policy, remaining, seconds(wait))
 }
 
 // log logs a rejected request, but at most one line a second.

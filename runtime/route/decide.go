@@ -118,7 +118,7 @@ func (t *Table) Decide(d *Decision, r Request) {
 	d.follow()
 }
 
-func (d *Decision) Of(t *Table) bool { return d.table == t }
+func (d *Decision) IsFor(t *Table) bool { return d.table == t }
 
 // Admit is called after NeedsAdmission if the client has access.
 func (d *Decision) Admit() {
@@ -200,9 +200,9 @@ func (d *Decision) follow() {
 }
 
 // find returns the position of a path in the index of the mounts, and sets the cursors for mounts with patterns.
-func (d *Decision) find(x index, path []byte) (at int) {
-	at, d.cursors = x.find(path), d.cursors[:0]
-	for i := at; i >= 0; i = x[i].parent {
+func (d *Decision) find(x index, path []byte) (position int) {
+	position, d.cursors = x.find(path), d.cursors[:0]
+	for i := position; i >= 0; i = x[i].parent {
 		if x[i].last != nil {
 			last := path[bytes.LastIndexByte(path, '/')+1:]
 			d.cursors = x[i].last.cursors(d.cursors, last, &d.scratch.reversed)
@@ -213,12 +213,12 @@ func (d *Decision) find(x index, path []byte) (at int) {
 			}
 		}
 	}
-	return at
+	return position
 }
 
 // next returns the first mount after the current mount that the path can match, or -1.
-func (d *Decision) next(x index, at int) int {
-	first := x.next(at, d.Mount)
+func (d *Decision) next(x index, position int) int {
+	first := x.next(position, d.Mount)
 	for i := range d.cursors {
 		if m := d.cursors[i].next(d.Mount); m >= 0 && (first < 0 || m < first) {
 			first = m
@@ -266,11 +266,11 @@ func (m *compiled) fits(path []byte) (script int, ok bool) {
 	return n, true
 }
 
-// find returns the end of the first segment in name[from:] that matches the pattern, or -1. If whole is true, only the
+// find returns the end of the first segment in name[start:] that matches the pattern, or -1. If whole is true, only the
 // last segment may match.
-func find(pattern string, name []byte, from int, whole bool) int {
-	end := from - 1
-	for segment := range bytes.SplitSeq(name[from:], slash) {
+func find(pattern string, name []byte, start int, whole bool) int {
+	end := start - 1
+	for segment := range bytes.SplitSeq(name[start:], slash) {
 		end += 1 + len(segment)
 		if len(segment) == 0 || whole && end < len(name) {
 			continue

@@ -304,7 +304,7 @@ const maxReach = 16
 // lastElement splits the last element from a list and returns the element and the rest. It tries the shortest suffix
 // first, so that an unclosed quote or other text from the client cannot hide the element that a proxy has appended.
 // more is true if a comma precedes the element, so that the rest contains more elements.
-func lastElement(list string) (e element, rest string, more, ok bool) {
+func lastElement(list string) (e element, rest string, further, ok bool) {
 	comma := len(list)
 	for range maxReach {
 		comma = strings.LastIndexByte(list[:comma], ',')

@@ -95,10 +95,10 @@ func (x index) find(path []byte) int {
 }
 
 // next returns the first mount after the mount m that requires a prefix of x[at] or of its parents, or -1.
-func (x index) next(at, m int) int {
+func (x index) next(position, m int) int {
 	first := -1
-	for ; at >= 0; at = x[at].parent {
-		list := x[at].mounts
+	for ; position >= 0; position = x[position].parent {
+		list := x[position].mounts
 		i := 0
 		if len(list) > 0 && list[0] <= m {
 			i, _ = slices.BinarySearch(list, m+1)

@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func Flock(fd, how int) error {
+func Flock(fd, operation int) error {
 	for {
-		if err := unix.Flock(fd, how); err != unix.EINTR {
+		if err := unix.Flock(fd, operation); err != unix.EINTR {
 			return err
 		}
 	}
@@ -83,13 +83,13 @@ func hasNoLinks(path string) bool {
 }
 
 // Steps returns the path of each directory, symbolic link and file through which the kernel opens the absolute path.
-func Steps(path string) (all []string) {
+func Steps(path string) (steps []string) {
 	at := "/"
-	for rest := path; rest != "" && len(all) < unix.PathMax; {
+	for rest := path; rest != "" && len(steps) < unix.PathMax; {
 		var name string
 		name, rest, _ = strings.Cut(rest, "/")
 		step := filepath.Join(at, name)
-		all = append(all, step)
+		steps = append(steps, step)
 		target, err := os.Readlink(step)
 		switch {
 		case err != nil:
@@ -101,7 +101,7 @@ func Steps(path string) (all []string) {
 			rest = target + "/" + rest
 		}
 	}
-	return all
+	return steps
 }
 
 // Replaceable reports whether a sandboxed application can replace the file at path, or a directory above the file, by a
@@ -131,8 +131,8 @@ func Open(path string) (fd int, err error) {
 	return fd, nil
 }
 
-func open(at int, name, path string, flags int) (fd int, err error) {
-	fd, err = OpenAt(at, name, unix.O_PATH|flags, 0)
+func open(dir int, name, path string, flags int) (fd int, err error) {
+	fd, err = OpenAt(dir, name, unix.O_PATH|flags, 0)
 	var st unix.Stat_t
 	if err == nil && flags&unix.O_NOFOLLOW != 0 {
 		if err = unix.Fstat(fd, &st); err == nil && st.Mode&unix.S_IFMT == unix.S_IFLNK {

@@ -8,13 +8,13 @@ import (
 )
 
 // Receive and Send work on a socket without blocking. Unlike the functions of syscall, they do not announce the system
-// call to Go's scheduler: each announcement after an idle time would wake Go's monitor thread, which costs more than the
-// call.
+// call to Go's scheduler: each announcement after an idle time would wake Go's monitor thread, which costs more than
+// the call.
 
 // Receive reads into in, and descriptors into oob, which may be empty. The error is EAGAIN if there is nothing to read.
-func Receive(fd int, in, oob []byte) (n, oobn, flags int, err error) {
-	iov := unix.Iovec{Base: unsafe.SliceData(in)}
-	iov.SetLen(len(in))
+func Receive(fd int, dst, oob []byte) (n, oobn, flags int, err error) {
+	iov := unix.Iovec{Base: unsafe.SliceData(dst)}
+	iov.SetLen(len(dst))
 	msg := unix.Msghdr{Iov: &iov, Control: unsafe.SliceData(oob)}
 	msg.SetIovlen(1)
 	msg.SetControllen(len(oob))

@@ -162,9 +162,9 @@ const (
 	DeflateUpTo = 1 << 20
 )
 
-// Deflate compresses b for a client whose window has 1<<bits bytes. out is valid until the next call. ok reports
-// whether out is shorter than b.
-func (f *Deflater) Deflate(b []byte, bits uint8) (out []byte, ok bool) {
+// Deflate compresses b for a client whose window has 1<<bits bytes. dst is valid until the next call. ok reports
+// whether dst is shorter than b.
+func (f *Deflater) Deflate(b []byte, bits uint8) (dst []byte, ok bool) {
 	w := f.writers[bits]
 	if f.out.Cap() > keepScratch {
 		f.out = bytes.Buffer{}
@@ -182,6 +182,6 @@ func (f *Deflater) Deflate(b []byte, bits uint8) (out []byte, ok bool) {
 	f.writers[bits] = w
 	_, _ = w.Write(b) // a Buffer does not return errors
 	_ = w.Flush()
-	out = bytes.TrimSuffix(f.out.Bytes(), []byte(tail[:4]))
-	return out, len(out) < len(b)
+	dst = bytes.TrimSuffix(f.out.Bytes(), []byte(tail[:4]))
+	return dst, len(dst) < len(b)
 }

@@ -170,17 +170,17 @@ func (o *Orders) prove(ctx context.Context, client *acme.Client, a *ACME, kind s
 	return nil
 }
 
-// publish makes the response to the challenge of domains[at] available to the authority: in the DNS (RFC 8555 §8.4), or
-// in the directory from which workers respond. remove, which may be nil, removes the response.
+// publish makes the response to the challenge of domains[index] available to the authority: in the DNS (RFC 8555 §8.4),
+// or in the directory from which workers respond. remove, which may be nil, removes the response.
 func (o *Orders) publish(ctx context.Context, client *acme.Client, a *ACME, c *acme.Challenge, domains []string,
-	at int) (remove func(), err error) {
+	index int) (remove func(), err error) {
 	var file, text string
 	switch c.Type {
 	case "dns-01":
 		if text, err = client.DNS01ChallengeRecord(c.Token); err == nil {
-			return o.addRecord(ctx, a, []string{"CERTBOT_DOMAIN=" + domains[at], "CERTBOT_VALIDATION=" + text,
+			return o.addRecord(ctx, a, []string{"CERTBOT_DOMAIN=" + domains[index], "CERTBOT_VALIDATION=" + text,
 				"CERTBOT_ALL_DOMAINS=" + strings.Join(domains, ","),
-				fmt.Sprintf("CERTBOT_REMAINING_CHALLENGES=%d", len(domains)-at-1)})
+				fmt.Sprintf("CERTBOT_REMAINING_CHALLENGES=%d", len(domains)-index-1)})
 		}
 	case "http-01":
 		file = c.Token + httpToken
@@ -188,8 +188,8 @@ func (o *Orders) publish(ctx context.Context, client *acme.Client, a *ACME, c *a
 	case "tls-alpn-01":
 		key, pem := newKey()
 		var cert tls.Certificate
-		if cert, err = client.TLSALPN01ChallengeCert(c.Token, domains[at], acme.WithKey(key)); err == nil {
-			file, text = domains[at]+tlsToken, string(pem)+string(block("CERTIFICATE", cert.Certificate[0]))
+		if cert, err = client.TLSALPN01ChallengeCert(c.Token, domains[index], acme.WithKey(key)); err == nil {
+			file, text = domains[index]+tlsToken, string(pem)+string(block("CERTIFICATE", cert.Certificate[0]))
 		}
 	}
 	if err != nil {
@@ -233,11 +233,11 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // problems returns the reasons of the authority in err (RFC 8555 §6.7).
-func problems(err error) (all []*acme.Error) {
+func problems(err error) (errs []*acme.Error) {
 	switch err := err.(type) {
 	case interface{ Unwrap() []error }:
 		for _, one := range err.Unwrap() {
-			all = append(all, problems(one)...)
+			errs = append(errs, problems(one)...)
 		}
 	case *acme.AuthorizationError:
 		return problems(errors.Join(err.Errors...))
@@ -247,10 +247,10 @@ func problems(err error) (all []*acme.Error) {
 		}
 	case *acme.Error:
 		if err.ProblemType != "" {
-			all = append(all, err)
+			errs = append(errs, err)
 		}
 	}
-	return all
+	return errs
 }
 
 // explain converts the error of an order for the log: it adds the reason of the authority and advice. explain also

@@ -323,21 +323,21 @@ func parseClients(data []byte) (*clients, error) {
 	return c, nil
 }
 
-func signed(list *x509.RevocationList, by []*x509.Certificate) bool {
-	return slices.ContainsFunc(by, func(c *x509.Certificate) bool {
+func signed(list *x509.RevocationList, issuers []*x509.Certificate) bool {
+	return slices.ContainsFunc(issuers, func(c *x509.Certificate) bool {
 		return bytes.Equal(c.RawSubject, list.RawIssuer) && list.CheckSignatureFrom(c) == nil
 	})
 }
 
 // outdated returns the earliest time at which a revocation list should have been replaced, or the zero time if all
 // lists are current.
-func (c *clients) outdated(now time.Time) (since time.Time) {
+func (c *clients) outdated(now time.Time) (start time.Time) {
 	for _, list := range c.lists {
-		if end := list.NextUpdate; !end.IsZero() && end.Before(now) && (since.IsZero() || end.Before(since)) {
-			since = end
+		if end := list.NextUpdate; !end.IsZero() && end.Before(now) && (start.IsZero() || end.Before(start)) {
+			start = end
 		}
 	}
-	return since
+	return start
 }
 
 var errRevoked = errors.New("the certificate is revoked")

@@ -76,7 +76,7 @@ func (s *Server) Expiries() []Expiry {
 	return nil
 }
 
-func (c *configs) parse(w *Want, b *Bundle) (all []*tls.Certificate, err error) {
+func (c *configs) parse(w *Want, b *Bundle) (certs []*tls.Certificate, err error) {
 	add := func(cert *tls.Certificate, names []string) {
 		for _, name := range names {
 			if key := hostKey(name); covers(cert.Leaf, name) {
@@ -94,33 +94,33 @@ func (c *configs) parse(w *Want, b *Bundle) (all []*tls.Certificate, err error) 
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, cert)
+		certs = append(certs, cert)
 		add(cert, p.Names)
 	}
 	c.certs.oneLabel = true
 	own := maps.Clone(c.certs.hosts)
 	// add names in certificates that are not host names in the configuration
-	for _, cert := range all {
+	for _, cert := range certs {
 		for _, name := range namesOf(cert.Leaf) {
 			if own[hostKey(name)] == nil {
 				add(cert, []string{name})
 			}
 		}
 	}
-	if len(all) == 0 && w.ACME.Dir == "" {
+	if len(certs) == 0 && w.ACME.Dir == "" {
 		return nil, errors.New("no certificate")
 	}
-	if !w.Strict && len(all) > 0 {
-		c.certs.first = all[:1]
+	if !w.Strict && len(certs) > 0 {
+		c.certs.first = certs[:1]
 		// The host of the first certificate may have further certificates, with other kinds of keys.
-		if names := namesOf(all[0].Leaf); len(names) > 0 {
+		if names := namesOf(certs[0].Leaf); len(names) > 0 {
 			others := slices.DeleteFunc(slices.Clone(c.certs.hosts[hostKey(names[0])]), func(c *tls.Certificate) bool {
-				return c == all[0]
+				return c == certs[0]
 			})
 			c.certs.first = slices.Concat(c.certs.first, others)
 		}
 	}
-	return all, nil
+	return certs, nil
 }
 
 // certificate returns the certificate for the host name that a client requests, or nil to reject it. certificate is

@@ -137,12 +137,12 @@ const mostExpiries = 250
 
 // expiries returns one entry for each name: the certificate that expires first, if several with different kinds of keys
 // have the same name.
-func expiries(all []*tls.Certificate) (list []Expiry) {
-	all = slices.SortedStableFunc(slices.Values(all), func(a, b *tls.Certificate) int {
+func expiries(certs []*tls.Certificate) (list []Expiry) {
+	certs = slices.SortedStableFunc(slices.Values(certs), func(a, b *tls.Certificate) int {
 		return a.Leaf.NotAfter.Compare(b.Leaf.NotAfter)
 	})
 	seen := map[string]bool{}
-	for _, c := range all {
+	for _, c := range certs {
 		if names := namesOf(c.Leaf); len(names) > 0 && !seen[names[0]] {
 			seen[names[0]] = true
 			list = append(list, Expiry{names[0], c.Leaf.NotAfter})

@@ -114,8 +114,8 @@ func MemoryKills(root fs.FS) int {
 
 // MemoryExceeded describes the memory limit if the kernel has killed processes in the control group since the call of
 // MemoryKills that returned before. Otherwise it returns "".
-func MemoryExceeded(root fs.FS, before int) string {
-	if MemoryKills(root) <= before {
+func MemoryExceeded(root fs.FS, kills int) string {
+	if MemoryKills(root) <= kills {
 		return ""
 	}
 	return fmt.Sprintf("the memory limit of %d MiB was reached", MemoryLimit(root)>>20)
@@ -296,8 +296,8 @@ func (t *Trimmer) soon(wait time.Duration) {
 	}
 }
 
-// Started must be called when the process begins to serve. Pages of the program that only the start needed are dropped at
-// once.
+// Started must be called when the process begins to serve. Pages of the program that only the start needed are dropped
+// at once.
 func (t *Trimmer) Started() {
 	go func() { _ = dropProgramPages() }()
 	time.AfterFunc(littleMemoryAfter, func() { UseLittleMemory(t.Quiet) })

@@ -59,7 +59,7 @@ const findSocket = "start the server, or name its socket as the server's --ctl-s
 
 // converse connects to a server, sends a request, and returns the response. If the response contains an error, converse
 // returns this error. After the command Stop, converse returns when the server has ended.
-func converse(path string, r *request, within time.Duration) (a Answer, err error) {
+func converse(path string, r *request, limit time.Duration) (a Answer, err error) {
 	c, err := dialWithin(path, connectWithin)
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
@@ -70,7 +70,7 @@ func converse(path string, r *request, within time.Duration) (a Answer, err erro
 		return a, short(err)
 	}
 	defer c.Close()
-	a, err = c.ask(r, within)
+	a, err = c.ask(r, limit)
 	switch {
 	case err != nil:
 		err = fmt.Errorf("the server on %s did not respond: %w", path, err)
@@ -84,13 +84,13 @@ func converse(path string, r *request, within time.Duration) (a Answer, err erro
 	return a, err
 }
 
-// ask sends a request and waits for the response. If within is 0, ask waits as long as the server is alive.
-func (c *conversation) ask(r *request, within time.Duration) (a Answer, err error) {
+// ask sends a request and waits for the response. If limit is 0, ask waits as long as the server is alive.
+func (c *conversation) ask(r *request, limit time.Duration) (a Answer, err error) {
 	_ = c.SetWriteDeadline(time.Now().Add(answerWithin))
 	if err := json.NewEncoder(c).Encode(r); err != nil {
 		return a, short(err)
 	}
-	err = json.NewDecoder(&patience{c, within}).Decode(&a)
+	err = json.NewDecoder(&patience{c, limit}).Decode(&a)
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return a, errors.New("the server closed the connection")
 	}
@@ -145,8 +145,8 @@ func openPlace(path string, uid int) error {
 func private(path string, uid int) error { return owned(path, uid, 0o077) }
 
 // owned returns nil if path is a directory, not a symbolic link, that belongs to the user uid and has none of the
-// permission bits others.
-func owned(path string, uid int, others uint32) error {
+// permission bits access.
+func owned(path string, uid int, access uint32) error {
 	var st unix.Stat_t
 	if err := unix.Lstat(path, &st); err != nil {
 		return err
@@ -156,7 +156,7 @@ func owned(path string, uid int, others uint32) error {
 		return fmt.Errorf("%s is not a directory", path)
 	case int(st.Uid) != uid:
 		return fmt.Errorf("%s belongs to another user", path)
-	case uint32(st.Mode)&others != 0:
+	case uint32(st.Mode)&access != 0:
 		return fmt.Errorf("%s is accessible to other users", path)
 	}
 	return nil

@@ -123,11 +123,11 @@ func (p *Page) get(ctx context.Context, w *backend.Response, r *backend.Request,
 	}
 }
 
-func (p *Page) refuse(w *backend.Response, r *backend.Request, why string) {
+func (p *Page) refuse(w *backend.Response, r *backend.Request, reason string) {
 	if p.refusals.Now() {
-		p.log(logfile.Warning, r.Client(), "status page refused: "+why)
+		p.log(logfile.Warning, r.Client(), "status page refused: "+reason)
 	}
-	w.Refuse(403, why)
+	w.Refuse(403, reason)
 }
 
 func (p *Page) post(w *backend.Response, r *backend.Request, path string) {

@@ -237,9 +237,9 @@ func flame(stacks []StatusStack) string {
 }
 
 // write writes the node x and those of its children that have enough samples (least).
-func (x *node) write(b *strings.Builder, all, least int) {
+func (x *node) write(b *strings.Builder, total, least int) {
 	name, _, _ := strings.Cut(x.name, " (")
-	fmt.Fprintf(b, `<b title="%s, %.1f %%">%s</b>`, clip(x.name, 100), 100*float64(x.n)/float64(all), clip(name, 30))
+	fmt.Fprintf(b, `<b title="%s, %.1f %%">%s</b>`, clip(x.name, 100), 100*float64(x.n)/float64(total), clip(name, 30))
 	shown := slices.DeleteFunc(x.children, func(c *node) bool { return c.n < least })
 	if len(shown) == 0 {
 		return
@@ -247,7 +247,7 @@ func (x *node) write(b *strings.Builder, all, least int) {
 	b.WriteString("<div>")
 	for _, c := range shown {
 		fmt.Fprintf(b, `<div style="width:%.1f%%">`, 100*float64(c.n)/float64(x.n))
-		c.write(b, all, least)
+		c.write(b, total, least)
 		b.WriteString("</div>")
 	}
 	b.WriteString("</div>")

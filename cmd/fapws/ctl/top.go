@@ -228,18 +228,18 @@ func widthOr(width int) int {
 	return width
 }
 
-func others(all []figure) string {
-	texts := make([]string, len(all))
-	for i, f := range all {
+func others(figures []figure) string {
+	texts := make([]string, len(figures))
+	for i, f := range figures {
 		texts[i] = f.name + " " + f.value
 	}
 	return strings.Join(texts, ", ")
 }
 
 // others returns the figures that only some servers have.
-func (v *View) others() (all []figure) {
+func (v *View) others() (figures []figure) {
 	add := func(name, format string, args ...any) {
-		all = append(all, figure{name, name, fmt.Sprintf(format, args...)})
+		figures = append(figures, figure{name, name, fmt.Sprintf(format, args...)})
 	}
 	some := func(name string, n float64) {
 		if n > 0 {
@@ -277,7 +277,7 @@ func (v *View) others() (all []figure) {
 	}
 	some("restarts of workers", v.Restarts)
 	some("log lines lost", v.LogLost)
-	return all
+	return figures
 }
 
 // A table consists of columns with numbers, followed by columns with text. The field words is the number of text
@@ -330,7 +330,8 @@ func (v *View) activeTable() *table {
 	return t
 }
 
-// workerTable has a column for the shares of processors in cpu, and the requests since counting began, unless cpu is nil.
+// workerTable has a column for the shares of processors in cpu, and the requests since counting began, unless cpu is
+// nil.
 func (r *Report) workerTable(cpu map[int]float64) *table {
 	t := &table{"Workers", 32, []string{"worker", "state", "age", "memory", "requests"}, 0, nil}
 	if cpu != nil {

@@ -57,7 +57,7 @@ type Quantiles struct {
 }
 
 // Compare returns the activity between two Answers to the command Top from the same server.
-func Compare(before, now *Answer, seconds float64) *View {
+func Compare(earlier, now *Answer, seconds float64) *View {
 	v := &View{
 		Interval: seconds, Report: *now.Status, Active: append([]Active{}, now.Active...),
 		Threads: values(now, "fapws_threads", "state"), Connections: values(now, "fapws_connections", "kind"),
@@ -73,24 +73,24 @@ func Compare(before, now *Answer, seconds float64) *View {
 	}
 	v.Connections["upstream"] = value(now, "fapws_upstream_requests")
 	v.Connections["upstream_idle"] = value(now, "fapws_upstream_connections_idle")
-	v.TLS = tlsView(before, now, seconds)
-	v.QueueWait = quantiles(recent(before, now, "fapws_queue_wait_seconds"))
-	v.GILWait = quantiles(recent(before, now, "fapws_gil_wait_seconds"))
+	v.TLS = tlsView(earlier, now, seconds)
+	v.QueueWait = quantiles(recent(earlier, now, "fapws_queue_wait_seconds"))
+	v.GILWait = quantiles(recent(earlier, now, "fapws_gil_wait_seconds"))
 	v.CPU = map[int]float64{}
 	for _, w := range now.Status.Workers {
-		for _, was := range before.Status.Workers {
+		for _, was := range earlier.Status.Workers {
 			if was.PID == w.PID {
 				v.CPU[w.PID] = max(0, w.CPU-was.CPU) / seconds
 			}
 		}
 	}
-	v.routes(before, now, seconds)
+	v.routes(earlier, now, seconds)
 	return v
 }
 
-func (v *View) routes(before, now *Answer, seconds float64) {
+func (v *View) routes(earlier, now *Answer, seconds float64) {
 	const name = "fapws_request_duration_seconds"
-	ever, interval := metrics.Find(now.Families, name), recent(before, now, name)
+	ever, interval := metrics.Find(now.Families, name), recent(earlier, now, name)
 	at := map[[2]string]*RouteView{}
 	for i := range interval.Series {
 		s := &interval.Series[i]
@@ -156,13 +156,13 @@ func quantilesOf(bounds []float64, counts []int64) Quantiles {
 // recent returns a histogram of the values counted between two Answers. If the Answers do not contain the histogram,
 // the result has no series. If the counts of a series are smaller than before, the series was reset, for example by an
 // upgrade.
-func recent(before, now *Answer, name string) *metrics.Family {
+func recent(earlier, now *Answer, name string) *metrics.Family {
 	var f metrics.Family
 	if found := metrics.Find(now.Families, name); found != nil {
 		f = *found
 	}
 	old := map[string]*metrics.Series{}
-	if found := metrics.Find(before.Families, name); found != nil {
+	if found := metrics.Find(earlier.Families, name); found != nil {
 		for i := range found.Series {
 			old[found.Series[i].Labels] = &found.Series[i]
 		}
@@ -280,14 +280,14 @@ type TLSView struct {
 	Certificates map[string]float64 `json:"certificates"`
 }
 
-func tlsView(before, now *Answer, seconds float64) *TLSView {
+func tlsView(earlier, now *Answer, seconds float64) *TLSView {
 	const handshakes = "fapws_tls_handshakes"
 	if metrics.Find(now.Families, handshakes) == nil {
 		return nil
 	}
 	v := &TLSView{
 		Connections: value(now, "fapws_tls_connections"), InProgress: value(now, "fapws_tls_handshakes_in_progress"),
-		Rate:         max(0, value(now, handshakes)-value(before, handshakes)) / seconds,
+		Rate:         max(0, value(now, handshakes)-value(earlier, handshakes)) / seconds,
 		Handshakes:   values(now, handshakes, "kind"),
 		Failures:     values(now, "fapws_tls_handshake_failures", "reason"),
 		Certificates: values(now, "fapws_tls_certificate_expiry_timestamp_seconds", "name"),

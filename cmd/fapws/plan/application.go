@@ -111,10 +111,10 @@ func isFolder(name string) bool {
 }
 
 // moduleSource returns the source of a module. It searches the directory first ("" means the current directory), and
-// then the directories others. If only Python can find the module, the result is nil.
-func moduleSource(name, first string, others []string) []byte {
+// then the directories names. If only Python can find the module, the result is nil.
+func moduleSource(name, first string, names []string) []byte {
 	path := strings.ReplaceAll(name, ".", "/")
-	for _, folder := range append([]string{first}, others...) {
+	for _, folder := range append([]string{first}, names...) {
 		for _, file := range []string{path + "/__init__.py", path + ".py"} {
 			if source, err := os.ReadFile(filepath.Join(folder, file)); err == nil {
 				return source

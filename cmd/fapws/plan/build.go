@@ -93,9 +93,9 @@ type Upstreams struct {
 	Idle   int
 }
 
-// Upstreams returns statistics about all responders; some is false if there are no responders. Upstreams is safe for
-// concurrent use.
-func (b *Built) Upstreams() (u Upstreams, some bool) {
+// Upstreams returns statistics about all responders; selective is false if there are no responders. Upstreams is safe
+// for concurrent use.
+func (b *Built) Upstreams() (u Upstreams, selective bool) {
 	if b.pool == nil {
 		return u, false
 	}
@@ -158,7 +158,7 @@ func (b *builder) build() (*Built, error) {
 		if !own && (h.Default || len(h.Names) == 0) {
 			if c.ownHost(conf) {
 				b.wrong(h.At.Errorf("default", "%s is already the default for all other hosts; give this host a name",
-					c.What(conf)))
+					c.Describe(conf)))
 			}
 			b.built.Sites = append([]exchange.Site{s}, b.built.Sites...)
 		} else {
@@ -191,17 +191,17 @@ func (b *builder) wrong(err error) {
 	}
 }
 
-// misused records a wrong value for a key. The error names the place where the key is set: the table at, the table of
-// its host, the top of the file, or the command line.
-func (b *builder) misused(at *settings.TOMLTable, key string, err error) {
-	for _, one := range [...]*settings.TOMLTable{at, b.at, b.plan.Site.At} {
+// misused records a wrong value for a key. The error names the place where the key is set: the table itself, the table
+// of its host, the top of the file, or the command line.
+func (b *builder) misused(table *settings.TOMLTable, key string, err error) {
+	for _, one := range [...]*settings.TOMLTable{table, b.at, b.plan.Site.At} {
 		if one.Set(key) {
 			b.wrong(one.Errorf(key, "%v", err))
 			return
 		}
 	}
 	if b.plan.Settings.Source(key).Level == settings.FromDefault {
-		b.wrong(at.Errorf(key, "%v", err))
+		b.wrong(table.Errorf(key, "%v", err))
 	} else {
 		b.wrong(b.plan.Settings.Wrong(key, err))
 	}

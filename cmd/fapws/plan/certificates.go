@@ -135,8 +135,8 @@ func (p *Plan) checkACME() error {
 }
 
 // unreachable returns a warning if no CA can connect to the addresses, or "". A CA of the user's own and a program that
-// changes the DNS need no public address. Whether a router or a container forwards a port is unknown, so only the command
-// check warns about unusual ports.
+// changes the DNS need no public address. Whether a router or a container forwards a port is unknown, so only the
+// command check warns about unusual ports.
 func (p *Plan) unreachable() string {
 	conf := &p.Conf
 	usual, other := conf.Reachable()
@@ -294,7 +294,7 @@ type Asked struct {
 
 // Asks returns, for each host, which client certificates the host requests. A rule in a route applies to the whole
 // host, because the handshake takes place before the server knows the route.
-func (c *SiteConfig) Asks(conf *settings.Config) (all []Asked) {
+func (c *SiteConfig) Asks(conf *settings.Config) (asked []Asked) {
 	wants := func(rule string) bool { return rule != "" && rule != certNone }
 	for _, h := range c.all(conf) {
 		a := Asked{Host: h}
@@ -302,13 +302,13 @@ func (c *SiteConfig) Asks(conf *settings.Config) (all []Asked) {
 			slices.ContainsFunc(h.Routes, func(r *Route) bool { return wants(r.TopRules.ClientCert) }) {
 			a.CAs = cmp.Or(h.ClientCAs, conf.CACerts)
 		}
-		all = append(all, a)
+		asked = append(asked, a)
 	}
-	first := slices.IndexFunc(all, func(a Asked) bool { return a.Default || len(a.Names) == 0 })
-	if len(all) > 0 {
-		all[max(first, 0)].First = true
+	first := slices.IndexFunc(asked, func(a Asked) bool { return a.Default || len(a.Names) == 0 })
+	if len(asked) > 0 {
+		asked[max(first, 0)].First = true
 	}
-	return all
+	return asked
 }
 
 func (c *SiteConfig) asksClients() bool {
@@ -320,16 +320,16 @@ func (c *SiteConfig) asksClients() bool {
 func (p *Plan) checkClients() error {
 	c, conf := p.Site, &p.Conf
 	var wrong []error
-	check := func(at *settings.TOMLTable, rule string, cas string) {
+	check := func(table *settings.TOMLTable, rule string, cas string) {
 		switch {
-		case rule == "" || rule == certNone || !at.Set("client-cert"):
+		case rule == "" || rule == certNone || !table.Set("client-cert"):
 		case !conf.HTTPS():
-			wrong = append(wrong, at.Errorf("client-cert",
+			wrong = append(wrong, table.Errorf("client-cert",
 				"clients show certificates only over HTTPS; add certfile, or tls = \"auto\" at the top of the file"))
 		case cas == "":
-			wrong = append(wrong, at.Errorf("client-cert", "needs ca-certs, the CAs of the client certificates"))
+			wrong = append(wrong, table.Errorf("client-cert", "needs ca-certs, the CAs of the client certificates"))
 		case rule == "unverified" && certReqs(conf):
-			wrong = append(wrong, at.Errorf("client-cert",
+			wrong = append(wrong, table.Errorf("client-cert",
 				"with cert-reqs, clients with a bad certificate are not connected; remove cert-reqs"))
 		}
 	}

@@ -59,10 +59,10 @@ func readSites(f *settings.TOMLFile, report func(error)) *SiteConfig {
 }
 
 // shareApp sets the application at the top of the file for all hosts that have neither an application nor a root. It
-// also replaces before, the application that a previous call has set.
-func (c *SiteConfig) shareApp(before SiteApplication) {
+// also replaces first, the application that a previous call has set.
+func (c *SiteConfig) shareApp(first SiteApplication) {
 	for _, h := range c.Hosts {
-		if h.Root == "" && h.App.Name == before.Name && !h.At.Set("app") {
+		if h.Root == "" && h.App.Name == first.Name && !h.At.Set("app") {
 			h.App = c.App
 		}
 	}
@@ -234,7 +234,9 @@ var keysText string
 
 func KeyDocs() []settings.KeyDoc {
 	help := settings.TextsByKey(keysText)
-	describe := func(table string, of any) []settings.KeyDoc { return settings.DescribeKeys(table, of, help) }
+	describe := func(table string, structure any) []settings.KeyDoc {
+		return settings.DescribeKeys(table, structure, help)
+	}
 	types := slices.DeleteFunc(describe("", Files{}), func(k settings.KeyDoc) bool {
 		return slices.Contains(inherited, k.Key)
 	})

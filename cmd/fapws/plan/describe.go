@@ -25,7 +25,7 @@ func (p *Plan) Label(conf *settings.Config) string {
 	case p.Site.App.Name != "":
 		return p.Site.App.Name
 	case p.Site.Root != "" || p.File == nil:
-		return p.Site.What(conf)
+		return p.Site.Describe(conf)
 	}
 	return p.File.Name
 }
@@ -35,7 +35,7 @@ func (p *Plan) Counted(app *pybridge.Contents, conf *settings.Config) string {
 	if p.Site.Root != "" && p.File == nil {
 		what = append(what, "a directory of files")
 	} else if p.Site.Root != "" {
-		what = append(what, p.Site.What(conf))
+		what = append(what, p.Site.Describe(conf))
 	}
 	for i := range p.apps {
 		if app.Apps[i].Class != "" {
@@ -56,11 +56,11 @@ func (p *Plan) Counted(app *pybridge.Contents, conf *settings.Config) string {
 func (p *Plan) Served(app *pybridge.Contents, conf *settings.Config) string {
 	var what []string
 	if p.Site.Root != "" {
-		what = append(what, p.Site.What(conf))
+		what = append(what, p.Site.Describe(conf))
 	} else if app != nil && p.Site.App.Name != "" {
 		what = append(what, app.Apps[0].What)
 	} else if len(conf.Static) > 0 {
-		what = append(what, p.Site.What(conf))
+		what = append(what, p.Site.Describe(conf))
 	}
 	if n := len(p.Site.Hosts); n > 0 {
 		what = append(what, p.Site.Count())
@@ -235,9 +235,9 @@ func (p *Plan) LogsIn(conf *settings.Config, contents *pybridge.Contents) bool {
 	return conf.LoginUsers != "" || p.Site.LogsIn() || len(users) > 0
 }
 
-// What returns a description, for users, of the application or root that the command line or the top of the
+// Describe returns a description, for users, of the application or root that the command line or the top of the
 // configuration file names.
-func (c *SiteConfig) What(conf *settings.Config) string {
+func (c *SiteConfig) Describe(conf *settings.Config) string {
 	var what []string
 	if c.Root != "" {
 		what = append(what, "files of "+c.Root)
@@ -282,7 +282,7 @@ func (c *SiteConfig) Write(w io.Writer, conf *settings.Config) error {
 		line(&b, "host "+names, "", h.At.String())
 		keys(&b, "    ", h.At, "name", "default", "root", "app", "route")
 		for _, r := range h.Routes {
-			line(&b, "  "+r.Prefix+r.Match, r.What(), r.At.String())
+			line(&b, "  "+r.Prefix+r.Match, r.Describe(), r.At.String())
 			keys(&b, "    ", r.At, "prefix", "match", "app", "files", "redirect", "rewrite", "proxy", "status")
 		}
 		rest(&b, h.Root, h.App, h.At)
@@ -291,29 +291,29 @@ func (c *SiteConfig) Write(w io.Writer, conf *settings.Config) error {
 	return err
 }
 
-func rest(b *strings.Builder, root string, app SiteApplication, at *settings.TOMLTable) {
+func rest(b *strings.Builder, root string, app SiteApplication, table *settings.TOMLTable) {
 	if root != "" {
-		line(b, "  /", "files "+root, at.Key("root"))
+		line(b, "  /", "files "+root, table.Key("root"))
 	}
 	if app.Name != "" {
-		line(b, "  /", "app "+app.Name, at.Key("app"))
+		line(b, "  /", "app "+app.Name, table.Key("app"))
 	}
 }
 
-func keys(b *strings.Builder, indent string, at *settings.TOMLTable, without ...string) {
-	if at == nil {
+func keys(b *strings.Builder, indent string, table *settings.TOMLTable, hidden ...string) {
+	if table == nil {
 		return
 	}
-	for _, v := range at.Entries {
-		if !slices.Contains(without, v.Key) {
-			line(b, indent+v.Key, v.Show(), at.Key(v.Key))
+	for _, v := range table.Entries {
+		if !slices.Contains(hidden, v.Key) {
+			line(b, indent+v.Key, v.Show(), table.Key(v.Key))
 		}
 	}
 }
 
-func line(b *strings.Builder, what, value, from string) {
-	if from != "" {
-		from = "file " + from
+func line(b *strings.Builder, subject, value, origin string) {
+	if origin != "" {
+		origin = "file " + origin
 	}
-	fmt.Fprintln(b, strings.TrimRight(fmt.Sprintf("%-25s %-20s %s", what, value, from), " "))
+	fmt.Fprintln(b, strings.TrimRight(fmt.Sprintf("%-25s %-20s %s", subject, value, origin), " "))
 }

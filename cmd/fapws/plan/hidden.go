@@ -33,7 +33,7 @@ func (h handled) by(p place) string {
 	return ""
 }
 
-func (h handled) add(m *exchange.Mount, who string) {
+func (h handled) add(m *exchange.Mount, client string) {
 	if m.Rewrite != nil { // can bring any path to the following mounts
 		clear(h)
 		return
@@ -41,7 +41,7 @@ func (h handled) add(m *exchange.Mount, who string) {
 	declines, ok := m.Source.(exchange.Optional)
 	p, possible := placeOf(m)
 	if possible && m.Having == "" && !(ok && declines.Declines()) && h[p] == "" {
-		h[p] = who
+		h[p] = client
 	}
 }
 

@@ -335,7 +335,7 @@ func (r *Route) check(h *Host, report func(error)) {
 }
 
 // What returns a description of the route for users, such as "files /srv/x".
-func (r *Route) What() string {
+func (r *Route) Describe() string {
 	of := r.given()
 	if len(of) == 0 {
 		return "rules only"
@@ -365,11 +365,11 @@ func (b *siteBuilder) route(r *Route) []exchange.Mount {
 
 // checkHandled reports the keys of r that affect only responses of handlers, if none of the route's mounts has a
 // handler. The mounts of an application are not known after other mistakes, because the application is not loaded then.
-func (b *siteBuilder) checkHandled(r *Route, mounts []exchange.Mount, why string) {
+func (b *siteBuilder) checkHandled(r *Route, mounts []exchange.Mount, reason string) {
 	handled := func(m exchange.Mount) bool { return m.Source == nil && m.Rewrite == nil }
 	for _, key := range []string{"early-hints", maxActiveKey} {
 		if r.At.Set(key) && len(mounts) > 0 && !slices.ContainsFunc(mounts, handled) {
-			b.wrong(r.At.Errorf(key, "has no effect%s", why))
+			b.wrong(r.At.Errorf(key, "has no effect%s", reason))
 		}
 	}
 }

@@ -151,13 +151,13 @@ func executing() string {
 
 // Load loads the applications on the calling thread, which becomes Python's main thread. Find must be called before
 // Load. report logs an error before Python is finalized, so the error that Load returns contains only the exit code.
-// warn is called on a separate goroutine. look is the format of Python's reports.
-func (p *Plan) Load(look logfile.Look, report func(error) int, warn func(line string)) (*pybridge.App, error) {
+// warn is called on a separate goroutine. format is the format of Python's reports.
+func (p *Plan) Load(format logfile.Look, report func(error) int, warn func(line string)) (*pybridge.App, error) {
 	var failed error
 	code := process.NoStart
 	var closing *time.Timer
 	o := p.options()
-	o.Look = look
+	o.Look = format
 	o.Failed = func(err error, app *pybridge.Contents) {
 		failed = err
 		if err = p.notLoaded(err); len(app.Apps) > 0 {

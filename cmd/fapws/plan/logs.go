@@ -128,7 +128,7 @@ func (l *LogFiles) Errors(path string) (write hostLog, number int, err error) {
 	write = func(logfile.Level, string, string) {}
 	if path != off {
 		o.Flush = min(o.Flush, errorFlush)
-		o.Written = func(at time.Time) { pybridge.ErrorLogWritten(number, o.Every.Next(at), file.Waits) }
+		o.Written = func(now time.Time) { pybridge.ErrorLogWritten(number, o.Every.Next(now), file.Waits) }
 		if file, err = l.open(o); err != nil {
 			return nil, 0, err
 		}
@@ -146,8 +146,8 @@ func (l *LogFiles) Errors(path string) (write hostLog, number int, err error) {
 }
 
 // MayLog returns an error if a server with the settings conf could not write the log at path. name is the prefix of the
-// error, such as "access log". If the server changes its user, root creates the logs in root's own directories and makes
-// this user their owner (GiveLogs), so this user need not be able to create files there.
+// error, such as "access log". If the server changes its user, root creates the logs in root's own directories and
+// makes this user their owner (GiveLogs), so this user need not be able to create files there.
 func MayLog(conf *settings.Config, path, name string) error {
 	if path == "" || path == "-" || path == off {
 		return nil

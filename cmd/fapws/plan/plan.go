@@ -328,8 +328,8 @@ func venvIn(folders ...string) (venv, doubt string) {
 }
 
 // doubts returns warnings about probable mistakes: a served directory that looks like a project, two virtual
-// environments, a missing directory of modules, a route or pattern that looks like a regular expression, and a configuration file with hosts in addition to
-// the application on the command line.
+// environments, a missing directory of modules, a route or pattern that looks like a regular expression, and a
+// configuration file with hosts in addition to the application on the command line.
 func (p *Plan) doubts() (lines []string) {
 	lines = slices.Clone(p.foreign)
 	roots := p.Site.Reach().Roots
@@ -353,19 +353,19 @@ func (p *Plan) doubts() (lines []string) {
 			lines = append(lines, fmt.Sprintf("%s: %s does not exist; Python ignores it", p.Settings.Origin("pythonpath"), path))
 		}
 	}
-	pattern := func(at *settings.TOMLTable, key, text string) {
-		if sign := route.Foreign(text, false); sign != "" && at.Set(key) {
-			lines = append(lines, fmt.Sprint(at.Errorf(key,
+	pattern := func(table *settings.TOMLTable, key, text string) {
+		if sign := route.Foreign(text, false); sign != "" && table.Set(key) {
+			lines = append(lines, fmt.Sprint(table.Errorf(key,
 				"%q: %s is compared as it is; a pattern has * ? and [ ] only, as *.php", text, sign)))
 		}
 	}
-	patterns := func(at *settings.TOMLTable, files *Files) {
+	patterns := func(table *settings.TOMLTable, files *Files) {
 		for _, rule := range files.Expires {
 			text, _, _ := strings.Cut(rule, "=")
-			pattern(at, "expires", text)
+			pattern(table, "expires", text)
 		}
 		for _, text := range files.Expose {
-			pattern(at, "expose", text)
+			pattern(table, "expose", text)
 		}
 	}
 	for _, h := range p.Site.Hosts {

@@ -79,7 +79,7 @@ func (r *Rate) parse() (err error) {
 
 // limits returns the rate limits for the value of the key rate, or nil if the key is not set. Tables that inherit a
 // limit share this limit.
-func (b *ruleBuilder) limits(at *settings.TOMLTable, rates Rates) (limits []*exchange.RateLimit) {
+func (b *ruleBuilder) limits(table *settings.TOMLTable, rates Rates) (limits []*exchange.RateLimit) {
 	if rates == nil {
 		return nil
 	}
@@ -87,7 +87,7 @@ func (b *ruleBuilder) limits(at *settings.TOMLTable, rates Rates) (limits []*exc
 	for i, r := range rates {
 		if b.rates[r] == 0 {
 			b.rates[r] = len(b.rates) + 1
-			b.checkRate(at, r, rates)
+			b.checkRate(table, r, rates)
 		}
 		if b.parts.Rates == nil {
 			continue
@@ -103,12 +103,12 @@ func (b *ruleBuilder) limits(at *settings.TOMLTable, rates Rates) (limits []*exc
 	return limits
 }
 
-func (b *ruleBuilder) checkRate(at *settings.TOMLTable, r *Rate, all Rates) {
+func (b *ruleBuilder) checkRate(table *settings.TOMLTable, r *Rate, rates Rates) {
 	switch {
 	case r.By == "user" && !b.plan.Site.anyRules(func(r *TopRules) bool { return r.Auth != nil || r.Login.wanted() }):
-		b.misused(at, "rate", errors.New("by user requires auth or login, which no path has"))
+		b.misused(table, "rate", errors.New("by user requires auth or login, which no path has"))
 	case r.header != "" && b.plan.Command.Word == settings.WordCheck &&
-		!slices.ContainsFunc(all, func(r *Rate) bool { return r.By == "" || r.By == "address" }):
+		!slices.ContainsFunc(rates, func(r *Rate) bool { return r.By == "" || r.By == "address" }):
 		b.warn(r.At.Errorf("rate", "clients choose %s, so this limit alone stops nobody; "+
 			"add one by address: rate = [\"100/s\", { … }]", r.By[len("header "):]).Error())
 	}

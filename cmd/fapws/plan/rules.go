@@ -49,13 +49,13 @@ type TopRules struct {
 	Methods       []string       `key:"methods" is:"some" value:"['GET', 'HEAD']"`
 }
 
-// inherit copies rules of the first argument, except rules that the table at itself contains. If at contains the key
+// inherit copies rules of the first argument, except rules that the table itself contains. If it contains the key
 // auth or login, neither key is inherited.
-func (r *Rules) inherit(from Rules, at *settings.TOMLTable) {
-	if at.Set("auth") || at.Set("login") {
-		from.Auth, from.Login = nil, nil
+func (r *Rules) inherit(outer Rules, table *settings.TOMLTable) {
+	if table.Set("auth") || table.Set("login") {
+		outer.Auth, outer.Login = nil, nil
 	}
-	settings.InheritTable(r, &from, at)
+	settings.InheritTable(r, &outer, table)
 }
 
 func (c *SiteConfig) anyRules(f func(*TopRules) bool) bool {
@@ -109,7 +109,7 @@ func (b *ruleBuilder) rules(r *Route, mounts []exchange.Mount) []exchange.Mount 
 	return mounts
 }
 
-func (b *ruleBuilder) ruled(at *settings.TOMLTable, r *Rules) *exchange.Rules {
+func (b *ruleBuilder) ruled(table *settings.TOMLTable, r *Rules) *exchange.Rules {
 	if reflect.ValueOf(r).Elem().IsZero() && b.cas == "" {
 		return nil
 	}
@@ -122,13 +122,13 @@ func (b *ruleBuilder) ruled(at *settings.TOMLTable, r *Rules) *exchange.Rules {
 		MaxBodySize: r.MaxBodySize,
 		EarlyHints:  r.EarlyHints,
 		Timeout:     r.Timeout,
-		Limits:      b.limits(at, r.Rate),
+		Limits:      b.limits(table, r.Rate),
 		Access:      b.access(r),
 		Cert:        route.ClientCert{Authorities: b.cas, Need: b.certNeed(r.ClientCert)},
 		NoLogin:     r.Login != nil && !r.Login.Enabled,
 	}
-	if at.Set("auth") && at.Set("login") && r.Login.wanted() {
-		b.wrong(at.Errorf("login", "auth and login exclude each other; use one of them here, and the other for other paths"))
+	if table.Set("auth") && table.Set("login") && r.Login.wanted() {
+		b.wrong(table.Errorf("login", "auth and login exclude each other; use one of them here, and the other for other paths"))
 	}
 	if r.HSTS != nil {
 		o.SetSecure = []http1.HeaderField{{Name: "Strict-Transport-Security", Value: r.HSTS.value()}}
@@ -143,7 +143,7 @@ func (b *ruleBuilder) ruled(at *settings.TOMLTable, r *Rules) *exchange.Rules {
 	}{{"headers", exchange.Rules{Set: o.Set}}, {"remove-headers", exchange.Rules{Remove: o.Remove}},
 		{"methods", exchange.Rules{Methods: o.Methods}}, {"early-hints", exchange.Rules{EarlyHints: o.EarlyHints}}} {
 		if _, err := exchange.NewRules(part.rules); err != nil {
-			b.misused(at, part.key, err)
+			b.misused(table, part.key, err)
 		}
 	}
 	return nil

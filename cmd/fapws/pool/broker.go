@@ -202,14 +202,14 @@ func (c *Broker) Start(deliver func([]Batch)) (last uint64) {
 }
 
 // try calls step, with growing pauses, until step succeeds or Close is called.
-func (c *Broker) try(in direction, step func() error) {
+func (c *Broker) try(dir direction, step func() error) {
 	for pause := againAfter; c.ctx.Err() == nil; pause = min(2*pause, againAtMost) {
 		err := step()
 		if err == nil {
-			c.answered(in)
+			c.answered(dir)
 			return
 		}
-		c.failed(in, err)
+		c.failed(dir, err)
 		select {
 		case <-time.After(pause):
 		case <-c.ctx.Done():
@@ -234,10 +234,10 @@ func isLogin(err error) bool {
 	return hasPrefix(err, "WRONGPASS") || hasPrefix(err, "NOAUTH") || hasPrefix(err, "NOPERM")
 }
 
-func (c *Broker) failed(in direction, err error) {
+func (c *Broker) failed(dir direction, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.failing[in] = true
+	c.failing[dir] = true
 	if !c.away.IsZero() || c.ctx.Err() != nil {
 		return
 	}
@@ -247,11 +247,11 @@ func (c *Broker) failed(in direction, err error) {
 }
 
 // answered ends the outage after a successful read or write, unless requests in the opposite direction still fail.
-func (c *Broker) answered(in direction) {
+func (c *Broker) answered(dir direction) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.failing[in] = false
-	if c.away.IsZero() || c.failing[1-in] {
+	c.failing[dir] = false
+	if c.away.IsZero() || c.failing[1-dir] {
 		return
 	}
 	// Unlike c.events, c.waited may lack the events of a write that began before the outage.

@@ -33,7 +33,7 @@ func (a *BrokerAddress) connectCluster(ctx context.Context, patience time.Durati
 }
 
 // reasonOf returns the error of the first node, because redisc joins the errors of all nodes in several lines.
-func (a *BrokerAddress) reasonOf(ctx context.Context, all error) error {
+func (a *BrokerAddress) reasonOf(ctx context.Context, joined error) error {
 	c, err := a.dial(ctx, a.hosts[0], answerWithin, a.login()...)
 	if err != nil {
 		return err
@@ -42,7 +42,7 @@ func (a *BrokerAddress) reasonOf(ctx context.Context, all error) error {
 	if _, err = c.Do("CLUSTER", "SLOTS"); err != nil {
 		return err
 	}
-	return all
+	return joined
 }
 
 // nodeAddress adds the brackets of an IPv6 address, which nodes of a cluster leave out.

@@ -33,13 +33,13 @@ func (a *BrokerAddress) login() []redis.DialOption {
 	return []redis.DialOption{redis.DialUsername(a.user), redis.DialPassword(a.password), redis.DialDatabase(a.db)}
 }
 
-func (a *BrokerAddress) dial(ctx context.Context, address string, patience time.Duration, more ...redis.DialOption) (
+func (a *BrokerAddress) dial(ctx context.Context, address string, patience time.Duration, extra ...redis.DialOption) (
 	redis.Conn, error) {
-	return redis.Dial(a.network, address, a.options(ctx, patience, more...)...)
+	return redis.Dial(a.network, address, a.options(ctx, patience, extra...)...)
 }
 
-func (a *BrokerAddress) options(ctx context.Context, patience time.Duration, more ...redis.DialOption) []redis.DialOption {
-	return append(more, redis.DialReadTimeout(patience), redis.DialWriteTimeout(answerWithin),
+func (a *BrokerAddress) options(ctx context.Context, patience time.Duration, extra ...redis.DialOption) []redis.DialOption {
+	return append(extra, redis.DialReadTimeout(patience), redis.DialWriteTimeout(answerWithin),
 		redis.DialNetDial(func(network, address string) (net.Conn, error) {
 			if a.cluster {
 				address = nodeAddress(address)
@@ -72,12 +72,12 @@ type boundConn struct {
 	unbind func() bool
 }
 
-func (c boundConn) Read(in []byte) (n int, err error) {
-	if c.raw == nil || len(in) == 0 {
-		return c.Conn.Read(in)
+func (c boundConn) Read(dst []byte) (n int, err error) {
+	if c.raw == nil || len(dst) == 0 {
+		return c.Conn.Read(dst)
 	}
 	waitErr := c.raw.Read(func(fd uintptr) (done bool) {
-		n, _, _, err = system.Receive(int(fd), in, nil)
+		n, _, _, err = system.Receive(int(fd), dst, nil)
 		return err != unix.EAGAIN
 	})
 	if err = cmp.Or(waitErr, err); err == nil && n == 0 {

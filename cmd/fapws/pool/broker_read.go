@@ -43,8 +43,8 @@ func parseEntries(list []any) ([]entry, error) {
 }
 
 // parseBatch parses an entry of the stream; ok is false for an invalid entry, which any program with access to the
-// broker can write. from is the server that published the batch.
-func parseBatch(e entry) (b Batch, from string, ok bool) {
+// broker can write. server is the server that published the batch.
+func parseBatch(e entry) (b Batch, server string, ok bool) {
 	ok = true
 	field := func(name string) (value []byte) {
 		for i := 0; i+1 < len(e.fields); i += 2 {

@@ -62,8 +62,8 @@ const trimmed = "TRIMMED"
 
 // addScript appends batches to the stream, except those that were already added. Each server numbers its batches, and
 // the broker stores the number of the last batch that the server has added. A batch was already added if its number is
-// at most the stored one. If a batch fails, the later ones are not added, because the failed batch would otherwise count
-// as added. If the broker is out of memory, addScript removes old events.
+// at most the stored one. If a batch fails, the later ones are not added, because the failed batch would otherwise
+// count as added. If the broker is out of memory, addScript removes old events.
 //
 // The state contains the number of the last event that a server has added. If the stream already has a larger id,
 // because another program has written an entry, addScript asks the stream for its last number.
@@ -144,9 +144,9 @@ func (c *Broker) Congested() bool { return c.bytes.Load() > muchPending }
 
 func (c *Broker) Idle() bool { return c.bytes.Load() == 0 }
 
-func (c *Broker) write(all []Batch) {
-	for len(all) > 0 && c.ctx.Err() == nil {
-		some := together(all)
+func (c *Broker) write(batches []Batch) {
+	for len(batches) > 0 && c.ctx.Err() == nil {
+		some := together(batches)
 		c.try(writing, func() error {
 			err := c.add(some, c.seq.Load())
 			for hasPrefix(err, trimmed) {
@@ -158,7 +158,7 @@ func (c *Broker) write(all []Batch) {
 			}
 			return err
 		})
-		all = all[len(some):]
+		batches = batches[len(some):]
 	}
 }
 
@@ -167,18 +167,18 @@ func (c *Broker) reportFull() {
 		"new ones", c.shown))
 }
 
-func together(all []Batch) []Batch {
+func together(batches []Batch) []Batch {
 	n, bytes := 0, 0
-	for n < min(len(all), mostTogether) && (n == 0 || bytes+len(all[n].Raw) <= togetherBytes) {
-		bytes += len(all[n].Raw)
+	for n < min(len(batches), mostTogether) && (n == 0 || bytes+len(batches[n].Raw) <= togetherBytes) {
+		bytes += len(batches[n].Raw)
 		n++
 	}
-	return all[:n]
+	return batches[:n]
 }
 
-func (c *Broker) add(some []Batch, seq uint64) error {
+func (c *Broker) add(batches []Batch, seq uint64) error {
 	args := redis.Args{}.AddFlat(c.keys).Add(seq, c.epoch, c.node)
-	for _, b := range some {
+	for _, b := range batches {
 		kind := "events"
 		if b.Purge {
 			kind = "purge"
@@ -191,15 +191,15 @@ func (c *Broker) add(some []Batch, seq uint64) error {
 	})
 }
 
-func (c *Broker) added(some []Batch) {
+func (c *Broker) added(batches []Batch) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.away.IsZero() {
 		c.waited = max(c.waited, c.events)
 	}
-	for _, b := range some {
+	for _, b := range batches {
 		c.bytes.Add(-int64(len(b.Raw)))
 		c.events -= b.N
 	}
-	clear(some)
+	clear(batches)
 }

@@ -116,10 +116,10 @@ func (c *Channel) ReceiveWithin(limit time.Duration) (*Message, []*os.File, erro
 	return c.Receive()
 }
 
-func (c *Channel) write(until time.Time, texts [][]byte, rights []byte) error {
+func (c *Channel) write(deadline time.Time, texts [][]byte, rights []byte) error {
 	c.send.Lock()
 	defer c.send.Unlock()
-	c.conn.SetWriteDeadline(until)
+	c.conn.SetWriteDeadline(deadline)
 	for i, text := range texts {
 		var err error
 		if i < len(texts)-1 || rights == nil {

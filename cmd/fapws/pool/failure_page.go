@@ -28,20 +28,21 @@ func (h *stderrCapture) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// saidWithin limits the time from a worker's message that its application has failed to load until the worker's standard
-// error is here. The worker has written it before the message, but to a pipe that another goroutine reads.
+// saidWithin limits the time from a worker's message that its application has failed to load until the worker's
+// standard error is here. The worker has written it before the message, but to a pipe that another goroutine reads.
 const (
 	saidWithin = time.Second
 	saidEvery  = 5 * time.Millisecond
 )
 
-// whenSaid calls f when the standard error of w contains why the application has failed to load, or at until.
-func (p *Pool) whenSaid(w *worker, until time.Time, f func()) {
-	if w.stderrCapture == nil || bytes.Contains(w.stderrCapture.tail(), []byte(w.reason)) || time.Now().After(until) {
+// whenSaid calls f when the standard error of w contains why the application has failed to load, or at the time
+// deadline.
+func (p *Pool) whenSaid(w *worker, deadline time.Time, f func()) {
+	if w.stderrCapture == nil || bytes.Contains(w.stderrCapture.tail(), []byte(w.reason)) || time.Now().After(deadline) {
 		f()
 		return
 	}
-	p.after(saidEvery, func() { p.whenSaid(w, until, f) })
+	p.after(saidEvery, func() { p.whenSaid(w, deadline, f) })
 }
 
 func (h *stderrCapture) tail() []byte {

@@ -322,8 +322,8 @@ func (p *Pool) freshened() {
 
 // notFresh handles a worker in which changed code has not loaded (RetireFirst). Until the next change, clients get a
 // page about the failure from this worker or, if it has died, from a worker with the role PageOnly.
-func (p *Pool) notFresh(w *worker, how string) {
-	failure := fmt.Sprintf("worker %d %s", w.Pid, how)
+func (p *Pool) notFresh(w *worker, ending string) {
+	failure := fmt.Sprintf("worker %d %s", w.Pid, ending)
 	if w.reason != "" {
 		failure += ": " + w.reason
 	}
@@ -335,14 +335,14 @@ func (p *Pool) notFresh(w *worker, how string) {
 		return
 	}
 	p.fresh, p.failure = nil, failure
-	p.o.Log(logfile.Error, fmt.Sprintf("worker %d %s; reload failed; waiting for a change", w.Pid, how))
+	p.o.Log(logfile.Error, fmt.Sprintf("worker %d %s; reload failed; waiting for a change", w.Pid, ending))
 	p.o.Event(Failed, p.failure)
 	p.showFailure(w)
 	g.finished(errors.New(p.failure))
 }
 
-// hidePage makes the workers that show a failure stop accepting connections while changed code loads. New requests wait,
-// so that none of them gets the old page after the new code has answered another one.
+// hidePage makes the workers that show a failure stop accepting connections while changed code loads. New requests
+// wait, so that none of them gets the old page after the new code has answered another one.
 func (p *Pool) hidePage() {
 	for _, w := range p.workers {
 		if w.Role == PageOnly && w.Listens {
@@ -370,10 +370,10 @@ func (g *generation) drop() {
 	}
 }
 
-// fail cancels the loading generation because the worker w has failed. w is nil if no worker could be started. said is
-// true if the worker has already logged the reason. A process of fapws logs the reason before it ends with an exit code
-// from 1 to 3. All other codes come from the application, for example from os._exit.
-func (g *generation) fail(w *worker, how string, code int, said bool) {
+// fail cancels the loading generation because the worker w has failed. w is nil if no worker could be started. reported
+// is true if the worker has already logged the reason. A process of fapws logs the reason before it ends with an exit
+// code from 1 to 3. All other codes come from the application, for example from os._exit.
+func (g *generation) fail(w *worker, ending string, code int, reported bool) {
 	p := g.p
 	g.drop()
 	name := "a worker"
@@ -381,14 +381,14 @@ func (g *generation) fail(w *worker, how string, code int, said bool) {
 		name = fmt.Sprintf("worker %d", w.Pid)
 	}
 	again := p.failure != ""
-	p.failure = name + " " + how
+	p.failure = name + " " + ending
 	if w != nil && w.reason != "" {
 		p.failure += ": " + w.reason
 	}
 	// after the first attempt, the script may be missing only because an editor is saving it
-	if p.first() && (!p.o.Stay || !again && said && code == process.BadUsage) {
+	if p.first() && (!p.o.Stay || !again && reported && code == process.BadUsage) {
 		err := &process.ExitError{Code: code}
-		if !said {
+		if !reported {
 			err.Code, err.Text = process.NoStart, p.failure
 		}
 		p.fail(err)
@@ -403,9 +403,9 @@ func (g *generation) fail(w *worker, how string, code int, said bool) {
 	case g.sleep:
 		next = "the application stays awake until the next reload"
 	}
-	line := name + " " + how + "; " + next
-	if w != nil && !said {
-		line = w.ended(how, next)
+	line := name + " " + ending + "; " + next
+	if w != nil && !reported {
+		line = w.ended(ending, next)
 	}
 	p.o.Log(logfile.Error, line)
 	p.o.Event(Failed, p.failure)

@@ -58,7 +58,7 @@ func (w *worker) check() {
 // look examines w for one check and returns the reason why w seems broken. w is killed after most consecutive checks
 // with the same most. most is 0 if w seems healthy: w reads messages, or may be computing, waiting for the processor,
 // or stopped by a debugger.
-func (w *worker) look() (most int, why string) {
+func (w *worker) look() (most int, reason string) {
 	queued, enough := w.out.bytes.Load(), 1
 	urgent := queued > urgentWaiting || w.pool.handing && queued > 0
 	if urgent {
@@ -77,11 +77,11 @@ func (w *worker) look() (most int, why string) {
 	return 0, ""
 }
 
-// checked handles a worker's reply to a Check. why is the reason why the worker cannot serve requests, or "" if it can.
-func (w *worker) checked(why string) {
+// checked handles a worker's reply to a Check. reason says why the worker cannot serve requests, or "" if it can.
+func (w *worker) checked(reason string) {
 	w.health.asked, w.health.most = false, 0
-	if why != "" && w.answers() {
-		w.kill(fmt.Sprintf("cannot answer requests (%s)", why))
+	if reason != "" && w.answers() {
+		w.kill(fmt.Sprintf("cannot answer requests (%s)", reason))
 	}
 }
 

@@ -153,7 +153,7 @@ func (p *Pool) promote(w *worker) {
 	p.level()
 }
 
-func (p *Pool) lost(w *worker, served bool, how string) {
+func (p *Pool) lost(w *worker, served bool, ending string) {
 	p.deaths++
 	after := "starting a new one"
 	if time.Since(w.Started) < steady || !served {
@@ -163,15 +163,15 @@ func (p *Pool) lost(w *worker, served bool, how string) {
 		p.pace.reset()
 	}
 	if served {
-		p.o.Log(logfile.Warning, w.ended(how, after))
+		p.o.Log(logfile.Warning, w.ended(ending, after))
 	} else {
-		p.o.Log(logfile.Error, w.ended(how+" before it could serve", after))
+		p.o.Log(logfile.Error, w.ended(ending+" before it could serve", after))
 	}
 	p.level()
 }
 
 // recycle replaces w by a new worker when the new worker has loaded.
-func (p *Pool) recycle(w *worker, why string) {
+func (p *Pool) recycle(w *worker, reason string) {
 	if w.Role == Fresh && w.reason != "" {
 		w.Role = PageOnly
 		p.whenSaid(w, time.Now().Add(saidWithin), func() { p.notFresh(w, "failed to load") })
@@ -191,7 +191,7 @@ func (p *Pool) recycle(w *worker, why string) {
 		return
 	}
 	p.recycled++
-	p.o.Log(logfile.Info, fmt.Sprintf("replacing worker %d: %s", w.Pid, why))
+	p.o.Log(logfile.Info, fmt.Sprintf("replacing worker %d: %s", w.Pid, reason))
 	w.setExit(replaced)
 	if w.servesEarly() {
 		p.batch.leave(w)
@@ -201,22 +201,22 @@ func (p *Pool) recycle(w *worker, why string) {
 	p.level()
 }
 
-func (p *Pool) resize(by int) {
+func (p *Pool) resize(change int) {
 	if p.stopping {
 		return
 	}
-	p.want = max(1, p.want+by)
+	p.want = max(1, p.want+change)
 	p.o.Log(logfile.Info, Count(p.want, "worker"))
 	if p.batch == nil {
 		p.level()
 	}
 }
 
-func Count(n int, what string) string {
+func Count(n int, noun string) string {
 	if n == 1 {
-		return "1 " + what
+		return "1 " + noun
 	}
-	return fmt.Sprintf("%d %ss", n, what)
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // share sends the listening sockets to all serving workers that do not have them yet, except to workers that show a

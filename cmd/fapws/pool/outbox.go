@@ -51,9 +51,9 @@ func (o *outbox) add(texts [][]byte, fds ...int) bool {
 	return !full
 }
 
-func (o *outbox) queued(by int) {
-	is := o.bytes.Add(int64(by))
-	switch was := is - int64(by); {
+func (o *outbox) queued(change int) {
+	is := o.bytes.Add(int64(change))
+	switch was := is - int64(change); {
 	case was <= muchWaiting && is > muchWaiting:
 		o.congested.Add(1)
 	case was > muchWaiting && is <= muchWaiting:
@@ -62,8 +62,8 @@ func (o *outbox) queued(by int) {
 }
 
 // deliver sends datagrams, or drops them if the outbox is closed, on the goroutine of the outbox.
-func (o *outbox) deliver(all []datagram) {
-	for i, d := range all {
+func (o *outbox) deliver(datagrams []datagram) {
+	for i, d := range datagrams {
 		for sent := false; !sent && !o.closed.Load(); {
 			var rights []byte
 			if len(d.fds) > 0 {
@@ -83,7 +83,7 @@ func (o *outbox) deliver(all []datagram) {
 		}
 		o.queued(-len(d.text))
 		closeDescriptors(d.fds)
-		all[i] = datagram{}
+		datagrams[i] = datagram{}
 	}
 }
 

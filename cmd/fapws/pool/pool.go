@@ -183,7 +183,9 @@ func (p *Pool) Reopen() { p.post(p.reopen) }
 
 // ReloadChanged starts a reload after files have changed, and does not wait for the reload. ReloadChanged cancels a
 // generation that still loads the old files, because this generation may never finish loading.
-func (p *Pool) ReloadChanged(why string) { p.post(func() { p.begin(request{why: why, newer: true}) }) }
+func (p *Pool) ReloadChanged(reason string) {
+	p.post(func() { p.begin(request{why: reason, newer: true}) })
+}
 
 // PublishOwn publishes an event from the supervisor if the channel has subscribers. With a broker, PublishOwn does
 // nothing, because the broker would send the event to all servers although the event concerns only this server.
@@ -198,9 +200,9 @@ func (p *Pool) PublishOwn(channel string, raw []byte) {
 // ReloadAndWait starts new workers, which replace the old workers when all new workers have loaded. ReloadAndWait
 // returns nil when the new workers serve, or an error if the reload fails. All calls during a reload share the next
 // reload.
-func (p *Pool) ReloadAndWait(why string) error {
+func (p *Pool) ReloadAndWait(reason string) error {
 	asked := make(chan error, 1)
-	if !p.post(func() { p.begin(request{why: why, asked: []chan<- error{asked}}) }) {
+	if !p.post(func() { p.begin(request{why: reason, asked: []chan<- error{asked}}) }) {
 		return errEnding
 	}
 	select {
@@ -368,7 +370,7 @@ func (p *Pool) died(w *worker, status unix.WaitStatus) {
 
 // Ask sends a request to every loaded worker and returns the replies, sorted by process ID. If ctx ends early, Ask
 // returns the replies that have arrived.
-func (p *Pool) Ask(ctx context.Context, what string) (replies []Reply) {
+func (p *Pool) Ask(ctx context.Context, question string) (replies []Reply) {
 	var asked sync.WaitGroup
 	var mu sync.Mutex
 	p.do(func() {
@@ -377,7 +379,7 @@ func (p *Pool) Ask(ctx context.Context, what string) (replies []Reply) {
 				continue
 			}
 			asked.Go(func() {
-				answer := w.questions.Ask(ctx, Message{Kind: Ask, Text: what}, func(m *Message) { w.send(m) })
+				answer := w.questions.Ask(ctx, Message{Kind: Ask, Text: question}, func(m *Message) { w.send(m) })
 				if answer != nil {
 					mu.Lock()
 					defer mu.Unlock()
@@ -458,10 +460,10 @@ type Options struct {
 	// Up is called on the goroutine of Run when the workers serve; after an upgrade, resumed is true.
 	Up func(addresses []Address, resumed bool)
 
-	// FailureNotice returns a Notice to clients after new code has failed to load. how is the reason, and said contains
-	// the last bytes of the worker's standard error. With Stay, a failed first start also leads to a Notice.
+	// FailureNotice returns a Notice to clients after new code has failed to load. ending is the reason, and stderr
+	// contains the last bytes of the worker's standard error. With Stay, a failed first start also leads to a Notice.
 	// FailureNotice may be nil, and is called on the goroutine of Run.
-	FailureNotice func(how string, said []byte) *Message
+	FailureNotice func(ending string, stderr []byte) *Message
 
 	Attributes func() *syscall.SysProcAttr
 
@@ -474,11 +476,11 @@ type Options struct {
 	BeforeExec func() (state []byte, files []syscall.Conn)
 
 	// Certificates returns the certificates that a worker has requested. This package does not interpret want and the
-	// result. again is true if the worker already has certificates. Certificates is called on the goroutine of Run.
-	Certificates func(want string, again bool) ([]byte, error)
+	// result. retry is true if the worker already has certificates. Certificates is called on the goroutine of Run.
+	Certificates func(want string, retry bool) ([]byte, error)
 
 	// Query replies to a worker's request, on a separate goroutine, and may call Pool.Ask.
-	Query func(pid int, what string) string
+	Query func(pid int, subject string) string
 
 	// Broker, which is optional, shares the channels of the workers with other servers.
 	Broker *Broker

@@ -167,19 +167,19 @@ func (r *relay) share() {
 }
 
 // countElsewhere stores the numbers of subscribers of other servers, unless they are nil because they are the same.
-func (r *relay) countElsewhere(others map[string]int64) {
-	if others == nil {
+func (r *relay) countElsewhere(counts map[string]int64) {
+	if counts == nil {
 		return
 	}
 	before := r.elsewhere
-	r.elsewhere = others
-	for name, n := range others {
+	r.elsewhere = counts
+	for name, n := range counts {
 		if before[name] != n {
 			r.tellSoon(name)
 		}
 	}
 	for name := range before {
-		if others[name] == 0 {
+		if counts[name] == 0 {
 			r.tellSoon(name)
 		}
 	}
@@ -272,11 +272,11 @@ func (r *relay) startBroker() {
 		return
 	}
 	r.epoch = r.p.o.Broker.Epoch()
-	r.seq = r.p.o.Broker.Start(func(all []Batch) {
+	r.seq = r.p.o.Broker.Start(func(batches []Batch) {
 		r.throttle(nil) // also wait until the workers of this server keep up
 		r.p.post(func() {
-			for len(all) > 0 {
-				all = r.delivered(all)
+			for len(batches) > 0 {
+				batches = r.delivered(batches)
 			}
 		})
 	})
@@ -284,8 +284,8 @@ func (r *relay) startBroker() {
 
 // delivered passes the first of the batches to the workers, together with the batches of other servers that follow it
 // immediately, and returns the rest.
-func (r *relay) delivered(all []Batch) (rest []Batch) {
-	b, rest := all[0], all[1:]
+func (r *relay) delivered(batches []Batch) (rest []Batch) {
+	b, rest := batches[0], batches[1:]
 	publisher := r.p.workers[b.Publisher]
 	if publisher != nil && !publisher.Joined {
 		publisher = nil
@@ -319,9 +319,9 @@ func (r *relay) sendKept(w *worker) {
 }
 
 // purge sends a pattern to all workers except its sender, which is nil if it is not a worker.
-func (r *relay) purge(but *worker, pattern string) {
+func (r *relay) purge(sender *worker, pattern string) {
 	for _, w := range r.p.workers {
-		if w != but && w.State >= Ready && w.State < Dead {
+		if w != sender && w.State >= Ready && w.State < Dead {
 			w.send(&Message{Kind: Purge, Text: pattern})
 		}
 	}

@@ -116,14 +116,14 @@ func (w *worker) setBelief(to belief) { step(w, &w.Belief, to, nextBeliefs[w.Bel
 func step[T interface {
 	~uint8
 	fmt.Stringer
-}](w *worker, at *T, to T, next uint16) {
+}](w *worker, target *T, to T, next uint16) {
 	switch {
-	case *at == to:
+	case *target == to:
 	case next>>to&1 == 0:
-		w.pool.o.Log(logfile.Error, fmt.Sprintf("bug: worker %d is %s and must not become %s", w.Pid, *at, to))
+		w.pool.o.Log(logfile.Error, fmt.Sprintf("bug: worker %d is %s and must not become %s", w.Pid, *target, to))
 	default:
-		w.pool.o.Log(logfile.Debug, fmt.Sprintf("worker %d: %s, was %s", w.Pid, to, *at))
-		*at = to
+		w.pool.o.Log(logfile.Debug, fmt.Sprintf("worker %d: %s, was %s", w.Pid, to, *target))
+		*target = to
 	}
 }
 

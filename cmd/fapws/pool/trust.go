@@ -84,9 +84,9 @@ const (
 // countCost returns the memory that the subscriber count of a channel occupies, in bytes.
 func countCost(name string) int { return len(name) + 64 }
 
-func (w *worker) distrust(did string) {
+func (w *worker) distrust(offence string) {
 	w.setBelief(distrusted)
-	w.kill(did)
+	w.kill(offence)
 }
 
 func brief(text string) string {

@@ -169,12 +169,12 @@ func (w *worker) channelClosed(err error) {
 }
 
 // within kills w after the duration d unless unlimit or within is called before. why is the reason for the log.
-func (w *worker) within(d time.Duration, why string) {
+func (w *worker) within(d time.Duration, reason string) {
 	w.unlimit()
 	var limit *time.Timer
 	limit = w.pool.after(d, func() {
 		if w.limit == limit {
-			w.kill(why)
+			w.kill(reason)
 		}
 	})
 	w.limit = limit
@@ -215,9 +215,9 @@ func (w *worker) queue(texts [][]byte, fds ...int) {
 	}
 }
 
-func (w *worker) kill(why string) {
+func (w *worker) kill(reason string) {
 	if w.Exit != reaped {
-		w.why = why
+		w.why = reason
 		w.signal(unix.SIGKILL)
 	}
 }
@@ -295,11 +295,11 @@ func howEnded(status unix.WaitStatus) string {
 
 // ended returns a line for the log: how the worker has ended, the reason if it is known, and what the supervisor does
 // next.
-func (w *worker) ended(how, next string) string {
+func (w *worker) ended(ending, next string) string {
 	if cause, _, _ := strings.Cut(w.reason, "; "); cause != "" {
-		return fmt.Sprintf("worker %d %s: %s; %s", w.Pid, how, cause, next)
+		return fmt.Sprintf("worker %d %s: %s; %s", w.Pid, ending, cause, next)
 	}
-	return fmt.Sprintf("worker %d %s; %s", w.Pid, how, next)
+	return fmt.Sprintf("worker %d %s; %s", w.Pid, ending, next)
 }
 
 // configure stores the settings of w; callers print "worker N" before its error.

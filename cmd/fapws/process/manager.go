@@ -88,8 +88,8 @@ func (f *PIDFile) Left() *os.File {
 }
 
 // TakeOverPIDFile returns the pid file that the previous program in this process has written, perhaps as root. The
-// PIDFile becomes the owner of left.
-func TakeOverPIDFile(path string, left *os.File) *PIDFile { return &PIDFile{path: path, file: left} }
+// PIDFile becomes the owner of file.
+func TakeOverPIDFile(path string, file *os.File) *PIDFile { return &PIDFile{path: path, file: file} }
 
 func replace(path string) (*os.File, error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".")

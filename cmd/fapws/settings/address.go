@@ -173,7 +173,7 @@ func (s *Settings) changeAddress(c *Config) {
 }
 
 // NotePATHS tells s whether the server runs only a script with PATHS.
-func (s *Settings) NotePATHS(only bool) { s.onlyPATHS = only }
+func (s *Settings) NotePATHS(alone bool) { s.onlyPATHS = alone }
 
 // usualHost returns the host of an address that is only a port. Only this machine can reach the server, as with other
 // servers, unless a platform has chosen the port by the variable PORT, or a script with PATHS is served, which Fapws4
@@ -302,8 +302,8 @@ func (c *Config) HTTPSPort() string {
 	return ""
 }
 
-// HTTPSPorts returns the different ports of the addresses for HTTPS. Sockets that were passed to the server count as the
-// usual port.
+// HTTPSPorts returns the different ports of the addresses for HTTPS. Sockets that were passed to the server count as
+// the usual port.
 func (c *Config) HTTPSPorts() (ports []string) {
 	for _, addr := range c.Bind {
 		_, port, secure, ok := splitTCP(addr)
@@ -317,8 +317,8 @@ func (c *Config) HTTPSPorts() (ports []string) {
 	return ports
 }
 
-// Reachable reports whether a CA could connect to port 80 or 443 of an address, or to a proxy in front. other is true if
-// clients from other machines can reach another port, to which a router may forward one of these.
+// Reachable reports whether a CA could connect to port 80 or 443 of an address, or to a proxy in front. other is true
+// if clients from other machines can reach another port, to which a router may forward one of these.
 func (c *Config) Reachable() (usual, other bool) {
 	for _, addr := range c.Bind {
 		_, port, secure, tcp := splitTCP(addr)

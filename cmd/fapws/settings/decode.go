@@ -52,7 +52,7 @@ func DecodeTOML(t *TOMLTable, to any, report func(error)) {
 		if told >= maxMistakes {
 			return
 		}
-		if i := slices.IndexFunc(fields, func(of keyField) bool { return of.key == v.Key }); i < 0 {
+		if i := slices.IndexFunc(fields, func(field keyField) bool { return field.key == v.Key }); i < 0 {
 			bounded(v.Unknown(t.Name, KeysOf(s.Interface())))
 		} else if err := v.into(s.FieldByIndex(fields[i].Index), fields[i].StructField, bounded); err != nil {
 			bounded(err)
@@ -71,13 +71,13 @@ var knownFields sync.Map
 
 // keyFields returns all fields of a struct, including its embedded structs, that have the tag key. Unlike
 // reflect.VisibleFields, keyFields supports several fields with the same name. The caller must not change the result.
-func keyFields(of reflect.Type) (fields []keyField) {
-	if known, ok := knownFields.Load(of); ok {
+func keyFields(structure reflect.Type) (fields []keyField) {
+	if known, ok := knownFields.Load(structure); ok {
 		return known.([]keyField)
 	}
-	defer func() { knownFields.Store(of, fields) }()
-	for i := range of.NumField() {
-		f := of.Field(i)
+	defer func() { knownFields.Store(structure, fields) }()
+	for i := range structure.NumField() {
+		f := structure.Field(i)
 		if key := f.Tag.Get("key"); key != "" {
 			fields = append(fields, keyField{f, key, f.Tag.Get("needs")})
 		} else if f.Anonymous {
@@ -99,18 +99,18 @@ type namedField struct {
 }
 
 // fieldNamed returns the index of a field, or nil, faster than the method FieldByName of a type.
-func fieldNamed(of reflect.Type, name string) []int {
-	key := namedField{of, name}
+func fieldNamed(structure reflect.Type, name string) []int {
+	key := namedField{structure, name}
 	if index, ok := namedFields.Load(key); ok {
 		return index.([]int)
 	}
-	f, _ := of.FieldByName(name)
+	f, _ := structure.FieldByName(name)
 	namedFields.Store(key, f.Index)
 	return f.Index
 }
 
-func KeysOf(of any) (keys []string) {
-	for _, f := range keyFields(reflect.TypeOf(of)) {
+func KeysOf(table any) (keys []string) {
+	for _, f := range keyFields(reflect.TypeOf(table)) {
 		keys = append(keys, f.key)
 	}
 	return keys
@@ -119,8 +119,8 @@ func KeysOf(of any) (keys []string) {
 // DescribeKeys returns the descriptions of the keys of a struct, but not of embedded structs. The example values come
 // from the tag named value, in which "'" stands for '"'. help maps a key, such as "TABLE KEY" or, at the top of the
 // file, "KEY", to its description.
-func DescribeKeys(table string, of any, help map[string]Text) (docs []KeyDoc) {
-	for _, f := range keyFields(reflect.TypeOf(of)) {
+func DescribeKeys(table string, structure any, help map[string]Text) (docs []KeyDoc) {
+	for _, f := range keyFields(reflect.TypeOf(structure)) {
 		if len(f.Index) == 1 {
 			key := f.key
 			docs = append(docs, KeyDoc{table, key, strings.ReplaceAll(f.Tag.Get("value"), "'", `"`),
@@ -130,12 +130,12 @@ func DescribeKeys(table string, of any, help map[string]Text) (docs []KeyDoc) {
 	return docs
 }
 
-// InheritTable copies the fields of one struct to another of the same type, except fields whose key is set in at, the
-// table of the target. The arguments are pointers, the target first.
-func InheritTable(to, from any, at *TOMLTable) {
-	into, of := reflect.ValueOf(to).Elem(), reflect.ValueOf(from).Elem()
+// InheritTable copies the fields of one struct to another of the same type, except fields whose key is set in table,
+// the table of the target. The arguments are pointers, the target first.
+func InheritTable(to, outer any, table *TOMLTable) {
+	into, of := reflect.ValueOf(to).Elem(), reflect.ValueOf(outer).Elem()
 	for _, f := range keyFields(into.Type()) {
-		if !at.Set(f.key) {
+		if !table.Set(f.key) {
 			into.FieldByIndex(f.Index).Set(of.FieldByIndex(f.Index))
 		}
 	}
@@ -189,8 +189,8 @@ func (t *TOMLTable) value(key string) (TOMLValue, bool) {
 	return TOMLValue{}, false
 }
 
-func (t *TOMLTable) SetAmong(of any) []string {
-	return slices.DeleteFunc(KeysOf(of), func(key string) bool { return !t.Set(key) })
+func (t *TOMLTable) SetAmong(table any) []string {
+	return slices.DeleteFunc(KeysOf(table), func(key string) bool { return !t.Set(key) })
 }
 
 // Resolve returns path, joined to the directory of the file if path is relative.
@@ -250,8 +250,8 @@ func (v TOMLValue) headerOf(names []string) string {
 	return ""
 }
 
-func (v TOMLValue) into(field reflect.Value, of reflect.StructField, report func(error)) error {
-	is := of.Tag.Get("is")
+func (v TOMLValue) into(field reflect.Value, structField reflect.StructField, report func(error)) error {
+	is := structField.Tag.Get("is")
 	switch to := field.Addr().Interface().(type) {
 	case TableReader:
 		return v.read(to)
@@ -268,11 +268,11 @@ func (v TOMLValue) into(field reflect.Value, of reflect.StructField, report func
 			return v.list(to, is)
 		}
 	}
-	if to := single(field.Addr().Interface(), of.Tag); to != nil {
+	if to := single(field.Addr().Interface(), structField.Tag); to != nil {
 		if err := to.read(v.plain(), to.file, itself); err != nil {
 			return v.Must(err)
 		}
-		if text := to.show(); is == "path" || of.Tag.Get("path") != "" || is == "log" && text != "-" && text != "off" ||
+		if text := to.show(); is == "path" || structField.Tag.Get("path") != "" || is == "log" && text != "-" && text != "off" ||
 			is == "program" && strings.ContainsRune(text, '/') {
 			field.SetString(v.File.Resolve(text))
 		}
@@ -281,7 +281,7 @@ func (v TOMLValue) into(field reflect.Value, of reflect.StructField, report func
 	switch field.Kind() {
 	case reflect.Pointer:
 		x := reflect.New(field.Type().Elem())
-		if err := v.into(x.Elem(), of, report); err != nil {
+		if err := v.into(x.Elem(), structField, report); err != nil {
 			return err
 		}
 		field.Set(x)
@@ -289,7 +289,7 @@ func (v TOMLValue) into(field reflect.Value, of reflect.StructField, report func
 	case reflect.Struct:
 		return v.structure(field, report)
 	}
-	return v.elements(field, of, report)
+	return v.elements(field, structField, report)
 }
 
 // list reads a list of strings or a table of strings. The second argument is the tag "is" of the field, which
@@ -383,21 +383,21 @@ func (v TOMLValue) structure(to reflect.Value, report func(error)) error {
 	return v.Must(errors.New(table))
 }
 
-func (v TOMLValue) elements(field reflect.Value, of reflect.StructField, report func(error)) error {
+func (v TOMLValue) elements(field reflect.Value, structField reflect.StructField, report func(error)) error {
 	list, ok := v.Any.([]TOMLValue)
 	switch {
 	case ok:
 	case field.Type().Elem().Kind() == reflect.Pointer:
 		if t, isTable := v.Any.(*TOMLTable); isTable && len(t.Entries) == 1 && t.Entries[0].isArrayOfTables() {
-			return v.Errorf("[[%s.%s]] needs %s in a line above", v.Key, t.Entries[0].Key, of.Tag.Get("value"))
+			return v.Errorf("[[%s.%s]] needs %s in a line above", v.Key, t.Entries[0].Key, structField.Tag.Get("value"))
 		}
-		return v.Errorf("%s is %s: write it as %s", v.Key, v.Type(), of.Tag.Get("value"))
+		return v.Errorf("%s is %s: write it as %s", v.Key, v.Type(), structField.Tag.Get("value"))
 	default:
 		return v.Must(errors.New("an array of integers"))
 	}
 	for _, one := range list {
 		x := reflect.New(field.Type().Elem())
-		if err := one.into(x.Elem(), of, report); err != nil {
+		if err := one.into(x.Elem(), structField, report); err != nil {
 			return err
 		}
 		field.Set(reflect.Append(field, x.Elem()))

@@ -113,10 +113,10 @@ func formatHint(name string, text []byte) string {
 
 const maxMistakes = 50
 
-// ReadFile reads the settings at the top of a configuration file. The keys are the names of the flags. others lists
+// ReadFile reads the settings at the top of a configuration file. The keys are the names of the flags. rest lists
 // valid keys that are not settings. The error contains a line for each mistake, with the line number, the key, its
 // value, and the allowed values.
-func (s *Settings) ReadFile(f *TOMLFile, others []string) error {
+func (s *Settings) ReadFile(f *TOMLFile, rest []string) error {
 	var wrong []error
 	seen := map[string]TOMLValue{}
 	keys := s.keys()
@@ -125,11 +125,11 @@ func (s *Settings) ReadFile(f *TOMLFile, others []string) error {
 			break
 		}
 		row := keys[v.Key].row
-		if slices.Contains(others, v.Key) && (row == nil || v.IsTables()) {
+		if slices.Contains(rest, v.Key) && (row == nil || v.IsTables()) {
 			continue // the key host is a setting in host = "127.0.0.1", but not in [[host]]
 		}
 		if row == nil {
-			wrong = append(wrong, v.Unknown("", slices.Concat(slices.Sorted(maps.Keys(keys)), others)))
+			wrong = append(wrong, v.Unknown("", slices.Concat(slices.Sorted(maps.Keys(keys)), rest)))
 			s.rejected = append(s.rejected, Nearest(v.Key, slices.Sorted(maps.Keys(keys))))
 			continue
 		}

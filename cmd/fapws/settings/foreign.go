@@ -196,10 +196,10 @@ func shellWords(text string) []string {
 	return words
 }
 
-// takeFlags applies words, which are flags of another server, to settings that still have their default. place names the
-// words in the lines about those that fapws does not support.
+// takeFlags applies words, which are flags of another server, to settings that still have their default. place names
+// the words in the lines about those that fapws does not support.
 func (s *Settings) takeFlags(place string, source Source, words []string) (lines []string) {
-	refuse := func(what any) { lines = append(lines, fmt.Sprintf("%s: ignored: %v", place, what)) }
+	refuse := func(flag any) { lines = append(lines, fmt.Sprintf("%s: ignored: %v", place, flag)) }
 	rows := slices.DeleteFunc(settingsOf(&s.conf), func(row *Setting) bool { return !row.inFile() })
 	p := newParser(rows, words)
 	// A word that is not a flag is the value of an unknown flag, or the application.

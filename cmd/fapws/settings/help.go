@@ -19,25 +19,25 @@ const usage = `Usage: fapws [FLAGS] APP [-- ARGS...]  serve app.py, module:app o
        fapws help TOPIC|WORD          pages of the docs; help topics lists them
 `
 
-// WriteHelp writes the text of --help. The text contains the common flags and fits on one screen or, if all is true,
+// WriteHelp writes the text of --help. The text contains the common flags and fits on one screen or, if whole is true,
 // contains all flags and their aliases.
-func WriteHelp(w io.Writer, all bool) {
+func WriteHelp(w io.Writer, whole bool) {
 	fmt.Fprint(w, usage)
 	for _, g := range helpGroups() {
-		if all {
+		if whole {
 			fmt.Fprintln(w)
 		}
 		fmt.Fprintln(w, g.name)
 		for _, row := range g.rows {
 			switch {
-			case all:
+			case whole:
 				writeEntry(w, row.synopsis(), row.sentence())
 			case row.Brief != "":
 				writeEntry(w, row.synopsis(), row.Brief+row.bracketed())
 			}
 		}
 	}
-	if !all {
+	if !whole {
 		fmt.Fprint(w, "SIZE takes K, M, G; TIME is in seconds or takes ms, s, m, h, d.\n")
 		return
 	}
@@ -140,18 +140,18 @@ type Text struct{ Head, Text string }
 
 // ReadTexts returns the entries of a file of texts. An entry is a line followed by indented lines, which contain its
 // text. Empty lines and lines that begin with "#" are ignored.
-func ReadTexts(file string) (all []Text) {
+func ReadTexts(file string) (texts []Text) {
 	for line := range strings.Lines(file) {
 		switch line = strings.TrimSuffix(line, "\n"); {
 		case line == "" || line[0] == '#':
 		case line[0] == '\t':
-			last := &all[len(all)-1]
+			last := &texts[len(texts)-1]
 			last.Text = strings.TrimSpace(last.Text + " " + line[1:])
 		default:
-			all = append(all, Text{Head: line})
+			texts = append(texts, Text{Head: line})
 		}
 	}
-	return all
+	return texts
 }
 
 //go:embed settings.txt

@@ -76,7 +76,7 @@ func (s *Setting) line() string {
 }
 
 // clauses splits a help text at its semicolons, except in brackets.
-func clauses(text string) (all []string) {
+func clauses(text string) (words []string) {
 	depth, from := 0, 0
 	for i := range len(text) {
 		switch text[i] {
@@ -86,11 +86,11 @@ func clauses(text string) (all []string) {
 			depth--
 		case ';':
 			if depth == 0 {
-				all, from = append(all, strings.TrimSpace(text[from:i])), i+1
+				words, from = append(words, strings.TrimSpace(text[from:i])), i+1
 			}
 		}
 	}
-	return append(all, strings.TrimSpace(text[from:]))
+	return append(words, strings.TrimSpace(text[from:]))
 }
 
 var valueClause = Pattern(`^([a-z0-9][\w.-]*): (.*)$`)

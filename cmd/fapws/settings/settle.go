@@ -142,7 +142,7 @@ func (s *Settings) ReadScript(script string, globals map[string]any) error {
 	return errors.Join(wrong...)
 }
 
-func pythonBool(on bool) string { return map[bool]string{true: "True", false: "False"}[on] }
+func pythonBool(enabled bool) string { return map[bool]string{true: "True", false: "False"}[enabled] }
 
 // BodyLimit returns the value of MAX_BODY_SIZE in an application that is not the first one. The value limits request
 // bodies for the paths of that application. BodyLimit returns 0 if the application does not set MAX_BODY_SIZE, or if a
@@ -157,8 +157,8 @@ func (s *Settings) BodyLimit(script string, globals map[string]any) (int64, erro
 }
 
 // TakeVenv sets the virtual environment to a directory that was found although no setting names one.
-func (s *Settings) TakeVenv(venv, where string) {
-	s.conf.Venv, s.from["venv"] = venv, Source{FromSurroundings, where}
+func (s *Settings) TakeVenv(venv, dir string) {
+	s.conf.Venv, s.from["venv"] = venv, Source{FromSurroundings, dir}
 }
 
 // Anchor makes paths from flags, environment variables and a gunicorn.conf.py relative to dir, because the script has
@@ -194,8 +194,8 @@ func (s *Settings) Wrong(name string, err error) error {
 	return fmt.Errorf("%s: %w", s.Origin(name), err)
 }
 
-// Located returns err with the line of the file that sets a setting. If no file sets it, or if err is nil, Located returns
-// err.
+// Located returns err with the line of the file that sets a setting. If no file sets it, or if err is nil, Located
+// returns err.
 func (s *Settings) Located(name string, err error) error {
 	from := s.Source(name)
 	at := strings.LastIndexByte(from.Name, ':')

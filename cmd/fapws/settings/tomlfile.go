@@ -225,23 +225,23 @@ func syntaxError(name, text string, err error) error {
 		utf8.RuneCountInString(text[begin:start])+1, OneLine(words))
 }
 
-// placeOf corrects at, the offset at which the TOML library has reported a mistake. It returns the offset of the
+// placeOf corrects offset, the place at which the TOML library has reported a mistake. It returns the offset of the
 // unclosed quote or bracket, of the backslash, or of the control character.
-func placeOf(text string, at int, message string) int {
-	rest := text[at:]
+func placeOf(text string, offset int, message string) int {
+	rest := text[offset:]
 	switch escape := regexp.MustCompile(`'(\\.)'`).FindStringSubmatch(message); {
 	case escape != nil:
-		return at + max(strings.Index(rest, escape[1]), 0)
+		return offset + max(strings.Index(rest, escape[1]), 0)
 	case strings.Contains(message, "control characters"):
-		return at + max(strings.IndexFunc(rest, func(c rune) bool {
+		return offset + max(strings.IndexFunc(rest, func(c rune) bool {
 			return c < ' ' && c != '\t' && c != '\n' || c == 0x7f
 		}), 0)
 	case strings.Contains(message, "newlines"):
-		return unclosed(text[:at])
+		return unclosed(text[:offset])
 	case strings.Contains(message, "unexpected EOF") || strings.Contains(message, "end of file"):
 		return unclosed(text)
 	}
-	return at + len(rest) - len(strings.TrimLeft(rest, " \t"))
+	return offset + len(rest) - len(strings.TrimLeft(rest, " \t"))
 }
 
 // unclosed returns the offset of the last unclosed quote or bracket, or else the length of the text without trailing

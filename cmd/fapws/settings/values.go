@@ -55,11 +55,12 @@ func of[T any](to *T, kind kind, read func(text string) (T, error), show func(T)
 
 func itself(s string) string { return s }
 
-// The method reads makes v accept synonyms. same maps each synonym, in lower case, to the text that is parsed instead.
-func (v *value) reads(same map[string]string) *value {
+// The method reads makes v accept synonyms. synonyms maps each synonym, in lower case, to the text that is parsed
+// instead.
+func (v *value) reads(synonyms map[string]string) *value {
 	parse := v.parse
 	v.parse = func(text string) error {
-		if meant, ok := same[strings.ToLower(strings.TrimSpace(text))]; ok {
+		if meant, ok := synonyms[strings.ToLower(strings.TrimSpace(text))]; ok {
 			text = meant
 		}
 		return parse(text)

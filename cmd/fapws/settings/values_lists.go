@@ -12,8 +12,8 @@ import (
 	"fapws/runtime/source/static"
 )
 
-func switches(on, off string) map[string]string {
-	return map[string]string{"yes": on, "true": on, "on": on, "1": on, "no": off, "false": off, "off": off, "0": off}
+func switches(positive, negative string) map[string]string {
+	return map[string]string{"yes": positive, "true": positive, "on": positive, "1": positive, "no": negative, "false": negative, "off": negative, "0": negative}
 }
 
 func onOff(text string) (bool, error) {
@@ -24,8 +24,8 @@ func onOff(text string) (bool, error) {
 	return meant == "yes", nil
 }
 
-func yesNo(on bool) string {
-	if on {
+func yesNo(enabled bool) string {
+	if enabled {
 		return "yes"
 	}
 	return "no"
@@ -54,12 +54,12 @@ func oneOf[T comparable](to *T, words []string, values ...T) *value {
 	return v
 }
 
-// choice returns the kind of value for a text in words. others contains synonyms in the form "SYNONYM=WORD".
-func choice(to *string, words, others []string) *value {
+// choice returns the kind of value for a text in words. values contains synonyms in the form "SYNONYM=WORD".
+func choice(to *string, words, values []string) *value {
 	v := oneOf(to, words, words...)
 	v.kind |= isNumber | isBool
 	same := map[string]string{}
-	for _, one := range others {
+	for _, one := range values {
 		other, meant, _ := strings.Cut(one, "=")
 		same[other] = meant
 	}
@@ -67,7 +67,7 @@ func choice(to *string, words, others []string) *value {
 }
 
 func list[T any](to *[]T, read func(one string) (T, error), show func(T) string) *value {
-	v := of(to, isText|isList, func(text string) (all []T, err error) {
+	v := of(to, isText|isList, func(text string) (values []T, err error) {
 		for one := range strings.SplitSeq(text, ",") {
 			one = strings.TrimSpace(one)
 			if one == "" || strings.ContainsRune(one, 0) {
@@ -77,10 +77,10 @@ func list[T any](to *[]T, read func(one string) (T, error), show func(T) string)
 			if err != nil {
 				return nil, err
 			}
-			all = append(all, x)
+			values = append(values, x)
 		}
-		return all, nil
-	}, func(all []T) string { return join(all, ",", show) })
+		return values, nil
+	}, func(values []T) string { return join(values, ",", show) })
 	v.file, v.script = "a string or an array of strings", "a string or a list of strings"
 	v.empty = v.clear
 	return v
@@ -135,22 +135,22 @@ func HidePassword(text string) string {
 	return queryPassword().ReplaceAllString(text, "${1}xxxxx")
 }
 
-func joined(all []string) string { return strings.Join(all, ",") }
+func joined(words []string) string { return strings.Join(words, ",") }
 
 func addresses(to *[]string) *value {
-	v := of(to, isText|isList, func(text string) (all []string, err error) {
+	v := of(to, isText|isList, func(text string) (words []string, err error) {
 		for one := range strings.SplitSeq(text, ",") {
 			a, err := parseAddress(one)
 			if err != nil {
 				return nil, err
 			}
-			if slices.Contains(all, a) && !strings.HasSuffix(a, ":0") {
+			if slices.Contains(words, a) && !strings.HasSuffix(a, ":0") {
 				return nil, fmt.Errorf("a list of different addresses: %s occurs twice", one)
 			}
-			all = append(all, a)
+			words = append(words, a)
 		}
-		return all, nil
-	}, func(all []string) string { return strings.ReplaceAll(joined(all), unsetHost+":", "") })
+		return words, nil
+	}, func(words []string) string { return strings.ReplaceAll(joined(words), unsetHost+":", "") })
 	v.file, v.script = "a string or an array of strings", errNoAddress.Error()
 	return v
 }
@@ -168,7 +168,7 @@ func networks(to *[]string) *value {
 }
 
 // trusted returns the networks in names, and whether names includes unix sockets.
-func trusted(names []string) (all []netip.Prefix, unix bool, err error) {
+func trusted(names []string) (prefixes []netip.Prefix, unix bool, err error) {
 	for _, one := range names {
 		unix = unix || one == "unix" || one == "*"
 		if one == "unix" {
@@ -178,15 +178,15 @@ func trusted(names []string) (all []netip.Prefix, unix bool, err error) {
 		if err != nil {
 			return nil, false, fmt.Errorf("IP addresses, networks such as 10.0.0.0/8, unix or *, not %s", shorten(one))
 		}
-		all = append(all, networks...)
+		prefixes = append(prefixes, networks...)
 	}
-	return all, unix, nil
+	return prefixes, unix, nil
 }
 
 // ParseNetworks parses an address or a network. If text equals all, the result contains all addresses. IPv4 addresses
 // in IPv6 notation are converted to IPv4.
-func ParseNetworks(text, all string) ([]netip.Prefix, error) {
-	if text == all {
+func ParseNetworks(text, list string) ([]netip.Prefix, error) {
+	if text == list {
 		return []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0)}, nil
 	}
 	network, err := netip.ParsePrefix(text)

@@ -41,13 +41,13 @@ type inherited struct {
 }
 
 // open reads the certificates of the settings before any worker is started. Mistakes are therefore reported at once,
-// and this process may still be root. After an upgrade, state and left are the state and the files of the previous
-// program; otherwise both are nil. open returns the files in left that belong to other parts of the supervisor.
-func (k *keyring) open(state []byte, left []*os.File) (others []*os.File, err error) {
+// and this process may still be root. After an upgrade, state and files are the state and the files of the previous
+// program; otherwise both are nil. open returns those of the files that belong to other parts of the supervisor.
+func (k *keyring) open(state []byte, files []*os.File) (rest []*os.File, err error) {
 	k.wants = map[string]*certificates.Want{}
 	k.reader.Log, k.reader.Read = k.p.log.Log, k.read
 	if state != nil {
-		if others, err = k.inherit(state, left); err != nil {
+		if rest, err = k.inherit(state, files); err != nil {
 			return nil, process.ExitNotStarted("state of the previous program: %v", err)
 		}
 	}
@@ -56,7 +56,7 @@ func (k *keyring) open(state []byte, left []*os.File) (others []*os.File, err er
 	}
 	want := k.p.plan.Certificates(&k.p.conf)
 	if want == nil {
-		return others, nil
+		return rest, nil
 	}
 	if k.root == nil && k.needsRoot(want) {
 		if k.root, err = StartKeyReader(want.Files()); err != nil {
@@ -66,7 +66,7 @@ func (k *keyring) open(state []byte, left []*os.File) (others []*os.File, err er
 	if _, err := k.reader.Bundle(want); err != nil && state == nil {
 		return nil, process.ExitNotStarted("%v", k.p.plan.StateLocated(err))
 	}
-	return others, nil
+	return rest, nil
 }
 
 // giveStateDirs tells workers the path of the state directory. As root, giveStateDirs creates the directory for the
@@ -110,7 +110,7 @@ func (k *keyring) read(name string) ([]byte, fs.FileMode, error) {
 	return data, mode, err
 }
 
-func (k *keyring) bundle(text string, again bool) ([]byte, error) {
+func (k *keyring) bundle(text string, renewal bool) ([]byte, error) {
 	want := new(certificates.Want)
 	if err := json.Unmarshal([]byte(text), want); err != nil {
 		return nil, err
@@ -119,7 +119,7 @@ func (k *keyring) bundle(text string, again bool) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !again {
+	if !renewal {
 		k.follow(text, want)
 		if k.orders != nil {
 			k.orders.Order(&want.ACME)
@@ -186,23 +186,23 @@ func (k *keyring) leave() (text []byte, files []syscall.Conn, err error) {
 	return text, files, err
 }
 
-// inherit restores the state that the previous program returned from leave, and returns the files in left that do not
+// inherit restores the state that the previous program returned from leave, and returns those of the files that do not
 // belong to the keyring.
-func (k *keyring) inherit(text []byte, left []*os.File) (others []*os.File, err error) {
+func (k *keyring) inherit(text []byte, files []*os.File) (rest []*os.File, err error) {
 	var state inherited
 	if err := json.Unmarshal(text, &state); err != nil {
 		return nil, err
 	}
 	k.reader.Kept = state.Kept
 	if !state.Root {
-		return left, nil
+		return files, nil
 	}
-	if len(left) == 0 {
+	if len(files) == 0 {
 		return nil, errors.New("the channel to the process that reads keys is missing")
 	}
-	k.root, err = TakeKeyReader(left[0])
-	left[0].Close()
-	return left[1:], err
+	k.root, err = TakeKeyReader(files[0])
+	files[0].Close()
+	return files[1:], err
 }
 
 // variable is the environment variable that tells the key reader the descriptor of its channel.

@@ -64,19 +64,19 @@ type reply struct {
 	ctl.Answer
 }
 
-func (p *supervisor) ask(c ctl.Command, within time.Duration) (all []reply) {
-	ctx, cancel := context.WithTimeout(context.Background(), within)
+func (p *supervisor) ask(c ctl.Command, limit time.Duration) (replies []reply) {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	for _, r := range p.pool.Ask(ctx, string(c)) {
 		one := reply{pid: r.Pid}
 		if json.Unmarshal([]byte(r.Text), &one.Answer) == nil {
-			all = append(all, one)
+			replies = append(replies, one)
 		}
 	}
-	return all
+	return replies
 }
 
-func (p *supervisor) report(all []reply) *ctl.Report {
+func (p *supervisor) report(replies []reply) *ctl.Report {
 	st := p.pool.Status()
 	counted := map[int]ctl.Counters{}
 	r := p.shown.Load().Report(p.plan, st.Since)
@@ -86,7 +86,7 @@ func (p *supervisor) report(all []reply) *ctl.Report {
 	} else if began := p.counting.Load(); began != 0 {
 		r.Counted = time.Since(time.Unix(0, began)).Seconds()
 	}
-	for _, one := range all {
+	for _, one := range replies {
 		if one.Status == nil || len(one.Status.Workers) != 1 {
 			continue
 		}
@@ -107,24 +107,24 @@ func (p *supervisor) report(all []reply) *ctl.Report {
 	return &r
 }
 
-func (p *supervisor) stack(all []reply) string {
+func (p *supervisor) stack(replies []reply) string {
 	var b strings.Builder
-	for _, one := range all {
+	for _, one := range replies {
 		if b.Len() > 0 {
 			b.WriteByte('\n')
 		}
 		fmt.Fprintf(&b, "worker %d\n%s", one.pid, one.Text)
 	}
 	for _, w := range p.pool.Status().Workers {
-		if w.State >= pool.Ready && !slices.ContainsFunc(all, func(r reply) bool { return r.pid == w.Pid }) {
+		if w.State >= pool.Ready && !slices.ContainsFunc(replies, func(r reply) bool { return r.pid == w.Pid }) {
 			fmt.Fprintf(&b, "\nworker %d (%s) does not answer\n", w.Pid, w.State)
 		}
 	}
 	return b.String()
 }
 
-func (p *supervisor) reload(why string) error {
-	if err := p.pool.ReloadAndWait(why); err != nil {
+func (p *supervisor) reload(reason string) error {
+	if err := p.pool.ReloadAndWait(reason); err != nil {
 		return fmt.Errorf("reload failed: %w", err)
 	}
 	return nil
@@ -158,14 +158,14 @@ func (p *supervisor) purge(pattern cache.Pattern) (n int, err error) {
 
 // query replies to a worker that asks about uploads, or, if the setting `status` is on, sends
 // a command from the status page.
-func (p *supervisor) query(pid int, what string) string {
-	if question, ok := strings.CutPrefix(what, worker.QueryUploads+" "); ok {
+func (p *supervisor) query(pid int, topic string) string {
+	if question, ok := strings.CutPrefix(topic, worker.QueryUploads+" "); ok {
 		return p.uploads(pid, question)
 	}
 	if p.shown.Load().Status == "" {
 		return ""
 	}
-	answer := ctl.Server(p.pageCommand).AnswerPage(ctl.Command(what))
+	answer := ctl.Server(p.pageCommand).AnswerPage(ctl.Command(topic))
 	text, _ := json.Marshal(answer)
 	return string(text)
 }
@@ -198,16 +198,16 @@ func (p *supervisor) uploads(asks int, question string) string {
 	return string(text)
 }
 
-func (p *supervisor) profile() (all []ctl.StatusStack, err error) {
+func (p *supervisor) profile() (stacks []ctl.StatusStack, err error) {
 	err = errors.New("no worker answers")
 	for _, one := range p.ask(ctl.Profile, ctl.ProfileTime+worker.AnswerWithin) {
 		if one.Error == "" {
-			all, err = append(all, one.Stacks...), nil
-		} else if len(all) == 0 {
+			stacks, err = append(stacks, one.Stacks...), nil
+		} else if len(stacks) == 0 {
 			err = errors.New(one.Error)
 		}
 	}
-	return all, err
+	return stacks, err
 }
 
 func (p *supervisor) tellViewers() {
@@ -305,12 +305,12 @@ func (p *supervisor) metrics(answers []reply) []metrics.Family {
 	return metrics.Merge(all, own, p.brokerMetrics())
 }
 
-func active(answers []reply) (all []ctl.Active) {
+func active(answers []reply) (list []ctl.Active) {
 	for _, one := range answers {
-		all = append(all, one.Active...)
+		list = append(list, one.Active...)
 	}
-	slices.SortFunc(all, func(x, y ctl.Active) int { return cmp.Compare(y.Age, x.Age) })
-	return all
+	slices.SortFunc(list, func(x, y ctl.Active) int { return cmp.Compare(y.Age, x.Age) })
+	return list
 }
 
 // pageText limits the text from the end of a worker's output, in bytes.
@@ -324,16 +324,16 @@ const failureHead = `<meta http-equiv="refresh" content="1">` +
 
 // failureNotice returns what clients receive while new code does not load: the application, the error in one line, and
 // the standard error of the worker, usually a traceback.
-func failureNotice(app, how string, said []byte) *pool.Message {
-	said = bytes.TrimRight(escapes().ReplaceAll(asText(said), nil), "\n")
-	if len(said) > pageText {
-		said = said[len(said)-pageText:]
-		if at := bytes.IndexByte(said, '\n'); at >= 0 {
-			said = said[at+1:]
+func failureNotice(app, ending string, stderr []byte) *pool.Message {
+	stderr = bytes.TrimRight(escapes().ReplaceAll(asText(stderr), nil), "\n")
+	if len(stderr) > pageText {
+		stderr = stderr[len(stderr)-pageText:]
+		if at := bytes.IndexByte(stderr, '\n'); at >= 0 {
+			stderr = stderr[at+1:]
 		}
 	}
-	text := strings.ToValidUTF8(string(said), "\uFFFD")
-	title := cmp.Or(strings.TrimPrefix(lastError(text), "fapws: "), how)
+	text := strings.ToValidUTF8(string(stderr), "\uFFFD")
+	title := cmp.Or(strings.TrimPrefix(lastError(text), "fapws: "), ending)
 	text, remedy := cutRemedy(text, title)
 	failed := app + " failed to load"
 	plain := failed + ": " + title + "\n"
@@ -343,8 +343,8 @@ func failureNotice(app, how string, said []byte) *pool.Message {
 	if text != "" {
 		plain += "\n" + text + "\n"
 	}
-	if !strings.Contains(how, title) {
-		failed += ": " + how
+	if !strings.Contains(ending, title) {
+		failed += ": " + ending
 	}
 	title = html.EscapeString(title)
 	header := "<header><p class=dim>" + html.EscapeString(failed) + "</p><h1>" + title + "</h1>"
@@ -361,8 +361,8 @@ func failureNotice(app, how string, said []byte) *pool.Message {
 }
 
 // asText replaces each object of the error log by the text that the log has without --error-log-format json.
-func asText(said []byte) (text []byte) {
-	for line := range bytes.Lines(said) {
+func asText(stderr []byte) (text []byte) {
+	for line := range bytes.Lines(stderr) {
 		switch m, ok := logfile.ParseObject(string(line)); {
 		case !ok:
 			text = append(text, line...)

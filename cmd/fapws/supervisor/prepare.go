@@ -63,14 +63,14 @@ func CheckNames(p *plan.Plan) error {
 
 // BecomeWorker switches this process from root to the user and the directory of the workers, to check which files
 // workers may read, and must be called on a locked thread.
-func BecomeWorker(what *plan.Plan) error {
-	p := &supervisor{plan: what, conf: what.Conf}
+func BecomeWorker(planned *plan.Plan) error {
+	p := &supervisor{plan: planned, conf: planned.Conf}
 	if err := p.findIdentity(); err != nil {
 		return err
 	}
 	folder, err := p.workerFolder()
 	if err == nil {
-		err = what.KeepStateDir()
+		err = planned.KeepStateDir()
 	}
 	if err == nil {
 		err = p.identity.Assume(false)
@@ -117,8 +117,8 @@ func (p *supervisor) workerFolder() (string, error) {
 
 // Check returns the errors with which Run would refuse to start, before it opens files and addresses. Check connects to
 // the broker of channels.
-func Check(what *plan.Plan) error {
-	p := &supervisor{plan: what, conf: what.Conf}
+func Check(planned *plan.Plan) error {
+	p := &supervisor{plan: planned, conf: planned.Conf}
 	wrong := []error{p.findIdentity()}
 	if wrong[0] == nil { // a chroot depends on the user
 		_, err := p.findChroot()
@@ -126,12 +126,12 @@ func Check(what *plan.Plan) error {
 	}
 	_, err := p.missingInSandbox()
 	wrong = append(wrong, err)
-	if what.Broker != nil {
-		broker, err := pool.ConnectBroker(what.Broker, "", 0, func(logfile.Level, string) {})
+	if planned.Broker != nil {
+		broker, err := pool.ConnectBroker(planned.Broker, "", 0, func(logfile.Level, string) {})
 		if err == nil {
 			broker.Close(0)
 		} else {
-			wrong = append(wrong, what.Settings.Located("channels", process.ExitNotStarted("%v", err)))
+			wrong = append(wrong, planned.Settings.Located("channels", process.ExitNotStarted("%v", err)))
 		}
 	}
 	return settings.JoinPath(wrong...)
@@ -177,15 +177,15 @@ func (p *supervisor) attributes() *syscall.SysProcAttr {
 
 // missingInSandbox returns the restrictions of --sandbox that the kernel does not support, which are an error with
 // --sandbox strict.
-func (p *supervisor) missingInSandbox() (without string, err error) {
+func (p *supervisor) missingInSandbox() (feature string, err error) {
 	if !p.conf.Sandboxed() {
 		return "", nil
 	}
-	if without = confine.MissingInSandbox(); without != "" && p.conf.Sandbox == "strict" {
+	if feature = confine.MissingInSandbox(); feature != "" && p.conf.Sandbox == "strict" {
 		err = process.ExitNotStarted("--sandbox strict: this system cannot restrict %s; use --sandbox to restrict the "+
-			"rest", without)
+			"rest", feature)
 	}
-	return without, err
+	return feature, err
 }
 
 // prepareSandbox logs the restrictions that the kernel does not support, and creates the temporary directory of the

@@ -65,27 +65,27 @@ func (p *supervisor) openControl() error {
 }
 
 // Run supervises workers until it is told to stop, and returns the exit code.
-func Run(what *plan.Plan, instance *worker.Instance, stderr io.Writer) (code int, err error) {
+func Run(planned *plan.Plan, instance *worker.Instance, stderr io.Writer) (code int, err error) {
 	// The supervisor passes messages between goroutines that do little else. On one processor, this wakes no thread.
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(1)
 	}
-	p := &supervisor{plan: what, conf: what.Conf, instance: instance, log: plan.NewLogger(stderr, &what.Conf)}
+	p := &supervisor{plan: planned, conf: planned.Conf, instance: instance, log: plan.NewLogger(stderr, &planned.Conf)}
 	p.early.Open, p.early.Close = openSockets, p.closeSockets
 	p.keyring.p = p
-	p.site.Store(what.Site)
+	p.site.Store(planned.Site)
 	if err := p.findIdentity(); err != nil {
 		return 0, err
 	}
 	if err := p.prepareChroot(); err != nil {
 		return 0, err
 	}
-	system.Distrust(what.Changeable(&p.conf))
+	system.Distrust(planned.Changeable(&p.conf))
 	if p.identity != nil {
 		plan.GiveLogs(p.plan.Site.LogFiles(&p.conf), p.identity, p.log)
 	}
 	if err := p.log.Open(&p.conf, p.reopenWorkerLogs); err != nil {
-		return 0, what.Settings.Located("error-log", err)
+		return 0, planned.Settings.Located("error-log", err)
 	}
 	if code, err = p.run(); err != nil {
 		return p.log.Report(err), nil
@@ -279,8 +279,8 @@ func (p *supervisor) failureNotice() func(string, []byte) *pool.Message {
 	if !p.conf.Dev {
 		return nil
 	}
-	return func(how string, said []byte) *pool.Message {
-		return failureNotice(filepath.Base(p.plan.Label(&p.conf)), how, said)
+	return func(ending string, stderr []byte) *pool.Message {
+		return failureNotice(filepath.Base(p.plan.Label(&p.conf)), ending, stderr)
 	}
 }
 
@@ -343,7 +343,7 @@ func (p *supervisor) event(kind pool.Event, failure string) {
 }
 
 // beforeExec restores the environment variables that this program has removed, for the next program.
-func (p *supervisor) beforeExec() (state []byte, left []syscall.Conn) {
+func (p *supervisor) beforeExec() (state []byte, files []syscall.Conn) {
 	var err error
 	p.instance.Notifier.Leave()
 	if p.conf.Chroot != "" {
@@ -351,11 +351,11 @@ func (p *supervisor) beforeExec() (state []byte, left []syscall.Conn) {
 			p.log.Log(logfile.Error, err.Error())
 		}
 	}
-	if state, left, err = p.keyring.leave(); err != nil {
+	if state, files, err = p.keyring.leave(); err != nil {
 		p.log.Log(logfile.Error, "certificates for the next program: "+err.Error())
 	}
 	if pid := p.instance.Pid.Load().Left(); pid != nil {
-		left = append(left, pid)
+		files = append(files, pid)
 	}
-	return state, left
+	return state, files
 }

@@ -127,7 +127,7 @@ const racy = 2 * time.Second
 
 // If the metadata of the file is the same as in the stamp old, and no change is likely, take returns old without
 // reading the file.
-func take(path string, old stamp) (s stamp, there bool) {
+func take(path string, old stamp) (s stamp, exists bool) {
 	info, err := os.Stat(path)
 	if err != nil || !info.Mode().IsRegular() {
 		return stamp{}, false
@@ -196,7 +196,7 @@ func newPatterns(o *Options, base string, roots []string) (p patterns, err error
 }
 
 // parsePatterns checks patterns. It joins relative patterns with a slash to each directory in from.
-func parsePatterns(texts, from []string) (list []string, err error) {
+func parsePatterns(texts, patterns []string) (list []string, err error) {
 	for _, text := range texts {
 		if _, err := filepath.Match(text, ""); err != nil {
 			return nil, fmt.Errorf("the pattern %q is invalid: %w", text, err)
@@ -207,7 +207,7 @@ func parsePatterns(texts, from []string) (list []string, err error) {
 		case filepath.IsAbs(text):
 			list = append(list, filepath.Clean(text))
 		default:
-			for _, dir := range from {
+			for _, dir := range patterns {
 				list = append(list, filepath.Join(escapes.Replace(dir), text))
 			}
 		}

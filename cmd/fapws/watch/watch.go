@@ -87,7 +87,7 @@ func Start(o Options) (*Watcher, error) {
 // Report calls the function changed, on a separate goroutine, with a description of the files that have changed since
 // Start, such as "app.py changed". Changes during a call are reported together in the next call. A nil Watcher does
 // nothing.
-func (w *Watcher) Report(changed func(what string)) {
+func (w *Watcher) Report(changed func(subject string)) {
 	if w != nil {
 		w.ended.Go(func() { w.run(changed) })
 	}
@@ -140,7 +140,7 @@ func (w *Watcher) Close() {
 	}
 }
 
-func (w *Watcher) run(changed func(what string)) {
+func (w *Watcher) run(changed func(subject string)) {
 	var events <-chan fsnotify.Event
 	var failures <-chan error
 	if kernel := w.tree.kernel; kernel != nil {
@@ -199,7 +199,7 @@ func (w *Watcher) concerns(e fsnotify.Event) bool {
 	return err == nil && info.IsDir() && e.Has(fsnotify.Create)
 }
 
-func (w *Watcher) look() (more bool) {
+func (w *Watcher) look() (changed bool) {
 	found := w.tree.look()
 	for path, what := range found {
 		if before := w.found[path]; before != "" && before != what {
@@ -216,7 +216,7 @@ func (w *Watcher) look() (more bool) {
 }
 
 // tell reports the changes in w.found, if any.
-func (w *Watcher) tell(changed func(what string)) {
+func (w *Watcher) tell(changed func(subject string)) {
 	if len(w.found) == 0 {
 		return
 	}

@@ -124,7 +124,7 @@ func (l *Left) Complete(log func(logfile.Level, string)) {
 
 // reload has a child load the application and, if this succeeds, begins the replacement of this program. reload is safe
 // for concurrent use. The error has one line.
-func (g *again) reload(why string) error {
+func (g *again) reload(reason string) error {
 	s := g.s
 	<-s.signals.served
 	g.checking.Lock()
@@ -133,7 +133,7 @@ func (g *again) reload(why string) error {
 		return nil
 	}
 	notifier := s.instance.Notifier
-	s.log.Log(logfile.Info, "reloading: "+why)
+	s.log.Log(logfile.Info, "reloading: "+reason)
 	s.instance.LogNotifyError(notifier.Reloading())
 	if err := g.check(); err != nil {
 		s.log.Log(logfile.Error, "reload failed; the old code keeps serving")

@@ -48,7 +48,7 @@ func RunAlone(p *plan.Plan, instance *Instance, stderr io.Writer) (code int, err
 	}
 	s.signals.left = instance.Left
 	s.signals.terminal = process.AtTerminal() || instance.Left != nil && instance.Left.Terminal
-	s.signals.reload = func(why string) { go a.again.reload(why) }
+	s.signals.reload = func(reason string) { go a.again.reload(reason) }
 	if !p.Conf.NoHeal {
 		s.stuck = a.again.heal
 	}

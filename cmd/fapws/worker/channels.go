@@ -31,11 +31,11 @@ func (r *relay) configure(c *live.StreamConfig) {
 }
 
 // notify reports to the application that a subscriber has joined or left, and must be called on the event loop.
-func (r *relay) notify(name string, client *live.StreamClient, left bool) {
+func (r *relay) notify(name string, client *live.StreamClient, gone bool) {
 	if name == ctl.StatusChannel {
 		return
 	}
-	n := pybridge.PresenceEvent{Left: left, Name: name, Number: client.Number, Address: client.Address,
+	n := pybridge.PresenceEvent{Left: gone, Name: name, Number: client.Number, Address: client.Address,
 		User: client.User, LastID: client.LastEventID}
 	switch h, late := r.s.python.running(), r.s.late; {
 	case late != nil && (h == nil || len(late.presence) > 0):
@@ -152,13 +152,13 @@ func newRelay(s *service) *relay {
 	r := &relay{s: s, history: make(chan giver, 1), counts: map[string]int64{}}
 	r.up, r.down = eventloop.NewQueue(r.sendUp), eventloop.NewQueue(runAll)
 	r.purges = eventloop.NewQueue(r.sendPurges)
-	r.purged = eventloop.NewQueue(func(all []cache.Pattern) { s.server.PurgeNow(all...) })
+	r.purged = eventloop.NewQueue(func(patterns []cache.Pattern) { s.server.PurgeNow(patterns...) })
 	r.down.Hold(true)
 	return r
 }
 
-func runAll(all []func()) {
-	for _, f := range all {
+func runAll(functions []func()) {
+	for _, f := range functions {
 		f()
 	}
 }

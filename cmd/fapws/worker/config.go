@@ -236,13 +236,13 @@ func firstInside(dir string, paths []string) string {
 	return paths[i]
 }
 
-func mounts(c *pybridge.Contents) (all []pybridge.Mount) {
+func mounts(c *pybridge.Contents) (entries []pybridge.Mount) {
 	if c != nil {
 		for i := range c.Apps {
-			all = append(all, c.Apps[i].Table...)
+			entries = append(entries, c.Apps[i].Table...)
 		}
 	}
-	return all
+	return entries
 }
 
 // Uploads returns the places of the uploads in PATHS.

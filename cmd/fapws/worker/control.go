@@ -202,9 +202,9 @@ func Memory(process string) metrics.Family {
 			Value: float64(confine.AnonymousMemory(os.Getpid()))}}}
 }
 
-func Started(since time.Time) metrics.Family {
+func Started(start time.Time) metrics.Family {
 	return metrics.One("fapws_start_time_seconds", metrics.Gauge, "seconds",
-		"When the server started, in seconds since 1970.", float64(since.UnixMilli())/1e3)
+		"When the server started, in seconds since 1970.", float64(start.UnixMilli())/1e3)
 }
 
 // sayLastWords sends the counters of this process to the supervisor. sayLastWords is safe for concurrent use.

@@ -47,8 +47,8 @@ type giver struct {
 
 // takeHistory receives the history that another worker sends with giveHistory, but imports only events up to the number
 // last. takeHistory returns an error if the sending worker has ended, or has sent nothing for the duration silence.
-func takeHistory(s *runtime.Server, from *pool.Channel, last uint64, silence time.Duration) error {
-	m, _, err := from.ReceiveWithin(silence)
+func takeHistory(s *runtime.Server, channel *pool.Channel, last uint64, silence time.Duration) error {
+	m, _, err := channel.ReceiveWithin(silence)
 	if err != nil {
 		return err
 	}
@@ -76,12 +76,12 @@ func (r *relay) take(m *pool.Message, files []*os.File) {
 }
 
 // takeSubscribers serves the clients that another worker hands over, and runs on a separate goroutine.
-func (r *relay) takeSubscribers(from *pool.Channel) {
+func (r *relay) takeSubscribers(channel *pool.Channel) {
 	defer r.taking.Done()
-	defer from.Close()
+	defer channel.Close()
 	n, refused := 0, error(nil)
 	for {
-		m, files, err := from.ReceiveWithin(pieceWithin)
+		m, files, err := channel.ReceiveWithin(pieceWithin)
 		if err != nil {
 			r.s.logAsWorker(logfile.Warning, " did not receive all subscribers of another worker: %v", err)
 			break
@@ -186,8 +186,8 @@ func sendClient(to *pool.Channel, kind string, state any, fd int) error {
 	return err
 }
 
-// handClientsOver sends all subscribers to the successor of this process. Without a successor, they are disconnected and
-// must reconnect. handClientsOver runs on a separate goroutine.
+// handClientsOver sends all subscribers to the successor of this process. Without a successor, they are disconnected
+// and must reconnect. handClientsOver runs on a separate goroutine.
 func (p *Parent) handClientsOver(ctx context.Context) {
 	s := p.s
 	to := p.successor.Load()

@@ -17,7 +17,7 @@ const (
 
 // heal implements pybridge.RunConfig.Stuck. It replaces the program only if no other handler can run: otherwise, active
 // requests would be lost for one handler that occupies a thread.
-func (g *again) heal(why string, hung bool) {
+func (g *again) heal(reason string, hung bool) {
 	s := g.s
 	if !hung {
 		return
@@ -37,7 +37,7 @@ func (g *again) heal(why string, hung bool) {
 	if s.signals.isTold() || !g.begun.CompareAndSwap(false, true) {
 		return
 	}
-	s.log.Log(logfile.Error, "executing fapws again, because "+why)
+	s.log.Log(logfile.Error, "executing fapws again, because "+reason)
 	g.take()
 	handed := make(chan struct{})
 	go func() {
@@ -65,8 +65,8 @@ const (
 	lookEvery  = time.Second
 )
 
-// pause returns how long the next program must wait before it executes fapws again, and how long this program must still
-// wait; l may be nil.
+// pause returns how long the next program must wait before it executes fapws again, and how long this program must
+// still wait; l may be nil.
 func (l *Left) pause() (next, rest time.Duration) {
 	if l == nil || l.Healed.IsZero() || time.Since(l.Healed) > mostPause {
 		return healPause, 0

@@ -55,13 +55,13 @@ func (f *Instance) WritePid() error {
 	return nil
 }
 
-func (f *Instance) TakePid(left []*os.File) {
+func (f *Instance) TakePid(files []*os.File) {
 	switch {
-	case len(left) == 0:
+	case len(files) == 0:
 	case f.PidPath == "":
-		left[0].Close()
+		files[0].Close()
 	default:
-		f.Pid.Store(process.TakeOverPIDFile(f.PidPath, left[0]))
+		f.Pid.Store(process.TakeOverPIDFile(f.PidPath, files[0]))
 	}
 }
 
@@ -100,7 +100,7 @@ func (f *Instance) LogNotifyError(err error) {
 }
 
 // A failure is an error only if the settings name the socket; otherwise the server serves without a control socket.
-func (f *Instance) OpenControl(conf *settings.Config, from settings.Source, server ctl.Server) error {
+func (f *Instance) OpenControl(conf *settings.Config, source settings.Source, server ctl.Server) error {
 	if conf.ControlSocket == ctl.Off {
 		return nil
 	}
@@ -109,8 +109,8 @@ func (f *Instance) OpenControl(conf *settings.Config, from settings.Source, serv
 	case err == nil:
 		f.Control.Store(socket)
 	case conf.ControlSocket != ctl.Auto:
-		return process.ExitNotStarted("cannot create the control socket (%s): %v", from, err)
-	case from.Level > settings.FromDefault:
+		return process.ExitNotStarted("cannot create the control socket (%s): %v", source, err)
+	case source.Level > settings.FromDefault:
 		f.log(logfile.Warning, fmt.Sprintf("no control socket: %v", err))
 	default:
 		f.log(logfile.Debug, fmt.Sprintf("no control socket: %v", err))
@@ -124,7 +124,7 @@ type Shown struct {
 }
 
 // Report returns a report for the control socket with the facts about the whole server.
-func (shown *Shown) Report(p *plan.Plan, since time.Time) ctl.Report {
+func (shown *Shown) Report(p *plan.Plan, start time.Time) ctl.Report {
 	r := ctl.Report{
 		PID:     os.Getpid(),
 		App:     shown.App,
@@ -132,7 +132,7 @@ func (shown *Shown) Report(p *plan.Plan, since time.Time) ctl.Report {
 		Version: process.Version,
 		Python:  shown.Python,
 		Mode:    BannerMode(&shown.Config),
-		Uptime:  time.Since(since).Seconds(),
+		Uptime:  time.Since(start).Seconds(),
 	}
 	if path, print := p.OwnCA(&shown.Config); print != "" {
 		r.CA = &ctl.OwnCA{Path: path, SHA256: print}
@@ -182,9 +182,9 @@ func (shown *Shown) banner(workers string, colors bool, local []netip.Addr) stri
 	}
 	const bold, dim, yellow = "1", "2", "33" // ECMA-48 §8.3.117 (SGR)
 	var banner strings.Builder
-	line := func(look, text string) {
+	line := func(format, text string) {
 		if colors {
-			text = "\x1b[" + look + "m" + text + "\x1b[0m"
+			text = "\x1b[" + format + "m" + text + "\x1b[0m"
 		}
 		banner.WriteString(text + "\n")
 	}
@@ -233,8 +233,8 @@ func BannerMode(conf *settings.Config) string {
 }
 
 // urlsOf returns a URL for a listener at the address a. The URL works on this machine. If a is a wildcard address, the
-// result others contains URLs that work on other machines.
-func urlsOf(a Address, local []netip.Addr) (url string, others []string) {
+// result urls contains URLs that work on other machines.
+func urlsOf(a Address, local []netip.Addr) (url string, urls []string) {
 	tcp, ok := a.Addr.(*net.TCPAddr)
 	if !ok {
 		return a.Network() + ":" + a.String(), nil
@@ -245,10 +245,10 @@ func urlsOf(a Address, local []netip.Addr) (url string, others []string) {
 	}
 	for _, other := range local {
 		if other.Is4() || ip.Is6() {
-			others = append(others, httpURL(a.Secure, other, tcp.Port))
+			urls = append(urls, httpURL(a.Secure, other, tcp.Port))
 		}
 	}
-	return httpURL(a.Secure, netip.AddrFrom4([4]byte{127, 0, 0, 1}), tcp.Port), others
+	return httpURL(a.Secure, netip.AddrFrom4([4]byte{127, 0, 0, 1}), tcp.Port), urls
 }
 
 func httpURL(secure bool, ip netip.Addr, port int) string {

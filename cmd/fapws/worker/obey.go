@@ -203,8 +203,8 @@ func (p *Parent) unlisten() {
 
 const aliveWithin = 10 * time.Second
 
-func (p *Parent) loopRuns(within time.Duration) bool {
-	ctx, cancel := context.WithTimeout(context.Background(), within)
+func (p *Parent) loopRuns(limit time.Duration) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	return p.s.server.Ping(ctx) == nil
 }
@@ -230,9 +230,9 @@ func (p *Parent) answer(m *pool.Message) {
 	p.tell(&pool.Message{Kind: pool.Answer, ID: m.ID, Raw: []byte(text)})
 }
 
-// recycle asks the supervisor to replace this worker. In the log, why follows "worker N". recycle is safe for
+// recycle asks the supervisor to replace this worker. In the log, reason follows "worker N". recycle is safe for
 // concurrent use.
-func (p *Parent) recycle(why string) { p.tell(&pool.Message{Kind: pool.Recycle, Text: why}) }
+func (p *Parent) recycle(reason string) { p.tell(&pool.Message{Kind: pool.Recycle, Text: reason}) }
 
 // Failing reports err to the supervisor as the reason why this process ends, unless p is nil or err is without text.
 func (p *Parent) Failing(err error) {
@@ -252,7 +252,7 @@ const hungWithin = 2 * time.Second
 
 // onStuck implements pybridge.RunConfig.Stuck. onStuck must not wait for the event loop, because an inline handler may
 // be blocking it.
-func (p *Parent) onStuck(why string, _ bool) {
+func (p *Parent) onStuck(reason string, _ bool) {
 	hung := p.s.conf.Threads == 0 && !p.loopRuns(hungWithin)
-	p.tell(&pool.Message{Kind: pool.Recycle, Text: "stuck (" + why + ")", Hung: hung})
+	p.tell(&pool.Message{Kind: pool.Recycle, Text: "stuck (" + reason + ")", Hung: hung})
 }

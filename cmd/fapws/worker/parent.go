@@ -63,8 +63,8 @@ func TakeParent() (*Parent, error) {
 }
 
 // Run runs a worker and returns its exit code, and must be called on the main thread.
-func (p *Parent) Run(what *plan.Plan, stderr io.Writer) (code int, err error) {
-	s := newService(what, &Instance{}, stderr, p)
+func (p *Parent) Run(planned *plan.Plan, stderr io.Writer) (code int, err error) {
+	s := newService(planned, &Instance{}, stderr, p)
 	p.s, p.join = s, sync.OnceFunc(s.relay.join)
 	s.relay.channel = p.channel
 	s.relay.up.Hold(true) // until relay.join
@@ -80,10 +80,10 @@ func (p *Parent) Run(what *plan.Plan, stderr io.Writer) (code int, err error) {
 		s.late = newLateLoad(p)
 		life = s.late.run
 	}
-	system.Distrust(what.Changeable(&what.Conf))
+	system.Distrust(planned.Changeable(&planned.Conf))
 	// If p.Stderr is set, the supervisor reads and logs the standard error of this process.
 	if p.Stderr < 0 {
-		s.log.OpenAsWorker(&what.Conf)
+		s.log.OpenAsWorker(&planned.Conf)
 	} else {
 		s.log.LookAs(p.Stderr)
 	}

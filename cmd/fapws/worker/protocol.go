@@ -92,8 +92,8 @@ func cutEvent(raw []byte) (e pybridge.Event, rest []byte, err error) {
 
 // query sends a request to the supervisor and returns the reply. query must not be called on the goroutine of the
 // method listen or on the event loop.
-func (p *Parent) query(ctx context.Context, what string) (string, error) {
-	answer := p.questions.Ask(ctx, pool.Message{Kind: pool.Ask, Text: what}, p.tell)
+func (p *Parent) query(ctx context.Context, question string) (string, error) {
+	answer := p.questions.Ask(ctx, pool.Message{Kind: pool.Ask, Text: question}, p.tell)
 	if answer == nil {
 		return "", errors.New("the supervisor does not answer")
 	}

@@ -157,7 +157,7 @@ func (y *python) stack() string {
 const profileWithin = ctl.ProfileTime + stackWait
 
 // profile samples the Python stacks of this process for ctl.ProfileTime; an error is the reason why stacks are missing.
-func (y *python) profile() (all []ctl.StatusStack, err error) {
+func (y *python) profile() (samples []ctl.StatusStack, err error) {
 	h := y.running()
 	switch {
 	case h == nil && y.is(appRunning) && y.loader.Load() != nil:
@@ -169,9 +169,9 @@ func (y *python) profile() (all []ctl.StatusStack, err error) {
 	defer cancel()
 	stacks, err := h.Profile(ctx, ctl.ProfileTime)
 	for _, stack := range stacks {
-		all = append(all, ctl.StatusStack(stack))
+		samples = append(samples, ctl.StatusStack(stack))
 	}
-	return all, err
+	return samples, err
 }
 
 // activeWait limits how long the process waits for the GIL to find out which line Python is executing.

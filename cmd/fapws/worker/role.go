@@ -54,7 +54,7 @@ type traits struct {
 	refresh *plan.Refresh
 
 	// stuck implements pybridge.RunConfig.Stuck; nil if nothing replaces a process whose handlers hang.
-	stuck func(why string, hung bool)
+	stuck func(reason string, hung bool)
 
 	again *again // nil in a worker
 }

@@ -37,11 +37,11 @@ type signals struct {
 
 	// reload reloads the application, on a separate goroutine; nil in a worker and in a process that only performs a
 	// check.
-	reload func(why string)
+	reload func(reason string)
 	left   *Left // what the previous program of this process has left; nil if there was none
 
 	// replace asks the supervisor to replace this worker; nil without a supervisor.
-	replace func(why string)
+	replace func(reason string)
 
 	// the signal HUP means that the terminal that started the server was closed
 	terminal bool
@@ -201,8 +201,8 @@ const scriptGrace = time.Second
 // the time for which Shutdown waits for a blocked event loop.
 const cutTime = 500 * time.Millisecond
 
-// retiredIdle is how long a retiring worker keeps an idle connection open for the client's next request, but at most for
-// half of the graceful timeout: silent clients do not count as active requests.
+// retiredIdle is how long a retiring worker keeps an idle connection open for the client's next request, but at most
+// for half of the graceful timeout: silent clients do not count as active requests.
 const retiredIdle = 5 * time.Second
 
 type shutdownMode uint8
@@ -439,9 +439,9 @@ func (s *service) endConnections(ctx context.Context, o shutdownRequest) error {
 	return err
 }
 
-func (s *service) sayStopping(how shutdownMode, grace time.Duration) {
+func (s *service) sayStopping(mode shutdownMode, grace time.Duration) {
 	text := fmt.Sprintf(s.stopping, grace)
-	switch how {
+	switch mode {
 	case replacing:
 		return
 	case quickly:

@@ -46,9 +46,9 @@ func isOwn(addr string, own func(pid int) bool) bool {
 	return false
 }
 
-// overlaps reports whether a socket cannot listen on addr because the same server already listens on one of others: the
-// ports are equal, and so are the hosts, or one host stands for all addresses of the machine.
-func overlaps(addr string, others []string) bool {
+// overlaps reports whether a socket cannot listen on addr because the same server already listens on one of addresses:
+// the ports are equal, and so are the hosts, or one host stands for all addresses of the machine.
+func overlaps(addr string, addresses []string) bool {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil || port == "0" || strings.HasPrefix(addr, "unix:") {
 		return false
@@ -57,7 +57,7 @@ func overlaps(addr string, others []string) bool {
 		ip, err := netip.ParseAddr(host)
 		return host == "" || err == nil && ip.IsUnspecified()
 	}
-	for _, other := range others {
+	for _, other := range addresses {
 		plain, _ := settings.SplitSecure(other)
 		its, same, err := net.SplitHostPort(plain)
 		if err == nil && same == port && (its == host || everywhere(host) || everywhere(its)) {

@@ -99,9 +99,9 @@ func (a *Authority) Sign(o Options) *Certificate {
 }
 
 // Revoke returns a list of revoked certificates in PEM, which expires at the time of the first argument.
-func (a *Authority) Revoke(until time.Time, revoked ...*x509.Certificate) []byte {
+func (a *Authority) Revoke(deadline time.Time, revoked ...*x509.Certificate) []byte {
 	a.T.Helper()
-	list := &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: time.Now().Add(-48 * time.Hour), NextUpdate: until}
+	list := &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: time.Now().Add(-48 * time.Hour), NextUpdate: deadline}
 	for _, c := range revoked {
 		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries,
 			x509.RevocationListEntry{SerialNumber: c.SerialNumber, RevocationTime: list.ThisUpdate})

@@ -32,9 +32,9 @@ func Do(loop *eventloop.Loop, f func()) {
 	}
 }
 
-func Until(t testing.TB, loop *eventloop.Loop, what string, holds func() bool) {
+func Until(t testing.TB, loop *eventloop.Loop, subject string, holds func() bool) {
 	t.Helper()
-	checktest.Eventually(t, what, func() (ok bool) {
+	checktest.Eventually(t, subject, func() (ok bool) {
 		Do(loop, func() { ok = holds() })
 		return ok
 	})

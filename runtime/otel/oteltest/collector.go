@@ -101,9 +101,9 @@ func (c *Collector) Bodies() ([][]byte, []http.Header) {
 }
 
 // Await waits until n spans match, and returns them.
-func (c *Collector) Await(n int, what string, match func(*Span) bool) (found []Span) {
+func (c *Collector) Await(n int, subject string, match func(*Span) bool) (found []Span) {
 	c.t.Helper()
-	checktest.Eventually(c.t, strconv.Itoa(n)+" spans of "+what, func() bool {
+	checktest.Eventually(c.t, strconv.Itoa(n)+" spans of "+subject, func() bool {
 		found = nil
 		for _, s := range c.Spans() {
 			if match(&s) {
@@ -112,7 +112,7 @@ func (c *Collector) Await(n int, what string, match func(*Span) bool) (found []S
 		}
 		return len(found) >= n
 	})
-	checktest.Truef(c.t, len(found) <= n, "%d spans of %s, not %d: %+v", len(found), what, n, found)
+	checktest.Truef(c.t, len(found) <= n, "%d spans of %s, not %d: %+v", len(found), subject, n, found)
 	return found
 }
 
@@ -129,7 +129,7 @@ type field struct {
 }
 
 // fields parses a message of protobuf.
-func (c *Collector) fields(b []byte) (all []field) {
+func (c *Collector) fields(b []byte) (list []field) {
 	for len(b) > 0 {
 		tag, n := binary.Uvarint(b)
 		f := field{number: int(tag >> 3), wire: int(tag & 7)}
@@ -157,9 +157,9 @@ func (c *Collector) fields(b []byte) (all []field) {
 			c.t.Errorf("invalid protobuf: %q", b)
 			return nil
 		}
-		all, b = append(all, f), b[n:]
+		list, b = append(list, f), b[n:]
 	}
-	return all
+	return list
 }
 
 func (c *Collector) text(f field) string {

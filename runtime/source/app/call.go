@@ -238,21 +238,21 @@ func (c *call) end(p *exchange.Part) {
 	c.Release(p)
 }
 
-func (c *call) Input(x *exchange.Exchange, in exchange.Input) {
+func (c *call) Input(x *exchange.Exchange, input exchange.Input) {
 	switch c.work {
 	case ended:
 		return
 	case queued:
 		h := c.source.options.Gate.of(c)
-		in.Data = bytes.Clone(in.Data)
-		h.input = append(h.input, in)
+		input.Data = bytes.Clone(input.Data)
+		h.input = append(h.input, input)
 		return
 	}
-	in.Ticket = c.ticket
-	c.source.handler.Deliver(in)
+	input.Ticket = c.ticket
+	c.source.handler.Deliver(input)
 	d := c.source.d
 	d.Due = true
-	switch in.Op {
+	switch input.Op {
 	case exchange.OpBody:
 		c.restart()
 	case exchange.OpText, exchange.OpBinary:

@@ -175,16 +175,16 @@ func (d *Dispatcher) Signalled() {
 }
 
 // Deliver sends all finished parts, and reports whether there were any.
-func (d *Dispatcher) Deliver() (any bool) {
+func (d *Dispatcher) Deliver() (progress bool) {
 	for d.app != nil {
 		t, ok := d.app.Next(&d.part)
 		if !ok {
 			break
 		}
 		d.deliver(t, &d.part)
-		any = true
+		progress = true
 	}
-	return any
+	return progress
 }
 
 // Flush starts the submitted requests.
@@ -296,7 +296,7 @@ func (d *Dispatcher) put(c *call) {
 
 // LastUse returns the value of conn.Set.Now when the application's last call ended, and reports whether a call is
 // active, for example a WebSocket.
-func (d *Dispatcher) LastUse() (at int64, used bool) {
+func (d *Dispatcher) LastUse() (second int64, used bool) {
 	return d.used, slices.ContainsFunc(d.calls, func(c *call) bool { return c.source != nil && c.source.options.Main })
 }
 

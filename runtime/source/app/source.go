@@ -117,10 +117,10 @@ type Receiving struct {
 	then  exchange.Source
 }
 
-// Receiving returns a Receiving with first as its handler and then as its second source. It may be called on any
+// Receiving returns a Receiving with first as its handler and second as its second source. It may be called on any
 // goroutine.
-func (d *Dispatcher) Receiving(first exchange.Handler, then exchange.Source) *Receiving {
-	s := &Receiving{first: d.Source(first, Options{}), then: then}
+func (d *Dispatcher) Receiving(first exchange.Handler, second exchange.Source) *Receiving {
+	s := &Receiving{first: d.Source(first, Options{}), then: second}
 	services := d.services
 	services.Next, services.Inquire = s, s.inquire
 	s.first.services = &services

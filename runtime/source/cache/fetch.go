@@ -255,9 +255,9 @@ func (f *Fill) giveUp() {
 	f.origin.Abandon()
 }
 
-func (f *Fill) Input(_ *exchange.Exchange, in exchange.Input) {
+func (f *Fill) Input(_ *exchange.Exchange, input exchange.Input) {
 	if f.ended {
-		f.origin.Source.Input(&f.origin, in)
+		f.origin.Source.Input(&f.origin, input)
 	}
 }
 
@@ -325,8 +325,8 @@ func (f *Fill) release(answer func(w *waiter)) {
 	f.source.pages.release(all, answer)
 }
 
-func (p *Pages) release(all []*waiter, answer func(w *waiter)) {
-	now := all[:min(len(all), maxReleased)]
+func (p *Pages) release(waiters []*waiter, answer func(w *waiter)) {
+	now := waiters[:min(len(waiters), maxReleased)]
 	for _, w := range now {
 		if w.x == nil {
 			continue
@@ -337,7 +337,7 @@ func (p *Pages) release(all []*waiter, answer func(w *waiter)) {
 			}
 		})
 	}
-	if rest := all[len(now):]; len(rest) > 0 {
+	if rest := waiters[len(now):]; len(rest) > 0 {
 		p.conns.Events.Post(func() { p.release(rest, answer) })
 	}
 }

@@ -111,10 +111,10 @@ func (c *Compiled) lifetime(status int, f *answerFields) (lifetime int64, ok boo
 }
 
 // staleness returns how long a response may be sent after its lifetime: while a new response is fetched (stale),
-// instead of an error (ifError), and instead of no response (down). Stale responses are forbidden by must-revalidate
+// instead of an error (ifError), and instead of no response (outage). Stale responses are forbidden by must-revalidate
 // and proxy-revalidate, and by s-maxage unless the response also has stale-while-revalidate or stale-if-error (RFC 9111
 // §4.2.4, §5.2.2.10; RFC 5861).
-func (c *Compiled) staleness(cc control) (stale, ifError, down int64) {
+func (c *Compiled) staleness(cc control) (stale, ifError, outage int64) {
 	switch {
 	case cc.has("must-revalidate", "proxy-revalidate"):
 		return 0, 0, 0
@@ -124,10 +124,10 @@ func (c *Compiled) staleness(cc control) (stale, ifError, down int64) {
 		stale = int64(c.Stale)
 	}
 	ifError = max(cc["stale-if-error"]*second, stale)
-	if down = ifError; !cc.has("s-maxage") {
-		down = max(down, downFor)
+	if outage = ifError; !cc.has("s-maxage") {
+		outage = max(outage, downFor)
 	}
-	return stale, ifError, down
+	return stale, ifError, outage
 }
 
 // control maps the lower-case names of a response's cache directives (RFC 9111 §5.2.2, RFC 5861) to their seconds,

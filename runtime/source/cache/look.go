@@ -126,7 +126,7 @@ const (
 	// like Miss, but the request to the handler must contain the Conditions of Found.Page, an older page
 	Expired
 	Wait // Found.Fill is already fetching the page for another request
-	// the response is a page that the handler has just confirmed; Look never returns this verdict
+	// the response is a page that the handler has just confirmed; Lookup never returns this verdict
 	Revalidated
 )
 
@@ -146,8 +146,8 @@ type Found struct {
 	Fill    *Fill
 }
 
-// Look searches the store for the response to a request, which must be a GET or HEAD without a body.
-func (s *Store) Look(c *Compiled, r *exchange.Request, now int64) (f Found) {
+// Lookup searches the store for the response to a request, which must be a GET or HEAD without a body.
+func (s *Store) Lookup(c *Compiled, r *exchange.Request, now int64) (f Found) {
 	defer func() { s.count[f.Verdict]++ }()
 	s.key = c.appendKey(s.key[:0], r)
 	base := len(s.key)

@@ -89,8 +89,8 @@ type coded struct {
 }
 
 // codable reports whether a page may be sent compressed and whether its type and length make compression worthwhile.
-func codable(kind string, t *terms, h *exchange.Head, on bool) bool {
-	if !on || !t.plain || h.Status != 200 {
+func codable(kind string, t *terms, h *exchange.Head, enabled bool) bool {
+	if !enabled || !t.plain || h.Status != 200 {
 		return false
 	}
 	if h.Length >= 0 {

@@ -65,7 +65,7 @@ func (s *Source) lookup(x *exchange.Exchange, turns int) {
 		s.origin.Start(x)
 		return
 	}
-	found := p.Store.Look(s.rule, r, p.now())
+	found := p.Store.Lookup(s.rule, r, p.now())
 	f := found.Fill
 	switch found.Verdict {
 	case Hit, Stale:

@@ -205,12 +205,12 @@ func (p *Pattern) Check() error {
 
 // PurgeNow evicts the pages that match a pattern, and returns their number. Matching pages that are being fetched will
 // not be kept. PurgeNow iterates over all pages at most once, even if many patterns have tags or prefixes.
-func (s *Store) PurgeNow(all ...Pattern) (gone int) {
+func (s *Store) PurgeNow(patterns ...Pattern) (gone int) {
 	before := s.pages
 	tags, prefixes := map[string][]*Pattern{}, map[string][]*Pattern{}
 	lengths := map[int]bool{}
-	for i := range all {
-		p := &all[i]
+	for i := range patterns {
+		p := &patterns[i]
 		path, query, wide, queried := p.parts()
 		// For running fetches, compare only the paths. Therefore a page may not be stored although its query or host
 		// does not match the pattern.
@@ -264,8 +264,8 @@ func (p *Pattern) parts() (path, query string, wide, queried bool) {
 
 func (p *Pattern) of(n *node) bool { return p.Host == "" || strings.EqualFold(p.Host, n.host) }
 
-func (n *node) isOf(some []*Pattern) bool {
-	return slices.ContainsFunc(some, func(p *Pattern) bool { return p.of(n) })
+func (n *node) isOf(patterns []*Pattern) bool {
+	return slices.ContainsFunc(patterns, func(p *Pattern) bool { return p.of(n) })
 }
 
 func (n *node) query() string {

@@ -40,7 +40,7 @@ type answer struct {
 
 func put(t testing.TB, s *Store, c *Compiled, r *exchange.Request, a answer, now int64) bool {
 	t.Helper()
-	f := s.Look(c, r, now)
+	f := s.Lookup(c, r, now)
 	checktest.Needf(t, f.Fill != nil, "%s: %v, it should be fetched", r.Parsed.Target.In(r.Head), f.Verdict)
 	return feed(f.Fill, a, now)
 }
@@ -66,7 +66,7 @@ func feed(f *Fill, a answer, now int64) bool {
 
 func look(t testing.TB, s *Store, c *Compiled, r *exchange.Request, now int64, want Verdict) Found {
 	t.Helper()
-	f := s.Look(c, r, now)
+	f := s.Lookup(c, r, now)
 	checktest.Equalf(t, f.Verdict, want, "%s at %v", r.Parsed.Target.In(r.Head), time.Duration(now))
 	return f
 }
@@ -132,7 +132,7 @@ func TestEvictionOfAllPagesResetsEveryCounter(t *testing.T) {
 	c := compile(t, Rule{TTL: time.Minute, Stale: time.Minute})
 	s := New(1<<20, 0)
 	for i := range 50 {
-		f := s.Look(c, get(t, fmt.Sprintf("/%d%%41", i/2), "Accept-Language: "+fmt.Sprint(i%3)), int64(i))
+		f := s.Lookup(c, get(t, fmt.Sprintf("/%d%%41", i/2), "Accept-Language: "+fmt.Sprint(i%3)), int64(i))
 		if f.Fill == nil {
 			continue
 		}
@@ -161,7 +161,7 @@ func TestLookDoesNotAllocate(t *testing.T) {
 	r := get(t, "/page?a=b", "Accept-Encoding: gzip, br", "Accept-Language: de")
 	put(t, s, c, r, answer{fields: "Vary: Accept-Language", body: "page"}, 1)
 	checktest.Equalf(t, testing.AllocsPerRun(100, func() {
-		checktest.Needf(t, s.Look(c, r, 2).Verdict == Hit, "no hit")
+		checktest.Needf(t, s.Lookup(c, r, 2).Verdict == Hit, "no hit")
 	}), 0, "allocations")
 }
 
@@ -296,7 +296,7 @@ func TestPurgeRemovesPagesThatMatch(t *testing.T) {
 		n, want := s.PurgeNow(append(tt.also, tt.p)...), 7-len(strings.Fields(tt.left))
 		checktest.Equalf(t, n, want, "%+v: went", tt.p)
 		for name, r := range all {
-			f := s.Look(c, r, 1)
+			f := s.Lookup(c, r, 1)
 			left := strings.Contains(" "+tt.left+" ", " "+name+" ")
 			checktest.Equalf(t, f.Verdict == Hit, left, "%+v: %s is %v", tt.p, name, f.Verdict)
 		}

@@ -185,7 +185,7 @@ func TestStalePageReplacesAnErrorIfItMay(t *testing.T) {
 		s := New(1<<20, 0)
 		r := get(t, "/")
 		put(t, s, c, r, answer{fields: `ETag: "a"|Cache-Control: ` + control, body: "page"}, 0)
-		f := s.Look(c, r, at)
+		f := s.Lookup(c, r, at)
 		failed := f.Page.Instead(503, false, at)
 		got := fmt.Sprint(failed, f.Page.Instead(502, true, at), f.Page.Instead(404, false, at))
 		checktest.Equalf(t, got, tt[2], "%s after %s s", control, tt[1])
@@ -195,7 +195,7 @@ func TestStalePageReplacesAnErrorIfItMay(t *testing.T) {
 		f.Fill.Failed(at)
 		// Until the next attempt, other requests get the stale page.
 		checktest.Equalf(t, look(t, s, c, r, at+1, Stale).Fill, nil, "%s: another request is tried at once", control)
-		checktest.Truef(t, s.Look(c, r, at+tryEvery).Fill != nil, "%s: nothing is tried again", control)
+		checktest.Truef(t, s.Lookup(c, r, at+tryEvery).Fill != nil, "%s: nothing is tried again", control)
 	}
 }
 
@@ -215,7 +215,7 @@ func TestEquivalentListsInFieldsShareAPage(t *testing.T) {
 	} {
 		s := New(1<<20, 0)
 		put(t, s, c, get(t, "/", tt.vary+": "+tt.one), answer{fields: "Cache-Control: max-age=9|Vary: " + tt.vary}, 0)
-		f := s.Look(c, get(t, "/", tt.vary+": "+tt.other), 1)
+		f := s.Lookup(c, get(t, "/", tt.vary+": "+tt.other), 1)
 		checktest.Equalf(t, f.Verdict == Hit, tt.same, "%s: %q and %q: %v", tt.vary, tt.one, tt.other, f.Verdict)
 	}
 }

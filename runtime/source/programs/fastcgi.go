@@ -175,19 +175,19 @@ func (c *call) run(r *backend.Request, params []byte, timeout time.Duration) (re
 	unbind := context.AfterFunc(r.Context, func() { c.Conn.Close() })
 	c.in = readers.Get().(*bufio.Reader)
 	c.in.Reset(c.Conn)
-	sent := send(c.Conn, len(params), r, func(out *bufio.Writer) error {
+	sent := send(c.Conn, len(params), r, func(writer *bufio.Writer) error {
 		const responder, keepConn = 1, 1
 		flags := byte(0)
 		if c.keep {
 			flags = keepConn
 		}
-		_, _ = out.Write(appendRecord(nil, typeBegin, []byte{0, responder, flags, 0, 0, 0, 0, 0}))
-		_, _ = stream{out, typeParams}.Write(params)
-		_, _ = out.Write(appendRecord(nil, typeParams, nil))
-		if _, err := io.Copy(stream{out, typeStdin}, r.Body()); err != nil {
+		_, _ = writer.Write(appendRecord(nil, typeBegin, []byte{0, responder, flags, 0, 0, 0, 0, 0}))
+		_, _ = stream{writer, typeParams}.Write(params)
+		_, _ = writer.Write(appendRecord(nil, typeParams, nil))
+		if _, err := io.Copy(stream{writer, typeStdin}, r.Body()); err != nil {
 			return err
 		}
-		_, err := out.Write(appendRecord(nil, typeStdin, nil))
+		_, err := writer.Write(appendRecord(nil, typeStdin, nil))
 		return err
 	})
 	err = c.answer.passAll(fastcgiShort, timeout, c.take)
@@ -250,7 +250,7 @@ const direct = 32 << 10 // maximum size of a body that is sent together with the
 // sent. head is the size of the request head in bytes; the output buffer has room for the head and a short body. The
 // returned function stops the goroutine, even if the application has not read the whole request, and returns the error
 // of write.
-func send(conn net.Conn, head int, r *backend.Request, write func(out *bufio.Writer) error) (sent func() error) {
+func send(conn net.Conn, head int, r *backend.Request, write func(writer *bufio.Writer) error) (sent func() error) {
 	result := make(chan error, 1)
 	go func() {
 		out := bufio.NewWriterSize(conn, head+int(min(r.Size, direct))+1<<10)
@@ -286,8 +286,8 @@ const (
 
 // The Reader must have room for the whole record. After os.ErrDeadlineExceeded, the next call continues to read the
 // same record. content is valid until the next call.
-func readRecord(in *bufio.Reader) (kind uint8, content []byte, err error) {
-	head, err := in.Peek(headerLen)
+func readRecord(reader *bufio.Reader) (kind uint8, content []byte, err error) {
+	head, err := reader.Peek(headerLen)
 	if err == nil {
 		kind = head[1]
 		id, size := binary.BigEndian.Uint16(head[2:]), int(binary.BigEndian.Uint16(head[4:]))
@@ -300,8 +300,8 @@ func readRecord(in *bufio.Reader) (kind uint8, content []byte, err error) {
 			return 0, nil, fmt.Errorf("it sends a record of type %d", kind)
 		}
 		n := headerLen + size + int(head[6])
-		if content, err = in.Peek(n); err == nil {
-			_, err = in.Discard(n)
+		if content, err = reader.Peek(n); err == nil {
+			_, err = reader.Discard(n)
 			return kind, content[headerLen:][:size], err
 		}
 	}

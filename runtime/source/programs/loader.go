@@ -28,7 +28,7 @@ type LoaderOptions struct {
 
 	// Died is called on a separate goroutine if the loader process ends before Close is called. The process that has
 	// started the Loader should then be replaced.
-	Died func(how string)
+	Died func(ending string)
 }
 
 type Serving struct {
@@ -247,13 +247,13 @@ type Running struct {
 }
 
 // Running returns the running children, the oldest first.
-func (l *Loader) Running() (all []Running) {
+func (l *Loader) Running() (running []Running) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, c := range l.children {
-		all = append(all, Running{c.pid, c.request, c.handler, time.Since(c.since)})
+		running = append(running, Running{c.pid, c.request, c.handler, time.Since(c.since)})
 	}
-	return all
+	return running
 }
 
 func (l *Loader) await() {

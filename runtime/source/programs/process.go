@@ -138,7 +138,7 @@ func (p *process) await() (state *os.ProcessState, told bool) {
 // Output runs a program until its end, or the end of ctx, and returns its output. Output calls log for each line of
 // standard error. It kills a program that writes too much; most is the limit in bytes. Output also ends all child
 // processes of the program, and ignores the exit status.
-func Output(ctx context.Context, argv, env []string, dir string, most int64, log func(line string)) (out []byte,
+func Output(ctx context.Context, argv, env []string, dir string, most int64, log func(line string)) (output []byte,
 	err error) {
 	null, err := os.Open(os.DevNull)
 	if err != nil {
@@ -155,16 +155,16 @@ func Output(ctx context.Context, argv, env []string, dir string, most int64, log
 	ended.Go(func() { p.await() })
 	ended.Go(func() { logLines(p.err, maxLine, log) })
 	defer context.AfterFunc(ctx, p.kill)()
-	out, _ = io.ReadAll(io.LimitReader(p.out, most+1)) // treat an error as the end of the output
-	if int64(len(out)) > most {
+	output, _ = io.ReadAll(io.LimitReader(p.out, most+1)) // treat an error as the end of the output
+	if int64(len(output)) > most {
 		p.kill()
-		out, err = out[:most], fmt.Errorf("more than %d bytes", most)
+		output, err = output[:most], fmt.Errorf("more than %d bytes", most)
 	}
 	ended.Wait()
 	if ctx.Err() != nil {
 		err = ctx.Err()
 	}
-	return out, err
+	return output, err
 }
 
 func start(argv, env []string, dir string, stdin *os.File) (p *process, err error) {
@@ -192,11 +192,11 @@ func start(argv, env []string, dir string, stdin *os.File) (p *process, err erro
 
 // pipe returns a pipe from a program to the server, with a reading end that supports deadlines and a blocking writing
 // end.
-func pipe() (ours, theirs *os.File, err error) {
-	if ours, theirs, err = os.Pipe(); err == nil {
-		theirs.Fd() // Fd makes the writing end blocking
+func pipe() (reader, writer *os.File, err error) {
+	if reader, writer, err = os.Pipe(); err == nil {
+		writer.Fd() // Fd makes the writing end blocking
 	}
-	return ours, theirs, err
+	return reader, writer, err
 }
 
 // input returns the request body as a file, positioned at its beginning. The program may read the file when it likes,
@@ -243,9 +243,9 @@ const (
 
 // logLines calls log for each line. most limits the length of a line, in bytes and approximately; the rest is
 // discarded.
-func logLines(from io.ReadCloser, most int, log func(line string)) {
-	defer from.Close()
-	in := bufio.NewReaderSize(from, maxLine)
+func logLines(stderr io.ReadCloser, most int, log func(line string)) {
+	defer stderr.Close()
+	in := bufio.NewReaderSize(stderr, maxLine)
 	for n := 0; ; {
 		line, more, err := in.ReadLine()
 		if err != nil { // treat an error as the end of the output

@@ -140,13 +140,13 @@ func (m *LoaderMount) Respond(w *backend.Response, r *backend.Request) {
 }
 
 func (m *LoaderMount) pass(w *backend.Response, r *backend.Request, c *child, head []byte) error {
-	sent := send(c.conn, len(head), r, func(out *bufio.Writer) error {
-		_, _ = out.Write(head)
-		if _, err := io.Copy(out, r.Body()); err != nil {
+	sent := send(c.conn, len(head), r, func(writer *bufio.Writer) error {
+		_, _ = writer.Write(head)
+		if _, err := io.Copy(writer, r.Body()); err != nil {
 			return err
 		}
-		_ = out.WriteByte(',')
-		if err := out.Flush(); err != nil {
+		_ = writer.WriteByte(',')
+		if err := writer.Flush(); err != nil {
 			return err
 		}
 		// tells the child that the client has disconnected (_Child.disconnected in _fork.py)
@@ -173,7 +173,7 @@ func (m *LoaderMount) pass(w *backend.Response, r *backend.Request, c *child, he
 	})
 }
 
-func (m *LoaderMount) variables(r *backend.Request, left time.Duration) []byte {
+func (m *LoaderMount) variables(r *backend.Request, remaining time.Duration) []byte {
 	var text []byte
 	set := func(name, value string) {
 		text = append(append(append(append(text, name...), 0), value...), 0)
@@ -205,6 +205,6 @@ func (m *LoaderMount) variables(r *backend.Request, left time.Duration) []byte {
 	}
 	set("fapws.mount", strconv.Itoa(m.Index))
 	set("fapws.has_length", map[bool]string{true: "1"}[r.Parsed.Body != http1.NoBody])
-	set("fapws.timeout", strconv.FormatFloat(max(left, 0).Seconds(), 'f', 3, 64))
+	set("fapws.timeout", strconv.FormatFloat(max(remaining, 0).Seconds(), 'f', 3, 64))
 	return append(append(append(strconv.AppendInt(nil, int64(len(text)), 10), ':'), text...), ',')
 }

@@ -196,7 +196,7 @@ func (c *connection) putReader() {
 
 // settle reports whether the connection can be reused. surplus contains bytes that follow the response, for example a
 // body after HEAD, 204 or 304; on a reused connection, these bytes would become the response to the next request.
-func (c *connection) settle() (again bool, surplus []byte) {
+func (c *connection) settle() (retry bool, surplus []byte) {
 	surplus, _ = c.in.Peek(min(c.in.Buffered(), maxSurplus))
 	surplus = bytes.Clone(surplus)
 	c.putReader()
@@ -263,20 +263,20 @@ func raise(n *atomic.Uint64, v uint64) {
 
 // watch is called when c is opened. If no response arrives on c within patience, the idle connections may occupy all
 // processes of the upstream, and watch closes them.
-func (up *upstream) watch(c *connection) {
-	c.opened, c.number = time.Now(), up.waiting.opened.Add(1)
+func (peer *upstream) watch(c *connection) {
+	c.opened, c.number = time.Now(), peer.waiting.opened.Add(1)
 	c.overdue = time.AfterFunc(patience, func() {
-		raise(&up.waiting.overdue, c.number)
-		up.idle.Clear()
+		raise(&peer.waiting.overdue, c.number)
+		peer.idle.Clear()
 	})
 }
 
 // keeps reports whether c may be kept idle. The result is false while a newer connection waits, probably because the
 // upstream has not accepted it. An upstream accepts connections in order, so a response on a connection shows that all
 // older connections were accepted.
-func (up *upstream) keeps(c *connection) bool {
-	w := &up.waiting
-	return w.overdue.Load() <= w.answered.Load() && (up.opt.Idle > 0 || time.Since(c.opened) < keepAge)
+func (peer *upstream) keeps(c *connection) bool {
+	w := &peer.waiting
+	return w.overdue.Load() <= w.answered.Load() && (peer.opt.Idle > 0 || time.Since(c.opened) < keepAge)
 }
 
 // roundTrip sends a request, and returns the head of the response and the connection that delivers the body. The caller
@@ -284,21 +284,21 @@ func (up *upstream) keeps(c *connection) bool {
 // responding, and if the method is safe (RFC 9110 §9.2.2). If no connection could be opened, the error is a notSent. A
 // WebSocket handshake always uses a new connection and is the last request on it, because only the upstream's response
 // determines whether the next bytes are a request. roundTrip adds the number of its attempts to *sent.
-func (up *upstream) roundTrip(sent *int, w *backend.Response, r *backend.Request) (*http.Response, *connection, error) {
-	request := up.request(r)
+func (peer *upstream) roundTrip(sent *int, w *backend.Response, r *backend.Request) (*http.Response, *connection, error) {
+	request := peer.request(r)
 	var c *connection
 	if r.Upgrade {
 		w = nil
 		// use no idle connection for a body that is still arriving, because it could not be sent again
 	} else if !r.More {
-		c, _ = up.idle.Take()
+		c, _ = peer.idle.Take()
 	}
 	for {
-		call := begin(up, request, r, *sent)
+		call := begin(peer, request, r, *sent)
 		*sent++
 		if c == nil {
 			var err error
-			if c, err = up.dial(request.Context()); err != nil {
+			if c, err = peer.dial(request.Context()); err != nil {
 				call.End(0, "connect", err)
 				return nil, nil, notSent{err}
 			}
@@ -307,7 +307,7 @@ func (up *upstream) roundTrip(sent *int, w *backend.Response, r *backend.Request
 		response, err := c.ask(request, w)
 		c.overdue.Stop()
 		if err == nil {
-			raise(&up.waiting.answered, c.number)
+			raise(&peer.waiting.answered, c.number)
 			return response, c, nil
 		}
 		c.close()
@@ -324,24 +324,24 @@ func (up *upstream) roundTrip(sent *int, w *backend.Response, r *backend.Request
 
 // begin begins the span of a request to the upstream, and sends its ID in Traceparent, so that spans of the upstream
 // become its children. sent is the number of earlier attempts to send r.
-func begin(up *upstream, request *http.Request, r *backend.Request, sent int) *otel.Call {
-	if up.opt.Spans == nil {
+func begin(peer *upstream, request *http.Request, r *backend.Request, sent int) *otel.Call {
+	if peer.opt.Spans == nil {
 		return nil
 	}
-	call := up.opt.Spans.Call(http1.OwnIdentity(r.Head, r.Parsed, r.Own))
+	call := peer.opt.Spans.Call(http1.OwnIdentity(r.Head, r.Parsed, r.Own))
 	if call == nil {
 		return nil
 	}
 	request.Header["Traceparent"] = []string{call.Traceparent()}
 	scheme := "http"
-	if up.target.tls != nil {
+	if peer.target.tls != nil {
 		scheme = "https"
 	}
-	call.Method, call.URL, call.Resent = request.Method, scheme+"://"+up.target.host+request.URL.RequestURI(), sent
-	if up.target.network == "unix" {
-		call.Address = up.target.address
+	call.Method, call.URL, call.Resent = request.Method, scheme+"://"+peer.target.host+request.URL.RequestURI(), sent
+	if peer.target.network == "unix" {
+		call.Address = peer.target.address
 	} else {
-		call.Address, call.Port, _ = net.SplitHostPort(up.target.address)
+		call.Address, call.Port, _ = net.SplitHostPort(peer.target.address)
 	}
 	return call
 }

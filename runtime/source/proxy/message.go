@@ -48,7 +48,7 @@ func drop(h http.Header) {
 	}
 }
 
-func (up *upstream) request(r *backend.Request) *http.Request {
+func (peer *upstream) request(r *backend.Request) *http.Request {
 	h := http.Header{}
 	for _, f := range r.Parsed.Fields {
 		if bytes.IndexByte(f.Name.In(r.Head), '_') >= 0 {
@@ -78,11 +78,11 @@ func (up *upstream) request(r *backend.Request) *http.Request {
 		h["Connection"], h["Upgrade"] = []string{"Upgrade"}, []string{"websocket"}
 	}
 	host := r.Host()
-	up.introduce(h, r, host)
-	if up.opt.ReplaceHost || host == "" {
-		host = up.target.host
+	peer.introduce(h, r, host)
+	if peer.opt.ReplaceHost || host == "" {
+		host = peer.target.host
 	}
-	request := &http.Request{Method: r.Method(), URL: up.url(r), Host: host, Header: h, Close: r.Parsed.Head,
+	request := &http.Request{Method: r.Method(), URL: peer.url(r), Host: host, Header: h, Close: r.Parsed.Head,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
 	switch {
 	case r.More:
@@ -97,7 +97,7 @@ func (up *upstream) request(r *backend.Request) *http.Request {
 
 // introduce adds fields that describe the client. The values come from r.Peer, which includes values from trusted
 // proxies; the same fields from the client were already removed.
-func (up *upstream) introduce(h http.Header, r *backend.Request, host string) {
+func (peer *upstream) introduce(h http.Header, r *backend.Request, host string) {
 	scheme := r.Peer.Scheme()
 	client, node := r.Peer.Addr, r.Peer.Addr
 	if client == "" {
@@ -121,7 +121,7 @@ func (up *upstream) introduce(h http.Header, r *backend.Request, host string) {
 		// users.
 		h["Remote-User"] = []string{r.Peer.User}
 	}
-	if t := r.Peer.TLS; up.opt.ClientCert && t != nil && t.Verified {
+	if t := r.Peer.TLS; peer.opt.ClientCert && t != nil && t.Verified {
 		showCertificates(h, t.Certificates)
 	}
 }
@@ -139,14 +139,14 @@ func showCertificates(h http.Header, chain []*x509.Certificate) {
 }
 
 // url returns the target of the request to the upstream, with the client's percent-encoding if possible.
-func (up *upstream) url(r *backend.Request) *url.URL {
+func (peer *upstream) url(r *backend.Request) *url.URL {
 	u := &url.URL{Scheme: "http", Host: "backend", Path: r.Path[r.Root:], RawQuery: r.Query()}
-	if up.target.base != "" {
+	if peer.target.base != "" {
 		info := r.Path[r.Script:]
-		if strings.HasSuffix(up.target.base, "/") {
+		if strings.HasSuffix(peer.target.base, "/") {
 			info = strings.TrimPrefix(info, "/")
 		}
-		u.Path = up.target.base + info
+		u.Path = peer.target.base + info
 		return u
 	}
 	raw := r.Parsed.Path.In(r.Head)
@@ -179,13 +179,13 @@ func climbs(path string) bool {
 
 // readHead reads the head of a response. net/http removes a field Connection that contains "close", but readHead
 // restores it, because Connection names the fields that must not be forwarded (RFC 9110 §7.6.1). If the head is larger
-// than the buffer of in, the error is bufio.ErrBufferFull.
-func readHead(in *bufio.Reader, request *http.Request) (*http.Response, error) {
-	head, err := wholeHead(in)
+// than the buffer of reader, the error is bufio.ErrBufferFull.
+func readHead(reader *bufio.Reader, request *http.Request) (*http.Response, error) {
+	head, err := wholeHead(reader)
 	if err != nil {
 		return nil, err
 	}
-	response, err := http.ReadResponse(in, request)
+	response, err := http.ReadResponse(reader, request)
 	if err == nil && response.Close {
 		// the slice head is still valid, because the buffer was not refilled
 		again := textproto.NewReader(bufio.NewReader(bytes.NewReader(head)))
@@ -196,17 +196,17 @@ func readHead(in *bufio.Reader, request *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-// wholeHead waits for the whole head, and returns the buffered bytes of the reader in without consuming them. The
+// wholeHead waits for the whole head, and returns the buffered bytes of reader without consuming them. The
 // result may include bytes after the head. If the first line is not HTTP, wholeHead does not wait for the rest.
-func wholeHead(in *bufio.Reader) (head []byte, err error) {
+func wholeHead(reader *bufio.Reader) (head []byte, err error) {
 	for {
-		head, _ = in.Peek(in.Buffered())
+		head, _ = reader.Peek(reader.Buffered())
 		first, _, complete := bytes.Cut(head, []byte{'\n'})
 		if complete && !bytes.HasPrefix(first, []byte("HTTP/")) || bytes.Contains(head, []byte("\n\n")) ||
 			bytes.Contains(head, []byte("\n\r\n")) {
 			return head, nil
 		}
-		if _, err := in.Peek(len(head) + 1); err != nil {
+		if _, err := reader.Peek(len(head) + 1); err != nil {
 			return nil, err
 		}
 	}

@@ -63,8 +63,8 @@ type Options struct {
 	// idle for keepIdle or older than keepAge.
 	Idle time.Duration `key:"proxy-idle" value:"'20s'"`
 
-	// Health is the target of health checks (ParseHealth): the path that they request from each upstream, with their host if
-	// it is a URL; "" means no health checks.
+	// Health is the target of health checks (ParseHealth): the path that they request from each upstream, with their host
+	// if it is a URL; "" means no health checks.
 	Health string `key:"proxy-health" value:"'/healthz', 'http://www.example.org/healthz'"`
 	// HealthHost is the host of health checks if Health does not name one; "" means the host of the target.
 	HealthHost string
@@ -126,20 +126,20 @@ func New(o Options) (*Proxy, error) {
 	return p, nil
 }
 
-func (up *upstream) dial(ctx context.Context) (*connection, error) {
-	ctx, cancel := context.WithTimeout(ctx, up.opt.Connect)
+func (peer *upstream) dial(ctx context.Context) (*connection, error) {
+	ctx, cancel := context.WithTimeout(ctx, peer.opt.Connect)
 	defer cancel()
 	var dialer net.Dialer
-	under, err := dialer.DialContext(ctx, up.target.network, up.target.address)
+	under, err := dialer.DialContext(ctx, peer.target.network, peer.target.address)
 	if err != nil {
 		return nil, fmt.Errorf("cannot connect: %w", system.Cause(err))
 	}
-	c := &connection{Conn: under, under: under, timeout: up.opt.Timeout}
-	up.watch(c)
-	if up.target.tls == nil {
+	c := &connection{Conn: under, under: under, timeout: peer.opt.Timeout}
+	peer.watch(c)
+	if peer.target.tls == nil {
 		return c, nil
 	}
-	c.secure = conn.NewTLSClient(under, up.target.tls)
+	c.secure = conn.NewTLSClient(under, peer.target.tls)
 	c.Conn = c.secure.Conn()
 	if err := c.secure.Conn().HandshakeContext(ctx); err != nil {
 		c.overdue.Stop()
@@ -192,36 +192,36 @@ func (p *Proxy) Respond(w *backend.Response, r *backend.Request) {
 
 // forward sends a response of the upstream to the client. The head was already read from c, which forward finally
 // closes or keeps for other requests.
-func (up *upstream) forward(w *backend.Response, r *backend.Request, response *http.Response, c *connection) {
+func (peer *upstream) forward(w *backend.Response, r *backend.Request, response *http.Response, c *connection) {
 	defer c.call.End(response.StatusCode, "", nil)
 	if r.Upgrade && response.StatusCode == http.StatusSwitchingProtocols {
-		up.tunnel(w, r, response, c)
+		peer.tunnel(w, r, response, c)
 		c.close()
 		return
 	}
-	if !up.pass(w, r, response, c) || r.Upgrade {
+	if !peer.pass(w, r, response, c) || r.Upgrade {
 		c.close()
 		return
 	}
 	again, surplus := c.settle()
-	if again && up.keeps(c) {
-		up.idle.Put(c)
+	if again && peer.keeps(c) {
+		peer.idle.Put(c)
 	} else {
 		c.close()
 	}
 	if len(surplus) > 0 {
-		up.complain(r.Client(), "closed the connection: unexpected data after a response: %.80q", surplus)
+		peer.complain(r.Client(), "closed the connection: unexpected data after a response: %.80q", surplus)
 	}
 }
 
 // pass sends the response to the client, and reports whether the response was read from c completely.
-func (up *upstream) pass(w *backend.Response, r *backend.Request, response *http.Response, c *connection) bool {
+func (peer *upstream) pass(w *backend.Response, r *backend.Request, response *http.Response, c *connection) bool {
 	if response.StatusCode < 200 || response.StatusCode > 999 {
-		up.complain(r.Client(), "status %d", response.StatusCode)
+		peer.complain(r.Client(), "status %d", response.StatusCode)
 		w.Refuse(502, "")
 		return false
 	}
-	head, ok := up.head(w, r, response)
+	head, ok := peer.head(w, r, response)
 	if !ok {
 		return false
 	}
@@ -232,24 +232,24 @@ func (up *upstream) pass(w *backend.Response, r *backend.Request, response *http
 	err := c.copy(w, response)
 	if err != nil && !errors.Is(err, backend.ErrGone) {
 		if r.Context.Err() == nil {
-			up.complain(r.Client(), "response aborted: %v", err)
+			peer.complain(r.Client(), "response aborted: %v", err)
 		}
 		w.Fail()
 	}
 	if err == nil && response.Trailer != nil && takesTrailers(r) {
 		fields, wrong := trailers(response)
 		if wrong != nil {
-			up.complain(r.Client(), "%v", wrong)
+			peer.complain(r.Client(), "%v", wrong)
 		}
 		w.Trailers(fields)
 	}
 	return err == nil
 }
 
-func (up *upstream) head(w *backend.Response, r *backend.Request, response *http.Response) (head exchange.Head,
+func (peer *upstream) head(w *backend.Response, r *backend.Request, response *http.Response) (head exchange.Head,
 	ok bool) {
 	if head, ok = responseHead(response); !ok {
-		up.complain(r.Client(), "the response has a malformed header field")
+		peer.complain(r.Client(), "the response has a malformed header field")
 		w.Refuse(502, "")
 	}
 	return head, ok
@@ -297,15 +297,15 @@ func (c *connection) copy(w *backend.Response, response *http.Response) error {
 	}
 }
 
-// complain logs an error of the upstream up, but limits the number of lines.
-func (up *upstream) complain(client, format string, args ...any) {
-	if up.lines.Now() {
-		up.log(client, fmt.Sprintf(format, args...))
+// complain logs an error of the upstream peer, but limits the number of lines.
+func (peer *upstream) complain(client, format string, args ...any) {
+	if peer.lines.Now() {
+		peer.log(client, fmt.Sprintf(format, args...))
 	}
 }
 
-func (up *upstream) log(client, line string) {
-	up.opt.Log(client, "proxy "+up.name+": "+line)
+func (peer *upstream) log(client, line string) {
+	peer.opt.Log(client, "proxy "+peer.name+": "+line)
 }
 
 type target struct {

@@ -14,28 +14,28 @@ import (
 )
 
 // tunnel starts a tunnel after the upstream has responded with status 101.
-func (up *upstream) tunnel(w *backend.Response, r *backend.Request, response *http.Response, c *connection) {
+func (peer *upstream) tunnel(w *backend.Response, r *backend.Request, response *http.Response, c *connection) {
 	if wrong := switches(response, r); wrong != "" {
-		up.complain(r.Client(), "its answer to a request for a WebSocket is 101 %s", wrong)
+		peer.complain(r.Client(), "its answer to a request for a WebSocket is 101 %s", wrong)
 		w.Refuse(502, "")
 		return
 	}
-	head, ok := up.head(w, r, response)
+	head, ok := peer.head(w, r, response)
 	if !ok {
 		return
 	}
 	head.Fields = append([]byte("Upgrade: websocket\r\nConnection: Upgrade\r\n"), head.Fields...)
 	ahead, _ := c.in.Peek(c.in.Buffered())
-	t := &live.Tunnel{Ahead: bytes.Clone(ahead), Idle: max(0, up.opt.TunnelTimeout)}
+	t := &live.Tunnel{Ahead: bytes.Clone(ahead), Idle: max(0, peer.opt.TunnelTimeout)}
 	client := r.Client()
-	t.Ended = func(err error) { up.complain(client, "WebSocket closed: %v", err) }
+	t.Ended = func(err error) { peer.complain(client, "WebSocket closed: %v", err) }
 	if !c.unbind() {
 		w.Refuse(502, "") // the client has disconnected
 		return
 	}
 	var err error
 	if t.Upstream, err = conn.NewUpstream(c.under, c.secure); err != nil {
-		up.complain(r.Client(), "no tunnel for a WebSocket: %v", err)
+		peer.complain(r.Client(), "no tunnel for a WebSocket: %v", err)
 		w.Refuse(503, "")
 		return
 	}

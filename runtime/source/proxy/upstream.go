@@ -39,12 +39,12 @@ type upstream struct {
 	unhealthy bool // the latest health check failed
 }
 
-// rest returns how long the upstream up will get no requests, or 0 if up works.
-func rest(up *upstream, now time.Time) time.Duration {
-	if up.unhealthy {
+// rest returns how long the upstream peer will get no requests, or 0 if it works.
+func rest(peer *upstream, now time.Time) time.Duration {
+	if peer.unhealthy {
 		return checkEvery
 	}
-	return max(0, up.trial.Sub(now))
+	return max(0, peer.trial.Sub(now))
 }
 
 const (
@@ -98,26 +98,26 @@ func (p *Proxy) take(tried []*upstream, previous *upstream) (best *upstream, wai
 	return best, 0
 }
 
-func (p *Proxy) leave(up *upstream) {
+func (p *Proxy) leave(peer *upstream) {
 	p.mu.Lock()
-	up.active--
+	peer.active--
 	p.mu.Unlock()
 }
 
-// try sends r to up, and forwards the response. If up does not respond, try returns an error, and again is true if r
-// may be sent to a different upstream. sent counts the attempts to send r.
-func (p *Proxy) try(up, previous *upstream, sent *int, w *backend.Response, r *backend.Request) (again bool,
+// try sends r to peer, and forwards the response. If peer does not respond, try returns an error, and retry is true if
+// r may be sent to a different upstream. sent counts the attempts to send r.
+func (p *Proxy) try(peer, previous *upstream, sent *int, w *backend.Response, r *backend.Request) (retry bool,
 	err error) {
-	defer p.leave(up)
+	defer p.leave(peer)
 	began := time.Now()
-	response, c, err := up.roundTrip(sent, w, r)
+	response, c, err := peer.roundTrip(sent, w, r)
 	switch {
 	case err == nil:
-		p.responded(up, began)
-		if p.cookie != "" && up != previous {
-			p.stick(up, r, response)
+		p.responded(peer, began)
+		if p.cookie != "" && peer != previous {
+			p.stick(peer, r, response)
 		}
-		up.forward(w, r, response, c)
+		peer.forward(w, r, response, c)
 		return false, nil
 	case r.Context.Err() != nil: // the client has disconnected
 		return false, err
@@ -127,12 +127,12 @@ func (p *Proxy) try(up, previous *upstream, sent *int, w *backend.Response, r *b
 	counts, first := false, false
 	// An error while the body is forwarded as it arrives may be the fault of the client, for example if it pauses.
 	if !arrived || !r.More {
-		counts, first = p.failed(up, began, arrived, err)
+		counts, first = p.failed(peer, began, arrived, err)
 	}
 	if first {
-		up.log(r.Client(), fmt.Sprintf("%v; it gets no requests for %v", err, pause))
+		peer.log(r.Client(), fmt.Sprintf("%v; it gets no requests for %v", err, pause))
 	} else {
-		up.complain(r.Client(), "%v", err)
+		peer.complain(r.Client(), "%v", err)
 	}
 	return !arrived || idempotent(r) && !r.More && (counts || !isTimeout(err)), err
 }
@@ -143,27 +143,27 @@ func idempotent(r *backend.Request) bool {
 	return r.Parsed.Safe || r.Method() == http.MethodPut || r.Method() == http.MethodDelete
 }
 
-// responded records that up has responded to a request that was sent at the time began.
-func (p *Proxy) responded(up *upstream, began time.Time) {
+// responded records that peer has responded to a request that was sent at the time began.
+func (p *Proxy) responded(peer *upstream, began time.Time) {
 	p.mu.Lock()
-	up.answered = time.Now()
+	peer.answered = time.Now()
 	// If the request was sent before the failure, its response does not show that the upstream works again.
-	again := !up.trial.IsZero() && !began.Before(up.trial.Add(-pause))
+	again := !peer.trial.IsZero() && !began.Before(peer.trial.Add(-pause))
 	if again {
-		up.trial = time.Time{}
+		peer.trial = time.Time{}
 	}
 	p.mu.Unlock()
 	if again {
-		up.log("", "responds again")
+		peer.log("", "responds again")
 	}
 }
 
-// failed reports whether an error counts, so that up gets no requests for a pause, and whether it is the first error
+// failed reports whether an error counts, so that peer gets no requests for a pause, and whether it is the first error
 // that counts. Errors of the only upstream never count. An error after the request was sent may be the fault of the
 // page, for example if it takes too long, and clients must not disable all upstreams with this page. The error
-// therefore counts only if another upstream works, and if up has not responded to any request in the second half of the
-// time that this request took.
-func (p *Proxy) failed(up *upstream, began time.Time, sent bool, err error) (counts, first bool) {
+// therefore counts only if another upstream works, and if peer has not responded to any request in the second half of
+// the time that this request took.
+func (p *Proxy) failed(peer *upstream, began time.Time, sent bool, err error) (counts, first bool) {
 	if len(p.upstreams) == 1 || err == errStale {
 		return false, false
 	}
@@ -171,13 +171,13 @@ func (p *Proxy) failed(up *upstream, began time.Time, sent bool, err error) (cou
 	defer p.mu.Unlock()
 	now := time.Now()
 	if sent {
-		other := func(u *upstream) bool { return u != up && rest(u, now) == 0 }
-		if !slices.ContainsFunc(p.upstreams, other) || up.answered.After(began.Add(now.Sub(began)/2)) {
+		other := func(u *upstream) bool { return u != peer && rest(u, now) == 0 }
+		if !slices.ContainsFunc(p.upstreams, other) || peer.answered.After(began.Add(now.Sub(began)/2)) {
 			return false, false
 		}
 	}
-	first = up.trial.IsZero()
-	up.trial = now.Add(pause)
+	first = peer.trial.IsZero()
+	peer.trial = now.Add(pause)
 	return true, first
 }
 
@@ -226,11 +226,11 @@ func ParseHealth(text string) (host, path string, err error) {
 	return host, path, nil
 }
 
-// check returns nil if up responds to a request for Options.Health with a status from 200 to 399.
-func check(ctx context.Context, up *upstream) error {
+// check returns nil if peer responds to a request for Options.Health with a status from 200 to 399.
+func check(ctx context.Context, peer *upstream) error {
 	limited, cancel := context.WithTimeout(ctx, checkLimit)
 	defer cancel()
-	host, path, err := ParseHealth(up.opt.Health)
+	host, path, err := ParseHealth(peer.opt.Health)
 	if err != nil {
 		return err
 	}
@@ -238,9 +238,9 @@ func check(ctx context.Context, up *upstream) error {
 	if err != nil {
 		return err
 	}
-	request.Host, request.Close = cmp.Or(host, up.opt.HealthHost, up.target.host), true
+	request.Host, request.Close = cmp.Or(host, peer.opt.HealthHost, peer.target.host), true
 	request.Header.Set("User-Agent", "fapws")
-	c, err := up.dial(limited)
+	c, err := peer.dial(limited)
 	if err != nil {
 		return err
 	}
@@ -253,7 +253,7 @@ func check(ctx context.Context, up *upstream) error {
 	case err != nil:
 		return err
 	}
-	raise(&up.waiting.answered, c.number)
+	raise(&peer.waiting.answered, c.number)
 	switch status := response.StatusCode; {
 	case status >= 400 && status <= 499: // an application may accept its own hosts only
 		return fmt.Errorf("status %d to Host: %s (proxy-health = \"http://HOST%s\" sends another Host)", status,
@@ -264,23 +264,23 @@ func check(ctx context.Context, up *upstream) error {
 	return nil
 }
 
-func (p *Proxy) checked(up *upstream, err error) {
+func (p *Proxy) checked(peer *upstream, err error) {
 	if errors.Is(p.ctx.Err(), context.Canceled) {
 		return
 	}
 	p.mu.Lock()
-	was := up.unhealthy || !up.trial.IsZero()
-	changed := up.unhealthy != (err != nil) || err == nil && was
-	if up.unhealthy = err != nil; err == nil {
-		up.trial = time.Time{}
+	was := peer.unhealthy || !peer.trial.IsZero()
+	changed := peer.unhealthy != (err != nil) || err == nil && was
+	if peer.unhealthy = err != nil; err == nil {
+		peer.trial = time.Time{}
 	}
 	p.mu.Unlock()
 	switch {
 	case changed && err != nil:
-		up.log("", fmt.Sprintf("the health check %s failed: %v; it gets no requests until a check succeeds",
-			up.opt.Health, err))
+		peer.log("", fmt.Sprintf("the health check %s failed: %v; it gets no requests until a check succeeds",
+			peer.opt.Health, err))
 	case changed:
-		up.log("", "responds again")
+		peer.log("", "responds again")
 	}
 }
 
@@ -332,8 +332,8 @@ func (p *Proxy) previous(r *backend.Request) *upstream {
 }
 
 // stick sets, in a response, the cookie that names the client's upstream.
-func (p *Proxy) stick(up *upstream, r *backend.Request, response *http.Response) {
-	c := http.Cookie{Name: p.cookie, Value: up.cookie, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
+func (p *Proxy) stick(peer *upstream, r *backend.Request, response *http.Response) {
+	c := http.Cookie{Name: p.cookie, Value: peer.cookie, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
 		Secure: r.Peer.HTTPS}
 	response.Header.Add("Set-Cookie", c.String())
 }

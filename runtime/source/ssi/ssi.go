@@ -283,13 +283,13 @@ func (p *page) send() {
 	p.buf = p.buf[:0]
 }
 
-func (p *page) stop(why string) {
+func (p *page) stop(reason string) {
 	if p.stopped {
 		return
 	}
 	p.stopped = true
 	if p.r.Context.Err() == nil { // the client has not disconnected
-		p.log(why)
+		p.log(reason)
 	}
 	p.buf = append(p.buf, p.errmsg...)
 }

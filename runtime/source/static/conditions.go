@@ -91,21 +91,21 @@ func ParseDigits(s []byte) (n int64, ok bool) {
 }
 
 // onePart creates a response with a single range (RFC 9110 §15.3.7.1).
-func (out *Response) onePart(r *representation, part byteRange) {
-	b := append(out.scratch[:0], r.fields...)
+func (response *Response) onePart(r *representation, part byteRange) {
+	b := append(response.scratch[:0], r.fields...)
 	b = AppendContentRange(b, part.start, part.count, r.size)
-	out.scratch = b
-	out.Head = exchange.Head{Status: 206, Fields: b, Length: part.count}
-	out.add(r, part)
+	response.scratch = b
+	response.Head = exchange.Head{Status: 206, Fields: b, Length: part.count}
+	response.add(r, part)
 }
 
 // manyParts creates a multipart/byteranges response (RFC 9110 §14.6).
-func (out *Response) manyParts(r *representation, parts []byteRange) {
+func (response *Response) manyParts(r *representation, parts []byteRange) {
 	var buf [16]byte
 	// The boundary has 13 unpredictable characters, so that nobody can write a file that contains the boundary.
 	boundary := strconv.AppendUint(buf[:0], rand.Uint64()|1<<63, 36)
 
-	b := append(append(out.scratch[:0], r.fields[:r.untyped]...), "Content-Type: multipart/byteranges; boundary="...)
+	b := append(append(response.scratch[:0], r.fields[:r.untyped]...), "Content-Type: multipart/byteranges; boundary="...)
 	b = append(append(b, boundary...), "\r\n"...)
 	fieldsEnd := len(b)
 
@@ -119,18 +119,18 @@ func (out *Response) manyParts(r *representation, parts []byteRange) {
 		ends[i], delimiter = len(b), "\r\n--"
 	}
 	b = append(append(append(b, delimiter...), boundary...), "--\r\n"...)
-	out.scratch = b
+	response.scratch = b
 
 	length := int64(len(b) - fieldsEnd)
 	start := fieldsEnd
 	for i, part := range parts {
-		out.Segments = append(out.Segments, Segment{Data: b[start:ends[i]]})
-		out.add(r, part)
+		response.Segments = append(response.Segments, Segment{Data: b[start:ends[i]]})
+		response.add(r, part)
 		start = ends[i]
 		length += part.count
 	}
-	out.Segments = append(out.Segments, Segment{Data: b[start:]})
-	out.Head = exchange.Head{Status: 206, Fields: b[:fieldsEnd], Length: length}
+	response.Segments = append(response.Segments, Segment{Data: b[start:]})
+	response.Head = exchange.Head{Status: 206, Fields: b[:fieldsEnd], Length: length}
 }
 
 func AppendContentRange(b []byte, start, count, size int64) []byte {

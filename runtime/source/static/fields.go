@@ -26,7 +26,7 @@ var (
 	movedText   = []byte("301 Moved Permanently\n")
 )
 
-func (out *Response) fail(status int) {
+func (response *Response) fail(status int) {
 	fields := failed
 	switch status {
 	case 405:
@@ -34,24 +34,24 @@ func (out *Response) fail(status int) {
 	case 503:
 		fields = overloaded
 	}
-	out.Head = exchange.Head{Status: status, Fields: fields}
+	response.Head = exchange.Head{Status: status, Fields: fields}
 }
 
 // failRange creates a 416 (RFC 9110 §15.5.17).
-func (out *Response) failRange(size int64) {
-	b := append(out.scratch[:0], "Content-Range: bytes */"...)
+func (response *Response) failRange(size int64) {
+	b := append(response.scratch[:0], "Content-Range: bytes */"...)
 	b = strconv.AppendInt(b, size, 10)
-	out.scratch = append(b, "\r\nAccept-Ranges: bytes\r\n"+noSniff...)
-	out.Head = exchange.Head{Status: 416, Fields: out.scratch}
+	response.scratch = append(b, "\r\nAccept-Ranges: bytes\r\n"+noSniff...)
+	response.Head = exchange.Head{Status: 416, Fields: response.scratch}
 }
 
-func (out *Response) redirect(req *Request) {
-	b := append(out.scratch[:0], "Location: "...)
+func (response *Response) redirect(req *Request) {
+	b := append(response.scratch[:0], "Location: "...)
 	b = slashLocation(b, req.Prefix, req.Parsed.Path.In(req.Head), req.Parsed.Query.In(req.Head))
-	out.scratch = append(b, "\r\nContent-Type: "+exchange.TextType+"\r\n"+noSniff...)
-	out.Head = exchange.Head{Status: 301, Fields: out.scratch, Length: int64(len(movedText))}
+	response.scratch = append(b, "\r\nContent-Type: "+exchange.TextType+"\r\n"+noSniff...)
+	response.Head = exchange.Head{Status: 301, Fields: response.scratch, Length: int64(len(movedText))}
 	if !req.Parsed.Head {
-		out.Segments = append(out.Segments[:0], Segment{Data: movedText})
+		response.Segments = append(response.Segments[:0], Segment{Data: movedText})
 	}
 }
 

@@ -79,9 +79,9 @@ func (req *Request) appendShown(dst []byte) []byte {
 	return append(all[:start], http1.MergeSlashes(all[start:start], all[start:])...)
 }
 
-// readDirectory returns the entries of a directory, directories first. most limits their number, and more is true if
-// there are further entries. It omits hidden files and links that lead outside the root.
-func (t *view) readDirectory(name string, o *Options, order order, most int) (entries []listed, more bool, err error) {
+// readDirectory returns the entries of a directory, directories first. most limits their number, and truncated is true
+// if there are further entries. It omits hidden files and links that lead outside the root.
+func (t *view) readDirectory(name string, o *Options, order order, most int) (entries []listed, truncated bool, err error) {
 	file, _, err := t.open(name)
 	if err != nil {
 		return nil, false, err
@@ -92,7 +92,7 @@ func (t *view) readDirectory(name string, o *Options, order order, most int) (en
 	if err != nil && err != io.EOF {
 		return nil, false, err
 	}
-	if more = len(names) > most; more {
+	if truncated = len(names) > most; truncated {
 		names = names[:most]
 	}
 	for _, entry := range names {
@@ -113,10 +113,10 @@ func (t *view) readDirectory(name string, o *Options, order order, most int) (en
 		}
 	}
 	slices.SortFunc(entries, order.compare)
-	return entries, more, nil
+	return entries, truncated, nil
 }
 
-func listing(title string, parent bool, entries []listed, more bool, order order) []byte {
+func listing(title string, parent bool, entries []listed, truncated bool, order order) []byte {
 	title = html.EscapeString(strings.ToValidUTF8(title, "\uFFFD"))
 	b := []byte("<main><h1>" + title + "</h1>\n<table>\n<tr>")
 	for _, column := range [...]struct {
@@ -159,7 +159,7 @@ func listing(title string, parent bool, entries []listed, more bool, order order
 		b = append(b, "<tr><td colspan=3 class=dim>This directory is empty.\n"...)
 	}
 	b = append(b, "</table>\n"...)
-	if more {
+	if truncated {
 		b = fmt.Appendf(b, "<p>The directory has more than these %d entries.</p>\n", len(entries))
 	}
 	return http1.Document(title, "<style>\n"+listingStyle+"</style>\n", string(append(b, "</main>"...)))

@@ -15,23 +15,23 @@ import (
 )
 
 // Hit responds to a GET or HEAD request from the cache: from memory without a system call, or with an open file after
-// an fstat(2). If this is not possible, Hit returns false and leaves out unchanged, and the caller must call Open. Hit
-// allocates memory only for the key of a listing. now is the time in nanoseconds since 1970 (see Files.clock), and may
-// be up to a second old. Hit is safe for concurrent use, and never waits for the disk.
-func (f *Files) Hit(now int64, req *Request, out *Response) bool {
+// an fstat(2). If this is not possible, Hit returns false and leaves response unchanged, and the caller must call Open.
+// Hit allocates memory only for the key of a listing. now is the time in nanoseconds since 1970 (see Files.clock), and
+// may be up to a second old. Hit is safe for concurrent use, and never waits for the disk.
+func (f *Files) Hit(now int64, req *Request, response *Response) bool {
 	v, ok := f.cache.get(f.key(req.Path, req), now, true)
 	if !ok {
 		return false
 	}
 	c := ReadConditions(req.Head, req.Parsed.Fields)
-	return v.choose(&c).answer(req, &c, out, true)
+	return v.choose(&c).answer(req, &c, response, true)
 }
 
-// Open responds to any request, and may block for the disk. If out refers to an open file, the file stays open until
-// Response.Close. Open is safe for concurrent use.
-func (f *Files) Open(req *Request, out *Response) {
+// Open responds to any request, and may block for the disk. If response refers to an open file, the file stays open
+// until Response.Close. Open is safe for concurrent use.
+func (f *Files) Open(req *Request, response *Response) {
 	if !req.Parsed.Head && !req.Parsed.Get {
-		out.fail(405)
+		response.fail(405)
 		return
 	}
 	f.looking <- struct{}{}
@@ -39,25 +39,25 @@ func (f *Files) Open(req *Request, out *Response) {
 	var buf [256]byte
 	path, ok := cleanPath(buf[:], req.Path, f.opt.DotFiles)
 	if !ok {
-		out.fail(404)
+		response.fail(404)
 		return
 	}
 	now := f.clock()
 	t := f.root.at(now)
-	err := f.serve(t, path, now, req, out)
+	err := f.serve(t, path, now, req, response)
 	index, isIndex := errors.AsType[program](err)
 	if err != nil && f.opt.SPA != "" && !isIndex && !errors.Is(err, errDirectory) && StatusOf(err) == 404 && isPage(req) {
-		err = f.serve(t, []byte("/"+f.opt.SPA), now, req, out)
+		err = f.serve(t, []byte("/"+f.opt.SPA), now, req, response)
 	}
 	switch {
 	case err == nil:
 	case isIndex:
-		out.fail(404)
-		out.Index = string(index)
+		response.fail(404)
+		response.Index = string(index)
 	case errors.Is(err, errDirectory):
-		out.redirect(req)
+		response.redirect(req)
 	default:
-		out.fail(StatusOf(err))
+		response.fail(StatusOf(err))
 	}
 }
 
@@ -66,7 +66,7 @@ func isPage(req *Request) bool {
 	return bytes.IndexByte(name, '.') < 0 || req.Parsed.HTML
 }
 
-func (f *Files) serve(t *view, path []byte, now int64, req *Request, out *Response) error {
+func (f *Files) serve(t *view, path []byte, now int64, req *Request, response *Response) error {
 	c := ReadConditions(req.Head, req.Parsed.Fields)
 	key := f.key(path, req)
 	for again := false; ; again = true {
@@ -74,7 +74,7 @@ func (f *Files) serve(t *view, path []byte, now int64, req *Request, out *Respon
 		if err != nil {
 			return err
 		}
-		err = f.answer(t, key, &v, req, &c, out)
+		err = f.answer(t, key, &v, req, &c, response)
 		if err == nil || again {
 			return err
 		}
@@ -92,18 +92,18 @@ func (f *Files) key(path []byte, req *Request) []byte {
 	return req.appendShown(append(bytes.Clone(path), 0, o.column, o.direction))
 }
 
-// answer sets out to a response with the representation that the client prefers. It opens, reads or compresses the file
+// answer fills response with the representation that the client prefers. It opens, reads or compresses the file
 // if the content is needed but not in memory.
-func (f *Files) answer(t *view, key []byte, v *variants, req *Request, c *Conditions, out *Response) error {
+func (f *Files) answer(t *view, key []byte, v *variants, req *Request, c *Conditions, response *Response) error {
 	r := v.choose(c)
-	if r.answer(req, c, out, true) {
+	if r.answer(req, c, response, true) {
 		return nil
 	}
 	if r.made {
 		if r = f.make(t, key, v, r); r == nil {
 			r = v[compress.Identity]
 		}
-		if r.answer(req, c, out, true) {
+		if r.answer(req, c, response, true) {
 			return nil
 		}
 	}
@@ -120,7 +120,7 @@ func (f *Files) answer(t *view, key []byte, v *variants, req *Request, c *Condit
 	}
 	if current.stamp.unsized {
 		if current, err = readUnsized(file, current); err == nil {
-			current.answer(req, c, out, false)
+			current.answer(req, c, response, false)
 		}
 		return err
 	}
@@ -128,7 +128,7 @@ func (f *Files) answer(t *view, key []byte, v *variants, req *Request, c *Condit
 	if current == r && (loaded.open != nil || r.stamp.Settled(before)) {
 		f.cache.load(key, r, loaded)
 	}
-	loaded.answer(req, c, out, false)
+	loaded.answer(req, c, response, false)
 	if loaded.open != nil {
 		loaded.open.release()
 	}
@@ -137,10 +137,10 @@ func (f *Files) answer(t *view, key []byte, v *variants, req *Request, c *Condit
 
 // Send sends the file with a name below the root. Hidden names are permitted, and ".." cannot lead outside. Send never
 // uses a file such as x.gz as a compressed variant of x, because the two may be unrelated in an application's
-// directory. If mediaType is "", the media type depends on the name of the file. On an error, out is unchanged.
+// directory. If mediaType is "", the media type depends on the name of the file. On an error, response is unchanged.
 //
 // Send is safe for concurrent use. Send may block for the disk.
-func (f *Files) Send(name, mediaType string, req *Request, out *Response) error {
+func (f *Files) Send(name, mediaType string, req *Request, response *Response) error {
 	f.looking <- struct{}{}
 	defer func() { <-f.looking }()
 	t := f.root.at(f.clock())
@@ -160,26 +160,27 @@ func (f *Files) Send(name, mediaType string, req *Request, out *Response) error 
 	r := newRepresentation(description{name: name, mediaType: mediaType, common: t.hasCommonTime(name, &s)}, s, f.wall())
 	if r.stamp.unsized {
 		if r, err = readUnsized(file, r); err == nil {
-			r.answer(req, &c, out, false)
+			r.answer(req, &c, response, false)
 		}
 		return err
 	}
 	r = r.keptOpen(file)
-	r.answer(req, &c, out, false)
+	r.answer(req, &c, response, false)
 	r.open.release()
 	return nil
 }
 
-// answer sets out to a response with the representation r. It returns false, and does not change out, if the content is
-// needed but r is neither in memory nor open. If before is set, answer also returns false if the open file has changed.
-func (r *representation) answer(req *Request, c *Conditions, out *Response, before bool) bool {
+// answer fills response with the representation r. It returns false, and does not change response, if the content is
+// needed but r is neither in memory nor open. If conditional is set, answer also returns false if the open file has
+// changed.
+func (r *representation) answer(req *Request, c *Conditions, response *Response, conditional bool) bool {
 	head := req.Parsed.Head
 	switch status := r.judge(c); {
 	case status == 304:
-		out.Head = exchange.Head{Status: 304, Fields: r.fields[:r.short], Length: -1}
+		response.Head = exchange.Head{Status: 304, Fields: r.fields[:r.short], Length: -1}
 		return true
 	case status == 412:
-		out.fail(412)
+		response.fail(412)
 		return true
 	case (r.made || r.stamp.unsized) && r.body == nil:
 		return false
@@ -192,43 +193,43 @@ func (r *representation) answer(req *Request, c *Conditions, out *Response, befo
 		ranges, partial = appendRanges(buf[:0], c.Range(r.etag, r.lastModified), r.size)
 	}
 	if partial && len(ranges) == 0 {
-		out.failRange(r.size)
+		response.failRange(r.size)
 		return true
 	}
 	if !head && r.body == nil {
 		if !r.hold() {
 			return false
 		}
-		if before && !r.open.is(r.stamp) {
+		if conditional && !r.open.is(r.stamp) {
 			r.open.release()
 			return false
 		}
-		out.file = r.open
+		response.file = r.open
 	}
 	switch {
 	case len(ranges) == 1:
-		out.onePart(r, ranges[0])
+		response.onePart(r, ranges[0])
 	case partial:
-		out.manyParts(r, ranges)
+		response.manyParts(r, ranges)
 	default:
-		out.Head = exchange.Head{Status: 200, Fields: r.fields, Length: r.size}
+		response.Head = exchange.Head{Status: 200, Fields: r.fields, Length: r.size}
 		if !head {
-			out.add(r, byteRange{0, r.size})
+			response.add(r, byteRange{0, r.size})
 		}
 	}
 	return true
 }
 
-func (out *Response) add(r *representation, part byteRange) {
+func (response *Response) add(r *representation, part byteRange) {
 	if part.count == 0 {
 		return
 	}
 	if r.body != nil {
-		out.Segments = append(out.Segments, Segment{Data: r.body[part.start : part.start+part.count]})
+		response.Segments = append(response.Segments, Segment{Data: r.body[part.start : part.start+part.count]})
 		return
 	}
 	file := exchange.File{FD: r.open.fd, Offset: part.start, Count: part.count, Warm: r.open.warm}
-	out.Segments = append(out.Segments, Segment{File: file})
+	response.Segments = append(response.Segments, Segment{File: file})
 }
 
 var contentType = []byte("Content-Type")

@@ -149,9 +149,9 @@ func (p *pieces) end() error {
 	return p.ask(inquiry{Op: opEnd}, nil)
 }
 
-func (p *pieces) ask(what inquiry, piece []byte) error {
-	what.ID, what.Key = p.id, p.key
-	line, _ := json.Marshal(what)
+func (p *pieces) ask(question inquiry, piece []byte) error {
+	question.ID, question.Key = p.id, p.key
+	line, _ := json.Marshal(question)
 	return answered(p.w.Ask(slices.Concat(line, []byte{'\n'}, piece)))
 }
 

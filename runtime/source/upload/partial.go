@@ -60,20 +60,20 @@ func (p *partial) shown() string {
 
 var errUnknown = &refusal{status: 404, text: "there is no such upload"}
 
-func (t *directory) create(id string, what description) (p *partial, err error) {
+func (t *directory) create(id string, upload description) (p *partial, err error) {
 	t.creating.Lock()
 	defer t.creating.Unlock()
-	if err := t.admit(what.Owner); err != nil {
+	if err := t.admit(upload.Owner); err != nil {
 		return nil, err
 	}
-	d, err := t.draft(cmp.Or(t.only, what.Name), hiddenPrefix+id+partialSuffix, os.O_CREATE|os.O_EXCL)
+	d, err := t.draft(cmp.Or(t.only, upload.Name), hiddenPrefix+id+partialSuffix, os.O_CREATE|os.O_EXCL)
 	if err != nil {
 		return nil, err
 	}
-	p = &partial{draft: d, description: what, id: id, touched: time.Now()}
-	text, err := json.Marshal(what)
+	p = &partial{draft: d, description: upload, id: id, touched: time.Now()}
+	text, err := json.Marshal(upload)
 	if err == nil {
-		err = d.room(stored{Size: what.Length})
+		err = d.room(stored{Size: upload.Length})
 	}
 	if err == nil {
 		err = d.dir.WriteFile(hiddenPrefix+id+descriptionSuffix, text, 0o600)
@@ -82,7 +82,7 @@ func (t *directory) create(id string, what description) (p *partial, err error) 
 		p.remove()
 		return nil, err
 	}
-	t.unfinished = append(t.unfinished, unfinished{id, what.Owner})
+	t.unfinished = append(t.unfinished, unfinished{id, upload.Owner})
 	return p, nil
 }
 
@@ -173,12 +173,12 @@ func (t *directory) resume(id string) (*partial, error) {
 	return p, nil
 }
 
-func describe(dir *os.Root, id string) (what description, err error) {
+func describe(dir *os.Root, id string) (upload description, err error) {
 	text, err := dir.ReadFile(hiddenPrefix + id + descriptionSuffix)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && json.Unmarshal(text, &what) != nil {
+	if errors.Is(err, fs.ErrNotExist) || err == nil && json.Unmarshal(text, &upload) != nil {
 		err = errUnknown
 	}
-	return what, err
+	return upload, err
 }
 
 func (t *directory) expired(touched time.Time, size int64) bool {
@@ -210,13 +210,13 @@ func (t *directory) expireLater() {
 	})
 }
 
-func (t *directory) expire(dir *os.Root) (others []string) {
+func (t *directory) expire(dir *os.Root) (rest []string) {
 	for id := range entries(dir, partialSuffix) {
 		if isToken(id) && t.keeps(dir, id) {
-			others = append(others, id)
+			rest = append(rest, id)
 		}
 	}
-	return others
+	return rest
 }
 
 func (t *directory) keeps(dir *os.Root, id string) bool {

@@ -233,8 +233,8 @@ func (u *Upload) others() []report {
 
 // merge returns the reports of all processes, with active uploads last. merge omits a paused upload if another process
 // has resumed it.
-func merge(own, others []report) []report {
-	all, active := slices.Concat(others, own), []report(nil)
+func merge(own, received []report) []report {
+	all, active := slices.Concat(received, own), []report(nil)
 	inactive := []report{} // not nil, because clients expect a list in JSON, not null
 	for _, r := range all {
 		goesOn := func(other report) bool { return other.ID == r.ID && other.State != statePaused }

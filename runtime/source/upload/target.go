@@ -262,11 +262,11 @@ func checkName(name string) (wrong string) {
 }
 
 // renameNew renames a file, or returns EEXIST if the new name exists.
-func renameNew(dir int, from, to string) error {
-	err := unix.Renameat2(dir, from, dir, to, unix.RENAME_NOREPLACE)
+func renameNew(dir int, source, to string) error {
+	err := unix.Renameat2(dir, source, dir, to, unix.RENAME_NOREPLACE)
 	if err == unix.EINVAL { // some file systems, such as NFS, do not support the flag
-		if err = unix.Linkat(dir, from, dir, to, 0); err == nil {
-			err = unix.Unlinkat(dir, from, 0)
+		if err = unix.Linkat(dir, source, dir, to, 0); err == nil {
+			err = unix.Unlinkat(dir, source, 0)
 		}
 	}
 	return err

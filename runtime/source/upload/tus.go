@@ -297,10 +297,10 @@ const (
 )
 
 // keepFinished remembers uploads that any process has stored completely.
-func (u *Upload) keepFinished(all ...finished) {
+func (u *Upload) keepFinished(uploads ...finished) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	for _, f := range all {
+	for _, f := range uploads {
 		if time.Since(f.At) < finishedKept && !slices.ContainsFunc(u.finished, func(known finished) bool {
 			return known.ID == f.ID
 		}) {

@@ -35,11 +35,11 @@ func Equalf[T any](t testing.TB, got, want T, format string, args ...any) {
 }
 
 // Repeat calls make n times, and returns the results.
-func Repeat[T any](n int, make func(i int) T) (all []T) {
+func Repeat[T any](n int, make func(i int) T) (items []T) {
 	for i := range n {
-		all = append(all, make(i))
+		items = append(items, make(i))
 	}
-	return all
+	return items
 }
 
 // AtOnce calls do n times at once, each time in a goroutine, and waits until all calls have returned.

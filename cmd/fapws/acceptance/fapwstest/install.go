@@ -161,9 +161,9 @@ func CopyOfProgram(t *testing.T) string {
 	return folder + "/build/fapws"
 }
 
-func ReplaceProgram(t *testing.T, at, with string) {
+func ReplaceProgram(t *testing.T, path, program string) {
 	t.Helper()
-	Must(t, copyFile(Image(at), Image(with)))
+	Must(t, copyFile(Image(path), Image(program)))
 }
 
 // startsCopy is the start script of a copied wheel. The script imports the copied package instead of the installed
@@ -236,8 +236,8 @@ func copyProgram(program, folder string) error {
 	return copyFile(folder+"/build/fapws", program)
 }
 
-func copyFile(to, from string) error {
-	text, err := os.ReadFile(from)
+func copyFile(to, source string) error {
+	text, err := os.ReadFile(source)
 	if err != nil {
 		return err
 	}

@@ -61,12 +61,12 @@ func (a *Answer) Is(t *testing.T, body string) *Answer {
 	return a
 }
 
-// Field fails unless the field has this value, the values of several joined, and so each next pair in more.
-func (a *Answer) Field(t *testing.T, name, want string, more ...string) *Answer {
+// Field fails unless the field has this value, the values of several joined, and so each next pair in extra.
+func (a *Answer) Field(t *testing.T, name, want string, extra ...string) *Answer {
 	t.Helper()
 	Equalf(t, strings.Join(a.Header.Values(name), ", "), want, "%s", name)
-	if len(more) > 0 {
-		a.Field(t, more[0], more[1], more[2:]...)
+	if len(extra) > 0 {
+		a.Field(t, extra[0], extra[1], extra[2:]...)
 	}
 	return a
 }

@@ -20,10 +20,10 @@ func (s *Server) Family() []int {
 // RSS returns the resident memory of the server in bytes, without mapped files.
 func (s *Server) RSS() int { return s.Status("RssAnon") << 10 }
 
-// GrownAtMost fails if the server has more memory than before and this number of bytes.
-func (s *Server) GrownAtMost(before, bytes int) {
+// GrownAtMost fails if the server has more memory than base and this number of bytes.
+func (s *Server) GrownAtMost(base, bytes int) {
 	s.T.Helper()
-	grown := s.RSS() - before
+	grown := s.RSS() - base
 	Truef(s.T, grown <= bytes, "the server has %d MiB more", grown>>20)
 }
 
@@ -141,10 +141,10 @@ func Runs(pid int) bool {
 	return f != nil && f[0] != "Z"
 }
 
-// HaveEnded waits until none of the processes runs. what says so in the message of an error.
-func HaveEnded(t *testing.T, what string, pids ...int) {
+// HaveEnded waits until none of the processes runs. subject names them in the message of an error.
+func HaveEnded(t *testing.T, subject string, pids ...int) {
 	t.Helper()
-	Eventually(t, fmt.Sprint(what, ": ", pids), func() bool { return !slices.ContainsFunc(pids, Runs) })
+	Eventually(t, fmt.Sprint(subject, ": ", pids), func() bool { return !slices.ContainsFunc(pids, Runs) })
 }
 
 // OpenFiles counts the descriptors of the processes that run handlers.

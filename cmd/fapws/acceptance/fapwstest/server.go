@@ -99,10 +99,10 @@ func (s *Server) Control(words ...string) (stdout string) {
 	return s.ctl(words).Succeeds(s.T)
 }
 
-func (s *Server) ReloadFails(why string) {
+func (s *Server) ReloadFails(reason string) {
 	s.T.Helper()
 	code, _, stderr := s.Ctl("reload")
-	Truef(s.T, code == 1 && strings.Contains(stderr, why), "fapws ctl reload: code %d, %q, want %q", code, stderr, why)
+	Truef(s.T, code == 1 && strings.Contains(stderr, reason), "fapws ctl reload: code %d, %q, want %q", code, stderr, reason)
 }
 
 // Ask sends a request over a new connection.
@@ -142,11 +142,11 @@ func (s *Server) Until504(target, pattern string) (match []string) {
 	return match
 }
 
-func TooBig(t *testing.T, s *Server, request, more string) {
+func TooBig(t *testing.T, s *Server, request, extra string) {
 	t.Helper()
 	w := s.Dial()
 	w.Send(request)
-	w.Send(more)
+	w.Send(extra)
 	a := w.Answer().Want(t, 413, "input body too big")
 	Truef(t, a.Close, "no Connection: close with 413: %q", a.Header)
 	w.Closed()
@@ -176,11 +176,11 @@ func (s *Server) Workers() (pids []int) {
 	return pids
 }
 
-// Stalls waits until the number at target is above 0 and stays the same for a moment, and returns the number. what says
-// so in the message of an error.
-func (s *Server) Stalls(what, target string) (n int) {
+// Stalls waits until the number at target is above 0 and stays the same for a moment, and returns the number. subject
+// says so in the message of an error.
+func (s *Server) Stalls(subject, target string) (n int) {
 	s.T.Helper()
-	Eventually(s.T, what, func() bool {
+	Eventually(s.T, subject, func() bool {
 		time.Sleep(100 * time.Millisecond)
 		last := n
 		n = s.Get(target, 200).Number(s.T)
