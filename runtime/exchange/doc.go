@@ -32,8 +32,8 @@
 //
 // # Bodies
 //
-// A body is collected: up to 256 KiB in memory, and larger bodies in an unlinked file. The clients share a limited
-// number of files (body.go). While a body waits for a file, the server does not read the body. After twice
+// A body is collected: small bodies in memory (region.go), and larger bodies in an unlinked file. The clients share a
+// limited number of files (body.go). While a body waits for a file, the server does not read the body. After twice
 // Config.BodyTimeout, it answers 503. If the mount streams (ASGI), the request is submitted with Request.More, and the
 // source gets the rest of the body as it is read (Source.Input). A request that exceeds a limit gets a 4xx response. If
 // the response has already begun, the server breaks it off.

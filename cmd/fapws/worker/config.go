@@ -76,7 +76,7 @@ func SpoolWarning(conf *settings.Config) string {
 	if dir != "" {
 		use = "they are stored in " + dir
 	}
-	return fmt.Sprintf("cannot store request bodies above 256 KiB in %s: %v; %s; set TMPDIR to a directory that fapws can "+
+	return fmt.Sprintf("cannot store large request bodies in %s: %v; %s; set TMPDIR to a directory that fapws can "+
 		"write to", os.TempDir(), err, use)
 }
 

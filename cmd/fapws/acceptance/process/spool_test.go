@@ -164,7 +164,7 @@ func TestReadOnlyDirectoryForTemporaryFilesIsReported(t *testing.T) {
 				cmd := fapwstest.Command{Script: fapwstest.Write(t, folder+"/app.py", countsBytes), Shell: shell,
 					Env: []string{"TMPDIR=" + tmp}}
 				s := cmd.Serve(t, m)
-				line := "cannot store request bodies above 256 KiB in " + tmp + ": read-only file system; .*" + c.line
+				line := "cannot store large request bodies in " + tmp + ": read-only file system; .*" + c.line
 				s.Says("warning " + line)
 				s.Ask(fapwstest.Request("POST", "/", strings.Repeat("b", 400_000))).Want(t, c.status)
 				if c.status == 507 {
