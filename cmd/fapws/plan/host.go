@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"time"
 
 	"fapws/cmd/fapws/settings"
 	"fapws/runtime/exchange"
@@ -334,7 +335,7 @@ func (r *Route) check(h *Host, report func(error)) {
 	}
 }
 
-// What returns a description of the route for users, such as "files /srv/x".
+// Describe returns a description of the route for users, such as "files /srv/x".
 func (r *Route) Describe() string {
 	of := r.given()
 	if len(of) == 0 {
@@ -349,6 +350,8 @@ func (b *siteBuilder) route(r *Route) []exchange.Mount {
 	if len(of) != 1 {
 		return nil
 	}
+	// A kind may change the timeout of its mounts (proxy). The plan is built again when the application has loaded.
+	defer func(timeout time.Duration) { r.Timeout = timeout }(r.Timeout)
 	settings.InheritTable(&r.Files, &b.host.Files, r.At)
 	r.Rules.inherit(b.host.Rules, r.At)
 	mounts, err := of[0].build(b, r)

@@ -75,9 +75,10 @@ func TestNoRequestIsLostWhenUpstreamsFail(t *testing.T) {
 		urls = append(urls, "http://"+addresses[i])
 		servers = append(servers, start(addresses[i]))
 	}
+	// With an application, the routes are built once more when it has loaded.
 	file := fapwstest.Write(t, t.TempDir()+"/fapws.toml",
-		fmt.Sprintf("h2c = true\n[[host]]\n[[host.route]]\nprefix = \"/\"\n"+
-			"timeout = \"10s\"\nproxy = [\"%s\"]\n", strings.Join(urls, `", "`)))
+		fmt.Sprintf("h2c = true\n[[host]]\n[[host.route]]\nprefix = \"/own/\"\napp = \"%s\"\n[[host.route]]\nprefix = \"/\"\n"+
+			"timeout = \"10s\"\nproxy = [\"%s\"]\n", app, strings.Join(urls, `", "`)))
 	front := fapwstest.Command{Flags: []string{"-c", file}}.Serve(t, fapwstest.Mode{})
 
 	more, stop := load(t, front.URL)
