@@ -297,6 +297,9 @@ func (s *Server) await(x *Exchange) {
 			x.req.time = time.Now()
 		}
 	}
+	if s.Config.Needed != nil && !s.gaveUp {
+		s.Config.Needed()
+	}
 	switch {
 	case s.gaveUp:
 		x.Refuse(Reply{Status: 503, Fields: RetryAfter, Text: "the application failed to start"})
@@ -306,9 +309,6 @@ func (s *Server) await(x *Exchange) {
 		x.Refuse(Reply{Status: 503, Fields: RetryAfter, Text: "the application is starting"})
 	default:
 		x.suspend(forSites)
-		if s.Config.Needed != nil {
-			s.Config.Needed()
-		}
 	}
 }
 

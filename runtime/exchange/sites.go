@@ -63,7 +63,7 @@ type Config struct {
 	// After MaxRequests requests, OnMaxRequests is called once, on a separate goroutine. MaxRequests 0 means never.
 	MaxRequests   int
 	OnMaxRequests func()
-	// Needed, if not nil, is called on the loop for each request that waits for a Pending mount, and must not block.
+	// Needed, if not nil, is called on the loop for each request for a Pending mount, and must not block.
 	Needed func()
 	H2C    bool // allows HTTP/2 without TLS for clients that begin with the HTTP/2 preface
 	// HTTP1Hints sends early hints over HTTP/1.1, too, because all proxies between browsers and the server forward them.

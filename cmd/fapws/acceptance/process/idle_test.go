@@ -202,6 +202,16 @@ PATHS = [("/", lambda environ, start_response: fapws.channel("hall"))]
 	})
 }
 
+// Requests that do not wait for the application wake it, too.
+func TestSleepingApplicationWakesForARequestThatGets503(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Command{Script: "hello.py", Flags: []string{"--idle-stop", "1s", "--start-wait", "0"}}.Serve(t,
+		fapwstest.Threads)
+	sleeps(s)
+	s.Ask(fapwstest.Get("/hello")).Want(t, 503)
+	fapwstest.Eventually(t, "the application wakes", func() bool { return s.Ask(fapwstest.Get("/hello")).StatusCode == 200 })
+}
+
 func TestIdleStopKeepsTheSettingsOfTheScript(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Write(t, t.TempDir()+"/app.py",
