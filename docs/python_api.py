@@ -22,7 +22,7 @@ MODULES = [
 
 INTRODUCTION = """# Python API
 
-What a script can import; `help()` in `fapws shell` shows the same. `fapws.contrib.channels`, for Django Channels, is on
+What a script can import. `fapws.contrib.channels`, for Django Channels, is on
 the page about [frameworks](wsgi-asgi.md#django). Any thread may call a function, unless its text says otherwise.
 """
 

@@ -33,7 +33,7 @@ static int compare(const void *name, const void *m) { return strcmp(name, at(((c
 static const module *find(PyObject *name) {
   const char *text = PyUnicode_AsUTF8(name);
   if (!text) PyErr_Clear(); /* a name that is not valid UTF-8 */
-  return text ? bsearch(text, core_archive.modules, core_archive.n, sizeof(module), compare) : NULL;
+  return text && core_has_archive() ? bsearch(text, core_archive.modules, core_archive.n, sizeof(module), compare) : NULL;
 }
 
 static PyObject *source_of(const module *m) {
@@ -73,7 +73,7 @@ static PyObject *packed_source(PyObject *self, PyObject *name) { return with_mod
 
 static PyObject *packed_names(PyObject *self, PyObject *none) {
   PyObject *list = PyList_New(0);
-  for (uint32_t i = 0; list && i < core_archive.n; i++) {
+  for (uint32_t i = 0; list && core_has_archive() && i < core_archive.n; i++) {
     PyObject *name = PyUnicode_FromString(at(core_archive.modules[i].name));
     if (!name || PyList_Append(list, name) < 0) Py_CLEAR(list);
     Py_XDECREF(name);

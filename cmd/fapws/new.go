@@ -44,7 +44,7 @@ func writeUnitInto(dir string) (commands string, err error) {
 	u := unit{name: filepath.Base(dir), dir: dir, grace: 30 * time.Second}
 	if os.Geteuid() == 0 {
 		u.account = unitName(u.name)
-		commands = fmt.Sprintf("useradd --system %s && chown -R %[1]s %s && ", u.account, dir)
+		commands = fmt.Sprintf("sudo useradd --system %s && sudo chown -R %[1]s %s && ", u.account, dir)
 	}
 	name, text := u.text()
 	path := filepath.Join(dir, name+".service")

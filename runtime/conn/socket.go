@@ -26,9 +26,9 @@ func resetOnClose(fd int) {
 
 // ReadFile is pread(2), which can wait for the disk. At the end of the file, ReadFile returns 0 and no error; all
 // errors are of type *FileError.
-func ReadFile(start int, b []byte, offset int64) (int, error) {
+func ReadFile(fd int, b []byte, offset int64) (int, error) {
 	for {
-		n, err := unix.Pread(start, b, offset)
+		n, err := unix.Pread(fd, b, offset)
 		if err == nil {
 			return n, nil
 		}
@@ -73,9 +73,9 @@ func (v *vector) Send(fd int, pieces ...[]byte) (int, error) {
 }
 
 // sendCached is sendfile(2) for a file that is in memory.
-func sendCached(to, start int, offset *int64, count int64) (int, error) {
+func sendCached(to, fd int, offset *int64, count int64) (int, error) {
 	for {
-		n, _, e := syscall.RawSyscall6(sysSendfile, uintptr(to), uintptr(start), uintptr(unsafe.Pointer(offset)),
+		n, _, e := syscall.RawSyscall6(sysSendfile, uintptr(to), uintptr(fd), uintptr(unsafe.Pointer(offset)),
 			uintptr(count), 0, 0)
 		if e == 0 {
 			return int(n), nil
@@ -88,12 +88,12 @@ func sendCached(to, start int, offset *int64, count int64) (int, error) {
 
 // cached reports whether the byte at the offset of a file is in memory, so that reading it does not wait for the disk.
 // cached uses preadv2(2) with RWF_NOWAIT, which some file systems do not support.
-func cached(start int, offset int64) bool {
+func cached(fd int, offset int64) bool {
 	var b [1]byte
 	iov := unix.Iovec{Base: &b[0]}
 	iov.SetLen(1)
 	// preadv2 takes the offset in two words. On 64-bit machines the kernel ignores the upper word.
-	n, _, e := syscall.RawSyscall6(unix.SYS_PREADV2, uintptr(start), uintptr(unsafe.Pointer(&iov)), 1,
+	n, _, e := syscall.RawSyscall6(unix.SYS_PREADV2, uintptr(fd), uintptr(unsafe.Pointer(&iov)), 1,
 		uintptr(offset), uintptr(offset>>32), unix.RWF_NOWAIT)
 	return e == 0 && n == 1
 }

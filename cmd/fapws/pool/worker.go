@@ -168,7 +168,7 @@ func (w *worker) channelClosed(err error) {
 	})
 }
 
-// within kills w after the duration d unless unlimit or within is called before. why is the reason for the log.
+// within kills w after the duration d unless unlimit or within is called before. reason is for the log.
 func (w *worker) within(d time.Duration, reason string) {
 	w.unlimit()
 	var limit *time.Timer

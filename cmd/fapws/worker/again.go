@@ -249,6 +249,9 @@ func (g *again) isNext() bool {
 func (g *again) execute() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.next == nil {
+		return errors.New("a signal has requested a stop")
+	}
 	if err := os.Chdir(g.s.plan.Dir); err != nil {
 		return err
 	}

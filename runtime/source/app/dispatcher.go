@@ -296,7 +296,7 @@ func (d *Dispatcher) put(c *call) {
 
 // LastUse returns the value of conn.Set.Now when the application's last call ended, and reports whether a call is
 // active, for example a WebSocket.
-func (d *Dispatcher) LastUse() (second int64, used bool) {
+func (d *Dispatcher) LastUse() (now int64, used bool) {
 	return d.used, slices.ContainsFunc(d.calls, func(c *call) bool { return c.source != nil && c.source.options.Main })
 }
 

@@ -106,15 +106,15 @@ func TestProxiedWebSocketOnAStreamCountsTowardsMaxClients(t *testing.T) {
 	})
 }
 
-// unfinished opens n streams and ends none of them. On each stream, unfinished sends size bytes of a body, or
-// less if the flow-control windows are smaller.
-func (f *frames) unfinished(n int, path string, size int) (sent int) {
+// unfinished opens n streams, with fields in their heads, and ends none of them. On each stream, unfinished sends size
+// bytes of a body, or less if the flow-control windows are smaller.
+func (f *frames) unfinished(n int, path string, size int, fields ...string) (sent int) {
 	f.t.Helper()
 	const window = 64<<10 - 1
 	all, windows, left := window, map[uint32]int{}, map[uint32]int{}
 	for i := range n {
 		id := uint32(2*i + 1)
-		f.head(id, false, ":method POST", ":scheme http", ":authority h", ":path "+path)
+		f.head(id, false, append([]string{":method POST", ":scheme http", ":authority h", ":path " + path}, fields...)...)
 		windows[id], left[id] = window, size
 	}
 	for {
@@ -164,7 +164,7 @@ func TestUnfinishedBodiesLeaveDescriptorsToOtherRequests(t *testing.T) {
 	var all []*frames
 	for range 10 {
 		f := dialFrames(t, s)
-		f.unfinished(20, "/", 300<<10)
+		f.unfinished(20, "/", 300<<10, fmt.Sprint("content-length ", 9<<20)) // too large for the memory
 		all = append(all, f)
 	}
 	n := len(s.Descriptors()) - before

@@ -289,7 +289,7 @@ func TestForgedMessageEndsAtMostItsSender(t *testing.T) {
 	x.isUnharmed("start")
 	for _, kind := range fatal {
 		x.says(kind)
-		x.ReloadFails(`sent the message "` + kind + `" while it was entering its sandbox and was killed`)
+		x.ReloadFails(`sent the message "` + kind + `" while it was entering and was killed`)
 		x.isUnharmed(kind + " before loaded")
 	}
 	x.says("")

@@ -142,12 +142,8 @@ def child(environ, start_response):
         "lambda: fapws.on_join('a')(print)):\n"
         "    try: print(f())\n    except Exception as e: print(type(e).__name__, e)\n"
     )
-    import fapws
-
-    plain = subprocess.run(
-        ["/usr/bin/env", "python3", "-c", text, os.path.dirname(os.path.dirname(fapws.__file__))], capture_output=True,
-        text=True,
-    )
+    package = os.path.join(os.path.dirname(os.path.abspath(__file__)), *[os.pardir] * 5, "contrib")
+    plain = subprocess.run(["/usr/bin/env", "python3", "-c", text, package], capture_output=True, text=True)
     with os.fdopen(r) as said:
         return said.read() + plain.stdout + plain.stderr
 
