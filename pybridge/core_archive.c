@@ -33,7 +33,8 @@ static int compare(const void *name, const void *m) { return strcmp(name, at(((c
 static const module *find(PyObject *name) {
   const char *text = PyUnicode_AsUTF8(name);
   if (!text) PyErr_Clear(); /* a name that is not valid UTF-8 */
-  return text && core_has_archive() ? bsearch(text, core_archive.modules, core_archive.n, sizeof(module), compare) : NULL;
+  return text && core_has_archive() ? bsearch(text, core_archive.modules, core_archive.n, sizeof(module), compare)
+                                    : NULL;
 }
 
 static PyObject *source_of(const module *m) {
