@@ -19,8 +19,9 @@ test_go() {
 test_twice() {
     local log failed package names
     log=$(mktemp)
-    test_go "$@" | tee "$log" && return
+    test_go "$@" | tee "$log" && rm "$log" && return
     failed=$(failed_tests "$log")
+    rm "$log"
     [[ -n $failed ]] || return 1
     while IFS=$'\t' read -r package names; do
         [[ -n $names ]] || return 1
