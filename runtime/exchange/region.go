@@ -91,7 +91,8 @@ func (x *Exchange) reserve(client string, n int) bool {
 	return true
 }
 
-// TakeRegion returns the Region with the body of x, which is empty if there is none. The caller must release it.
+// TakeRegion returns the Region with the body of x. The Region is empty if x has no body in a Region. The caller must
+// release it.
 func (x *Exchange) TakeRegion() Region {
 	r := x.region
 	x.region = Region{}

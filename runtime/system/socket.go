@@ -31,7 +31,7 @@ func Receive(fd int, dst, oob []byte) (n, oobn, flags int, err error) {
 	}
 }
 
-// Send writes text, or of a stream as much as there is room for. The error is EAGAIN if there is none.
+// Send writes text, or as many bytes as a stream has room for. The error is EAGAIN if the socket has no room.
 func Send(fd int, text []byte) (n int, err error) {
 	for {
 		r, _, e := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(text))),

@@ -35,7 +35,8 @@ type kind struct {
 	// The function adds the mounts of the route. The function returns an error if the key of this kind has a wrong
 	// value, and passes mistakes in all other keys to builder.wrong.
 	build func(*siteBuilder, *Route) ([]exchange.Mount, error)
-	// The function adds the directory that the route serves, and what its sandbox must allow; nil if there is neither.
+	// The function adds the directory that the route serves and the rights that the route needs in a sandbox. It is nil
+	// if the kind needs neither.
 	reach func(*Route, *Reach)
 	// The function returns patterns of the route's programs and pages in the root of the host or of the route, which must
 	// not be sent as files; nil if the kind has no programs.

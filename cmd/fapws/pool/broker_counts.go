@@ -28,10 +28,10 @@ const (
 	maxShared = 1 << 20
 )
 
-// countsScript renews the numbers of a server, and returns the servers that have renewed theirs lately: for each one its
-// name and the version of its numbers, of which the version 0 has none. The keys are the hash with the versions, and the
-// numbers of the server; the arguments are the server, its version and, unless they are empty because they are the same,
-// its numbers. The result begins with 0 if the broker has lost the numbers.
+// countsScript renews the numbers of a server. It returns the name and the version of each server that has renewed its
+// numbers lately; version 0 means that the server has no numbers. The keys are the hash with the versions, and the key
+// of the server's numbers. The arguments are the name of the server, its version, and its numbers, which are empty if
+// they have not changed. The result begins with 0 if the broker has lost the numbers.
 var countsScript = sync.OnceValue(func() *redis.Script {
 	return redis.NewScript(2, fmt.Sprintf(`
 local now, kept = tonumber(redis.call('TIME')[1]), 1
@@ -154,7 +154,7 @@ func (c *Broker) exchangeCounts(conn redis.Conn) (changed bool, err error) {
 	return changed, nil
 }
 
-// encodeCounts encodes the numbers of this server, as far as they are not too large.
+// encodeCounts encodes the numbers of this server, and leaves out those above the limit.
 func (c *Broker) encodeCounts() []byte {
 	some, bytes := make(map[string]int64), 0
 	for name, n := range c.counts.own {

@@ -51,7 +51,8 @@ func (s State) String() string {
 		"dead"}[s]
 }
 
-// Serves reports whether a worker in the state s has loaded and is not about to end.
+// Serves reports whether a worker in the state s can answer requests: it has loaded, or sleeps until a request needs the
+// application, and does not end.
 func (s State) Serves() bool { return Ready <= s && s <= Serving }
 
 // An exit is what is known about the end of a worker, besides its State.
@@ -111,8 +112,8 @@ func (w *worker) setState(to State)   { step(w, &w.State, to, nextStates[w.State
 func (w *worker) setExit(to exit)     { step(w, &w.Exit, to, nextExits[w.Exit]) }
 func (w *worker) setBelief(to belief) { step(w, &w.Belief, to, nextBeliefs[w.Belief]) }
 
-// step changes a value of w to one of the values next, which are bits. It refuses another value and logs that, because
-// such a step is a fault of the supervisor.
+// step changes a value of w to one of the values next, which are bits. It refuses and logs all other
+// values, which are faults of the supervisor.
 func step[T interface {
 	~uint8
 	fmt.Stringer
