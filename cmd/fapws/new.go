@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
@@ -23,7 +24,8 @@ func newSample(args []string, stdout io.Writer) error {
 	if err != nil {
 		return process.ExitUsage(fmt.Errorf("new: %w", err))
 	}
-	text := fmt.Sprintf("%s has the sample %s; start it with: cd %[1]s && %[3]s\n", dir, args[0], samples.New[args[0]])
+	text := fmt.Sprintf("%s has the sample %s; start it with: cd %s && %s\n", dir, args[0], shellWord(dir),
+		samples.New[args[0]])
 	if settings.IsFile(filepath.Join(dir, "fapws.toml")) {
 		unit, err := writeUnitInto(dir)
 		if err != nil {
@@ -44,13 +46,21 @@ func writeUnitInto(dir string) (commands string, err error) {
 	u := unit{name: filepath.Base(dir), dir: dir, grace: 30 * time.Second}
 	if os.Geteuid() == 0 {
 		u.account = unitName(u.name)
-		commands = fmt.Sprintf("sudo useradd --system %s && sudo chown -R %[1]s %s && ", u.account, dir)
+		commands = fmt.Sprintf("sudo useradd --system %s && sudo chown -R %[1]s %s && ", u.account, shellWord(dir))
 	}
 	name, text := u.text()
 	path := filepath.Join(dir, name+".service")
 	commands = fmt.Sprintf("to start it at boot, with systemd: %ssudo cp %s /etc/systemd/system/ && "+
-		"sudo systemctl enable --now %s\n", commands, path, name)
+		"sudo systemctl enable --now %s\n", commands, shellWord(path), name)
 	return commands, os.WriteFile(path, []byte(text), 0o644)
+}
+
+// shellWord returns text as one word of a shell command.
+func shellWord(text string) string {
+	if !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsLetter(r) && !strings.ContainsRune("/._-0123456789", r) }) {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
 
 // writeSample copies a sample into a directory, which must be empty or not exist yet.
@@ -78,7 +88,9 @@ func writeSample(args []string) (dir string, err error) {
 
 var (
 	pageLink = regexp.MustCompile(`\[([^\]]*)\]\((?:\.\./)+docs/([\w-]+)\.md(?:#[\w-]*)?\)`)
-	picture  = regexp.MustCompile(`(?m)^<picture>.*</picture>\n\n?`)
+	// a link in brackets needs no second pair of them
+	bracketed = regexp.MustCompile("\\(([^()]*) \\(`fapws help ([\\w-]+)`\\)\\)")
+	picture   = regexp.MustCompile(`(?m)^<picture>.*</picture>\n\n?`)
 )
 
 // cutLinks replaces the links of a file to the documentation, which is not in the new directory, by the commands that
@@ -92,5 +104,6 @@ func cutLinks(file string) error {
 		return err
 	}
 	text = pageLink.ReplaceAll(picture.ReplaceAll(text, nil), []byte("$1 (`fapws help $2`)"))
+	text = bracketed.ReplaceAll(text, []byte("($1, `fapws help $2`)"))
 	return os.WriteFile(file, text, 0o644)
 }

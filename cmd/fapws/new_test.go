@@ -14,7 +14,7 @@ func TestLinksOfANewSampleLeadToItsFiles(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "console")
 	checktest.Try(writeSample([]string{"console", dir})).Must(t)
 	text := string(checktest.Try(os.ReadFile(filepath.Join(dir, "README.md"))).Must(t))
-	checktest.Has(t, text, "Logging in (`fapws help login`)")
+	checktest.Has(t, text, "Logging in, `fapws help login`")
 	links := regexp.MustCompile(`(?:\]\(|src="|srcset=")([^)"#]+)`).FindAllStringSubmatch(text, -1)
 	checktest.Truef(t, len(links) > 5, "%s", text)
 	for _, link := range links {

@@ -62,8 +62,11 @@ func (u *unit) text() (name, text string) {
 		"WorkingDirectory=": strings.ReplaceAll(u.dir, "%", "%%"),
 		"TimeoutStopSec=":   seconds(u.grace + 30*time.Second),
 	}
-	if isHome(u.dir) || isHome(program[0]) {
+	if isWithin(u.dir, homes) || isWithin(program[0], homes) {
 		lines["ProtectHome="] = "no"
+	}
+	if isWithin(u.dir, temporary) || isWithin(program[0], temporary) {
+		lines["PrivateTmp="] = "no"
 	}
 	_, template, _ := strings.Cut(contrib.Service, "[Unit]\n")
 	var out strings.Builder
@@ -102,9 +105,14 @@ func programOfUnit() []string {
 	return []string{python, "-m", "fapws"}
 }
 
-// isHome reports whether ProtectHome= hides a path.
-func isHome(path string) bool {
-	return slices.ContainsFunc([]string{"/home/", "/root/", "/run/user/"}, func(dir string) bool {
+// Directories that ProtectHome= and PrivateTmp= hide.
+var (
+	homes     = []string{"/home/", "/root/", "/run/user/"}
+	temporary = []string{"/tmp/", "/var/tmp/"}
+)
+
+func isWithin(path string, dirs []string) bool {
+	return slices.ContainsFunc(dirs, func(dir string) bool {
 		return strings.HasPrefix(path+"/", dir)
 	})
 }

@@ -54,9 +54,6 @@ func setPassword(path, name, password string, fits func(*table) error) error {
 	if err := CheckName(name); err != nil {
 		return err
 	}
-	if utf8.RuneCountInString(password) < minPassword {
-		return &InvalidError{fmt.Sprintf("the password needs at least %d characters", minPassword)}
-	}
 	hash, err := Hash(password)
 	if err != nil {
 		return &InvalidError{err.Error()}

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/GehirnInc/crypt"
 	_ "github.com/GehirnInc/crypt/apr1_crypt"
@@ -207,8 +208,8 @@ const bcryptCost = 10
 
 // Hash returns the bcrypt hash of a password, as in a file of users, or an error of one line about the password.
 func Hash(password string) (string, error) {
-	if password == "" {
-		return "", errors.New("the password is empty")
+	if utf8.RuneCountInString(password) < minPassword {
+		return "", fmt.Errorf("the password needs at least %d characters", minPassword)
 	}
 	out, err := bcrypt.GenerateFromPassword([]byte(password), bcryptCost)
 	if errors.Is(err, bcrypt.ErrPasswordTooLong) {

@@ -36,7 +36,7 @@ func TestUnitOfSystemdStartsTheTypedCommand(t *testing.T) {
 	fapwstest.Needf(t, code == 0 && strings.Contains(hint, "/etc/systemd/system/my-shop.service;"), "%d, %q", code, hint)
 	fapwstest.Has(t, unit, "Description=my-shop, served by fapws\n", "\nUser="+me.Username+"\n",
 		"\nWorkingDirectory="+dir+"\n", "\nReadWritePaths=\""+dir+"\"\n", "\nTimeoutStopSec=120\n",
-		"\nRuntimeDirectory=my-shop\n", " ctl --socket /run/my-shop/ctl reload\n", "\nKillMode=mixed\n",
+		"\nRuntimeDirectory=my-shop\n", "\nPrivateTmp=no\n", " ctl --socket /run/my-shop/ctl reload\n", "\nKillMode=mixed\n",
 		"\nWantedBy=multi-user.target\n")
 	fapwstest.Lacks(t, unit, "DynamicUser", "@PREFIX@", "/etc/fapws")
 	_, line, _ := strings.Cut(unit, "\nExecStart=")
@@ -68,7 +68,7 @@ func TestHashPasswordOnATerminalAsksTwiceAndShowsNothing(t *testing.T) {
 		code          int
 		stdout, shown string
 	}{
-		{"secret", "secret", 0, `^ann:\$2y\$10\$.{53}\n$`, `^Password: \r?\nAgain: \r?\n$`},
+		{"secret-1", "secret-1", 0, `^ann:\$2y\$10\$.{53}\n$`, `^Password: \r?\nAgain: \r?\n$`},
 		{"secret", "other", 2, `^$`, `the two passwords differ`},
 		{"", "", -1, `^$`, `^Password: \r?\n$`},
 	} {
