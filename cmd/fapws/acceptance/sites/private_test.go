@@ -70,6 +70,16 @@ expose = ["shown.db"]
 	}
 }
 
+// A configuration file that this server does not read is hidden, too: another server may read it.
+func TestConfigurationThatIsNotReadIsHidden(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	fapwstest.Write(t, dir+"/fapws.toml", "threads = 1\n")
+	fapwstest.Write(t, dir+"/page.html", "text of page.html")
+	s := fapwstest.Command{Flags: []string{"-c", "off", "--autoindex", "-b", "127.0.0.1:0", dir}, Dir: dir}.Started(t)
+	hidesFiles(t, s, []string{"fapws.toml"}, map[string]string{"page.html": "text of page.html"})
+}
+
 // hidesFiles checks that no request gets a secret file. If there is a listing, it must have the public files only.
 func hidesFiles(t *testing.T, s *fapwstest.Server, secret []string, public map[string]string) {
 	t.Helper()
