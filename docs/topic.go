@@ -34,33 +34,55 @@ func Topics() []string {
 	return slices.DeleteFunc(names, func(name string) bool { return name == "README" })
 }
 
-// About returns what the pages say about a word that is not a topic: the sections whose heading is the word, such as the
-// name of a setting, or else contains it, and the names of the pages that contain the word, those with most of it first.
-func About(word string) (sections string, pages []string) {
-	whole := regexp.MustCompile(`(?i)(^|[^\w-])-{0,2}` + regexp.QuoteMeta(word) + `($|[^\w-])`)
-	count := map[string]int{}
-	var exact, others []string
+// About returns what the pages say about words that are not a topic: the sections whose heading is exactly that, such as
+// the name of a setting, or else the section in which the words are most prominent; and the names of the pages that
+// contain all words, those with most of them first.
+func About(words string) (sections string, pages []string) {
+	var patterns []*regexp.Regexp
+	for _, word := range strings.Fields(words) {
+		patterns = append(patterns, regexp.MustCompile(`(?i)(^|[^\w-])-{0,2}`+regexp.QuoteMeta(word)+`s?($|[^\w-])`))
+	}
+	var exact []string
+	best, most, weights := "", 0, map[string]int{}
 	for _, topic := range Topics() {
-		text := Page(topic)
-		if n := len(whole.FindAllStringIndex(text, -1)); n > 0 {
+		page := Page(topic)
+		if weights[topic] = weight(patterns, page, 1000); weights[topic] > 0 {
 			pages = append(pages, topic)
-			count[topic] = n
 		}
-		for heading, section := range sectionsOf(text) {
-			switch {
-			case strings.EqualFold(strings.Trim(heading, "#-` "), word):
+		for heading, section := range sectionsOf(page) {
+			own, _, _ := strings.Cut(section[len(heading):], "\n#")
+			headed := 0
+			for _, p := range patterns {
+				if p.MatchString(heading) {
+					headed += 6
+				}
+			}
+			weights[topic] += headed
+			if n := weight(patterns, heading+own, 20); n > 0 && n+headed > most {
+				best, most = section, n+headed
+			}
+			if strings.Trim(heading, "#-` ") == words {
 				exact = append(exact, section)
-			case whole.MatchString(heading):
-				others = append(others, section)
-				count[topic] += 10
 			}
 		}
 	}
-	slices.SortStableFunc(pages, func(a, b string) int { return cmp.Compare(count[b], count[a]) })
-	if len(exact) > 0 {
-		others = exact
+	slices.SortStableFunc(pages, func(a, b string) int { return cmp.Compare(weights[b], weights[a]) })
+	if len(exact) == 0 {
+		exact = []string{best}
 	}
-	return strings.Join(others, "\n"), pages
+	return strings.Join(exact, "\n"), pages
+}
+
+// weight returns how often the patterns match, each at most maximum times, or 0 if one of them does not.
+func weight(patterns []*regexp.Regexp, text string, maximum int) (sum int) {
+	for _, p := range patterns {
+		n := len(p.FindAllStringIndex(text, maximum))
+		if n == 0 {
+			return 0
+		}
+		sum += n
+	}
+	return sum
 }
 
 // sectionsOf iterates over the headings of a page. Each has the text up to the next heading of the same or a higher level.

@@ -151,9 +151,9 @@ func (p *parser) finish(word Word, words, args []string) (*Command, error) {
 		case p.help == "all" || first == "all":
 			cmd.Topic = "all"
 		case word != WordHelp:
-			cmd.Topic = string(word)
+			cmd.Topic = string(word) // fapws check --help
 		default:
-			cmd.Topic = first
+			cmd.Topic = strings.Join(words, " ")
 		}
 		return cmd, nil
 	case p.version || word == WordVersion:
