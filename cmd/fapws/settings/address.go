@@ -252,9 +252,10 @@ func (s *Settings) settleTLS(c *Config, wrong *contradictions) {
 	c.Bind = c.SecureAddresses(c.Bind)
 	wrong.when(c.TLS == "acme" && c.Chroot != "", "tls acme (%s) cannot be combined with chroot (%s): workers would not "+
 		"find the tokens of the CA; use certbot with certfile", s.from["tls"], s.from["chroot"])
-	for _, name := range []string{"acme-dns-hook", "acme-dns-cleanup-hook"} {
-		wrong.when(s.from[name].Level > FromDefault && c.TLS != "acme", "%s (%s) has no effect without tls acme", name,
-			s.from[name])
+	switchedOff := c.TLS == "off" && s.from["tls"].Level > FromDefault // as by --tls off for a file with tls = "acme"
+	for _, name := range []string{"acme-hosts", "acme-email", "acme-directory", "acme-dns-hook", "acme-dns-cleanup-hook"} {
+		wrong.when(s.from[name].Level > FromDefault && c.TLS != "acme" && !switchedOff,
+			"%s (%s) has no effect without tls acme", name, s.from[name])
 	}
 	wrong.when(s.from["acme-dns-cleanup-hook"].Level > FromDefault && c.TLS == "acme" && c.ACMEDNSHook == "",
 		"acme-dns-cleanup-hook (%s) has no effect without acme-dns-hook", s.from["acme-dns-cleanup-hook"])
@@ -264,7 +265,7 @@ func (s *Settings) settleTLS(c *Config, wrong *contradictions) {
 	if c.HTTPSRedirect == "yes" {
 		c.HTTPSRedirect = c.HTTPSPort()
 		wrong.when(c.HTTPSRedirect == "" && (certs > 0 || keys == 0), "https-redirect (%s) requires HTTPS: add "+
-			"--certfile FILE --keyfile FILE --bind :80 --bind https://:443", s.from["https-redirect"])
+			"--tls auto or --certfile FILE --keyfile FILE, and --bind :80 --bind https://:443", s.from["https-redirect"])
 		ports := c.HTTPSPorts()
 		wrong.when(len(ports) > 1, "https-redirect (%s) needs a port, because there are several for HTTPS (%s): "+
 			"--https-redirect=PORT", s.from["https-redirect"], strings.Join(ports, ", "))
@@ -277,7 +278,7 @@ func (s *Settings) settleTLS(c *Config, wrong *contradictions) {
 	wrong.when(c.CertReqs != "none" && c.CACerts == "",
 		"cert-reqs (%s) requires ca-certs, the CAs of the client certificates", s.from["cert-reqs"])
 	wrong.when(c.CertReqs == "none" && c.CACerts != "" && !c.ClientRules, "ca-certs (%s) requires cert-reqs, "+
-		"optional or required, or a rule client-cert; a chain belongs into certfile, behind the certificate",
+		"optional or required, or a rule client-cert; a chain belongs in certfile, behind the certificate",
 		s.from["ca-certs"])
 	for _, addr := range c.Bind {
 		if _, secure := SplitSecure(addr); secure && !secured {

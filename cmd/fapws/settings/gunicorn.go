@@ -43,7 +43,7 @@ func (s *Settings) TakeGunicorn(file string, globals map[string]string) (app str
 	}
 	hooks := slices.DeleteFunc(slices.Clone(gunicornHooks), func(name string) bool { return globals[name] == "" })
 	if len(hooks) > 0 {
-		lines = append(lines, fmt.Sprintf("%s: ignored: %s: fapws runs no hooks of gunicorn; their code belongs into the "+
+		lines = append(lines, fmt.Sprintf("%s: ignored: %s: fapws runs no hooks of gunicorn; their code belongs in the "+
 			"application, see fapws help migrate", file, strings.Join(hooks, ", ")))
 	}
 	return globals["wsgi_app"], lines

@@ -50,7 +50,7 @@ const tableHead = "| setting | what it does | default |\n|---|---|---|\n"
 
 // writeLine writes the line of a table about s.
 func (s *Setting) writeLine(w io.Writer) {
-	shown := cmp.Or(s.shownDefault(), "–")
+	shown := cmp.Or(s.defaultColumn(), "–")
 	if s.shownDefault() == "" && s.Arg == "" {
 		shown = "no"
 	}
@@ -59,6 +59,9 @@ func (s *Setting) writeLine(w io.Writer) {
 	}
 	fmt.Fprintf(w, "| [`--%s`](#--%s) | %s | %s |\n", s.Name, s.Name, strings.TrimSuffix(asSentence(s.line()), "."), shown)
 }
+
+// defaultColumn returns the default for a place that says that it is the default.
+func (s *Setting) defaultColumn() string { return strings.TrimPrefix(s.shownDefault(), "default: ") }
 
 // line returns a description of s in a few words: Brief, or the beginning of the explanation.
 func (s *Setting) line() string {
@@ -154,7 +157,7 @@ func (s *Setting) writeFacts(w io.Writer) {
 		short = "-" + s.Short
 	}
 	fact("other names", append([]string{short}, s.otherFlags()...)...)
-	switch d := s.shownDefault(); {
+	switch d := s.defaultColumn(); {
 	case d == "" && s.Arg == "": // a setting that is on or off
 		fact("default", "no")
 	case d == "" && !strings.Contains(s.explanation(), "default"):

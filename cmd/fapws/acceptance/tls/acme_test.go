@@ -365,6 +365,7 @@ func TestACMESettingsThatConflictAreReportedInOneLine(t *testing.T) {
 		"--acme-hosts a.test --acme-dns-cleanup-hook DIR/good": "acme-dns-cleanup-hook (flag --acme-dns-cleanup-hook) has " +
 			"no effect without acme-dns-hook",
 		"--tls auto --acme-dns-hook DIR/good": "acme-dns-hook (flag --acme-dns-hook) has no effect without tls acme",
+		"--tls auto --acme-hosts a.test":      "acme-hosts (flag --acme-hosts) has no effect without tls acme",
 		"--acme-hosts a.test --acme-dns-hook DIR/good --sandbox --sandbox-write DIR": "--acme-dns-hook: DIR/good: a " +
 			"sandboxed application could change it, but it runs outside of the sandbox; move it",
 		"--acme-hosts a.test --acme-dns-hook CHANGED/to-good --sandbox --sandbox-write CHANGED": "--acme-dns-hook: " +

@@ -253,7 +253,7 @@ route = [
 			c.request, a.StatusCode, a.Header.Get("Location"), a.Header.Get("Strict-Transport-Security"))
 	}
 	for flag, want := range map[string]string{
-		"--https-redirect":       "https-redirect (flag --https-redirect) requires HTTPS: add --certfile",
+		"--https-redirect":       "https-redirect (flag --https-redirect) requires HTTPS: add --tls auto or --certfile",
 		"--https-redirect=70000": "must be yes, no, or a port from 2 to 65535",
 	} {
 		fapwstest.Command{Flags: []string{flag}, Script: "environ.py"}.Fails(t, 2, want)
