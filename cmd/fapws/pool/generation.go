@@ -188,21 +188,18 @@ func (p *Pool) progress() {
 	g.adopt()
 }
 
-// prepared adopts the settings of w, the first loaded worker of a generation, and opens the sockets unless they are
-// open. The result is false if the settings do not fit the open sockets (Options.Fits), or if the sockets cannot be
-// opened.
+// prepared opens the sockets by the settings of w, the first loaded worker of a generation, or checks that the settings
+// fit the open sockets (Options.Fits). The result is false if they do not fit, or if the sockets cannot be opened.
 func (g *generation) prepared(w *worker) bool {
 	p := g.p
 	if p.settled.Protocol == 0 {
 		if !p.open(w) {
 			return false
 		}
+		p.settled = w.settled
 	} else if why := p.o.Fits(&w.settled); why != "" {
 		g.fail(w, why, process.BadUsage, false)
 		return false
-	}
-	if !w.sleeps() {
-		p.settled = w.settled
 	}
 	w.Listens = w.Listens && slices.Equal(w.early, p.addresses)
 	return true
@@ -223,6 +220,9 @@ func (g *generation) adopt() {
 	p := g.p
 	p.pace.reset()
 	p.asleep = g.sleep
+	if !g.workers[0].sleeps() {
+		p.settled = g.workers[0].settled
+	}
 	if g.fresh {
 		p.fresh, p.failure, p.notice = g, "", nil
 	}

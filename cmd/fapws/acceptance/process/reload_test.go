@@ -410,3 +410,20 @@ func TestDevKeepsIdleConnectionsForTheNewCode(t *testing.T) {
 			}
 		})
 }
+
+// The first new worker has loaded, with another setting, and the second one fails.
+func TestFailedReloadChangesNoSettingOfTheSupervisor(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	fapwstest.Write(t, dir+"/app.py", "import os\nif os.path.exists('new'):\n"+
+		"    os.close(os.open('loaded', os.O_CREAT | os.O_EXCL))\n"+
+		"def application(e, s): s('200 OK', []); return [b'old']\n")
+	config := fapwstest.Write(t, dir+"/fapws.toml", "app = \"app.py\"\nworkers = 2\n")
+	s := fapwstest.Command{Flags: []string{"-b", "127.0.0.1:0", "-c", config}, Dir: dir, Complains: true}.Started(t)
+	fapwstest.Write(t, config, "app = \"app.py\"\nworkers = 2\nshutdown-delay = \"1s\"\n")
+	fapwstest.Write(t, dir+"/new", "")
+	s.ReloadFails("FileExistsError")
+	s.Get("/", 200).Want(t, 200, "old")
+	s.SignalLogs(syscall.SIGTERM, "info stopping; waiting up to")
+	s.EndsWith(0)
+}
