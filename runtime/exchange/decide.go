@@ -298,13 +298,16 @@ func (s *Server) await(x *Exchange) {
 		}
 	}
 	if s.Config.Needed != nil && !s.gaveUp {
+		if s.needed == 0 {
+			s.needed = now
+		}
 		s.Config.Needed()
 	}
 	switch {
 	case s.gaveUp:
 		x.Refuse(Reply{Status: 503, Fields: RetryAfter, Text: "the application failed to start"})
 	case now >= x.until && x.req.loadsPage():
-		x.Refuse(Starting(time.Duration(now)))
+		x.Refuse(Starting(time.Duration(now - s.needed)))
 	case now >= x.until:
 		x.Refuse(Reply{Status: 503, Fields: RetryAfter, Text: "the application is starting"})
 	default:

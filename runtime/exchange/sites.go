@@ -111,6 +111,7 @@ type Server struct {
 	Descriptors Descriptors
 
 	gaveUp bool
+	needed int64  // Set.Now at the first call of Config.Needed; 0 if the application loads since the start of the process
 	End    Ending // after a change to Leaving or Draining, the caller must call conn.Set.Drain
 
 	limitWarnings map[string]*logfile.Seldom // by the setting of the limit

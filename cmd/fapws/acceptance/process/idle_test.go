@@ -44,8 +44,9 @@ func TestIdleStopEndsTheApplicationUntilTheNextRequest(t *testing.T) {
 		asleep()
 		if m.Name != "dev" {
 			fapwstest.Must(t, os.Remove(file+".go"))
+			time.Sleep(2 * time.Second) // the page counts from the first request
 			w := s.DialGet("/")
-			s.Get("/", 503, page).Field(t, "Retry-After", "1").Want(t, 503, refresh)
+			s.Get("/", 503, page).Field(t, "Retry-After", "1").Want(t, 503, refresh, "starting for 1 second")
 			goOn(t, file, "")
 			w.Answer().Is(t, "hello")
 			asleep()
