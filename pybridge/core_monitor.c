@@ -113,7 +113,7 @@ static int one_is_runnable(void) {
 
 /* Checks the thread t, which runs a handler. The parameter interval is the time since the last check, in ns. Returns
  * whether the handler has waited for the time in the variable patience. */
-static int waits(core_thread *t, uint64_t now, uint64_t interval) {
+static int has_waited(core_thread *t, uint64_t now, uint64_t interval) {
   uint64_t cpu = cpu_of(t), used = cpu - t->seen.cpu_ns;
   int same = t->seen.jobs == core_jobs_of(t), computes = used > POLL_NS + interval / 50;
   t->seen.cpu_ns = cpu;
@@ -139,7 +139,7 @@ static int set_waiting_aside(uint64_t now, uint64_t interval) {
   int n = 0;
   for (int i = 0; i < P.nthreads; i++) {
     core_thread *t = P.threads[i];
-    if (!is_handling(t) || !waits(t, now, interval)) continue;
+    if (!is_handling(t) || !has_waited(t, now, interval)) continue;
     core_set_aside(t, CORE_WAITS);
     n++;
   }

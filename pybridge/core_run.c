@@ -4,7 +4,7 @@
 
 #include <sys/resource.h>
 
-static long waits(void) {
+static long count_waits(void) {
   struct rusage used;
   return getrusage(RUSAGE_THREAD, &used) == 0 ? used.ru_nvcsw : 0;
 }
@@ -31,7 +31,7 @@ void core_begin_timing(core_timing *x, core_mount *m) {
   /* The waits of slow handlers are counted, because a second thread helps only if handlers wait: the GIL permits one
    * thread to compute. */
   x->watched = usual > CORE_SLOW_NS;
-  x->waits = x->watched ? waits() : 0;
+  x->waits = x->watched ? count_waits() : 0;
   x->began = x->timed ? core_now_ns() : 0;
 }
 
@@ -39,7 +39,7 @@ void core_end_timing(const core_timing *x, core_mount *m) {
   if (!x->timed) return;
   uint64_t took = core_now_ns() - x->began;
   core_average(&m->run_ns, took);
-  if (x->watched) core_average(&m->wait_ns, waits() != x->waits ? took : 0);
+  if (x->watched) core_average(&m->wait_ns, count_waits() != x->waits ? took : 0);
 }
 
 int core_record_begin(core_thread *t, core_record *rec) {

@@ -51,9 +51,9 @@ func (s State) String() string {
 		"dead"}[s]
 }
 
-// Serves reports whether a worker in the state s can answer requests: it has loaded, or sleeps until a request needs the
+// CanAnswer reports whether a worker in the state s can answer requests: it has loaded, or sleeps until a request needs the
 // application, and does not end.
-func (s State) Serves() bool { return Ready <= s && s <= Serving }
+func (s State) CanAnswer() bool { return Ready <= s && s <= Serving }
 
 // An exit is what is known about the end of a worker, besides its State.
 type exit uint8

@@ -195,7 +195,7 @@ func (w *worker) send(m *Message, files ...*os.File) {
 		fd, err := Duplicate(f)
 		if err != nil {
 			closeDescriptors(own)
-			w.kill(fmt.Sprintf("cannot receive a descriptor (%v)", err))
+			go w.pool.post(func() { w.kill(fmt.Sprintf("cannot receive a descriptor (%v)", err)) })
 			return
 		}
 		own = append(own, fd)

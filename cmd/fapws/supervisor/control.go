@@ -142,8 +142,8 @@ func (p *supervisor) purge(pattern cache.Pattern) (n int, err error) {
 		n += one.Pages
 	}
 	for _, w := range p.pool.Status().Workers { // a worker that is being replaced may end before it replies
-		if !w.State.Serves() || !slices.ContainsFunc(asked, func(a pool.WorkerStatus) bool {
-			return a.Pid == w.Pid && a.State.Serves()
+		if !w.State.CanAnswer() || !slices.ContainsFunc(asked, func(a pool.WorkerStatus) bool {
+			return a.Pid == w.Pid && a.State.CanAnswer()
 		}) {
 			continue
 		}

@@ -303,7 +303,7 @@ func (p *supervisor) up(addresses []pool.Address, resumed bool) {
 func (p *supervisor) answering(ctx context.Context) error {
 	serving := map[int]bool{}
 	for _, w := range p.pool.Status().Workers {
-		if w.State.Serves() && w.State != pool.Ready {
+		if w.State.CanAnswer() && w.State != pool.Ready {
 			serving[w.Pid] = true
 		}
 	}
