@@ -31,7 +31,7 @@ usage: ./build.sh [--python PATH] WORD [ARGUMENTS]
   fuzz paths [N]   no byte from outside a document root, N tries (default 1000000)
   bench [WORDS]    compare with other servers of today, from PyPI in build/peers; see bench/README.md.
                    --export WORDS: with ten rounds of five seconds, and write docs/performance.md
-                   events: what an event of two servers over Redis costs, beside Centrifugo
+                   events: what an event of two servers over Redis costs, beside peers
   request [FLAGS] URL  send many requests to a server, and show how fast it answers (--help: all flags)
   profile [SECONDS]  record cmd/fapws/default.pgo, which builds are optimized with, under loads of
                    SECONDS each (default 3)

@@ -39,7 +39,8 @@ bench_events() {
             go install "github.com/centrifugal/centrifugo/v6@$centrifugo" &&
             echo "$centrifugo" >"$folder/centrifugo.version"; } ||
         say "left out: Centrifugo; see build/bench/centrifugo.log"
-    FAPWS_BIN=$root/build/fapws FAPWS_APPS=$root/bench/apps "$folder/events" "$@"
+    make_peers
+    FAPWS_BIN=$root/build/fapws FAPWS_APPS=$root/bench/apps FAPWS_PEERS=$root/build/peers "$folder/events" "$@"
 }
 
 # What word_bench --export writes.

@@ -57,6 +57,16 @@ var kinds = []kind{
 			return post("/api/publish", fmt.Sprintf(`{"channel": %q, "data": %q}`, channel, data))
 		},
 	},
+	{
+		name: "channels_redis", program: os.Getenv("FAPWS_PEERS") + "/bin/uvicorn",
+		command: func(port, broker int, folder string) ([]string, error) {
+			// launch passes the environment of this process on
+			return []string{"--port", strconv.Itoa(port), "--no-access-log", "--log-level", "error", "--lifespan", "off",
+				"--app-dir", os.Getenv("FAPWS_APPS"), "events_channels:app"}, os.Setenv("BROKER", "redis://"+address(broker))
+		},
+		subscribe: func(channel string) string { return "/" + channel },
+		publish:   func(channel, data string) string { return post("/publish?"+channel, data) },
+	},
 }
 
 func (k kind) missing() bool {
