@@ -54,6 +54,27 @@ test_all() {
     return "$status"
 }
 
+# test_all_and_compile runs the Go tests. They mostly wait, so what the stages after them need is compiled beside them,
+# whenever a processor is free.
+test_all_and_compile() {
+    local compiler status=0
+    compile_for_stages >"$root/build/for-stages.log" 2>&1 &
+    compiler=$!
+    test_all || status=$?
+    wait "$compiler" || true # the stage that needs it compiles it again, and shows why it fails
+    return "$status"
+}
+
+# compile_for_stages compiles the programs of packages and detectors into Go's cache.
+compile_for_stages() {
+    renice -n 19 "$BASHPID"
+    (build_library)
+    build_to "$root/build/race/fapws" -pgo=off -race
+    test_race -run '^$' "${race_packages[@]}"
+    (compile_sanitizer "$root/build/for-stages.test")
+    rm -f "$root/build/for-stages.test"
+}
+
 # test_fuzz TIME [FLAGS] runs every fuzz target for TIME, a duration or a number of inputs ("60s", "1000x"; see go test
 # -fuzztime). Without FLAGS, the programs are those that test_all and test_race_short have kept. With the FLAGS -fuzz .,
 # the programs are compiled with coverage, which guides the choice of inputs. Compiling them takes long, so this is only
@@ -138,6 +159,11 @@ test_race_whole() {
     GORACE=$race_options test_watched "$root/build/race/fapws" '' "$@"
 }
 
+# compile_sanitizer FILE compiles the tests of test_sanitizer. With -c, reports contain line numbers. Go expects the
+# version text of the compiler to begin with the compiler's name, but Debian's Go calls x86_64-linux-gnu-gcc, whose text
+# begins with another name.
+compile_sanitizer() { GOEXPERIMENT=cgocheck2 CC=${CC:-gcc} test_go -asan -c -o "$1" ./pybridge; }
+
 # test_sanitizer runs pybridge's tests with AddressSanitizer, and with a Go runtime that checks each pointer written to
 # C memory (cgocheck2). AddressSanitizer checks only memory from malloc, so Python uses malloc as well. Builds with a
 # sanitizer also check on which thread, with or without the GIL, and when each C function is called (CORE_CHECK).
@@ -146,9 +172,7 @@ test_sanitizer() {
     local folder=$root/build/sanitizer
     rm -rf "$folder"
     mkdir -p "$folder"
-    # With -c, reports contain line numbers. Go expects the version text of the compiler to begin with the compiler's
-    # name, but Debian's Go calls x86_64-linux-gnu-gcc, whose text begins with another name.
-    GOEXPERIMENT=cgocheck2 CC=${CC:-gcc} test_go -asan -c -o "$folder/pybridge.test" ./pybridge
+    compile_sanitizer "$folder/pybridge.test"
     cd pybridge
     PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0:log_path="'$folder/report'" \
         "$folder/pybridge.test" -test.timeout "$test_limit" || { cat "$folder"/report* 2>/dev/null; return 1; }
@@ -234,7 +258,7 @@ word_test() {
     export FAPWS_BIN=$root/build/fapws
     "$python" -m compileall -qq "$root"/contrib/fapws{,4} # the servers of tests then write no bytecode
     lint
-    stage "Go tests" test_all
+    stage "Go tests" test_all_and_compile
     side_by_side packages detectors others
     stage "a fresh clone" .ci/clone-test
     stage install .ci/install-test # makes build/fapws again, which others uses
