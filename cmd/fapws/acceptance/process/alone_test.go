@@ -98,7 +98,7 @@ func TestProcessWithoutASupervisorKeepsItsCodeIfAReloadFails(t *testing.T) {
 		{"syntax", "PATHS = (", `SyntaxError: '\(' was never closed`, nil},
 		{"import", "import missing_module", "No module named 'missing_module'", nil},
 		{"exit", "import os; os._exit(5)", "os._exit(5) was called", nil},
-		{"hang", "while True: pass", "did not load within 1s; see --load-timeout", []string{"--load-timeout", "1s"}},
+		{"hang", "while True: pass", "did not load within 5s; see --load-timeout", []string{"--load-timeout", "5s"}},
 		{"status", version(2), "GET /fails was answered with status 500", []string{"--reload-check", "/fails"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
