@@ -32,7 +32,7 @@ type watchdog struct {
 	onLoopJobs C.ulong
 	since      time.Time
 
-	// result of the call of withGIL that tests whether the GIL is available; nil if there is none
+	// result of the call of withGIL that tests whether the GIL is available, or nil
 	gilTest <-chan struct{}
 	checks  int // number of calls of CheckGIL since that call began
 

@@ -164,7 +164,7 @@ def owned(module: str, file: str, package: bool) -> Set[Group]:
 
 
 def find(path: List[str], name: str) -> Iterator[Tuple[str, ModuleSpec]]:
-    """Yields the module that the name stands for, after its packages, each with its name. Namespace packages are
+    """Yields the module with the name, after its packages, each with its name. Namespace packages are
     omitted, because they have no file."""
     parts = name.split(".")
     for i in range(len(parts)):

@@ -124,7 +124,7 @@ def _percent_decode(data: bytes) -> bytes:
 
 
 def _decoded(digits: bytes) -> bytes:
-    """Returns the byte that %XX stands for, or the unchanged text if XX is invalid."""
+    """Returns the byte %XX, or the unchanged text if XX is invalid."""
     from binascii import Error, unhexlify
 
     try:

@@ -62,7 +62,7 @@ class ErrorLog(io.TextIOBase):
             _fapws.error_lines(self._number, begun)
 
     def close(self) -> None:
-        """Does not close the stream, because other code also writes to it."""
+        """Does not close the stream, because other code uses it, too."""
         self.flush()
 
     def _flush_all(self) -> None:

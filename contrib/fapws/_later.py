@@ -4,7 +4,7 @@ All functions run on one daemon thread, which the first call starts, one
 at a time. An exception of a function is reported on
 stderr, and the next function runs. When the server stops, timers stop, and deferred
 functions still run for up to 5 s. A child
-made by ``os.fork()`` does not run any of them.
+made by ``os.fork()`` runs none.
 """
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ type visit struct {
 	w      *backend.Response
 	r      *backend.Request
 	secure bool
-	// session of the client; nil if there is none
+	// session of the client, or nil
 	session *Session
 }
 

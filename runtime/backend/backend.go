@@ -53,7 +53,7 @@ type Request struct {
 	gone    bool
 	overdue func(time.Duration)
 	closed  bool // the client has shut down its sending side
-	// function that was passed to OnClose; nil if there is none, or if the function was called
+	// function that was passed to OnClose; nil without one, or after the call
 	onClose func()
 	stream  *stream // the body that is still arriving; nil if the body is complete
 }

@@ -64,7 +64,7 @@ type Acceptor struct {
 
 	warnings, fullWarnings logfile.Seldom
 
-	// spare descriptor that refuseQueued closes; -1 if there is none
+	// spare descriptor that refuseQueued closes, or -1
 	reserve   int
 	reserveOf int    // the descriptor that reserve duplicates
 	openFiles uint64 // limit of open files when KeepReserve was first called

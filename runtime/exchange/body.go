@@ -17,7 +17,7 @@ import (
 // never occupies an application. The stream passes each received piece to Arrive, and keeps the framing, the windows
 // and the timeouts of its protocol.
 type Body struct {
-	x       *Exchange // the exchange that gets the body; nil if there is none
+	x       *Exchange // the exchange that gets the body, or nil
 	phase   phase
 	Expects bool  // the client waits for 100 Continue before it sends the body
 	fault   error // reason of Refuse

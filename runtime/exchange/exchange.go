@@ -27,15 +27,15 @@ type Exchange struct {
 
 	progress
 	beside bool
-	until  int64 // deadline of suspend, by conn.Set.Now; 0 if there is none
+	until  int64 // deadline of suspend, by conn.Set.Now, or 0
 
 	identity
 	req     *request // nil after the source has received the request
 	Check   Check    // check of the client's login; nil if no check is needed or none has started
 	MaxBody int64    // limit of the body in bytes; negative means no limit
 
-	Choice      *Mount      // the mount that gets the request; nil if there is none or if it is not known yet
-	body        *Body       // the body that is arriving; nil if there is none
+	Choice      *Mount      // the mount that gets the request; nil if none does or it is not known yet
+	body        *Body       // the body that is arriving, or nil
 	Outstanding Outstanding // delivered bytes that the source has not yet returned (OpCredit)
 	file        *spooled    // file of the body; nil if the body is in memory
 	region      Region      // memory of the body if it is large

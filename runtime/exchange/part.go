@@ -107,7 +107,7 @@ type Part struct {
 
 	Head Head   // not used unless First or Interim is true
 	Body []byte // bytes without framing; may be empty
-	// file that is sent after Body; nil if there is none; Release closes its descriptor
+	// file that is sent after Body, or nil; Release closes its descriptor
 	File *conn.File
 	// Trailers are the fields after the body, or nil. Only the last part may have Trailers. The server drops them if
 	// the client does not accept trailers (see http1.Request.Trailers).

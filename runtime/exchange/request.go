@@ -13,7 +13,7 @@ import (
 type request struct {
 	route.Decision // Head is the received head
 	parsed         http1.Request
-	mount          *Mount       // the mount of the decision; nil if there is none
+	mount          *Mount       // the mount of the decision, or nil
 	limits         []*RateLimit // limits that have counted the request
 	// the method keep was called, so the slices no longer refer to the input of the connection
 	kept    bool

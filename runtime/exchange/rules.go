@@ -209,7 +209,7 @@ type Access interface {
 	Admit(x *Exchange) (refusal *Reply, running Check)
 
 	By() Login
-	// Named returns the user name in a request, or "" if there is none. Named does not check the password.
+	// Named returns the user name in a request, or "". Named does not check the password.
 	Named(head []byte, fields []http1.Field) string
 }
 

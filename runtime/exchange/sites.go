@@ -312,7 +312,7 @@ type Site struct {
 	// ErrorLog writes a line about a client of the site. nil means Config.LogClient.
 	ErrorLog func(level logfile.Level, client, line string)
 
-	ErrorLogNumber int    // number that stands for ErrorLog in Request.ErrorLog
+	ErrorLogNumber int    // number that means ErrorLog in Request.ErrorLog
 	name           string // name of the site in logs: the first element of Names that is not a pattern, or ""
 	rules          *rules // rules for requests that no mount accepts
 }
@@ -365,7 +365,7 @@ type Mount struct {
 	// read slowly; requires Streams
 	Asks     bool
 	Upgrades Upgrades // the protocol other than HTTP that the Handler can use
-	Group    string   // the group that each WebSocket of the mount joins; "" if there is none
+	Group    string   // the group that each WebSocket of the mount joins, or ""
 
 	Unbounded bool // a response can grow to any size before the loop receives it; set by Prepare
 	// If Resolved is true, the Handler gets the resolved path (http1.ResolvePath), in which empty segments remain.

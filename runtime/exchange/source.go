@@ -131,7 +131,7 @@ type Request struct {
 	Script int            // SCRIPT_NAME is Path[:Script], and PATH_INFO is Path[Script:]
 	Body   []byte         // the decoded body if it is in memory
 	Stays  bool           // Body is in a Region, which stays valid until the handler's last part was released
-	// descriptor of an unlinked file that contains the body from offset 0; -1 if there is none. The handler must close
+	// descriptor of an unlinked file that contains the body from offset 0, or -1. The handler must close
 	// the file, even if Submit returns false
 	Spool  int
 	Size   int64
@@ -177,7 +177,7 @@ type Services struct {
 	Publish func(Ticket, *Part) // passes a part of the response to the loop
 	Ask     Asker
 
-	Times *logfile.Times // times that the handler should measure; nil if there are none
+	Times *logfile.Times // times that the handler should measure, or nil
 	// HTTP1Hints means that early hints are sent over HTTP/1.1, too (Config.HTTP1Hints).
 	HTTP1Hints bool
 	// Next forwards the request to the second source of an app.Receiving; nil for all other handlers. To use it, the

@@ -36,7 +36,7 @@ type Stream interface {
 
 // Sub is the Stream of an exchange that Exchange.Sub made.
 type Sub struct {
-	// the exchange that includes this response in its own; nil if there is none, or if its client has disconnected
+	// the exchange that includes this response in its own; nil without one, or if its client has disconnected
 	Parent *Exchange
 }
 

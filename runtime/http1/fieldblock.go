@@ -21,7 +21,7 @@ type FieldBlock struct {
 	Extended bool   // the request is an extended CONNECT (RFC 8441, RFC 9220)
 	Protocol string // :protocol of an extended CONNECT
 	Expects  bool   // the client waits for 100 (Continue)
-	Priority string // value of the field Priority (RFC 9218); "" if there is none
+	Priority string // value of the field Priority (RFC 9218), or ""
 
 	trailers                        bool
 	regular                         bool // a field other than a pseudo-header field was received

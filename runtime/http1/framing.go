@@ -20,7 +20,7 @@ func (r *Request) framing(head []byte) error {
 		switch {
 		case EqualFold(name, "content-length"):
 			// A server may accept repeated Content-Length values if they are equal (RFC 9112 §6.3). This server
-			// requires that their bytes are equal, and Request.Fields keeps only one of them.
+			// requires that their bytes are equal, and Request.Fields keeps only one.
 			again := length != nil
 			for member := range members(value) {
 				switch {

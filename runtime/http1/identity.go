@@ -13,7 +13,7 @@ import (
 // An Identity identifies a request in logs, in traces and for its handlers. The zero value means that the request has
 // no identity. In this file, a section (§) without an RFC is a section of W3C Trace Context.
 type Identity struct {
-	Request string // the request id; "" if there is none
+	Request string // the request id, or ""
 	Trace   TraceID
 	Span    SpanID // id of the span of this server in the trace
 	// id of the client's span; zero if the client sent no valid traceparent
@@ -249,8 +249,8 @@ var stateMember = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^[a-z0-9][a-z0-9_*/-]*(@[a-z0-9_*/-]+)?=[ -+\--<>-~]{1,256}$`)
 })
 
-// validState reports whether all tracestate fields together are valid (§3.3.1). validState returns true if there are no
-// such fields.
+// validState reports whether all tracestate fields together are valid (§3.3.1). validState returns true without such
+// fields.
 func validState(head []byte, fields []Field) bool {
 	n := 0
 	for list := range Values(head, fields, state) {

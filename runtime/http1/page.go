@@ -16,7 +16,7 @@ type ErrorPage struct {
 	Status  int
 	Text    string // if Text is empty or only repeats the status, the page has a sentence about the status
 	Home    string // path of the site, without a trailing slash
-	Details string // lines for a developer, with a button that copies them; "" if there are none
+	Details string // lines for a developer, with a button that copies them, or ""
 	Note    string // small print, such as the id of the request; may be empty
 }
 

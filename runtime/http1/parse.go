@@ -44,7 +44,7 @@ type Traits uint8
 
 const (
 	// SharesConnection means that several exchanges use a connection at the same time. One of them can wait or fail
-	// while the others continue, and the descriptor of the connection belongs to none of them.
+	// while the others continue, and the descriptor of the connection belongs to no stream.
 	SharesConnection Traits = 1 << iota
 	// FramesItself means that heads and bodies have frames of their own, so that the text of an HTTP/1 head is never
 	// sent, and trailers can follow every body.

@@ -123,7 +123,7 @@ func FuzzParseSplit(f *testing.F) {
 		f.Add([]byte(in), []byte{3, 17, 1}, uint8(7))
 	}
 	f.Fuzz(func(t *testing.T, in, steps []byte, small uint8) {
-		// The limits are small, so that the input probably exceeds one of them.
+		// The limits are small, so that the input probably exceeds a limit.
 		lim := DefaultLimits
 		if small != 0 {
 			lim = Limits{RequestLine: 10 + int(small), FieldLine: 5 + int(small)/2, Head: 20 + 2*int(small),

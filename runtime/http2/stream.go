@@ -32,7 +32,7 @@ type stream struct {
 
 	incoming
 	outgoing
-	// transport of the virtual connection that the stream carries; nil if there is none
+	// transport of the virtual connection that the stream carries, or nil
 	bytes *byteStream
 
 	// the request is an extended CONNECT (RFC 8441), so a 2xx response would accept the WebSocket

@@ -128,7 +128,7 @@ type StreamSubscriber struct {
 	sent     int64
 	position Position
 	peer     netip.AddrPort // address of the client; not valid for a unix socket
-	queue    *queue         // unsent data; nil if there is none
+	queue    *queue         // unsent data, or nil
 	log      *logfile.Record
 	extra    *extra
 	number   uint64

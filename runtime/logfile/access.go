@@ -121,8 +121,8 @@ const (
 	mostFields      = 32 << 10
 )
 
-// State converts the Record for another process. If the header fields together are too long for a message, State omits
-// all of them.
+// State converts the Record for another process. If the header fields together are too long for a message, State
+// omits all fields.
 func (r *Record) State() *State {
 	s := &State{Entry: r.Entry, Request: r.Format().Request, Response: r.Format().Response, Client: r.Client,
 		Unlogged: r.Log == nil}

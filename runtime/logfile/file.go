@@ -121,7 +121,7 @@ func Open(o Options) (*File, error) {
 }
 
 // Append calls add, which appends a line to the buffer and returns the extended buffer. The line must have a line end,
-// unless a later call appends the rest of the line. add must be quick, because other goroutines wait for it. If the
+// unless a later call appends the rest of the line. add must be quick, because other goroutines wait meanwhile. If the
 // buffer is full, Append does not call add, and counts a line as dropped. Append never waits for the disk, and
 // allocates no memory once the buffers have grown to their final size.
 func (f *File) Append(add func(dst []byte) []byte) { f.append(1, add) }

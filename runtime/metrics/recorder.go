@@ -136,7 +136,7 @@ func (r *Recorder) Begin() int64 {
 	return r.at
 }
 
-// earlier stands for the unknown start time of a request that began before the Recorder was created.
+// earlier means the unknown start time of a request that began before the Recorder was created.
 const earlier = -1
 
 // BeganEarlier replaces Begin for a request that began before the Recorder was created. The duration of such a request

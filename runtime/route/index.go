@@ -15,7 +15,7 @@ type index []indexed
 // prefixes of one element and of the element's chain of parents, and no others.
 type indexed struct {
 	prefix string
-	parent int   // position of the longest other prefix that this prefix begins with; -1 if there is none
+	parent int   // position of the longest other prefix that this prefix begins with, or -1
 	mounts []int // in ascending order
 
 	last     *patterns // mounts with a pattern for the last segment of the path; nil without such mounts

@@ -197,7 +197,7 @@ func (n *ClientCert) check(client *conn.Peer) (status int, text string) {
 }
 
 // Foreign returns the first character of text that is literal here, but belongs to a regular expression or a path
-// parameter in other servers; "" if there is none. text is a prefix or, if isPrefix is false, a pattern.
+// parameter in other servers, or "". text is a prefix or, if isPrefix is false, a pattern.
 func Foreign(text string, isPrefix bool) string {
 	signs := "^$|(){}<>"
 	if isPrefix {

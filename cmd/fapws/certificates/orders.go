@@ -44,7 +44,7 @@ type Orders struct {
 	retry bool
 }
 
-// A host stands for the names of one ordered certificate. All fields except names belong to the goroutine of run.
+// A host has the names of one ordered certificate. All fields except names belong to the goroutine of run.
 type host struct {
 	names []string      // names in the certificate; names[0] is also its file name
 	pause time.Duration // pause after the last failure; 0 after a success

@@ -104,7 +104,7 @@ type Contents struct {
 	PrivateKey  []byte
 }
 
-// Authority returns the certificate of the authority of w.Auto in PEM; nil if there is none.
+// Authority returns the certificate of the authority of w.Auto in PEM, or nil.
 func (b *Bundle) Authority(w *Want) []byte { return b.Files[w.Auto].Certificate }
 
 // hash identifies the requirements for client certificates. A session ticket is valid only for connections

@@ -186,7 +186,7 @@ func (id *Identity) Enter(folder string) (err error) {
 	return err
 }
 
-// MayRead reports whether the identity has the permission to read a file. Like Enter, MayRead lets the kernel check the
+// MayRead reports whether the identity may read a file. Like Enter, MayRead lets the kernel check the
 // permission. The result is also true if this check is impossible or if the file does not exist.
 func (id *Identity) MayRead(name string) (may bool) {
 	may = true

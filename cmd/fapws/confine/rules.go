@@ -2,7 +2,7 @@ package confine
 
 import "path/filepath"
 
-// Rules contains the permissions of a process after EnterSandbox. A path stands for the file or directory that exists
+// Rules contains the permissions of a process after EnterSandbox. A path means the file or directory that exists
 // when EnterSandbox is called, and for everything below it. Missing paths are ignored.
 type Rules struct {
 	Read  []string

@@ -202,7 +202,7 @@ func (p *Plan) StateLocated(err error) error {
 	return err
 }
 
-// StateDirs returns the directories for files that the server creates, or nil if there are none. An entry in PATHS can
+// StateDirs returns the directories for files that the server creates, or nil. An entry in PATHS can
 // require the directory for sessions, too; only a worker knows PATHS.
 func (p *Plan) StateDirs(contents *pybridge.Contents) (dirs []string) {
 	if p.Conf.TLS != "off" {

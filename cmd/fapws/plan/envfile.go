@@ -108,7 +108,7 @@ func (e *expander) expand(s string, depth int) (text string, ok bool) {
 	return text + e.unescape(s[literal:]), true
 }
 
-// closing returns the index of the brace that closes a reference, or -1 if there is none. The default or text of the
+// closing returns the index of the brace that closes a reference, or -1. The default or text of the
 // reference begins at index i.
 func (e *expander) closing(s string, i int) int {
 	for open := 0; i < len(s); i++ {

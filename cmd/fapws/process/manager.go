@@ -25,7 +25,7 @@ var Version = "dev"
 // Software returns the value of SERVER_SOFTWARE (RFC 3875 §4.1.17).
 func Software() string { return "fapws/" + Version }
 
-// A PIDFile is the file with the ID of this process; nil stands for no file.
+// A PIDFile is the file with the ID of this process; nil means no file.
 type PIDFile struct {
 	path string // an absolute path, because the process may change its working directory
 	file *os.File

@@ -71,8 +71,8 @@ func HasReplaced(kind string) bool { return strings.HasPrefix(os.Getenv(handover
 // maxState limits an encoded state, in bytes.
 const maxState = 1 << 30
 
-// Left decodes the state that the previous program of this kind has passed to Replace. found is false if there was no
-// such program.
+// Left decodes the state that the previous program of this kind has passed to Replace. found is false if no program
+// has passed one.
 func Left(kind string, state any) (found bool, err error) {
 	if !HasReplaced(kind) {
 		return false, nil

@@ -14,7 +14,7 @@ import (
 const (
 	defaultPort = "8888"
 
-	// unsetHost stands for the host of an address that is only a port. Settings.Config replaces it, because the host
+	// unsetHost means the host of an address that is only a port. Settings.Config replaces it, because the host
 	// depends on other settings and on what is served. No address that parseAddress accepts contains unsetHost.
 	unsetHost  = "?"
 	localHost  = "127.0.0.1"
@@ -117,7 +117,7 @@ func joinAddress(host, port string) (string, error) {
 	return net.JoinHostPort(host, strconv.Itoa(n)), nil
 }
 
-// parseHost returns an IP address or a host name, without brackets. The texts "" and "*" stand for all addresses of the
+// parseHost returns an IP address or a host name, without brackets. The texts "" and "*" mean all addresses of the
 // machine.
 func parseHost(s string) (string, error) {
 	if s == "" || s == "*" {
@@ -186,7 +186,7 @@ func (s *Settings) usualHost() string {
 	return localHost
 }
 
-// WithHost returns an address of Config.Bind with a host in the place of unsetHost.
+// WithHost returns an address of Config.Bind with another host than unsetHost.
 func (s *Settings) WithHost(addr string) string {
 	return strings.Replace(addr, unsetHost, s.usualHost(), 1)
 }

@@ -310,7 +310,7 @@ func wrongDash(set *pflag.FlagSet, args []string) error {
 }
 
 // missingValues returns an error for each flag that would take the next flag as its value. The function missing returns
-// the error for a flag and the argument next to it. A value after "=" can begin with "-".
+// the error for a flag and the next argument. A value after "=" can begin with "-".
 func missingValues(set *pflag.FlagSet, args []string, interspersed bool, missing func(*pflag.Flag, string) error) error {
 	var wrong []error
 	for i := 0; i+1 < len(args) && args[i] != "--"; i++ {

@@ -14,8 +14,8 @@ import (
 	"fapws/runtime/http1"
 )
 
-// A TableReader decodes itself from a value. The error describes the allowed values, and the caller prints "must be "
-// before it. An error that Errorf has created is printed unchanged.
+// A TableReader decodes itself from a value. The error describes the allowed values, and begins after the words "must
+// be ". An error that Errorf has created is printed unchanged.
 type TableReader interface {
 	FromFile(v TOMLValue) error
 }

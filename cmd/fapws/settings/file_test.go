@@ -21,7 +21,7 @@ func read(t *testing.T, text string, flags ...string) (*Settings, error) {
 	return s, s.ReadFile(f, []string{"app", "host"})
 }
 
-// samples lists values as they appear in a configuration file. Each setting accepts at least one of them.
+// samples lists values as they appear in a configuration file. Each setting accepts at least one value.
 var samples = []string{"true", "5", "100000", "1.5", `"text"`, `"027"`, `["a.test", "b.test"]`,
 	`["127.0.0.1:80", "unix:x"]`, `["10.0.0.0/8", "unix"]`,
 	`["/a=b", "/c=/d"]`, `["*.css=30d", "*=1h"]`, `"/app"`, `"::1"`, `"redis://a.test"`, `"https://a.test"`}

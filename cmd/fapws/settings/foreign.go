@@ -58,7 +58,7 @@ func fits(names, word string) bool {
 	return false
 }
 
-// ForeignFile returns advice about a file, or "" if there is none. There is advice for two kinds of file names: names
+// ForeignFile returns advice about a file, or "". There is advice for two kinds of file names: names
 // of files that another server uses, and names of files that fapws serves only with another command.
 func ForeignFile(name string) string { return foreignAnswer("/"+filepath.Base(name), name) }
 

@@ -60,7 +60,7 @@ func (s *Setting) writeLine(w io.Writer) {
 	fmt.Fprintf(w, "| [`--%s`](#--%s) | %s | %s |\n", s.Name, s.Name, strings.TrimSuffix(asSentence(s.line()), "."), shown)
 }
 
-// defaultColumn returns the default for a place that says that it is the default.
+// defaultColumn returns the default for a column or list item of defaults.
 func (s *Setting) defaultColumn() string { return strings.TrimPrefix(s.shownDefault(), "default: ") }
 
 // line returns a description of s in a few words: Brief, or the beginning of the explanation.

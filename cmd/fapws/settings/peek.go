@@ -143,7 +143,7 @@ func statements(source []byte) iter.Seq[string] {
 var settingsModule = Pattern(`DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)\.settings`)
 
 // djangoModule returns the WSGI or ASGI module, such as "mysite.wsgi", of the Django site whose manage.py is in folder,
-// or "" if there is none.
+// or "".
 func djangoModule(folder string) string {
 	source, err := os.ReadFile(filepath.Join(folder, "manage.py"))
 	if err != nil {

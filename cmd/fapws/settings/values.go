@@ -242,7 +242,8 @@ var longUnits = map[byte]float64{'y': 365 * 86400, 'w': 7 * 86400, 'd': 86400}
 
 var long = Pattern(`[0-9.]+[ywd]`)
 
-// Pattern returns a function that compiles a regular expression at its first call, because a start needs few of them.
+// Pattern returns a function that compiles a regular expression at its first call, because a start needs few
+// expressions.
 func Pattern(text string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
 }

@@ -31,7 +31,7 @@ func yesNo(enabled bool) string {
 	return "no"
 }
 
-// toggle returns the kind of value for a setting that is on or off. The flag of such a setting needs no value. If the
+// toggle returns the kind of value for a setting that is on or off. Its flag needs no value. If the
 // setting is on, the field gets the value yes, and otherwise the opposite value.
 func toggle(to *bool, yes bool) *value {
 	v := of(to, isBool, func(text string) (bool, error) {

@@ -41,7 +41,7 @@ type Parent struct {
 	questions pool.Questions
 	idle      sync.Mutex
 	counts    bool
-	successor atomic.Pointer[pool.Channel] // channel to the worker that receives the subscribers; nil if there is none
+	successor atomic.Pointer[pool.Channel] // channel to the worker that receives the subscribers, or nil
 }
 
 // TakeParent returns the supervisor that started this process, or nil if no supervisor did. TakeParent removes

@@ -25,7 +25,7 @@ type python struct {
 	inline       bool
 	app          *pybridge.App                   // nil unless Python is in this process
 	loader       atomic.Pointer[programs.Loader] // nil unless Python is in a loader
-	contents     *pybridge.Contents              // contents of the applications; nil if there are none
+	contents     *pybridge.Contents              // contents of the applications, or nil
 	handler      *pybridge.Handler               // nil unless Python is in this process
 	state        atomic.Uint32
 	// time of the last use that was not a request, such as a published event; nil before the application has loaded
@@ -68,7 +68,7 @@ func (y *python) is(state appState) bool { return appState(y.state.Load()) == st
 // asleep reports whether the application is not loaded because no request has needed it. It is safe for concurrent use.
 func (y *python) asleep() bool { return y.is(appAsleep) || y.is(appFailed) }
 
-// running returns the handler for the applications, or nil if there are none or they are still loading. running is safe
+// running returns the handler for the applications, or nil if they are loading or do not exist. running is safe
 // for concurrent use.
 func (y *python) running() *pybridge.Handler {
 	if !y.is(appRunning) {

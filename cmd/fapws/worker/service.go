@@ -44,7 +44,7 @@ type service struct {
 	late     *lateLoad                    // nil unless the worker was started asleep
 	startup  atomic.Pointer[startup]      // startup of the application; nil before the startup begins
 	built    *plan.Built
-	early    *plan.Built // sites that serve while the applications load; nil if there are none
+	early    *plan.Built // sites that serve while the applications load, or nil
 	access   *logfile.AccessLog
 	spans    *otel.Exporter // nil if no spans are sent
 	logs     plan.LogFiles

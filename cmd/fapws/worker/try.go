@@ -47,7 +47,7 @@ func isOwn(addr string, own func(pid int) bool) bool {
 }
 
 // overlaps reports whether a socket cannot listen on addr because the same server already listens on one of addresses:
-// the ports are equal, and so are the hosts, or one host stands for all addresses of the machine.
+// the ports are equal, and so are the hosts, or one host means all addresses of the machine.
 func overlaps(addr string, addresses []string) bool {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil || port == "0" || strings.HasPrefix(addr, "unix:") {

@@ -93,7 +93,7 @@ func (u *Upload) takeOver(token string) bool {
 	return p != nil
 }
 
-// interrupt ends the request of an upload that receives no bytes, and returns its progress, or nil if there is none.
+// interrupt ends the request of an upload that receives no bytes, and returns its progress, or nil.
 func (u *Upload) interrupt(token string) *progress {
 	u.mu.Lock()
 	defer u.mu.Unlock()

@@ -84,7 +84,7 @@ func TestFileWrapperSendsTheRestOfAFileAndClosesIt(t *testing.T) {
 	all := string(data)
 	cases := []struct {
 		name, query, body string
-		length            int64 // announced length, or -1 if there is none
+		length            int64 // announced length, or -1
 		closed            string
 	}{
 		{"a file", "kind=real", all, 300_000, "closed\n"},
