@@ -268,6 +268,11 @@ const (
 	// after the other.
 	memoryEvery  = 4 * time.Second
 	memoryGrowth = 2 << 20
+
+	// While clients are connected, memory is returned to the kernel when it has grown by busyGrowth bytes and the process
+	// has used less than quietTime between two ticks.
+	busyGrowth = 4 << 20
+	quietTime  = 10 * time.Millisecond
 )
 
 type Trimmer struct {
@@ -279,6 +284,7 @@ type Trimmer struct {
 	next  time.Time
 	timer *time.Timer
 	left  int64
+	spent time.Duration // processor time of the process at the last Tick
 }
 
 // soon returns memory to the kernel after the duration wait, or later if memory was returned recently. It is safe for
@@ -306,6 +312,20 @@ func (t *Trimmer) Started() {
 
 // Quiet returns memory to the kernel soon, and can be used as runtime.Config.OnIdle.
 func (t *Trimmer) Quiet() { t.soon(0) }
+
+// Tick can be used as runtime.Config.OnTick. It returns memory to the kernel after large bodies and messages.
+func (t *Trimmer) Tick() {
+	var usage unix.Rusage
+	_ = unix.Getrusage(unix.RUSAGE_SELF, &usage)
+	before := t.spent
+	t.spent = time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+	t.mu.Lock()
+	left := t.left
+	t.mu.Unlock()
+	if t.spent-before < quietTime && left > 0 && ResidentMemory(os.Getpid()) > left+busyGrowth {
+		t.soon(0)
+	}
+}
 
 func (t *Trimmer) give() {
 	debug.FreeOSMemory()

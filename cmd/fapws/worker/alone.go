@@ -97,7 +97,9 @@ func (a *alone) use(s *service) {
 // WebSockets end at once at a reload, because new clients wait until the application is loaded again.
 func (a *alone) configure(c *runtime.Config) {
 	c.WebSockets.ReloadGrace = 0
+	tick := c.OnTick
 	c.OnTick = func() {
+		tick()
 		select {
 		case a.ticks <- struct{}{}:
 		default: // watchSelf has not yet received the previous tick

@@ -41,7 +41,7 @@ func (s *service) config() runtime.Config {
 	}
 	// A subscriber may be one event of the maximum size behind.
 	c.Channels.Buffer = max(leastChannelBuffer, c.Channels.MaxEvent)
-	c.OnIdle = s.memory.Quiet
+	c.OnIdle, c.OnTick = s.memory.Quiet, s.memory.Tick
 	c.Log, c.Sites.LogClient, c.Sites.AccessLog = s.log.Log, s.log.LogClient, s.access
 	c.Purged = s.relay.purge
 	c.Programs = s.programs.Handler
