@@ -173,6 +173,7 @@ const core_mode asgi_mode = {
     .wake_loop = core_wake_loop,
     .written = written,
     .stream_yields = stream_yields,
+    .collect = asgi_thread_wake, /* a turn ends with core_collect_garbage */
 };
 
 void asgi_thread_notify(void) {

@@ -305,7 +305,7 @@ void core_part_free(uintptr_t number) {
     part->next = old;
   } while (!__atomic_compare_exchange_n(&P.garbage, &old, part, 1, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
   if (held < GARBAGE_BYTES) return;
-  P.mode->collect(); /* frees the objects soon, because an idle server must not keep large objects */
+  core_mode_of(part->rec)->collect(); /* frees the objects soon, because an idle server must not keep large objects */
 }
 
 void core_collect_garbage(void) {
