@@ -139,9 +139,9 @@ func TestLargeBodyStaysInItsRegionUntilTheExchangeEnds(t *testing.T) {
 			checktest.Equalf(t, s.InputMemory.Used(), int64(0), "bytes count after the end")
 		}
 	}
-	checktest.Truef(t, s.regions.size > 0, "no memory is kept for the next body")
+	checktest.Truef(t, s.Regions.Spare > 0, "no memory is kept for the next body")
 	s.Trim()
-	checktest.Equalf(t, s.regions.size, 0, "bytes are kept while no client is connected")
+	checktest.Equalf(t, s.Regions.Spare, 0, "bytes are kept while no client is connected")
 }
 
 // When the regions of a client have used its share of memory, its further bodies are stored in files, those that have

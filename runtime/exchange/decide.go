@@ -343,6 +343,7 @@ func (s *Server) GiveUp() {
 
 // Tick resumes requests whose wait has timed out. After GiveUp, Tick resumes all requests that wait for new sites.
 func (s *Server) Tick() {
+	s.Regions.Tick()
 	if !s.table.pending && !s.Descriptors.Awaited {
 		return
 	}

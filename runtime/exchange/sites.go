@@ -12,6 +12,7 @@ import (
 	"fapws/runtime/logfile"
 	"fapws/runtime/metrics"
 	"fapws/runtime/route"
+	"fapws/runtime/system"
 )
 
 // A Loop is the event loop that runs a Server. All methods are called on the event loop.
@@ -105,7 +106,7 @@ type Server struct {
 	next      *request
 	records   []*logfile.Record
 	spools    spools
-	regions   regions
+	Regions   system.Regions // memory of large bodies and WebSocket messages
 
 	InputMemory conn.Shares // divides the memory for bodies and large WebSocket messages among the clients
 	Descriptors Descriptors

@@ -47,6 +47,7 @@ func (s *Socket) frames(data []byte) (used int) {
 			break
 		}
 		s.message(&m)
+		s.decoder.Release()
 	}
 	if used > 0 {
 		s.conn.Stamp = s.all.conns.Now

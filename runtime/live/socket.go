@@ -32,6 +32,7 @@ type Socket struct {
 	pinged      bool // a ping was sent, and no data has arrived since then
 	told        bool
 	proper      bool // both sides have sent a close frame
+	awaits      bool // the kernel reports input only when many bytes have arrived
 	left        bool
 	// away is the close code 1001 or 1012 while the server stops or is replaced, otherwise 0.
 	away uint16
@@ -128,7 +129,7 @@ func (a *Sockets) socket(x *exchange.Exchange, h websocket.Handshake) *Socket {
 		a.codec = new(codec)
 	}
 	s := &Socket{all: a, x: x, accept: &h.Accept, compression: h.Compression}
-	s.decoder.Max = a.cfg.MaxSize
+	s.decoder.Max, s.decoder.Regions = a.cfg.MaxSize, &a.sites.Regions
 	if h.Compression.On {
 		s.decoder.Inflater = &a.codec.inflater
 	}
@@ -195,8 +196,15 @@ func (s *Socket) Input(data []byte) {
 		c.Keep(data)
 		data = c.Pending()
 	}
+	full := len(data) >= s.all.conns.ReadSize() && !kept
 	n := s.frames(data)
 	s.in += int64(n)
+	switch {
+	case full && n == len(data):
+		s.readOn()
+	case s.awaits:
+		s.await(0)
+	}
 	switch {
 	case s.state == socketClosed:
 		return
@@ -216,6 +224,36 @@ func (s *Socket) Input(data []byte) {
 		c.Unpause()
 	}
 }
+
+// readOn reads further bytes of a large message into the memory of the message. The kernel then reports the rest of the
+// frame in pieces of up to maxAwaited bytes, because fewer large pieces cost less than many small ones.
+func (s *Socket) readOn() {
+	c := s.conn
+	for read := 0; read < maxTurnBytes && s.here() && s.broken == nil && !c.Stopped(); {
+		tail := s.decoder.Tail()
+		n := c.ReadMore(tail)
+		if n == 0 {
+			break
+		}
+		s.in += int64(s.frames(tail[:n]))
+		read += n
+	}
+	s.await(min(s.decoder.Left(), maxAwaited))
+}
+
+// await makes the kernel report input when n bytes have arrived; 0 means one byte.
+func (s *Socket) await(n int) {
+	if awaits := n > 1; awaits || s.awaits {
+		s.conn.AwaitInput(max(n, 1))
+		s.awaits = awaits
+	}
+}
+
+const (
+	// maxTurnBytes limits the bytes of a large message that are read before other connections get a turn.
+	maxTurnBytes = 1 << 20
+	maxAwaited   = 256 << 10
+)
 
 // A client can shut down its side together with its close frame, as Chromium does over HTTP/2. Such a client must still
 // get the server's close frame.
@@ -254,6 +292,7 @@ func (s *Socket) Due() (next int64) {
 	if at := s.deadline(); at > now {
 		return at
 	}
+	s.await(0)                        // fewer bytes may have arrived than the kernel reports
 	if !s.ends() && s.conn.Unread() { // input is unread because a handler ran on the loop for a long time
 		return now + eventloop.Tick
 	}
@@ -263,6 +302,7 @@ func (s *Socket) Due() (next int64) {
 
 func (s *Socket) Closed() {
 	s.state = socketClosed
+	s.decoder.Drop()
 	s.all.weigh(s, 0)
 	s.tellAway()
 	s.cancel()

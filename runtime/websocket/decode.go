@@ -7,6 +7,8 @@ import (
 	"math"
 	"math/bits"
 	"unicode/utf8"
+
+	"fapws/runtime/system"
 )
 
 // ErrNeedMore is the error of Next if all bytes were consumed but no message is complete.
@@ -15,21 +17,23 @@ var ErrNeedMore = errors.New("incomplete")
 var (
 	errText          = &Error{InvalidData, "a text message is not UTF-8"}
 	errTooBig        = &Error{TooBig, "a message is too big"}
+	errNoMemory      = &Error{TooBig, "the system has no memory for a message"}
 	errNotCompressed = &Error{InvalidData, "a message cannot be decompressed"}
 )
 
 type Message struct {
 	Op Opcode // never Continuation
-	// content of the message, or the reason in a Close frame; valid until the next call of the Decoder
+	// content of the message, or the reason in a Close frame; valid until the next call of Next or Release
 	Data []byte
 	Code uint16 // the code in a Close frame, or NoStatus
 }
 
-// Decoder decodes the frames of a client. Only the field Max must be set before use. A Decoder allocates memory only
-// for an incomplete message.
+// Decoder decodes the frames of a client. The fields Max and Regions must be set before use. A Decoder allocates memory
+// only for an incomplete message.
 type Decoder struct {
-	Max      int       // maximum size of a message after decompression, in bytes
-	Inflater *Inflater // nil if compression was not negotiated
+	Max      int             // maximum size of a message after decompression, in bytes
+	Inflater *Inflater       // nil if compression was not negotiated
+	Regions  *system.Regions // memory of large messages
 	// known size of a message that exceeds Max, in bytes, at most 2 GiB
 	TooBig int32
 	// if true, Next returns messages without their data, and does not store, decompress or check the data
@@ -47,8 +51,10 @@ type Decoder struct {
 	key     uint32 // masking key for the next byte
 	left    int    // number of payload bytes that have not arrived
 
-	buf     []byte // data of the incomplete message
-	checked int    // number of bytes in buf that were checked as UTF-8
+	// data of the incomplete message, or of the last message until Release; if cap(buf) is at least system.RegionUnit,
+	// the memory is a region
+	buf     []byte
+	checked int // number of bytes in buf that were checked as UTF-8
 	control []byte
 }
 
@@ -57,6 +63,7 @@ type Decoder struct {
 // ErrNeedMore. Any other error has the type *Error, and the connection must be closed without calling Next again. The
 // stream of frames can be split at any byte.
 func (d *Decoder) Next(data []byte) (m Message, n int, err error) {
+	d.Release()
 	for {
 		if !d.payload {
 			used, err := d.header(data[n:])
@@ -81,10 +88,46 @@ func (d *Decoder) Next(data []byte) (m Message, n int, err error) {
 }
 
 // Buffered returns how many bytes of memory are allocated for an incomplete message.
-func (d *Decoder) Buffered() int { return cap(d.buf) }
+func (d *Decoder) Buffered() int {
+	if d.message == Continuation {
+		return 0
+	}
+	return cap(d.buf)
+}
 
-// Drop frees the memory of an incomplete message. Next must not be called again.
-func (d *Decoder) Drop() { d.buf = nil }
+// Left returns how many bytes of the current frame of a message have not arrived.
+func (d *Decoder) Left() int {
+	if !d.payload || d.op.control() {
+		return 0
+	}
+	return d.left
+}
+
+// Drop frees the memory of d. Next must not be called again.
+func (d *Decoder) Drop() { d.free() }
+
+// Release frees the memory of the last message, whose Data is then invalid.
+func (d *Decoder) Release() {
+	if d.message == Continuation {
+		d.free()
+	}
+}
+
+func (d *Decoder) free() {
+	if n := cap(d.buf); n >= system.RegionUnit {
+		d.Regions.Give(d.buf[:n])
+	}
+	d.buf, d.checked = nil, 0
+}
+
+// Tail returns memory for the next bytes of a large message whose frame has not arrived completely; it is empty if there
+// is none. If these bytes are read into Tail, Next does not copy them.
+func (d *Decoder) Tail() []byte {
+	if cap(d.buf) < system.RegionUnit {
+		return nil
+	}
+	return d.buf[len(d.buf):min(cap(d.buf), len(d.buf)+d.Left())]
+}
 
 // header parses the header of a frame. header reports an error at the first invalid byte.
 func (d *Decoder) header(data []byte) (n int, err error) {
@@ -180,13 +223,20 @@ func (d *Decoder) allowed(op Opcode, fin bool, reserved byte) error {
 // dataFrame processes a piece of the payload of a data frame. The error is ErrNeedMore if the message is not complete.
 func (d *Decoder) dataFrame(piece []byte) (m Message, err error) {
 	if d.Discard {
-		piece, d.buf, d.checked, d.packed = nil, nil, 0, false
+		d.free()
+		piece, d.packed = nil, false
 	}
 	ends := d.fin && !d.payload
 	text := piece
 	if !ends || len(d.buf) > 0 { // copy data into d.buf, unless data is a whole message
-		d.grow(len(piece))
-		d.buf = append(d.buf, piece...)
+		if tail := d.buf[len(d.buf):cap(d.buf)]; len(piece) > 0 && len(tail) >= len(piece) && &tail[0] == &piece[0] {
+			d.buf = d.buf[:len(d.buf)+len(piece)]
+		} else {
+			if err := d.grow(len(piece)); err != nil {
+				return m, err
+			}
+			d.buf = append(d.buf, piece...)
+		}
 		text = d.buf[d.checked:]
 	}
 	if d.message == Text && !d.packed {
@@ -204,23 +254,50 @@ func (d *Decoder) dataFrame(piece []byte) (m Message, err error) {
 	if len(d.buf) > 0 {
 		piece = d.buf
 	}
-	d.buf, d.checked = nil, 0
+	d.checked = 0
 	return d.end(piece)
 }
 
-// grow makes room for n more bytes of the message. It allocates memory only for bytes that have arrived, not for the
-// announced length.
-func (d *Decoder) grow(n int) {
+// grow makes room for n more bytes of the message. It allocates memory in proportion to the bytes that have arrived, not
+// for the announced length.
+func (d *Decoder) grow(n int) error {
 	need := len(d.buf) + n
 	if need <= cap(d.buf) {
-		return
+		return nil
 	}
 	size := max(need, 2*cap(d.buf))
+	if n >= fastPiece {
+		size = max(size, fastBuffer)
+	}
 	if d.fin { // the size of the message is known in its last frame
 		size = min(size, need+d.left)
 	}
-	d.buf = append(make([]byte, 0, min(size, d.Max)), d.buf...)
+	size = min(size, d.Max)
+	if size < system.RegionUnit {
+		d.buf = append(make([]byte, 0, size), d.buf...)
+		return nil
+	}
+	var old []byte
+	if cap(d.buf) >= system.RegionUnit {
+		old = d.buf[:cap(d.buf)]
+	}
+	region := d.Regions.Take(old, system.RoundRegion(size))
+	if region == nil {
+		return errNoMemory
+	}
+	if old == nil {
+		copy(region, d.buf)
+	}
+	d.buf = region[:len(d.buf)]
+	return nil
 }
+
+// After a piece of at least fastPiece bytes, the memory for a message has at least fastBuffer bytes, because the rest
+// arrives soon.
+const (
+	fastPiece  = 32 << 10
+	fastBuffer = 1 << 20
+)
 
 func (d *Decoder) end(data []byte) (m Message, err error) {
 	m = Message{Op: d.message, Data: data}
@@ -269,14 +346,22 @@ func (d *Decoder) controlFrame(piece []byte) (m Message, err error) {
 // unmask applies a masking key (RFC 6455 §5.3) to b in place. The lowest eight bits of key apply to the first byte of
 // b. The result is the key for the byte that follows b.
 func unmask(key uint32, b []byte) uint32 {
-	var keys [128]byte
+	if len(b) > 4<<10 {
+		xor(b, make([]byte, 2<<10), key)
+	} else {
+		xor(b, make([]byte, 128), key)
+	}
+	return bits.RotateLeft32(key, -8*(len(b)%4))
+}
+
+// xor fills keys, which is memory, with key, and applies them to b.
+func xor(b, keys []byte, key uint32) {
 	for i := 0; i < len(keys); i += 4 {
 		binary.LittleEndian.PutUint32(keys[i:], key)
 	}
-	for rest := b; len(rest) > 0; {
-		rest = rest[subtle.XORBytes(rest, rest, keys[:]):]
+	for len(b) > 0 {
+		b = b[subtle.XORBytes(b, b, keys):]
 	}
-	return bits.RotateLeft32(key, -8*(len(b)%4))
 }
 
 func wholeCharacters(text []byte) []byte {

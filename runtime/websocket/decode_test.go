@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"fapws/runtime/checktest"
+	"fapws/runtime/system"
 	"fapws/runtime/websocket/wstest"
 )
 
@@ -28,16 +29,20 @@ func decode(d *Decoder, data []byte, size int) string {
 		piece := data[:min(size, len(data))]
 		data = data[len(piece):]
 		for len(piece) > 0 {
-			m, n, err := d.Next(piece)
-			if n > len(piece) || n < 0 {
-				return fmt.Sprintf("%d of %d bytes taken", n, len(piece))
+			next := piece
+			if tail := d.Tail(); len(tail) > 0 {
+				next = tail[:copy(tail, piece)]
+			}
+			m, n, err := d.Next(next)
+			if n > len(next) || n < 0 {
+				return fmt.Sprintf("%d of %d bytes taken", n, len(next))
 			}
 			piece = piece[n:]
 			if err == ErrNeedMore {
-				if len(piece) > 0 {
+				if n < len(next) {
 					return "incomplete, and not all was taken"
 				}
-				break
+				continue
 			}
 			var e *Error
 			if errors.As(err, &e) {
@@ -52,6 +57,7 @@ func decode(d *Decoder, data []byte, size int) string {
 			}
 			out.WriteByte(' ')
 			tell(&out, string(m.Data))
+			d.Release()
 			if m.Op == Close {
 				return out.String()
 			}
@@ -124,8 +130,8 @@ func TestFramesAreDecoded(t *testing.T) {
 		{"half a character in fragments", cat(frame(1, "ab\xe2"), frame(fin, "")), "error 1007 a text message is not UTF-8;"},
 		{"no UTF-8 in fragments", cat(frame(1, "ab\xe2"), frame(0, "x")), "error 1007 a text message is not UTF-8;"},
 	} {
-		for _, size := range []int{0, 1, 2, 3, 7, 1000, 4096} {
-			d := Decoder{Max: 100000}
+		for _, size := range []int{0, 1, 2, 3, 7, 1000, 4096, 40000} {
+			d := Decoder{Regions: new(system.Regions), Max: 100000}
 			checktest.Equalf(t, decode(&d, test.data, size), test.want, "%s, in pieces of %d", test.name, size)
 			checktest.Truef(t, d.buf == nil || strings.HasPrefix(test.want, "error") || strings.HasPrefix(test.want, "8"),
 				"%s: keeps %d bytes", test.name, cap(d.buf))
@@ -138,7 +144,7 @@ func TestInvalidTextIsRejectedAtItsFirstInvalidByte(t *testing.T) {
 	const good = "κόσμε"
 	data := frame(0x81, good+"\xf4\x90\x80\x80edited")
 	for n := range data {
-		d := Decoder{Max: 1000}
+		d := Decoder{Regions: new(system.Regions), Max: 1000}
 		got := decode(&d, data[:n], 0)
 		checktest.Equalf(t, got != "", n > 6+len(good)+1, "%d bytes: %q", n, got)
 	}
@@ -170,7 +176,7 @@ func TestTextInPiecesIsCheckedLikeTheWholeText(t *testing.T) {
 		"\xff", "\xc0", "\xe0"}
 	n := len(pieces)
 	for i := range n * n * n * n {
-		d, text, ok := Decoder{Max: 100, message: Text, payload: true}, "", true
+		d, text, ok := Decoder{Regions: new(system.Regions), Max: 100, message: Text, payload: true}, "", true
 		for _, piece := range []string{pieces[i%n], pieces[i/n%n], pieces[i/n/n%n], pieces[i/n/n/n]} {
 			_, err := d.dataFrame([]byte(piece))
 			text, ok = text+piece, ok && err == ErrNeedMore
@@ -258,7 +264,7 @@ func TestCompressedBlocksAreInflated(t *testing.T) {
 
 func TestDecompressionBombIsInflatedOnlyToTheLimit(t *testing.T) {
 	bomb := pack(strings.Repeat("\x00", 20<<20)) // 20 MiB of zeros compress to less than 100 KB
-	d := Decoder{Max: 1 << 20, Inflater: new(Inflater)}
+	d := Decoder{Regions: new(system.Regions), Max: 1 << 20, Inflater: new(Inflater)}
 	checktest.Equal(t, decode(&d, frame(0xc2, string(bomb)), 0), "error 1009 a message is too big;")
 	n := d.Inflater.out.Cap()
 	checktest.Truef(t, n <= 3<<20, "%d bytes were used", n)
@@ -266,7 +272,7 @@ func TestDecompressionBombIsInflatedOnlyToTheLimit(t *testing.T) {
 
 // Invalid data in discarded messages is not an error.
 func TestDiscardedMessagesAreNeitherDecompressedNorStored(t *testing.T) {
-	d := Decoder{Max: 1 << 20, Inflater: new(Inflater), Discard: true}
+	d := Decoder{Regions: new(system.Regions), Max: 1 << 20, Inflater: new(Inflater), Discard: true}
 	got := decode(&d, cat(frame(0xc1, "no deflate"), frame(0x01, "\xff"), frame(0x80, "\xff"), frame(0x89, "p")), 3)
 	checktest.Truef(t, got == `1 "";1 "";9 "p";` && d.Inflater.r == nil && cap(d.buf) == 0,
 		"got %s; it keeps %d bytes", got, cap(d.buf))
@@ -292,7 +298,7 @@ func TestCompressedMessagesAreDecoded(t *testing.T) {
 		{"not compressed", frame(0xc1, "Hello"), "error 1007 a message cannot be decompressed;"},
 	} {
 		for _, size := range []int{0, 1, 3} {
-			d := Decoder{Max: 1000, Inflater: new(Inflater)}
+			d := Decoder{Regions: new(system.Regions), Max: 1000, Inflater: new(Inflater)}
 			checktest.Equalf(t, decode(&d, test.data, size), test.want, "%s, in pieces of %d", test.name, size)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"fapws/runtime/checktest"
+	"fapws/runtime/system"
 )
 
 func seeds(f *testing.F) {
@@ -34,8 +35,8 @@ func FuzzDecoder(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte, size uint8) {
 		const most = 2000
 		for _, inflater := range []*Inflater{nil, new(Inflater)} {
-			whole := Decoder{Max: most, Inflater: inflater}
-			cut := Decoder{Max: most, Inflater: inflater}
+			whole := Decoder{Regions: new(system.Regions), Max: most, Inflater: inflater}
+			cut := Decoder{Regions: new(system.Regions), Max: most, Inflater: inflater}
 			a, b := decode(&whole, data, 0), decode(&cut, data, int(size)+1)
 			checktest.Equalf(t, a, b, "%x: in pieces of %d", data, int(size)+1)
 			for _, d := range []*Decoder{&whole, &cut} {
@@ -50,7 +51,7 @@ func FuzzDecoder(f *testing.F) {
 func FuzzAgainstGobwas(f *testing.F) {
 	seeds(f)
 	f.Fuzz(func(t *testing.T, data []byte, _ uint8) {
-		d := Decoder{Max: 1 << 20}
+		d := Decoder{Regions: new(system.Regions), Max: 1 << 20}
 		ours := decode(&d, data, 0)
 		theirs, err := gobwas(data)
 		if err != nil || strings.Contains(ours, "error 10") {

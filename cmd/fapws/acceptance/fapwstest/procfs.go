@@ -45,6 +45,12 @@ func (s *Server) ProcessorTime() time.Duration {
 	return time.Duration(user+system) * 10 * time.Millisecond
 }
 
+// MinorFaults returns how many pages the kernel has mapped for the server without reading a file.
+func (s *Server) MinorFaults() int {
+	s.T.Helper()
+	return Try(strconv.Atoi(statOf(s.Cmd.Process.Pid)[7])).Must(s.T)
+}
+
 func (s *Server) Threads() int { return s.Status("Threads") }
 
 // Switches returns how often the threads of the server have given up a processor, which counts their sleeps.
