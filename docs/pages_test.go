@@ -338,6 +338,15 @@ func TestSettingsPageHasTheDescriptionsOfTheProgram(t *testing.T) {
 	page.Write(internal(t, "settings"))
 	page.WriteString("Next: [Keys of fapws.toml](keys.md)\n")
 	generated(t, "settings.md", page.String())
+	for _, m := range regexp.MustCompile(`(?s)\n### --(\S+)\n(.*?)\n\n`).FindAllStringSubmatch(page.String(), -1) {
+		_, rest, _ := strings.Cut(page.String(), "\n### --"+m[1]+"\n")
+		rest, _, _ = strings.Cut(rest, "\n#")
+		if see := regexp.MustCompile(`- see \[[^]]*\]\(([\w-]+\.md)`).FindStringSubmatch(rest); see != nil {
+			checktest.Truef(t, strings.Contains(strings.ReplaceAll(read(t, see[1]), "_", "-"), m[1]) ||
+				strings.Contains(read(t, see[1]), "FAPWS_"+strings.ToUpper(strings.ReplaceAll(m[1], "-", "_"))),
+				"%s, to which --%s leads, does not name it", see[1], m[1])
+		}
+	}
 	page.Reset()
 	page.WriteString(keysIntroduction)
 	page.Write(internal(t, "keys"))

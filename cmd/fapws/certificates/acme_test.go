@@ -199,7 +199,7 @@ func TestRejectedOrderIsLoggedAndRetriedInTime(t *testing.T) {
 			want: "the CA refused: urn:ietf:params:acme:error:caa", wait: firstPause},
 		"challenges": {status: 201, challenge: kind + `dns", "detail": "DNS problem: NXDOMAIN looking up A for a.test"}`,
 			want: "the CA refused: DNS problem: NXDOMAIN looking up A for a.test; the name must " +
-				"lead to port 80 or 443 of this machine", wait: firstPause,
+				"resolve to this machine, and the CA must reach its port 80 or 443", wait: firstPause,
 			deactivated: 1}, // of the first order, because the authority does not offer tls-alpn-01
 		"no refusal": {status: 404, order: "<html>", want: "no certificate from http://.*/directory: 404 : <html>",
 			wait: firstPause},

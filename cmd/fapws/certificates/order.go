@@ -269,7 +269,7 @@ func (a *ACME) explain(err error) (wait time.Duration, _ error) {
 		}
 		switch strings.TrimPrefix(strings.ToLower(p.ProblemType), "urn:ietf:params:acme:error:") {
 		case "connection", "dns", "tls", "unauthorized":
-			hint = "; the name must lead to port 80 or 443 of this machine"
+			hint = "; the name must resolve to this machine, and the CA must reach its port 80 or 443"
 			if a.DNSHook != "" {
 				hint = "; acme-dns-hook must end only when all name servers of the domain have the record"
 			}

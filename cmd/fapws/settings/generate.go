@@ -151,8 +151,8 @@ var keyTables = []struct{ table, title, text string }{
 	{"host.route", "Keys of a route, [[host.route]]",
 		"A route has prefix, match or both, and at most one source: app, files, cgi, php, fastcgi, " +
 			"redirect, rewrite, proxy, upload or status. It takes the same flags and rules as a host"},
-	{"rules", "Rules", "A rule of a host is one for all its routes. The first six may also stand at the top, " +
-		"for all hosts"},
+	{"rules", "Rules", "A rule of a host is one for all its routes. Those from hsts to methods may also stand at " +
+		"the top, for all hosts"},
 }
 
 func writeKeysMan(w io.Writer, keys []KeyDoc) {

@@ -57,7 +57,8 @@ func (s *Setting) writeLine(w io.Writer) {
 	if shown != "–" && !strings.Contains(shown, " ") {
 		shown = "`" + shown + "`"
 	}
-	fmt.Fprintf(w, "| [`--%s`](#--%s) | %s | %s |\n", s.Name, s.Name, strings.TrimSuffix(asSentence(s.line()), "."), shown)
+	fmt.Fprintf(w, "| [`--%s`](#--%s) | %s | %s |\n", s.Name, s.Name, strings.ReplaceAll(strings.TrimSuffix(
+		asSentence(s.line()), "."), "\n", " "), shown)
 }
 
 // defaultColumn returns the default for a column or list item of defaults.
@@ -118,23 +119,42 @@ func asParagraph(text string, words []string) string {
 	return text
 }
 
-// guides names the page about the settings with a prefix; the first that fits counts.
+// guides names the page about the settings with a prefix, which mentions them; the first that fits counts.
 var guides = [][2]string{
-	{"forwarded-allow-ips", "site.md#fapws-behind-a-proxy-load-balancer-or-cdn"}, {"proxy-protocol", "site.md#fapws-behind-a-proxy-load-balancer-or-cdn"},
-	{"root-path", "site.md#fapws-behind-a-proxy-load-balancer-or-cdn"}, {"x-", "site.md#fapws-behind-a-proxy-load-balancer-or-cdn"},
-	{"certfile", "https.md"}, {"keyfile", "https.md"}, {"tls", "https.md"}, {"acme", "https.md#without-certbot"}, {"ca-certs", "https.md"},
-	{"cert-reqs", "https.md"}, {"https", "https.md"}, {"http2", "https.md"}, {"h2c", "https.md"}, {"state-dir", "device.md#power-loss-and-flash"},
-	{"login", "login.md"}, {"users", "login.md"}, {"compress", "compression.md"}, {"cache", "cache.md"}, {"channel", "live.md"}, {"ws-", "live.md"},
-	{"websocket", "live.md"}, {"sandbox", "sandbox.md"}, {"chroot", "sandbox.md"}, {"user", "security.md"}, {"group", "security.md"},
-	{"allow-root", "security.md"}, {"status", "metrics.md"}, {"otel", "metrics.md"}, {"trace", "metrics.md"}, {"request-id", "metrics.md#request-ids"},
-	{"server-timing", "metrics.md"}, {"error-log", "metrics.md"}, {"access-log", "metrics.md"}, {"log", "operate.md"}, {"health", "cluster.md#health-checks"},
-	{"shutdown-delay", "cluster.md#health-checks"}, {"idle-stop", "asleep.md"}, {"start-wait", "loading.md"}, {"load-timeout", "loading.md"},
-	{"workers", "operate.md"}, {"timeout", "operate.md#when-a-handler-hangs"}, {"graceful", "operate.md"}, {"reload", "operate.md"}, {"max-rss", "operate.md#memory"},
-	{"max-requests", "operate.md#memory"}, {"venv", "wsgi-asgi.md#virtual-environments"}, {"interface", "wsgi-asgi.md"}, {"lifespan", "wsgi-asgi.md"},
-	{"loop", "wsgi-asgi.md"}, {"factory", "wsgi-asgi.md"}, {"dev", "wsgi-asgi.md#pages-that-refresh-themselves"}, {"static", "site.md"}, {"spa", "site.md"},
-	{"expires", "django.md#hashed-file-names"}, {"cgi", "php-cgi-ssi.md"}, {"php", "php-cgi-ssi.md"}, {"ssi", "php-cgi-ssi.md"}, {"max-cgi", "php-cgi-ssi.md"},
-	{"max-clients-per", "rates.md#connections"}, {"max-body-size", "upload.md"}, {"fork", "script.md"}, {"config", "site.md#the-configuration-file"},
+	{"tls-timeout", limitsPage}, {"http2-max", limitsPage}, {"http2", "security.md#built-in"},
+	{"h2c", "limits.md#protocols"}, {"http1-early-hints", "wsgi-asgi.md#early-hints"}, {"threads", "wsgi-asgi.md"},
+	{"max-queue", limitsPage}, {"max-clients-action", "trouble.md#503-service-unavailable"},
+	{"chdir", "trouble.md"}, {"pythonpath", "wsgi-asgi.md"}, {"env-file", "operate.md"},
+	{"ctl-socket", "operate.md"}, {"index", "site.md"}, {"autoindex", "site.md"}, {"expose", "site.md"},
+	{"config", "site.md"}, {"cache-files-max", ""}, {"reload-dir", ""}, {"reload-include", "wsgi-asgi.md"},
+	{"reload-exclude", ""}, {"load-timeout", "trouble.md"}, {"max-body-size", limitsPage},
+	{"max-unsent", limitsPage}, {"limit-request", limitsPage}, {"ws-max-size", limitsPage}, {"ws-per", ""},
+	{"ws-ping", ""}, {"channel-retry", ""}, {"channel-subscribers-per", ""}, {"channel-subscribers", "trouble.md"},
+	{"head-timeout", limitsPage}, {"body-", limitsPage}, {"keep-alive", limitsPage}, {"write-timeout", limitsPage},
+	{"symlinks", limitsPage}, {"log-level", ""}, {"debug", "metrics.md"}, {"group", "operate.md"},
+	{"allow-root", "trouble.md"}, {"dev-refresh", ""},
+	{"forwarded-allow-ips", "site.md#fapws-behind-a-proxy-load-balancer-or-cdn"},
+	{"proxy-protocol", "site.md#fapws-behind-a-proxy-load-balancer-or-cdn"},
+	{"root-path", "site.md#fapws-behind-a-proxy-load-balancer-or-cdn"},
+	{"x-", "site.md#fapws-behind-a-proxy-load-balancer-or-cdn"}, {"certfile", "https.md"}, {"keyfile", "https.md"},
+	{"tls", "https.md"}, {"acme", "https.md#without-certbot"}, {"ca-certs", "https.md"}, {"cert-reqs", "https.md"},
+	{"https", "https.md"}, {"state-dir", "device.md#power-loss-and-flash"}, {"login", "login.md"},
+	{"users", "login.md"}, {"compress", "compression.md"}, {"cache", "cache.md"}, {"channel", "live.md"},
+	{"ws-", "live.md"}, {"websocket", "live.md"}, {"sandbox", "sandbox.md"}, {"chroot", "sandbox.md"},
+	{"user", "security.md"}, {"status", "metrics.md"}, {"otel", "metrics.md"}, {"trace", "metrics.md"},
+	{"request-id", "metrics.md#request-ids"}, {"server-timing", "metrics.md"}, {"error-log", "metrics.md"},
+	{"access-log", "metrics.md"}, {"log", "operate.md"}, {"health", "cluster.md#health-checks"},
+	{"shutdown-delay", "cluster.md#health-checks"}, {"idle-stop", "asleep.md"}, {"start-wait", "loading.md"},
+	{"workers", "operate.md"}, {"timeout", "operate.md#when-a-handler-hangs"}, {"graceful", "operate.md"},
+	{"reload", "operate.md"}, {"max-rss", "operate.md#memory"}, {"max-requests", "operate.md#memory"},
+	{"venv", "wsgi-asgi.md#virtual-environments"}, {"interface", "wsgi-asgi.md"}, {"lifespan", "wsgi-asgi.md"},
+	{"loop", "wsgi-asgi.md"}, {"factory", "wsgi-asgi.md"}, {"dev", "wsgi-asgi.md#pages-that-refresh-themselves"},
+	{"static", "site.md"}, {"spa", "site.md"}, {"expires", "django.md#hashed-file-names"},
+	{"cgi", "php-cgi-ssi.md"}, {"php", "php-cgi-ssi.md"}, {"ssi", "php-cgi-ssi.md"}, {"max-cgi", "php-cgi-ssi.md"},
+	{"max-clients-per", "rates.md#connections"}, {"fork", "wsgi-asgi.md#a-process-for-each-request"},
 }
+
+const limitsPage = "security.md#built-in"
 
 func (s *Setting) guide() string {
 	for _, g := range guides {
@@ -204,9 +224,17 @@ func (k *KeyDoc) example() string {
 // change are formatted as code.
 func asSentence(text string) string {
 	text = coded(text) + "."
-	first, size := utf8.DecodeRuneInString(text)
-	return strings.Join(wrap(string(unicode.ToUpper(first))+text[size:], 120), "\n")
+	if name := written().FindString(text); name != "" {
+		text = "`" + name + "`" + text[len(name):]
+	} else {
+		first, size := utf8.DecodeRuneInString(text)
+		text = string(unicode.ToUpper(first)) + text[size:]
+	}
+	return strings.Join(wrap(text, 120), "\n")
 }
+
+// written matches a command or value at the beginning of a sentence, which has no capital letter there.
+var written = Pattern(`^(fapws[.\w]*|systemd|off|combined|timed|short|text|debug)\b`)
 
 // codeWord matches a word that contains characters typical of paths, patterns, flags, variables and keys, with brackets
 // and punctuation around the word.

@@ -132,8 +132,8 @@ func TestACMEAuthorityFallsBackFromHTTPSToHTTP(t *testing.T) {
 	issued(t, s, "example.org")
 	s.Stop()
 	s = p.serve(t, fapwstest.Workers, t.TempDir(), fapwstest.FreePort(t), fapwstest.FreePort(t))
-	const refused = `error example.org: the CA refused: .*connection refused.*; the name must lead to port 80 or 443 ` +
-		`of this machine; next try at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d, or at a reload\n`
+	const refused = `error example.org: the CA refused: .*connection refused.*; the name must resolve to this ` +
+		`machine, and the CA must reach its port 80 or 443; next try at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d, or at a reload\n`
 	line := s.Says(refused)
 	fapwstest.Truef(t, len(line[0]) <= 1500, "a long line: %s", line[0])
 	s.Control("reload")
