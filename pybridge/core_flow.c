@@ -8,6 +8,9 @@
 #define P core_the_pool
 /* Maximum bytes of a response that wait for the client before the handler must wait. */
 #define WINDOW_BYTES (256 * 1024)
+/* A handler that waits continues when at most this number of bytes waits, because each wake-up costs more than a part.
+ * Meanwhile, the kernel has bytes for the client. */
+#define RESUME_BYTES (32 * 1024)
 #define PIPELINE_RUNNING 2 /* maximum number of pipelined requests of a connection that run at the same time */
 /* Maximum bytes of all streams of a connection that wait for the client before a request is deferred. */
 #define STREAMS_BYTES (16 << 20)
@@ -115,7 +118,7 @@ void core_acked(uintptr_t record, int64_t n) {
   core_record *rec = (core_record *)record;
   if (UNLIKELY(rec->req.pipeline != NULL)) __atomic_sub_fetch(&rec->req.pipeline->unacked, n, __ATOMIC_SEQ_CST);
   int64_t left = __atomic_sub_fetch(&rec->run.unacked, n, __ATOMIC_SEQ_CST);
-  if (left <= WINDOW_BYTES / 2 && left + n > WINDOW_BYTES / 2) unpark(rec);
+  if (left <= RESUME_BYTES && left + n > RESUME_BYTES) unpark(rec);
 }
 
 void core_cancel(core_record *rec) {

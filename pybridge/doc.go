@@ -72,7 +72,7 @@
 //
 // Each chunk is published when it is made (PEP 3333). record.run.unacked counts the bytes that the event loop has not
 // released, and 256 further bytes for each part. If the number exceeds 256 KiB, the iterator is parked (core_flow.c),
-// and its thread is free. After half of the bytes are released, the iterator continues on the same thread, because
+// and its thread is free. When 32 KiB are left, the iterator continues on the same thread, because
 // generators can use thread-local data. If other records wait, a quick iterator yields its thread after 1 ms, and a
 // slow iterator after each chunk.
 //
