@@ -144,6 +144,23 @@ func TestLargeBodyStaysInItsRegionUntilTheExchangeEnds(t *testing.T) {
 	checktest.Equalf(t, s.Regions.Spare, 0, "bytes are kept while no client is connected")
 }
 
+// A program gets a copy of the body, which counts after the handler has returned the region.
+func TestCopyOfARegionCounts(t *testing.T) {
+	s := roomy(t)
+	b := collectFrom("", s, -1)
+	x := b.x
+	b.length, x.Choice.Roomy = 600<<10, true
+	checktest.Equal(t, b.Arrive(make([]byte, 600<<10), 0, true), Whole)
+	region, used := x.TakeRegion(), s.InputMemory.Used()
+	copied := region.Recount()
+	region.Release()
+	checktest.Truef(t, used > 0 && s.InputMemory.Used() == used && s.Regions.Spare > 0, "%d bytes count after %d",
+		s.InputMemory.Used(), used)
+	copied.Release()
+	checktest.Equalf(t, s.InputMemory.Used(), int64(0), "bytes count after the end")
+	s.Trim()
+}
+
 // When the regions of a client have used its share of memory, its further bodies are stored in files, those that have
 // begun in memory, too.
 func TestLargeBodiesMoveToFilesAboveTheMemoryOfTheirClient(t *testing.T) {

@@ -9,6 +9,8 @@ type Region struct {
 	s      *Server
 	data   []byte // nil if there is none
 	client string // key of the client in Server.InputMemory
+	// number of bytes that are counted in Server.InputMemory
+	counted int64
 }
 
 // heapBody is the size up to which a collected body is in Go's heap instead of a region, in bytes.
@@ -31,6 +33,7 @@ func (x *Exchange) reserve(client string, n int) bool {
 		return false
 	}
 	r.s, r.data, r.client = s, data, client
+	r.counted += more
 	s.InputMemory.Add(client, more)
 	return true
 }
@@ -43,10 +46,19 @@ func (x *Exchange) TakeRegion() Region {
 	return r
 }
 
+// Recount returns a Region without memory, which counts what r has counted, for a copy of the body in Go's heap.
+func (r *Region) Recount() Region {
+	copied := *r
+	copied.data, r.counted = nil, 0
+	return copied
+}
+
 // Release makes the memory of r free for later bodies.
 func (r Region) Release() {
+	if r.counted != 0 {
+		r.s.InputMemory.Add(r.client, -r.counted)
+	}
 	if r.data != nil {
-		r.s.InputMemory.Add(r.client, -int64(len(r.data)))
 		r.s.Regions.Give(r.data)
 	}
 }

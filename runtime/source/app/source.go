@@ -189,6 +189,7 @@ func (d *Dispatcher) RunProgram(x *exchange.Exchange, p *exchange.Part, r *excha
 	x.Lend(r, func() {
 		if next := c.passOn(x, d.programs); next != nil {
 			next.limit, next.extra = c.limit, bytes.Clone(p.Head.Fields)
+			next.region = c.region.Recount() // the program gets a copy of the body
 		}
 	})
 	return exchange.Taken
