@@ -106,6 +106,8 @@ func (b *bench) round(p *process, w *workload, lua string, cpu int) (sample, err
 	switch w.kind {
 	case echoing:
 		return p.echoWith(w, b.length)
+	case passing:
+		return p.passWith(w, b.length)
 	case handshaking:
 		return p.handshakesOf(w, b.length)
 	case overHTTP2:
@@ -131,6 +133,10 @@ func (p *process) warmUp(w *workload, lua string, cpu int) error {
 	}
 	if w.kind == echoing {
 		_, err := p.echoWith(w, time.Second)
+		return err
+	}
+	if w.kind == passing {
+		_, err := p.passWith(w, time.Second)
 		return err
 	}
 	if err := p.check(w); err != nil {

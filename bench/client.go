@@ -51,8 +51,8 @@ func (p *process) waitReady(path string) (time.Duration, error) {
 
 func (p *process) check(w *workload) error {
 	method, body := "GET", io.Reader(nil)
-	if w.post {
-		method, body = "POST", bytes.NewReader(make([]byte, 4096))
+	if w.post > 0 {
+		method, body = "POST", bytes.NewReader(make([]byte, w.post))
 	}
 	request, err := http.NewRequest(method, p.url(w.path), body)
 	if err != nil {

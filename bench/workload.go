@@ -14,6 +14,7 @@ const (
 	reload              // failed requests while the server gets the signal HUP every second
 	slowly              // slow clients of a large file
 	echoing
+	passing     // large messages over WebSockets
 	sockets     // memory of many WebSockets
 	subscribers // many subscribers of server-sent events
 	handshaking // TLS connections with one request each
@@ -29,7 +30,7 @@ type workload struct {
 	script      string
 	connections int
 	length      int64    // length of the body of each response; -1 means any
-	post        bool     // requests have a body of 4 KiB
+	post        int      // size of the body of each request
 	sitters     int      // clients that request /slow all the time
 	sameCPU     bool     // server and load generator share a CPU, for latencies
 	workers     int      // server processes; the server then has both CPUs
@@ -76,7 +77,7 @@ var workloads = []workload{
 	{name: "json", title: "JSON with 5 header fields, 64 connections", app: "app", path: "/json", connections: 64,
 		length: 28},
 	{name: "echo", title: "4 KiB POST echo, 64 connections", app: "app", path: "/echo", connections: 64,
-		script: "post.lua", length: 4096, post: true},
+		script: "post.lua", length: 4096, post: 4096},
 	{name: "mebibyte", title: "1 MiB bytes, 16 connections", app: "app", path: "/mebibyte", connections: 16,
 		length: 1 << 20},
 	{name: "generator", title: "generator of 100 chunks, 16 connections", app: "app", path: "/generator",
@@ -105,6 +106,19 @@ var workloads = []workload{
 	{name: "callbacks", title: "WebSocket echo by fapws.WebSocket, 64 connections (a request is a message of 64 bytes)",
 		kind: echoing, app: "sockets", path: "/ws",
 		connections: 64, servers: websocketServers},
+	{name: "upload", title: "2 MB POST to WSGI, read 64 KiB at a time, 2 connections", app: "app", path: "/count",
+		connections: 2, script: "upload.lua", length: 7, post: 2_000_000, servers: frameworkServers},
+	{name: "asgiupload", title: "2 MB POST to ASGI, 2 connections", asgi: true, app: "asgi", path: "/count",
+		connections: 2, script: "upload.lua", length: 7, post: 2_000_000, servers: asgiServers},
+	{name: "wsgiparts", title: "10 MiB from a generator, in parts of 64 KiB, 2 connections", app: "app",
+		path: "/parts", connections: 2, length: 10 << 20, servers: frameworkServers},
+	{name: "asgiparts", title: "10 MiB by ASGI, in parts of 64 KiB, 2 connections", asgi: true, app: "asgi",
+		path: "/parts", connections: 2, length: 10 << 20, servers: asgiServers},
+	{name: "compress", title: "JSON of 100 KB, each different, compressed on the fly, 8 connections", app: "app",
+		path: "/document", connections: 8, length: -1, fields: []string{"Accept-Encoding: gzip"}, coding: "gzip",
+		servers: []string{"threads", "inline"}},
+	{name: "messages", title: "WebSocket echo by ASGI of 256 KiB, 16 connections", kind: passing, asgi: true,
+		app: "asgi", path: "/ws", connections: 16, servers: websocketServers},
 	{name: "sockets", title: "1000 WebSockets by ASGI", kind: sockets, asgi: true, app: "asgi", path: "/ws",
 		connections: 1000, servers: websocketServers},
 	{name: "callsockets", title: "1000 WebSockets by fapws.WebSocket", kind: sockets, app: "sockets", path: "/ws",
@@ -195,6 +209,7 @@ func groups() map[string][]string {
 			all["tls"] = append(all["tls"], w.name)
 		}
 	}
+	all["uploads"], all["parts"] = []string{"upload", "asgiupload"}, []string{"wsgiparts", "asgiparts"}
 	for _, words := range pageGroups {
 		all["page"] = append(all["page"], words...)
 	}

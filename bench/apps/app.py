@@ -3,6 +3,7 @@
 PATHS and `application` run the same handlers. Each handler does only what its name says.
 """
 
+import itertools
 import json
 import os
 import time
@@ -11,6 +12,10 @@ FILE = os.environ.get("BENCH_FILE", "")
 MEBIBYTE = b"x" * (1 << 20)
 CHUNK = b"c" * 128
 PAGE = b"x" * 4096
+PART = b"p" * (1 << 16)
+NUMBERS = itertools.count(100000)
+DOCUMENT = json.dumps({"rows": [{"id": i, "name": f"name {i * 7919 % 10007}", "value": i * 31337 % 65521}
+                                for i in range(2000)]})[1:].encode()
 
 TEXT = [("Content-Type", "text/plain"), ("Content-Length", "13")]
 BINARY = [("Content-Type", "application/octet-stream")]
@@ -53,6 +58,28 @@ def generator(environ, start_response):
         yield CHUNK
 
 
+def count(environ, start_response):
+    """Reads the body 64 KiB at a time, and responds with its size."""
+    size = 0
+    while piece := environ["wsgi.input"].read(1 << 16):
+        size += len(piece)
+    start_response("200 OK", TEXT[:1])
+    return [b"%d" % size]
+
+
+def parts(environ, start_response):
+    """Sends 160 parts of 64 KiB without a Content-Length."""
+    start_response("200 OK", BINARY)
+    for _ in range(160):
+        yield PART
+
+
+def document(environ, start_response):
+    """Responds with 100 KB of JSON, different each time, for compression."""
+    start_response("200 OK", [("Content-Type", "application/json")])
+    return [b'{"number": %d, %s' % (next(NUMBERS), DOCUMENT)]
+
+
 def file(environ, start_response):
     """Sends the file through WSGI, for servers that cannot serve static files themselves."""
     start_response("200 OK", BINARY + [("Content-Length", str(1 << 20))])
@@ -77,6 +104,9 @@ HANDLERS = {
     "/echo": echo,
     "/mebibyte": mebibyte,
     "/generator": generator,
+    "/count": count,
+    "/parts": parts,
+    "/document": document,
     "/file": file,
     "/slow": slow,
 }

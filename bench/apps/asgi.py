@@ -5,6 +5,7 @@ import json
 
 MEBIBYTE = b"x" * (1 << 20)
 CHUNK = b"c" * 128
+PART = b"p" * (1 << 16)
 
 TEXT = [(b"content-type", b"text/plain"), (b"content-length", b"13")]
 BINARY = (b"content-type", b"application/octet-stream")
@@ -51,6 +52,22 @@ async def generator(receive, send):
     await send({"type": "http.response.body", "body": b""})
 
 
+async def count(receive, send):
+    size, more = 0, True
+    while more:
+        message = await receive()
+        size += len(message.get("body", b""))
+        more = message.get("more_body", False)
+    await answer(send, TEXT[:1], b"%d" % size)
+
+
+async def parts(receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": [BINARY]})
+    for _ in range(160):
+        await send({"type": "http.response.body", "body": PART, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
 async def slow(receive, send):
     await asyncio.sleep(0.2)
     await hello(receive, send)
@@ -62,6 +79,8 @@ HANDLERS = {
     "/echo": echo,
     "/mebibyte": mebibyte,
     "/generator": generator,
+    "/count": count,
+    "/parts": parts,
     "/slow": slow,
 }
 
