@@ -189,3 +189,17 @@ func TestEachCollectionIsNoticed(t *testing.T) {
 	}
 	close(end)
 }
+
+// A process whose clients stay connected, but send nothing, returns the memory of their last requests.
+func TestMemoryIsReturnedWhileQuietClientsAreConnected(t *testing.T) {
+	trimmed := make(chan bool, 10)
+	m := &Trimmer{TrimHeap: func() { trimmed <- true }}
+	m.Tick()
+	m.Tick() // the process has not begun to serve
+	checktest.Equal(t, len(trimmed), 0)
+	m.left = 1
+	for len(trimmed) == 0 {
+		m.Tick()
+		time.Sleep(time.Millisecond)
+	}
+}
