@@ -23,12 +23,12 @@ MODULES = [
 INTRODUCTION = """# Python API
 
 What a script can import. `fapws.contrib.channels`, for Django Channels, is on
-the page about [frameworks](wsgi-asgi.md#django). Any thread may call a function, unless its text says otherwise.
+the page about [frameworks](wsgi-asgi.md#django). A script names its handlers in the list [`PATHS`](script.md). Any thread may call a function, unless its text says otherwise.
 """
 
 # Each task has its functions, and an example: the name of a file, its text, and what to type.
 TASKS = [
-    ("Answer", ["HTTPError", "redirect", "Environ", "Start_response", "Staticfile", "parse"], "answer.py", """
+    ("Answer", ["HTTPError", "redirect", "Environ", "Start_response", "Staticfile", "CGIApplication", "Gzip", "parse", "Timeout", "ClientDisconnected"], "answer.py", """
 from fapws import HTTPError
 
 def page(environ, start_response):
@@ -44,7 +44,8 @@ hello
 $ curl http://127.0.0.1:8888/other | grep -o 'There .*page'
 There is no such page
 """),
-    ("Live values", ["channel", "publish", "subscribers", "WebSocket", "broadcast", "join"], "live.py", """
+    ("Live values", ["channel", "publish", "subscribers", "on_join", "on_leave", "WebSocket", "broadcast", "join", "leave",
+                     "send", "count"], "live.py", """
 from fapws import channel, publish, timer
 
 @timer(1)
@@ -85,7 +86,7 @@ $ fapws later.py
 $ curl http://127.0.0.1:8888/
 thank you
 """),
-    ("Users", ["Login", "check", "list", "set", "remove"], "private.py", """
+    ("Users", ["Login", "Sessions", "check", "list", "set", "remove"], "private.py", """
 from fapws import Login
 
 def page(environ, start_response):
@@ -111,7 +112,7 @@ $ fapws news.py
 $ curl http://127.0.0.1:8888/
 news
 """),
-    ("Metrics", ["counter", "gauge", "histogram", "Log", "Profile"], "shop.py", """
+    ("Metrics and logs", ["counter", "gauge", "histogram", "Log", "Profile"], "shop.py", """
 from fapws.metrics import counter
 ORDERS = counter("shop_orders", "Orders placed.")
 
@@ -307,9 +308,9 @@ def attributes(value):
     return "\n" + "".join(rows) if rows else ""
 
 
-def section(title, value, level):
-    text = signature(title, value) + markdown(value.__doc__)
-    return "%s %s\n\n%s%s" % ("#" * level, title, text, attributes(value) if inspect.isclass(value) else "")
+def section(name, value, level, title=None):
+    text = signature(name, value) + markdown(value.__doc__)
+    return "%s %s\n\n%s%s" % ("#" * level, title or name, text, attributes(value) if inspect.isclass(value) else "")
 
 
 def methods(value):
@@ -324,17 +325,31 @@ def summary(value):
     return re.split(r"[.:;](?: |$)", text)[0]
 
 
+def heading(module, item):
+    """The title of the section about an object: no two differ only in case, as those of timer and Timer would."""
+    value = getattr(importlib.import_module(module), item)
+    if inspect.isclass(value) and not item[0].islower():
+        return "class " + item
+    return "%s.%s()" % (module if module == "fapws" else module[len("fapws."):], item)
+
+
+def anchor(title):
+    return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+
+
 def tasks():
     """A table of the functions of each task, and an example for each."""
     values = {}
     for name in reversed(MODULES):
         module = importlib.import_module(name)
-        values.update((item, (f"{name}.{item}"[len("fapws."):], getattr(module, item))) for item in public(module))
+        values.update(
+            (item, (f"{name}.{item}"[len("fapws."):], getattr(module, item), heading(name, item))) for item in public(module)
+        )
     yield "## By task\n\n| task | |\n|---|---|"
     for title, names, *_ in TASKS:
         for item in names:
-            name, value = values[item]
-            yield "| %s | [`%s`](#%s): %s |" % (title, name, item.lower(), summary(value))
+            name, value, where = values[item]
+            yield "| %s | [`%s`](#%s): %s |" % (title, name, anchor(where), summary(value))
             title = ""
     yield ""
     for title, names, file, text, typed in TASKS:
@@ -348,7 +363,7 @@ def titles():
     for name in MODULES:
         for item in public(importlib.import_module(name)):
             if name == "fapws" or item[0].isupper():
-                yield item
+                yield item, anchor(heading(name, item))
 
 
 def finished(text):
@@ -361,12 +376,12 @@ def finished(text):
             lambda m: "\n\n- raises %s: %s" % (" ".join(m[1].split()), " ".join(m[2].split())), part,
         )
         part = re.sub(r"(- raises .*)\n\n(?=- raises)", r"\1\n", part)
-        parts[i] = re.sub(r"(^#.*)|(?<!\[)`(\w+)`", linked, part, flags=re.M)
+        parts[i] = re.sub(r"(^#.*|^- `\w+`(?=[:,]))|(?<!\[)`(\w+)`", linked, part, flags=re.M)
     return re.sub(r"\n{3,}", "\n\n", "".join(parts))
 
 
 def linked(match):
-    return match[1] or ("[`%s`](#%s)" % (match[2], match[2].lower()) if match[2] in LINKED else match[0])
+    return match[1] or ("[`%s`](#%s)" % (match[2], LINKED[match[2]]) if match[2] in LINKED else match[0])
 
 
 def page():
@@ -381,9 +396,9 @@ def page():
         for item in public(module):
             value = getattr(module, item)
             if item in OLD:
-                old.append(section(item, value, 3))
+                old.append(section(item, value, 3, heading(name, item)))
                 continue
-            yield section(item, value, 3)
+            yield section(item, value, 3, heading(name, item))
             if inspect.isclass(value):
                 for method, function in methods(value):
                     yield section(f"{item}.{method}", function, 4)
@@ -392,7 +407,7 @@ def page():
     yield "Next: [Limits](limits.md)\n"
 
 
-LINKED = set(titles()) - {"File", "Form"}
+LINKED = {item: where for item, where in titles() if item not in ("File", "Form")}
 
 with open(os.environ["PYTHON_API"], "w") as out:
     head, mark, rest = "\n".join(page()).partition("\n## fapws\n")

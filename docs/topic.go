@@ -34,14 +34,23 @@ func Topics() []string {
 	return slices.DeleteFunc(names, func(name string) bool { return name == "README" })
 }
 
+// synonyms maps words that people type to those of the pages.
+var synonyms = map[string]string{"letsencrypt": "Let's Encrypt", "logging": "logs", "http3": "HTTP/3", "env": "env-file",
+	"gzip": "compression", "apps": "applications", "ssl": "HTTPS", "k8s": "Kubernetes"}
+
 // About returns what the pages say about words that are not a topic: the sections whose heading is exactly that, such as
 // the name of a setting, or else the section in which the words are most prominent; and the names of the pages that
 // contain all words, those with most of them first.
 func About(words string) (sections string, pages []string) {
 	var patterns []*regexp.Regexp
+	for word, ours := range synonyms {
+		words = regexp.MustCompile(`(?i)(^| )`+word+`( |$)`).ReplaceAllString(words, "${1}"+ours+"${2}")
+	}
 	for _, word := range strings.Fields(words) {
 		patterns = append(patterns, regexp.MustCompile(`(?i)(^|[^\w-])-{0,2}`+regexp.QuoteMeta(word)+`s?($|[^\w-])`))
 	}
+	// a heading that is a setting, a key, or a name of the Python API
+	named := regexp.MustCompile("^#+ (-*|class |[a-z_.]+\\.)" + regexp.QuoteMeta(words) + `(\(\))?\s*$`)
 	var exact []string
 	best, most, weights := "", 0, map[string]int{}
 	for _, topic := range Topics() {
@@ -50,6 +59,12 @@ func About(words string) (sections string, pages []string) {
 			pages = append(pages, topic)
 		}
 		for heading, section := range sectionsOf(page) {
+			if named.MatchString(heading) {
+				exact = append(exact, section)
+			}
+			if slices.Contains(lists, topic) {
+				continue
+			}
 			own, _, _ := strings.Cut(section[len(heading):], "\n#")
 			headed := 0
 			for _, p := range patterns {
@@ -61,9 +76,6 @@ func About(words string) (sections string, pages []string) {
 			if n := weight(patterns, heading+own, 20); n > 0 && n+headed > most {
 				best, most = section, n+headed
 			}
-			if strings.Trim(heading, "#-` ") == words {
-				exact = append(exact, section)
-			}
 		}
 	}
 	slices.SortStableFunc(pages, func(a, b string) int { return cmp.Compare(weights[b], weights[a]) })
@@ -72,6 +84,9 @@ func About(words string) (sections string, pages []string) {
 	}
 	return strings.Join(exact, "\n"), pages
 }
+
+// lists are the pages in which only names are sought: they mention every word, and explain few.
+var lists = []string{"settings", "keys", "python-api"}
 
 // weight returns how often the patterns match, each at most maximum times, or 0 if one of them does not.
 func weight(patterns []*regexp.Regexp, text string, maximum int) (sum int) {

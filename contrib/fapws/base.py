@@ -1,4 +1,4 @@
-"""The two classes a Fapws script may import.
+"""The classes of environ and start_response.
 
 A script that has ``Environ`` or ``Start_response`` in its globals, imported
 or subclassed, gets instances of these classes; the server makes each with no

@@ -9,6 +9,7 @@ For a page on which users change their passwords::
     users.set("users", name, new)          # ends the sessions of this user
 
 The user of the server must be able to write the directory of the file. The functions may be called from any thread.
+RuntimeError: this process does not run under fapws, or is a child of the server, also with ``--fork``.
 """
 from __future__ import annotations
 
@@ -26,8 +27,7 @@ def check(file: Union[str, PathLike[str]], name: str, password: str) -> bool:
     """Whether the file has this user with this password.
 
     The call computes a hash, which takes about 0.1 seconds. It does not slow down clients that guess passwords: limit
-    the number of their attempts. OSError: the file cannot be read. ValueError: the file is damaged. RuntimeError, also
-    from the other functions: this process does not run under fapws, or is a child of the server, also with ``--fork``.
+    the number of their attempts. OSError: the file cannot be read. ValueError: the file is damaged.
     """
     return bool(_act("check", file, name, password))
 
