@@ -35,10 +35,11 @@ static int failed(PyStatus status, const char **why) {
   return -1;
 }
 
-static int configure(PyConfig *c, const core_start_options *o, const char **why) {
+static int configure(PyConfig *c, const core_start_options *o, int has_library, const char **why) {
   /* Go handles the signals of the process until a script sets a handler with signal.signal. */
   c->install_signal_handlers = 0;
   c->parse_argv = 0;
+  if (has_library) c->pathconfig_warnings = c->site_import = 0;
   if (o->executable && failed(PyConfig_SetBytesString(c, &c->program_name, o->executable), why)) return -1;
   if (o->home && failed(PyConfig_SetBytesString(c, &c->home, o->home), why)) return -1;
   char **argv = calloc((size_t)o->argc + 1, sizeof *argv);
@@ -72,15 +73,17 @@ int core_start(const core_start_options *o, PyObject *(*make_module)(void), cons
   if (failed(Py_PreInitialize(&pre), why)) return -1;
   if (PyImport_AppendInittab("_fapws", make_module) < 0) return *why = "out of memory", -1;
   core_import_signals_early();
+  int has_library = core_freeze_library();
   PyConfig config;
   PyConfig_InitPythonConfig(&config);
-  int bad = configure(&config, o, why);
+  int bad = configure(&config, o, has_library, why);
   PyConfig_Clear(&config);
   if (bad) return -1;
   /* C code needs the types of module _fapws, so the module is imported here, even if the script does not import it. */
-  if (core_done(PyImport_ImportModule("_fapws")) < 0 || insert_folders(o) < 0 ||
-      core_install_finder(o->source, o->loop) < 0 || core_stdio_init("stdout", 1) < 0 ||
-      core_stdio_init("stderr", 2) < 0 || core_fork_init() < 0 || core_dump_init() < 0) {
+  if (core_done(PyImport_ImportModule("_fapws")) < 0 || core_install_finder(o->source, o->loop) < 0 ||
+      (has_library && core_done(core_call("site", "main", "()")) < 0) || insert_folders(o) < 0 ||
+      core_stdio_init("stdout", 1) < 0 || core_stdio_init("stderr", 2) < 0 || core_fork_init() < 0 ||
+      core_dump_init() < 0) {
     PyErr_Print();
     *why = "Python cannot be set up for fapws";
     return -1;

@@ -1,7 +1,9 @@
-"""Writes the archive of package fapws that is linked into the executable: archive.py FILE FOLDER PACKAGE...
+"""Writes the archive that is linked into the executable: archive.py FILE FOLDER PACKAGES [LIBRARY]
 
-The layout is in pybridge/core_archive.c. The code is for the Python that runs this script. The sources, which tracebacks
-show, are compressed together, without comments and docstrings, but with all lines.
+It has the packages of FOLDER, whose names are separated by commas, and Python's standard library if LIBRARY is its
+folder. The layout is in pybridge/core_archive.c. The code is for the Python that runs this script. The sources of the
+packages, which tracebacks show, are compressed together, without comments and docstrings, but with all lines. The
+archive has no sources of the library.
 """
 
 import ast
@@ -17,20 +19,28 @@ import zlib
 # The server never runs these modules.
 SKIPPED = {"fapws.__main__"}
 
+# Modules of the standard library that a server does not need, that need an extension module which is not there, or that
+# replace an extension module which is.
+SKIPPED_OF_LIBRARY = {"__phello__", "_aix_support", "_osx_support", "_pydecimal", "_pyio", "aifc", "antigravity",
+                      "curses", "distutils", "ensurepip", "idlelib", "lib2to3", "msilib", "pickletools", "pydoc_data",
+                      "sunau", "test", "tests", "this", "tkinter", "turtle", "turtledemo", "venv"}
 
-def modules(folder, packages):
+# Python needs these modules before it can decompress.
+FIRST = {"encodings", "encodings.aliases", "encodings.ascii", "encodings.latin_1", "encodings.utf_8"}
+
+
+def modules(folder, skipped):
     """Yields the name, the path below folder, and whether it is a package, of each module."""
-    for package in packages:
-        for here, folders, files in os.walk(os.path.join(folder, package)):
-            folders[:] = sorted(name for name in folders if name != "__pycache__")
-            for file in files:
-                stem, extension = os.path.splitext(file)
-                path = os.path.relpath(os.path.join(here, file), folder)
-                is_package = stem == "__init__"
-                name = os.path.splitext(path)[0].replace(os.sep, ".")
-                name = name.rpartition(".")[0] if is_package else name
-                if extension == ".py" and name not in SKIPPED:
-                    yield name, path, is_package
+    for here, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name not in skipped and name.isidentifier())
+        for file in files:
+            stem, extension = os.path.splitext(file)
+            path = os.path.relpath(os.path.join(here, file), folder)
+            is_package = stem == "__init__"
+            name = os.path.splitext(path)[0].replace(os.sep, ".")
+            name = name.rpartition(".")[0] if is_package else name
+            if extension == ".py" and name not in skipped:
+                yield name, path, is_package
 
 
 def file_name(name, is_package):
@@ -78,28 +88,51 @@ class Stripped(ast.NodeTransformer):
         return node
 
 
-def main(target, folder, packages):
-    names, code, sources, entries = b"", b"", b"", []
-    found = sorted(modules(folder, packages), key=lambda module: module[0].encode())
-    for name, path, is_package in found:
-        with open(os.path.join(folder, path), "rb") as file:
-            source = bare(file.read())
-        tree = Stripped().visit(ast.parse(source))
-        compiled = compile(tree, file_name(name, is_package), "exec", dont_inherit=True, optimize=2)
-        packed = marshal.dumps(compiled)
-        entries.append((len(names), len(code), len(packed), len(sources), len(source), is_package))
+def read(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def of_package(folder, name, path, is_package):
+    """Returns the code of a module, in the form of module marshal, and its source."""
+    source = bare(read(os.path.join(folder, path)))
+    tree = Stripped().visit(ast.parse(source))
+    compiled = compile(tree, file_name(name, is_package), "exec", dont_inherit=True, optimize=2)
+    return marshal.dumps(compiled), source
+
+
+def of_library(folder, name, path):
+    """Returns the code of a module of the library. Its file name is that of Python's own frozen modules."""
+    source = read(os.path.join(folder, path))
+    return marshal.dumps(compile(source, "<frozen %s>" % name, "exec", dont_inherit=True, optimize=2))
+
+
+def main(target, folder, packages, library=None):
+    names, code, sources, entries, found = b"", b"", b"", [], []
+    packages = packages.split(",")
+    for name, path, is_package in modules(folder, SKIPPED | {"__pycache__"}):
+        if name.partition(".")[0] in packages:
+            found.append((name, is_package, *of_package(folder, name, path, is_package)))
+    if library:
+        for name, path, is_package in modules(library, SKIPPED_OF_LIBRARY | {"__pycache__"}):
+            found.append((name, is_package, of_library(library, name, path), b""))
+    for name, is_package, packed, source in sorted(found, key=lambda module: module[0].encode()):
+        size = 0
+        if library and not source and name not in FIRST:
+            size, packed = len(packed), zlib.compress(packed, 9)
+        entries.append((len(names), len(code), len(packed), size, len(sources), len(source), is_package))
         names += name.encode() + b"\0"
         code += packed
         sources += source
     sources = zlib.compress(sources, 9)
-    begin = 8 + 4 * 4 + len(entries) * 6 * 4  # of the names
-    parts = [struct.pack("<8s4sIII", b"fapws 1\0", importlib.util.MAGIC_NUMBER, len(entries),
+    begin = 8 + 4 * 4 + len(entries) * 7 * 4  # of the names
+    parts = [struct.pack("<8s4sIII", b"fapws 2\0", importlib.util.MAGIC_NUMBER, len(entries),
                          begin + len(names) + len(code), len(sources))]
-    for name, at, size, source, source_size, is_package in entries:
-        parts.append(struct.pack("<6I", begin + name, begin + len(names) + at, size, source, source_size, is_package))
+    for name, at, *rest in entries:
+        parts.append(struct.pack("<7I", begin + name, begin + len(names) + at, *rest))
     with open(target, "wb") as file:
         file.write(b"".join([*parts, names, code, sources]))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3:])
+    main(*sys.argv[1:])

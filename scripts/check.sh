@@ -279,6 +279,20 @@ others() {
     stage "site of the documentation" make_site
     stage "search of the documentation" node .ci/search-test.mjs build/site .ci/search.tsv docs/trouble.md
     stage "what build.sh decides" .ci/build-test
+    stage "the standard library inside" test_library
+}
+
+# test_library tests an executable that contains the standard library of this machine's Python, as the executables for
+# musl contain theirs. Its extension modules stay files.
+test_library() {
+    local folders py_library
+    mapfile -t folders < <("$python" -S -c 'import sys, sysconfig
+if sys.version_info >= (3, 11) and "zlib" in sys.builtin_module_names:
+    print(sysconfig.get_path("stdlib"), sysconfig.get_config_var("DESTSHARED"), sep="\n")')
+    ((${#folders[@]})) || { say "not tested: Python $py_version cannot start without files"; return; }
+    py_library=${folders[0]}
+    build_to "$root/build/library/fapws"
+    .ci/alone-test "$root/build/library/fapws" "${folders[1]}"
 }
 
 packages() {

@@ -189,17 +189,19 @@ link_with_python() {
     export PATH GOTOOLCHAIN GOFLAGS PKG_CONFIG_PATH CGO_CFLAGS CGO_LDFLAGS CGO_ENABLED PYTHON
 }
 
-# pack_python makes an object file with package fapws for the linker, and sets packed to its path. The name depends on the
-# content, because Go's build cache does not notice changes of this file. If this machine has no Python of the version
-# to embed, as in a cross build, fapws compiles the package at each start.
+# pack_python makes an object file with package fapws, and with Python's standard library if py_library is its folder,
+# for the linker. It sets packed to the path of this file. The name depends on the content, because Go's build cache does
+# not notice changes of this file. If this machine has no Python of the version to embed, as in a cross build, fapws
+# compiles the package at each start.
+py_library=
 pack_python() {
-    local folder=$root/build/packed packer=$python compiler data
+    local folder=$root/build/packed packer=${py_packer:-$python} compiler data
     if [[ $cross && $(type -P "python$py_minor") ]]; then packer=python$py_minor; fi
     mkdir -p "$folder"
     data=$(mktemp "$folder/XXXXXX")
-    "$packer" -I -S -X no_debug_ranges "$root/scripts/archive.py" "$data" "$root/contrib" fapws fapws4 ||
+    "$packer" -I -S -X no_debug_ranges "$root/scripts/archive.py" "$data" "$root/contrib" fapws,fapws4 ${py_library:+"$py_library"} ||
         die "cannot pack $root/contrib"
-    packed=$folder/$(cat "$data" "$root/scripts/python.sh" | cksum | cut -d' ' -f1)${cross:+-$cross}.o
+    packed=$folder/$(cat "$data" "$root/scripts/python.sh" | cksum | cut -d' ' -f1)-${cross:-$py_minor}.o
     if [[ ! -e $packed ]]; then
         printf '%s\n' '.section .rodata' '.balign 8' '.global core_archive' '.hidden core_archive' 'core_archive:' \
             ".incbin \"$data\"" '.section .note.GNU-stack,"",%progbits' >"$data.s"

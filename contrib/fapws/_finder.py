@@ -1,4 +1,5 @@
 """Finds the modules of packages fapws and fapws4 in the executable, and changes modules of Python when they are imported.
+If the executable has Python's standard library, too, this is an entry of sys.path.
 
 The executable imports this module before the application. Before Python 3.13, module threading regards the thread that
 imports it first as the main thread. If a handler were the first to import threading, Python could not end after the
@@ -11,16 +12,17 @@ from _frozen_importlib_external import PathFinder
 from _thread import get_ident, get_native_id
 from posix import getpid
 
-from _fapws import packed_code, packed_kind, packed_names, packed_source
+from _fapws import packed_code, packed_exec, packed_kind, packed_names, packed_source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import CodeType, ModuleType
+    from types import CodeType
     from typing import Any, Optional
 
 __all__ = ["install", "sources"]
 
 _PACKAGES = "fapws", "fapws4"
+_LIBRARY = "/<python>"  # stands for the standard library in sys.path; absolute, because module site makes it so
 
 
 class _Loader:
@@ -30,9 +32,7 @@ class _Loader:
     def create_module(spec: ModuleSpec) -> None:
         """Leaves the creation of the module to Python."""
 
-    @staticmethod
-    def exec_module(module: "ModuleType") -> None:
-        exec(packed_code(module.__name__), module.__dict__)
+    exec_module = staticmethod(packed_exec)
 
     @staticmethod
     def get_code(name: str) -> "Optional[CodeType]":
@@ -50,6 +50,34 @@ class _Loader:
         return packed_kind(name)
 
 
+class _Library:
+    """Finds the modules of the standard library in the executable."""
+
+    @staticmethod
+    def find_spec(name: str, target: "Any" = None) -> "Optional[ModuleSpec]":
+        package = packed_kind(name)
+        if package is None:
+            return None
+        # a loader of its own, because other code of this package replaces its exec_module
+        spec = ModuleSpec(name, _Loader(), origin=f"<frozen {name}>", is_package=package)  # type: ignore[arg-type]
+        if package:
+            spec.submodule_search_locations = [f"{_LIBRARY}/{name.replace('.', '/')}"]
+        return spec
+
+
+def _add_library() -> None:
+    """Replaces the folders and the zip archive of Python's standard library, which end sys.path, by _LIBRARY."""
+
+    def hook(path: str) -> "type[_Library]":
+        if not path.startswith(_LIBRARY):
+            raise ImportError
+        return _Library
+
+    sys.path_hooks.insert(0, hook)  # type: ignore[arg-type]
+    sys.path[-3:] = [_LIBRARY]
+    sys.modules["encodings"].__path__ = [_LIBRARY + "/encodings"]
+
+
 def _file_name(name: str, package: "Optional[bool]") -> str:
     """Returns the file name in the code of a module. No file has this name. scripts/archive.py has the same function."""
     top, dot, rest = (name + ".__init__" * bool(package)).partition(".")
@@ -64,6 +92,8 @@ def sources() -> "bytes":
     file = BytesIO()
     with ZipFile(file, "w", ZIP_DEFLATED) as archive:
         for name in packed_names():
+            if not name.startswith(_PACKAGES):
+                continue
             path = (name + ".__init__" * bool(packed_kind(name))).replace(".", "/") + ".py"
             archive.writestr(path, packed_source(name) or "")
     return file.getvalue()
@@ -102,6 +132,8 @@ def install(archived: bool, loop: str) -> None:
             return None
 
     sys.meta_path.insert(0, Finder)  # type: ignore[arg-type]
+    if packed_kind("site") is not None:
+        _add_library()
     if "asyncio.events" in sys.modules:
         from fapws._loop import change_events
 
