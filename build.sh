@@ -43,6 +43,9 @@ usage: ./build.sh [--python PATH] WORD [ARGUMENTS]
                    scripts/site/requirements.txt; build/fapws build/site serves it
   cross ARCH       build/cross/ARCH/fapws for arm64 or armhf, with Debian's cross compiler and Python
                    of this Debian or of SUITE=trixie; --test [TESTS]: then try it in qemu
+  musl [static | dynamic] [--ssl]  build/musl/static/fapws, one file with Python and its standard library inside, for
+                   every Linux; or build/dist/fapws-….tar.gz for Alpine, which loads extension modules, too.
+                   --ssl: with OpenSSL, for the module ssl; --test: then try it in an empty root
   tarball [ARCH]   build/dist/fapws-….tar.gz, to unpack into ~/.local
   deb [ARCH]       build/dist/fapws_….deb for Debian and Ubuntu, with the service of systemd;
                    --test: then install, upgrade and remove it in a fresh system
@@ -103,6 +106,7 @@ source "$root/scripts/packages.sh"
 source "$root/scripts/go.sh"
 source "$root/scripts/python.sh"
 source "$root/scripts/cross.sh"
+source "$root/scripts/musl.sh"
 source "$root/scripts/install.sh"
 source "$root/scripts/package.sh"
 source "$root/scripts/roots.sh"

@@ -167,9 +167,14 @@ def _version() -> str:
 
 
 def _missing(name: str) -> str:
-    parent, _, _ = name.rpartition(".")
+    parent, _, last = name.rpartition(".")
     if parent in sys.modules:
+        file = _extension(sys.modules[parent], last)
+        if file:
+            return f"{file} is for another Python or C library: install {parent} again"
         return f"{parent} has no such module"
+    if name == "_ssl":
+        return "this Python was built without OpenSSL; for musl, ./build.sh musl --ssl builds fapws with it"
     top = name.partition(".")[0]
     for folder in _neighbours():
         if os.path.isfile(os.path.join(folder, top + ".py")) or os.path.isfile(
@@ -182,6 +187,15 @@ def _missing(name: str) -> str:
         f"install it in a virtual environment (python{_version()} -m venv venv; venv/bin/pip install PACKAGE),"
         " or name the one that has it with --venv DIR"
     )
+
+
+def _extension(package: Any, name: str) -> str:
+    """Returns the file name of an extension module that this Python has not found because of its ending, or ""."""
+    for folder in getattr(package, "__path__", ()):
+        for file in os.listdir(folder) if os.path.isdir(folder) else ():
+            if file.startswith(name + ".") and file.endswith(".so"):
+                return file
+    return ""
 
 
 def _neighbours() -> Iterator[str]:

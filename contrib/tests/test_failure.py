@@ -2,7 +2,11 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
+import tempfile
 import unittest
+from unittest import mock
 
 from fapws._failure import describe, describe_text
 
@@ -56,6 +60,24 @@ class Describe(unittest.TestCase):
             import json.not_there  # noqa: F401
 
         self.assertTrue(describe(raised(child), "app").endswith("; json has no such module"))
+
+    def test_extension_for_another_python(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            os.mkdir(f"{folder}/package_of_test")
+            for file in ("__init__.py", "fast.cpython-38-sparc-linux-gnu.so", "faster.so"):
+                open(f"{folder}/package_of_test/{file}", "w").close()
+
+            def load() -> None:
+                import package_of_test.fast  # noqa: F401
+
+            with mock.patch.object(sys, "path", [folder, *sys.path]):
+                line = describe(raised(load), "app")
+        end = "fast.cpython-38-sparc-linux-gnu.so is for another Python or C library: install package_of_test again"
+        self.assertTrue(line.endswith(end), line)
+
+    def test_python_without_openssl(self) -> None:
+        line = describe(ModuleNotFoundError("No module named '_ssl'", name="_ssl"), "app")
+        self.assertIn("./build.sh musl --ssl", line)
 
     def test_text_of_a_framework(self) -> None:
         text = (

@@ -1,0 +1,249 @@
+# Sourced by build.sh: fapws for musl, with Python and its standard library inside.
+# shellcheck shell=bash
+#
+# Python and the libraries that it needs are compiled from Debian's source packages with musl-gcc. All extension modules
+# of the standard library are linked into the executable, and its modules in Python are in the archive of pack_python.
+
+readonly musl_folder=$root/build/musl musl_version=3.11.2
+
+# The files of Debian's archive: path and SHA-256. Of Debian's patches for Python, musl_patches selects security updates
+# and bug fixes; the other patches are for Debian's directories.
+readonly musl_sources="\
+p/python3.11/python3.11_3.11.2.orig.tar.gz 2411c74bda5bbcfcddaf4531f66d1adc73f247f529aee981b029513aefdbf849
+p/python3.11/python3.11_3.11.2-6+deb12u6.debian.tar.xz 35139070c56095690503166248ea5a8eb90e53704eba137e3decbb0ec2bc01ec
+z/zlib/zlib_1.2.13.dfsg.orig.tar.bz2 71feb7947e3c00ef125f83b79a4e529bde31171e5babe48b391f06758d1ab0a1
+libf/libffi/libffi_3.4.4.orig.tar.gz d66c56ad259a82cf2a9dfc408b32bf5da52371500b84745f7fb8b645712df676
+s/sqlite3/sqlite3_3.40.1.orig.tar.xz aaa776260ab4dc976db34aa7891819484c8676b5b2783123ebc6301e2ca5d655"
+readonly musl_ssl_source="\
+o/openssl/openssl_3.0.22.orig.tar.gz 67ebca7e50d17383028045486653492195b83db95f8558709701bb47b5c1ef81"
+readonly musl_patches='^(CVE|[0-9]{4}-)|(deadlock|crash|nullptr)[^/]*$'
+
+# Modules of the standard library that are left out, because their libraries or purposes are not those of a server.
+readonly musl_without="_bz2 _crypt _curses _curses_panel _dbm _gdbm _lzma _tkinter _uuid _xxsubinterpreters audioop nis
+    ossaudiodev readline spwd xxlimited xxlimited_35"
+
+# Python runs these tests of its own to record the profile that it is optimized with.
+readonly musl_profile="test_array test_base64 test_binascii test_bisect test_bytes test_collections test_datetime
+    test_dict test_exceptions test_fstring test_functools test_generators test_hashlib test_heapq test_iter test_json
+    test_list test_long test_operator test_re test_set test_sort test_string test_struct test_tuple test_unicode
+    test_userdict test_xml_etree test_with"
+
+# word_musl [static | dynamic] [--ssl] [--test]
+word_musl() {
+    local kind=static ssl='' testing='' built
+    while (($#)); do
+        case $1 in
+        static | dynamic) kind=$1 ;;
+        --ssl) ssl=-ssl ;;
+        --test) testing=1 ;;
+        *) die "unknown argument of musl: $1" ;;
+        esac
+        shift
+    done
+    use_musl
+    built=$musl_folder/$kind/fapws
+    say "Python $musl_version for musl, $kind"
+    build_to "$built"
+    say "built ${built#"$root/"}"
+    [[ $kind == static ]] || pack_musl
+    [[ ! $testing ]] || test_musl
+}
+
+# pack_musl makes an archive that users unpack into /usr/local or another prefix. It uses the variables of word_musl.
+pack_musl() {
+    local name folder
+    fix_circumstances
+    name=fapws-$(version_text)-linux-musl-$(machine_architecture)-python$py_minor$ssl
+    folder=$root/build/stage/$name
+    rm -rf "$folder"
+    mkdir -p "$folder"/share/{man/man1,bash-completion/completions} "$dist_folder"
+    install -D "$built" "$folder/bin/fapws"
+    "$built" internal man >"$folder/share/man/man1/fapws.1"
+    "$built" internal completion >"$folder/share/bash-completion/completions/fapws"
+    install -D -m 644 "$root/LICENSE" "$folder/share/doc/fapws/LICENSE"
+    install -m 644 "${py_library%/*}/licenses"/* "$folder/share/doc/fapws"
+    stage_docs "$folder/share/doc/fapws"
+    set_times "$folder"
+    tar -C "$folder" --sort=name --owner=0 --group=0 --numeric-owner --format=gnu -cf - bin share |
+        gzip -9n >"$folder.tar.gz"
+    mv "$folder.tar.gz" "$dist_folder"
+    cross=musl say_made "$name.tar.gz" 'tar -xzf %s -C /usr/local'
+}
+
+# test_musl tests the executable in an empty root, and runs those acceptance tests that need no packages of this
+# machine's Python.
+test_musl() {
+    stage "in an empty root, musl" .ci/alone-test "$built" "$kind$ssl"
+    export FAPWS_BIN=$built
+    unset CC CFLAGS LDFLAGS LIBPYTHON PYTHON py_version
+    py_library='' py_packer='' use_python # for the tests, which run on this machine
+    stage "acceptance tests, musl" go test -count=1 -timeout "$test_limit" -run "$cross_tests" \
+        ./cmd/fapws/acceptance/{python,live,process,http,sites}
+    summary
+}
+
+# use_musl makes this shell ready for `go build` for musl. It uses the variables of word_musl.
+use_musl() {
+    local home=$musl_folder/python$ssl lib=$musl_folder/python$ssl/lib
+    refuse_other_machines
+    [[ -z $python_option ]] || die "musl embeds Python $musl_version, which it compiles: leave out --python"
+    want_programs "for musl" "musl-gcc=musl-tools xz=xz-utils tclsh=tcl patch=patch make=make curl=curl"
+    need_compiler
+    want_go
+    install_wanted
+    python=$home/bin/python3
+    need_go
+    [[ -e $home/done ]] || make_musl_python "$home"
+    py_minor=${musl_version%.*} py_version=$musl_version-musl-$kind$ssl py_libdir=$lib py_pc=$lib/pkgconfig py_root=
+    py_include=$home/include/python$py_minor py_shared=0 py_archive=$lib/libpython$py_minor.a
+    py_library=$lib/python$py_minor
+    py_libs=("\"$lib/libmpdec.a\"" "\"$lib/libexpat.a\"" "\"$lib/libffi.a\"" "\"$lib/libsqlite3.a\"" "\"$lib/libz.a\"")
+    [[ ! $ssl ]] || py_libs+=("\"$lib/libssl.a\"" "\"$lib/libcrypto.a\"")
+    py_libs+=(-lm)
+    # Threads that Python starts have this stack, as in Alpine's Python; musl's own default is 128 KiB.
+    LIBPYTHON=static LDFLAGS="-O2 -g -Wl,-z,stack-size=1048576"
+    [[ $kind == dynamic ]] || LDFLAGS+=" -static" CFLAGS="-O2 -g -DFAPWS_STATIC" # see pybridge/core_static.c
+    # shellcheck disable=SC2089,SC2090 # Go divides it into words
+    CC="'$home/cc'" && export CC
+    link_with_python
+    py_packer=$python
+    python=/usr/bin/python3 # of the machine on which fapws will run
+}
+
+# make_musl_python FOLDER compiles Python and its libraries into FOLDER.
+make_musl_python() {
+    local home=$1 log=$musl_folder/log work=$musl_folder/work
+    say "compiling Python $musl_version for musl; this takes some minutes, once"
+    mkdir -p "$musl_folder"
+    patiently "fetching the source of Python and its libraries" fetch_musl_sources
+    rm -rf "$home" "$work"
+    mkdir -p "$home"/{bin,include,lib/pkgconfig} "$work"
+    write_musl_compiler "$home"
+    patiently "compiling libraries for Python" logged "$log" make_musl_libraries "$home" "$work" || musl_failed
+    patiently "compiling Python" logged "$log" compile_musl_python "$home" "$work" || musl_failed
+    rm -rf "$work"
+    touch "$home/done"
+}
+
+musl_failed() {
+    compile_errors "$musl_folder/log" >&2
+    die "compiling Python failed; all messages are in build/musl/log"
+}
+
+# fetch_musl_sources downloads the source packages from this machine's mirrors, unless they are there.
+fetch_musl_sources() {
+    local path sum file mirror security
+    mirror=$(debian_mirror) security=$(debian_mirror Debian-Security)
+    mkdir -p "$musl_folder/sources"
+    while read -r path sum; do
+        file=$musl_folder/sources/${path##*/}
+        [[ ! -e $file ]] || continue
+        fetch_file "$file.new" "${mirror%/}/pool/main/$path" ||
+            fetch_file "$file.new" "${security%/}/pool/updates/main/$path" ||
+            die "cannot fetch ${path##*/} from $mirror, which may have a newer version: put this file into" \
+                "build/musl/sources"
+        sha256sum --status -c <<<"$sum  $file.new" ||
+            die "${path##*/} from $mirror has another SHA-256 than scripts/musl.sh"
+        mv "$file.new" "$file"
+    done <<<"$musl_sources${ssl:+$'\n'$musl_ssl_source}"
+}
+
+fetch_file() { curl -fsSL --connect-timeout 20 --speed-limit 1 --speed-time 60 -o "$1" "$2" 2>/dev/null; }
+
+# write_musl_compiler FOLDER writes a compiler that finds the kernel's headers, too, which musl does not contain. It
+# names its own architecture, because that of gcc is the one of glibc.
+write_musl_compiler() {
+    local machine
+    machine=$(gcc -dumpmachine)
+    mkdir -p "$1/kernel"
+    ln -s /usr/include/{linux,asm-generic} "/usr/include/$machine/asm" "$1/kernel"
+    printf '%s\n' '#!/bin/sh' \
+        "case \$1 in -print-multiarch | --print-multiarch) echo ${machine%-gnu*}-musl && exit ;; esac" \
+        "exec musl-gcc -fno-pie -no-pie -idirafter '$1/kernel' \"\$@\"" >"$1/cc"
+    chmod +x "$1/cc"
+}
+
+# make_musl_libraries FOLDER WORK compiles zlib, libffi, SQLite and, with --ssl, OpenSSL.
+make_musl_libraries() (
+    set -e
+    home=$1 flags="-O2 -ffile-prefix-map=$2=/musl"
+    cd "$2"
+    for file in "$musl_folder"/sources/*.orig.tar.*; do
+        [[ $file == *openssl* && ! $ssl ]] || tar -xf "$file"
+    done
+    cd "$2"/zlib-*
+    CC=$home/cc CFLAGS=$flags ./configure --static --prefix="$home"
+    make -j"$(nproc)" libz.a
+    cp zlib.h zconf.h "$home/include"
+    cp libz.a "$home/lib"
+    cd "$2"/libffi-*
+    ./configure CC="$home/cc" CFLAGS="$flags" --prefix="$home" --disable-shared --disable-docs \
+        --disable-multi-os-directory --host="$("$home/cc" -print-multiarch)"
+    make -j"$(nproc)" install
+    cd "$2"/sqlite3-*
+    ./configure CC="$home/cc" --disable-shared --disable-tcl --disable-readline --disable-load-extension
+    make sqlite3.c
+    # shellcheck disable=SC2086 # several words
+    "$home/cc" $flags -DSQLITE_THREADSAFE=1 -DSQLITE_OMIT_LOAD_EXTENSION -DSQLITE_ENABLE_MATH_FUNCTIONS \
+        -DSQLITE_DEFAULT_MEMSTATUS=0 -DHAVE_USLEEP -c sqlite3.c
+    ar rcs "$home/lib/libsqlite3.a" sqlite3.o
+    cp sqlite3.h "$home/include"
+    [[ $ssl ]] || exit 0
+    cd "$2"/openssl-*
+    CC=$home/cc ./Configure linux-generic64 no-shared no-tests no-asm no-engine no-dso --prefix=/usr \
+        --openssldir=/etc/ssl
+    make -j"$(nproc)" build_libs
+    cp libssl.a libcrypto.a "$home/lib"
+    cp -r include/openssl "$home/include"
+)
+
+# compile_musl_python FOLDER WORK compiles Python twice, the second time with a profile of the first one.
+compile_musl_python() (
+    set -e
+    home=$1 minor=${musl_version%.*}
+    cd "$2"
+    mkdir debian
+    tar -xf "$musl_folder"/sources/python*.debian.tar.xz -C debian --strip-components=1
+    cd "$2/Python-$musl_version"
+    grep -E "$musl_patches" ../debian/patches/series | while read -r name; do
+        patch -p1 -s --no-backup-if-mismatch <"../debian/patches/$name"
+    done
+    absent=()
+    for name in $musl_without; do absent+=("py_cv_module_$name=n/a"); done
+    ./configure CC="$home/cc" OPT="-DNDEBUG -fwrapv -O2 -ffile-prefix-map=$2=/musl" CPPFLAGS="-I$home/include" \
+        LDFLAGS="-L$home/lib -Wl,-z,stack-size=1048576" LIBSQLITE3_CFLAGS="-I$home/include" \
+        LIBSQLITE3_LIBS="-L$home/lib -lsqlite3 -lm" PKG_CONFIG_LIBDIR="$home/lib/pkgconfig" --prefix=/usr \
+        --with-system-ffi --without-ensurepip --disable-test-modules MODULE_BUILDTYPE=static "${absent[@]}" \
+        ${ssl:+--with-openssl="$home"}
+    {
+        sed '/^\*shared\*/,$d' Modules/Setup.stdlib
+        echo "_ctypes _ctypes/_ctypes.c _ctypes/callbacks.c _ctypes/callproc.c _ctypes/stgdict.c _ctypes/cfield.c" \
+            "-DHAVE_FFI_PREP_CIF_VAR -DHAVE_FFI_PREP_CLOSURE_LOC -DHAVE_FFI_CLOSURE_ALLOC -lffi"
+    } >Modules/Setup.local
+    make Makefile
+    make -j"$(nproc)" CFLAGS_NODIST='-std=c11 -fvisibility=hidden -fprofile-generate -fprofile-update=prefer-atomic' \
+        LDFLAGS_NODIST=-fprofile-generate python pybuilddir.txt
+    # shellcheck disable=SC2086 # several words
+    ./python -m test -q $musl_profile || true # failed tests, which want more of the machine, are a profile, too
+    make clean-retain-profile
+    make -j"$(nproc)" CFLAGS_NODIST='-std=c11 -fvisibility=hidden -fprofile-use -fprofile-correction -w' \
+        "libpython$minor.a" python pybuilddir.txt
+    strip -o "$home/bin/python3" python
+    mkdir "$home/lib/licenses"
+    cp LICENSE "$home/lib/licenses/LICENSE.python"
+    cp "$2"/libffi-*/LICENSE "$home/lib/licenses/LICENSE.libffi"
+    cp /usr/share/doc/musl/copyright "$home/lib/licenses/LICENSE.musl"
+    cp "libpython$minor.a" Modules/_decimal/libmpdec/libmpdec.a Modules/expat/libexpat.a "$home/lib"
+    cp -r Include "$home/include/python$minor"
+    cp pyconfig.h "$home/include/python$minor"
+    cp -r Lib "$home/lib/python$minor"
+    # Values with a path of this build mean nothing elsewhere.
+    ./python -c 'import glob, pprint, runpy, sys
+(file,) = glob.glob("build/lib.*/_sysconfigdata_*.py")
+values = runpy.run_path(file)["build_time_vars"]
+with open(sys.argv[1] + "/" + file.rpartition("/")[2], "w") as out:
+    out.write("build_time_vars = " + pprint.pformat({k: v for k, v in values.items() if sys.argv[2] not in str(v)}))
+' "$home/lib/python$minor" "$musl_folder"
+    printf '%s\n' "Name: Python" "Description: Python for musl" "Version: $minor" \
+        "Cflags: -I\"$home/include/python$minor\"" >"$home/lib/pkgconfig/python-$minor.pc"
+)
