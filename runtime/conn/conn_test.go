@@ -134,6 +134,22 @@ func TestResetOfAPausedConnectionClosesIt(t *testing.T) {
 	s.until("it is closed", func() bool { return breaks.gone == 1 })
 }
 
+func TestClosedConnectionDoesNotChangeAnotherSocket(t *testing.T) {
+	s := newSet(t, 1000)
+	r, _ := s.open()
+	fd := r.Fd()
+	s.do(func() { r.Close("test") })
+	s.until("it is closed", func() bool { return r.gone == 1 })
+	other := checktest.Try(unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)).Must(t)
+	if other != fd {
+		checktest.Must(t, unix.Dup3(other, fd, 0))
+		defer unix.Close(other)
+	}
+	defer unix.Close(fd)
+	s.do(func() { r.AwaitInput(1000) })
+	checktest.Equal(t, checktest.Try(unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVLOWAT)).Must(t), 1)
+}
+
 func TestTruncatedFileClosesTheConnection(t *testing.T) {
 	f := checktest.Try(os.CreateTemp(t.TempDir(), "")).Must(t)
 	defer f.Close()

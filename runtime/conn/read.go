@@ -101,9 +101,10 @@ func (c *Conn) ReadMore(b []byte) (n int) {
 }
 
 // AwaitInput makes the kernel report further input of a TCP client only when n bytes have arrived. The end of the input
-// and errors are reported at once.
+// and errors are reported at once. It does nothing after Close, because the number of the descriptor may be that of
+// another file.
 func (c *Conn) AwaitInput(n int) {
-	if c.tcp && c.transport == nil {
+	if c.tcp && c.transport == nil && !c.closed {
 		unix.SetsockoptInt(c.Fd(), unix.SOL_SOCKET, unix.SO_RCVLOWAT, n)
 	}
 }

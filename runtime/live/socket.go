@@ -238,7 +238,11 @@ func (s *Socket) readOn() {
 		s.in += int64(s.frames(tail[:n]))
 		read += n
 	}
-	s.await(min(s.decoder.Left(), maxAwaited))
+	if s.here() && s.broken == nil {
+		s.await(min(s.decoder.Left(), maxAwaited))
+	} else {
+		s.await(0)
+	}
 }
 
 // await makes the kernel report input when n bytes have arrived; 0 means one byte.
