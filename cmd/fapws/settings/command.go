@@ -103,6 +103,10 @@ func ParseCommand(args []string, keys func() []KeyDoc) (*Command, error) {
 		switch w := Word(rest[0]); w {
 		case WordRun, WordCheck, WordRoutes, WordShell, WordUnit, WordHelp, WordVersion, WordInternal:
 			word, rest = w, rest[1:]
+			if name, found := strings.CutPrefix(strings.Join(rest, " "), "--"); found && w == WordHelp &&
+				slices.ContainsFunc(p.rows, func(row *Setting) bool { return row.Name == name }) {
+				rest = []string{name}
+			}
 		case WordCtl, WordImport, WordHash, WordUser, WordNew:
 			p.cmd.Word, p.cmd.Args = w, rest[1:]
 			simple := w == WordImport || w == WordHash || w == WordNew // the other commands have flags

@@ -88,12 +88,15 @@ func UnknownWord(word, app string) string {
 
 // unexpected returns the error about superfluous words after APP, which is words[0].
 func (p *parser) unexpected(word Word, words []string) error {
+	app, extra := words[0], words[1]
 	for _, one := range words {
-		if toggle := p.toggleBefore(one); toggle != "" {
+		toggle := p.toggleBefore(one)
+		if _, err := onOff(one); toggle != "" && err == nil {
 			return fmt.Errorf("unexpected word %s: %s takes a value only with =, %s=%s", one, toggle, toggle, one)
+		} else if toggle != "" && one == app && !strings.ContainsAny(one, ".:/") {
+			return fmt.Errorf("unexpected word %s: %s is a switch, without a value", one, toggle)
 		}
 	}
-	app, extra := words[0], words[1]
 	if err := notAnApp(app, extra); err != nil {
 		return err
 	}
@@ -120,7 +123,7 @@ func (p *parser) unexpected(word Word, words []string) error {
 
 func (p *parser) toggleBefore(word string) string {
 	at := slices.Index(p.typed, word)
-	if _, err := onOff(word); err != nil || at < 1 {
+	if at < 1 {
 		return ""
 	}
 	for _, row := range p.rows {
