@@ -24,7 +24,7 @@ readonly musl_without="_bz2 _crypt _curses _curses_panel _dbm _gdbm _lzma _tkint
 
 # Python runs these tests of its own to record the profile that it is optimized with.
 readonly musl_profile="test_array test_base64 test_binascii test_bisect test_bytes test_collections test_datetime
-    test_dict test_exceptions test_fstring test_functools test_generators test_hashlib test_heapq test_iter test_json
+    test_dict test_fstring test_functools test_generators test_hashlib test_heapq test_iter test_json
     test_list test_long test_operator test_re test_set test_sort test_string test_struct test_tuple test_unicode
     test_userdict test_xml_etree test_with"
 
@@ -88,6 +88,7 @@ use_musl() {
     refuse_other_machines
     [[ -z $python_option ]] || die "musl embeds Python $musl_version, which it compiles: leave out --python"
     want_programs "for musl" "musl-gcc=musl-tools xz=xz-utils tclsh=tcl patch=patch make=make curl=curl"
+    [[ ! $ssl ]] || want_programs "for OpenSSL" "corelist=perl" # perl itself may be that of perl-base
     need_compiler
     want_go
     install_wanted
@@ -237,6 +238,7 @@ compile_musl_python() (
     cp -r Include "$home/include/python$minor"
     cp pyconfig.h "$home/include/python$minor"
     cp -r Lib "$home/lib/python$minor"
+    mkdir -p "$home/lib/python$minor/lib-dynload" # Python warns if it is missing
     # Values with a path of this build mean nothing elsewhere.
     ./python -c 'import glob, pprint, runpy, sys
 (file,) = glob.glob("build/lib.*/_sysconfigdata_*.py")
