@@ -303,7 +303,7 @@ A setting comes from the first of these that has it: flag, environment, configur
 
 const keysIntroduction = `# Keys of fapws.toml
 
-The keys of hosts and routes, and those at the top of the file that are no flags. [A whole site](site.md) has examples; [Settings](settings.md) lists the flags, which are keys, too.
+The keys of hosts and routes, and some at the top of the file. Every [flag](settings.md) is also a key at the top. [A whole site](site.md) has examples.
 
 `
 

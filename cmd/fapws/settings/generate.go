@@ -144,7 +144,7 @@ type KeyDoc struct {
 }
 
 var keyTables = []struct{ table, title, text string }{
-	{"", "Keys at the top of the file", "The names of the flags are keys, too"},
+	{"", "Keys at the top of the file", "These are in addition to the names of the flags"},
 	{"host", "Keys of a host, [[host]]",
 		"A host also takes the rules below, and the flags index, autoindex, spa, mime-types, charset, compress, " +
 			"expires, symlinks, dotfiles, expose and cache-files-max"},

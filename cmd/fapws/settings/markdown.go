@@ -69,7 +69,11 @@ func (s *Setting) line() string {
 	if s.Brief != "" {
 		return s.Brief
 	}
-	text := clauses(s.explanation())[0]
+	return beginning(s.explanation())
+}
+
+func beginning(text string) string {
+	text = clauses(text)[0]
 	if head, _, found := strings.Cut(text, ": "); found && strings.Contains(head, " ") {
 		text = head
 	}
@@ -121,6 +125,11 @@ func asParagraph(text string, words []string) string {
 
 // guides names the page about the settings with a prefix, which mentions them; the first that fits counts.
 var guides = [][2]string{
+	{"proxy-protocol", "site.md#fapws-behind-a-proxy-load-balancer-or-cdn"}, {"proxy-client-cert", "https.md#certificates-of-clients"},
+	{"proxy-", "site.md#a-server-behind-fapws"}, {"proxy", "site.md#a-server-behind-fapws"}, {"rate", "rates.md"},
+	{"upload", "upload.md#where-files-go"}, {"auth", "site.md#passwords"}, {"client-cert", "https.md#certificates-of-clients"},
+	{"fastcgi", "php-cgi-ssi.md#php"}, {"php", "php-cgi-ssi.md#php"}, {"error-page", "site.md#error-pages"}, {"hsts", "https.md#http-and-https"},
+	{"max-active", "rates.md#slow-requests"}, {"redirect", "migrate.md#from-nginx"}, {"rewrite", "migrate.md#from-nginx"}, {"early-hints", "wsgi-asgi.md#early-hints"},
 	{"tls-timeout", limitsPage}, {"http2-max", limitsPage}, {"http2", "security.md#built-in"},
 	{"h2c", "limits.md#protocols"}, {"http1-early-hints", "wsgi-asgi.md#early-hints"}, {"threads", "wsgi-asgi.md"},
 	{"max-queue", limitsPage}, {"max-clients-action", "trouble.md#503-service-unavailable"},
@@ -156,13 +165,16 @@ var guides = [][2]string{
 
 const limitsPage = "security.md#built-in"
 
-func (s *Setting) guide() string {
+// writeGuide writes a link to the page about the setting or key called name, if there is one.
+func writeGuide(w io.Writer, name string) {
 	for _, g := range guides {
-		if strings.HasPrefix(s.Name, g[0]) {
-			return g[1]
+		if strings.HasPrefix(name, g[0]) {
+			if page, _, found := strings.Cut(g[1], ".md"); found {
+				fmt.Fprintf(w, "- see [%s](%s)\n", page, g[1])
+			}
+			return
 		}
 	}
-	return ""
 }
 
 func (s *Setting) writeFacts(w io.Writer) {
@@ -192,22 +204,26 @@ func (s *Setting) writeFacts(w io.Writer) {
 	if s.inFile() {
 		fact("in `fapws.toml`, for example", documented()[s.Name].Head)
 	}
-	if page := s.guide(); page != "" {
-		name, _, _ := strings.Cut(page, ".md")
-		fmt.Fprintf(w, "- see [%s](%s)\n", name, page)
-	}
+	writeGuide(w, s.Name)
 }
 
 func writeKeysMarkdown(w io.Writer, keys []KeyDoc) {
 	for _, t := range keyTables {
-		fmt.Fprintf(w, "## %s\n\n%s\n\n", t.title, asSentence(t.text))
-		for _, k := range keys {
-			if k.Table == t.table {
-				fmt.Fprintf(w, "### %s\n\n%s- for example: %s\n\n", k.Key, asParagraph(k.Help, []string{"required", "optional", "unverified", "none"}), k.example())
-			}
+		own := slices.DeleteFunc(slices.Clone(keys), func(k KeyDoc) bool { return k.Table != t.table })
+		fmt.Fprintf(w, "## %s\n\n%s\n\n| key | what it does |\n|---|---|\n", t.title, asSentence(t.text))
+		for _, k := range own {
+			fmt.Fprintf(w, "| `%s` | %s |\n", k.Key, strings.ReplaceAll(strings.TrimSuffix(
+				asSentence(beginning(strings.TrimPrefix(k.Help, "proxy: "))), "."), "\n", " "))
 		}
+		for _, k := range own {
+			fmt.Fprintf(w, "\n### %s\n\n%s- for example: %s\n", k.Key, asParagraph(k.Help, keyValues), k.example())
+			writeGuide(w, k.Key)
+		}
+		fmt.Fprintln(w)
 	}
 }
+
+var keyValues = []string{"required", "optional", "unverified", "none"}
 
 // tomlValue matches a value in KeyDoc.Value, which can contain several values.
 var tomlValue = Pattern(`\[\[.*\]\]|"[^"]*"|\{[^}]*\}|\[[^\]]*\]|true|false|\d+`)
