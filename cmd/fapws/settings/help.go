@@ -13,16 +13,19 @@ const (
 	helpIndent = 27 // column in which the descriptions start
 )
 
-const usage = `Usage: fapws [FLAGS] APP [-- ARGS...]  serve app.py, module:app or a directory
+const purpose = "fapws serves Python web applications, and files, such as: fapws main:app\n"
+
+const usage = `Usage: fapws [FLAGS] APP [-- ARGS...]  APP: app.py, module:app or a directory
        fapws check|routes|shell|systemd-unit APP  validate, list, try, install
-       fapws ctl|import|hash-password|user|new  see fapws COMMAND --help
-       fapws help TOPIC|WORD          pages of the docs; help topics lists them
+       fapws ctl reload|stop|status|top|stack  steer a running server
+       fapws import|hash-password|user|new  see fapws COMMAND --help
+       fapws help TOPIC|WORDS         pages of the docs; help topics lists them
 `
 
 // WriteHelp writes the text of --help. The text contains the common flags and fits on one screen or, if whole is true,
 // contains all flags and their aliases.
 func WriteHelp(w io.Writer, whole bool) {
-	fmt.Fprint(w, usage)
+	fmt.Fprint(w, purpose, usage)
 	for _, g := range helpGroups() {
 		if whole {
 			fmt.Fprintln(w)

@@ -19,7 +19,7 @@ func groups(c *Config) []group {
 		{"Address", []*Setting{
 			{Name: "bind", also: "-b listen uds=unix:* unix-socket=unix:* fd=fd://*", Arg: "ADDR",
 				Default: defaultPort, Note: "127.0.0.1:8888", Global: "SERVER", script: true, kept: true,
-				Brief: "host:port, :port, https://:443 or /path of a unix socket; repeatable", value: addresses(&c.Bind)},
+				Brief: "host:port, https://:443 or /socket", value: addresses(&c.Bind)},
 			{Name: "host", Arg: "HOST", kept: true, sugar: true, value: bindHost(&c.Host)},
 			{Name: "port", also: "-p", Arg: "PORT", Env: "PORT", kept: true, sugar: true, Brief: "port of the address",
 				value: count(&c.Port, 0, 65535)},
@@ -223,7 +223,7 @@ func groups(c *Config) []group {
 				value: choice(&c.LogLevel, LogLevels,
 					[]string{"warn=warning", "critical=error", "fatal=error", "0=debug", "10=debug",
 						"20=info", "30=warning", "40=error", "50=error"})},
-			{Name: "debug", Default: "0", alone: "1", script: true, Brief: "1: requests and tracebacks; 2: loop; 3: bytes",
+			{Name: "debug", Default: "0", alone: "1", script: true,
 				value: debugLevel(&c.Debug)},
 		}},
 	}
