@@ -151,6 +151,7 @@ func (l *loop) makeRoom(v conn.Verdict) {
 	l.http1.Trim()
 	l.sites.Trim()
 	l.secure.Trim()
+	l.conns.Trim()
 	l.sockets.Trim()
 	l.timer.Reset(quietAfter)
 	// If gone is set, flushBatch calls tellEnd at the end of the batch, when the application was notified of the closed

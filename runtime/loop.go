@@ -89,12 +89,12 @@ func newLoop(s *Server) *loop {
 	l.conns.Init()
 	l.conns.Log = s.logf
 	l.conns.Unsent.Exceeded = func() { l.conns.Soon(nil, l.boundUnsent) }
-	l.app = app.New(l, &l.conns, l.s.subrequest)
+	l.app = app.New(l, &l.conns, &l.secure, l.s.subrequest)
 	l.compressor = compress.New(&l.conns)
 	l.sites.Compressor = l.compressor
 	l.subscribers = live.NewSubscribers(l, &l.sites, &l.conns)
 	l.sockets = live.NewSockets(l, &l.sites, &l.conns)
-	l.tunnels = live.NewTunnels(l, &l.conns, &l.secure)
+	l.tunnels = live.NewTunnels(l, &l.conns)
 	l.secure.Init(&l.conns)
 	l.secure.Freed = l.accepting.Resume
 	l.secure.LogClient = func(level logfile.Level, client, line string) { l.s.logClient(level, client, line) }

@@ -31,8 +31,7 @@ type Func func(w *Response, r *Request)
 func (f Func) Respond(w *Response, r *Request) { f(w, r) }
 
 // A Request is a request whose body has arrived or, if the mount streams request bodies, arrives while Respond runs
-// (see Next). It embeds a copy of the exchange.Request. The head of the response may have a live.Tunnel as its Then
-// only if Upgrade is set. Respond may return before the tunnel ends.
+// (see Next). It embeds a copy of the exchange.Request.
 type Request struct {
 	exchange.Request
 	Context context.Context
@@ -137,14 +136,11 @@ type Response struct {
 	r       *Request
 	head    exchange.Head
 	added   []byte // header fields from Add
-	interim http1.Interim
 	started bool
 	sent    bool
 	failed  bool
 	buf     []byte
 	spool   *spool // nil if Spools was not called
-
-	trailers exchange.Trailers
 }
 
 // Start sets the head, and must be called before Write. Only the first call has an effect. Slices in head must not
@@ -161,23 +157,6 @@ func (w *Response) Start(head exchange.Head) {
 
 // Add adds header fields, "Name: value\r\n" ..., to the head that a later call of Start, Refuse or HandOn sets.
 func (w *Response) Add(fields string) { w.added = append(w.added, fields...) }
-
-// Interim sends the head of a 1xx response (RFC 9110 §15.2) with selected fields (http1.Interim) if the client
-// understands such responses. In head, only Status, Reason and Fields are used. Interim must be called before Start,
-// and may block like Write.
-func (w *Response) Interim(head exchange.Head) error {
-	if !w.r.TakesInterim() {
-		return nil
-	}
-	var send bool
-	if head.Fields, send = w.interim.Select(head.Status, head.Fields); !send {
-		return nil
-	}
-	if err := w.r.put(&part{Part: exchange.Part{Head: head, Interim: true}}); err != nil {
-		return err
-	}
-	return w.r.wait()
-}
 
 // Refuse responds with the site's error page for status. If the site has no such page, Refuse responds with the
 // server's own page, which contains text. Refuse must be called before Start.
@@ -263,10 +242,6 @@ func (w *Response) Flush() error {
 	return w.r.wait()
 }
 
-// Trailers sets the trailer fields (see exchange.Part). Their bytes must not change afterwards. Trailers may be called
-// only if Request.Parsed.Trailers is set.
-func (w *Response) Trailers(t exchange.Trailers) { w.trailers = t }
-
 // Fail aborts the response, so that the client notices that the rest is missing. Before Start, Fail is equivalent to
 // Refuse(502, "").
 func (w *Response) Fail() {
@@ -292,17 +267,9 @@ func (w *Response) end() {
 	if w.spool != nil && !w.spool.finish(w.r) {
 		w.failed = true
 	}
-	if len(w.trailers) > 0 && !w.sent {
-		// Send the head before the end of the response. Otherwise the response would have a Content-Length, and only a
-		// chunked response can have trailers.
-		w.Flush()
-	}
 	p := &part{Part: exchange.Part{End: exchange.Complete}}
 	if w.failed {
 		p.End = exchange.Incomplete
-	}
-	if len(w.trailers) > 0 {
-		p.Trailers = &w.trailers
 	}
 	w.put(p)
 }

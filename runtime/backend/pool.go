@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/runtime/exchange"
-	"fapws/runtime/live"
 	"fapws/runtime/logfile"
 )
 
@@ -30,8 +29,8 @@ type Pool struct {
 	// runs.
 	Sends Sends
 
-	spoolFailed logfile.Seldom
-	faults      logfile.Faults
+	Space  *Space // for responses to slow clients
+	faults logfile.Faults
 
 	max    int
 	log    func(line string)
@@ -40,9 +39,6 @@ type Pool struct {
 	mu      sync.Mutex
 	open    map[exchange.Ticket]*Request
 	running int
-	spooled int64 // size of all spools, in bytes
-	// spoolMost is the limit of spooled, and spoolMeasured was the value of spooled when it was determined
-	spoolMost, spoolMeasured int64
 }
 
 type part struct {
@@ -57,7 +53,7 @@ const partCost = 512 // memory for a part without its data, in bytes
 // limit. Complete responses that wait to be sent to their clients do not count. log is called with lines for the
 // operator on any goroutine.
 func New(max int, log func(line string)) *Pool {
-	return &Pool{max: max, log: log, open: map[exchange.Ticket]*Request{}}
+	return &Pool{max: max, log: log, open: map[exchange.Ticket]*Request{}, Space: &Space{Log: log}}
 }
 
 type Handler struct {
@@ -185,9 +181,6 @@ func (p *Pool) Release(one *exchange.Part) {
 	}
 	mine := one.Ref.(*part)
 	mine.of.settle(mine.cost, mine.Last())
-	if t, ok := mine.Head.Then.(*live.Tunnel); ok && t.Upstream != nil {
-		unix.Close(t.Upstream.Fd()) // the event loop has not taken over the descriptor
-	}
 }
 
 // settle is called when the loop has handled a part.

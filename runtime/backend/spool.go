@@ -1,20 +1,11 @@
 package backend
 
 import (
-	"cmp"
 	"os"
 	"time"
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/system"
-)
-
-// These constants limit the files that store responses for slow clients, in bytes. At a limit, or if the files of a
-// Pool contain more than a quarter of the free space (system.SpoolSpace), Write waits for the client.
-const (
-	maxSpool    = 256 << 20
-	maxSpoolAll = 1 << 30 // total for all responses of a Pool
-	spoolLook   = 1 << 20 // growth of all responses between two measurements of the free space
 )
 
 // If Write has waited for a slow client for the time spoolAfter, the response is stored in a file.
@@ -52,35 +43,18 @@ func (s *spool) store(r *Request, piece []byte) (stored bool, err error) {
 	}
 	end := s.size + int64(len(piece))
 	more := max(0, end-s.most)
-	if end > maxSpool || !p.spoolHasRoom(more) || !s.write(p, piece) {
+	if end > MaxSpool || !p.Space.Take(more) || !s.write(p, piece, more) {
 		for (s.passing || r.unacked > unackedMax) && !r.gone {
 			r.changed.Wait()
 		}
 		return false, goneError(r)
 	}
-	p.spooled += more
 	s.most += more
 	if s.size = end; !s.passing {
 		s.passing = true
 		go s.pass(r)
 	}
 	return true, nil
-}
-
-// spoolDir returns the directory for the files, or one that does not accept any.
-func (p *Pool) spoolDir() string {
-	dir, _ := system.SpoolDir()
-	return cmp.Or(dir, os.TempDir())
-}
-
-// spoolHasRoom reports whether the files of p may contain more additional bytes. The caller must hold p.mu.
-func (p *Pool) spoolHasRoom(size int64) bool {
-	all := p.spooled + size
-	if all > p.spoolMeasured+spoolLook || all > p.spoolMost {
-		p.spoolMeasured = all
-		p.spoolMost = min(maxSpoolAll, system.SpoolSpace(p.spoolDir(), p.spooled)/4)
-	}
-	return all <= p.spoolMost
 }
 
 func (s *spool) isBehind(r *Request) bool {
@@ -107,23 +81,25 @@ func goneError(r *Request) error {
 	return nil
 }
 
-// write appends piece to the file and reports whether it succeeded. write unlocks p.mu while it writes.
-func (s *spool) write(p *Pool, piece []byte) bool {
+// write appends piece to the file and reports whether it succeeded; otherwise it returns the space that was taken. write
+// unlocks p.mu while it writes.
+func (s *spool) write(p *Pool, piece []byte, taken int64) bool {
 	at := s.size
 	p.mu.Unlock()
 	defer p.mu.Lock()
-	dir, err := p.spoolDir(), error(nil)
+	err := error(nil)
 	if s.file == nil {
 		var fd int
-		if fd, err = system.UnnamedFile(dir); err == nil {
+		if fd, err = system.UnnamedFile(p.Space.Dir()); err == nil {
 			s.file = os.NewFile(uintptr(fd), "response")
 		}
 	}
 	if err == nil {
 		_, err = s.file.WriteAt(piece, at)
 	}
-	if err != nil && p.spoolFailed.Once(time.Minute) {
-		p.log("cannot store a response for a slow client in " + dir + ": " + err.Error())
+	if err != nil {
+		p.Space.Give(taken)
+		p.Space.Failed(err)
 	}
 	return err == nil
 }
@@ -171,9 +147,8 @@ func (s *spool) finish(r *Request) bool {
 	for s.passing {
 		r.changed.Wait()
 	}
-	p.spooled -= s.most
-	p.spoolMost = 0 // measure again
 	p.mu.Unlock()
+	p.Space.Give(s.most)
 	if s.file != nil {
 		s.file.Close()
 	}

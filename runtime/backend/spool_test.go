@@ -12,14 +12,11 @@ func TestStoredResponsesUseAQuarterOfTheSpaceForTemporaryFiles(t *testing.T) {
 	t.Setenv("TMPDIR", "/dev/shm")
 	system.SetMemory(64 << 20)
 	defer system.SetMemory(0)
-	p := new(Pool)
+	s := new(Space)
 	for _, c := range []struct {
 		more int64
 		want bool
 	}{{3 << 20, true}, {1 << 20, true}, {1, false}} {
-		checktest.Equalf(t, p.spoolHasRoom(c.more), c.want, "%d bytes more than %d", c.more, p.spooled)
-		if c.want {
-			p.spooled += c.more
-		}
+		checktest.Equalf(t, s.Take(c.more), c.want, "%d bytes more than %d", c.more, s.used)
 	}
 }

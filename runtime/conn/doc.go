@@ -66,7 +66,7 @@
 // connection. After the handshake, the loop itself uses the wire. If no input is available, a read from the wire
 // returns a temporary error, and crypto/tls keeps the incomplete record. The wire collects the records that crypto/tls
 // writes, and sends them with one system call. TLS to an upstream changes from a goroutine to the loop in the same way
-// (NewUpstream).
+// (Adopt).
 //
 // # Handshakes
 //
@@ -96,7 +96,7 @@
 //
 // A Tunnel (tunnel.go) passes bytes between a client and an upstream on the event loop, for WebSockets behind a proxy.
 // A Tunnel does not depend on HTTP: package source/proxy creates a Tunnel after an upstream has answered 101
-// (source/proxy/upgrade.go). Start reading at TunnelEnd, the protocol of both connections.
+// (source/proxy/response.go). Start reading at TunnelEnd, the protocol of both connections.
 //
 // The upstream is a Conn like the client's connection, with TLS if necessary. A tunnel has a descriptor for each side
 // and, while no bytes wait, neither a buffer nor a goroutine. Bytes from one side are written to the other side at

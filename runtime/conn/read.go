@@ -53,8 +53,8 @@ func (c *Conn) Ready(r eventloop.Readiness) {
 		}
 		return
 	}
-	buffer := c.set.input
 	for range readsAtOnce {
+		buffer := c.set.input // a protocol can take it (Set.TakeInput)
 		n, err := c.receive(buffer)
 		if err == unix.EAGAIN {
 			c.readable, c.untilEmpty = false, false

@@ -30,6 +30,8 @@ type Set struct {
 	again []*Conn
 	soon  []soon
 	input []byte
+	// spare buffers for input
+	inputs [][]byte
 	// buffer for pieces of files, used if a connection has a transport or sendfile does not work; nil until first used
 	file []byte
 

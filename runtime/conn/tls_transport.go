@@ -21,8 +21,8 @@ var _ Transport = (*TLSTransport)(nil)
 
 const pieceSize = 32 << 10 // in bytes of plaintext
 
-// NewTLSClient returns the transport of a TLS connection to an upstream. Until NewUpstream is called, any goroutine may
-// use the Conn of the transport.
+// NewTLSClient returns the transport of a TLS connection to an upstream. Until Adopt is called, any goroutine may use the
+// Conn of the transport.
 func NewTLSClient(carrier net.Conn, config *tls.Config) *TLSTransport {
 	t := &TLSTransport{wire: wire{Conn: carrier, over: carrier}}
 	t.tls = tls.Client(&t.wire, config)
@@ -117,9 +117,9 @@ func (t *TLSTransport) Flush() error {
 func (t *TLSTransport) CloseWrite() error { return t.tls.CloseWrite() }
 
 // wire is the net.Conn that crypto/tls reads from and writes to. wire belongs to the loop, except during a handshake
-// and before NewUpstream.
+// and before Adopt.
 type wire struct {
-	// For an upstream, this is the connection that NewUpstream closes.
+	// For an upstream, this is the connection that Adopt closes.
 	net.Conn
 	c *Conn
 	s *TLSServer

@@ -13,9 +13,8 @@ import (
 type Tunnel struct {
 	client, upstream TunnelEnd
 
-	set    *Set
-	secure *TLSServer
-	ended  func(proper bool)
+	set   *Set
+	ended func(proper bool)
 	// The client's previous protocol. Its method Closed is called when the client's connection is closed.
 	before Protocol
 	idle   int64       // idle timeout in nanoseconds; 0 means no limit
@@ -41,28 +40,12 @@ const (
 	lookAgain = int64(time.Minute)
 )
 
-// NewUpstream makes the upstream connection of a tunnel. NewUpstream duplicates the descriptor of c and closes c. t is
-// the TLS transport of the connection; nil without TLS. NewUpstream is safe for concurrent use.
-func NewUpstream(c net.Conn, t *TLSTransport) (*Conn, error) {
-	fd, err := descriptorOf(c)
-	if err != nil {
-		return nil, err
-	}
-	upstream := new(Conn)
-	upstream.Init(fd, c.LocalAddr(), c.RemoteAddr())
-	if t != nil {
-		t.wire.c, t.wire.over = upstream, nil
-		upstream.setTransport(t)
-	}
-	return upstream, nil
-}
-
-// NewTunnel makes a tunnel, which then owns upstream; this connection must not be open yet. The tunnel ends after the
+// NewTunnel makes a tunnel, which then owns upstream, an open connection without pending input. The tunnel ends after the
 // duration idle without a byte in either direction; 0 means no limit. failed is called if the tunnel ends with an error
 // that an operator should know. ended is called once, on the loop; proper is true if the client received all bytes from
 // the upstream. The caller must call Begin at once.
-func (s *TLSServer) NewTunnel(ended func(proper bool), upstream *Conn, idle time.Duration, failed func(error)) *Tunnel {
-	t := &Tunnel{set: s.set, secure: s, ended: ended, idle: int64(idle), failed: failed}
+func (s *Set) NewTunnel(ended func(proper bool), upstream *Conn, idle time.Duration, failed func(error)) *Tunnel {
+	t := &Tunnel{set: s, ended: ended, idle: int64(idle), failed: failed}
 	t.client = TunnelEnd{t: t, other: &t.upstream}
 	t.upstream = TunnelEnd{t: t, other: &t.client, conn: upstream}
 	upstream.Patient = true
@@ -79,13 +62,11 @@ func (t *Tunnel) Begin(c *Conn, first []byte, head int) {
 	c.Upgrade(&t.client)
 	c.Stamp = t.set.Now
 	c.Schedule()
-	if upstream.transport != nil {
-		upstream.transport.Transport.(*TLSTransport).wire.s = t.secure
-	}
-	if err := upstream.Open(t.set, &t.upstream); err != nil {
-		t.upstream.Broke(err)
+	if upstream.closed {
+		t.upstream.Broke(net.ErrClosed)
 		return
 	}
+	upstream.Upgrade(&t.upstream)
 	upstream.Schedule()
 	upstream.Keep(first)
 	t.client.pass()

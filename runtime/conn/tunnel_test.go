@@ -44,14 +44,12 @@ func openTunnel(t *testing.T, fromClient, fromUpstream string) *tunnelTest {
 	t.Helper()
 	f := &tunnelTest{set: newSet(t, 64<<10), over: make(chan error, 1)}
 	f.client, f.peers[ofClient] = f.open()
-	fd, local, remote, upstream := tcp(t)
+	fd, _, remote, upstream := tcp(t)
 	f.peers[ofUpstream] = upstream
-	server := new(TLSServer)
-	server.Init(&f.Set)
 	f.do(func() {
 		up := new(Conn)
-		up.Init(fd, local, remote)
-		f.tunnel = server.NewTunnel(f.Ended, up, 0, func(err error) { f.err = err })
+		checktest.Must(t, f.OpenOutward(up, fd, remote, &recorder{}))
+		f.tunnel = f.NewTunnel(f.Ended, up, 0, func(err error) { f.err = err })
 		f.ends = [2]*TunnelEnd{&f.tunnel.client, &f.tunnel.upstream}
 		f.client.Keep([]byte(fromClient))
 		f.tunnel.Begin(&f.client.Conn, []byte(fromUpstream), 0)

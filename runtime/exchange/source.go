@@ -177,6 +177,12 @@ type Services struct {
 	Publish func(Ticket, *Part) // passes a part of the response to the loop
 	Ask     Asker
 
+	// Deliver does the same as Publish at once. It must be called on the loop, and neither within Submit nor within
+	// another call of a method of the handler, except Release.
+	Deliver func(Ticket, *Part)
+	Conns   *conn.Set       // for handlers on the loop that have connections to other servers
+	Secure  *conn.TLSServer // for such connections with TLS
+
 	Times *logfile.Times // times that the handler should measure, or nil
 	// HTTP1Hints means that early hints are sent over HTTP/1.1, too (Config.HTTP1Hints).
 	HTTP1Hints bool

@@ -136,8 +136,11 @@ var chunkRules = [...]struct {
 }
 
 // ChunkedReader decodes a chunked body (RFC 9112 §7.1) that arrives in pieces of any size. It ignores chunk extensions,
-// and checks and discards trailer fields (§7.1.2). The size of both is limited. The zero value is ready for a body.
+// and checks trailer fields (§7.1.2). The size of both is limited. The zero value is ready for a body.
 type ChunkedReader struct {
+	// Trailers, if not nil, gets the trailer fields, as lines of the form "name:value\r\n". Their number is then not
+	// limited, and their size may be four times as large, because the caller judges them.
+	Trailers *[]byte
 	// number of bytes missing from the current chunk; while a chunk size arrives, the value of the digits so far
 	left     int64
 	overhead int32
@@ -208,11 +211,51 @@ func (d *ChunkedReader) step(c byte) error {
 	if next >= chunkSpace {
 		d.overhead++
 	}
+	if d.Trailers != nil && (next >= trailerName || next == trailerStart && d.state == trailerLF) {
+		*d.Trailers = append(*d.Trailers, c)
+	}
 	if d.overhead > maxChunkOverhead || d.trailers > MaxTrailers {
-		return errChunkOverhead
+		if d.Trailers == nil || d.overhead > 4*maxChunkOverhead {
+			return errChunkOverhead
+		}
 	}
 	d.state = next
 	return nil
+}
+
+// A BodyReader finds the end of the body of a request or response, and decodes a chunked body.
+type BodyReader struct {
+	IsChunked bool
+	Chunks    ChunkedReader
+	// number of bytes that must still arrive, if the body is not chunked
+	Missing int64
+}
+
+// Decode decodes the bytes of b at the front of data. piece is the content, a slice of data in which Decode has joined
+// the chunks. If the body is complete, whole is true and rest is the input after the body. The error is a *StatusError.
+func (b *BodyReader) Decode(data []byte) (piece, rest []byte, whole bool, err error) {
+	if !b.IsChunked {
+		k := min(b.Missing, int64(len(data)))
+		b.Missing -= k
+		return data[:k], data[k:], b.Missing == 0, nil
+	}
+	// data[:at] is the input that is decoded already, and data[from:to] is its content
+	from, to, at := 0, 0, 0
+	for {
+		next, n, err := b.Chunks.Next(data[at:])
+		at += n
+		if err != nil && err != ErrNeedMore {
+			return nil, nil, false, err
+		}
+		if from == to {
+			from, to = at-len(next), at
+		} else {
+			to += copy(data[to:], next)
+		}
+		if err != nil || b.Chunks.Done() {
+			return data[from:to], data[at:], err == nil, nil
+		}
+	}
 }
 
 // AppendChunkHeader appends the line that precedes a chunk of size bytes (RFC 9112 §7.1). The size must not be 0,

@@ -11,10 +11,7 @@ import (
 
 type framedBody struct {
 	exchange.Body
-	chunked bool
-	chunks  http1.ChunkedReader
-	// number of bytes that must still arrive, if the body is not chunked
-	missing int64
+	http1.BodyReader
 	awaited int // last argument of conn.Conn.AwaitInput, or 0
 }
 
@@ -22,41 +19,13 @@ type framedBody struct {
 // used up.
 const smallBody = 16 << 10
 
-// Decode decodes the bytes of b at the front of data. piece is the content, a slice of data in which Decode has joined
-// the chunks. If the body is complete, whole is true and rest is the input after the body. The error is a
-// *http1.StatusError.
-func (b *framedBody) Decode(data []byte) (piece, rest []byte, whole bool, err error) {
-	if !b.chunked {
-		k := min(b.missing, int64(len(data)))
-		b.missing -= k
-		return data[:k], data[k:], b.missing == 0, nil
-	}
-	// data[:at] is the input that is decoded already, and data[from:to] is its content
-	from, to, at := 0, 0, 0
-	for {
-		next, n, err := b.chunks.Next(data[at:])
-		at += n
-		if err != nil && err != http1.ErrNeedMore {
-			return nil, nil, false, err
-		}
-		if from == to {
-			from, to = at-len(next), at
-		} else {
-			to += copy(data[to:], next)
-		}
-		if err != nil || b.chunks.Done() {
-			return data[from:to], data[at:], err == nil, nil
-		}
-	}
-}
-
 // beginBody begins to receive the body of x. If Mount.Streams is true, x is submitted at once and gets the body piece
 // by piece. Otherwise x is submitted when the body is complete.
 func (c *Conn) beginBody(x *exchange.Exchange) {
 	s, req := c.s, x.Req.Parsed
-	b := &framedBody{chunked: req.Body == http1.Chunked, missing: req.Length}
+	b := &framedBody{BodyReader: http1.BodyReader{IsChunked: req.Body == http1.Chunked, Missing: req.Length}}
 	length := req.Length
-	if b.chunked {
+	if b.IsChunked {
 		length = -1
 	}
 	streams, asks := x.Choice.Streams, x.Choice.Asks
@@ -94,7 +63,7 @@ func (c *Conn) receive(data []byte) (rest []byte) {
 			c.body = nil
 			c.endBody(!submitted || x.KeepAlive, len(rest) > 0)
 		}
-		switch b.Arrive(piece, b.chunks.Left(), whole) {
+		switch b.Arrive(piece, b.Chunks.Left(), whole) {
 		case exchange.More:
 			if data = c.readMore(b, read); len(data) > 0 {
 				continue
@@ -116,12 +85,12 @@ func (c *Conn) receive(data []byte) (rest []byte) {
 // readMore reads the next piece of a collected body from the socket, after read bytes in this turn. It returns nothing
 // if the body is chunked or the socket is probably empty.
 func (c *Conn) readMore(b *framedBody, read int) []byte {
-	if b.chunked || !b.Collected() {
+	if b.IsChunked || !b.Collected() {
 		return nil
 	}
 	n := 1
 	if read >= leastAwaited { // the client is fast
-		n = int(min(b.missing, maxPiece))
+		n = int(min(b.Missing, maxPiece))
 	}
 	b.await(c, n)
 	if c.Half || read < c.s.Set.ReadSize() || read >= maxTurnBytes {
@@ -131,7 +100,7 @@ func (c *Conn) readMore(b *framedBody, read int) []byte {
 	if len(into) == 0 {
 		into = c.s.buffer()
 	}
-	into = into[:min(b.missing, int64(len(into)), maxPiece)]
+	into = into[:min(b.Missing, int64(len(into)), maxPiece)]
 	return into[:c.ReadMore(into)]
 }
 
@@ -260,8 +229,8 @@ const (
 func (c *Conn) readOn(x *exchange.Exchange, data []byte) []byte {
 	s := c.s
 	b := c.body
-	most := int(min(maxPiece-int64(x.Outstanding), b.missing))
-	if b.chunked || c.Half || len(data) < s.Set.ReadSize() || len(data) >= most {
+	most := int(min(maxPiece-int64(x.Outstanding), b.Missing))
+	if b.IsChunked || c.Half || len(data) < s.Set.ReadSize() || len(data) >= most {
 		return data
 	}
 	bulk := s.buffer()
@@ -287,7 +256,7 @@ func (c *Conn) giveUpBody(x *exchange.Exchange) {
 	if b == nil || !b.IsFor(x) {
 		return
 	}
-	if b.chunked || b.Expects || b.missing > maxSkip || !x.KeepAlive || c.s.End >= exchange.Leaving {
+	if b.IsChunked || b.Expects || b.Missing > maxSkip || !x.KeepAlive || c.s.End >= exchange.Leaving {
 		c.cutBody(x, b)
 	} else {
 		b.await(c, 1)

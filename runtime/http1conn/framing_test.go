@@ -23,7 +23,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte("ffffffffffffffff1\r\n"), uint16(2), uint16(3))
 	f.Fuzz(func(t *testing.T, data []byte, first, second uint16) {
 		decode := func(cuts ...int) (content, rest string, whole bool, err error) {
-			b := &framedBody{chunked: true}
+			b := &framedBody{BodyReader: http1.BodyReader{IsChunked: true}}
 			at := 0
 			for _, cut := range append(cuts, len(data)) {
 				cut = min(max(cut, at), len(data))
@@ -60,11 +60,11 @@ func FuzzDecode(f *testing.F) {
 func TestChunkThatIsTooLargeIsRejectedBeforeItsBytes(t *testing.T) {
 	x := newExchange(exchange.Config{})
 	x.MaxBody, x.Choice = 5, &exchange.Mount{Streams: true}
-	b := &framedBody{chunked: true}
+	b := &framedBody{BodyReader: http1.BodyReader{IsChunked: true}}
 	b.Begin(x, -1, false, 0)
 	piece, _, whole, err := b.Decode([]byte("6\r\n"))
 	checktest.Equal(t, err, nil)
-	checktest.Equal(t, b.Arrive(piece, b.chunks.Left(), whole), exchange.Refuse)
+	checktest.Equal(t, b.Arrive(piece, b.Chunks.Left(), whole), exchange.Refuse)
 	checktest.Equal(t, b.Refusal().Status, 413)
 }
 

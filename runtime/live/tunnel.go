@@ -11,14 +11,11 @@ import (
 
 // Tunnels offers tunnels to the requests of an event loop. A tunnel over an HTTP/2 stream counts as a client.
 type Tunnels struct {
-	loop   Loop
-	conns  *conn.Set
-	secure *conn.TLSServer
+	loop  Loop
+	conns *conn.Set
 }
 
-func NewTunnels(loop Loop, conns *conn.Set, secure *conn.TLSServer) *Tunnels {
-	return &Tunnels{loop: loop, conns: conns, secure: secure}
-}
+func NewTunnels(loop Loop, conns *conn.Set) *Tunnels { return &Tunnels{loop: loop, conns: conns} }
 
 // Offer makes a Carrier for x if the request asks for a WebSocket. If detaches is true, the handler gets a descriptor
 // (exchange.Request.Socket). Otherwise the handler may answer with a Tunnel. Offer returns false if it has rejected x
@@ -85,7 +82,7 @@ func (l *link) Carried() (received, sent int64, proper bool) {
 func (l *link) begin(sink exchange.Sink, upstream *conn.Conn, idle time.Duration, failed func(error), r *http1.Response,
 	ahead []byte) {
 	x := l.x
-	l.tunnel = l.s.secure.NewTunnel(l.end, upstream, idle, failed)
+	l.tunnel = l.s.conns.NewTunnel(l.end, upstream, idle, failed)
 	x.CloseAfter()
 	if x.Version.Has(http1.SharesConnection) {
 		l.s.loop.Count(1)
@@ -115,9 +112,8 @@ func (l *link) halfClosed() bool {
 // Tunnel is the exchange.Then of a response that accepts a protocol other than HTTP. The response consists of a single
 // part with the status 101 and the fields Connection and Upgrade.
 type Tunnel struct {
-	// Upstream is the connection to the upstream (see conn.NewUpstream). The event loop sets Upstream to nil when it
-	// takes ownership of the connection. If Upstream is not nil when the part is released, the handler must close
-	// Upstream.
+	// Upstream is the connection to the upstream, whose input is paused. It is set to nil when the tunnel takes it over.
+	// If Upstream is not nil when the part is released, the handler must close it.
 	Upstream *conn.Conn
 
 	// bytes that the handler has already read from the upstream, after the head of the response

@@ -15,6 +15,7 @@ import (
 	"fapws/runtime/ratelimit"
 	"fapws/runtime/source/cache"
 	"fapws/runtime/source/programs"
+	"fapws/runtime/source/proxy"
 	"fapws/runtime/source/static"
 	"fapws/runtime/source/upload"
 )
@@ -75,8 +76,8 @@ type Built struct {
 	// files can be replaced while the sites are served.
 	Reads, Writes []string
 
-	pool    *backend.Pool
-	idle    []func() int
+	pool    *backend.Pool // nil without responders and proxies
+	proxies proxy.Counts
 	closers []func()
 }
 
@@ -93,16 +94,14 @@ type Upstreams struct {
 	Idle   int
 }
 
-// Upstreams returns statistics about all responders; selective is false if there are no responders. Upstreams is safe
+// Upstreams returns statistics about all responders and proxies; selective is false if there are none. Upstreams is safe
 // for concurrent use.
 func (b *Built) Upstreams() (u Upstreams, selective bool) {
 	if b.pool == nil {
 		return u, false
 	}
-	u.Active, u.Failed = b.pool.Active(), b.pool.Failed()
-	for _, idle := range b.idle {
-		u.Idle += idle()
-	}
+	u.Active, u.Failed = b.pool.Active()+int(b.proxies.Active.Load()), b.pool.Failed()+b.proxies.Failed.Load()
+	u.Idle = int(b.proxies.Idle.Load())
 	return u, true
 }
 
@@ -214,15 +213,17 @@ func (b *builder) responder(r *Route, to backend.Responder) []exchange.Mount {
 }
 
 func (b *builder) add(to backend.Responder) exchange.Handler {
+	if c, ok := to.(io.Closer); ok {
+		b.built.closers = append(b.built.closers, func() { _ = c.Close() })
+	}
+	return b.workers().Handler(to)
+}
+
+// workers returns the pool of all responders.
+func (b *builder) workers() *backend.Pool {
 	if b.built.pool == nil {
 		b.built.pool = backend.New(maxBackend, func(line string) { b.parts.Log(logfile.Error, line) })
 		b.built.pool.Sends = b.parts.Programs.Sends
 	}
-	if p, ok := to.(interface{ Idle() int }); ok {
-		b.built.idle = append(b.built.idle, p.Idle)
-	}
-	if c, ok := to.(io.Closer); ok {
-		b.built.closers = append(b.built.closers, func() { _ = c.Close() })
-	}
-	return b.built.pool.Handler(to)
+	return b.built.pool
 }

@@ -303,12 +303,14 @@ func (b *siteBuilder) proxy(r *Route) ([]exchange.Mount, error) {
 	settings.InheritTable(&r.Proxying, &b.host.Proxying, r.At)
 	given := func(key string) bool { return r.At.Set(key) || b.host.At.Set(key) }
 	o := r.Proxying.Options
-	o.Targets, o.Timeout, o.Log, o.Spans = r.Proxy, r.Timeout, b.clientLog(logfile.Warning), b.parts.Spans
+	o.Targets, o.Log, o.Spans = r.Proxy, b.clientLog(logfile.Warning), b.parts.Spans
+	o.Counts, o.Space = &b.built.proxies, b.workers().Space
 	// the time limit starts again for each upstream, after the body was received, so the mount has no time limit of its
 	// own
-	if len(o.Targets) > 1 || o.Streams {
-		o.Timeout, r.Timeout = cmp.Or(r.Timeout, b.conf.Server.Timeout), -1
+	if o.Timeout = cmp.Or(r.Timeout, b.conf.Server.Timeout); o.Timeout == 0 && given("timeout") {
+		o.Timeout = -1
 	}
+	r.Timeout = -1
 	if o.TunnelTimeout == 0 && given("proxy-tunnel-timeout") {
 		o.TunnelTimeout = -1
 	}
@@ -345,9 +347,8 @@ func (b *siteBuilder) proxy(r *Route) ([]exchange.Mount, error) {
 		return nil, err
 	}
 	b.lookUp(r, p.Lookup())
-	mounts := b.responder(r, p)
-	mounts[0].Upgrades, mounts[0].Resolved, mounts[0].Streams = exchange.ToUpstream, true, o.Streams
-	return mounts, nil
+	b.built.closers = append(b.built.closers, func() { _ = p.Close() })
+	return r.mounts(exchange.Mount{Handler: p, Upgrades: exchange.ToUpstream, Resolved: true, Streams: o.Streams}), nil
 }
 
 // lookUp warns if DNS cannot resolve the names of upstreams. Only the command check sends DNS queries.

@@ -102,7 +102,7 @@ func newRig(t *testing.T, o Options, c Config) *rig {
 	r.server.after(10 * second)
 	limits := http1.DefaultLimits
 	c.Limits, c.Take = &limits, r.server.Take
-	r.Dispatcher = New(r.server, &r.server.set, nil)
+	r.Dispatcher = New(r.server, &r.server.set, nil, nil)
 	r.Configure(c)
 	r.Serve(r.h)
 	r.x = r.client.Exchange("GET /a HTTP/1.1\r\nHost: x\r\n\r\n", "")
@@ -410,7 +410,7 @@ func TestServicesPublishPartsAndAskTheServer(t *testing.T) {
 	set.Init()
 	set.Events = loop
 	asked := errors.New("asked")
-	d := New(&server{}, set, func(context.Context, exchange.Origin, string, []byte) (*http.Response, error) {
+	d := New(&server{}, set, nil, func(context.Context, exchange.Origin, string, []byte) (*http.Response, error) {
 		return nil, asked
 	})
 	p, client := &publisher{}, &exchangetest.Client{Loop: loop}

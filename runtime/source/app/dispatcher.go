@@ -124,7 +124,7 @@ type Dispatcher struct {
 
 // New returns a Dispatcher without handlers for the connections in set. Handlers use the function ask for subrequests.
 // New may be called before the event loop runs.
-func New(h Loop, set *conn.Set, ask exchange.Asker) *Dispatcher {
+func New(h Loop, set *conn.Set, secure *conn.TLSServer, ask exchange.Asker) *Dispatcher {
 	d := &Dispatcher{loop: h, set: set, senderAsked: make(chan struct{}, 1)}
 	d.services.Ask, d.services.Publish = ask, func(t exchange.Ticket, p *exchange.Part) {
 		set.Events.Post(func() {
@@ -132,6 +132,7 @@ func New(h Loop, set *conn.Set, ask exchange.Asker) *Dispatcher {
 			d.deliver(t, &d.part)
 		})
 	}
+	d.services.Deliver, d.services.Conns, d.services.Secure = d.deliver, set, secure
 	d.state.Lock()
 	return d
 }

@@ -1,358 +1,478 @@
 package proxy
 
 import (
-	"bufio"
-	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
-	"net/http"
 	"os"
-	"sync"
-	"sync/atomic"
 	"time"
 
-	"fapws/runtime/backend"
+	"golang.org/x/sys/unix"
+
 	"fapws/runtime/conn"
+	"fapws/runtime/eventloop"
 	"fapws/runtime/http1"
-	"fapws/runtime/otel"
+	"fapws/runtime/system"
 )
 
-// A connection carries one request at a time and belongs to one goroutine at a time. If a request has a body, a second
-// goroutine writes the request.
+// A state is the phase of a connection to an upstream. The package comment draws the steps.
+type state uint8
+
+const (
+	opening   state = iota // the connection, or its TLS, is not established yet
+	asking                 // the request is being written, and the head of the response is awaited
+	answering              // the body of the response arrives
+	idle                   // the connection waits for another request
+	upgraded               // a tunnel has got the connection, or will get it soon
+	closed
+)
+
+func (s state) String() string {
+	return [...]string{"opening", "asking", "answering", "idle", "upgraded", "closed"}[s]
+}
+
+// steps contains, as bits, the states that may follow each state.
+var steps = [...]uint8{
+	opening:   1<<asking | 1<<closed,
+	asking:    1<<answering | 1<<upgraded | 1<<closed,
+	answering: 1<<idle | 1<<closed,
+	idle:      1<<asking | 1<<closed,
+	upgraded:  1 << closed,
+	closed:    1 << closed,
+}
+
+// enter changes the state of c, or logs a fault of the server and closes c.
+func (c *connection) enter(s state) {
+	if steps[c.state]>>s&1 == 0 {
+		c.peer.proxy.conns.LogBug(fmt.Sprintf("a connection to an upstream that is %v must not become %v", c.state, s))
+		c.lose(errors.New("internal error"))
+		return
+	}
+	c.state = s
+}
+
+// A connection to an upstream carries one request at a time. It is the Protocol of its Conn and, while bytes of a request
+// wait for the upstream, the Owner of this output. All methods are called on the loop.
 type connection struct {
-	net.Conn
-	under   net.Conn
-	secure  *conn.TLSTransport // nil without TLS
-	number  uint64             // sequence number among the connections to the upstream
+	conn.Conn
+	peer *upstream
+	q    *request // nil while no request uses the connection
+	// cancels opening the connection on a goroutine; nil if there is none
+	cancel context.CancelFunc
+	body   http1.BodyReader
+
+	number  uint64 // sequence number among the connections to the upstream
 	opened  time.Time
+	since   time.Time // when the connection became idle
 	overdue *time.Timer
-	// maximum duration of each write, of the wait for the response head after the request was written, and of each
-	// pause in the response body
-	timeout time.Duration
-	in      *bufio.Reader // reads from Conn; nil while the connection is idle
+	failure error // why the connection closes, or why nothing can be written to it
+	spool   int   // descriptor of the output, which is closed after it; -1 if there is none
+	heard   int32 // examined bytes of the head of the response
+	state   state
 	reused  bool
-	last    bool
-	unbind  func() bool // stops the end of the current request's context from closing the connection
-	// gets the result of write; nil when the result was received
-	written chan error
-	over    atomic.Bool // the whole response was read, so writing must stop
-	// interrupts reading the body of the current request; nil unless the body is streamed
-	interrupt func()
-	call      *otel.Call // span of the current request, or nil
+	last    bool // no request may follow the current one
+	// the upstream has got all bytes of the request
+	written  bool
+	trailers []byte
 }
 
-var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, maxHead) }}
+var (
+	errStale  = errors.New("the upstream closed the connection before it answered")
+	errSilent = errors.New("the upstream closed the connection without a response")
+	errPaused = errors.New("idle timeout exceeded")
+)
 
-const maxInterim = 100
+// notSent is the error if no connection could be opened, so that the upstream got nothing of the request.
+type notSent struct{ error }
 
-var errStale = errors.New("the upstream closed the connection before it answered")
-
-// ask sends a request and returns the head of the final response. The body of the response reads from the connection,
-// and the end of the request's context closes the connection. If w is not nil, ask forwards 1xx responses to w (RFC
-// 9110 §15.2), except 101, which is final, and 100, because the server itself tells the client to send the body.
-func (c *connection) ask(request *http.Request, w *backend.Response) (*http.Response, error) {
-	c.unbind = context.AfterFunc(request.Context(), func() { c.under.Close() })
-	c.in = readers.Get().(*bufio.Reader)
-	c.in.Reset(c.Conn)
-	c.written = make(chan error, 1)
-	c.over.Store(false)
-	c.interrupt = nil
-	if body, ok := request.Body.(*streamedBody); ok {
-		c.interrupt = body.r.Interrupt
-	}
-	c.awaitInput()
-	if request.Body == nil {
-		c.write(request)
-	} else {
-		// Write on a separate goroutine, because the upstream may respond before it has read the body.
-		go c.write(request)
-	}
-	for n := range maxInterim {
-		response, err := readHead(c.in, request)
-		switch {
-		case err != nil && c.reused && n == 0 && c.in.Buffered() == 0 && !isTimeout(err):
-			return nil, errStale
-		case err == bufio.ErrBufferFull:
-			return nil, fmt.Errorf("the head of the response exceeds %d bytes", maxHead)
-		case err == io.EOF || err == io.ErrUnexpectedEOF:
-			return nil, errors.New("the upstream closed the connection without a response")
-		case err != nil:
-			return nil, err
-		case response.StatusCode < 100 || response.StatusCode >= 200 || response.StatusCode == http.StatusSwitchingProtocols:
-			c.last = request.Close || response.Close || !delimited(request, response)
-			return response, nil
-		}
-		// Neither field is allowed here (RFC 9110 §8.6, RFC 9112 §6.1), and the upstream may send a body after it.
-		framed := response.Header["Content-Length"] != nil || response.TransferEncoding != nil
-		head, ok := responseHead(response)
-		if !ok || framed {
-			return nil, fmt.Errorf("the response %d has a malformed field or a field that frames a body", head.Status)
-		}
-		if w != nil && head.Status != http.StatusContinue {
-			if err := w.Interim(head); err != nil {
-				return nil, err
-			}
-		}
-		if response.StatusCode != http.StatusEarlyHints { // early hints do not restart the timeout
-			c.awaitInput()
-		}
-	}
-	return nil, fmt.Errorf("more than %d responses of 1xx", maxInterim)
-}
-
-func (c *connection) awaitInput() { c.SetReadDeadline(time.Now().Add(c.timeout)) }
-
-// short is how long the server delays a head, or a piece of a body with a known length, because more data usually
-// follows at once and is then sent in the same write.
-const short = 2 * time.Millisecond
-
-func (c *connection) pauses() bool {
-	if c.in.Buffered() > 0 {
-		return false
-	}
-	c.SetReadDeadline(time.Now().Add(short))
-	_, err := c.in.Peek(1)
-	return isTimeout(err)
-}
+func (e notSent) Unwrap() error { return e.error }
 
 func isTimeout(err error) bool {
 	timeout, ok := errors.AsType[net.Error](err)
 	return ok && timeout.Timeout()
 }
 
-// write writes the request and sends the error to c.written. If there is a response, the error is ignored, because an
-// upstream may reject a body without reading it.
-func (c *connection) write(request *http.Request) {
-	size := 4 << 10
-	if request.Body != nil {
-		size = bufferSize
-	}
-	out := bufio.NewWriterSize(deadlineWriter{c}, size)
-	to := io.Writer(out)
-	if body, ok := request.Body.(*streamedBody); ok {
-		body.out, to = out, plainWriter{out}
-	}
-	err := request.Write(to)
-	if err == nil {
-		err = out.Flush()
-	}
-	c.awaitInput()
-	c.written <- err
-}
-
-// A deadlineWriter postpones two deadlines before each write: the write deadline, and the read deadline, because the
-// upstream need not respond before it has the whole request.
-type deadlineWriter struct{ c *connection }
-
-func (w deadlineWriter) Write(b []byte) (int, error) {
-	w.c.SetDeadline(time.Now().Add(w.c.timeout))
-	if w.c.over.Load() {
-		return 0, os.ErrDeadlineExceeded
-	}
-	return w.c.Conn.Write(b)
-}
-
-// stopWriting stops writing the request without waiting for the upstream, and returns nil if the request was written
-// completely.
-func (c *connection) stopWriting() error {
-	// Set c.over before the deadline, because the writing goroutine first sets its own deadline and then checks c.over.
-	c.over.Store(true)
-	c.SetWriteDeadline(time.Unix(1, 0))
-	return c.awaitWriter()
-}
-
-// awaitWriter waits until the writing goroutine no longer uses the request, and returns the error of write.
-func (c *connection) awaitWriter() error {
-	if c.interrupt != nil {
-		c.interrupt()
-	}
-	err := <-c.written
-	c.written = nil
-	return err
-}
-
-// close closes the connection, and returns when the writing goroutine no longer uses the request.
-func (c *connection) close() {
-	c.under.Close()
-	if c.unbind != nil {
-		c.unbind()
-	}
-	if c.written != nil {
-		_ = c.awaitWriter()
-	}
-	c.putReader()
-}
-
-func (c *connection) putReader() {
-	if c.in != nil {
-		c.in.Reset(nil)
-		readers.Put(c.in)
-		c.in = nil
+// open opens a connection to peer for q. The loop itself connects to an address; a goroutine looks a name up and
+// performs a TLS handshake.
+func (peer *upstream) open(q *request) {
+	c := &connection{peer: peer, q: q, spool: -1}
+	q.c = c
+	peer.watch(c)
+	p := peer.proxy
+	switch {
+	case peer.opt.Dial != nil:
+		c.await()
+		peer.opt.Dial(func(fd int, err error) {
+			c.establish(err, func() error { return p.conns.OpenOutward(&c.Conn, fd, new(net.UnixAddr), c) },
+				func() { unix.Close(fd) })
+		})
+	case peer.target.ip != nil:
+		c.connect()
+	default:
+		ctx := c.await()
+		go func() {
+			under, secure, err := peer.dial(ctx)
+			c.establish(err, func() error { return p.secure.Adopt(&c.Conn, under, secure, c) }, func() { under.Close() })
+		}()
 	}
 }
 
-// settle reports whether the connection can be reused. surplus contains bytes that follow the response, for example a
-// body after HEAD, 204 or 304; on a reused connection, these bytes would become the response to the next request.
-func (c *connection) settle() (retry bool, surplus []byte) {
-	surplus, _ = c.in.Peek(min(c.in.Buffered(), maxSurplus))
-	surplus = bytes.Clone(surplus)
-	c.putReader()
-	if c.stopWriting() != nil { // the upstream has not read the whole request
-		return false, surplus
-	}
-	c.reused = true
-	return len(surplus) == 0 && !c.last && c.unbind() && c.quiet(), surplus
-}
+// connectAgain is how long the loop waits if the queue of a unix socket is full, which the kernel does not report later.
+const connectAgain = 5 * time.Millisecond
 
-const maxSurplus = 80 // in bytes
-
-// delimited reports whether the end of a response is certain. It is never certain after HEAD, because an upstream may
-// by mistake send a body some time after the head. If a 204 announces a body, a body probably follows, although RFC
-// 9110 §8.6 forbids it.
-func delimited(request *http.Request, response *http.Response) bool {
-	if request.Method == http.MethodHead {
-		return false
-	}
-	if response.StatusCode == http.StatusNoContent || response.StatusCode == http.StatusNotModified {
-		length := response.Header["Content-Length"]
-		announced := len(length) > 0 && length[0] != "0" && response.StatusCode == http.StatusNoContent
-		return !announced && len(response.TransferEncoding) == 0
-	}
-	return true
-}
-
-func (c *connection) quiet() bool {
-	if !backend.Quiet(c.under) {
-		return false
-	}
-	if c.secure == nil {
-		return true
-	}
-	// The TLS layer may have buffered data. With an expired deadline, a read returns only buffered data.
-	c.SetReadDeadline(time.Unix(1, 0))
-	n, err := c.Read(make([]byte, 1))
-	c.SetReadDeadline(time.Time{})
-	return n == 0 && isTimeout(err)
-}
-
-// Some upstreams need a process or thread for each connection, so an idle connection may block the requests of other
-// clients and workers. Therefore, without Options.Idle, a connection is kept only while requests follow each other
-// closely.
-const (
-	maxIdle  = 64
-	keepIdle = 100 * time.Millisecond // maximum idle time between two requests
-	keepAge  = time.Second            // maximum age of the connection
-	// maximum time from opening a connection to its first response (see watch)
-	patience = 20 * time.Millisecond
-)
-
-type waiting struct {
-	opened   atomic.Uint64
-	answered atomic.Uint64
-	// sequence number of the latest connection that got no response within patience
-	overdue atomic.Uint64
-}
-
-func raise(n *atomic.Uint64, v uint64) {
-	for old := n.Load(); old < v && !n.CompareAndSwap(old, v); old = n.Load() {
+func (c *connection) connect() {
+	peer, set := c.peer, c.peer.proxy.conns
+	err := set.Connect(&c.Conn, peer.target.ip, c)
+	switch {
+	case err == nil:
+		c.ask()
+	case err == unix.EAGAIN && time.Since(c.opened) < peer.opt.Connect:
+		time.AfterFunc(connectAgain, func() {
+			set.Events.Post(func() {
+				if c.state == opening {
+					c.connect()
+				}
+			})
+		})
+	default:
+		set.Soon(nil, func() { c.lose(cannotConnect(err)) })
 	}
 }
 
-// watch is called when c is opened. If no response arrives on c within patience, the idle connections may occupy all
-// processes of the upstream, and watch closes them.
-func (peer *upstream) watch(c *connection) {
-	c.opened, c.number = time.Now(), peer.waiting.opened.Add(1)
-	c.overdue = time.AfterFunc(patience, func() {
-		raise(&peer.waiting.overdue, c.number)
-		peer.idle.Clear()
-	})
+// await limits the time until the connection is established elsewhere.
+func (c *connection) await() context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), c.peer.opt.Connect)
+	c.cancel = cancel
+	return ctx
 }
 
-// keeps reports whether c may be kept idle. The result is false while a newer connection waits, probably because the
-// upstream has not accepted it. An upstream accepts connections in order, so a response on a connection shows that all
-// older connections were accepted.
-func (peer *upstream) keeps(c *connection) bool {
-	w := &peer.waiting
-	return w.overdue.Load() <= w.answered.Load() && (peer.opt.Idle > 0 || time.Since(c.opened) < keepAge)
-}
-
-// roundTrip sends a request, and returns the head of the response and the connection that delivers the body. The caller
-// owns this connection. roundTrip retries the request only if the upstream closed a reused connection before
-// responding, and if the method is safe (RFC 9110 §9.2.2). If no connection could be opened, the error is a notSent. A
-// WebSocket handshake always uses a new connection and is the last request on it, because only the upstream's response
-// determines whether the next bytes are a request. roundTrip adds the number of its attempts to *sent.
-func (peer *upstream) roundTrip(sent *int, w *backend.Response, r *backend.Request) (*http.Response, *connection, error) {
-	request := peer.request(r)
-	var c *connection
-	if r.Upgrade {
-		w = nil
-		// use no idle connection for a body that is still arriving, because it could not be sent again
-	} else if !r.More {
-		c, _ = peer.idle.Take()
-	}
-	for {
-		call := begin(peer, request, r, *sent)
-		*sent++
-		if c == nil {
-			var err error
-			if c, err = peer.dial(request.Context()); err != nil {
-				call.End(0, "connect", err)
-				return nil, nil, notSent{err}
+// establish is called on any goroutine with the result of opening the connection. adopt makes the loop serve its socket,
+// and drop closes the socket, because nobody needs it any more.
+func (c *connection) establish(err error, adopt func() error, drop func()) {
+	lives := c.peer.proxy.conns.Events.Post(func() {
+		switch {
+		case c.state == closed && err == nil:
+			drop()
+		case c.state == closed:
+		default:
+			c.cancel()
+			if c.cancel = nil; err == nil {
+				err = adopt()
+			}
+			if err != nil {
+				c.lose(notSent{err})
+			} else {
+				c.ask()
 			}
 		}
-		c.call = call
-		response, err := c.ask(request, w)
-		c.overdue.Stop()
-		if err == nil {
-			raise(&peer.waiting.answered, c.number)
-			return response, c, nil
-		}
-		c.close()
-		call.End(0, kindOf(r, err), err)
-		if err != errStale || !r.Parsed.Safe || request.Context().Err() != nil {
-			return nil, nil, err
-		}
-		if request.Body != nil {
-			request.Body, _ = request.GetBody()
-		}
-		c = nil
+	})
+	if !lives && err == nil {
+		drop()
 	}
 }
 
-// begin begins the span of a request to the upstream, and sends its ID in Traceparent, so that spans of the upstream
-// become its children. sent is the number of earlier attempts to send r.
-func begin(peer *upstream, request *http.Request, r *backend.Request, sent int) *otel.Call {
-	if peer.opt.Spans == nil {
-		return nil
+// dial opens a connection on a goroutine. secure is nil without TLS.
+func (peer *upstream) dial(ctx context.Context) (under net.Conn, secure *conn.TLSTransport, err error) {
+	var dialer net.Dialer
+	under, err = dialer.DialContext(ctx, peer.target.network, peer.target.address)
+	if err != nil {
+		return nil, nil, cannotConnect(err)
 	}
-	call := peer.opt.Spans.Call(http1.OwnIdentity(r.Head, r.Parsed, r.Own))
-	if call == nil {
-		return nil
+	if peer.target.tls == nil {
+		return under, nil, nil
 	}
-	request.Header["Traceparent"] = []string{call.Traceparent()}
-	scheme := "http"
-	if peer.target.tls != nil {
-		scheme = "https"
+	secure = conn.NewTLSClient(under, peer.target.tls)
+	if err := secure.Conn().HandshakeContext(ctx); err != nil {
+		under.Close()
+		return nil, nil, handshakeError(err)
 	}
-	call.Method, call.URL, call.Resent = request.Method, scheme+"://"+peer.target.host+request.URL.RequestURI(), sent
-	if peer.target.network == "unix" {
-		call.Address = peer.target.address
-	} else {
-		call.Address, call.Port, _ = net.SplitHostPort(peer.target.address)
-	}
-	return call
+	return under, secure, nil
 }
 
-// kindOf returns the attribute error.type of a request without a response.
-func kindOf(r *backend.Request, err error) string {
+func cannotConnect(err error) error {
+	return notSent{fmt.Errorf("cannot connect: %w", system.Cause(err))}
+}
+
+func handshakeError(err error) error {
+	var certificate *tls.CertificateVerificationError
+	var record tls.RecordHeaderError
 	switch {
-	case r.Context.Err() != nil:
-		return "client_disconnected"
-	case isTimeout(err):
-		return "timeout"
+	case errors.As(err, &certificate):
+		return fmt.Errorf("certificate verification failed: %w", certificate.Err)
+	case errors.As(err, &record):
+		return fmt.Errorf("the server does not speak TLS: %w", err)
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("the TLS handshake timed out: %w", err)
 	}
-	return "_OTHER"
+	return fmt.Errorf("the TLS handshake failed: %w", err)
+}
+
+// ask writes the request of c.q. If its body is still arriving, its further pieces follow with write.
+func (c *connection) ask() {
+	q, p := c.q, c.peer.proxy
+	c.heard, c.last, c.written, c.failure = 0, q.Upgrade, false, nil
+	p.head = q.appendHead(p.head[:0], c.peer)
+	if c.state == idle {
+		c.enter(asking)
+	}
+	c.Stamp = p.conns.Now
+	c.Schedule()
+	if q.Spool < 0 {
+		c.write(p.head, q.Body)
+		return
+	}
+	fd, err := unix.FcntlInt(uintptr(q.Spool), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		c.lose(err)
+		return
+	}
+	items := []conn.Item{{Data: append([]byte(nil), p.head...), More: true},
+		{File: conn.File{FD: fd, Count: q.Size}}}
+	c.spool = fd
+	left, full, err := c.WriteItems(items)
+	if err != nil || !full {
+		c.wrote(err)
+	}
+	switch {
+	case err == nil && len(left) > 0:
+		c.Queue(conn.Output{Items: left, Owner: c}, full)
+	default:
+		c.closeSpool()
+		c.sentAll()
+	}
+}
+
+func (c *connection) closeSpool() {
+	if c.spool >= 0 {
+		unix.Close(c.spool)
+		c.spool = -1
+	}
+}
+
+// write writes pieces of the request. Bytes for which the socket has no room are copied, and written later.
+func (c *connection) write(pieces ...[]byte) {
+	if c.failure != nil {
+		return
+	}
+	n, err := c.WriteSome(pieces)
+	if err != unix.EAGAIN {
+		if c.wrote(err); err == nil {
+			c.sentAll()
+		}
+		return
+	}
+	var rest []byte
+	for _, piece := range pieces {
+		k := min(n, len(piece))
+		rest = append(rest, piece[k:]...)
+		n -= k
+	}
+	c.Queue(conn.Output{Items: []conn.Item{{Data: rest}}, Owner: c}, true)
+}
+
+// wrote is called with the result of a first write. After an error, the upstream has perhaps responded before it closed
+// the connection, so the response is read first.
+func (c *connection) wrote(err error) {
+	switch {
+	case err != nil:
+		c.failure = err
+		c.ReadAgain()
+	case c.state == opening:
+		c.enter(asking)
+	}
+}
+
+// Sent implements conn.Owner.
+func (c *connection) Sent(err error) {
+	c.closeSpool()
+	switch {
+	case c.state == closed:
+	case err == nil:
+		c.wrote(nil)
+	default: // the connection closes when Sent has returned
+		c.failure = err
+		if c.state == opening {
+			c.failure = cannotConnect(err)
+			return
+		}
+		for b := make([]byte, 32<<10); c.q != nil && !c.Paused(); {
+			n := c.ReadMore(b)
+			if n == 0 {
+				break
+			}
+			c.input(b[:n], nil)
+		}
+	}
+}
+
+// sentAll is called when the upstream has got all bytes that were written. A body that is arriving is written when the
+// connection is established, because until then it may be sent to another upstream.
+func (c *connection) sentAll() {
+	q := c.q
+	if q == nil || c.failure != nil {
+		return
+	}
+	c.Stamp = c.peer.proxy.conns.Now
+	if waiting := q.arrived; len(waiting) > 0 {
+		q.arrived = nil
+		c.write(waiting)
+		return
+	}
+	c.written = q.whole
+	q.credit()
+}
+
+func (c *connection) Drained(ended bool) {
+	if ended {
+		c.sentAll()
+	}
+}
+
+// Input implements conn.Protocol.
+func (c *connection) Input(b []byte) { c.input(b, c.peer.proxy.conns) }
+
+// input handles received bytes. If they are in the buffer of lender, a part of the response may borrow it.
+func (c *connection) input(b []byte, lender *conn.Set) {
+	if len(c.Pending()) > 0 {
+		c.Keep(b)
+		if n := c.take(c.Pending(), nil); !c.IsClosed() {
+			c.Consume(n)
+		}
+		return
+	}
+	if n := c.take(b, lender); n < len(b) && !c.IsClosed() {
+		c.Keep(b[n:])
+	}
+}
+
+// take handles the bytes b and returns the number of used bytes. The rest is the beginning of a head.
+func (c *connection) take(b []byte, lender *conn.Set) (n int) {
+	for n < len(b) && (c.state == opening || c.state == asking) {
+		if c.state == opening {
+			c.enter(asking)
+		}
+		k := c.head(b[n:], lender)
+		if n += k; k == 0 {
+			return n
+		}
+	}
+	switch {
+	case c.state == answering && n < len(b):
+		c.Stamp = c.peer.proxy.conns.Now
+		c.receive(b[n:], lender, nil)
+	case c.state == idle && n < len(b):
+		c.Close("it sends what nobody has asked for")
+	}
+	return len(b)
+}
+
+// EOF is called when the upstream has shut down its side.
+func (c *connection) EOF() (stays bool) {
+	if c.state == answering && c.endsByClose() {
+		q := c.q
+		c.end(func() { q.finish(nil, nil, nil, nil) })
+	}
+	return false
+}
+
+// endsByClose reports whether the end of the connection ends the body that is arriving.
+func (c *connection) endsByClose() bool { return !c.body.IsChunked && c.body.Missing > math.MaxInt64/2 }
+
+func (c *connection) Broke(err error) {
+	if c.failure == nil {
+		c.failure = system.Cause(err)
+	}
+}
+
+// Closed implements conn.Protocol.
+func (c *connection) Closed() {
+	peer, q, was, err := c.peer, c.q, c.state, c.failure
+	c.enter(closed)
+	c.q = nil
+	peer.forget(c)
+	if c.Writing() { // the upstream may still read what waits, but it is of no use
+		peer.proxy.conns.Soon(nil, c.Abort)
+	}
+	if c.cancel != nil {
+		c.cancel()
+	}
+	if c.overdue != nil {
+		c.overdue.Stop()
+	}
+	if q == nil {
+		return
+	}
+	switch {
+	case was == opening && !errors.As(err, new(notSent)):
+		if err == nil {
+			err = io.EOF
+		}
+		err = cannotConnect(err)
+	case was == answering && err == nil:
+		err = io.ErrUnexpectedEOF
+	case was == asking && c.reused && c.heard == 0 && q.interims == 0 && !isTimeout(err):
+		err = errStale
+	case was == asking && (err == nil || err == unix.EPIPE):
+		err = errSilent
+	}
+	q.lost(c, err)
+}
+
+// lose closes the connection because of err.
+func (c *connection) lose(err error) {
+	c.failure = err
+	if c.Remote == nil || c.IsClosed() {
+		c.Closed() // there is no socket
+		return
+	}
+	c.Close(err.Error())
+	c.Abort()
+}
+
+// Drain is called when the server stops accepting connections.
+func (c *connection) Drain(bool) {
+	if c.state == idle {
+		c.Close("the server is stopping")
+	}
+}
+
+const tick = eventloop.Tick
+
+// Due implements conn.Protocol.
+func (c *connection) Due() (next int64) {
+	now, due := c.peer.proxy.conns.Now, c.deadline()
+	switch {
+	case due > now:
+		return due
+	case c.Unread():
+		return now + tick
+	case c.state == answering:
+		c.lose(errPaused)
+	case c.state == opening:
+		c.lose(cannotConnect(os.ErrDeadlineExceeded))
+	default:
+		c.lose(fmt.Errorf("no response: %w", os.ErrDeadlineExceeded))
+	}
+	return math.MaxInt64
+}
+
+func (c *connection) deadline() int64 {
+	limit := time.Duration(0)
+	switch o := c.peer.opt; {
+	case c.q == nil || c.Paused():
+	case c.state == opening:
+		limit = o.Connect
+	case c.state == asking:
+		limit = o.Timeout
+	case c.state == answering:
+		limit = o.Pause
+	}
+	if limit <= 0 {
+		return math.MaxInt64
+	}
+	return max(c.Stamp, c.Progress()) + tick + int64(limit)
 }

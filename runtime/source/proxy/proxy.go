@@ -7,9 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
@@ -17,13 +15,14 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"fapws/runtime/backend"
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
 	"fapws/runtime/otel"
-	"fapws/runtime/system"
 )
 
 // Only Targets and Log are required.
@@ -53,8 +52,11 @@ type Options struct {
 
 	// Connect limits the time for opening a connection, including the TLS handshake; 0 means 5 s.
 	Connect time.Duration
-	// Timeout limits the wait for the response head, and each pause in the response body; 0 means 60 s.
+	// Timeout limits the wait for the response head after the request was sent, and each wait for the upstream to take the
+	// request; negative means no limit, and 0 means 60 s.
 	Timeout time.Duration
+	// Pause limits each pause in the response body; 0 means no limit.
+	Pause time.Duration `key:"proxy-read-timeout" value:"'60s'"`
 
 	// TunnelTimeout is how long a tunnel may be idle; 0 means an hour.
 	TunnelTimeout time.Duration `key:"proxy-tunnel-timeout" value:"'1h'"`
@@ -73,6 +75,15 @@ type Options struct {
 	// works.
 	Sticky bool `key:"proxy-sticky" value:"true"`
 
+	// Dial opens a connection to the only target, which is then only a name; nil for the usual way. Dial is called on the
+	// loop and must not block. It calls done once, on any goroutine, at once or later, with the descriptor of a connected,
+	// non-blocking stream socket, which done then owns, or with an error of one line.
+	Dial func(done func(fd int, err error))
+
+	// Counts and Space are shared by the proxies of a configuration; nil means that the Proxy has its own ones.
+	Counts *Counts
+	Space  *backend.Space
+
 	// Spans gets a span for each request to an upstream; nil means no spans.
 	Spans *otel.Exporter
 
@@ -82,6 +93,7 @@ type Options struct {
 	Log func(client, line string)
 }
 
+// A Proxy is an exchange.Handler on the loop. Unless a comment says otherwise, its methods are called on the loop.
 type Proxy struct {
 	opt       Options
 	upstreams []*upstream
@@ -93,12 +105,24 @@ type Proxy struct {
 	begin sync.Once       // starts the health checks
 	ctx   context.Context // context of the health checks; Close cancels it
 	end   context.CancelFunc
-}
 
-const (
-	maxHead    = 64 << 10 // in bytes
-	bufferSize = 32 << 10
-)
+	// set by the first request
+	started atomic.Pointer[conn.Set]
+	conns   *conn.Set
+	secure  *conn.TLSServer
+	room    *backend.Space
+	counts  *Counts
+
+	open map[exchange.Ticket]*request
+
+	// reused memory
+	head, fields []byte
+	parsed       http1.Request
+	answer       http1.Answer
+	part         exchange.Part
+
+	ended atomic.Bool // Close was called
+}
 
 // New returns a Proxy, without connecting to the upstreams. The error has one line, and is a *CAError if Options.CA is
 // invalid.
@@ -106,7 +130,13 @@ func New(o Options) (*Proxy, error) {
 	o.Connect = cmp.Or(o.Connect, 5*time.Second)
 	o.Timeout = cmp.Or(o.Timeout, 60*time.Second)
 	o.TunnelTimeout = cmp.Or(o.TunnelTimeout, time.Hour)
-	p := &Proxy{opt: o}
+	p := &Proxy{opt: o, open: map[exchange.Ticket]*request{}, counts: o.Counts, room: o.Space}
+	if p.counts == nil {
+		p.counts = new(Counts)
+	}
+	if p.room == nil {
+		p.room = &backend.Space{Log: func(line string) { o.Log("", line) }}
+	}
 	p.ctx, p.end = context.WithCancel(context.Background())
 	for i, name := range o.Targets {
 		target, err := newTarget(&o, name)
@@ -116,9 +146,7 @@ func New(o Options) (*Proxy, error) {
 		if err != nil {
 			return nil, err
 		}
-		p.upstreams = append(p.upstreams, &upstream{opt: &p.opt, name: name, target: target,
-			idle: backend.Idle[*connection]{After: cmp.Or(o.Idle, keepIdle), Most: maxIdle, Quiet: (*connection).quiet,
-				Drop: (*connection).close}})
+		p.upstreams = append(p.upstreams, &upstream{proxy: p, opt: &p.opt, name: name, target: target})
 	}
 	if o.Sticky {
 		p.nameUpstreams()
@@ -126,175 +154,27 @@ func New(o Options) (*Proxy, error) {
 	return p, nil
 }
 
-func (peer *upstream) dial(ctx context.Context) (*connection, error) {
-	ctx, cancel := context.WithTimeout(ctx, peer.opt.Connect)
-	defer cancel()
-	var dialer net.Dialer
-	under, err := dialer.DialContext(ctx, peer.target.network, peer.target.address)
-	if err != nil {
-		return nil, fmt.Errorf("cannot connect: %w", system.Cause(err))
-	}
-	c := &connection{Conn: under, under: under, timeout: peer.opt.Timeout}
-	peer.watch(c)
-	if peer.target.tls == nil {
-		return c, nil
-	}
-	c.secure = conn.NewTLSClient(under, peer.target.tls)
-	c.Conn = c.secure.Conn()
-	if err := c.secure.Conn().HandshakeContext(ctx); err != nil {
-		c.overdue.Stop()
-		under.Close()
-		return nil, handshakeError(err)
-	}
-	return c, nil
-}
-
-// Close closes idle connections at once, and active connections after their response.
-func (p *Proxy) Close() error {
-	p.end()
-	for _, up := range p.upstreams {
-		up.idle.Close()
-	}
-	return nil
-}
-
-func (p *Proxy) Respond(w *backend.Response, r *backend.Request) {
-	if climbs(r.Path[r.Root:]) {
-		w.Refuse(400, "the path leads outside its first directory")
-		return
-	}
+// start is called with the first request.
+func (p *Proxy) start(s *exchange.Services) {
+	p.conns, p.secure = s.Conns, s.Secure
+	p.started.Store(p.conns)
 	if p.opt.Health != "" {
 		p.begin.Do(p.checkHealth)
 	}
-	w.Spools()
-	var err error
-	tried, previous, sent := make([]*upstream, 0, maxTries), p.previous(r), 0
-	for again := true; again; {
-		up, wait := p.take(tried, previous)
-		if up == nil && wait > 0 && !isTimeout(err) {
-			w.Unavailable("no upstream server is available", wait)
-			return
-		}
-		if up == nil {
-			break
-		}
-		tried = append(tried, up)
-		if again, err = p.try(up, previous, &sent, w, r); err == nil {
-			return
-		}
-	}
-	if r.Context.Err() == nil && isTimeout(err) {
-		w.Refuse(504, "the upstream server did not respond in time")
-	} else {
-		w.Refuse(502, "invalid or no response from the upstream server")
-	}
 }
 
-// forward sends a response of the upstream to the client. The head was already read from c, which forward finally
-// closes or keeps for other requests.
-func (peer *upstream) forward(w *backend.Response, r *backend.Request, response *http.Response, c *connection) {
-	defer c.call.End(response.StatusCode, "", nil)
-	if r.Upgrade && response.StatusCode == http.StatusSwitchingProtocols {
-		peer.tunnel(w, r, response, c)
-		c.close()
-		return
-	}
-	if !peer.pass(w, r, response, c) || r.Upgrade {
-		c.close()
-		return
-	}
-	again, surplus := c.settle()
-	if again && peer.keeps(c) {
-		peer.idle.Put(c)
-	} else {
-		c.close()
-	}
-	if len(surplus) > 0 {
-		peer.complain(r.Client(), "closed the connection: unexpected data after a response: %.80q", surplus)
-	}
-}
-
-// pass sends the response to the client, and reports whether the response was read from c completely.
-func (peer *upstream) pass(w *backend.Response, r *backend.Request, response *http.Response, c *connection) bool {
-	if response.StatusCode < 200 || response.StatusCode > 999 {
-		peer.complain(r.Client(), "status %d", response.StatusCode)
-		w.Refuse(502, "")
-		return false
-	}
-	head, ok := peer.head(w, r, response)
-	if !ok {
-		return false
-	}
-	if response.Trailer != nil {
-		head.Fields = append(head.Fields, announced(r, response)...)
-	}
-	w.Start(head)
-	err := c.copy(w, response)
-	if err != nil && !errors.Is(err, backend.ErrGone) {
-		if r.Context.Err() == nil {
-			peer.complain(r.Client(), "response aborted: %v", err)
-		}
-		w.Fail()
-	}
-	if err == nil && response.Trailer != nil && takesTrailers(r) {
-		fields, wrong := trailers(response)
-		if wrong != nil {
-			peer.complain(r.Client(), "%v", wrong)
-		}
-		w.Trailers(fields)
-	}
-	return err == nil
-}
-
-func (peer *upstream) head(w *backend.Response, r *backend.Request, response *http.Response) (head exchange.Head,
-	ok bool) {
-	if head, ok = responseHead(response); !ok {
-		peer.complain(r.Client(), "the response has a malformed header field")
-		w.Refuse(502, "")
-	}
-	return head, ok
-}
-
-var errPaused = errors.New("idle timeout exceeded")
-
-// The timeout for a pause in the body does not run while copy waits for the client.
-func (c *connection) copy(w *backend.Response, response *http.Response) error {
-	if response.Body == http.NoBody {
-		return nil
-	}
-	size := int64(bufferSize)
-	if n := response.ContentLength; n >= 0 {
-		size = min(size, n)
-	}
-	buf := make([]byte, size)
-	for left, kept := response.ContentLength, true; ; {
-		if kept && left != 0 && c.pauses() {
-			if gone := w.Flush(); gone != nil {
-				return gone
+// Close closes idle connections, and active connections after their response. Any goroutine may call Close.
+func (p *Proxy) Close() error {
+	p.end()
+	p.ended.Store(true)
+	if conns := p.started.Load(); conns != nil {
+		conns.Events.Post(func() {
+			for _, up := range p.upstreams {
+				up.dropIdle(0)
 			}
-		}
-		c.awaitInput()
-		n, err := response.Body.Read(buf)
-		if n > 0 {
-			if _, gone := w.Write(buf[:n]); gone != nil {
-				return gone
-			}
-			if kept = left > 0; kept {
-				left -= int64(n)
-				// The length is unknown: send the buffered piece, because the next piece may take long.
-			} else if gone := w.Flush(); gone != nil {
-				return gone
-			}
-		}
-		switch {
-		case err == io.EOF:
-			return nil
-		case err != nil && isTimeout(err):
-			return errPaused
-		case err != nil:
-			return err
-		}
+		})
 	}
+	return nil
 }
 
 // complain logs an error of the upstream peer, but limits the number of lines.
@@ -314,6 +194,8 @@ type target struct {
 	base string
 	host string
 	tls  *tls.Config // nil without TLS
+	// the address, if the loop can connect to it without DNS and TLS; otherwise nil
+	ip net.Addr
 }
 
 // newTarget parses an element of Options.Targets, and reads Options.CA immediately, because the process may enter a
@@ -325,7 +207,7 @@ func newTarget(o *Options, name string) (t target, err error) {
 		if !strings.HasPrefix(path, "/") || base != "" && !strings.HasPrefix(base, "/") {
 			return t, bad
 		}
-		return target{network: "unix", address: path, base: base, host: "localhost"}, nil
+		return target{network: "unix", address: path, base: base, host: "localhost", ip: &net.UnixAddr{Name: path}}, nil
 	}
 	u, err := url.Parse(name)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil ||
@@ -338,6 +220,9 @@ func newTarget(o *Options, name string) (t target, err error) {
 	}
 	t = target{network: "tcp", address: net.JoinHostPort(u.Hostname(), port), base: u.Path, host: u.Host}
 	if u.Scheme == "http" {
+		if a, err := netip.ParseAddrPort(t.address); err == nil && a.Addr().Zone() == "" {
+			t.ip = net.TCPAddrFromAddrPort(a)
+		}
 		return t, nil
 	}
 	t.tls = &tls.Config{
@@ -382,18 +267,4 @@ func (p *Proxy) Lookup() (names []string) {
 		}
 	}
 	return names
-}
-
-func handshakeError(err error) error {
-	var certificate *tls.CertificateVerificationError
-	var record tls.RecordHeaderError
-	switch {
-	case errors.As(err, &certificate):
-		return fmt.Errorf("certificate verification failed: %w", certificate.Err)
-	case errors.As(err, &record):
-		return fmt.Errorf("the server does not speak TLS: %w", err)
-	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("the TLS handshake timed out: %w", err)
-	}
-	return fmt.Errorf("the TLS handshake failed: %w", err)
 }

@@ -156,7 +156,7 @@ func TestUpstreamFailuresGet502Or504AndALogLine(t *testing.T) {
 		"wrong Accept": {upgrade, accepted("x3JJHMbDL1EzLkh9GBhXDw==") + "\r\n", "502",
 			"101 without a valid Sec-WebSocket-Accept"},
 		"two Accepts": {upgrade, ok + "Sec-WebSocket-Accept: x\r\n\r\n", "502", "101 without a valid Sec-WebSocket-Accept"},
-		"control":     {upgrade, ok + "X: a\x01b\r\n\r\n", "502", "malformed MIME"},
+		"control":     {upgrade, ok + "X: a\x01b\r\n\r\n", "502", "malformed field"},
 		"a frame":     {upgrade, "\x81\x05hello\r\n\r\n", "502", "malformed HTTP"},
 		"nothing":     {upgrade, "", "502", "without a response"},
 		"half a head": {upgrade, "HTTP/1.1 101 Swi", "502", "without a response"},
@@ -177,7 +177,7 @@ func TestUpstreamFailuresGet502Or504AndALogLine(t *testing.T) {
 				}
 			})
 			try := func(timeout time.Duration) (wrong string) {
-				address, logged := front(t, "/", proxy.Options{Targets: []string{url}, Timeout: timeout})
+				address, logged := front(t, "/", proxy.Options{Targets: []string{url}, Timeout: timeout, Pause: timeout})
 				_, r := client(t, address, test.request)
 				all, _ := io.ReadAll(r)
 				if !strings.HasPrefix(string(all), "HTTP/1.1 "+test.want) ||

@@ -10,25 +10,30 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
-	"fapws/runtime/backend"
+	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
+	"fapws/runtime/otel"
 )
 
 type upstream struct {
-	opt     *Options
-	name    string // an element of Options.Targets
-	target  target
-	idle    backend.Idle[*connection]
-	cookie  string // value of the cookie Proxy.cookie for this upstream
-	waiting waiting
-	lines   logfile.Seldom
+	proxy  *Proxy
+	opt    *Options
+	name   string // an element of Options.Targets
+	target target
+	idle   []*connection // in the order of their last use
+	// a timer will close idle connections
+	dropping bool
+	cookie   string // value of the cookie Proxy.cookie for this upstream
+	waiting  waiting
+	lines    logfile.Seldom
 
 	// The fields below are guarded by Proxy.mu.
 	active   int       // number of active requests
@@ -53,11 +58,6 @@ const (
 	// maxTries limits the number of upstreams to which a request is sent.
 	maxTries = 3
 )
-
-// notSent is the error if no connection could be opened, so that the upstream got nothing of the request.
-type notSent struct{ error }
-
-func (e notSent) Unwrap() error { return e.error }
 
 // take chooses a working upstream that is not in tried, unless tried has maxTries elements. It prefers previous, which
 // the client's cookie names, and then the upstream with the fewest active requests, at random among equals, because
@@ -104,45 +104,6 @@ func (p *Proxy) leave(peer *upstream) {
 	p.mu.Unlock()
 }
 
-// try sends r to peer, and forwards the response. If peer does not respond, try returns an error, and retry is true if
-// r may be sent to a different upstream. sent counts the attempts to send r.
-func (p *Proxy) try(peer, previous *upstream, sent *int, w *backend.Response, r *backend.Request) (retry bool,
-	err error) {
-	defer p.leave(peer)
-	began := time.Now()
-	response, c, err := peer.roundTrip(sent, w, r)
-	switch {
-	case err == nil:
-		p.responded(peer, began)
-		if p.cookie != "" && peer != previous {
-			p.stick(peer, r, response)
-		}
-		peer.forward(w, r, response, c)
-		return false, nil
-	case r.Context.Err() != nil: // the client has disconnected
-		return false, err
-	}
-	_, unsent := errors.AsType[notSent](err)
-	arrived := !unsent
-	counts, first := false, false
-	// An error while the body is forwarded as it arrives may be the fault of the client, for example if it pauses.
-	if !arrived || !r.More {
-		counts, first = p.failed(peer, began, arrived, err)
-	}
-	if first {
-		peer.log(r.Client(), fmt.Sprintf("%v; it gets no requests for %v", err, pause))
-	} else {
-		peer.complain(r.Client(), "%v", err)
-	}
-	return !arrived || idempotent(r) && !r.More && (counts || !isTimeout(err)), err
-}
-
-// idempotent reports whether a request that an upstream has received may be sent again to a different upstream (RFC
-// 9110 §9.2.2).
-func idempotent(r *backend.Request) bool {
-	return r.Parsed.Safe || r.Method() == http.MethodPut || r.Method() == http.MethodDelete
-}
-
 // responded records that peer has responded to a request that was sent at the time began.
 func (p *Proxy) responded(peer *upstream, began time.Time) {
 	p.mu.Lock()
@@ -181,11 +142,122 @@ func (p *Proxy) failed(peer *upstream, began time.Time, sent bool, err error) (c
 	return true, first
 }
 
-func (p *Proxy) Idle() (n int) {
-	for _, up := range p.upstreams {
-		n += up.idle.Len()
+// Some upstreams need a process or thread for each connection, so an idle connection may block the requests of other
+// clients and workers. Therefore, without Options.Idle, a connection is kept only while requests follow each other
+// closely.
+const (
+	maxIdle  = 64
+	keepIdle = 100 * time.Millisecond // maximum idle time between two requests
+	keepAge  = time.Second            // maximum age of the connection
+	// maximum time from opening a connection to its first response (see watch)
+	patience = 20 * time.Millisecond
+)
+
+type waiting struct {
+	opened   uint64
+	answered uint64
+	// sequence number of the latest connection that got no response within patience
+	overdue uint64
+}
+
+// watch is called when c is opened. If no response arrives on c within patience, the idle connections may occupy all
+// processes of the upstream, and watch closes them.
+func (peer *upstream) watch(c *connection) {
+	peer.waiting.opened++
+	c.opened, c.number = time.Now(), peer.waiting.opened
+	c.overdue = time.AfterFunc(patience, func() {
+		peer.proxy.conns.Events.Post(func() {
+			if c.state <= asking {
+				peer.waiting.overdue = max(peer.waiting.overdue, c.number)
+				peer.dropIdle(0)
+			}
+		})
+	})
+}
+
+// keeps reports whether c may be kept idle. The result is false while a newer connection waits, probably because the
+// upstream has not accepted it. An upstream accepts connections in order, so a response on a connection shows that all
+// older connections were accepted.
+func (peer *upstream) keeps(c *connection) bool {
+	w := &peer.waiting
+	c.since = time.Now()
+	return w.overdue <= w.answered && (peer.opt.Idle > 0 || c.since.Sub(c.opened) < keepAge) && !peer.proxy.ended.Load()
+}
+
+// keep keeps c for another request. If there are too many idle connections, it closes the least recently used one.
+func (peer *upstream) keep(c *connection) {
+	after := cmp.Or(peer.opt.Idle, keepIdle)
+	peer.idle = append(peer.idle, c)
+	peer.proxy.counts.Idle.Add(1)
+	if len(peer.idle) > maxIdle {
+		peer.idle[0].Close("there are too many idle connections")
 	}
-	return n
+	if peer.dropping {
+		return
+	}
+	peer.dropping = true
+	time.AfterFunc(after, func() { peer.proxy.conns.Events.Post(func() { peer.dropIdle(after) }) })
+}
+
+// dropIdle closes the connections that have been idle for the duration age.
+func (peer *upstream) dropIdle(age time.Duration) {
+	for now := time.Now(); len(peer.idle) > 0; {
+		c := peer.idle[0]
+		left := age - now.Sub(c.since)
+		if left > 0 {
+			time.AfterFunc(left, func() { peer.proxy.conns.Events.Post(func() { peer.dropIdle(age) }) })
+			return
+		}
+		c.Close("it was idle for too long")
+	}
+	if age > 0 {
+		peer.dropping = false
+	}
+}
+
+// forget is called when c has closed.
+func (peer *upstream) forget(c *connection) {
+	if at := slices.Index(peer.idle, c); at >= 0 {
+		peer.idle = slices.Delete(peer.idle, at, at+1)
+		peer.proxy.counts.Idle.Add(-1)
+	}
+}
+
+// reusable returns the idle connection that was used last, or nil.
+func (peer *upstream) reusable() *connection {
+	for len(peer.idle) > 0 {
+		c := peer.idle[len(peer.idle)-1]
+		if c.Quiet() {
+			peer.forget(c)
+			return c
+		}
+		c.Close("it is no longer usable")
+	}
+	return nil
+}
+
+// beginSpan begins the span of a request to the upstream, so that spans of the upstream become its children.
+func (p *Proxy) beginSpan(q *request) *otel.Call {
+	if p.opt.Spans == nil {
+		return nil
+	}
+	parsed, target := q.parse(), &q.peer.target
+	call := p.opt.Spans.Call(http1.OwnIdentity(q.Head, parsed, q.Own))
+	if call == nil {
+		return nil
+	}
+	scheme := "http"
+	if target.tls != nil {
+		scheme = "https"
+	}
+	call.Method, call.Resent = string(parsed.Method.In(q.Head)), q.sent
+	call.URL = scheme + "://" + target.host + string(q.appendTarget(nil, parsed, q.peer))
+	if target.network == "unix" {
+		call.Address = target.address
+	} else {
+		call.Address, call.Port, _ = net.SplitHostPort(target.address)
+	}
+	return call
 }
 
 const (
@@ -238,22 +310,25 @@ func check(ctx context.Context, peer *upstream) error {
 	if err != nil {
 		return err
 	}
-	request.Host, request.Close = cmp.Or(host, peer.opt.HealthHost, peer.target.host), true
+	request.Host = cmp.Or(host, peer.opt.HealthHost, peer.target.host)
 	request.Header.Set("User-Agent", "fapws")
-	c, err := peer.dial(limited)
-	if err != nil {
-		return err
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		ctx, cancel := context.WithTimeout(ctx, peer.opt.Connect)
+		defer cancel()
+		under, secure, err := peer.dial(ctx)
+		if secure != nil {
+			return secure.Conn(), err
+		}
+		return under, err
 	}
-	response, err := c.ask(request, nil)
-	c.overdue.Stop()
-	c.close()
+	response, err := (&http.Transport{DialContext: dial, DisableKeepAlives: true}).RoundTrip(request)
 	switch {
 	case err != nil && limited.Err() != nil:
 		return fmt.Errorf("no response within %v", checkLimit)
 	case err != nil:
 		return err
 	}
-	raise(&peer.waiting.answered, c.number)
+	response.Body.Close()
 	switch status := response.StatusCode; {
 	case status >= 400 && status <= 499: // an application may accept its own hosts only
 		return fmt.Errorf("status %d to Host: %s (proxy-health = \"http://HOST%s\" sends another Host)", status,
@@ -313,7 +388,7 @@ func keyed(key []byte, text string) string {
 }
 
 // previous returns the upstream that the client's cookie names, or nil.
-func (p *Proxy) previous(r *backend.Request) *upstream {
+func (p *Proxy) previousOf(r *exchange.Request) *upstream {
 	if p.cookie == "" {
 		return nil
 	}
@@ -331,9 +406,9 @@ func (p *Proxy) previous(r *backend.Request) *upstream {
 	return nil
 }
 
-// stick sets, in a response, the cookie that names the client's upstream.
-func (p *Proxy) stick(peer *upstream, r *backend.Request, response *http.Response) {
-	c := http.Cookie{Name: p.cookie, Value: peer.cookie, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
-		Secure: r.Peer.HTTPS}
-	response.Header.Add("Set-Cookie", c.String())
+// stick returns the cookie that names peer as the client's upstream.
+func (q *request) stick(peer *upstream) string {
+	c := http.Cookie{Name: q.p.cookie, Value: peer.cookie, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		Secure: q.Peer.HTTPS}
+	return c.String()
 }

@@ -1,14 +1,9 @@
 package proxy
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"os"
-	"strings"
 	"testing"
 	"time"
 
@@ -99,46 +94,4 @@ func TestRequestWaitsForTheNextTrial(t *testing.T) {
 		up, wait := p.take(tried, nil)
 		checktest.Truef(t, up == nil && wait <= time.Minute && wait > 0, "%v, %v", up, wait)
 	}
-}
-
-type lateConn struct {
-	*net.TCPConn
-	may chan struct{}
-}
-
-func (c lateConn) Write(b []byte) (int, error) {
-	n, err := c.TCPConn.Write(b)
-	<-c.may
-	return n, err
-}
-
-// The test reads the response before the goroutine that has written the request runs again.
-func TestConnectionIsReusedAfterAnEarlyResponse(t *testing.T) {
-	ln := checktest.Try(net.Listen("tcp", "127.0.0.1:0")).Must(t)
-	defer ln.Close()
-	go func() {
-		upstream, err := ln.Accept()
-		if err != nil {
-			return
-		}
-		defer upstream.Close()
-		in := bufio.NewReader(upstream)
-		request, err := http.ReadRequest(in)
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		io.Copy(io.Discard, request.Body)
-		io.WriteString(upstream, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-		in.ReadByte()
-	}()
-	conn := lateConn{checktest.Try(net.Dial("tcp", ln.Addr().String())).Must(t).(*net.TCPConn), make(chan struct{})}
-	defer conn.Close()
-	c := &connection{Conn: conn, under: conn, timeout: time.Minute}
-	request := checktest.Try(http.NewRequest("POST", "http://upstream/", strings.NewReader("body"))).Must(t)
-	body, err := io.ReadAll(checktest.Try(c.ask(request, nil)).Must(t).Body)
-	checktest.Needf(t, string(body) == "ok" && err == nil, "%q, %v", body, err)
-	time.AfterFunc(10*time.Millisecond, func() { close(conn.may) })
-	again, surplus := c.settle()
-	checktest.Truef(t, again && len(surplus) == 0, "the connection is not kept, %q", surplus)
 }
