@@ -36,6 +36,9 @@ func (l *loop) accepted(ln *conn.Listener, fd int, local, remote net.Addr, v con
 		unix.Close(fd)
 		return
 	}
+	if ln.FromDoor() {
+		c.ComesThroughDoor()
+	}
 	text := conn.ServiceUnavailable
 	if v == conn.Take && l.crowded(c) {
 		v, text = conn.Reject, conn.AddressCrowded

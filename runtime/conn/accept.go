@@ -221,7 +221,7 @@ func (s *socket) accept() {
 // take accepts one connection and reports whether the queue may contain more connections.
 func (s *socket) take(v Verdict) (rest bool) {
 	a := s.a
-	fd, remote, err := acceptNonblock(s.fd)
+	fd, remote, err := s.ln.next(s.fd)
 	if err == nil && fd <= 2 {
 		fd, err = a.aboveStandard(fd)
 	}

@@ -38,6 +38,7 @@ const rejectedAtOnce = 64
 // client beyond AcceptConfig.MaxPerAddress. Both are sent without reading a request.
 var (
 	ServiceUnavailable = unavailable("Too many clients are connected to this server. Please try again in a moment.\n")
+	NotRunning         = unavailable("The application is not running. Please try again in a moment.\n")
 	AddressCrowded     = unavailable("Too many connections are open from your address. Please try again in a moment.\n")
 )
 

@@ -43,6 +43,7 @@ type Listener struct {
 	inode uint64
 	// address of the unix socket whose file Close must remove; "" if there is no such file
 	made string
+	door bool // the socket is the inside of a door (NewDoor)
 
 	// If Secure is true, clients must use TLS. Secure must be set before Acceptor.Accept is called.
 	Secure bool
@@ -87,7 +88,9 @@ func ListenerFromFile(f *os.File) (*Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	fd = int(held.Fd())
+	if fd = int(held.Fd()); IsDoor(fd) {
+		return doorFromFile(held), nil
+	}
 	// The application of another process that shares the socket may have called shutdown(2).
 	if listening, unknown := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); unknown == nil &&
 		listening == 0 {
@@ -185,6 +188,10 @@ func inheritedSocket(number string, o ListenOptions) (int, error) {
 		return -1, errors.New("not a descriptor number")
 	}
 	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+	if kind == unix.SOCK_SEQPACKET && err == nil {
+		unix.CloseOnExec(fd)
+		return fd, nil // the inside of a door
+	}
 	switch {
 	case errors.Is(err, unix.EBADF):
 		return -1, errors.New("fapws was started without this descriptor")

@@ -109,10 +109,10 @@ func ipText(a *net.TCPAddr) string { return a.AddrPort().Addr().Unmap().String()
 type trustedProxy struct {
 	awaits  bool // the connection must begin with a header of the PROXY protocol
 	trusted bool // the server uses the forwarding fields of this connection
-
-	root string // path prefix of the application in the last request
-	peer *Peer  // the client of the last request, if the proxy is trusted
-	key  []byte // forwarding fields of the last request, as formatted by route.AppendForwarded
+	door    bool // the connection came through a door (PeerField)
+	root    string        // path prefix of the application in the last request
+	peer    *Peer         // the client of the last request, if the proxy is trusted
+	key     []byte        // forwarding fields of the last request, as formatted by route.AppendForwarded
 }
 
 const maxForwardKey = 1 << 10
@@ -179,7 +179,7 @@ func (s *Server) ApplyProxyHeader(c *Client, h *conn.ProxyHeader) {
 func (s *Server) applyForwarded(x *Exchange) {
 	q, c := x.req, x.client
 	f := c.proxy
-	if !f.trusted {
+	if !f.trusted || f.door {
 		return
 	}
 	q.forwarded = route.AppendForwarded(q.forwarded[:0], &q.parsed, q.Head)

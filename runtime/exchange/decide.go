@@ -96,7 +96,7 @@ func (s *Server) begins(x *Exchange, q *request, identified bool) {
 		x.began = s.metrics.Begin()
 	}
 	if s.identifier != nil {
-		q.identify(s.identifier, identified || x.client.reports(), x.client.Subrequest(), &x.ID)
+		q.identify(s.identifier, identified || x.client.reports(), x.client.Subrequest() || x.client.FromDoor(), &x.ID)
 	}
 	if s.timed {
 		q.time, q.earlier = time.Now(), x.client.requests
@@ -106,7 +106,9 @@ func (s *Server) begins(x *Exchange, q *request, identified bool) {
 
 func (s *Server) route(x *Exchange) {
 	q, c := x.req, x.client
-	if q.parsed.Forwarded {
+	if c.FromDoor() {
+		s.introduced(x)
+	} else if q.parsed.Forwarded {
 		s.dropForged(x)
 	}
 	r := route.Request{Parsed: &q.parsed, Head: q.Head, Client: x.from, Index: q.index}

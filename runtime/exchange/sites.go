@@ -119,6 +119,8 @@ type Server struct {
 	undeclared    logfile.Seldom             // limits log lines about clients that send forwarding fields
 	unread        map[string]bool            // fields of trusted proxies that warnUnread has logged
 
+	introductions map[string]introducedClient // results of clientOf; nil before the first
+
 	metrics    *metrics.Recorder // nil if requests are not counted
 	identifier *http1.Identifier // nil if requests get no identities
 	timed      bool              // the access log or the setting Debug needs the times of requests

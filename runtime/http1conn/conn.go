@@ -187,7 +187,9 @@ func (c *Conn) Drain(retire bool) {
 			c.Stamp = s.Set.Now
 		}
 	case idle && c.state == StateReady:
-		if c.Unread() { // a request has arrived, but the loop has not read it yet
+		// A request has arrived, but the loop has not read it yet; or the server at the other end of a door, which closes idle
+		// connections soon, may send one.
+		if c.Unread() || c.FromDoor() {
 			c.Stamp = s.Set.Now
 			return
 		}

@@ -50,7 +50,7 @@ func (s *Server) TakeIdle() (list []IdleClient) {
 			c, unannounced = p.Conn, true
 		}
 		switch {
-		case c == nil || c.Subrequest() || !c.Movable():
+		case c == nil || c.Subrequest() || c.FromDoor() || !c.Movable():
 		case c.state != StateNew && c.state != StateReady:
 		case c.Busy() || c.Yields() || c.Half || c.Gathers() || c.WaitsForAgain() || len(c.Pending()) > 0:
 		default:
@@ -66,7 +66,7 @@ func (s *Server) TakeIdle() (list []IdleClient) {
 // because it uses TLS, or has sent further requests that are active.
 func (s *Server) TakeWaiting(x *exchange.Exchange, text []byte) (one IdleClient, ok bool) {
 	c, ok := x.Stream.(*Conn)
-	if !ok || c.Subrequest() || !c.Movable() || c.active.First != x || c.active.Last != x || c.body != nil ||
+	if !ok || c.Subrequest() || c.FromDoor() || !c.Movable() || c.active.First != x || c.active.Last != x || c.body != nil ||
 		c.Half || c.Gathers() {
 		return one, false
 	}
