@@ -51,6 +51,31 @@ func checkSandbox(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) 
 	return process.OK, nil
 }
 
+// checkChildren checks each application with processes of its own as a server of its own, and returns the first exit code
+// that is not 0.
+func checkChildren(p *plan.Plan, stderr io.Writer) (code int) {
+	for _, c := range p.Site.Children {
+		cmd := process.Again(false, c.Arguments(settings.WordCheck, "--ctl-socket=off")...)
+		if c.Program != "" {
+			cmd.Path, cmd.Args[0] = c.Program, c.Program
+		}
+		cmd.Env, cmd.Dir = c.Environment(), "/"
+		out, err := cmd.CombinedOutput()
+		for line := range strings.Lines(string(out)) {
+			fmt.Fprintf(stderr, "%s: %s", c.Name, line)
+		}
+		if err != nil && cmd.ProcessState == nil {
+			fmt.Fprintf(stderr, "%s: %v\n", c.Name, err)
+		}
+		if failed := process.NoStart; err != nil && code == process.OK {
+			if code = failed; cmd.ProcessState != nil && cmd.ProcessState.ExitCode() > 0 {
+				code = cmd.ProcessState.ExitCode()
+			}
+		}
+	}
+	return code
+}
+
 // printTo returns a function that prints lines of a command, which need no time and level.
 func printTo(stderr io.Writer) func(logfile.Level, string) {
 	return func(_ logfile.Level, line string) { fmt.Fprintln(stderr, "fapws:", line) }

@@ -48,6 +48,9 @@ func run(args []string, asWorker bool, stdin *os.File, stdout, stderr io.Writer)
 	if supervisor.KeyReaderWanted() {
 		return process.OK, supervisor.RunKeyReader()
 	}
+	if supervisor.StarterWanted() {
+		return process.OK, supervisor.RunStarter()
+	}
 	loaderFD, loader := worker.TakeLoader()
 	parent, err := worker.TakeParent()
 	if err != nil {
@@ -138,6 +141,11 @@ func run(args []string, asWorker bool, stdin *os.File, stdout, stderr io.Writer)
 	}
 	if cmd.Word != settings.WordRun {
 		code, err := inspect(p, stdout, stderr)
+		if cmd.Word == settings.WordCheck && code == process.OK && err == nil {
+			if code := checkChildren(p, stderr); code != process.OK {
+				return code, nil
+			}
+		}
 		if cmd.Word == settings.WordCheck && code == process.OK && err == nil && p.Conf.Sandboxed() {
 			return checkSandbox(p, stdout, stderr)
 		}
@@ -233,18 +241,19 @@ func serve(p *plan.Plan, stderr io.Writer) (code int, err error) {
 	if p.Conf.PidFile != "" {
 		instance.PidPath, _ = filepath.Abs(p.Conf.PidFile) // plan.Make has checked the directory
 	}
-	if pool.Upgraded() || isSupervised(p.Settings, &p.Conf) { // after an upgrade, the settings may differ
+	if pool.Upgraded() || isSupervised(p.Settings, &p.Conf, len(p.Site.Children) > 0) { // after an upgrade, the settings may differ
 		return supervisor.Run(p, instance, stderr)
 	}
 	return worker.RunAlone(p, instance, stderr)
 }
 
-// isSupervised reports whether the settings require workers under a supervisor. Process 1 of a container must reap all
+// isSupervised reports whether the settings, or applications with processes of their own (children), require workers
+// under a supervisor. Process 1 of a container must reap all
 // orphans, and only a supervisor can distinguish orphans from children of the application.
-func isSupervised(set *settings.Settings, conf *settings.Config) bool {
+func isSupervised(set *settings.Settings, conf *settings.Config, children bool) bool {
 	return set.Source("workers").Level > settings.FromDefault || conf.Reload || conf.Dev ||
 		conf.Channels != "" || conf.IdleStop > 0 || conf.Fork || conf.MaxRequests > 0 || conf.MaxRSS > 0 ||
-		conf.User != "" || conf.Group != "" || conf.Chroot != "" || conf.Sandboxed() || os.Getpid() == 1
+		conf.User != "" || conf.Group != "" || conf.Chroot != "" || conf.Sandboxed() || os.Getpid() == 1 || children
 }
 
 var errRoot = errors.New("refusing to run as root: choose a user with --user NAME, or pass --allow-root " +

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Group", "begin", "check", "clash", "conflict", "enter", "find", "late", "leave", "owned"]
 
-WAY_OUT = "serve one of the applications with a second fapws, and route to it with proxy (fapws help site)"
+WAY_OUT = "give each application a process of its own, [application.NAME] (fapws help applications)"
 
 
 class Conflict(ImportError):

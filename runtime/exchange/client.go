@@ -107,12 +107,12 @@ func ipText(a *net.TCPAddr) string { return a.AddrPort().Addr().Unmap().String()
 
 // trustedProxy is the state of a connection from a trusted proxy. If Config.RootPath is set, every connection has one.
 type trustedProxy struct {
-	awaits  bool // the connection must begin with a header of the PROXY protocol
-	trusted bool // the server uses the forwarding fields of this connection
-	door    bool // the connection came through a door (PeerField)
-	root    string        // path prefix of the application in the last request
-	peer    *Peer         // the client of the last request, if the proxy is trusted
-	key     []byte        // forwarding fields of the last request, as formatted by route.AppendForwarded
+	awaits  bool   // the connection must begin with a header of the PROXY protocol
+	trusted bool   // the server uses the forwarding fields of this connection
+	door    bool   // the connection came through a door (PeerField)
+	root    string // path prefix of the application in the last request
+	peer    *Peer  // the client of the last request, if the proxy is trusted
+	key     []byte // forwarding fields of the last request, as formatted by route.AppendForwarded
 }
 
 const maxForwardKey = 1 << 10

@@ -139,7 +139,7 @@ func appendMember(dst []byte, key, text string) []byte {
 	return appendJSON(dst, []byte(text))
 }
 
-// ParseObject parses an object that core_object.c or Append has written. Only Text and Exception of the result are set.
+// ParseObject parses an object that core_object.c or Append has written. Only the Time of the result is not set.
 func ParseObject(line string) (m Message, ok bool) {
 	type text = *string
 	var o struct {
@@ -153,7 +153,18 @@ func ParseObject(line string) (m Message, ok bool) {
 	d := json.NewDecoder(strings.NewReader(line))
 	d.DisallowUnknownFields() // an object with other keys was written by the application, and is logged as text
 	ok = d.Decode(&o) == nil && o.PID != 0
-	m.Text, m.Exception = o.Message, o.Exception
+	m.Text, m.Exception, m.Level = o.Message, o.Exception, Info
+	given := [...]text{o.Client, o.Request, o.Trace, o.User, o.Host, o.Method, o.Path, o.Handler}
+	for i, one := range m.members()[:len(given)] {
+		if given[i] != nil {
+			*one = *given[i]
+		}
+	}
+	for level := Debug; level <= Error && o.Level != nil; level++ {
+		if level.String() == *o.Level {
+			m.Level = level
+		}
+	}
 	return m, ok
 }
 

@@ -43,8 +43,11 @@ func Run(args []string, stdout io.Writer) error {
 	if command == CA {
 		command = Status
 	}
+	if o.name != "" {
+		command += " " + Command(o.name)
+	}
 	within := answerWithin
-	if command == Reload { // Reload has no time limit, because the application can take long to load
+	if slices.Contains(NamedCommands, o.command) { // Reload has no time limit, because the application can take long to load
 		within = 0
 	}
 	a, err := converse(path, &request{Command: command, Purge: o.purge}, within)
@@ -68,19 +71,22 @@ func Run(args []string, stdout io.Writer) error {
 		}
 		_, err = io.WriteString(stdout, visible(text(a.Families)))
 	case Reload:
-		_, err = fmt.Fprintln(stdout, "reloaded")
+		_, err = fmt.Fprintln(stdout, strings.TrimSpace("reloaded "+o.name))
+	case Restart, Start:
+		_, err = fmt.Fprintf(stdout, "%sed %s\n", o.command, o.name)
 	case Purge:
 		_, err = fmt.Fprintln(stdout, "purged "+pool.Count(a.Pages, "page"))
 	case Rotate:
 		_, err = fmt.Fprintln(stdout, "rotated")
 	case Stop:
-		_, err = fmt.Fprintln(stdout, "stopped")
+		_, err = fmt.Fprintln(stdout, strings.TrimSpace("stopped "+o.name))
 	}
 	return err
 }
 
 type options struct {
 	command Command
+	name    string // of an application; "" for the whole server
 	purge   cache.Pattern
 	pid     int
 	socket  string
@@ -117,6 +123,8 @@ func parse(args []string) (o options, err error) {
 		p.Path = "*"
 	} else if o.command == Purge && len(words) > 0 {
 		p.Path, words = words[0], words[1:]
+	} else if slices.Contains(NamedCommands, o.command) && len(words) > 0 {
+		o.name, words = words[0], words[1:]
 	}
 	names := make([]string, len(Commands))
 	for i, c := range Commands {
@@ -133,6 +141,8 @@ func parse(args []string) (o options, err error) {
 			hint = ", did you mean " + near + "?"
 		}
 		return o, fmt.Errorf("unknown command %s%s", o.command, hint)
+	case (o.command == Start || o.command == Restart) && o.name == "":
+		return o, fmt.Errorf("%s needs the name of an application, which fapws ctl status lists", o.command)
 	case o.pid > 0 && o.socket != "":
 		return o, errors.New("use --pid or --socket, not both")
 	case o.command == Purge && (p.Path == "") == (p.Tag == ""):

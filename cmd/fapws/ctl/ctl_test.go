@@ -113,9 +113,11 @@ func TestStopAnswersBeforeTheServerStops(t *testing.T) {
 func TestUsageErrorsNameTheMistake(t *testing.T) {
 	use(t)
 	for _, tt := range []struct{ line, want string }{
-		{"", "no command given; usage: fapws ctl stack|status|top|metrics|reload|purge|rotate|stop|ca; see fapws ctl --help"},
+		{"", "no command given; usage: fapws ctl stack|status|top|metrics|reload|restart|start|purge|rotate|stop|ca; see fapws ctl --help"},
 		{"dance", "unknown command dance; fapws ctl --help lists them"},
-		{"stop now", "one command at a time, not stop and now"},
+		{"rotate now", "one command at a time, not rotate and now"},
+		{"stop blog now", "one command at a time, not stop and now"},
+		{"restart", "restart needs the name of an application, which fapws ctl status lists"},
 		{"--pid x stop", "--pid x: must be the number of a process"},
 		{"--pid=0 stop", "--pid 0: must be the number of a process"},
 		{"stop --pid", "--pid needs a value"},

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -40,11 +41,18 @@ const (
 	Metrics Command = "metrics"
 	Top     Command = "top"
 
+	// Start and Restart are followed by a space and the name of an application; Reload and Stop can be.
+	Start   Command = "start"
+	Restart Command = "restart"
+
 	Log     Command = "log"     // last lines of the error log, for the status page
 	Profile Command = "profile" // stacks of Python during ProfileTime, for the status page
 )
 
-var Commands = []Command{Stack, Status, Top, Metrics, Reload, Purge, Rotate, Stop, CA}
+var Commands = []Command{Stack, Status, Top, Metrics, Reload, Restart, Start, Purge, Rotate, Stop, CA}
+
+// NamedCommands can be followed by the name of an application.
+var NamedCommands = []Command{Reload, Restart, Start, Stop}
 
 var pageCommands = []Command{Top, Metrics, Log, Stack, Reload, Profile}
 
@@ -79,6 +87,17 @@ type Report struct {
 	Cache     *Cache   `json:"cache,omitempty"`   // nil if there is no cache, or no worker has replied
 	CA        *OwnCA   `json:"ca,omitempty"`      // nil without --tls auto
 	Workers   []Worker `json:"workers"`           // the process itself if there is no supervisor
+
+	Applications []Application `json:"applications,omitempty"`
+}
+
+// An Application is the state of an application with processes of its own.
+type Application struct {
+	Name     string  `json:"name"`
+	State    string  `json:"state"`
+	PID      int     `json:"pid,omitempty"`
+	Restarts int     `json:"restarts"` // after it ended by itself
+	Report   *Report `json:"report,omitempty"`
 }
 
 type OwnCA struct {
@@ -153,7 +172,8 @@ func (s Server) Answer(c Command, p cache.Pattern) Answer {
 }
 
 func (s Server) answer(c Command, p cache.Pattern, allowed []Command) Answer {
-	if !slices.Contains(allowed, c) {
+	word, _, named := strings.Cut(string(c), " ")
+	if !slices.Contains(allowed, Command(word)) || named && !slices.Contains(NamedCommands, Command(word)) {
 		return Answer{Error: fmt.Sprintf("this server does not support %q", string(c))}
 	}
 	return s.Answer(c, p)
@@ -178,6 +198,7 @@ type Socket struct {
 	path   string
 	ln     *net.UnixListener
 	file   os.FileInfo
+	inside *os.File // the inside of a door; nil if clients connect to path
 	server Server
 
 	mu      sync.Mutex
@@ -186,8 +207,9 @@ type Socket struct {
 
 type client struct {
 	*net.UnixConn
-	silent bool
-	waits  bool // the client waits for a reload, so the program that replaces this program may have to answer
+	silent  bool
+	trusted bool // the client came through a door
+	waits   bool // the client waits for a reload, so the program that replaces this program may have to answer
 }
 
 const (
@@ -197,6 +219,9 @@ const (
 
 // Listen creates the control socket, and removes the sockets of ended servers from its directory.
 func Listen(path string, server Server) (*Socket, error) {
+	if strings.HasPrefix(path, Inherited) {
+		return listenInside(path, server)
+	}
 	var ln *net.UnixListener
 	var err error
 	if path == Auto {
@@ -269,10 +294,18 @@ func MayListen(path, site string) error {
 	return nil
 }
 
-func (s *Socket) SyscallConn() (syscall.RawConn, error) { return s.ln.SyscallConn() }
+func (s *Socket) SyscallConn() (syscall.RawConn, error) {
+	if s.inside != nil {
+		return s.inside.SyscallConn()
+	}
+	return s.ln.SyscallConn()
+}
 
 // Clients that wait for the end of the server stay connected.
 func (s *Socket) Close() {
+	if s.inside != nil {
+		return // it ends with this process, because serveInside waits for its descriptor
+	}
 	if c, err := s.ln.SyscallConn(); err == nil {
 		// Shutdown makes a waiting accept return, even if an application has made the socket blocking.
 		_ = c.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
@@ -357,7 +390,7 @@ func (s *Socket) admit(c *client) bool {
 func (s *Socket) talk(c *client) {
 	defer c.Close()
 	_ = c.SetDeadline(time.Now().Add(askWithin))
-	if err := allowed(c.UnixConn, os.Geteuid(), 0); err != nil {
+	if err := allowed(c.UnixConn, os.Geteuid(), 0); err != nil && !c.trusted {
 		reply(c, Answer{Error: err.Error()})
 		return
 	}
@@ -366,7 +399,7 @@ func (s *Socket) talk(c *client) {
 		return
 	}
 	s.mu.Lock()
-	c.silent, c.waits = false, r.Command == Reload
+	c.silent, c.waits = false, strings.HasPrefix(string(r.Command), string(Reload))
 	s.mu.Unlock()
 	_ = c.SetReadDeadline(time.Time{})
 	if r.Command == Stop {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"fapws/cmd/fapws/pool"
 	"fapws/runtime/metrics"
 )
 
@@ -254,8 +255,32 @@ func (r *Report) write(w io.Writer, asJSON bool) error {
 	if r.Cache != nil && (r.Cache.Entries > 0 || r.Cache.asked() > 0) {
 		fmt.Fprintln(&b, r.Cache)
 	}
+	for _, a := range r.Applications {
+		a.write(&b)
+	}
 	_, err := io.WriteString(w, visible(b.String()))
 	return err
+}
+
+// write writes the state of a, and the table of its workers.
+func (a *Application) write(b *strings.Builder) {
+	fmt.Fprintf(b, "\napplication %s: %s", a.Name, a.State)
+	if a.PID != 0 {
+		fmt.Fprintf(b, ", pid %d", a.PID)
+	}
+	if a.Restarts > 0 {
+		fmt.Fprintf(b, ", started again %s", pool.Count(a.Restarts, "time"))
+	}
+	b.WriteByte('\n')
+	if a.Report == nil {
+		return
+	}
+	if a.Report.Failure != "" {
+		fmt.Fprintf(b, "the last reload failed: %s\n", a.Report.Failure)
+	}
+	for _, line := range a.Report.workerTable(nil).lines(new(screen)) {
+		fmt.Fprintln(b, line)
+	}
 }
 
 // period formats seconds: 12s, 5m12s, 3h12m, 4d3h.

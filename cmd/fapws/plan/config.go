@@ -25,6 +25,7 @@ type SiteConfig struct {
 	Args        []string        `key:"args" value:"['one', 'two']"`
 	UnknownHost string          `key:"unknown-host" is:"one default 421" value:"'421'"`
 	Hosts       []*Host         `key:"host" value:"[[host]]"`
+	Children    Children        `key:"application" value:"[application.NAME]"`
 }
 
 func FileKeys() []string {
@@ -55,6 +56,7 @@ func readSites(f *settings.TOMLFile, report func(error)) *SiteConfig {
 		h.check(report)
 	}
 	c.checkNames(report)
+	c.checkChildren(report)
 	return c
 }
 
@@ -62,7 +64,7 @@ func readSites(f *settings.TOMLFile, report func(error)) *SiteConfig {
 // also replaces first, the application that a previous call has set.
 func (c *SiteConfig) shareApp(first SiteApplication) {
 	for _, h := range c.Hosts {
-		if h.Root == "" && h.App.Name == first.Name && !h.At.Set("app") {
+		if h.Root == "" && h.App.Name == first.Name && h.Child == "" && !h.At.Set("app") {
 			h.App = c.App
 		}
 	}
@@ -217,7 +219,7 @@ func (c *SiteConfig) Targets() (targets []string) {
 		if len(h.Names) > 0 && !strings.Contains(h.Names[0], "*") {
 			base = "http://" + h.Names[0]
 		}
-		if h.Root != "" || h.App.Name != "" {
+		if h.Root != "" || h.App.Name != "" || h.Child != "" {
 			targets = append(targets, base+"/")
 		}
 		for _, r := range h.Routes {
@@ -241,7 +243,7 @@ func KeyDocs() []settings.KeyDoc {
 		return slices.Contains(inherited, k.Key)
 	})
 	return slices.Concat(describe("", SiteConfig{}), types, describe("host", Host{}),
-		describe("host.route", Route{}), describe("rules", TopRules{}),
+		describe("host.route", Route{}), describe("application", Child{}), describe("rules", TopRules{}),
 		describe("rules", Rules{}),
 		describe("rules", proxy.Options{}))
 }

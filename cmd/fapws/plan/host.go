@@ -25,6 +25,7 @@ type Host struct {
 	Root    string          `key:"root" is:"path" value:"'/srv/site'"`
 	App     SiteApplication `key:"app" value:"'pkg.mod:app'"`
 	SSI     SSI             `key:"ssi" value:"true, ['*.html'] or { exec = true }"`
+	Child   string          `key:"application" value:"'blog'"`
 
 	CertFile string `key:"certfile" is:"path" value:"'/etc/ssl/example.org.pem'"`
 	KeyFile  string `key:"keyfile" is:"path" value:"'/etc/ssl/example.org.key'"`
@@ -48,8 +49,11 @@ func (h *Host) check(report func(error)) {
 	if h.At.Rejected != nil {
 		return
 	}
-	if h.Root == "" && h.App.Name == "" && len(h.Routes) == 0 {
-		report(h.At.Errorf("host", "nothing to serve: set root, app or a [[host.route]]"))
+	if h.Root == "" && h.App.Name == "" && h.Child == "" && len(h.Routes) == 0 {
+		report(h.At.Errorf("host", "nothing to serve: set root, app, application or a [[host.route]]"))
+	}
+	if h.Child != "" && h.At.Set("app") {
+		report(h.At.Errorf("application", "a host has app or application, not both"))
 	}
 	if h.SSI.Enabled && h.Root == "" {
 		report(h.At.Errorf("ssi", "no directory: set root for the host"))
@@ -90,7 +94,7 @@ func (b *siteBuilder) site() exchange.Site {
 			parts[i].mounts = b.filesUnder(r)
 		}
 	}
-	rest := &Route{At: h.At, Files: h.Files, Rules: h.Rules, Folder: h.Root, App: h.App, SSI: h.SSI}
+	rest := &Route{At: h.At, Files: h.Files, Rules: h.Rules, Folder: h.Root, App: h.App, SSI: h.SSI, Child: h.Child}
 	if h.SSI.Enabled && h.Root != "" {
 		parts = append(parts, part{rest, b.rules(rest, b.pages(rest, h.Root, ""))})
 	}
@@ -99,6 +103,13 @@ func (b *siteBuilder) site() exchange.Site {
 	}
 	if h.App.Name != "" {
 		mounts, _ := b.app(rest)
+		parts = append(parts, part{rest, b.rules(rest, mounts)})
+	}
+	if h.Child != "" {
+		mounts, err := b.child(rest)
+		if err != nil {
+			b.wrong(h.At.Errorf("application", "%v", err))
+		}
 		parts = append(parts, part{rest, b.rules(rest, mounts)})
 	}
 	b.warnHidden(parts)
@@ -128,7 +139,7 @@ func (b *siteBuilder) table(parts []part) (table []exchange.Mount) {
 					continue // further rules
 				}
 				copies = append(copies, b.ruledCopy(p.route, behind)...)
-				app = app || behind.route.App.Name != ""
+				app = app || behind.route.App.Name != "" || behind.route.Child != ""
 			}
 			if !app {
 				b.checkHandled(p.route, copies, ": no application, program or proxy serves its paths")
@@ -195,10 +206,11 @@ func (h *Host) routed() (names []string) {
 // used with and without an application.
 func (b *siteBuilder) root(r *Route) []exchange.Mount {
 	var behind []exchange.Mount
-	if b.host.App.Name == "" {
+	application := b.host.App.Name != "" || b.host.Child != ""
+	if !application {
 		behind = b.behind
 	}
-	fall := len(behind) > 0 || b.host.App.Name != ""
+	fall := len(behind) > 0 || application
 	return append(b.rules(r, b.rootFiles(r, fall)), behind...)
 }
 
@@ -252,6 +264,7 @@ type Route struct {
 	Redirect string          `key:"redirect" value:"'https://example.org${path}'"`
 	Rewrite  string          `key:"rewrite" value:"'/new/$1'"`
 	Proxy    []string        `key:"proxy" is:"some" value:"'http://127.0.0.1:9000'"`
+	Child    string          `key:"application" value:"'blog'"`
 	Upload   Upload          `key:"upload" value:"'DIR' or { to = '/data/firmware.bin' }"`
 	Status   int             `key:"status" range:"100-599" value:"404"`
 
@@ -360,7 +373,7 @@ func (b *siteBuilder) route(r *Route) []exchange.Mount {
 	if err != nil && !follows && !slices.Contains(r.At.Rejected, of[0].key) {
 		b.wrong(r.At.Errorf(of[0].key, "%v", err))
 	}
-	if r.App.Name == "" {
+	if r.App.Name == "" && r.Child == "" {
 		b.checkHandled(r, mounts, " with "+of[0].key+": its responses need no time")
 	}
 	return b.rules(r, mounts)

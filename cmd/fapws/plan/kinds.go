@@ -46,6 +46,7 @@ type kind struct {
 // Rows have no names of fields, so that the compiler asks each kind for all of them.
 var kinds = []kind{
 	{"app", func(r *Route) (string, bool) { return r.App.Name, r.App.Name != "" }, (*siteBuilder).app, nil, nil},
+	{"application", func(r *Route) (string, bool) { return r.Child, r.Child != "" }, (*siteBuilder).child, nil, nil},
 	{"cgi", func(r *Route) (string, bool) { return r.CGI.Folder, r.CGI.Enabled }, (*siteBuilder).cgi,
 		func(_ *Route, to *Reach) { to.Programs = true }, (*Route).matched},
 	{"php", func(r *Route) (string, bool) {

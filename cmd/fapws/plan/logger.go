@@ -112,6 +112,22 @@ func (l *Logger) KeepFailure(text string) {
 	l.keep(&logfile.Message{Time: l.now(), Level: logfile.Error, Text: text})
 }
 
+// Relay writes a line of an application with processes of its own, which log in JSON, with the name of the application.
+func (l *Logger) Relay(name string, line []byte) {
+	m, ok := logfile.ParseObject(string(line))
+	if !ok {
+		m = logfile.Message{Level: logfile.Info, Text: string(bytes.TrimRight(line, "\r\n"))}
+	}
+	if m.Traceback != "" {
+		m.Traceback += "\n"
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	m.Time, m.Text = l.now(), name+": "+m.Text
+	l.keep(&m)
+	l.write(&m)
+}
+
 // The caller of keep must hold l.mu.
 func (l *Logger) keep(m *logfile.Message) {
 	l.line = logfile.Plain.Append(l.line[:0], m)

@@ -31,6 +31,8 @@ type Plan struct {
 	Broker   *pool.BrokerAddress // nil if --channels is not set
 	// mistakes in the configuration file and in settings; a plan with mistakes can only be checked further
 	Mistakes error
+	// the sockets outside of the doors of the applications with processes of their own, by name (conn.Knock)
+	Doors map[string]*os.File
 	// root has checked the certificates, because this process may lack the permission to read the keys
 	KeysRead bool
 	Dir      string
@@ -65,7 +67,7 @@ func Make(cmd *settings.Command, set *settings.Settings) (p *Plan, doubts []stri
 			return nil, nil, process.ExitUsage(settings.JoinPath(p.Mistakes, err))
 		}
 	}
-	p.Mistakes = settings.JoinPath(p.Mistakes, p.checkACME(), p.checkClients(), p.checkPaths(), p.readBroker())
+	p.Mistakes = settings.JoinPath(p.Mistakes, p.checkACME(), p.checkClients(), p.checkPaths(), p.readBroker(), p.Site.checkNoPython())
 	doubts = p.doubts()
 	if doubt := p.findVenv(); doubt != "" {
 		doubts = append(doubts, doubt)

@@ -200,7 +200,8 @@ func TestKeyOfTheFileThatIsTypedAsAFlagIsNamed(t *testing.T) {
 		if err == nil || !strings.HasPrefix(err.Error(), "unknown flag") {
 			continue // also a flag
 		}
-		advice := []string{"fapws.toml", "[[host.route]]", "fapws DIR", "name the application itself"}
+		advice := []string{"fapws.toml", "[[host.route]]", "fapws DIR", "name the application itself",
+			"--env-file"}
 		checktest.Truef(t, slices.ContainsFunc(advice, func(one string) bool { return strings.Contains(err.Error(), one) }),
 			"--%s: %v", doc.Key, err)
 	}

@@ -121,6 +121,12 @@ func (p *Pool) start(newest bool, role Role) (*worker, error) {
 	if p.rates != nil {
 		start.Rates = pass(p.rates)
 	}
+	if p.o.Doors != nil {
+		start.Doors = map[string]int{}
+		for name, door := range p.o.Doors() {
+			start.Doors[name] = pass(door)
+		}
+	}
 	var heard *stderrCapture
 	if p.o.FailureNotice != nil && role != PageOnly {
 		heard = new(stderrCapture)

@@ -133,7 +133,7 @@ type Settled struct {
 
 // Protocol is the version of the message format and of the Handover, and must be the same in a program and its
 // replacement.
-const Protocol = 11
+const Protocol = 12
 
 type Reply struct {
 	Pid  int

@@ -126,6 +126,8 @@ func (p *Pool) reap() {
 		}
 		if w := p.workers[pid]; w != nil {
 			w.ends(status)
+		} else if p.o.Reaped != nil {
+			p.o.Reaped(pid, status)
 		}
 	}
 }
@@ -156,6 +158,9 @@ func (p *Pool) post(f func()) bool {
 func (p *Pool) after(d time.Duration, f func()) *time.Timer {
 	return time.AfterFunc(d, func() { p.post(f) })
 }
+
+// Do runs f on the goroutine of Run, like do, and is safe for concurrent use.
+func (p *Pool) Do(f func()) { p.do(f) }
 
 // do runs f on the goroutine of Run and waits until f has returned, unless Run has already returned.
 func (p *Pool) do(f func()) {
@@ -481,6 +486,11 @@ type Options struct {
 
 	// Query replies to a worker's request, on a separate goroutine, and may call Pool.Ask.
 	Query func(pid int, subject string) string
+
+	// Doors returns the files that each worker inherits, by the names of applications (plan.Plan.Doors); nil if there are
+	// none. Reaped is called when a process other than a worker has ended; it may be nil. Both run on the goroutine of Run.
+	Doors  func() map[string]*os.File
+	Reaped func(pid int, status unix.WaitStatus)
 
 	// Broker, which is optional, shares the channels of the workers with other servers.
 	Broker *Broker

@@ -29,6 +29,8 @@ type Start struct {
 	Stderr int
 	// descriptor of the table of rate limits that all workers share (package ratelimit); 0 if there is none
 	Rates int
+	// descriptors of the doors of applications, by name
+	Doors map[string]int `json:",omitempty"`
 	Role  Role
 	Epoch string
 	Load  int  // number of the generation; workers of the same generation have loaded the same files

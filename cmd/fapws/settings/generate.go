@@ -149,8 +149,11 @@ var keyTables = []struct{ table, title, text string }{
 		"A host also takes the rules below, and the flags index, autoindex, spa, mime-types, charset, compress, " +
 			"expires, symlinks, dotfiles, expose and cache-files-max"},
 	{"host.route", "Keys of a route, [[host.route]]",
-		"A route has prefix, match or both, and at most one source: app, files, cgi, php, fastcgi, " +
+		"A route has prefix, match or both, and at most one source: app, application, files, cgi, php, fastcgi, " +
 			"redirect, rewrite, proxy, upload or status. It takes the same flags and rules as a host"},
+	{"application", "Keys of an application, [application.NAME]",
+		"An application with a process of its own also takes the flags about applications and processes: chdir, " +
+			"venv, user, workers, threads, timeout, max-rss, env-file, sandbox, idle-stop and others"},
 	{"rules", "Rules", "A rule of a host is one for all its routes. Those from hsts to methods may also stand at " +
 		"the top, for all hosts"},
 }

@@ -25,9 +25,13 @@ import (
 )
 
 func (p *supervisor) command(c ctl.Command, pattern cache.Pattern) (a ctl.Answer, err error) {
+	if word, name, named := strings.Cut(string(c), " "); named {
+		return a, p.applications.command(ctl.Command(word), name)
+	}
 	switch c {
 	case ctl.Status, ctl.CA:
 		a.Status = p.report(p.ask(ctl.Status, time.Second))
+		a.Status.Applications, _ = p.applications.ask(ctl.Status)
 	case ctl.Top:
 		all := p.ask(ctl.Top, worker.AnswerWithin)
 		a.Families = p.metrics(all)
@@ -127,7 +131,7 @@ func (p *supervisor) reload(reason string) error {
 	if err := p.pool.ReloadAndWait(reason); err != nil {
 		return fmt.Errorf("reload failed: %w", err)
 	}
-	return nil
+	return p.applications.awaitReload()
 }
 
 func (p *supervisor) purge(pattern cache.Pattern) (n int, err error) {
@@ -302,7 +306,7 @@ func (p *supervisor) metrics(answers []reply) []metrics.Family {
 				{Labels: metrics.Labels("reason", "recycled"), Value: float64(st.Recycled)},
 			}},
 	}
-	return metrics.Merge(all, own, p.brokerMetrics())
+	return metrics.Merge(append(p.applications.metrics(), all, own, p.brokerMetrics())...)
 }
 
 func active(answers []reply) (list []ctl.Active) {

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -31,26 +32,28 @@ import (
 type supervisor struct {
 	plan *plan.Plan
 	// A reload has begun, so settings may have changed. Only the function event uses this field.
-	reloaded  bool
-	kept      string // settings that logKept has logged
-	unused    string // name of the setting for certificates, if no address uses HTTPS; otherwise ""
-	conf      settings.Config
-	log       *plan.Logger
-	instance  *worker.Instance
-	memory    confine.Trimmer
-	identity  *confine.Identity // user to run as; nil means unchanged
-	sockets   conn.ListenOptions
-	settled   pool.Settled
-	viewers   sync.Once
-	early     worker.Early[pool.Address] // sockets that are open before the first worker has loaded
-	served    []pool.Address             // nil until the first worker has loaded
-	started   atomic.Bool
-	pool      *pool.Pool
-	keyring   keyring
-	counted   ledger
-	counting  atomic.Int64 // time at which the counting of requests began, in nanoseconds since 1970; 0 means never
-	broker    *pool.Broker // nil if channels are local to this server
-	temporary string       // directory of --sandbox for temporary files, or ""
+	reloaded bool
+	kept     string // settings that logKept has logged
+	unused   string // name of the setting for certificates, if no address uses HTTPS; otherwise ""
+	conf     settings.Config
+	log      *plan.Logger
+	instance *worker.Instance
+	memory   confine.Trimmer
+	identity *confine.Identity // user to run as; nil means unchanged
+	sockets  conn.ListenOptions
+	settled  pool.Settled
+	viewers  sync.Once
+	early    worker.Early[pool.Address] // sockets that are open before the first worker has loaded
+	served   []pool.Address             // nil until the first worker has loaded
+	started  atomic.Bool
+	pool     *pool.Pool
+	keyring  keyring
+
+	applications applications // those with processes of their own
+	counted      ledger
+	counting     atomic.Int64 // time at which the counting of requests began, in nanoseconds since 1970; 0 means never
+	broker       *pool.Broker // nil if channels are local to this server
+	temporary    string       // directory of --sandbox for temporary files, or ""
 
 	watcher *watch.Watcher                  // nil if files are not watched
 	site    atomic.Pointer[plan.SiteConfig] // sites in the configuration file at the last reload
@@ -116,7 +119,7 @@ func (p *supervisor) run() (code int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	worker.KeepFromWorkers(p.conf.Bind)
+	worker.KeepFromWorkers(append(slices.Clone(p.conf.Bind), p.conf.ControlSocket))
 	if p.plan.Broker != nil {
 		if err := p.connectBroker(handover); err != nil {
 			return 0, err
@@ -142,6 +145,8 @@ func (p *supervisor) run() (code int, err error) {
 		Certificates:  p.keyring.bundle,
 		LastWords:     p.lastWords,
 		Query:         p.query,
+		Doors:         p.applications.doors,
+		Reaped:        p.applications.reaped,
 		Broker:        p.broker,
 		Reopen:        func() { p.log.Follow() },
 		PassStderr:    p.log.Redirected() && p.conf.Chroot != "",
@@ -150,14 +155,20 @@ func (p *supervisor) run() (code int, err error) {
 	p.started.Store(true)
 	p.settled = pool.Settled{Config: p.conf, Debug: p.conf.Server.Debug, App: p.plan.Label(&p.conf),
 		Python: p.plan.Python()}
-	var state []byte
+	var state leftState
 	var left []*os.File
 	if handover != nil {
 		p.settled = handover.Settled
-		state, left = handover.State, handover.Left()
+		if err := json.Unmarshal(handover.State, &state); err != nil {
+			return 0, process.ExitNotStarted("state of the previous program: %v", err)
+		}
+		left = handover.Left()
 	}
 	p.show()
-	if left, err = p.keyring.open(state, left); err != nil {
+	if left, err = p.keyring.open(state.Keyring, left); err != nil {
+		return 0, err
+	}
+	if left, err = p.openApplications(state.Applications, left); err != nil {
 		return 0, err
 	}
 	p.instance.TakePid(left)
@@ -177,7 +188,18 @@ func (p *supervisor) run() (code int, err error) {
 		defer p.early.Drop()
 	}
 	p.watcher.Report(p.pool.ReloadChanged)
-	err = p.pool.Run(pool.Catch(handover, process.SignalsArrived), handover)
+	caught := pool.Catch(handover, process.SignalsArrived)
+	p.applications.listen()
+	if handover != nil {
+		p.applications.resume()
+	}
+	p.applications.adopt(p.plan.Site.Children)
+	err = p.pool.Run(caught, handover)
+	killed, failed := errors.AsType[*process.ExitError](err)
+	p.applications.end(failed && killed.Code == process.Failed)
+	if p.applications.lost && err == nil {
+		err = &process.ExitError{Code: process.Failed}
+	}
 	removeSocketFiles(p.served, p.log)
 	return process.OK, err
 }
@@ -293,7 +315,7 @@ func (p *supervisor) up(addresses []pool.Address, resumed bool) {
 	go p.instance.Notifier.Watch(context.Background(), p.answering)
 	if p.instance.Left != nil {
 		p.instance.Left.Complete(p.log.Log)
-	} else if !resumed && p.log.Shows(logfile.Info) {
+	} else if !resumed && p.log.Shows(logfile.Info) && !strings.HasPrefix(p.conf.ControlSocket, ctl.Inherited) {
 		fmt.Fprint(p.log.People(), shown.Banner(pool.Count(p.conf.WorkerCount(), "worker"), p.log.Colors()))
 	}
 }
@@ -323,6 +345,9 @@ func (p *supervisor) event(kind pool.Event, failure string) {
 	switch kind {
 	case pool.Reloading:
 		p.reloaded = true
+		if children, known := p.readChildren(); known {
+			p.instance.LogNotifyError(p.applications.prepare(children))
+		}
 		p.instance.LogNotifyError(n.Reloading())
 	case pool.Reloaded:
 		p.memory.Quiet()
@@ -331,6 +356,7 @@ func (p *supervisor) event(kind pool.Event, failure string) {
 			p.keyring.reloaded()
 			p.logKept()
 			p.show()
+			p.applications.reloaded()
 		}
 		p.instance.LogNotifyError(n.Ready(""))
 	case pool.Failed:
@@ -342,6 +368,9 @@ func (p *supervisor) event(kind pool.Event, failure string) {
 	}
 }
 
+// leftState is the state of a supervisor for the program that replaces this program.
+type leftState struct{ Keyring, Applications json.RawMessage }
+
 // beforeExec restores the environment variables that this program has removed, for the next program.
 func (p *supervisor) beforeExec() (state []byte, files []syscall.Conn) {
 	var err error
@@ -351,9 +380,15 @@ func (p *supervisor) beforeExec() (state []byte, files []syscall.Conn) {
 			p.log.Log(logfile.Error, err.Error())
 		}
 	}
-	if state, files, err = p.keyring.leave(); err != nil {
+	p.instance.Control.Load().Keep()
+	var left leftState
+	if left.Keyring, files, err = p.keyring.leave(); err != nil {
 		p.log.Log(logfile.Error, "certificates for the next program: "+err.Error())
 	}
+	var doors []syscall.Conn
+	left.Applications, doors = p.applications.leave()
+	files = append(files, doors...)
+	state, _ = json.Marshal(left)
 	if pid := p.instance.Pid.Load().Left(); pid != nil {
 		files = append(files, pid)
 	}

@@ -75,6 +75,10 @@ func (p *Parent) Run(planned *plan.Plan, stderr io.Writer) (code int, err error)
 	if s.conf.Dev && !s.conf.NoDevRefresh {
 		s.refresh = plan.NewRefresh(fmt.Sprintf("%s-%d", p.Epoch, p.Load))
 	}
+	planned.Doors = map[string]*os.File{}
+	for name, fd := range p.Doors {
+		planned.Doors[name] = os.NewFile(uintptr(fd), name)
+	}
 	life := s.loadAndServe
 	if p.Role.ServesFirst() {
 		s.late = newLateLoad(p)
@@ -197,6 +201,9 @@ func (p *Parent) take(text string) (err error) {
 	}
 	if p.Rates > 0 {
 		unix.CloseOnExec(p.Rates)
+	}
+	for _, fd := range p.Doors {
+		unix.CloseOnExec(fd)
 	}
 	if p.root = takeVariable(confine.ChrootVariable); p.root != "" {
 		if err := confine.KeepZone(); err != nil {

@@ -9,6 +9,7 @@ import (
 	"math"
 	"net"
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -215,14 +216,21 @@ func handshakeError(err error) error {
 func (c *connection) ask() {
 	q, p := c.q, c.peer.proxy
 	c.heard, c.last, c.written, c.failure = 0, q.Upgrade, false, nil
-	p.head = q.appendHead(p.head[:0], c.peer)
+	body, chunked := q.Body, false
+	if p.opt.mounts() {
+		if p.head, chunked = q.appendMounted(p.head[:0]); chunked && !q.More && q.Spool < 0 {
+			body = q.mountedBody()
+		}
+	} else {
+		p.head = q.appendHead(p.head[:0], c.peer)
+	}
 	if c.state == idle {
 		c.enter(asking)
 	}
 	c.Stamp = p.conns.Now
 	c.Schedule()
 	if q.Spool < 0 {
-		c.write(p.head, q.Body)
+		c.write(p.head, body)
 		return
 	}
 	fd, err := unix.FcntlInt(uintptr(q.Spool), unix.F_DUPFD_CLOEXEC, 0)
@@ -232,6 +240,10 @@ func (c *connection) ask() {
 	}
 	items := []conn.Item{{Data: append([]byte(nil), p.head...), More: true},
 		{File: conn.File{FD: fd, Count: q.Size}}}
+	if chunked {
+		items[0].Data = http1.AppendChunkHeader(items[0].Data, q.Size)
+		items = append(items, conn.Item{Data: slices.Concat(crlf, lastChunk)})
+	}
 	c.spool = fd
 	left, full, err := c.WriteItems(items)
 	if err != nil || !full {

@@ -229,7 +229,7 @@ func climbs(path []byte) bool {
 func separates(c byte, chars string) bool { return strings.IndexByte(chars, c) >= 0 }
 
 // appendFields appends the fields of a response that the client gets, in their order and case.
-func appendFields(dst []byte, a *http1.Answer, head []byte) (fields []byte, hasDate bool) {
+func (peer *upstream) appendFields(dst []byte, a *http1.Answer, head []byte) (fields []byte, hasDate bool) {
 	connection := connectionFields(head, a.Fields)
 	for _, f := range a.Fields {
 		name := f.Name.In(head)
@@ -241,7 +241,7 @@ func appendFields(dst []byte, a *http1.Answer, head []byte) (fields []byte, hasD
 		dst = append(append(append(append(dst, name...), ": "...), f.Value.In(head)...), "\r\n"...)
 	}
 	switch {
-	case a.Status < 200 && a.Status != 101:
+	case a.Status < 200 && a.Status != 101, peer.opt.mounts():
 	case a.Version == http1.HTTP10:
 		dst = append(dst, "Via: 1.0 fapws\r\n"...)
 	default:

@@ -32,6 +32,10 @@ type Options struct {
 	// mount in the request path. If the target has no path, the request path does not change.
 	Targets []string
 
+	// Door is the socket outside of a door (conn.NewDoor) behind which an application serves requests as if it were
+	// mounted here; nil for upstream servers. Targets then has the name of the application for messages.
+	Door *os.File
+
 	// CA, TLSName and NoVerify are for https targets. CA is a file of PEM certificates, one of which must have signed
 	// the upstream's certificate; "" means the system's certificate authorities. TLSName is the name that the
 	// upstream's certificate must contain, and is sent as SNI; "" means the host of the target. With NoVerify, every
@@ -115,6 +119,8 @@ type Proxy struct {
 
 	open map[exchange.Ticket]*request
 
+	introductions map[introduced][]byte // nil unless the target is behind a door
+
 	// reused memory
 	head, fields []byte
 	parsed       http1.Request
@@ -136,6 +142,9 @@ func New(o Options) (*Proxy, error) {
 	}
 	if p.room == nil {
 		p.room = &backend.Space{Log: func(line string) { o.Log("", line) }}
+	}
+	if p.opt.mounts() {
+		p.opt.Dial, p.opt.Timeout = p.opt.knock, -1
 	}
 	p.ctx, p.end = context.WithCancel(context.Background())
 	for i, name := range o.Targets {
@@ -185,7 +194,11 @@ func (peer *upstream) complain(client, format string, args ...any) {
 }
 
 func (peer *upstream) log(client, line string) {
-	peer.opt.Log(client, "proxy "+peer.name+": "+line)
+	name := "proxy " + peer.name
+	if peer.opt.mounts() {
+		name = peer.name
+	}
+	peer.opt.Log(client, name+": "+line)
 }
 
 type target struct {
@@ -201,6 +214,9 @@ type target struct {
 // newTarget parses an element of Options.Targets, and reads Options.CA immediately, because the process may enter a
 // chroot later.
 func newTarget(o *Options, name string) (t target, err error) {
+	if o.mounts() {
+		return target{network: "unix", host: "localhost"}, nil
+	}
 	bad := fmt.Errorf("%q is not one of http://host:port, https://host:port, unix:/path", name)
 	if path, ok := strings.CutPrefix(name, "unix:"); ok {
 		path, base, _ := strings.Cut(path, ":")

@@ -94,7 +94,7 @@ func (p *Proxy) Submit(t exchange.Ticket, r *exchange.Request) bool {
 	}
 	p.open[t] = q
 	p.counts.Active.Add(1)
-	if climbs(r.Path[r.Root:]) {
+	if !p.opt.mounts() && climbs(r.Path[r.Root:]) {
 		q.refuse(400, "the path leads outside its first directory", nil)
 	} else {
 		q.previous = p.previousOf(r)
@@ -148,6 +148,8 @@ func (q *request) attempt(err error) {
 		q.p.counts.Failed.Add(1)
 		seconds := max(1, int(math.Ceil(wait.Seconds())))
 		q.refuse(503, "no upstream server is available", fmt.Appendf(nil, "Retry-After: %d\r\n", seconds))
+	case peer == nil && errors.Is(err, conn.ErrDoorFull):
+		q.refuse(503, "the application is busy", exchange.RetryAfter)
 	case peer == nil && isTimeout(err):
 		q.refuse(504, "the upstream server did not respond in time", nil)
 	case peer == nil:

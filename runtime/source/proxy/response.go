@@ -68,7 +68,7 @@ func (c *connection) interim(a *http1.Answer, b []byte) error {
 	if a.Status == http.StatusContinue || q.Upgrade || !q.takesInterim {
 		return nil
 	}
-	fields, _ := appendFields(nil, a, b)
+	fields, _ := c.peer.appendFields(nil, a, b)
 	if fields, send := q.hints.Select(a.Status, fields); send {
 		q.put(&exchange.Part{Interim: true, Head: exchange.Head{Status: a.Status,
 			Reason: bytes.Clone(a.Reason.In(b)), Fields: fields}}, nil)
@@ -102,7 +102,7 @@ func (c *connection) begin(a *http1.Answer, head, rest []byte, lender *conn.Set)
 	} else if a.Body == http1.UntilClose {
 		c.last = true
 	}
-	p.fields, h.HasDate = appendFields(p.fields[:0], a, head)
+	p.fields, h.HasDate = peer.appendFields(p.fields[:0], a, head)
 	if _, h.HasServer = http1.First(head, a.Fields, "server"); p.cookie != "" && peer != q.previous {
 		p.fields = append(append(append(p.fields, "Set-Cookie: "...), q.stick(peer)...), "\r\n"...)
 	}
@@ -214,7 +214,7 @@ func (c *connection) upgrade(a *http1.Answer, head, ahead []byte) {
 		return
 	}
 	h := exchange.Head{Status: a.Status, Length: -1, Reason: bytes.Clone(a.Reason.In(head))}
-	h.Fields, h.HasDate = appendFields([]byte("Upgrade: websocket\r\nConnection: Upgrade\r\n"), a, head)
+	h.Fields, h.HasDate = peer.appendFields([]byte("Upgrade: websocket\r\nConnection: Upgrade\r\n"), a, head)
 	_, h.HasServer = http1.First(head, a.Fields, "server")
 	client := q.client()
 	h.Then = &live.Tunnel{Upstream: &c.Conn, Ahead: bytes.Clone(ahead), Idle: max(0, peer.opt.TunnelTimeout),

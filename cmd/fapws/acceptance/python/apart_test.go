@@ -38,7 +38,7 @@ func TestApplicationsGetTheirOwnModulesOrAreRefused(t *testing.T) {
 					c.Flags = []string{flag}
 					code, stdout, stderr := c.Run(t)
 					fapwstest.Truef(t, code == 3, "%s: code %d, %s%s", flag, code, stdout, stderr)
-					fapwstest.Has(t, stderr, append(strings.Fields(words), "a second fapws, and route to it with proxy")...)
+					fapwstest.Has(t, stderr, append(strings.Fields(words), "a process of its own, [application.NAME]")...)
 					fapwstest.Lacks(t, stderr, "Traceback")
 				}
 			case "served":

@@ -1,0 +1,301 @@
+package applications_test
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+const twoSites = `
+[application.one]
+app = "work"
+chdir = "one"
+
+[application.two]
+app = "work"
+chdir = "two"
+workers = 2
+
+[[host]]
+name = "one.test"
+application = "one"
+
+[[host]]
+name = "two.test"
+application = "two"
+`
+
+// served serves two applications whose modules have the same name.
+func served(t *testing.T, lines string, c fapwstest.Command) (s *fapwstest.Server, dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	source := fapwstest.Source(t, "work.py")
+	fapwstest.Write(t, dir+"/one/work.py", source)
+	fapwstest.Write(t, dir+"/two/work.py", strings.Replace(source, `"one"`, `"two"`, 1))
+	fapwstest.Write(t, dir+"/fapws.toml", lines+twoSites)
+	c.Flags, c.Dir = append(c.Flags, "-c", dir+"/fapws.toml"), dir
+	s = c.Serve(t, fapwstest.Mode{})
+	for _, name := range []string{"one", "two"} {
+		s.Says("application " + name + " is up")
+	}
+	return s, dir
+}
+
+// at requests a path of an application, and returns the response.
+func at(s *fapwstest.Server, name, path string) *fapwstest.Answer {
+	s.T.Helper()
+	return s.Ask("GET " + path + " HTTP/1.1\r\nHost: " + name + ".test\r\nConnection: close\r\n\r\n")
+}
+
+// process returns the ID of the process of an application.
+func process(s *fapwstest.Server, name string) int {
+	s.T.Helper()
+	found := regexp.MustCompile(`application ` + name + `: \w+, pid (\d+)`).FindStringSubmatch(s.Control("status"))
+	fapwstest.Needf(s.T, found != nil, "no process of %s", name)
+	return fapwstest.Try(strconv.Atoi(found[1])).Must(s.T)
+}
+
+// load posts to both applications until stop is called, which returns the number of requests with each result.
+func load(s *fapwstest.Server) (stop func() map[string]int) {
+	var over atomic.Bool
+	var mu sync.Mutex
+	results := map[string]int{}
+	wait := fapwstest.InBackground(4, func(i int) {
+		name := []string{"one", "two"}[i%2]
+		for !over.Load() {
+			result := "no connection"
+			if c, err := net.Dial("tcp", s.Address); err == nil {
+				w := &fapwstest.Client{T: s.T, Conn: c, In: bufio.NewReader(c)}
+				a, err := w.Tries("POST / HTTP/1.1\r\nHost: " + name + ".test\r\nContent-Length: 5\r\n\r\nhello")
+				if err != nil {
+					result = err.Error()
+				} else if result = strconv.Itoa(a.StatusCode); a.StatusCode == 200 && !strings.HasPrefix(a.Text, name+" 5 ") {
+					result = a.Text
+				}
+				w.Close()
+			}
+			mu.Lock()
+			results[name+" "+result]++
+			mu.Unlock()
+		}
+	})
+	return func() map[string]int {
+		over.Store(true)
+		wait()
+		return results
+	}
+}
+
+func onlyOK(t *testing.T, results map[string]int) {
+	t.Helper()
+	fapwstest.Truef(t, len(results) == 2 && results["one 200"] > 0 && results["two 200"] > 0, "results: %v", results)
+}
+
+func TestModulesOfOneNameAreApart(t *testing.T) {
+	t.Parallel()
+	s, _ := served(t, "", fapwstest.Command{})
+	fapwstest.Has(t, at(s, "one", "/").Want(t, 200).Text, "one 0 ")
+	fapwstest.Has(t, at(s, "two", "/").Want(t, 200).Text, "two 0 ")
+}
+
+func TestReloadOfAnApplicationLosesNothingAndTouchesNoOther(t *testing.T) {
+	t.Parallel()
+	s, dir := served(t, "", fapwstest.Command{Complains: true})
+	other := process(s, "two")
+	stop := load(s)
+	for range 3 {
+		s.Control("reload", "one")
+	}
+	fapwstest.Write(t, dir+"/one/work.py", "syntax error\n")
+	code, _, stderr := s.Ctl("reload", "one")
+	fapwstest.Truef(t, code == 1 && strings.Contains(stderr, "one"), "reload of broken code: %d, %q", code, stderr)
+	s.Control("reload", "two")
+	onlyOK(t, stop())
+	fapwstest.Equal(t, process(s, "two"), other)
+}
+
+func TestUpgradeKeepsApplications(t *testing.T) {
+	t.Parallel()
+	s, _ := served(t, "", fapwstest.Command{})
+	before := []int{process(s, "one"), process(s, "two")}
+	stop := load(s)
+	s.SignalLogs(syscall.SIGUSR2, `info upgraded`)
+	s.Says(`info one: upgraded`)
+	s.Says(`info two: upgraded`)
+	onlyOK(t, stop())
+	fapwstest.Equal(t, []int{process(s, "one"), process(s, "two")}, before)
+	s.Control("restart", "one")
+	fapwstest.Has(t, at(s, "one", "/").Want(t, 200).Text, "one 0 ")
+}
+
+func TestProcessThatEndsIsStartedAgain(t *testing.T) {
+	t.Parallel()
+	s, _ := served(t, "", fapwstest.Command{})
+	other := process(s, "two")
+	fapwstest.Must(t, syscall.Kill(process(s, "one"), syscall.SIGKILL))
+	s.Says(`error application one: process was killed by SIGKILL`)
+	at(s, "one", "/").Want(t, 200) // waits for the next process
+	at(s, "two", "/").Want(t, 200)
+	a := at(s, "one", "/die") // only its worker ends
+	fapwstest.Truef(t, a.StatusCode == 502, "the request that ends its worker got %d", a.StatusCode)
+	fapwstest.Eventually(t, "the next worker serves", func() bool { return at(s, "one", "/").StatusCode == 200 })
+	fapwstest.Equal(t, process(s, "two"), other)
+}
+
+func TestApplicationThatDoesNotStartGets503AndTheOtherServes(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	fapwstest.Write(t, dir+"/two/work.py", fapwstest.Source(t, "work.py"))
+	fapwstest.Write(t, dir+"/one/work.py", "raise ValueError('no')\n")
+	fapwstest.Write(t, dir+"/fapws.toml", twoSites)
+	s := fapwstest.Command{Dir: dir, Complains: true}.Serve(t, fapwstest.Mode{})
+	s.Says("application two is up")
+	s.Says(`warning application one is started again in`)
+	fapwstest.Has(t, at(s, "one", "/").Want(t, 503).Text, "The application is not running")
+	at(s, "two", "/").Want(t, 200)
+	fapwstest.Write(t, dir+"/one/work.py", fapwstest.Source(t, "work.py"))
+	s.Control("start", "one")
+	fapwstest.Has(t, at(s, "one", "/").Want(t, 200).Text, "one 0 ")
+}
+
+func TestApplicationIsStoppedAndStartedByCommand(t *testing.T) {
+	t.Parallel()
+	s, _ := served(t, "", fapwstest.Command{})
+	s.Control("stop", "one")
+	at(s, "one", "/").Want(t, 503)
+	fapwstest.Has(t, s.Control("status"), "application one: down")
+	s.Control("start", "one")
+	at(s, "one", "/").Want(t, 200)
+	code, _, stderr := s.Ctl("restart", "three")
+	fapwstest.Truef(t, code == 1 && strings.Contains(stderr, "no application of this name"), "%d %q", code, stderr)
+	fapwstest.Has(t, s.Control("metrics"), `application="two"`)
+}
+
+func TestReloadAddsAndRemovesApplications(t *testing.T) {
+	t.Parallel()
+	s, dir := served(t, "", fapwstest.Command{})
+	other := process(s, "two")
+	text := fapwstest.Read(t, dir+"/fapws.toml")
+	three := strings.NewReplacer("application.one", "application.three", "one.test", "three.test",
+		`application = "one"`, `application = "three"`).Replace(text)
+	fapwstest.Write(t, dir+"/fapws.toml", three)
+	stop := load(s)
+	s.Reload()
+	s.Says("application three is up")
+	results := stop()
+	fapwstest.Truef(t, results["two 200"] > 0 && len(results) <= 4, "results: %v", results)
+	fapwstest.Has(t, at(s, "three", "/").Want(t, 200).Text, "one 0 ")
+	fapwstest.Equal(t, process(s, "two"), other)
+	fapwstest.Eventually(t, "application one has ended", func() bool {
+		return !strings.Contains(s.Control("status"), "application one")
+	})
+}
+
+func TestEnvironmentOfAnApplicationIsItsOwn(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	fapwstest.Write(t, dir+"/one/work.py", fapwstest.Source(t, "work.py"))
+	fapwstest.Write(t, dir+"/one/fapws.toml", "threads = 99\n[[host]]\nstatus = 5\n") // must not be read
+	fapwstest.Write(t, dir+"/own.env", "FROM_FILE=yes\n")
+	fapwstest.Write(t, dir+"/fapws.toml", `
+[application.one]
+app = "work"
+chdir = "one"
+env = { FROM_TABLE = "yes" }
+env-file = "own.env"
+[[host]]
+name = "one.test"
+application = "one"
+`)
+	s := fapwstest.Command{Dir: dir, Env: []string{"KEPT=yes", "VIRTUAL_ENV=/nothing", "WEB_CONCURRENCY=3", "FAPWS_THREADS=3",
+		"NOTIFY_SOCKET=@nothing"}}.Serve(t, fapwstest.Mode{})
+	s.Says("application one is up")
+	text := "\n" + at(s, "one", "/env").Want(t, 200).Text
+	for _, one := range []string{"\nKEPT=yes", "\nFROM_TABLE=yes", "\nFROM_FILE=yes"} {
+		fapwstest.Has(t, text, one)
+	}
+	for _, name := range []string{"VIRTUAL_ENV", "WEB_CONCURRENCY", "FAPWS_", "NOTIFY_SOCKET", "_FAPWS_WORKER"} {
+		fapwstest.Lacks(t, text, "\n"+name)
+	}
+	names := at(s, "one", "/fds").Want(t, 200).Text
+	fapwstest.Truef(t, strings.Count(names, "socket:") <= 6, "descriptors of the application: %s", names)
+}
+
+func TestMistakesInTablesOfApplicationsAreNamed(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ text, want string }{
+		{"[application.a]\napp = \"x\"\n[[host]]\napplication = \"b\"\n", "fapws.toml:4: application: there is no table [application.b]"},
+		{"[application.a]\napp = \"x\"\n[[host]]\nroot = \".\"\n", "fapws.toml:1: application: no host uses it"},
+		{"[application.a]\n[[host]]\napplication = \"a\"\n", "fapws.toml:1: app: [application.a] needs an application"},
+		{"[application.a]\napp = \"x\"\nbind = \":1\"\n[[host]]\napplication = \"a\"\n", "fapws.toml:3: bind is a setting of the whole server"},
+		{"[application.a]\napp = \"x\"\nthreads = \"many\"\n[[host]]\napplication = \"a\"\n", "fapws.toml:3: threads = \"many\""},
+		{"[application.a]\napp = \"x\"\nthread = 1\n[[host]]\napplication = \"a\"\n", "fapws.toml:3: unknown key thread, did you mean threads?"},
+		{"[application.A]\napp = \"x\"\n[[host]]\napplication = \"A\"\n", "a name has up to 32 lower-case letters"},
+		{"app = \"x\"\n[application.a]\napp = \"x\"\n[[host]]\napplication = \"a\"\n", "beside [application.NAME], the server itself runs no Python"},
+	} {
+		dir := t.TempDir()
+		fapwstest.Write(t, dir+"/fapws.toml", test.text)
+		fapwstest.Write(t, dir+"/x.py", fapwstest.Source(t, "work.py"))
+		code, _, stderr := fapwstest.Command{Flags: []string{"check"}, Dir: dir}.Run(t)
+		fapwstest.Truef(t, code == 2 && strings.Contains(stderr, test.want), "%q: %d, %q, want %q", test.text, code, stderr, test.want)
+	}
+}
+
+func TestServerWithApplicationsRunsNoPythonOfItsOwn(t *testing.T) {
+	t.Parallel()
+	_, dir := served(t, "", fapwstest.Command{})
+	code, _, stderr := fapwstest.Command{Flags: []string{"one/work.py"}, Dir: dir}.Run(t)
+	fapwstest.Truef(t, code == 2 && strings.Contains(stderr, "the server itself runs no Python; -c off ignores the file"),
+		"%d, %q", code, stderr)
+}
+
+func TestCheckChecksEachApplication(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	fapwstest.Write(t, dir+"/one/work.py", fapwstest.Source(t, "work.py"))
+	fapwstest.Write(t, dir+"/two/work.py", "import nothing_of_this_name\n")
+	fapwstest.Write(t, dir+"/fapws.toml", twoSites)
+	code, _, stderr := fapwstest.Command{Flags: []string{"check", "--bind", "127.0.0.1:0"}, Dir: dir}.Run(t)
+	fapwstest.Truef(t, code > 0 && strings.Contains(stderr, "two: ") && strings.Contains(stderr, "nothing_of_this_name") &&
+		strings.Contains(stderr, "one: "), "%d, %q", code, stderr)
+}
+
+func TestApplicationsRunAsUsersOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	c := fapwstest.Command{}.ForOtherUsers(t)
+	dir := fapwstest.PublicFolder(t)
+	for _, name := range []string{"one", "two"} {
+		fapwstest.Write(t, filepath.Join(dir, name, "work.py"), fapwstest.Source(t, "work.py"))
+	}
+	text := strings.NewReplacer("chdir = \"one\"", "chdir = \"one\"\nuser = \"games\"", "chdir = \"two\"", "chdir = \"two\"\nuser = \"news\"").
+		Replace("user = \"nobody\"\n" + twoSites)
+	fapwstest.Write(t, dir+"/fapws.toml", text)
+	c.Flags, c.Dir = []string{"-c", dir + "/fapws.toml"}, dir
+	s := c.Serve(t, fapwstest.Mode{})
+	s.Says("application one is up")
+	s.Says("application two is up")
+	who := func(name string) string { return strings.Fields(at(s, name, "/who").Want(t, 200).Text)[0] }
+	one, two := who("one"), who("two")
+	fapwstest.Truef(t, one != two && one != "0" && two != "0", "users %s and %s", one, two)
+	front := fapwstest.Read(t, fmt.Sprintf("/proc/%d/status", s.Cmd.Process.Pid))
+	fapwstest.Lacks(t, front, "Uid:\t0\t")
+	s.Control("restart", "one") // root starts it, although the supervisor has given root up
+	fapwstest.Equal(t, who("one"), one)
+	fapwstest.Change(t, dir+"/fapws.toml", "workers = 2", "workers = 3")
+	s.Reload()
+	s.Says(`application two: cannot be started: its table has changed since the server was started as root`)
+}
