@@ -105,7 +105,7 @@ func (p *process) Write(b []byte) (int, error) {
 }
 
 // notServing matches arguments that make fapws do something other than serve.
-var notServing = regexp.MustCompile(`^(check|routes|shell|ctl|import|hash-password|user|new|-V|--version|-h|` +
+var notServing = regexp.MustCompile(`^(check|routes|shell|ctl|import|hash-password|user|new|bundle|-V|--version|-h|` +
 	`--help|--print-config)$`)
 
 func serves(typed string) bool {

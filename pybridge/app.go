@@ -330,6 +330,7 @@ func start(o Options) error {
 		folders:    C.int(len(folders)),
 		path:       arena.strs(folders),
 		loop:       arena.str(o.Loop),
+		bundle:     arena.str(bundle.Folder),
 	}
 	keepZone()
 	look.Store(int32(o.Look))

@@ -20,6 +20,8 @@
 
 /* Implements live_start_python. The function make_module creates the module _fapws. */
 int core_start(const core_start_options *o, PyObject *(*make_module)(void), const char **why);
+/* Implements live_run_python. */
+int core_run_python(const core_start_options *o, PyObject *(*make_module)(void), const char **why);
 /* If the current exception is SystemExit, clears the exception and returns its exit status. Otherwise returns -1. */
 int core_system_exit(void);
 
@@ -31,8 +33,8 @@ extern PyMethodDef core_archive_methods[];
  * own start there. Must be called before Python is initialised. */
 int core_freeze_library(void);
 /* Installs the import finder (contrib/fapws/_finder.py). The package is in folder, or in the archive if folder is
- * NULL; loop is the type of asyncio's event loop. */
-int core_install_finder(const char *folder, const char *loop);
+ * NULL; loop is the type of asyncio's event loop; bundle is core_start_options.bundle. */
+int core_install_finder(const char *folder, const char *loop, const char *bundle);
 
 /* --- core_signals.c -------------------------------------------------------------- */
 

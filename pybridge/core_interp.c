@@ -5,6 +5,7 @@
 #include "core.h"
 
 #include <dlfcn.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -35,13 +36,35 @@ static int failed(PyStatus status, const char **why) {
   return -1;
 }
 
+/* Makes Python use only the modules of a bundle: the folders app and lib below its folder (_finder.py). */
+static int configure_bundle(PyConfig *c, const char *folder, const char **why) {
+  wchar_t **prefixes[] = {&c->home, &c->prefix, &c->base_prefix, &c->exec_prefix, &c->base_exec_prefix};
+  for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
+    if (failed(PyConfig_SetBytesString(c, prefixes[i], folder), why)) return -1;
+  static const char *const parts[] = {"app", "lib"};
+  for (int i = 0; i < 2; i++) {
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/%s", folder, parts[i]);
+    wchar_t *text = Py_DecodeLocale(path, NULL);
+    if (!text) return *why = "out of memory", -1;
+    PyStatus added = PyWideStringList_Append(&c->module_search_paths, text);
+    PyMem_RawFree(text);
+    if (failed(added, why)) return -1;
+  }
+  c->module_search_paths_set = 1;
+  c->user_site_directory = 0;
+  return 0;
+}
+
 static int configure(PyConfig *c, const core_start_options *o, int has_library, const char **why) {
   /* Go handles the signals of the process until a script sets a handler with signal.signal. */
-  c->install_signal_handlers = 0;
-  c->parse_argv = 0;
+  c->install_signal_handlers = o->runs_python;
+  c->parse_argv = o->runs_python;
   if (has_library) c->pathconfig_warnings = c->site_import = 0;
   if (o->executable && failed(PyConfig_SetBytesString(c, &c->program_name, o->executable), why)) return -1;
+  if (o->executable && o->bundle && failed(PyConfig_SetBytesString(c, &c->executable, o->executable), why)) return -1;
   if (o->home && failed(PyConfig_SetBytesString(c, &c->home, o->home), why)) return -1;
+  if (o->bundle && configure_bundle(c, o->bundle, why) < 0) return -1;
   char **argv = calloc((size_t)o->argc + 1, sizeof *argv);
   if (!argv) return *why = "out of memory", -1;
   argv[0] = (char *)o->script;
@@ -66,7 +89,8 @@ static int insert_folders(const core_start_options *o) {
   return 0;
 }
 
-int core_start(const core_start_options *o, PyObject *(*make_module)(void), const char **why) {
+/* Initialises Python and installs the finder. */
+static int initialise(const core_start_options *o, PyObject *(*make_module)(void), const char **why) {
   CORE_CHECK(CORE_BEFORE);
   PyPreConfig pre;
   PyPreConfig_InitPythonConfig(&pre);
@@ -74,21 +98,33 @@ int core_start(const core_start_options *o, PyObject *(*make_module)(void), cons
   if (PyImport_AppendInittab("_fapws", make_module) < 0) return *why = "out of memory", -1;
   core_import_signals_early();
   int has_library = core_freeze_library();
+  if (o->bundle && !has_library) return *why = "a bundle needs Python 3.11 or newer", -1;
   PyConfig config;
   PyConfig_InitPythonConfig(&config);
   int bad = configure(&config, o, has_library, why);
   PyConfig_Clear(&config);
   if (bad) return -1;
   /* C code needs the types of module _fapws, so the module is imported here, even if the script does not import it. */
-  if (core_done(PyImport_ImportModule("_fapws")) < 0 || core_install_finder(o->source, o->loop) < 0 ||
-      (has_library && core_done(core_call("site", "main", "()")) < 0) || insert_folders(o) < 0 ||
-      core_stdio_init("stdout", 1) < 0 || core_stdio_init("stderr", 2) < 0 || core_fork_init() < 0 ||
-      core_dump_init() < 0) {
+  if (core_done(PyImport_ImportModule("_fapws")) == 0 && core_install_finder(o->source, o->loop, o->bundle) == 0 &&
+      (!has_library || core_done(core_call("site", "main", "()")) == 0))
+    return 0;
+  PyErr_Print();
+  return *why = "Python cannot be set up for fapws", -1;
+}
+
+int core_start(const core_start_options *o, PyObject *(*make_module)(void), const char **why) {
+  if (initialise(o, make_module, why) < 0) return -1;
+  if (insert_folders(o) < 0 || core_stdio_init("stdout", 1) < 0 || core_stdio_init("stderr", 2) < 0 ||
+      core_fork_init() < 0 || core_dump_init() < 0) {
     PyErr_Print();
     *why = "Python cannot be set up for fapws";
     return -1;
   }
   return 0;
+}
+
+int core_run_python(const core_start_options *o, PyObject *(*make_module)(void), const char **why) {
+  return initialise(o, make_module, why) < 0 ? -1 : Py_RunMain();
 }
 
 int core_system_exit(void) {

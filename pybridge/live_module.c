@@ -72,6 +72,7 @@ static void mount_bind(core_mount *m, int protocol) {
   m->mode = protocols[protocol].mode ? protocols[protocol].mode : core_the_pool.mode;
 }
 int live_start_python(const core_start_options *o, const char **why) { return core_start(o, make_module, why); }
+int live_run_python(const core_start_options *o, const char **why) { return core_run_python(o, make_module, why); }
 
 static int make_mounts(const core_options *o) {
   P.nmounts = o->mounts + 1;

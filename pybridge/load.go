@@ -147,11 +147,16 @@ func search(app *Application, script, name string, dev bool, main *python3.PyObj
 }
 
 // Tool calls the function main of a module of package fapws, such as "_shell", and returns the exit status. The
-// argument of main is the result of entries. Tool must be called before Start, on the thread that called Load.
-func (a *App) Tool(module string) int {
+// arguments of main are the result of entries, and texts. Tool must be called before Start, on the thread that called
+// Load.
+func (a *App) Tool(module string, texts ...string) int {
 	C.core_take_gil()
 	defer C.core_release_gil()
-	result, err := callPackage(module, "main", a.entries())
+	args := []*python3.PyObject{a.entries()}
+	for _, one := range texts {
+		args = append(args, text(one))
+	}
+	result, err := callPackage(module, "main", args...)
 	if err != nil {
 		return 1
 	}

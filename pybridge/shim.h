@@ -291,13 +291,18 @@ typedef struct {
   const char *const *argv; /* arguments after the script */
   int folders;
   const char *const *path; /* first directories of sys.path */
-  const char *loop;        /* type of asyncio's event loop: "auto", "asyncio" or "uvloop" */
+  /* Type of asyncio's event loop: "auto", "asyncio" or "uvloop"; NULL with runs_python. */
+  const char *loop;
+  const char *bundle; /* folder with the files of the bundle whose archive is mapped, or NULL */
+  int runs_python;    /* script and argv are the command line of an interpreter */
 } core_start_options;
 
 /* --- core_archive.c --------------------------------------------------------------- */
 
 /* Returns whether package fapws is in this program. Python need not be initialised. */
 int core_has_archive(void);
+/* Maps the archive of a bundle. Returns 0, or an errno: EINVAL if the archive is damaged. */
+int core_map_archive(const char *path, int64_t offset, size_t size);
 
 /* --- core_error.c ----------------------------------------------------------------- */
 
@@ -426,6 +431,9 @@ void core_wake_loop(void);
 
 /* Initialises Python. Returns 0, or -1 after setting *why to a static text. */
 int live_start_python(const core_start_options *o, const char **why);
+/* Runs Python as an interpreter, without a server. Returns the exit status, or -1 after setting *why to a static
+ * text. */
+int live_run_python(const core_start_options *o, const char **why);
 /* Creates the pool. Returns the shared counters, or NULL with errno or an exception; must be called with the GIL, on
  * Python's main thread. */
 core_shared *live_start_pool(const core_options *o);

@@ -1,17 +1,16 @@
 """Writes the archive that is linked into the executable: archive.py FILE FOLDER PACKAGES [LIBRARY]
 
 It has the packages of FOLDER, whose names are separated by commas, and Python's standard library if LIBRARY is its
-folder. The layout is in pybridge/core_archive.c. The code is for the Python that runs this script. The sources of the
-packages, which tracebacks show, are compressed together, without comments and docstrings, but with all lines. The
-archive has no sources of the library.
+folder. The layout is in contrib/fapws/_layout.py. The code is for the Python that runs this script. The sources of the
+packages, which tracebacks show, are compressed, without comments and docstrings, but with all lines. The archive has no
+sources of the library.
 """
 
 import ast
-import importlib.util
 import io
 import marshal
 import os
-import struct
+import runpy
 import sys
 import tokenize
 import zlib
@@ -108,30 +107,20 @@ def of_library(folder, name, path):
 
 
 def main(target, folder, packages, library=None):
-    names, code, sources, entries, found = b"", b"", b"", [], []
-    packages = packages.split(",")
+    layout = runpy.run_path(os.path.join(folder, "fapws", "_layout.py"))
+    found, packages = [], packages.split(",")
     for name, path, is_package in modules(folder, SKIPPED | {"__pycache__"}):
         if name.partition(".")[0] in packages:
-            found.append((name, is_package, *of_package(folder, name, path, is_package)))
+            code, source = of_package(folder, name, path, is_package)
+            found.append(layout["Module"](name, int(is_package), code, 0, zlib.compress(source, 9)))
     if library:
         for name, path, is_package in modules(library, SKIPPED_OF_LIBRARY | {"__pycache__"}):
-            found.append((name, is_package, of_library(library, name, path), b""))
-    for name, is_package, packed, source in sorted(found, key=lambda module: module[0].encode()):
-        size = 0
-        if library and not source and name not in FIRST:
-            size, packed = len(packed), zlib.compress(packed, 9)
-        entries.append((len(names), len(code), len(packed), size, len(sources), len(source), is_package))
-        names += name.encode() + b"\0"
-        code += packed
-        sources += source
-    sources = zlib.compress(sources, 9)
-    begin = 8 + 4 * 4 + len(entries) * 7 * 4  # of the names
-    parts = [struct.pack("<8s4sIII", b"fapws 2\0", importlib.util.MAGIC_NUMBER, len(entries),
-                         begin + len(names) + len(code), len(sources))]
-    for name, at, *rest in entries:
-        parts.append(struct.pack("<7I", begin + name, begin + len(names) + at, *rest))
+            code, size = of_library(library, name, path), 0
+            if name not in FIRST:
+                size, code = len(code), zlib.compress(code, 9)
+            found.append(layout["Module"](name, int(is_package), code, size, b""))
     with open(target, "wb") as file:
-        file.write(b"".join([*parts, names, code, sources]))
+        file.write(layout["pack"](found))
 
 
 if __name__ == "__main__":

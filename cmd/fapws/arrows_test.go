@@ -56,7 +56,7 @@ func TestRuntimePackagesImportOnlyEarlierLayers(t *testing.T) {
 
 // layers lists the packages of this command, one layer a line.
 var layers = []string{
-	"confine pool/redistest watch",
+	"bundle confine pool/redistest watch",
 	"process",
 	"certificates settings",
 	"pool",

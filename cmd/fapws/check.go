@@ -106,8 +106,9 @@ func checkNamed(p *plan.Plan) error {
 	return settings.JoinPath(supervisor.CheckNames(p), p.CheckVariables(), p.Find())
 }
 
-// inspect runs a command that loads an application without serving it, or --print-config.
-func inspect(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
+// inspect runs a command that loads an application without serving it, or --print-config. texts are arguments of the
+// command.
+func inspect(p *plan.Plan, stdout, stderr io.Writer, texts ...string) (code int, err error) {
 	log := printTo(stderr)
 	warn := func(line string) { log(logfile.Warning, line) }
 	if err := p.Find(); err != nil {
@@ -123,11 +124,12 @@ func inspect(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	tool := map[settings.Word]string{settings.WordRoutes: "_routes", settings.WordShell: "_shell"}[p.Command.Word]
+	tool := map[settings.Word]string{settings.WordRoutes: "_routes", settings.WordShell: "_shell",
+		settings.WordBundle: "_bundle"}[p.Command.Word]
 	if err := show(p, &app.Contents, stdout, log); err != nil {
 		code = process.ExitReport(stderr, err)
 	} else if tool != "" {
-		code = app.Tool(tool)
+		code = app.Tool(tool, texts...)
 	}
 	closing := process.ExitAfterClosingTime(time.Time{}, func() { os.Exit(code) }, warn)
 	defer closing.Stop() // this process continues after "check --sandbox"
@@ -137,9 +139,9 @@ func inspect(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 // contents is nil if there is no application.
 func show(p *plan.Plan, contents *pybridge.Contents, stdout io.Writer, log func(logfile.Level, string)) error {
 	switch {
-	case p.Command.Word == settings.WordShell && contents == nil:
-		return process.ExitUsage(errors.New("shell: no application to load"))
-	case p.Command.Word == settings.WordShell:
+	case (p.Command.Word == settings.WordShell || p.Command.Word == settings.WordBundle) && contents == nil:
+		return process.ExitUsage(fmt.Errorf("%s: no application to load", p.Command.Word))
+	case p.Command.Word == settings.WordShell || p.Command.Word == settings.WordBundle:
 		return nil
 	case p.Command.Word != settings.WordRoutes:
 		return judge(p, contents, stdout, log)

@@ -1,7 +1,7 @@
 // Fapws serves Python applications over HTTP: WSGI and ASGI applications, and scripts that define PATHS.
 //
 // Package main reads the command line and runs its command. It implements help, version, import, check, routes, shell,
-// user, hash-password, new and systemd-unit; packages ctl, supervisor and worker implement the other commands.
+// user, hash-password, new, bundle and systemd-unit; packages ctl, supervisor and worker implement the other commands.
 // Start reading at run, which also chooses between a single process and a supervisor.
 package main
 
@@ -51,6 +51,18 @@ func run(args []string, asWorker bool, stdin *os.File, stdout, stderr io.Writer)
 	if supervisor.StarterWanted() {
 		return process.OK, supervisor.RunStarter()
 	}
+	own, err := openBundle()
+	if err != nil {
+		return 0, err
+	}
+	if own != nil {
+		if cache, python, wanted := asPython(args); wanted {
+			if _, err := useBundle(own, cache); err != nil {
+				return 0, err
+			}
+			return pybridge.RunPython(python)
+		}
+	}
 	loaderFD, loader := worker.TakeLoader()
 	parent, err := worker.TakeParent()
 	if err != nil {
@@ -60,7 +72,12 @@ func run(args []string, asWorker bool, stdin *os.File, stdout, stderr io.Writer)
 	if err != nil {
 		return 0, process.ExitUsage(err)
 	}
+	var bundling *bundleOptions
 	switch cmd.Word {
+	case settings.WordBundle:
+		if bundling, cmd, err = startBundle(args, cmd.Args, stdout); err != nil || cmd == nil {
+			return process.OK, err
+		}
 	case settings.WordHelp:
 		return help(cmd.Topic, stdout)
 	case settings.WordVersion:
@@ -93,6 +110,13 @@ func run(args []string, asWorker bool, stdin *os.File, stdout, stderr io.Writer)
 	set.TakeKept(os.Getenv(settings.KeptVariable))
 	os.Unsetenv(settings.KeptVariable)
 	foreign := set.TakeForeign(os.Environ())
+	if own != nil {
+		folder, err := useBundle(own, set.CacheDir())
+		if err != nil {
+			return 0, err
+		}
+		set.TakeBundle(filepath.Join(folder, "fapws.toml"), filepath.Dir(filepath.Dir(folder)))
+	}
 	p, doubts, err := plan.Make(cmd, set)
 	if err != nil {
 		parent.Failing(err)
@@ -135,6 +159,9 @@ func run(args []string, asWorker bool, stdin *os.File, stdout, stderr io.Writer)
 			return 0, err
 		}
 		return process.OK, writeUnit(p, args, stdout, stderr)
+	}
+	if bundling != nil {
+		return bundling.write(p, stdout, stderr)
 	}
 	if worker.ChecksReload() && p.Conf.ReloadTarget() != "" {
 		return worker.CheckReload(p, stderr)

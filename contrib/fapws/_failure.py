@@ -181,6 +181,8 @@ def _missing(name: str) -> str:
             os.path.join(folder, top, "__init__.py")
         ):
             return f"{top} is in {folder}: add --pythonpath {folder}"
+    if os.path.isfile(os.path.join(sys.prefix, "app", "fapws.toml")):  # bundle
+        return "the bundle lacks it: import it in the application, and write the bundle again"
     if sys.prefix != sys.base_prefix:
         return f"install it in the virtual environment: {os.path.join(sys.prefix, 'bin', 'pip')} install PACKAGE"
     return (

@@ -15,7 +15,7 @@ from string import Template
 from fapws import HTTPError
 
 HERE = Path(__file__).absolute().parent
-USERS = HERE / "users"
+USERS = Path(os.environ["CONSOLE_USERS"] or HERE / "users")
 DATA, VERSION, PROC, SYS = (os.environ["CONSOLE_" + name] for name in ("DATA", "VERSION", "PROC", "SYS"))
 RUN = os.environ["CONSOLE_RUN"] or f"/dev/shm/console-{os.getuid()}-{zlib.crc32(bytes(HERE)):x}"  # one per console
 PENDING = Path(DATA, "pending.json")

@@ -66,6 +66,16 @@ func (p *Plan) Archives() (paths []string) {
 	return paths
 }
 
+// Scripts returns the paths of the applications that are files of Python and not modules.
+func (p *Plan) Scripts() (paths []string) {
+	for _, a := range p.apps {
+		if a.Script != "" {
+			paths = append(paths, a.Script)
+		}
+	}
+	return paths
+}
+
 // entryOf returns the entry point of an archive of shiv or pex. packed is false for all other archives.
 func entryOf(archive *zip.Reader) (packed bool, entry string, err error) {
 	for _, name := range []string{"environment.json", "PEX-INFO"} {

@@ -98,6 +98,9 @@ func Read(cmd *settings.Command, set *settings.Settings) (*Plan, error) {
 		if p.File, err = settings.ReadFile(name); err != nil {
 			return nil, process.ExitUsage(err)
 		}
+		if set.ReadsBundle() {
+			p.File.WorkDir = absolute(".")
+		}
 		p.File.Misplaced = func(table, key string) string { return misplaced(set, table, key) }
 		wrong = append(wrong, set.ReadFile(p.File, FileKeys()))
 	}

@@ -34,6 +34,9 @@ func File() string {
 	return path
 }
 
+// Started returns the absolute path by which the executable was called, or "".
+func Started() string { return started }
+
 func Interpreter() string { return "" }
 
 func LowPorts() string { return "sudo setcap cap_net_bind_service=+ep " + File() }

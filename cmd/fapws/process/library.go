@@ -26,6 +26,8 @@ var file = os.NewFile(uintptr(C.fapws_preload.fd), "libfapws.so")
 
 func File() string { return C.GoString(C.fapws_preload.path) }
 
+func Started() string { return File() }
+
 func Interpreter() string { return C.GoString(C.fapws_preload.interpreter) }
 
 // LowPorts returns a shell command that permits all programs to listen on ports from 80 on. LowPorts does not suggest

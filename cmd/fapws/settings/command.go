@@ -18,7 +18,7 @@ type Word string
 
 // APP follows WordRun, WordCheck, WordRoutes, WordShell, WordHelp and WordVersion; help and version are also flags.
 // Package ctl parses the arguments of WordCtl. The argument of WordImport is a file, the argument of WordHash is a user,
-// and the argument of WordUser is an action. The arguments of WordNew are a sample and a directory.
+// and the argument of WordUser is an action. The arguments of WordNew are a sample and a directory, and those of WordBundle are an application and flags.
 const (
 	WordRun         Word = "run"
 	WordCheck       Word = "check"
@@ -33,11 +33,12 @@ const (
 	WordHash        Word = "hash-password"
 	WordUser        Word = "user"
 	WordNew         Word = "new"
+	WordBundle      Word = "bundle"
 	WordInternal    Word = "internal"
 )
 
 var typedWords = []string{"run", "check", "routes", "shell", "systemd-unit", "ctl", "import", "hash-password",
-	"user", "new", "version", "help"}
+	"user", "new", "bundle", "version", "help"}
 
 func IsWord(name string) bool { return slices.Contains(typedWords, name) }
 
@@ -107,7 +108,7 @@ func ParseCommand(args []string, keys func() []KeyDoc) (*Command, error) {
 				slices.ContainsFunc(p.rows, func(row *Setting) bool { return row.Name == name }) {
 				rest = []string{name}
 			}
-		case WordCtl, WordImport, WordHash, WordUser, WordNew:
+		case WordCtl, WordImport, WordHash, WordUser, WordNew, WordBundle:
 			p.cmd.Word, p.cmd.Args = w, rest[1:]
 			simple := w == WordImport || w == WordHash || w == WordNew // the other commands have flags
 			if simple && (slices.Contains(rest, "--help") || slices.Contains(rest, "-h")) {

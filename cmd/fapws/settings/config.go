@@ -38,6 +38,7 @@ type Config struct {
 	ACMEDNSCleanup string
 
 	StateDir string
+	CacheDir string // of an executable that fapws bundle has written
 	CACerts  string
 	CertReqs string
 	// TLSMin is the minimum TLS version, as a constant of package crypto/tls.

@@ -3,6 +3,7 @@ package settings
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -193,8 +194,17 @@ func (t *TOMLTable) SetAmong(table any) []string {
 	return slices.DeleteFunc(KeysOf(table), func(key string) bool { return !t.Set(key) })
 }
 
-// Resolve returns path, joined to the directory of the file if path is relative.
-func (f *TOMLFile) Resolve(path string) string { return resolve(f.Dir, path) }
+// Resolve returns path, joined to the directory of the file if path is relative. In a bundle, relative paths of files
+// that the bundle does not contain, such as logs, are relative to the working directory.
+func (f *TOMLFile) Resolve(path string) string {
+	resolved := resolve(f.Dir, path)
+	if f.WorkDir != "" && resolved != path {
+		if _, err := os.Lstat(resolved); err != nil {
+			return resolve(f.WorkDir, path)
+		}
+	}
+	return resolved
+}
 
 // ResolveApp returns the path of a script, joined to the directory of applications if path is relative.
 func (f *TOMLFile) ResolveApp(path string) string { return resolve(f.AppDir, path) }

@@ -31,7 +31,7 @@ var manHead string // the format of the beginning of the man page
 func writeMan(w io.Writer, version string, keys []KeyDoc, helps []string) {
 	fmt.Fprintf(w, manHead, roff(version), roff(strings.ReplaceAll(usage, "\n       ", "\n")[len("Usage: "):]))
 	fmt.Fprint(w, ".SH COMMANDS\n")
-	for _, word := range []Word{WordImport, WordHash, WordUser, WordNew, WordCheck, WordRoutes, WordShell, WordUnit} {
+	for _, word := range []Word{WordImport, WordHash, WordUser, WordNew, WordBundle, WordCheck, WordRoutes, WordShell, WordUnit} {
 		helps = append(helps, CommandHelp(word))
 	}
 	for _, help := range helps {

@@ -18,7 +18,7 @@ const purpose = "fapws serves Python web applications, and files, such as: fapws
 const usage = `Usage: fapws [FLAGS] APP [-- ARGS...]  APP: app.py, module:app or a directory
        fapws check|routes|shell|systemd-unit APP  validate, list, try, install
        fapws ctl reload|stop|status|top|stack  steer a running server
-       fapws import|hash-password|user|new  see fapws COMMAND --help
+       fapws import|hash-password|user|new|bundle  see fapws COMMAND --help
        fapws help TOPIC|WORDS         pages of the docs; help topics lists them
 `
 

@@ -90,7 +90,7 @@ func TestCompletionWorksInBash(t *testing.T) {
 		"--interface w": "wsgi",
 		"--dev --keep":  "--keep-alive",
 		"--dev ":        "site app.py",
-		"": "site app.py run check routes shell systemd-unit ctl import hash-password user new " +
+		"": "site app.py run check routes shell systemd-unit ctl import hash-password user new bundle " +
 			"version help",
 		"check ":            "site app.py",
 		"check --no-acc":    "--no-access-log",

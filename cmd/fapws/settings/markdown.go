@@ -135,7 +135,7 @@ var guides = [][2]string{
 	{"max-queue", limitsPage}, {"max-clients-action", "trouble.md#503-service-unavailable"},
 	{"chdir", "trouble.md"}, {"pythonpath", "wsgi-asgi.md"}, {"env-file", "operate.md"},
 	{"ctl-socket", "operate.md"}, {"index", "site.md"}, {"autoindex", "site.md"}, {"expose", "site.md"},
-	{"config", "site.md"}, {"cache-files-max", ""}, {"reload-dir", ""}, {"reload-include", "wsgi-asgi.md"},
+	{"config", "site.md"}, {"cache-files-max", ""}, {"cache-dir", "one-file.md"}, {"reload-dir", ""}, {"reload-include", "wsgi-asgi.md"},
 	{"reload-exclude", ""}, {"load-timeout", "trouble.md"}, {"max-body-size", limitsPage},
 	{"max-unsent", limitsPage}, {"limit-request", limitsPage}, {"ws-max-size", limitsPage}, {"ws-per", ""},
 	{"ws-ping", ""}, {"channel-retry", ""}, {"channel-subscribers-per", ""}, {"channel-subscribers", "trouble.md"},

@@ -161,6 +161,23 @@ func (s *Settings) TakeVenv(venv, dir string) {
 	s.conf.Venv, s.from["venv"] = venv, Source{FromSurroundings, dir}
 }
 
+const inBundle = "bundle"
+
+// ReadsBundle reports whether the configuration file is that of a bundle.
+func (s *Settings) ReadsBundle() bool {
+	return s.from["venv"].Name == inBundle && s.from["config"].Level == FromDefault
+}
+
+// TakeBundle makes a configuration file of a bundle the one to read, unless a setting names another one, and lets Python
+// use only the packages of the bundle. cache becomes the cache directory.
+func (s *Settings) TakeBundle(file, cache string) {
+	s.conf.CacheDir = cache
+	s.TakeVenv("off", inBundle)
+	if s.conf.File == "" {
+		s.conf.File = file
+	}
+}
+
 // Anchor makes paths from flags, environment variables and a gunicorn.conf.py relative to dir, because the script has
 // changed the working directory. Paths from fapws.toml are absolute already.
 func (s *Settings) Anchor(dir string) {
@@ -207,6 +224,9 @@ func (s *Settings) Located(name string, err error) error {
 }
 
 func (s *Settings) File() string { return s.conf.File }
+
+// CacheDir returns the directory of unpacked bundles, or "".
+func (s *Settings) CacheDir() string { return s.conf.CacheDir }
 
 // Config returns the current values. The error has a line for each contradiction between the values of settings, except
 // contradictions that can follow from a rejected value.

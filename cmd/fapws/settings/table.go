@@ -43,6 +43,7 @@ func groups(c *Config) []group {
 			{Name: "acme-dns-hook", Arg: "FILE", path: true, value: text(&c.ACMEDNSHook)},
 			{Name: "acme-dns-cleanup-hook", Arg: "FILE", path: true, value: text(&c.ACMEDNSCleanup)},
 			{Name: "state-dir", Arg: "DIR", path: true, value: text(&c.StateDir)},
+			{Name: "cache-dir", Arg: "DIR", path: true, value: text(&c.CacheDir)},
 			{Name: "ca-certs", also: "ssl-ca-certs ssl-ca", Arg: "FILE", path: true, value: text(&c.CACerts)},
 			{Name: "cert-reqs", also: "ssl-cert-reqs", Arg: "WORD", Default: "none",
 				value: choice(&c.CertReqs, []string{"none", "optional", "required"},

@@ -21,7 +21,9 @@ type TOMLFile struct {
 	// AppDir is the directory in which scripts and modules of applications are searched: that of the setting chdir if it
 	// is set, otherwise Dir.
 	AppDir string
-	Top    *TOMLTable
+	// WorkDir is the working directory if the file is in a bundle, otherwise "".
+	WorkDir string
+	Top     *TOMLTable
 
 	// Misplaced, if not nil, returns advice about a key that is unknown in a table, or "". table is, for example,
 	// "host.route", or "" for the top of the file.

@@ -1,0 +1,206 @@
+package python_test
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+const bundledApp = `import os
+from helpers import page
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+def text(environ, start_response):
+    with open(os.path.join(HERE, "templates", "page.txt")) as file:
+        return page(file.read())
+
+def late(environ, start_response):
+    import no_such_module
+
+PATHS = [("/late", late), ("/", text)]
+`
+
+const bundledChildren = `import multiprocessing, subprocess, sys
+import helpers
+
+if __name__ == "__main__":
+    for method in "fork", "spawn", "forkserver":
+        with multiprocessing.get_context(method).Pool(1) as pool:
+            print(method, pool.map(helpers.double, [21]))
+    print(subprocess.run([sys.executable, "-c", "import helpers; print(helpers.double(4))"], stdout=-1).stdout)
+`
+
+// writeBundle writes a bundle of a small application, and returns its path and the directory of the application.
+func writeBundle(t *testing.T) (name, site string) {
+	t.Helper()
+	if fapwstest.IsWheel(t) {
+		fapwstest.Command{Flags: []string{"bundle", "app.py", "-o", t.TempDir() + "/x"}}.Fails(t, 2, "is a library of its Python")
+		t.Skip("a wheel writes no bundle")
+	}
+	dir := t.TempDir()
+	site = filepath.Join(dir, "site")
+	for file, text := range map[string]string{"app.py": bundledApp, "children.py": bundledChildren, "templates/page.txt": "hello",
+		"helpers.py": "def page(text):\n    return text.upper()\n\n\ndef double(n):\n    return 2 * n\n",
+		".env":       "KEY=1\n", "server.key": "secret\n", "shop.sqlite3": "data"} {
+		fapwstest.Must(t, os.MkdirAll(filepath.Dir(filepath.Join(site, file)), 0o755))
+		fapwstest.Write(t, filepath.Join(site, file), text)
+	}
+	name = filepath.Join(dir, "shop")
+	out := fapwstest.Command{Flags: []string{"bundle", filepath.Join(site, "app.py"), "-o", name}}.Succeeds(t)
+	for _, file := range []string{".env", "server.key", "shop.sqlite3"} {
+		fapwstest.Truef(t, strings.Contains(out, "left out: "+file+" "), "no %s in %q", file, out)
+	}
+	return name, site
+}
+
+// ofBundle returns a command that runs a bundle, with a cache directory of its own.
+func ofBundle(t *testing.T, name string, flags ...string) fapwstest.Command {
+	t.Helper()
+	return fapwstest.Command{Program: name, Flags: flags, Dir: t.TempDir(), Env: []string{"FAPWS_CACHE_DIR=" + t.TempDir(),
+		"PYTHONHOME=/nonexistent"}}
+}
+
+func TestBundle(t *testing.T) {
+	t.Parallel()
+	name, site := writeBundle(t)
+	t.Run("serves without the files of its source", func(t *testing.T) {
+		moved := site + ".moved"
+		fapwstest.Must(t, os.Rename(site, moved))
+		defer os.Rename(moved, site)
+		for _, m := range fapwstest.Modes {
+			c := ofBundle(t, name)
+			c.Complains = true
+			s := c.Serve(t, m)
+			s.Get("/", 200).Is(t, "HELLO")
+			s.GetLogs("/late", 500, "ModuleNotFoundError: No module named 'no_such_module'")
+			s.Stop()
+		}
+		out := ofBundle(t, name, "check").Succeeds(t)
+		fapwstest.Truef(t, strings.Contains(out, "is fine: 2 paths"), "%q", out)
+	})
+	t.Run("needs nothing of the system except its libraries", func(t *testing.T) { alone(t, name) })
+	t.Run("is Python for its children", func(t *testing.T) {
+		out := ofBundle(t, name, "python", filepath.Join(site, "children.py")).Succeeds(t)
+		for _, line := range []string{"fork [42]", "spawn [42]", "forkserver [42]", `b'8\n'`} {
+			fapwstest.Truef(t, strings.Contains(out, line), "no %s in %q", line, out)
+		}
+		code, _, stderr := ofBundle(t, name, "python", "-c", "import nothing").Run(t)
+		fapwstest.Truef(t, code == 1 && strings.Contains(stderr, "No module named 'nothing'"), "%d, %s", code, stderr)
+	})
+	t.Run("is refused if it is damaged", func(t *testing.T) {
+		text := fapwstest.Try(os.ReadFile(name)).Must(t)
+		text[len(text)-100_000] ^= 1
+		changed := filepath.Join(t.TempDir(), "changed")
+		fapwstest.Must(t, os.WriteFile(changed, text, 0o755))
+		ofBundle(t, changed, "-b", "127.0.0.1:0").Fails(t, 3, "it is truncated or damaged; copy it again")
+		c := fapwstest.Command{Flags: []string{"bundle", "--check", changed}}
+		c.Fails(t, 3, "it is truncated or damaged; copy it again")
+		c.Flags[2] = "/etc/passwd"
+		c.Fails(t, 3, "/etc/passwd is no bundle")
+		ofBundle(t, name, "-b", "127.0.0.1:0", "--cache-dir", "/proc/cache").Fails(t, 2, "name another directory with --cache-dir")
+	})
+	t.Run("has the same bytes again, and lists them", func(t *testing.T) {
+		other := filepath.Join(t.TempDir(), "shop")
+		fapwstest.Command{Flags: []string{"bundle", filepath.Join(site, "app.py"), "-o", other}}.Succeeds(t)
+		text := fapwstest.Try(os.ReadFile(name)).Must(t)
+		fapwstest.Truef(t, bytes.Equal(text, fapwstest.Try(os.ReadFile(other)).Must(t)), "the bundles differ")
+		fapwstest.Truef(t, !bytes.Contains(text, []byte(site)), "the bundle contains %s", site)
+		fapwstest.Command{Flags: []string{"bundle", filepath.Join(site, "app.py"), "-o", other, "--no-source", "--include", "shop.*",
+			"--exclude", "children.py"}}.Succeeds(t)
+		out := fapwstest.Command{Flags: []string{"bundle", "--list", other}}.Succeeds(t)
+		for _, text := range []string{"shop: fapws ", "app/templates/page.txt", "app/shop.sqlite3"} {
+			fapwstest.Truef(t, strings.Contains(out, text), "no %s in %s", text, out)
+		}
+		fapwstest.Truef(t, !strings.Contains(out, "server.key"), "%s", out)
+		out = fapwstest.Command{Flags: []string{"bundle", "--check", name}}.Succeeds(t)
+		fapwstest.Truef(t, strings.Contains(out, " is sound; it needs "), "%q", out)
+	})
+	t.Run("is replaced by a new version", func(t *testing.T) { upgrade(t, name, site) })
+}
+
+func TestBundleNeedsAnApplicationAndAName(t *testing.T) {
+	fapwstest.Command{Flags: []string{"bundle", "nothing.py", "-o", t.TempDir() + "/x"}}.Fails(t, 2, "nothing.py: no such file")
+	fapwstest.Command{Flags: []string{"bundle", "nothing.py"}}.Fails(t, 2, "name the executable to write: -o FILE")
+}
+
+// alone runs a bundle in a root directory with only the bundle and the libraries of its program.
+func alone(t *testing.T, name string) {
+	if os.Geteuid() != 0 {
+		t.Skip("chroot needs root")
+	}
+	root := t.TempDir()
+	copyTo := func(from, to string) {
+		fapwstest.Must(t, os.MkdirAll(filepath.Join(root, filepath.Dir(to)), 0o755))
+		fapwstest.Must(t, os.WriteFile(filepath.Join(root, to), fapwstest.Try(os.ReadFile(from)).Must(t), 0o755))
+	}
+	copyTo(name, "shop")
+	libraries := fapwstest.Try(exec.Command("ldd", name).Output()).Must(t)
+	for word := range strings.FieldsSeq(string(libraries)) {
+		if strings.HasPrefix(word, "/") {
+			copyTo(word, word)
+		}
+	}
+	for _, dir := range []string{"proc", "dev", "tmp"} {
+		fapwstest.Must(t, os.Mkdir(filepath.Join(root, dir), 0o755))
+	}
+	run := exec.Command("unshare", "--mount", "sh", "-c", `mount -t proc proc "$0/proc" && FAPWS_CACHE_DIR=/cache `+
+		`exec chroot "$0" /shop python -c 'import helpers, json, asyncio; print(helpers.double(21))'`, root)
+	out, err := run.CombinedOutput()
+	fapwstest.Truef(t, err == nil && string(out) == "42\n", "%v, %s", err, out)
+}
+
+const bundledSite = `workers = 1
+app = "app.py"
+access-log = "access.log"
+`
+
+// upgrade replaces the file of a running bundle by a second version, which USR2 starts.
+func upgrade(t *testing.T, name, site string) {
+	fapwstest.Write(t, filepath.Join(site, "fapws.toml"), bundledSite)
+	bundle := func() {
+		t.Helper()
+		fapwstest.Command{Flags: []string{"bundle", site, "-o", name}}.Succeeds(t)
+	}
+	bundle()
+	c := ofBundle(t, name, "-b", "127.0.0.1:0")
+	s := c.Started(t)
+	s.Get("/", 200).Is(t, "HELLO")
+	fapwstest.Write(t, filepath.Join(site, "templates", "page.txt"), "second")
+	bundle()
+	s.Reload()
+	s.Get("/", 200).Is(t, "HELLO")
+	s.Upgrade()
+	s.Get("/", 200).Is(t, "SECOND")
+	s.Stop()
+	_, err := os.Stat(filepath.Join(c.Dir, "access.log"))
+	fapwstest.Mustf(t, err, "logs are beside the process")
+}
+
+func TestBundlesOfFrameworksServe(t *testing.T) {
+	venv := fapwstest.Today(t)
+	for sample, paths := range map[string][]string{
+		"flask/app.py":   {"/", "/static/style.css"},
+		"fastapi/app.py": {"/tasks", "/openapi.json"},
+		"django/wsgi.py": {"/", "/admin/login/", "/static/admin/css/base.css"},
+	} {
+		t.Run(sample, func(t *testing.T) {
+			dir := t.TempDir()
+			folder, script := filepath.Split(sample)
+			fapwstest.Must(t, os.CopyFS(dir+"/site", os.DirFS(filepath.Join("../../../../samples", folder))))
+			name := filepath.Join(dir, "shop")
+			fapwstest.Command{Flags: []string{"--venv", venv, "bundle", filepath.Join(dir, "site", script), "-o", name}}.Succeeds(t)
+			fapwstest.Must(t, os.RemoveAll(dir+"/site"))
+			s := ofBundle(t, name, "-b", "127.0.0.1:0").Started(t)
+			for _, path := range paths {
+				s.Get(path, 200)
+			}
+			s.Stop()
+		})
+	}
+}

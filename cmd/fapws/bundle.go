@@ -1,0 +1,251 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"fapws/cmd/fapws/bundle"
+	"fapws/cmd/fapws/plan"
+	"fapws/cmd/fapws/process"
+	"fapws/cmd/fapws/settings"
+	"fapws/pybridge"
+)
+
+// bundleOptions are the flags of "fapws bundle", and what contrib/fapws/_bundle.py needs besides.
+type bundleOptions struct {
+	Output    string   `json:"output"`
+	Include   []string `json:"include"`
+	Exclude   []string `json:"exclude"`
+	Languages []string `json:"languages"`
+	Bare      bool     `json:"bare"` // without sources
+
+	Name    string   `json:"name"`
+	Program string   `json:"program"` // the executable to copy
+	Size    int64    `json:"size"`    // of fapws in Program
+	Version string   `json:"version"`
+	Machine string   `json:"machine"`
+	Root    string   `json:"root"`    // directory of the application
+	Scripts []string `json:"scripts"` // the applications that are files
+	Start   string   `json:"start"`   // a fapws.toml for Root, or ""
+
+	help, list, check bool
+}
+
+// parseBundle parses words, the arguments after "bundle" in the command line args. line is the command line that loads the
+// application or, with --list and --check, the name of the bundle.
+func parseBundle(args, words []string) (o *bundleOptions, line []string, err error) {
+	o = &bundleOptions{Include: []string{}, Exclude: []string{}, Languages: []string{}}
+	set := pflag.NewFlagSet(string(settings.WordBundle), pflag.ContinueOnError)
+	set.StringVarP(&o.Output, "output", "o", "", "")
+	set.StringSliceVar(&o.Include, "include", o.Include, "")
+	set.StringSliceVar(&o.Exclude, "exclude", o.Exclude, "")
+	set.StringSliceVar(&o.Languages, "languages", o.Languages, "")
+	set.BoolVar(&o.Bare, "no-source", false, "")
+	set.BoolVar(&o.list, "list", false, "")
+	set.BoolVar(&o.check, "check", false, "")
+	count := len(args) - len(words) - 1 // of the flags that precede the word
+	words, err = settings.ParseFlags(set, words)
+	switch {
+	case errors.Is(err, pflag.ErrHelp):
+		o.help = true
+		return o, nil, nil
+	case err != nil:
+		return nil, nil, err
+	case len(words) > 1:
+		return nil, nil, fmt.Errorf("unexpected word %s", words[1])
+	case (o.list || o.check) && len(words) == 0:
+		return nil, nil, errors.New("name a bundle")
+	case o.list || o.check:
+		return o, words, nil
+	case o.Output == "":
+		return nil, nil, errors.New("name the executable to write: -o FILE")
+	}
+	line = append(slices.Clone(args[:count]), string(settings.WordCheck))
+	if len(words) > 0 && settings.IsFile(filepath.Join(words[0], "fapws.toml")) {
+		line = append(line, "-c")
+	}
+	return o, append(line, words...), nil
+}
+
+// startBundle runs "fapws bundle", up to the loading of the application. cmd is nil if the command has ended.
+func startBundle(args, words []string, stdout io.Writer) (o *bundleOptions, cmd *settings.Command, err error) {
+	o, line, err := parseBundle(args, words)
+	if err == nil && (o.list || o.check) {
+		return nil, nil, showBundle(o, line[0], stdout)
+	}
+	if err == nil && o.help {
+		_, err = io.WriteString(stdout, settings.CommandHelp(settings.WordBundle))
+		return nil, nil, err
+	}
+	if err == nil && process.Interpreter() != "" {
+		err = errors.New("this fapws is a library of its Python (pip); use the executable of a release or of ./build.sh build")
+	}
+	if err == nil {
+		cmd, err = settings.ParseCommand(line, plan.KeyDocs)
+	}
+	if err != nil {
+		return nil, nil, process.ExitUsage(fmt.Errorf("bundle: %w", err))
+	}
+	cmd.Word = settings.WordBundle
+	return o, cmd, nil
+}
+
+func showBundle(o *bundleOptions, name string, stdout io.Writer) error {
+	b, err := bundle.Open(name, name)
+	if err == nil && b == nil {
+		err = fmt.Errorf("%s is no bundle; write one with fapws bundle APP -o FILE", name)
+	}
+	if err != nil {
+		return process.ExitNotStarted("bundle: %v", err)
+	}
+	defer b.Close()
+	if o.list {
+		err = b.List(stdout)
+	}
+	if err == nil && o.check {
+		err = b.Verify()
+	}
+	if err != nil {
+		return process.ExitNotStarted("bundle: %v", err)
+	}
+	if o.check {
+		libraries, err := b.Libraries()
+		if err != nil {
+			return process.ExitNotStarted("bundle: %v", err)
+		}
+		needs := "it needs no libraries"
+		if len(libraries) > 0 {
+			needs = "it needs " + strings.Join(libraries, ", ")
+		}
+		fmt.Fprintf(stdout, "%s is sound; %s\n", name, needs)
+	}
+	return nil
+}
+
+// complete adds what the plan knows, and returns the options as JSON. It writes the fapws.toml of a bundle whose
+// application has none to a file, which the caller removes (o.Start).
+func (o *bundleOptions) complete(p *plan.Plan) (text string, err error) {
+	wrong := func(format string, args ...any) (string, error) {
+		return "", process.ExitUsage(fmt.Errorf("bundle: "+format, args...))
+	}
+	o.Program, o.Version, o.Machine = process.File(), process.Version, runtime.GOOS+"/"+runtime.GOARCH
+	if o.Size, err = bundle.ProgramSize(o.Program); err != nil {
+		return wrong("%v", err)
+	}
+	if o.Output, err = filepath.Abs(o.Output); err != nil {
+		return wrong("%v", err)
+	}
+	if st, err := os.Stat(o.Output); err == nil && !st.Mode().IsRegular() {
+		return wrong("%s is no file", o.Output)
+	}
+	o.Name = filepath.Base(o.Output)
+	app := p.Command.Script
+	place, object := settings.SplitApp(app)
+	switch {
+	case p.File != nil && p.Path != "" && filepath.Base(p.Path) == "fapws.toml":
+		o.Root = filepath.Dir(p.Path)
+	case p.File != nil || p.Path != "":
+		return wrong("%s: a bundle starts with a file that is called fapws.toml", p.Path)
+	case settings.IsFile(place):
+		o.Root, _ = filepath.Abs(filepath.Dir(place))
+		app = filepath.Base(place)
+		if object != "" {
+			app += ":" + object
+		}
+	default:
+		o.Root = p.Dir
+		if p.Conf.Chdir != "" {
+			o.Root = p.Conf.Chdir
+		}
+	}
+	for _, script := range p.Scripts() {
+		if script, err = filepath.Abs(script); err != nil {
+			return wrong("%v", err)
+		}
+		o.Scripts = append(o.Scripts, script)
+	}
+	if p.File == nil {
+		file, err := os.CreateTemp("", "fapws-*.toml")
+		if err != nil {
+			return wrong("%v", err)
+		}
+		o.Start = file.Name()
+		_, err = fmt.Fprintf(file, "app = %q\n", app)
+		if err = errors.Join(err, file.Chmod(0o644), file.Close()); err != nil {
+			return wrong("%v", err)
+		}
+	}
+	encoded, err := json.Marshal(o)
+	return string(encoded), err
+}
+
+// write loads the applications of the plan and writes the bundle.
+func (o *bundleOptions) write(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
+	if err := p.Find(); err != nil {
+		return 0, err
+	}
+	text, err := o.complete(p)
+	if o.Start != "" {
+		defer os.Remove(o.Start)
+	}
+	if err != nil {
+		return 0, err
+	}
+	os.Setenv("PYTHONNODEBUGRANGES", "1") // makes bytecode smaller by a fifth
+	return inspect(p, stdout, stderr, text)
+}
+
+// openBundle opens the bundle that this process runs, or returns nil.
+func openBundle() (*bundle.Bundle, error) {
+	b, err := bundle.Open("/proc/self/exe", process.File())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // without /proc, serve reports the error
+		return nil, process.ExitNotStarted("%v", err)
+	}
+	return b, nil
+}
+
+// useBundle unpacks the bundle that this process runs, and makes Python use it. cache is the setting cache-dir. The
+// result is the directory of the application.
+func useBundle(b *bundle.Bundle, cache string) (folder string, err error) {
+	if cache == "" {
+		cache = bundle.UsualCacheDir()
+	}
+	if cache, err = filepath.Abs(cache); err != nil {
+		return "", process.ExitNotStarted("%v", err)
+	}
+	root, err := b.Unpack(cache)
+	if err != nil {
+		return "", process.ExitNotStarted("%v", err)
+	}
+	// Workers can run as a different user with a different default directory.
+	os.Setenv("FAPWS_CACHE_DIR", cache)
+	offset, size := b.Modules()
+	python := pybridge.Bundle{File: "/proc/self/exe", Offset: offset, Size: size, Folder: root}
+	bundle.Link(python.Python(), process.Started())
+	if err := python.Use(); err != nil {
+		return "", process.ExitNotStarted("%v", err)
+	}
+	return filepath.Join(root, "app"), nil
+}
+
+// asPython returns the arguments of Python if a bundle was started as an interpreter: as bin/python3 of its directory,
+// or with the word python.
+func asPython(args []string) (cache string, python []string, wanted bool) {
+	if name := os.Args[0]; filepath.Base(name) == "python3" {
+		return filepath.Dir(filepath.Dir(filepath.Dir(name))), args, true
+	}
+	if len(args) > 0 && args[0] == "python" {
+		return os.Getenv("FAPWS_CACHE_DIR"), args[1:], true
+	}
+	return "", nil, false
+}

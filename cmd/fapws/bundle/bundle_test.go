@@ -1,0 +1,121 @@
+package bundle
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"fapws/runtime/checktest"
+)
+
+// writeBundle writes a bundle with a file a.txt to a new directory, and returns its path.
+func writeBundle(t *testing.T, content string, files ...File) string {
+	t.Helper()
+	program := []byte("program")
+	files = append(files, File{Name: "app/a.txt", Size: uint64(len(content))})
+	manifest := checktest.Try(json.Marshal(Manifest{Name: "shop", Program: uint64(len(program)), Files: files})).Must(t)
+	text := bytes.Join([][]byte{program, []byte(content), manifest}, nil)
+	end := trailer{Format: format, Hash: sha256.Sum256(text), Length: uint64(len(text)) + trailerSize}
+	copy(end.Magic[:], magic)
+	end.Files = part{uint64(len(program)), uint64(len(content))}
+	end.Manifest = part{uint64(len(program) + len(content)), uint64(len(manifest))}
+	text = checktest.Try(binary.Append(text, binary.LittleEndian, &end)).Must(t)
+	name := filepath.Join(t.TempDir(), "shop")
+	checktest.Must(t, os.WriteFile(name, text, 0o755))
+	return name
+}
+
+func unpack(t *testing.T, name, cache string) (folder string, err error) {
+	t.Helper()
+	b := checktest.Try(Open(name, name)).Must(t)
+	defer b.Close()
+	return b.Unpack(cache)
+}
+
+func TestFilesAreUnpackedOnceIntoAPrivateDirectory(t *testing.T) {
+	name, cache := writeBundle(t, "hello"), t.TempDir()
+	folder := checktest.Try(unpack(t, name, cache)).Must(t)
+	checktest.Equal(t, string(checktest.Try(os.ReadFile(folder+"/app/a.txt")).Must(t)), "hello")
+	st := checktest.Try(os.Stat(folder)).Must(t)
+	checktest.Equal(t, st.Mode().Perm()&0o022, os.FileMode(0))
+	checktest.Must(t, os.WriteFile(folder+"/app/a.txt", []byte("kept"), 0o600))
+	checktest.Equal(t, checktest.Try(unpack(t, name, cache)).Must(t), folder)
+	checktest.Equal(t, string(checktest.Try(os.ReadFile(folder+"/app/a.txt")).Must(t)), "kept")
+}
+
+func TestAnyOtherFileIsNoBundle(t *testing.T) {
+	for _, content := range []string{"", "short", strings.Repeat("x", 1000)} {
+		name := filepath.Join(t.TempDir(), "file")
+		checktest.Must(t, os.WriteFile(name, []byte(content), 0o600))
+		b, err := Open(name, name)
+		checktest.Truef(t, b == nil && err == nil, "%q: %v, %v", content, b, err)
+	}
+}
+
+func TestTruncatedOrChangedBundleIsRefused(t *testing.T) {
+	name := writeBundle(t, strings.Repeat("x", 1000))
+	whole := checktest.Try(os.ReadFile(name)).Must(t)
+	for what, text := range map[string][]byte{
+		"missing middle": append(bytes.Clone(whole[:500]), whole[600:]...),
+		"changed byte":   append(append(bytes.Clone(whole[:500]), 'y'), whole[501:]...),
+	} {
+		checktest.Must(t, os.WriteFile(name, text, 0o755))
+		b, err := Open(name, name)
+		if err == nil {
+			_, err = b.Unpack(t.TempDir())
+		}
+		checktest.Truef(t, err != nil && strings.HasSuffix(err.Error(), errDamaged.Error()), "%s: %v", what, err)
+	}
+}
+
+func TestFilesOutsideOfTheDirectoryAreNotWritten(t *testing.T) {
+	cache := t.TempDir()
+	_, err := unpack(t, writeBundle(t, "", File{Name: "../out"}), cache)
+	checktest.Truef(t, err != nil, "unpacked")
+	entries := checktest.Try(os.ReadDir(cache)).Must(t)
+	checktest.Equal(t, len(entries), 0)
+}
+
+// end closes the descriptor with which this process keeps a directory, as the end of a process does.
+func end(t *testing.T, folder string) {
+	t.Helper()
+	for fd := range 1000 {
+		if place, _ := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd)); place == folder {
+			checktest.Must(t, unix.Close(fd))
+		}
+	}
+}
+
+func TestTwoVersionsAreKeptAndThoseInUse(t *testing.T) {
+	cache := checktest.Try(filepath.EvalSymlinks(t.TempDir())).Must(t)
+	var folders []string
+	for i, content := range []string{"one", "two", "three", "four"} {
+		folder := checktest.Try(unpack(t, writeBundle(t, content), cache)).Must(t)
+		stamp := unix.NsecToTimeval(int64(i+1) * 1e12)
+		checktest.Must(t, unix.Utimes(folder, []unix.Timeval{stamp, stamp}))
+		folders = append(folders, folder)
+		if i != 0 {
+			end(t, folder)
+		}
+	}
+	for i, kept := range []bool{true, false, true, true} {
+		_, err := os.Stat(folders[i])
+		checktest.Truef(t, (err == nil) == kept, "version %d: %v", i+1, err)
+	}
+}
+
+func TestDirectoryThatOthersCanWriteIsRefused(t *testing.T) {
+	name, cache := writeBundle(t, "hello"), t.TempDir()
+	folder := checktest.Try(unpack(t, name, cache)).Must(t)
+	checktest.Must(t, os.Chmod(folder, 0o777))
+	_, err := unpack(t, name, cache)
+	checktest.Truef(t, err != nil && strings.Contains(err.Error(), "another user could change it"), "%v", err)
+}

@@ -1,0 +1,61 @@
+package bundle
+
+import (
+	"debug/elf"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// List prints the contents of the bundle: its parts with their sizes, the packages with versions and licences, and the
+// files.
+func (b *Bundle) List(w io.Writer) error {
+	m, err := b.Manifest()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "%s: fapws %s, Python %s, %s, %s\n\n", m.Name, m.Fapws, m.Python, m.Machine, b.ID())
+	_, size := b.Modules()
+	fmt.Fprintf(w, "%10d  fapws\n%10d  %d modules\n%10d  %d files\n", m.Program, size, m.Modules, b.trailer.Files.Size,
+		len(m.Files))
+	if len(m.Packages) > 0 {
+		fmt.Fprintln(w)
+	}
+	for _, p := range m.Packages {
+		fmt.Fprintln(w, strings.TrimSpace(p.Name+" "+p.Version+"  "+p.License))
+	}
+	fmt.Fprintln(w)
+	for _, f := range m.Files {
+		fmt.Fprintf(w, "%10d  %s\n", f.Size, f.Name)
+	}
+	return nil
+}
+
+// Libraries returns the names of the shared libraries that the program and its extension modules need.
+func (b *Bundle) Libraries() (names []string, err error) {
+	m, err := b.Manifest()
+	if err != nil {
+		return nil, err
+	}
+	add := func(offset, size uint64) {
+		file, err := elf.NewFile(io.NewSectionReader(b.file, int64(offset), int64(size)))
+		if err != nil {
+			return // not a program
+		}
+		needed, _ := file.ImportedLibraries()
+		names = append(names, needed...)
+	}
+	add(0, m.Program)
+	var own []string
+	for _, f := range m.Files {
+		base := f.Name[strings.LastIndexByte(f.Name, '/')+1:]
+		if strings.Contains(base, ".so") {
+			add(b.trailer.Files.Offset+f.Offset, f.Size)
+			own = append(own, base)
+		}
+	}
+	slices.Sort(names)
+	names = slices.DeleteFunc(slices.Compact(names), func(name string) bool { return slices.Contains(own, name) })
+	return names, nil
+}

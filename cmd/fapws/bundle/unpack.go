@@ -1,0 +1,185 @@
+package bundle
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"fapws/runtime/system"
+)
+
+// kept is the number of unpacked versions of a bundle that remain in the cache directory, with the newest.
+const kept = 2
+
+// UsualCacheDir returns the default cache directory, according to systemd.exec(5) and the XDG Base Directory
+// Specification.
+func UsualCacheDir() string {
+	if dir, _, _ := strings.Cut(os.Getenv("CACHE_DIRECTORY"), ":"); filepath.IsAbs(dir) {
+		return dir
+	}
+	if os.Geteuid() == 0 {
+		return "/var/cache/fapws"
+	}
+	if dir, err := os.UserCacheDir(); err == nil {
+		return filepath.Join(dir, "fapws")
+	}
+	return filepath.Join(os.TempDir(), fmt.Sprintf("fapws-%d", os.Geteuid()))
+}
+
+// Unpack returns the directory with the files of the bundle, which is below the absolute path cache. Unpack writes the
+// files if the directory does not exist yet. The directory stays locked while this process lives, so that Unpack in
+// another process does not remove it.
+func (b *Bundle) Unpack(cache string) (folder string, err error) {
+	name := b.ID()
+	if folder, err = b.lock(filepath.Join(cache, name)); err == nil {
+		return folder, nil
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	m, err := b.Manifest()
+	if err == nil {
+		err = b.Verify()
+	}
+	if err != nil {
+		return "", err
+	}
+	if err = b.write(m, cache, name); err != nil {
+		err = fmt.Errorf("cannot unpack %s below %s: %w; name another directory with --cache-dir", b.Name, cache,
+			system.Cause(err))
+		return "", err
+	}
+	removeOlder(cache, m.Name, name)
+	return b.lock(filepath.Join(cache, name))
+}
+
+// lock checks that no other user can change a directory, and keeps it.
+func (b *Bundle) lock(folder string) (string, error) {
+	var st unix.Stat_t
+	if err := unix.Lstat(folder, &st); err != nil {
+		return "", &fs.PathError{Op: "open", Path: folder, Err: err}
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFDIR || st.Mode&0o022 != 0 || st.Uid != 0 && int(st.Uid) != os.Geteuid() {
+		return "", fmt.Errorf("%s: another user could change it; name another directory with --cache-dir", folder)
+	}
+	fd, err := unix.Open(folder, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w; name another directory with --cache-dir", folder, err)
+	}
+	_ = unix.Flock(fd, unix.LOCK_SH|unix.LOCK_NB) // some file systems have no locks
+	return folder, nil                            // fd stays open
+}
+
+// write writes all files to a new directory, which gets its name when it is complete.
+func (b *Bundle) write(m *Manifest, cache, name string) (err error) {
+	defer unix.Umask(unix.Umask(0o022))
+	if err := os.MkdirAll(cache, 0o755); err != nil {
+		return err
+	}
+	made, err := os.MkdirTemp(cache, "."+m.Name+"-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(made)
+	root, err := os.OpenRoot(made)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	for _, dir := range []string{"app", "bin", "lib"} {
+		if err := root.Mkdir(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	for _, f := range m.Files {
+		if err := b.writeFile(root, f); err != nil {
+			return err
+		}
+	}
+	if err := os.WriteFile(filepath.Join(made, "name"), []byte(m.Name), 0o644); err != nil {
+		return err
+	}
+	// Workers of another user read the files if root has unpacked them.
+	mode := os.FileMode(0o700)
+	if os.Geteuid() == 0 {
+		mode = 0o755
+	}
+	if err := os.Chmod(made, mode); err != nil {
+		return err
+	}
+	if dir, err := os.Open(made); err == nil { // after a loss of power, the directory is missing or complete
+		_ = unix.Syncfs(int(dir.Fd()))
+		dir.Close()
+	}
+	err = os.Rename(made, filepath.Join(cache, name))
+	if errors.Is(err, syscall.EEXIST) || errors.Is(err, syscall.ENOTEMPTY) {
+		return nil // another process was faster
+	}
+	return err
+}
+
+func (b *Bundle) writeFile(root *os.Root, f File) error {
+	if err := root.MkdirAll(filepath.Dir(f.Name), 0o755); err != nil {
+		return err
+	}
+	mode := os.FileMode(0o644)
+	if f.Executable {
+		mode = 0o755
+	}
+	file, err := root.OpenFile(f.Name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	content := io.NewSectionReader(b.file, int64(b.trailer.Files.Offset+f.Offset), int64(f.Size))
+	_, err = io.Copy(file, content)
+	return cmp.Or(err, file.Close())
+}
+
+// removeOlder removes unpacked versions of the bundle called name, except newest, the youngest of the others, and those
+// that a process uses.
+func removeOlder(cache, name, newest string) {
+	folders, _ := filepath.Glob(filepath.Join(cache, "????????????????"))
+	folders = slices.DeleteFunc(folders, func(folder string) bool {
+		text, err := os.ReadFile(filepath.Join(folder, "name"))
+		return err != nil || string(text) != name || filepath.Base(folder) == newest
+	})
+	slices.SortFunc(folders, func(a, b string) int { return changed(b).ModTime().Compare(changed(a).ModTime()) })
+	for _, folder := range folders[min(len(folders), kept-1):] {
+		fd, err := unix.Open(folder, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			continue
+		}
+		if unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) == nil {
+			_ = os.RemoveAll(folder)
+		}
+		unix.Close(fd)
+	}
+}
+
+func changed(folder string) fs.FileInfo {
+	st, err := os.Stat(folder)
+	if err != nil {
+		st, _ = os.Stat("/") // removed by another process
+	}
+	return st
+}
+
+// Link makes the file name, in an unpacked bundle, a link to the executable. A link that this process cannot write stays as
+// it is, and a process that was started by the link does not change it.
+func Link(name, executable string) {
+	if target, _ := os.Readlink(name); target == executable || name == executable {
+		return
+	}
+	made := fmt.Sprintf("%s.%d", name, os.Getpid())
+	if os.Symlink(executable, made) == nil && os.Rename(made, name) != nil {
+		_ = os.Remove(made)
+	}
+}

@@ -1,0 +1,368 @@
+"""Writes what ``fapws bundle`` appends to the executable: the application, its packages and Python's standard library.
+
+Modules become bytecode in an archive (_layout.py). All other files, and extension modules, are written as they are, and
+a bundle unpacks them. cmd/fapws/bundle reads the result.
+"""
+from __future__ import annotations
+
+import ast
+import fnmatch
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import marshal
+import os
+import re
+import struct
+import sys
+import sysconfig
+import zlib
+from importlib.machinery import EXTENSION_SUFFIXES, PathFinder
+
+from _fapws import packed_folder, packed_names, packed_source
+from fapws._finder import FOLDERS
+from fapws._layout import Module, pack
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, Iterable, Iterator, List, Optional, Set, Tuple
+
+__all__ = ["main"]
+
+# The parts of the standard library that only other parts import. An application gets them if itself or a package does.
+SELDOM = set("doctest pdb pydoc unittest test tkinter idlelib lib2to3 ensurepip distutils turtledemo turtle pydoc_data "
+             "curses venv antigravity this __phello__ _tkinter _curses _curses_panel readline".split())
+
+# The parts that Python or packages import by names that the source does not show.
+ALWAYS = ("encodings codecs idna stringprep unicodedata _strptime zoneinfo locale traceback linecache site sysconfig "
+          "importlib concurrent asyncio multiprocessing email logging json http urllib collections runpy pkgutil "
+          "_posixshmem _multiprocessing _contextvars hashlib ssl").split()
+
+NEVER = "_distutils_hack sitecustomize usercustomize fapws fapws4 __main__ _fapws".split()
+
+SKIPPED_FOLDERS = {"__pycache__", "node_modules", ".git", ".hg", ".svn", ".tox", ".mypy_cache", ".pytest_cache",
+                   ".ruff_cache", ".idea", ".vscode"}
+
+# Files of the application that a bundle must not give away, or that change while it runs.
+PRIVATE = (".env .env.* .ht* htpasswd users *.key *.pem *.p12 *.pfx *.jks id_rsa* id_ed25519* *.kdbx credentials.json "
+           "*.sqlite *.sqlite3 *.sqlite3-* *.db *.db-* *.log *.pid *.sock secret* *.secret instance/*").split()
+
+MAX_FILES, MAX_SIZE = 20000, 512 << 20  # of the application; a folder with more is not that of an application
+ALIGNMENT = 1 << 16  # of the archive, for processors with large pages
+
+
+class Refused(Exception):
+    """Ends the command with a line for the user."""
+
+
+class Collector:
+    """The modules and files of a bundle."""
+
+    def __init__(self, options: Dict[str, Any]) -> None:
+        self.options = options
+        self.modules: Dict[str, Module] = {}
+        self.files: Dict[str, str] = {}  # name in the bundle: path
+        self.imported: Set[str] = set()  # names in import statements, as far as the source shows them
+        self.fresh: List[str] = []  # those that add_library has not seen
+        self.left_out: List[str] = []
+        self.packages: Dict[str, Dict[str, str]] = {}
+        self.languages: Optional[Set[str]] = None
+
+    def add_module(self, name: str, folder: str, path: str, is_package: bool) -> bool:
+        """Adds a module with its source file. Returns False if the file is not valid Python."""
+        if name in self.modules or (packed_folder(name) == 0 and name.partition(".")[0] in ("fapws", "fapws4")):
+            return True
+        with open(path, "rb") as file:
+            source = file.read()
+        place = name.replace(".", "/") + ("/__init__.py" if is_package else ".py")
+        try:
+            tree = ast.parse(source)
+            code = compile(tree, folder + "/" + place, "exec", dont_inherit=True)
+        except (SyntaxError, ValueError, RecursionError):
+            return False
+        self.note(imports(tree, name, is_package))
+        is_bare = self.options["bare"] or name.partition(".")[0] in sys.stdlib_module_names
+        self.put(name, folder, is_package, marshal.dumps(code), b"" if is_bare else decoded(source))
+        return True
+
+    def note(self, names: Iterable[str]) -> None:
+        fresh = set(names) - self.imported
+        self.imported |= fresh
+        self.fresh += sorted(fresh)
+
+    def put(self, name: str, folder: str, is_package: bool, code: bytes, source: bytes) -> None:
+        kind = 2 * FOLDERS.index(folder) + is_package
+        self.modules[name] = Module(name, kind, code, 0, zlib.compress(source, 9) if source else b"")
+
+    def add_tree(self, folder: str, base: str, top: str, private: bool = False) -> None:
+        """Adds the modules and files of base, or of the folder or file top in it."""
+        packages: Set[str] = set()
+        size = 0
+        for path in sorted(walk(os.path.join(base, top), private)):
+            name = os.path.relpath(path, base)
+            if self.skips(name, private):
+                continue
+            parts = os.path.splitext(name)[0].split(os.sep)
+            is_package = parts[-1] == "__init__" and len(parts) > 1
+            module = ".".join(parts[:-1] if is_package else parts)
+            dotted = any("." in part or not part for part in parts)
+            if name.endswith(".py") and not dotted and self.add_module(module, folder, path, is_package):
+                packages.update(module.rsplit(".", n)[0] for n in range(1, module.count(".") + 1))
+                continue
+            if name.endswith((".pyc", ".pyi", ".pyx", ".pxd", ".c", ".h", ".po")) and not private:
+                continue
+            self.files[f"{folder}/{name}"] = path
+            size += os.path.getsize(path)
+            if private and (len(self.files) > MAX_FILES or size > MAX_SIZE):
+                raise Refused(f"{base} has too many files for an application: move the application to a folder of its"
+                              " own, or name files to leave out with --exclude")
+        for package in sorted(packages - set(self.modules)):  # namespace packages
+            self.put(package, folder, True, marshal.dumps(compile("", package, "exec", dont_inherit=True)), b"")
+
+    def skips(self, name: str, private: bool) -> bool:
+        """Whether a file is left out, by options and by its kind."""
+        def matches(patterns: Iterable[str]) -> bool:
+            return any(fnmatch.fnmatchcase(name, one) or fnmatch.fnmatchcase(os.path.basename(name), one)
+                       or name.startswith(one.rstrip("/") + "/") for one in patterns)
+
+        if private and matches(self.options["include"]):
+            return False
+        if matches(self.options["exclude"]):
+            return True
+        if private and matches(PRIVATE):
+            self.left_out.append(name)
+            return True
+        language = re.search(r"(?:^|/)locale/([^/]+)/LC_MESSAGES/", name)
+        return bool(language and self.languages is not None and language[1] not in self.languages)
+
+    def add_library(self, names: Iterable[str], folder: str, extensions: str) -> None:
+        """Adds modules of the standard library, and those that they import."""
+        wanted, seen = list(names), set(self.modules)
+        asked = {name.partition(".")[0] for name in wanted}
+        while wanted:
+            name = wanted.pop()
+            top = name.partition(".")[0]
+            if name in seen or top not in sys.stdlib_module_names or (top in SELDOM and top not in asked):
+                continue
+            seen.add(name)
+            if "." in name:
+                wanted.append(name.rpartition(".")[0])
+            place = os.path.join(folder, *name.split("."))
+            if os.path.isfile(place + "/__init__.py"):
+                self.add_module(name, "lib", place + "/__init__.py", True)
+                if top in ALWAYS:
+                    wanted += [f"{name}.{one}" for one in children(place) if one not in ("test", "tests", "__main__")]
+            elif os.path.isfile(place + ".py"):
+                self.add_module(name, "lib", place + ".py", False)
+            else:
+                for suffix in EXTENSION_SUFFIXES:
+                    file = os.path.join(extensions, name + suffix)
+                    if os.path.isfile(file):
+                        self.files[f"lib/{name}{suffix}"] = file
+            wanted += self.fresh
+            self.fresh = []
+
+    def add_packages(self, library: str) -> None:
+        """Adds the packages that were loaded or that the application imports, and those that they require."""
+        owners = importlib.metadata.packages_distributions()
+        loaded = [name for name in names_loaded() if getattr(sys.modules[name], "__file__", None)]
+        names = {name.partition(".")[0] for name in [*loaded, *self.imported]}
+        wanted, seen = sorted(names), set()
+        while wanted:
+            top = wanted.pop()
+            if top in seen or top in sys.stdlib_module_names or top in NEVER:
+                continue
+            seen.add(top)
+            found = located(top, library)
+            if not found or top in self.modules or self.skips(top, False):
+                continue
+            self.add_tree("lib", *found)
+            for owner in owners.get(top, ()):
+                wanted += self.add_distribution(importlib.metadata.distribution(owner), found[0], owners)
+
+    def add_distribution(self, dist: Any, base: str, owners: Any) -> List[str]:
+        """Adds the metadata and libraries of a distribution, and returns top-level names that belong to it."""
+        name = dist.metadata["Name"]
+        if name in self.packages:
+            return []
+        self.packages[name] = {"Name": name, "Version": dist.version, "License": licence(dist.metadata)}
+        tops = {top for top, names in owners.items() if name in names}
+        for file in dist.files or ():
+            first = file.parts[0]
+            if first.endswith((".libs", ".dist-info")) and first not in tops and file.name not in ("RECORD", "INSTALLER",
+                                                                                                  "direct_url.json"):
+                path = str(dist.locate_file(file))
+                if os.path.isfile(path):
+                    self.files["lib/" + "/".join(file.parts)] = path
+        for line in dist.requires or ():
+            needed = re.match(r"[\w.-]+", line)
+            if needed and "extra ==" not in line:
+                key = normal(needed[0])
+                tops.update(top for top, names in owners.items() if any(normal(one) == key for one in names))
+        return sorted(tops)
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def licence(metadata: Any) -> str:
+    """Returns the licence of a distribution, in a line."""
+    text = metadata.get("License-Expression") or metadata.get("License") or ""
+    kinds = [one.rpartition(":: ")[2] for one in metadata.get_all("Classifier") or () if one.startswith("License ::")]
+    return text if text and "\n" not in text and len(text) < 60 else ", ".join(kinds) or "licence unknown"
+
+
+def decoded(source: bytes) -> bytes:
+    """Returns a source as UTF-8."""
+    return importlib.util.decode_source(source).encode() if source else b"\n"
+
+
+def imports(tree: ast.AST, module: str, is_package: bool) -> Iterator[str]:
+    """Yields the absolute names in the import statements of a module."""
+    package = module if is_package else module.rpartition(".")[0]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (one.name for one in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parent = package.rsplit(".", node.level - 1)[0] if node.level > 1 else package
+                base = f"{parent}.{base}" if base else parent
+            yield base
+            yield from (f"{base}.{one.name}" for one in node.names)
+
+
+def names_loaded() -> List[str]:
+    """Returns the names of the modules that were loaded for the application; module site has loaded those before."""
+    names = list(sys.modules)
+    return names[names.index("fapws._finder") :]
+
+
+def children(folder: str) -> Iterator[str]:
+    for name in sorted(os.listdir(folder)):
+        stem, extension = os.path.splitext(name)
+        if extension == ".py" or (os.path.isfile(os.path.join(folder, name, "__init__.py"))):
+            yield stem
+
+
+def walk(top: str, private: bool) -> Iterator[str]:
+    """Yields the paths of the files below a folder, or the path of a file."""
+    if os.path.isfile(top):
+        yield top
+    for here, folders, files in os.walk(top):
+        tests = () if private else ("test", "tests")
+        folders[:] = [one for one in folders if one not in SKIPPED_FOLDERS and one not in tests
+                      and not os.path.isfile(os.path.join(here, one, "pyvenv.cfg"))]
+        yield from (path for path in (os.path.join(here, one) for one in files) if os.path.isfile(path))
+
+
+def located(top: str, library: str) -> Optional[Tuple[str, str]]:
+    """Returns the folder of a top-level module and its file or folder there; None if it is not in a file."""
+    spec = PathFinder.find_spec(top, [one for one in sys.path if one and os.path.abspath(one) != library])
+    if spec is None:
+        return None
+    if spec.submodule_search_locations:
+        base, name = os.path.split(os.path.abspath(list(spec.submodule_search_locations)[0]))
+        return base, name
+    if not spec.origin or not os.path.isfile(spec.origin):
+        return None
+    base, name = os.path.split(os.path.abspath(spec.origin))
+    return base, name
+
+
+def collect(options: Dict[str, Any]) -> Collector:
+    c = Collector(options)
+    root = options["root"]
+    library = sysconfig.get_path("stdlib")
+    django = sys.modules.get("django.conf")
+    if django:
+        code = str(getattr(django, "settings").LANGUAGE_CODE)
+        c.languages = {one.replace("-", "_") for one in [code, code.partition("-")[0], *options["languages"]] if one}
+    elif options["languages"]:
+        c.languages = set(options["languages"])
+    c.add_tree("app", root, "", private=True)
+    for script in options["scripts"]:  # are run, and not imported
+        name = "app/" + os.path.relpath(script, root)
+        if name.startswith("app/.."):
+            raise Refused(f"{script} is not below {root}")
+        if os.path.isfile(script):
+            c.files[name] = script
+    if options["start"]:
+        c.files["app/fapws.toml"] = options["start"]
+    c.add_packages(library)
+    for name in packed_names():
+        if packed_folder(name) == 0:
+            is_package = any(one.startswith(name + ".") for one in packed_names())
+            c.note(imports(ast.parse(packed_source(name) or ""), name, is_package))
+    if packed_folder("site") != 0:
+        config = "_sysconfigdata_" if not hasattr(sysconfig, "_get_sysconfigdata_name") else \
+            sysconfig._get_sysconfigdata_name()
+        extensions = [one for one in sys.path if os.path.basename(one) == "lib-dynload"]
+        c.add_library({*c.imported, *names_loaded(), *ALWAYS}, library, (extensions or [library])[0])
+        c.add_module(config, "lib", os.path.join(library, config + ".py"), False)
+    return c
+
+
+def write(c: Collector, options: Dict[str, Any]) -> int:
+    """Writes the bundle, and returns its size."""
+    total = hashlib.sha256()
+    made = f"{options['output']}.{os.getpid()}"
+    try:
+        with open(options["program"], "rb") as program, open(made, "wb") as out:
+            def put(data: bytes) -> None:
+                out.write(data)
+                total.update(data)
+
+            rest = options["size"]
+            while rest:
+                piece = program.read(min(rest, 1 << 20))
+                if not piece:
+                    raise Refused(f"{options['program']} is truncated")
+                put(piece)
+                rest -= len(piece)
+            put(b"\0" * (-out.tell() % ALIGNMENT))
+            parts = [out.tell()]
+            put(pack(c.modules.values()))
+            parts += [out.tell() - parts[-1], out.tell()]
+            files, begin = [], out.tell()
+            for name in sorted(c.files):
+                with open(c.files[name], "rb") as file:
+                    data = file.read()
+                mode = os.stat(c.files[name]).st_mode
+                files.append({"Name": name, "Offset": out.tell() - begin, "Size": len(data), "Executable": bool(mode & 0o100)})
+                put(data)
+            parts += [out.tell() - begin, out.tell()]
+            packages = [c.packages[name] for name in sorted(c.packages, key=normal)]
+            text = json.dumps({"Name": options["name"], "Program": options["size"], "Fapws": options["version"],
+                               "Python": "%d.%d.%d" % sys.version_info[:3], "Machine": options["machine"],
+                               "Modules": len(c.modules), "Packages": packages, "Files": files})
+            put(text.encode())
+            parts += [out.tell() - parts[-1], out.tell(), 0]
+            length = out.tell() + 128
+            out.write(struct.pack("<8sII8Q32sQQ", b"fapwsbdl", 1, 0, *parts, total.digest(), length, 0))
+            os.fchmod(out.fileno(), 0o755)
+        os.replace(made, options["output"])
+    except OSError as e:
+        raise Refused(f"cannot write {options['output']}: {e.strerror}") from None
+    finally:
+        if os.path.exists(made):
+            os.remove(made)
+    return length
+
+
+def main(apps: Any, text: str) -> Optional[BaseException]:
+    """Writes a bundle with the options text, which cmd/fapws/bundle.go has encoded as JSON."""
+    options = json.loads(text)
+    try:
+        c = collect(options)
+        length = write(c, options)
+    except Refused as e:
+        print("fapws: bundle:", e, file=sys.stderr)
+        return SystemExit(2)
+    for name in sorted(c.left_out):
+        print(f"left out: {name} (--include takes it)")
+    print(f"{options['output']}: {length / 1e6:.1f} MB, {len(c.modules)} modules, {len(c.files)} files,"
+          f" {len(c.packages)} packages")
+    return None
