@@ -54,9 +54,9 @@ func (s *Set) OpenOutward(c *Conn, fd int, to net.Addr, p Protocol) error {
 
 // Adopt does the same as OpenOutward with a connection of package net, which it closes: it duplicates the descriptor. t
 // is the TLS transport of the connection (NewTLSClient), whose handshake has ended; nil without TLS.
-func (s *TLSServer) Adopt(c *Conn, from net.Conn, t *TLSTransport, p Protocol) error {
-	to := from.RemoteAddr()
-	fd, err := descriptorOf(from)
+func (s *TLSServer) Adopt(c *Conn, dialled net.Conn, t *TLSTransport, p Protocol) error {
+	to := dialled.RemoteAddr()
+	fd, err := descriptorOf(dialled)
 	if err == nil {
 		err = s.set.OpenOutward(c, fd, to, p)
 	}

@@ -77,19 +77,19 @@ func (a *Answer) Delimit(head []byte) error {
 	return nil
 }
 
-// headEnd returns the length of the head that ends after from, or -1.
-func headEnd(buf []byte, from int) int {
+// headEnd returns the length of the head that ends after start, or -1.
+func headEnd(buf []byte, start int) int {
 	for {
-		i := bytes.IndexByte(buf[from:], '\n')
+		i := bytes.IndexByte(buf[start:], '\n')
 		if i < 0 {
 			return -1
 		}
-		from += i + 1
-		switch rest := buf[from:]; {
+		start += i + 1
+		switch rest := buf[start:]; {
 		case len(rest) > 0 && rest[0] == '\n':
-			return from + 1
+			return start + 1
 		case len(rest) > 1 && rest[0] == '\r' && rest[1] == '\n':
-			return from + 2
+			return start + 2
 		}
 	}
 }

@@ -376,29 +376,29 @@ func (q *request) release() {
 }
 
 // Deliver implements exchange.Handler: it passes a piece of the body on to the upstream.
-func (p *Proxy) Deliver(in exchange.Input) {
-	q := p.open[in.Ticket]
-	if q == nil || q.over || !q.More || in.Op != exchange.OpBody {
+func (p *Proxy) Deliver(input exchange.Input) {
+	q := p.open[input.Ticket]
+	if q == nil || q.over || !q.More || input.Op != exchange.OpBody {
 		return
 	}
-	q.due += int64(len(in.Data)) + exchange.InputCost
-	q.whole = q.whole || in.Last
+	q.due += int64(len(input.Data)) + exchange.InputCost
+	q.whole = q.whole || input.Last
 	c := q.c
 	if c == nil || c.state == opening || c.Writing() {
-		q.arrived = q.appendPiece(q.arrived, in.Data, in.Last)
+		q.arrived = q.appendPiece(q.arrived, input.Data, input.Last)
 		return
 	}
 	var before, after []byte
 	if q.Size < 0 {
-		if len(in.Data) > 0 {
-			p.head = http1.AppendChunkHeader(p.head[:0], int64(len(in.Data)))
+		if len(input.Data) > 0 {
+			p.head = http1.AppendChunkHeader(p.head[:0], int64(len(input.Data)))
 			before, after = p.head, crlf
 		}
-		if in.Last {
+		if input.Last {
 			after = slices.Concat(after, lastChunk)
 		}
 	}
-	c.write(before, in.Data, after)
+	c.write(before, input.Data, after)
 }
 
 var crlf, lastChunk = []byte("\r\n"), []byte("0\r\n\r\n")

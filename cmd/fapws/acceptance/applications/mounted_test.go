@@ -1,6 +1,7 @@
 package applications_test
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
@@ -11,8 +12,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-
-	"golang.org/x/net/http2"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
 	"fapws/runtime/conn/certtest"
@@ -174,10 +173,12 @@ func overTLS(t *testing.T, c *tls.Conn, protocol, path, body string) []byte {
 		request = fapwstest.Try(http.NewRequest("POST", "https://localhost"+path, io.MultiReader(strings.NewReader(body)))).Must(t)
 	}
 	request.Header.Set("X-One", "1")
-	var transport http.RoundTripper = &http.Transport{DialTLS: func(string, string) (net.Conn, error) { return c, nil }}
-	if protocol == "h2" {
-		transport = fapwstest.Try((&http2.Transport{}).NewClientConn(c)).Must(t)
-	}
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(protocol == "h2")
+	transport := &http.Transport{Protocols: &protocols, DialTLSContext: func(context.Context, string, string) (net.Conn, error) {
+		return c, nil
+	}}
 	response := fapwstest.Try(transport.RoundTrip(request)).Must(t)
 	defer response.Body.Close()
 	fapwstest.Equalf(t, response.StatusCode, 200, "%s %s", protocol, path)

@@ -83,7 +83,7 @@ func TestUsersAndKeysHaveTheirOwnRates(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	hash := fapwstest.Command{Flags: []string{"hash-password"}, Shell: "exec < " +
-		fapwstest.Write(t, dir+"/word", "secret\n")}.Succeeds(t)
+		fapwstest.Write(t, dir+"/word", "secret-1\n")}.Succeeds(t)
 	users := fapwstest.Write(t, dir+"/users", "ann:"+hash+"bob:"+hash)
 	s := limited(t, "[[host]]\napp = \"app:app\"\n[[host.route]]\nprefix = \"/user\"\n"+
 		"auth = { users = \""+users+"\" }\n"+
@@ -92,8 +92,8 @@ func TestUsersAndKeysHaveTheirOwnRates(t *testing.T) {
 		"rate = { rate = \"1/h burst 2\", dry-run = true, fields = true }\n")
 	for _, c := range []struct{ path, want, flag string }{
 		{"/user", "401 401 401", "ann:wrong"}, // wrong passwords do not count for the user
-		{"/user", "200 200 429", "ann:secret"},
-		{"/user", "200 200 429", "bob:secret"},
+		{"/user", "200 200 429", "ann:secret-1"},
+		{"/user", "200 200 429", "bob:secret-1"},
 	} {
 		fapwstest.Equalf(t, statuses(t, s, strings.Repeat(c.path+" ", 3), "-u", c.flag), c.want, "%s", c.flag)
 	}
