@@ -46,7 +46,11 @@ SKIPPED_FOLDERS = {"__pycache__", "node_modules", ".git", ".hg", ".svn", ".tox",
 
 # Files of the application that a bundle must not give away, or that change while it runs.
 PRIVATE = (".env .env.* .ht* htpasswd users *.key *.pem *.p12 *.pfx *.jks id_rsa* id_ed25519* *.kdbx credentials.json "
-           "*.sqlite *.sqlite3 *.sqlite3-* *.db *.db-* *.log *.pid *.sock secret* *.secret instance/*").split()
+           "*.sqlite *.sqlite3 *.sqlite3-* *.db *.db-* *.log *.pid *.sock secret secrets secret.* secrets.* *.secret "
+           "instance/*").split()
+
+# Files that are part of an application whatever their name, such as secrets.py.
+PARTS = (".py", ".html", ".css", ".js")
 
 MAX_FILES, MAX_SIZE = 20000, 512 << 20  # of the application; a folder with more is not that of an application
 ALIGNMENT = 1 << 16  # of the archive, for processors with large pages
@@ -130,7 +134,10 @@ class Collector:
             return False
         if matches(self.options["exclude"]):
             return True
-        if private and matches(PRIVATE):
+        base = os.path.basename(name)
+        if private and not name.endswith(PARTS) and any(
+            fnmatch.fnmatchcase(name, one) or fnmatch.fnmatchcase(base, one) for one in PRIVATE
+        ):
             self.left_out.append(name)
             return True
         language = re.search(r"(?:^|/)locale/([^/]+)/LC_MESSAGES/", name)

@@ -46,14 +46,15 @@ func writeBundle(t *testing.T) (name, site string) {
 	dir := t.TempDir()
 	site = filepath.Join(dir, "site")
 	for file, text := range map[string]string{"app.py": bundledApp, "children.py": bundledChildren, "templates/page.txt": "hello",
-		"helpers.py": "def page(text):\n    return text.upper()\n\n\ndef double(n):\n    return 2 * n\n",
+		"users/__init__.py": "", "users/secrets.py": "def upper(text):\n    return text.upper()\n", "secrets.json": "{}",
+		"helpers.py": "from users.secrets import upper as page\n\n\ndef double(n):\n    return 2 * n\n",
 		".env":       "KEY=1\n", "server.key": "secret\n", "shop.sqlite3": "data"} {
 		fapwstest.Must(t, os.MkdirAll(filepath.Dir(filepath.Join(site, file)), 0o755))
 		fapwstest.Write(t, filepath.Join(site, file), text)
 	}
 	name = filepath.Join(dir, "shop")
 	out := fapwstest.Command{Flags: []string{"bundle", filepath.Join(site, "app.py"), "-o", name}}.Succeeds(t)
-	for _, file := range []string{".env", "server.key", "shop.sqlite3"} {
+	for _, file := range []string{".env", "secrets.json", "server.key", "shop.sqlite3"} {
 		fapwstest.Truef(t, strings.Contains(out, "left out: "+file+" "), "no %s in %q", file, out)
 	}
 	return name, site
