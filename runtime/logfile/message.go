@@ -15,6 +15,8 @@ type Message struct {
 	Time  time.Time
 	Level Level
 	Text  string // Append escapes control characters
+	// name of the application with processes of its own that has written the message, or ""
+	Application string
 	About
 }
 
@@ -74,6 +76,9 @@ func (k Look) Append(dst []byte, m *Message) []byte {
 			line = fmt.Appendf(line, about, one[0], one[1])
 		}
 	}
+	if m.Application != "" {
+		line = append(append(line, m.Application...), ": "...)
+	}
 	line = append(append(AppendPrintable(line, m.Text), '\n'), m.Traceback...)
 	return append(dst, k.Dress(line, m.Level)...)
 }
@@ -108,6 +113,9 @@ func (m *Message) appendObject(dst []byte) []byte {
 		{"user", m.User}, {"host", string(appendHostName(nil, []byte(m.Host)))}, {"request_id", m.Request},
 		{"trace_id", m.Trace}, {"method", m.Method}, {"path", m.Path}, {"handler", m.Handler}} {
 		dst = appendMember(dst, one[0], one[1])
+	}
+	if m.Application != "" {
+		dst = appendMember(dst, "application", m.Application)
 	}
 	dst = append(dst, `,"exception":`...)
 	if e := m.Exception; e == (Exception{}) {

@@ -123,7 +123,7 @@ func (l *Logger) Relay(name string, line []byte) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	m.Time, m.Text = l.now(), name+": "+m.Text
+	m.Time, m.Application = l.now(), name
 	l.keep(&m)
 	l.write(&m)
 }

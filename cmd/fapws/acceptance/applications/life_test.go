@@ -299,3 +299,14 @@ func TestApplicationsRunAsUsersOfTheirOwn(t *testing.T) {
 	s.Reload()
 	s.Says(`application two: cannot be started: its table has changed since the server was started as root`)
 }
+
+func TestObjectsOfTheLogNameTheApplication(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	fapwstest.Write(t, dir+"/app.py", "import sys\nprint('loaded', file=sys.stderr)\ndef application(e, s): raise ValueError('wrong')\n")
+	fapwstest.Write(t, dir+"/fapws.toml", "[application.one]\napp = \"app.py\"\n[[host]]\napplication = \"one\"\n")
+	s := fapwstest.Command{Dir: dir, Complains: true, Flags: []string{"--error-log-format", "json"}}.Serve(t, fapwstest.Mode{})
+	s.Says(`"message":"loaded",.*"application":"one"`)
+	s.Get("/", 500)
+	s.Says(`"message":"error in handler [^"]*",.*"application":"one","exception":\{"type":"ValueError"`)
+}
