@@ -10,7 +10,7 @@ place = sys.argv[1]
 with open(place + "/say") as f:
     kinds = f.read().split(",")
 forged = json.dumps({
-    "Protocol": 11, "GracefulTimeout": 0, "IdleStop": 0, "ErrorLog": place + "/error", "AccessLog": place + "/access",
+    "Protocol": 12, "GracefulTimeout": 0, "IdleStop": 0, "ErrorLog": place + "/error", "AccessLog": place + "/access",
     "Bind": ["unix:" + place + "/socket"], "BindFrom": {"Level": 6, "Name": "--bind"}, "Served": "forged",
     "Script": json.dumps({"ACCESS_LOG": place + "/script", "Globals": {"ACCESS_LOG": place + "/script"}}),
 }).encode()
