@@ -115,7 +115,8 @@ func (r *relay) open() {
 	}
 	r.watch.Remove()
 	upstream := new(conn.Conn)
-	upstream.Init(r.fd, nil, nil)
+	// The tunnel becomes the protocol at once. It ends at once if an error has closed the connection.
+	_ = r.s.conns.OpenOutward(upstream, r.fd, nil, nil)
 	r.fd = -1
 	// Errors are not logged, because the application itself has ended the tunnel.
 	r.begin(r, upstream, 0, func(error) {}, head, nil)
