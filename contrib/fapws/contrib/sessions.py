@@ -142,6 +142,8 @@ class Sessions:
     The cookie has 256 random bits, and is HttpOnly and SameSite=Lax. A session is stored when the handler returns, or,
     if it is a generator, has made its first piece; later changes are lost. If two requests change a session at the same
     time, the last one wins; but a session that one of them clears or renews is not stored again by the other.
+    ``session.clear()`` ends a session at a logout. ``session.renew()`` gives it a new identifier: call it at a login, so
+    that nobody can use an identifier that was known before (session fixation).
     sqlite3.Error: the database cannot be used. Any thread may call the handler.
     """
 
