@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -220,9 +221,10 @@ func TestPackageWithBytecodeOfAnotherPythonIsCompiled(t *testing.T) {
 	t.Parallel()
 	program := fapwstest.CopyOfProgram(t)
 	image := fapwstest.Image(program)
-	before, after, found := strings.Cut(fapwstest.Read(t, image), "fapws 1\x00")
-	fapwstest.Needf(t, found, "%s has no archive", image)
-	other := fapwstest.Write(t, image+".other", before+"fapws 1\x00\x01\x02\r\n"+after[4:])
+	text := fapwstest.Read(t, image)
+	at := regexp.MustCompile(`fapws 2\x00[^\x00]{2}\r\n`).FindStringIndex(text)
+	fapwstest.Needf(t, at != nil, "%s has no archive", image)
+	other := fapwstest.Write(t, image+".other", text[:at[0]]+"fapws 2\x00\x01\x02\r\n"+text[at[1]:])
 	fapwstest.Must(t, os.Chmod(other, 0o755))
 	fapwstest.Must(t, os.Rename(other, image))
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
