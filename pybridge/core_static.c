@@ -1,6 +1,6 @@
 /* Replaces the functions of the dynamic loader in a program that is linked statically. musl's own functions fail with a
  * message that does not name the file. Python calls the functions with the GIL, which protects failure. */
-#ifdef FAPWS_STATIC
+#ifdef CORE_STATIC
 #include <dlfcn.h>
 #include <stdio.h>
 #include <string.h>

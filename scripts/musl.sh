@@ -103,7 +103,7 @@ use_musl() {
     py_libs+=(-lm)
     # Threads that Python starts have this stack, as in Alpine's Python; musl's own default is 128 KiB.
     LIBPYTHON=static LDFLAGS="-O2 -g -Wl,-z,stack-size=1048576"
-    [[ $kind == dynamic ]] || LDFLAGS+=" -static" CFLAGS="-O2 -g -DFAPWS_STATIC" # see pybridge/core_static.c
+    [[ $kind == dynamic ]] || LDFLAGS+=" -static" CFLAGS="-O2 -g -DCORE_STATIC" # see pybridge/core_static.c
     # shellcheck disable=SC2089,SC2090 # Go divides it into words
     CC="'$home/cc'" && export CC
     link_with_python
