@@ -1,9 +1,21 @@
 package pybridge
 
 // #include <malloc.h>
+// #include <stdlib.h>
 // #include "shim.h"
 // #ifdef __GLIBC__
-// static void trim(void) { malloc_trim(0); }
+// #define KEPT_BLOCK (2 << 20)
+// static void trim(void) {
+//   static int keeps;
+//   malloc_trim(0);
+//   if (keeps) return;
+//   /* When a block of this size is freed, glibc begins to take blocks of up to this size from memory that it keeps for
+//    * them. Otherwise the kernel would have to clear new pages for each body and each message. Before the start is over,
+//    * this would leave gaps in the heap. Where confine has set M_MMAP_THRESHOLD, this has no effect. */
+//   keeps = 1;
+//   void *volatile block = malloc(KEPT_BLOCK);
+//   free(block);
+// }
 // #else
 // static void trim(void) {}
 // #endif

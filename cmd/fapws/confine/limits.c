@@ -37,7 +37,6 @@
 
 #define SMALL_MEMORY (512 * MIB)
 #define LARGE_BLOCK (256 << 10)
-#define KEPT_BLOCK (2 * MIB)
 
 /* To save time, threads are started as a test only if the limit on processes is lower than this number, or if stacks
  * are larger than LARGE_STACK. */
@@ -111,14 +110,7 @@ static void check_threads(rlim_t stack) {
  * blocks of the size of the largest freed block, in an arena for each thread, so that a few large responses need
  * several times their size. */
 static void use_little_memory(unsigned long long memory) {
-  if (memory > SMALL_MEMORY) {
-    /* From now on, glibc takes blocks of up to this size from memory that it keeps for them. Otherwise the kernel would
-     * have to clear new pages for each body and each message. */
-    void *volatile block = malloc(KEPT_BLOCK);
-    free(block);
-    return;
-  }
-  if (getenv("MALLOC_MMAP_THRESHOLD_")) return;
+  if (memory > SMALL_MEMORY || getenv("MALLOC_MMAP_THRESHOLD_")) return;
   mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
   mallopt(M_ARENA_MAX, 2);
 }

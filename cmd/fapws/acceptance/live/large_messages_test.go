@@ -28,6 +28,7 @@ func TestLargeMessagesReuseMemory(t *testing.T) {
 		most *= 16
 	}
 	s := fapwstest.Serve(t, fapwstest.Threads, "echo.py")
+	time.Sleep(1500 * time.Millisecond) // until the memory that only the start needed has been returned
 	message := bytes.Repeat([]byte("0123456789abcdef"), 16<<10)
 	echo := func() {
 		var all sync.WaitGroup
