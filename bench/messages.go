@@ -52,9 +52,9 @@ func (p *process) passWith(w *workload, length time.Duration) (sample, error) {
 }
 
 // pass sends frame to socket until the time end, and returns how long each echo took.
-func pass(socket io.ReadWriter, frame []byte, end time.Time) (took []time.Duration, err error) {
+func pass(socket io.ReadWriter, frame []byte, deadline time.Time) (took []time.Duration, err error) {
 	echo := make([]byte, len(frame)-4)
-	for len(took) == 0 || time.Now().Before(end) {
+	for len(took) == 0 || time.Now().Before(deadline) {
 		sent := time.Now()
 		written := make(chan error, 1)
 		go func() {

@@ -37,7 +37,7 @@ extern const archive core_archive __attribute__((weak));
 /* The archive that core_map_archive has mapped, or NULL. Set before Python starts. */
 static const archive *mapped;
 
-/* A module with its archive; m is NULL if there is no such module. */
+/* A module with its archive; m is NULL if the module does not exist. */
 typedef struct {
   const archive *in;
   const module *m;

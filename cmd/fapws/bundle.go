@@ -21,7 +21,7 @@ import (
 	"fapws/pybridge"
 )
 
-// bundleOptions are the flags of "fapws bundle", and what contrib/fapws/_bundle.py needs besides.
+// bundleOptions are the flags of "fapws bundle", and further options for contrib/fapws/_bundle.py.
 type bundleOptions struct {
 	Output    string   `json:"output"`
 	Include   []string `json:"include"`

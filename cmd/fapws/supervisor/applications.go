@@ -52,7 +52,7 @@ type application struct {
 	*plan.Child
 	p        *supervisor
 	life     life
-	pid      int // 0 if there is no process
+	pid      int // or 0
 	restarts int
 	began    time.Time     // start of the process
 	pause    time.Duration // before the next start
@@ -332,7 +332,7 @@ var errNoApplication = errors.New("this server has no application of this name; 
 type applications struct {
 	p    *supervisor
 	list []*application
-	// reload asks the applications to load their code again, and waits for them; nil before the first reload
+	// reload loads the code of all applications again, and returns when they serve; nil before the first reload
 	reload func() error
 
 	starter *starter // nil if this process starts the applications itself
@@ -440,7 +440,7 @@ func (s *applications) end(now bool) {
 	}
 }
 
-// reap notes which processes have ended after the pool has ended.
+// reap records ended processes when the pool, which reaps them otherwise, has ended.
 func (s *applications) reap() {
 	var status unix.WaitStatus
 	pid, err := 0, error(nil)

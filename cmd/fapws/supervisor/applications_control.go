@@ -246,7 +246,7 @@ func (s *applications) inherit(text json.RawMessage, files []*os.File, children 
 	return files, nil
 }
 
-// resume continues the lives of inherited applications, whose processes are upgraded, too.
+// resume takes over the processes of applications from the previous program, and upgrades them.
 func (s *applications) resume() {
 	for _, a := range s.list {
 		if a.pid != 0 && unix.Kill(a.pid, 0) == unix.ESRCH { // the starter has told the previous program

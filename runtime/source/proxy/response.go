@@ -57,7 +57,7 @@ func (c *connection) head(b []byte, lender *conn.Set) (used int) {
 
 // interim forwards a 1xx response, except 100, because the server itself tells the client to send the body.
 func (c *connection) interim(a *http1.Answer, b []byte) error {
-	// Neither field is allowed here (RFC 9110 §8.6, RFC 9112 §6.1), and the upstream may send a body after it.
+	// Neither field is allowed here (RFC 9110 §8.6, RFC 9112 §6.1), and the upstream may send a body after the head.
 	if framed(a, b) {
 		return fmt.Errorf("the response %d has a malformed field or a field that frames a body", a.Status)
 	}
