@@ -230,8 +230,11 @@ func reason(err error) string {
 	return process.ExitPlain(err).Error()
 }
 
+// isLogin reports whether the broker refused a command for lack of a login or of permissions. Redis answers commands of
+// more than ten words with a protocol error instead of NOAUTH, because it limits the size of commands before a login.
 func isLogin(err error) bool {
-	return hasPrefix(err, "WRONGPASS") || hasPrefix(err, "NOAUTH") || hasPrefix(err, "NOPERM")
+	return hasPrefix(err, "WRONGPASS") || hasPrefix(err, "NOAUTH") || hasPrefix(err, "NOPERM") ||
+		hasPrefix(err, "ERR") && strings.Contains(err.Error(), "unauthenticated")
 }
 
 func (c *Broker) failed(dir direction, err error) {

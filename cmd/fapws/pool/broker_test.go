@@ -444,3 +444,16 @@ func TestNumbersThatTheBrokerRefusesAreReportedOnce(t *testing.T) {
 	n.says(t, "the subscribers of other servers are not counted: redis://"+s.Address+" refuses the numbers (")
 	checktest.Equal(t, len(n.lines), 0)
 }
+
+// A command of many words, which Redis refuses before a login with a protocol error, is reported like the others.
+func TestRefusalForLackOfALoginNamesTheRemedy(t *testing.T) {
+	s := redistest.Start(t, "--requirepass", "secret")
+	for _, words := range []int{1, 20} {
+		c, err := redis.Dial("tcp", s.Address)
+		checktest.Must(t, err)
+		defer c.Close()
+		_, err = c.Do("DEL", redis.Args{}.AddFlat(make([]string, words))...)
+		checktest.Truef(t, err != nil && strings.Contains(reason(err), "(give redis://USER:PASSWORD@HOST"), "%d: %v",
+			words, err)
+	}
+}

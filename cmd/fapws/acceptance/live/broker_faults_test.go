@@ -82,7 +82,7 @@ func TestEventsSurviveFaultsOfTheBroker(t *testing.T) {
 			x.do("CONFIG", "SET", "requirepass", "new")
 			x.do("AUTH", "new")
 			x.do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-		}, func(x test) { x.do("CONFIG", "SET", "requirepass", "") }, `\(NOAUTH .*\(give redis://USER:PASSWORD@HOST`},
+		}, func(x test) { x.do("CONFIG", "SET", "requirepass", "") }, `\((NOAUTH|.*unauthenticated) .*\(give redis://USER:PASSWORD@HOST`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
