@@ -72,6 +72,11 @@ func (b *bench) measureLoad(w *workload) (servers []string, err error) {
 	if w.sameCPU {
 		cpu = serverCPU
 	}
+	stop, err := startOrigin(w, &b.settings)
+	if err != nil {
+		return nil, err
+	}
+	defer stop()
 	var processes []*process
 	for _, s := range b.servers {
 		if !w.servedBy(s) {

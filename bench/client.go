@@ -103,9 +103,18 @@ type sample struct {
 	stolen float64
 }
 
+// wrk counts only complete responses, so a measurement of bodies of largeBody bytes takes at least largeTime.
+const (
+	largeBody = 100 << 20
+	largeTime = 5 * time.Second
+)
+
 func (p *process) loadWith(w *workload, lua string, length time.Duration, cpu int) (sample, error) {
 	if err := wrk.need(); err != nil {
 		return sample{}, err
+	}
+	if w.length+int64(w.post) >= largeBody {
+		length = max(length, largeTime)
 	}
 	cmd := exec.Command(wrk.file, "--threads", "1", "--connections", strconv.Itoa(w.connections),
 		"--duration", fmt.Sprintf("%ds", int(length.Seconds())), "--timeout", "10s",

@@ -28,16 +28,26 @@ func nginxConfig(port int, w *workload, s *settings) string {
 	if w.php {
 		lines = append(lines, "  upstream php { server unix:"+phpSocket(s)+"; keepalive 2; }")
 	}
+	var before, proxied []string
+	if w.origin != nil {
+		before, proxied = nginxProxy(w)
+	}
+	lines = append(lines, before...)
 	origin := "unix:" + s.work + "/origin.sock"
-	os.Remove(s.work + "/origin.sock") // the socket is left if a run was killed
+	if w.origin == nil {
+		os.Remove(s.work + "/origin.sock") // the socket is left if a run was killed
+		lines = append(lines, "  server { listen "+origin+"; root "+s.work+"/origin; default_type text/html; }")
+	}
 	lines = append(lines,
 		"  proxy_cache_path "+s.work+"/nginx-cache keys_zone=pages:1m;",
-		"  server { listen "+origin+"; root "+s.work+"/origin; default_type text/html; }",
 		"  server { listen "+address(port)+nginxListens(w, s)+" root "+root+";",
-		"    location = /hello { default_type text/plain; return 200 \"Hello world!\\n\"; }",
 		"    location /cached { proxy_pass http://"+origin+
 			"; proxy_cache pages; proxy_cache_valid 1h; add_header Fapws-Cache $upstream_cache_status; }",
 	)
+	if w.origin == nil {
+		lines = append(lines, "    location = /hello { default_type text/plain; return 200 \"Hello world!\\n\"; }")
+	}
+	lines = append(lines, proxied...)
 	if w.php {
 		lines = append(lines, "    location /hello.php { fastcgi_pass php; fastcgi_keep_conn on; root "+phpFolder(s)+
 			"; include /etc/nginx/fastcgi.conf; }")

@@ -56,6 +56,9 @@ func start(s *server, w *workload, set *settings) (*process, error) {
 	cmd.Stdout, cmd.Stderr = log, log
 	begun := time.Now()
 	cpus := []int{serverCPU}
+	if s.beside {
+		cpus = []int{clientCPU}
+	}
 	if w.workers > 0 {
 		cpus = append(cpus, clientCPU)
 	}

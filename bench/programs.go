@@ -25,6 +25,9 @@ func inVenv(name string) string { return filepath.Join(venv, "bin", name) }
 
 func ownProgram() program { return program{file: os.Getenv("FAPWS_BIN")} }
 
+// trixieNginx is nginx of Debian 13, which build.sh unpacks.
+func trixieNginx() program { return program{file: os.Getenv("NGINX126")} }
+
 func fromPyPI(names ...string) (needs []program) {
 	for _, name := range names {
 		needs = append(needs, program{pypi: name})
@@ -95,7 +98,7 @@ func (s *server) missing() string {
 		case p.pypi != "":
 			return "no " + p.pypi + " in " + venv
 		case p.file == "":
-			return "FAPWS_BIN is not set"
+			return "build.sh has not named its program"
 		default:
 			return "no " + p.file
 		}

@@ -12,6 +12,7 @@ type server struct {
 	name    string
 	paths   []string
 	needs   []program
+	beside  bool // shares the CPU of the clients
 	command func(port int, w *workload, s *settings) []string
 }
 
@@ -150,6 +151,12 @@ var servers = []*server{
 		},
 	},
 	{
+		name: "nginx126", needs: []program{trixieNginx()},
+		command: func(port int, w *workload, s *settings) []string {
+			return []string{trixieNginx().file, "-p", s.work, "-e", "stderr", "-c", nginxConfig(port, w, s)}
+		},
+	},
+	{
 		name: "nethttp",
 		command: func(port int, w *workload, s *settings) []string {
 			return []string{filepath.Join(s.work, "nethttp"), address(port), s.certificate(), s.key()}
@@ -204,6 +211,9 @@ func fapwsCommand(port int, w *workload, s *settings, flags ...string) []string 
 	if w.php {
 		return append(line, "-c", phpConfig(s))
 	}
+	if w.origin != nil {
+		return append(line, "-c", fapwsProxyConfig(w, s))
+	}
 	return append(line, filepath.Join(s.apps, w.app+".py"))
 }
 
@@ -247,6 +257,7 @@ func (s *server) environment(set *settings) []string {
 	env := append(os.Environ(),
 		"BENCH_FILE="+filepath.Join(documents, "mebibyte.bin"), "PYTHONPATH="+set.apps+":"+os.Getenv("PYTHONPATH"),
 		"FAPWS_ALLOW_ROOT=1",
+		"XDG_CONFIG_HOME="+set.work, "XDG_DATA_HOME="+set.work, // of Caddy
 		"PYTHONDONTWRITEBYTECODE=") // Python stores bytecode, so later starts are fast.
 	if _, err := os.Stat(venv); err == nil {
 		env = append(env, "VIRTUAL_ENV="+venv)

@@ -35,7 +35,7 @@ func ratio(value, other float64) float64 { return value / other }
 func over(value, other float64) float64  { return other / value }
 func minus(value, other float64) float64 { return value - other }
 
-var targets = []target{
+var targets = append([]target{
 	{"hello, 64 connections: CPU ÷ bare gnet", "hello", cpu, []string{"baregnet"}, ratio, true, 1.03, 1.03, "%.2f"},
 	{"JSON with 5 fields: CPU ÷ bare gnet", "json", cpu, []string{"baregnet"}, ratio, true, 1.36, 1.27, "%.2f"},
 	{"JSON with 5 fields: CPU ÷ bjoern", "json", cpu, bjoern, ratio, true, 0.80, 0.80, "%.2f"},
@@ -134,7 +134,7 @@ var targets = []target{
 	{"start to first file, ms", "firstfile", took, nil, nil, true, 5, 5, "%.1f"},
 	{"own memory after the hellos, MB", "hello", memory, nil, nil, true, 9, 9, "%.1f"},
 	{"idle keep-alive connection, KiB", "idle", each, nil, nil, true, 4, 4, "%.1f"},
-}
+}, proxyTargets()...)
 
 func (b *bench) measured(t *target, server string) (float64, bool) {
 	mine := b.results[key{t.workload, server}]

@@ -44,8 +44,10 @@ type workload struct {
 	coding      string
 	status      int // expected status; 0 means 200
 	tls         bool
-	resumed     bool  // connections resume the TLS session of an earlier connection
-	streams     int   // concurrent HTTP/2 streams on each connection
+	resumed     bool // connections resume the TLS session of an earlier connection
+	streams     int  // concurrent HTTP/2 streams on each connection
+	origin      *origin
+	unbuffered  bool  // the server passes a request body on while it arrives
 	memory      int64 // limit of the server's control group in bytes; 0 means none
 }
 
@@ -58,7 +60,7 @@ var (
 	websocketServers = append(slices.Clone(asgiServers), "websockets")
 )
 
-var workloads = []workload{
+var workloads = append([]workload{
 	{name: "hello", title: "WSGI hello, 64 connections", app: "hello", path: "/hello", connections: 64, length: 13,
 		servers: wsgiServers},
 	{name: "log", title: "hello, 64 connections, with and without an access log (combined, rotated at 1M)",
@@ -186,7 +188,7 @@ var workloads = []workload{
 		servers: []string{"threads", "inline", "threads+workers", "nginx", "baregnet"}},
 	{name: "idle", title: "memory of idle keep-alive connections", kind: idle, app: "hello", path: "/hello",
 		length: 13},
-}
+}, proxyWorkloads()...)
 
 const deviceMemory = 256 << 20
 
@@ -203,7 +205,8 @@ var pageGroups = map[string][]string{
 }
 
 func groups() map[string][]string {
-	all := maps.Clone(pageGroups)
+	all := proxyGroups()
+	maps.Copy(all, pageGroups)
 	for _, w := range workloads {
 		if w.tls {
 			all["tls"] = append(all["tls"], w.name)

@@ -20,11 +20,28 @@ word_bench() {
     mapfile -t missing < <("$root/build/bench/bench" --packages)
     install_tools "${missing[@]}"
     make_peers
-    FAPWS_BIN=$root/build/fapws "$root/build/bench/bench" -apps "$root/bench/apps" -venv "$root/build/peers" \
+    [[ " ${words[*]} " != *\ proxy* ]] || unpack_nginx
+    FAPWS_BIN=$root/build/fapws NGINX126=${nginx126-} "$root/build/bench/bench" -apps "$root/bench/apps" -venv "$root/build/peers" \
         -typed "./build.sh bench $*" "${words[@]}"
     [[ ${1-} == --export ]] || return 0
     (cd "$root" && go test -count=1 -run '^TestPerformancePage' ./docs -update)
     say "wrote docs/performance.md and its plots"
+}
+
+# unpack_nginx unpacks nginx of Debian 13 into build/nginx126 and names its program. This nginx also runs with the glibc
+# and the OpenSSL of Debian 12. It is left out if the mirror has a newer version.
+unpack_nginx() {
+    local folder=$root/build/nginx126 file=nginx_1.26.3-3+deb13u10_amd64.deb mirror
+    nginx126=$folder/usr/sbin/nginx
+    [[ -x $nginx126 ]] && return
+    mirror=$(debian_mirror)
+    mkdir -p "$folder"
+    if ! { fetch_file "$folder/deb" "${mirror%/}/pool/main/n/nginx/$file" &&
+        sha256sum --status -c <<<"222f1f296cb91a67323fdca0e37c4f34a7be78d14de043f15b2f76acdd8750a9  $folder/deb" &&
+        dpkg-deb -x "$folder/deb" "$folder" && "$nginx126" -v 2>/dev/null; }; then
+        rm -rf "$folder"
+        say "left out: $file, which the mirror does not have, or which does not run here"
+    fi
 }
 
 # bench_events [-quick] [-rounds N] compares the events that two servers share through Redis.

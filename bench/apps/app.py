@@ -10,6 +10,7 @@ import time
 
 FILE = os.environ.get("BENCH_FILE", "")
 MEBIBYTE = b"x" * (1 << 20)
+KIBIBYTES = b"x" * (100 << 10)
 CHUNK = b"c" * 128
 PAGE = b"x" * 4096
 PART = b"p" * (1 << 16)
@@ -74,6 +75,18 @@ def parts(environ, start_response):
         yield PART
 
 
+def kibibytes(environ, start_response):
+    start_response("200 OK", BINARY + [("Content-Length", str(100 << 10))])
+    return [KIBIBYTES]
+
+
+def large(environ, start_response):
+    """Sends 200 MiB in parts of 64 KiB."""
+    start_response("200 OK", BINARY + [("Content-Length", str(200 << 20))])
+    for _ in range(3200):
+        yield PART
+
+
 def document(environ, start_response):
     """Responds with 100 KB of JSON, different each time, for compression."""
     start_response("200 OK", [("Content-Type", "application/json")])
@@ -106,6 +119,8 @@ HANDLERS = {
     "/generator": generator,
     "/count": count,
     "/parts": parts,
+    "/100k": kibibytes,
+    "/large": large,
     "/document": document,
     "/file": file,
     "/slow": slow,
