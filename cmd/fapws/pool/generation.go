@@ -293,12 +293,14 @@ func (g *generation) complete() {
 	default:
 		p.o.Log(logfile.Info, "reloaded: "+Count(len(g.workers), "worker"))
 	}
-	p.o.Event(Reloaded, "")
-	g.finished(nil)
 	if g.upgrade && p.adopted > 1 {
+		p.o.Event(Upgrading, "")
+		g.finished(nil)
 		p.beginHandOver()
 		return
 	}
+	p.o.Event(Reloaded, "")
+	g.finished(nil)
 	p.level()
 	p.maybeBegin()
 }

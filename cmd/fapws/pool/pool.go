@@ -513,7 +513,8 @@ type Event uint8
 const (
 	Reloading Event = iota
 	Reloaded
-	Failed // the new workers failed to load; the old workers keep serving
+	Upgrading // Reloaded, and the next program follows
+	Failed    // the new workers failed to load; the old workers keep serving
 	Stopping
 	PageUp // a worker serves the page about the failed first start
 )

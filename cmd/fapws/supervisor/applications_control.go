@@ -79,12 +79,12 @@ func (a *application) reload() error {
 	return nil
 }
 
-// reloaded adopts the applications in the configuration file after new workers serve. If they have not changed, the
-// applications load their code again.
-func (s *applications) reloaded() {
+// reloaded adopts the applications in the configuration file after new workers serve. If they have not changed and
+// upgrades is false, the applications load their code again. If upgrades is true, the next program upgrades them.
+func (s *applications) reloaded(upgrades bool) {
 	s.reload = nil
 	children, known := s.p.readChildren()
-	if known && s.adopt(children) {
+	if known && s.adopt(children) || upgrades {
 		return
 	}
 	var again []*application

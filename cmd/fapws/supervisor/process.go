@@ -349,14 +349,14 @@ func (p *supervisor) event(kind pool.Event, failure string) {
 			p.instance.LogNotifyError(p.applications.prepare(children))
 		}
 		p.instance.LogNotifyError(n.Reloading())
-	case pool.Reloaded:
+	case pool.Reloaded, pool.Upgrading:
 		p.memory.Quiet()
 		if p.reloaded {
 			p.reloaded = false
 			p.keyring.reloaded()
 			p.logKept()
 			p.show()
-			p.applications.reloaded()
+			p.applications.reloaded(kind == pool.Upgrading)
 		}
 		p.instance.LogNotifyError(n.Ready(""))
 	case pool.Failed:

@@ -139,6 +139,17 @@ func TestUpgradeKeepsApplications(t *testing.T) {
 	fapwstest.Has(t, at(s, "one", "/").Want(t, 200).Text, "one 0 ")
 }
 
+func TestUpgradeLoadsEachApplicationOnce(t *testing.T) {
+	t.Parallel()
+	s, dir := served(t, "", fapwstest.Command{})
+	fapwstest.Write(t, dir+"/loads", "")
+	source := fapwstest.Source(t, "work.py") + "\nopen('" + dir + "/loads', 'a').write('x')\n"
+	fapwstest.Write(t, dir+"/one/work.py", source)
+	s.Signal(syscall.SIGUSR2)
+	s.Says("one: upgraded")
+	fapwstest.Equal(t, fapwstest.Read(t, dir+"/loads"), "x")
+}
+
 func TestProcessThatEndsIsStartedAgain(t *testing.T) {
 	t.Parallel()
 	s, _ := served(t, "", fapwstest.Command{})
