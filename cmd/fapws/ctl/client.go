@@ -70,6 +70,13 @@ func Run(args []string, stdout io.Writer) error {
 			text = metrics.Plain
 		}
 		_, err = io.WriteString(stdout, visible(text(a.Families)))
+	case Logs:
+		sortLines(a.Lines)
+		for _, line := range a.Lines {
+			if _, err = fmt.Fprintln(stdout, visible(line.Text)); err != nil {
+				break
+			}
+		}
 	case Reload:
 		_, err = fmt.Fprintln(stdout, strings.TrimSpace("reloaded "+o.name))
 	case Restart, Start:

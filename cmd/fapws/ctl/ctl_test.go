@@ -113,7 +113,7 @@ func TestStopAnswersBeforeTheServerStops(t *testing.T) {
 func TestUsageErrorsNameTheMistake(t *testing.T) {
 	use(t)
 	for _, tt := range []struct{ line, want string }{
-		{"", "no command given; usage: fapws ctl stack|status|top|metrics|reload|restart|start|purge|rotate|stop|ca; see fapws ctl --help"},
+		{"", "no command given; usage: fapws ctl stack|status|top|metrics|logs|reload|restart|start|purge|rotate|stop|ca; see fapws ctl --help"},
 		{"dance", "unknown command dance; fapws ctl --help lists them"},
 		{"rotate now", "one command at a time, not rotate and now"},
 		{"stop blog now", "one command at a time, not stop and now"},

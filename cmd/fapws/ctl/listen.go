@@ -41,20 +41,21 @@ const (
 	Metrics Command = "metrics"
 	Top     Command = "top"
 
-	// Start and Restart are followed by a space and the name of an application; Reload and Stop can be.
+	Logs Command = "logs" // last lines of the error log
+
+	// Start and Restart are followed by a space and the name of an application; Reload, Stop and Logs can be.
 	Start   Command = "start"
 	Restart Command = "restart"
 
-	Log     Command = "log"     // last lines of the error log, for the status page
 	Profile Command = "profile" // stacks of Python during ProfileTime, for the status page
 )
 
-var Commands = []Command{Stack, Status, Top, Metrics, Reload, Restart, Start, Purge, Rotate, Stop, CA}
+var Commands = []Command{Stack, Status, Top, Metrics, Logs, Reload, Restart, Start, Purge, Rotate, Stop, CA}
 
 // NamedCommands can be followed by the name of an application.
-var NamedCommands = []Command{Reload, Restart, Start, Stop}
+var NamedCommands = []Command{Logs, Reload, Restart, Start, Stop}
 
-var pageCommands = []Command{Top, Metrics, Log, Stack, Reload, Profile}
+var pageCommands = []Command{Top, Metrics, Logs, Stack, Reload, Profile}
 
 // An Answer is sent as one line of JSON. After the Answer to the command Stop, the connection stays open until the
 // server process ends.
@@ -96,8 +97,10 @@ type Application struct {
 	Name     string  `json:"name"`
 	State    string  `json:"state"`
 	PID      int     `json:"pid,omitempty"`
-	Restarts int     `json:"restarts"` // after it ended by itself
-	Report   *Report `json:"report,omitempty"`
+	Restarts int     `json:"restarts"`         // after it ended by itself
+	Report   *Report `json:"report,omitempty"` // for the command Status
+	Top      *Answer `json:"top,omitempty"`    // for the command Top
+	View     *View   `json:"view,omitempty"`   // the result of Compare
 }
 
 type OwnCA struct {

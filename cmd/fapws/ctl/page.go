@@ -202,11 +202,15 @@ func (p *Page) look(ctx context.Context) (*View, []Line, []float64, error) {
 	p.view, p.before, p.at = Compare(before, &now, seconds), &now, time.Now()
 	p.rates = append(p.rates, p.view.Rate)
 	p.rates = p.rates[max(0, len(p.rates)-history):]
-	if a, err := p.ask(ctx, Log); err == nil {
-		slices.SortStableFunc(a.Lines, func(x, y Line) int { return cmp.Compare(x.At, y.At) })
+	if a, err := p.ask(ctx, Logs); err == nil {
+		sortLines(a.Lines)
 		p.lines = a.Lines[max(0, len(a.Lines)-logLines):]
 	}
 	return p.view, p.lines, slices.Clone(p.rates), nil
+}
+
+func sortLines(lines []Line) {
+	slices.SortStableFunc(lines, func(x, y Line) int { return cmp.Compare(x.At, y.At) })
 }
 
 var query = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(/[^\s?"]*)\?[^\s"]+`) })

@@ -70,13 +70,12 @@ func body(v *View, lines []Line, rates []float64) string {
 		fmt.Fprintf(&b, `<p class="bad">The last reload failed: %s</p>`, clip(withoutQueries(r.Failure), 500))
 	}
 	b.WriteString(curve(rates))
-	b.WriteString("<dl>")
-	for _, f := range v.figures() {
-		fmt.Fprintf(&b, "<div><dt>%s</dt><dd>%s</dd></div>", clip(f.name, 100), text(f.value))
-	}
-	fmt.Fprintf(&b, `</dl><p class="dim">%s</p>`, clip(strings.Trim(upperFirst(r.origin())+". "+others(v.others()), " "), 500))
-	for _, t := range []*table{routeTable(v.Routes), r.workerTable(v.CPU), v.activeTable()} {
-		t.html(&b)
+	v.html(&b)
+	for _, a := range r.Applications {
+		fmt.Fprintf(&b, "<h2>%s</h2>", clip(upperFirst(a.heading()), 200))
+		if a.View != nil {
+			a.View.html(&b)
+		}
 	}
 	b.WriteString(`<h2>Log</h2><pre class="log">`)
 	if len(lines) == 0 {
@@ -87,6 +86,19 @@ func body(v *View, lines []Line, rates []float64) string {
 	}
 	b.WriteString("</pre>")
 	return b.String()
+}
+
+// html writes the figures and the tables of v.
+func (v *View) html(b *strings.Builder) {
+	b.WriteString("<dl>")
+	for _, f := range v.figures() {
+		fmt.Fprintf(b, "<div><dt>%s</dt><dd>%s</dd></div>", clip(f.name, 100), text(f.value))
+	}
+	fmt.Fprintf(b, `</dl><p class="dim">%s</p>`,
+		clip(strings.Trim(upperFirst(v.Report.origin())+". "+others(v.others()), " "), 500))
+	for _, t := range []*table{routeTable(v.Routes), v.Report.workerTable(v.CPU), v.activeTable()} {
+		t.html(b)
+	}
 }
 
 func (t *table) html(b *strings.Builder) {

@@ -121,10 +121,11 @@ func (v *View) lines(s *screen, order int) (lines []string) {
 	if s.keys != nil {
 		t.heads[orders[order].head] += "*"
 	}
-	var below []string
-	for _, t := range []*table{v.Report.workerTable(v.CPU), v.activeTable()} {
-		if len(t.rows) > 0 {
-			below = append(append(below, ""), t.lines(s)...)
+	below := v.tables(s)
+	for _, a := range v.Report.Applications {
+		below = append(below, "", s.paint(bold, fit(a.heading(), widthOr(width))))
+		if a.View != nil {
+			below = append(append(below, a.View.grid(width)...), a.View.tables(s)...)
 		}
 	}
 	if len(t.rows) > 0 {
@@ -137,6 +138,16 @@ func (v *View) lines(s *screen, order int) (lines []string) {
 		lines = append(lines[:len(lines)-over-1], fmt.Sprintf("and %d more routes", over+1))
 	}
 	return append(lines, below...)
+}
+
+// tables returns the lines of the tables of workers and of active requests, without empty tables.
+func (v *View) tables(s *screen) (lines []string) {
+	for _, t := range []*table{v.Report.workerTable(v.CPU), v.activeTable()} {
+		if len(t.rows) > 0 {
+			lines = append(append(lines, ""), t.lines(s)...)
+		}
+	}
+	return lines
 }
 
 // A figure has a short name for narrow screens.

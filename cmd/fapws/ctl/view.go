@@ -86,6 +86,19 @@ func Compare(earlier, now *Answer, seconds float64) *View {
 		}
 	}
 	v.routes(earlier, now, seconds)
+	v.Report.Applications = nil
+	for _, a := range now.Status.Applications {
+		if a.Top != nil {
+			before := a.Top
+			for _, was := range earlier.Status.Applications {
+				if was.Name == a.Name && was.PID == a.PID && was.Top != nil {
+					before = was.Top
+				}
+			}
+			a.View, a.Top = Compare(before, a.Top, seconds), nil
+		}
+		v.Report.Applications = append(v.Report.Applications, a)
+	}
 	return v
 }
 
@@ -262,16 +275,21 @@ func (r *Report) write(w io.Writer, asJSON bool) error {
 	return err
 }
 
-// write writes the state of a, and the table of its workers.
-func (a *Application) write(b *strings.Builder) {
-	fmt.Fprintf(b, "\napplication %s: %s", a.Name, a.State)
+// heading returns the name and the state of a.
+func (a *Application) heading() string {
+	text := fmt.Sprintf("application %s: %s", a.Name, a.State)
 	if a.PID != 0 {
-		fmt.Fprintf(b, ", pid %d", a.PID)
+		text += fmt.Sprintf(", pid %d", a.PID)
 	}
 	if a.Restarts > 0 {
-		fmt.Fprintf(b, ", started again %s", pool.Count(a.Restarts, "time"))
+		text += ", started again " + pool.Count(a.Restarts, "time")
 	}
-	b.WriteByte('\n')
+	return text
+}
+
+// write writes the state of a, and the table of its workers.
+func (a *Application) write(b *strings.Builder) {
+	fmt.Fprintf(b, "\n%s\n", a.heading())
 	if a.Report == nil {
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	golog "log"
+	"maps"
 	"os"
 	"slices"
 	"sync"
@@ -40,7 +41,7 @@ type Logger struct {
 	least atomic.Int32
 	now   func() time.Time
 	line  []byte
-	tail  []ctl.Line
+	tails map[string][]ctl.Line // last lines, by application; "" for those of this server
 	lost  int64
 
 	chrooted bool // this process has called chroot(2) and cannot open the path of the file
@@ -131,8 +132,11 @@ func (l *Logger) Relay(name string, line []byte) {
 // The caller of keep must hold l.mu.
 func (l *Logger) keep(m *logfile.Message) {
 	l.line = logfile.Plain.Append(l.line[:0], m)
-	l.tail = append(l.tail, ctl.Line{At: m.Time.UnixNano(), Text: string(l.line[:min(len(l.line)-1, tailBytes)])})
-	l.tail = l.tail[max(0, len(l.tail)-tailLines):]
+	tail := append(l.tails[m.Application], ctl.Line{At: m.Time.UnixNano(), Text: string(l.line[:min(len(l.line)-1, tailBytes)])})
+	if l.tails == nil {
+		l.tails = map[string][]ctl.Line{}
+	}
+	l.tails[m.Application] = tail[max(0, len(tail)-tailLines):]
 }
 
 // The caller of write must hold l.mu.
@@ -147,17 +151,21 @@ func (l *Logger) write(m *logfile.Message) {
 	}
 }
 
-// tailLines is the number of lines that are kept for the status page. tailBytes limits the length of each line, in
-// bytes.
+// tailLines is the number of lines that are kept for the command logs and the status page, of the server and of each
+// application. tailBytes limits the length of each line, in bytes.
 const (
 	tailLines = 100
 	tailBytes = 1000
 )
 
-func (l *Logger) Lines() []ctl.Line {
+// Lines returns the last lines of an application with processes of its own, or all last lines if name is "".
+func (l *Logger) Lines(name string) []ctl.Line {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return slices.Clone(l.tail)
+	if name != "" {
+		return slices.Clone(l.tails[name])
+	}
+	return slices.Concat(slices.Collect(maps.Values(l.tails))...)
 }
 
 func (l *Logger) Lost() int64 {

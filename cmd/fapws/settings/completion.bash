@@ -17,7 +17,7 @@ _fapws() {
         bench:*) COMPREPLY=($(compgen -W "--connections --duration --requests --rate --threads --method \
             --header --body --http2 --streams --close --timeout --cacert --insecure --json --help" -- "$cur"))
             return ;;
-        ctl:*) COMPREPLY=($(compgen -W "stack status top metrics reload purge rotate stop ca --host --tag --all --pid \
+        ctl:*) COMPREPLY=($(compgen -W "stack status top metrics logs reload restart start purge rotate stop ca --host --tag --all --pid \
             --socket --plain --once --json --help" -- "$cur")); return ;;
     esac
     case $prev in

@@ -98,8 +98,8 @@ func TestCompletionWorksInBash(t *testing.T) {
 		"app.py:app --keep": "--keep-alive",
 		"app.py -- --keep":  "",
 		"--help ":           "all",
-		"ctl st":            "stack status stop",
-		"ctl ": "stack status top metrics reload purge rotate stop ca --host --tag --all --pid " +
+		"ctl st":            "stack status start stop",
+		"ctl ": "stack status top metrics logs reload restart start purge rotate stop ca --host --tag --all --pid " +
 			"--socket --plain --once --json --help",
 		"new ":                   "console django hello --help",
 		"user ":                  "add passwd remove list --file --help",

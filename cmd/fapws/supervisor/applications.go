@@ -440,6 +440,15 @@ func (s *applications) end(now bool) {
 	}
 }
 
+// reopenLogs makes all applications reopen their own log files.
+func (s *applications) reopenLogs() {
+	for _, a := range s.list {
+		if a.life == up {
+			a.signal(unix.SIGUSR1, false)
+		}
+	}
+}
+
 // reap records ended processes when the pool, which reaps them otherwise, has ended.
 func (s *applications) reap() {
 	var status unix.WaitStatus

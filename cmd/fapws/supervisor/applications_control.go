@@ -20,6 +20,7 @@ import (
 	"fapws/cmd/fapws/pool"
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
+	"fapws/cmd/fapws/worker"
 	"fapws/runtime/metrics"
 )
 
@@ -45,7 +46,10 @@ func (s *applications) command(word ctl.Command, name string) error {
 	if a == nil {
 		return errNoApplication
 	}
-	if word == ctl.Reload {
+	switch word {
+	case ctl.Logs:
+		return nil
+	case ctl.Reload:
 		return a.reload()
 	}
 	if ended != nil && word != ctl.Start {
@@ -134,7 +138,10 @@ func (p *supervisor) readChildren() (children plan.Children, known bool) {
 	return p.plan.Later(file).Site.Children, true
 }
 
-const askApplication = 2 * time.Second
+// askApplication is longer than the limit of an application for its own workers.
+const askApplication = 2 * worker.AnswerWithin
+
+const askStatus = 2 * time.Second
 
 // ask sends a command to all applications at once. The answers of those that do not reply are empty.
 func (s *applications) ask(c ctl.Command) (list []ctl.Application, answers []ctl.Answer) {
@@ -145,11 +152,15 @@ func (s *applications) ask(c ctl.Command) (list []ctl.Application, answers []ctl
 			running = append(running, a)
 		}
 	})
+	limit := askApplication
+	if c == ctl.Status {
+		limit = askStatus
+	}
 	answers = make([]ctl.Answer, len(list))
 	var asked sync.WaitGroup
 	for i, a := range running {
 		if list[i].PID != 0 {
-			asked.Go(func() { answers[i], _ = ctl.AskThrough(a.files.commands, c, askApplication) })
+			asked.Go(func() { answers[i], _ = ctl.AskThrough(a.files.commands, c, limit) })
 		}
 	}
 	asked.Wait()
@@ -157,6 +168,15 @@ func (s *applications) ask(c ctl.Command) (list []ctl.Application, answers []ctl
 		list[i].Report = answers[i].Status
 	}
 	return list, answers
+}
+
+// stack returns the active requests of all applications, with their stacks.
+func (s *applications) stack() (text string) {
+	list, answers := s.ask(ctl.Stack)
+	for i, one := range answers {
+		text += fmt.Sprintf("\napplication %s: %s\n%s", list[i].Name, list[i].State, one.Text)
+	}
+	return text
 }
 
 // metrics returns the metrics of all applications, with the label application.

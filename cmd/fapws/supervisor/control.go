@@ -26,6 +26,9 @@ import (
 
 func (p *supervisor) command(c ctl.Command, pattern cache.Pattern) (a ctl.Answer, err error) {
 	if word, name, named := strings.Cut(string(c), " "); named {
+		if ctl.Command(word) == ctl.Logs {
+			a.Lines = p.log.Lines(name)
+		}
 		return a, p.applications.command(ctl.Command(word), name)
 	}
 	switch c {
@@ -36,14 +39,22 @@ func (p *supervisor) command(c ctl.Command, pattern cache.Pattern) (a ctl.Answer
 		all := p.ask(ctl.Top, worker.AnswerWithin)
 		a.Families = p.metrics(all)
 		a.Status, a.Active = p.report(all), active(all)
+		var answers []ctl.Answer
+		a.Status.Applications, answers = p.applications.ask(ctl.Top)
+		for i := range answers {
+			if one := &a.Status.Applications[i]; one.Report != nil {
+				one.Report, one.Top = nil, &answers[i]
+			}
+		}
 	case ctl.Metrics:
-		a.Families = p.metrics(p.ask(ctl.Metrics, worker.AnswerWithin))
+		own := p.metrics(p.ask(ctl.Metrics, worker.AnswerWithin))
+		a.Families = metrics.Merge(append(p.applications.metrics(), own)...)
 	case ctl.Stack:
-		a.Text = p.stack(p.ask(ctl.Stack, worker.AnswerWithin))
+		a.Text = p.stack(p.ask(ctl.Stack, worker.AnswerWithin)) + p.applications.stack()
 	// The supervisor executes this command itself, because it has the log lines of all processes.
-	case ctl.Log:
-		a.Lines = p.log.Lines()
-		for _, one := range p.ask(ctl.Log, worker.AnswerWithin) {
+	case ctl.Logs:
+		a.Lines = p.log.Lines("")
+		for _, one := range p.ask(ctl.Logs, worker.AnswerWithin) {
 			a.Lines = append(a.Lines, one.Lines...)
 		}
 	case ctl.Profile:
@@ -52,6 +63,7 @@ func (p *supervisor) command(c ctl.Command, pattern cache.Pattern) (a ctl.Answer
 		err = p.reload("fapws ctl")
 	case ctl.Rotate:
 		err = p.log.RotateAll(&p.shown.Load().Config, p.site.Load())
+		_, _ = p.applications.ask(ctl.Rotate)
 		p.pool.Reopen()
 	case ctl.Purge:
 		a.Pages, err = p.purge(pattern)
@@ -306,7 +318,7 @@ func (p *supervisor) metrics(answers []reply) []metrics.Family {
 				{Labels: metrics.Labels("reason", "recycled"), Value: float64(st.Recycled)},
 			}},
 	}
-	return metrics.Merge(append(p.applications.metrics(), all, own, p.brokerMetrics())...)
+	return metrics.Merge(all, own, p.brokerMetrics())
 }
 
 func active(answers []reply) (list []ctl.Active) {

@@ -148,7 +148,7 @@ func (p *supervisor) run() (code int, err error) {
 		Doors:         p.applications.doors,
 		Reaped:        p.applications.reaped,
 		Broker:        p.broker,
-		Reopen:        func() { p.log.Follow() },
+		Reopen:        func() { p.log.Follow(); p.applications.reopenLogs() },
 		PassStderr:    p.log.Redirected() && p.conf.Chroot != "",
 		Log:           p.log.Log,
 	})

@@ -31,8 +31,8 @@ func (s *service) command(c ctl.Command, p cache.Pattern) (a ctl.Answer, err err
 		a.Families = s.metrics()
 	case ctl.Stack:
 		a.Text = s.python.stack()
-	case ctl.Log:
-		a.Lines = s.log.Lines()
+	case ctl.Logs:
+		a.Lines = s.log.Lines("")
 	case ctl.Profile:
 		a.Stacks, err = s.python.profile()
 	case ctl.Rotate:

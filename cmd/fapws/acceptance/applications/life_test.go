@@ -271,6 +271,22 @@ func TestServerWithApplicationsRunsNoPythonOfItsOwn(t *testing.T) {
 		"%d, %q", code, stderr)
 }
 
+func TestLogsAndActivityOfAnApplicationAreShown(t *testing.T) {
+	t.Parallel()
+	s, _ := served(t, "status = \"/_fapws\"\n", fapwstest.Command{Complains: true})
+	at(s, "two", "/").Want(t, 200)
+	s.Ask("GET /die HTTP/1.1\r\nHost: one.test\r\nConnection: close\r\n\r\n")
+	s.Says("one: worker ")
+	fapwstest.Has(t, s.Control("logs", "one"), "one: ")
+	fapwstest.Lacks(t, s.Control("logs", "two"), "one: ")
+	code, _, stderr := s.Ctl("logs", "three")
+	fapwstest.Truef(t, code == 1 && strings.Contains(stderr, "no application of this name"), "%d %q", code, stderr)
+	top := s.Control("top", "--once")
+	fapwstest.Truef(t, regexp.MustCompile(`(?s)application two: up, pid \d+\nrequests/s .*threads busy +0/16.*WORKER`).MatchString(top), "%s", top)
+	fapwstest.Has(t, s.Ask("GET /_fapws/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").Want(t, 200).Text, "<h2>Application two: up")
+	fapwstest.Has(t, s.Control("stack"), "application two: up\nworker ")
+}
+
 func TestCheckChecksEachApplication(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
