@@ -59,7 +59,7 @@ func checkChildren(p *plan.Plan, stderr io.Writer) (code int) {
 		if c.Program != "" {
 			cmd.Path, cmd.Args[0] = c.Program, c.Program
 		}
-		cmd.Env, cmd.Dir = c.Environment(), "/"
+		cmd.Env, cmd.Dir = c.Environment(p.Conf.Channels), "/"
 		out, err := cmd.CombinedOutput()
 		for line := range strings.Lines(string(out)) {
 			fmt.Fprintf(stderr, "%s: %s", c.Name, line)

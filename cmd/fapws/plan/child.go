@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"fapws/cmd/fapws/settings"
@@ -81,7 +83,7 @@ func (c *Child) read(table *settings.TOMLTable) error {
 	c.flags, c.Conf, c.Folder = flags, conf, cmp.Or(conf.Chdir, file.Dir)
 	file.AppDir = c.Folder
 	settings.DecodeTOML(&own, c, func(err error) { wrong = append(wrong, err) })
-	c.At, c.Stop = table, cmp.Or(c.Stop, defaultStop)
+	c.At, c.Stop = table, cmp.Or(c.Stop, max(defaultStop, conf.GracefulTimeout))
 	if c.App.Name == "" && len(own.Rejected) == 0 {
 		wrong = append(wrong, table.Errorf("app", "[application.%s] needs an application, such as app = \"mysite.wsgi\"", c.Name))
 	}
@@ -114,9 +116,13 @@ func (c *Child) Serving(requests, commands int, further ...string) []string {
 	return c.Arguments(settings.WordRun, further...)
 }
 
-// Environment returns the variables of the processes of c.
-func (c *Child) Environment() []string {
+// Environment returns the variables of the processes of c. channels is the broker of the server, which c uses unless its
+// table names one. Its URL is not part of the command line, which all users can read, because it can contain a password.
+func (c *Child) Environment(channels string) []string {
 	environ := settings.ChildEnvironment(os.Environ())
+	if channels = cmp.Or(c.Conf.Channels, channels); channels != "" {
+		environ = append(environ, "FAPWS_CHANNELS="+channels)
+	}
 	for name, value := range c.Env {
 		environ = append(environ, name+"="+value)
 	}
@@ -126,7 +132,7 @@ func (c *Child) Environment() []string {
 // Same reports whether c and other start the same processes.
 func (c *Child) Same(other *Child) bool {
 	return slices.Equal(c.Serving(0, 0), other.Serving(0, 0)) && c.Program == other.Program && c.Stop == other.Stop &&
-		fmt.Sprint(c.Env) == fmt.Sprint(other.Env)
+		c.Conf.Channels == other.Conf.Channels && fmt.Sprint(c.Env) == fmt.Sprint(other.Env)
 }
 
 // named returns the child with a name, or nil.
@@ -167,28 +173,6 @@ func (c *SiteConfig) checkChildren(report func(error)) {
 	}
 }
 
-// checkNoPython reports applications beside children: a front with a child runs no Python, because Python could use the
-// doors of all children.
-func (c *SiteConfig) checkNoPython() error {
-	var wrong []error
-	for _, app := range c.Apps() {
-		if len(c.Children) == 0 {
-			break
-		}
-		err := fmt.Errorf("app: beside [application.NAME], the server itself runs no Python: write a table " +
-			"[application.main] with this app, and application = \"main\" here")
-		switch place := app.At; {
-		case place.File != nil:
-			err = place.Errorf("%w", err)
-		default:
-			err = fmt.Errorf("%s: the configuration file has tables [application.NAME], beside which the server itself runs "+
-				"no Python; -c off ignores the file", app.Name)
-		}
-		wrong = append(wrong, err)
-	}
-	return settings.JoinPath(wrong...)
-}
-
 func (c Children) names() (names []string) {
 	for _, one := range c {
 		names = append(names, one.Name)
@@ -196,13 +180,78 @@ func (c Children) names() (names []string) {
 	return names
 }
 
-// child returns the mount of an application with processes of its own.
-func (b *siteBuilder) child(r *Route) ([]exchange.Mount, error) {
-	o := proxy.Options{Targets: []string{"application " + r.Child}, Door: b.plan.Doors[r.Child], Streams: true,
+// separate makes each other application beside children a child, too, which uses the settings of the server. A front with
+// a child runs no Python, because Python could use the doors of all children.
+func (p *Plan) separate() {
+	c := p.Site
+	if len(c.Children) == 0 || p.Command.Word == settings.WordShell {
+		return
+	}
+	flags, conf := p.Settings.ForChild(p.Dir)
+	args := p.Command.Args
+	if p.named == "" && len(c.Args) > 0 {
+		args = c.Args
+	}
+	for _, app := range c.mountedApps() {
+		place, _ := settings.SplitApp(app.Name)
+		name := nameOf(place)
+		for i := 2; c.Children.named(name) != nil; i++ {
+			name = fmt.Sprintf("%s-%d", nameOf(place), i)
+		}
+		folder := p.WorkDir()
+		if conf.Chdir == "" {
+			folder = cmp.Or(app.Folder(), folder)
+		}
+		c.Children = append(c.Children, &Child{At: &settings.TOMLTable{File: p.File}, Name: name, App: app, Args: args,
+			Stop: max(defaultStop, conf.GracefulTimeout), Folder: folder, Conf: conf, flags: flags})
+	}
+}
+
+// apartDoubts returns a warning for each of several children that seems to use channels without a broker.
+func (p *Plan) apartDoubts() (lines []string) {
+	for _, c := range p.Site.Children {
+		if len(p.Site.Children) == 1 || c.Conf.Channels != "" || p.Conf.Channels != "" {
+			continue
+		}
+		a, _ := findApplication(c.App.Name, c.Folder, "", c.Conf) // a check of the child reports the error
+		if channelsUsed().Match(a.Source) {
+			lines = append(lines, fmt.Sprintf("application %s uses channels, which reach only its own subscribers; those of all "+
+				"applications need channels = \"redis://…\" at the top of the file", c.Name))
+		}
+	}
+	return lines
+}
+
+var channelsUsed = settings.Pattern(`\bfapws\b[\s\S]*\bpublish\b|Fapws-Channel`)
+
+// nameOf returns a name for a child whose application is place: "mysite-wsgi" for mysite.wsgi.
+func nameOf(place string) string {
+	name := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '_' {
+			return r
+		}
+		return '-'
+	}, strings.ToLower(strings.TrimSuffix(filepath.Base(place), ".py")))
+	return cmp.Or(strings.Trim(name[:min(len(name), 28)], "-_"), "main")
+}
+
+// of returns the child of an application that has no table, or nil.
+func (c Children) of(app SiteApplication) *Child {
+	i := slices.IndexFunc(c, func(one *Child) bool { return one.At.Name == "" && one.App.Name == app.Name })
+	if i < 0 {
+		return nil
+	}
+	return c[i]
+}
+
+// behindDoor returns the mount of the child with a name. If keepsPaths is true, the application keeps the prefix of r in
+// its paths, because the host has the same application.
+func (b *siteBuilder) behindDoor(r *Route, name string, keepsPaths bool) ([]exchange.Mount, error) {
+	o := proxy.Options{Targets: []string{"application " + name}, Door: b.plan.Doors[name], Streams: true,
 		Log: b.clientLog(logfile.Warning), Counts: &b.built.proxies, Space: b.workers().Space}
 	if o.Door == nil {
 		if b.parts.Logs != nil {
-			return nil, fmt.Errorf("%s is not running; restart the server", r.Child)
+			return nil, fmt.Errorf("%s is not running; restart the server", name)
 		}
 		o.Door = os.Stdin // Check connects to no application
 	}
@@ -212,8 +261,7 @@ func (b *siteBuilder) child(r *Route) ([]exchange.Mount, error) {
 	}
 	b.built.closers = append(b.built.closers, func() { _ = p.Close() })
 	mounts := r.mounts(exchange.Mount{Handler: p, Upgrades: exchange.ToUpstream, Resolved: true, Streams: true, MaxBody: -1})
-	m := &mounts[0]
-	if r.Child == b.host.Child { // the application keeps its paths, as in app
+	if m := &mounts[0]; keepsPaths {
 		m.Prefix, m.Within = "", r.Prefix
 	}
 	return mounts, nil

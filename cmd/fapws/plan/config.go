@@ -132,7 +132,26 @@ func eachOnce(names []string) (once []string) {
 	return once
 }
 
-func (c *SiteConfig) Apps() (apps []SiteApplication) {
+// Apps returns the applications that run in the processes of the server itself: none beside applications with processes
+// of their own.
+func (c *SiteConfig) Apps() []SiteApplication {
+	if len(c.Children) > 0 {
+		return nil
+	}
+	return c.mountedApps()
+}
+
+// allApps returns the applications of the server itself, and those with processes of their own.
+func (c *SiteConfig) allApps() []SiteApplication {
+	apps := c.mountedApps()
+	for _, one := range c.Children {
+		apps = append(apps, one.App)
+	}
+	return apps
+}
+
+// mountedApps returns the applications in keys app and on the command line.
+func (c *SiteConfig) mountedApps() (apps []SiteApplication) {
 	known := map[string]bool{"": true}
 	note := func(a SiteApplication) {
 		if !known[a.Name] {

@@ -109,7 +109,7 @@ func (p *Plan) Place() string {
 }
 
 func (p *Plan) Folders() (dirs []string) {
-	for _, app := range p.Site.Apps() {
+	for _, app := range p.Site.allApps() {
 		dirs = append(dirs, app.dir())
 	}
 	return eachOnce(dirs)
@@ -198,7 +198,7 @@ func (p *Plan) private(conf *settings.Config, contents *pybridge.Contents) *stat
 	for _, name := range []string{auth.KeyFile, auth.AsideFile, auth.EndedFile, auth.CodeFile} {
 		files = append(files, filepath.Join(p.stateDir, loginDir, name))
 	}
-	for _, app := range p.Site.Apps() {
+	for _, app := range p.Site.allApps() {
 		place, _ := settings.SplitApp(app.Name)
 		module := filepath.Join(app.Folder(), strings.ReplaceAll(place, ".", "/"))
 		for _, name := range []string{place, module + ".py", filepath.Join(module, "__init__.py")} {

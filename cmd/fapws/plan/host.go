@@ -101,16 +101,14 @@ func (b *siteBuilder) site() exchange.Site {
 	if h.Root != "" {
 		parts = append(parts, part{rest, b.root(rest)})
 	}
-	if h.App.Name != "" {
-		mounts, _ := b.app(rest)
-		parts = append(parts, part{rest, b.rules(rest, mounts)})
-	}
-	if h.Child != "" {
-		mounts, err := b.child(rest)
-		if err != nil {
-			b.wrong(h.At.Errorf("application", "%v", err))
+	for _, k := range kinds[:applicationKinds] {
+		if _, given := k.what(rest); given {
+			mounts, err := k.build(b, rest)
+			if err != nil {
+				b.wrong(h.At.Errorf(k.key, "%v", err))
+			}
+			parts = append(parts, part{rest, b.rules(rest, mounts)})
 		}
-		parts = append(parts, part{rest, b.rules(rest, mounts)})
 	}
 	b.warnHidden(parts)
 	table := b.table(parts)

@@ -43,10 +43,15 @@ type kind struct {
 	programs func(*Route) []string
 }
 
+// applicationKinds is the number of kinds that a host can have, too; they are the first ones.
+const applicationKinds = 2
+
 // Rows have no names of fields, so that the compiler asks each kind for all of them.
 var kinds = []kind{
 	{"app", func(r *Route) (string, bool) { return r.App.Name, r.App.Name != "" }, (*siteBuilder).app, nil, nil},
-	{"application", func(r *Route) (string, bool) { return r.Child, r.Child != "" }, (*siteBuilder).child, nil, nil},
+	{"application", func(r *Route) (string, bool) { return r.Child, r.Child != "" }, func(b *siteBuilder, r *Route) ([]exchange.Mount, error) {
+		return b.behindDoor(r, r.Child, r.Child == b.host.Child)
+	}, nil, nil},
 	{"cgi", func(r *Route) (string, bool) { return r.CGI.Folder, r.CGI.Enabled }, (*siteBuilder).cgi,
 		func(_ *Route, to *Reach) { to.Programs = true }, (*Route).matched},
 	{"php", func(r *Route) (string, bool) {
@@ -100,6 +105,9 @@ func (r *Route) pagesOfRoot() []string {
 // If the host has the same application, the application keeps its paths, and the rules of the route apply to paths
 // under the route's prefix. Otherwise the application is mounted at the prefix of the route.
 func (b *siteBuilder) app(r *Route) ([]exchange.Mount, error) {
+	if c := b.plan.Site.Children.of(r.App); c != nil {
+		return b.behindDoor(r, c.Name, r.App.Name == b.host.App.Name)
+	}
 	mounts, err := b.appMounts(r)
 	if err != nil {
 		b.wrong(err)

@@ -67,7 +67,7 @@ func Make(cmd *settings.Command, set *settings.Settings) (p *Plan, doubts []stri
 			return nil, nil, process.ExitUsage(settings.JoinPath(p.Mistakes, err))
 		}
 	}
-	p.Mistakes = settings.JoinPath(p.Mistakes, p.checkACME(), p.checkClients(), p.checkPaths(), p.readBroker(), p.Site.checkNoPython())
+	p.Mistakes = settings.JoinPath(p.Mistakes, p.checkACME(), p.checkClients(), p.checkPaths(), p.readBroker())
 	doubts = p.doubts()
 	if doubt := p.findVenv(); doubt != "" {
 		doubts = append(doubts, doubt)
@@ -151,7 +151,7 @@ func (p *Plan) choose() error {
 		cmd.Script = apps[0].Name
 		return nil
 	}
-	if len(cmd.Args) > 0 {
+	if len(cmd.Args) > 0 && p.Site.App.Name == "" {
 		return fmt.Errorf("unexpected word %s after --: there is no application to pass it to", cmd.Args[0])
 	}
 	cmd.Script = ""
@@ -166,12 +166,18 @@ func (p *Plan) serveNamed() {
 	default:
 		p.Site.Serve("", p.named)
 	}
+	p.separate()
 }
 
+// Later returns the plan for another state of the configuration file. If the settings in file have mistakes, the plan
+// has the Settings of p.
 func (p *Plan) Later(file *settings.TOMLFile) *Plan {
 	later := *p
 	file.AppDir = p.File.AppDir
 	later.Site = readSites(file, func(error) {})
+	if set, err := settings.New(p.Command.Flags, os.LookupEnv); err == nil && set.ReadFile(file, FileKeys()) == nil {
+		later.Settings = set
+	}
 	later.serveNamed()
 	return &later
 }
@@ -384,6 +390,7 @@ func (p *Plan) doubts() (lines []string) {
 			}
 		}
 	}
+	lines = append(lines, p.apartDoubts()...)
 	if doubt := p.unreachable(); doubt != "" {
 		lines = append(lines, doubt)
 	}

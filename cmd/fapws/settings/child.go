@@ -18,6 +18,12 @@ var ofServer = []string{"bind", "host", "port", "backlog", "uds-permissions", "u
 	"http2-max-streams", "http2-max-window", "head-timeout", "body-timeout", "body-min-rate", "keep-alive",
 	"write-timeout", "root-path", "dev", "dev-refresh", "dev-anywhere"}
 
+// ownOfServer lists further settings that an application without a table does not share with the server: the front does
+// what they say, or launches the application accordingly.
+var ownOfServer = []string{"config", "chdir", "workers", "user", "group", "allow-root", "name", "reload", "reload-dir",
+	"reload-include", "reload-exclude", "reload-check", "shutdown-delay", "channels", "access-log", "access-log-format",
+	"error-log", "error-log-format", "log-max-size", "log-rotate", "log-keep", "log-flush", "otel"}
+
 // ChildFlags returns the flags for a child process with the settings in entries, and these settings. The errors are
 // those of ReadFile and Config. Settings of the server itself are an error, too.
 func ChildFlags(f *TOMLFile, entries []TOMLValue) (flags []string, c Config, err error) {
@@ -31,13 +37,27 @@ func ChildFlags(f *TOMLFile, entries []TOMLValue) (flags []string, c Config, err
 			wrong = append(wrong, v.Errorf("%s is a setting of the whole server: move it to the top of the file", v.Key))
 		}
 	}
+	c, err = s.Config()
+	return s.flags("channels"), c, errors.Join(append(wrong, err)...)
+}
+
+// ForChild returns the flags for an application of the server that runs in a process of its own, and the settings of s.
+// Relative paths start at dir.
+func (s *Settings) ForChild(dir string) (flags []string, c Config) {
+	own := s.Clone()
+	own.Anchor(dir)
+	c, _ = own.Config() // callers have reported the mistakes
+	return own.flags(slices.Concat(ofServer, ownOfServer)...), c
+}
+
+// flags returns a flag for each setting that has no default value, without those in omitted.
+func (s *Settings) flags(omitted ...string) (flags []string) {
 	for _, row := range settingsOf(&s.conf) {
-		if s.from[row.Name].Level == FromFile {
+		if s.from[row.Name].Level > FromDefault && !slices.Contains(omitted, row.Name) {
 			flags = append(flags, "--"+row.Name+"="+row.value.show())
 		}
 	}
-	c, err = s.Config()
-	return flags, c, errors.Join(append(wrong, err)...)
+	return flags
 }
 
 // ChildEnvironment returns the variables of environ without those that are meant for the server itself: its settings,

@@ -120,7 +120,7 @@ func (a *application) launch() *launch {
 		further = append(further, "--trace")
 	}
 	cmd := process.Again(true, a.Serving(requests, commands, further...)...)
-	l := &launch{Name: a.Name, Path: cmd.Path, Args: cmd.Args, Env: a.Environment(), Stop: a.Stop}
+	l := &launch{Name: a.Name, Path: cmd.Path, Args: cmd.Args, Env: a.Environment(conf.Channels), Stop: a.Stop}
 	if a.Program != "" {
 		l.Path, l.Args[0] = a.Program, a.Program
 	}

@@ -339,15 +339,15 @@ func (p *supervisor) logKept() {
 	if p.plan.File == nil {
 		return
 	}
-	set, err := settings.New(p.plan.Command.Flags, os.LookupEnv)
-	if err != nil {
-		return // the workers have reported this error
-	}
 	file, err := settings.ReadFile(p.plan.Path)
-	if err != nil || set.ReadFile(file, plan.FileKeys()) != nil {
+	if err != nil {
 		return // the workers have reported the error, or this user may not read the file
 	}
 	later := p.plan.Later(file)
+	set := later.Settings
+	if set == p.plan.Settings {
+		return // the workers have reported the error
+	}
 	p.site.Store(later.Site)
 	// With the new settings, workers may be able to change more directories.
 	if conf, err := set.Config(); err == nil {

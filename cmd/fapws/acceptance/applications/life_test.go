@@ -139,17 +139,6 @@ func TestUpgradeKeepsApplications(t *testing.T) {
 	fapwstest.Has(t, at(s, "one", "/").Want(t, 200).Text, "one 0 ")
 }
 
-func TestUpgradeLoadsEachApplicationOnce(t *testing.T) {
-	t.Parallel()
-	s, dir := served(t, "", fapwstest.Command{})
-	fapwstest.Write(t, dir+"/loads", "")
-	source := fapwstest.Source(t, "work.py") + "\nopen('" + dir + "/loads', 'a').write('x')\n"
-	fapwstest.Write(t, dir+"/one/work.py", source)
-	s.Signal(syscall.SIGUSR2)
-	s.Says("one: upgraded")
-	fapwstest.Equal(t, fapwstest.Read(t, dir+"/loads"), "x")
-}
-
 func TestProcessThatEndsIsStartedAgain(t *testing.T) {
 	t.Parallel()
 	s, _ := served(t, "", fapwstest.Command{})
@@ -253,7 +242,6 @@ func TestMistakesInTablesOfApplicationsAreNamed(t *testing.T) {
 		{"[application.a]\napp = \"x\"\nthreads = \"many\"\n[[host]]\napplication = \"a\"\n", "fapws.toml:3: threads = \"many\""},
 		{"[application.a]\napp = \"x\"\nthread = 1\n[[host]]\napplication = \"a\"\n", "fapws.toml:3: unknown key thread, did you mean threads?"},
 		{"[application.A]\napp = \"x\"\n[[host]]\napplication = \"A\"\n", "a name has up to 32 lower-case letters"},
-		{"app = \"x\"\n[application.a]\napp = \"x\"\n[[host]]\napplication = \"a\"\n", "beside [application.NAME], the server itself runs no Python"},
 	} {
 		dir := t.TempDir()
 		fapwstest.Write(t, dir+"/fapws.toml", test.text)
@@ -263,12 +251,68 @@ func TestMistakesInTablesOfApplicationsAreNamed(t *testing.T) {
 	}
 }
 
-func TestServerWithApplicationsRunsNoPythonOfItsOwn(t *testing.T) {
+func TestApplicationBesideATableGetsAProcessOfItsOwn(t *testing.T) {
 	t.Parallel()
-	_, dir := served(t, "", fapwstest.Command{})
-	code, _, stderr := fapwstest.Command{Flags: []string{"one/work.py"}, Dir: dir}.Run(t)
-	fapwstest.Truef(t, code == 2 && strings.Contains(stderr, "the server itself runs no Python; -c off ignores the file"),
-		"%d, %q", code, stderr)
+	dir := t.TempDir()
+	source := fapwstest.Source(t, "work.py")
+	fapwstest.Write(t, dir+"/work.py", source)
+	fapwstest.Write(t, dir+"/one/work.py", strings.Replace(source, `"one"`, `"table"`, 1))
+	fapwstest.Write(t, dir+"/two.py", strings.Replace(source, `"one"`, `"route"`, 1))
+	fapwstest.Write(t, dir+"/line.py", strings.Replace(source, `"one"`, `"line"`, 1))
+	fapwstest.Write(t, dir+"/own.env", "FROM_FILE=yes\n")
+	fapwstest.Write(t, dir+"/fapws.toml", `
+app = "work"
+env-file = "own.env"
+threads = 3
+[application.one]
+app = "work"
+chdir = "one"
+[[host]]
+name = "one.test"
+application = "one"
+[[host]]
+name = "two.test"
+  [[host.route]]
+  prefix = "/sub"
+  app = "two.py"
+`)
+	s := fapwstest.Command{Dir: dir}.Serve(t, fapwstest.Mode{})
+	answers := func(host, path, want string) {
+		t.Helper()
+		fapwstest.Has(t, at(s, host, path).Want(t, 200).Text, want)
+	}
+	answers("one", "/", "table 0 ")
+	answers("other", "/", "one 0 ")
+	answers("two", "/sub/x", "route 0 ")
+	answers("other", "/env", "FROM_FILE=yes\n")
+	fapwstest.Lacks(t, at(s, "one", "/env").Text, "FROM_FILE")
+	status := s.Control("status")
+	fapwstest.Has(t, status, ", without Python, ")
+	fapwstest.Has(t, status, "application work: ")
+	fapwstest.Has(t, status, "application two: ")
+	fapwstest.Change(t, dir+"/fapws.toml", "threads = 3", "threads = 4")
+	other := process(s, "one")
+	s.Reload()
+	fapwstest.Eventually(t, "the settings of the server have changed for its application", func() bool {
+		command := fapwstest.Read(t, fmt.Sprintf("/proc/%d/cmdline", process(s, "work")))
+		return strings.Contains(command, "--threads=4")
+	})
+	fapwstest.Equal(t, process(s, "one"), other)
+
+	s = fapwstest.Command{Dir: dir, Flags: []string{"line.py"}}.Serve(t, fapwstest.Mode{})
+	answers("other", "/", "line 0 ")
+	answers("one", "/", "table 0 ")
+}
+
+func TestCheckSaysThatChannelsOfApplicationsAreApart(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	fapwstest.Write(t, dir+"/one/work.py", "import fapws\n\ndef application(e, s):\n    fapws.publish('x', 'y')\n")
+	fapwstest.Write(t, dir+"/two/work.py", fapwstest.Source(t, "work.py"))
+	fapwstest.Write(t, dir+"/fapws.toml", twoSites)
+	_, _, stderr := fapwstest.Command{Flags: []string{"check", "--bind", "127.0.0.1:0"}, Dir: dir}.Run(t)
+	fapwstest.Has(t, stderr, "application one uses channels, which reach only its own subscribers")
+	fapwstest.Lacks(t, stderr, "application two uses channels")
 }
 
 func TestLogsAndActivityOfAnApplicationAreShown(t *testing.T) {
@@ -285,6 +329,17 @@ func TestLogsAndActivityOfAnApplicationAreShown(t *testing.T) {
 	fapwstest.Truef(t, regexp.MustCompile(`(?s)application two: up, pid \d+\nrequests/s .*threads busy +0/16.*WORKER`).MatchString(top), "%s", top)
 	fapwstest.Has(t, s.Ask("GET /_fapws/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").Want(t, 200).Text, "<h2>Application two: up")
 	fapwstest.Has(t, s.Control("stack"), "application two: up\nworker ")
+}
+
+func TestUpgradeLoadsEachApplicationOnce(t *testing.T) {
+	t.Parallel()
+	s, dir := served(t, "", fapwstest.Command{})
+	fapwstest.Write(t, dir+"/loads", "")
+	source := fapwstest.Source(t, "work.py") + "\nopen('" + dir + "/loads', 'a').write('x')\n"
+	fapwstest.Write(t, dir+"/one/work.py", source)
+	s.Signal(syscall.SIGUSR2)
+	s.Says("one: upgraded")
+	fapwstest.Equal(t, fapwstest.Read(t, dir+"/loads"), "x")
 }
 
 func TestCheckChecksEachApplication(t *testing.T) {
