@@ -146,7 +146,10 @@ func (a *application) start() {
 // execute starts the process of a, by the starter if there is one.
 func (a *application) execute() (pid int, err error) {
 	l, files := a.launch(), []*os.File{a.files.requestsInside, a.files.commandsInside, a.files.output}
-	if s := a.p.applications.starter; s != nil {
+	switch s := a.p.applications.starter; {
+	case a.p.applications.lost:
+		return 0, errors.New("the process that starts applications as root has ended")
+	case s != nil:
 		return s.start(l, files)
 	}
 	cmd := l.command(files)
@@ -161,6 +164,10 @@ func (a *application) execute() (pid int, err error) {
 func (a *application) signal(sig syscall.Signal, group bool) {
 	switch s := a.p.applications.starter; {
 	case a.pid == 0:
+	case a.p.applications.lost: // this process may not send signals to processes of other users
+		if sig == unix.SIGTERM {
+			_, _ = ctl.AskThrough(a.files.commands, ctl.Stop, time.Second)
+		}
 	case s != nil:
 		s.signal(a.Name, sig, group)
 	case group:
@@ -453,9 +460,16 @@ func (s *applications) reopenLogs() {
 func (s *applications) reap() {
 	var status unix.WaitStatus
 	pid, err := 0, error(nil)
-	if s.starter == nil {
+	switch {
+	case s.starter == nil:
 		pid, err = unix.Wait4(-1, &status, unix.WNOHANG, nil)
-	} else {
+	case s.lost:
+		for _, a := range s.list {
+			if a.pid != 0 && unix.Kill(a.pid, 0) == unix.ESRCH {
+				pid = a.pid
+			}
+		}
+	default:
 		select {
 		case one := <-s.late:
 			pid = one
@@ -510,11 +524,7 @@ func (s *applications) listen() {
 		})
 		s.p.pool.Do(func() {
 			s.p.log.Log(logfile.Error, "the process that starts applications as root has ended; stopping")
-			s.starter, s.lost = nil, true
-			for _, a := range s.list { // only the application itself can be asked now
-				_, _ = ctl.AskThrough(a.files.commands, ctl.Stop, time.Second)
-				a.pid = 0
-			}
+			s.lost = true
 		})
 		if s.lost {
 			s.p.pool.Stop()

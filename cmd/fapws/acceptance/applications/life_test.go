@@ -382,6 +382,33 @@ func TestApplicationsRunAsUsersOfTheirOwn(t *testing.T) {
 	s.Says(`application two: cannot be started: its table has changed since the server was started as root`)
 }
 
+func TestServerEndsWithItsRequestsAnsweredIfItsStarterIsKilled(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	c := fapwstest.Command{Complains: true}.ForOtherUsers(t)
+	dir := fapwstest.PublicFolder(t)
+	fapwstest.Write(t, dir+"/app.py", fapwstest.Source(t, "work.py"))
+	fapwstest.Write(t, dir+"/fapws.toml",
+		"user = \"nobody\"\n[application.one]\napp = \"app.py\"\nuser = \"games\"\n[[host]]\napplication = \"one\"\n")
+	c.Flags, c.Dir = []string{"-c", dir + "/fapws.toml"}, dir
+	s := c.Serve(t, fapwstest.Mode{})
+	s.Says("application one is up")
+	w := s.Dial()
+	w.Send("GET /slow HTTP/1.1\r\nHost: one.test\r\n\r\n")
+	fapwstest.Eventually(t, "the request is active", func() bool { return strings.Contains(s.Control("stack"), "GET /slow") })
+	for pid := range fapwstest.ChildrenOf(t, s.Cmd.Process.Pid) {
+		if strings.Contains(fapwstest.Read(t, fmt.Sprintf("/proc/%d/cmdline", pid)), "starts applications as root") {
+			fapwstest.Must(t, syscall.Kill(pid, syscall.SIGKILL))
+		}
+	}
+	w.Answer().Want(t, 200)
+	s.EndsWith(1)
+	s.Says("the process that starts applications as root has ended; stopping")
+	s.Says("one: stopped")
+}
+
 func TestObjectsOfTheLogNameTheApplication(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
