@@ -320,7 +320,7 @@ func TestSettingsPagesHaveShortSentences(t *testing.T) {
 				continue
 			}
 			for _, item := range regexp.MustCompile(`(?m)^- `).Split(paragraph, -1) {
-				if strings.HasPrefix(item, "for example: ") {
+				if strings.HasPrefix(item, "example: ") {
 					continue
 				}
 				for _, sentence := range regexp.MustCompile(`\.\s+|\.$`).Split(item, -1) {

@@ -25,6 +25,12 @@ func Page(topic string) string {
 	return string(text)
 }
 
+// Title returns the heading of the page about a topic.
+func Title(topic string) string {
+	title, _, _ := strings.Cut(Page(topic), "\n")
+	return strings.TrimPrefix(title, "# ")
+}
+
 // Topics returns the names of all pages in alphabetical order, without the index.
 func Topics() []string {
 	names, _ := fs.Glob(files, "*.md") // the pattern is valid
@@ -52,6 +58,10 @@ func About(words string) (sections string, pages []string) {
 	// a heading that is a setting, a key, or a name of the Python API
 	named := regexp.MustCompile("^#+ (-*|class |[a-z_.]+\\.)" + regexp.QuoteMeta(words) + `(\(\))?\s*$`)
 	var exact []string
+	row := regexp.MustCompile("(?m)^\\| `(" + regexp.QuoteMeta(words) + " = .*)` \\| (.*) \\| (.*) \\|$")
+	for _, key := range row.FindAllStringSubmatch(Page("keys"), -1) {
+		exact = append(exact, key[1]+"\n  "+key[2]+"; default: "+strings.Replace(key[3], "–", "none", 1)+"\n")
+	}
 	best, most, weights := "", 0, map[string]int{}
 	for _, topic := range Topics() {
 		page := Page(topic)

@@ -207,7 +207,9 @@ func help(topic string, stdout io.Writer) (code int, err error) {
 	}
 	switch {
 	case topic == "topics":
-		_, err = fmt.Fprintln(stdout, strings.Join(docs.Topics(), "\n"))
+		for _, name := range docs.Topics() {
+			fmt.Fprintf(stdout, "%-18s%s\n", name, docs.Title(name))
+		}
 	case text != "" || page != "":
 		_, err = io.WriteString(stdout, text+page)
 	case topic == "" || topic == "all" || settings.IsWord(topic):

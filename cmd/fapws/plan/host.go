@@ -245,11 +245,6 @@ type Route struct {
 	Rules
 	Proxying
 
-	AccessLog *bool `key:"access-log" value:"false"`
-
-	MaxActive int `key:"max-active" range:"1-1000000" value:"2"`
-	gate      exchange.Wrap
-
 	Prefix string `key:"prefix" is:"prefix" value:"'/static/'"`
 	Match  string `key:"match" is:"pattern" value:"'*.php'"`
 
@@ -268,6 +263,11 @@ type Route struct {
 
 	Text string `key:"text" value:"'Gone.'"`
 	Root string `key:"root" is:"path" value:"'DIR'"`
+
+	AccessLog *bool `key:"access-log" value:"false"`
+
+	MaxActive int `key:"max-active" range:"1-1000000" value:"2"`
+	gate      exchange.Wrap
 }
 
 func (r *Route) given() []kind {

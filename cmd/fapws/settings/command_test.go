@@ -25,6 +25,15 @@ func TestCommandLineIsParsed(t *testing.T) {
 	}
 }
 
+func TestSettingsPageBeginsWithFlagsThatCanBeTyped(t *testing.T) {
+	for _, f := range first {
+		cmd, err := ParseCommand(strings.Fields(strings.ReplaceAll(f.flags, "'", "")+" app.py"), nil)
+		checktest.Mustf(t, err, "%s", f.flags)
+		_, err = checktest.Try(New(cmd.Flags, nowhereSet)).Must(t).Config()
+		checktest.Truef(t, err == nil && cmd.Script == "app.py", "%s: %v", f.flags, err)
+	}
+}
+
 func TestCommandLineErrorsNameTheFlagAndAdvice(t *testing.T) {
 	for line, want := range cases(t, "command-errors.txt") {
 		cmd, err := ParseCommand(strings.Fields(line), nil)

@@ -143,19 +143,61 @@ type KeyDoc struct {
 	Help  string
 }
 
-var keyTables = []struct{ table, title, text string }{
-	{"", "Keys at the top of the file", "These are in addition to the names of the flags"},
+// keyTables lists the tables of the file, each with an example for docs/keys.md and the example's file name.
+var keyTables = []struct{ table, title, text, file, example string }{
+	{"", "Keys at the top of the file", "These are in addition to the names of the flags", "top.toml",
+		`bind = ":8000"
+unknown-host = "421"
+types = { gpx = "application/gpx+xml" }
+
+[[host]]
+root = "."
+`},
 	{"host", "Keys of a host, [[host]]",
 		"A host also takes the rules below, and the flags index, autoindex, spa, mime-types, charset, compress, " +
-			"expires, symlinks, dotfiles, expose and cache-files-max"},
+			"expires, symlinks, dotfiles, expose and cache-files-max", "host.toml",
+		`[[host]]
+name = ["example.org", "*.example.org"]
+root = "."
+error-page = { 404 = "/404.html" }
+expires = ["*.css=30d", "*=1h"]
+`},
 	{"host.route", "Keys of a route, [[host.route]]",
 		"A route has prefix, match or both, and at most one source: app, application, files, cgi, php, fastcgi, " +
-			"redirect, rewrite, proxy, upload or status. It takes the same flags and rules as a host"},
+			"redirect, rewrite, proxy, upload or status. It takes the same flags and rules as a host", "route.toml",
+		`[[host]]
+root = "."
+
+[[host.route]]
+prefix = "/api/"
+proxy = "http://127.0.0.1:9000"
+timeout = "30s"
+
+[[host.route]]
+prefix = "/old/"
+redirect = "/new/$1"
+`},
 	{"application", "Keys of an application, [application.NAME]",
 		"An application with a process of its own also takes the flags about applications and processes: chdir, " +
-			"venv, user, workers, threads, timeout, max-rss, env-file, sandbox, idle-stop and others"},
+			"venv, user, workers, threads, timeout, max-rss, env-file, sandbox, idle-stop and others", "blog.toml",
+		`[application.blog]
+app = "wsgiref.simple_server:demo_app"
+chdir = "."
+workers = 2
+
+[[host]]
+name = "blog.example.org"
+application = "blog"
+`},
 	{"rules", "Rules", "A rule of a host is one for all its routes. Those from hsts to methods may also stand at " +
-		"the top, for all hosts"},
+		"the top, for all hosts", "rules.toml",
+		`headers = { "X-Frame-Options" = "DENY" }
+
+[[host]]
+root = "."
+allow = ["192.168.0.0/16"]
+rate = "20/s burst 40"
+`},
 }
 
 func writeKeysMan(w io.Writer, keys []KeyDoc) {

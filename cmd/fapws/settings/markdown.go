@@ -10,10 +10,33 @@ import (
 	"unicode/utf8"
 )
 
-// first lists the settings that people change first.
-var first = strings.Fields("bind workers threads timeout static access-log error-log config venv user tls acme-hosts " +
-	"https-redirect forwarded-allow-ips login max-body-size compress cache expires spa env-file reload dev status " +
-	"graceful-timeout")
+// first lists the settings that people change first, by task, with a value and what holds without the setting.
+var first = []struct{ task, flags, otherwise string }{
+	{"let other machines connect", "--bind :8000", "this machine only, on port 8888"},
+	{"serve HTTPS", "--tls acme --acme-hosts example.org --https-redirect", "plain HTTP"},
+	{"trust nginx or a load balancer in front", "--forwarded-allow-ips 10.0.0.0/8", "the proxy counts as the client"},
+	{"use all processors, and reload without loss", "--workers 0 --threads 16", "one process, up to 8 threads"},
+	{"end slow requests, and stop faster", "--timeout 30s --graceful-timeout 10s", "no limit, and 30 s"},
+	{"accept larger uploads", "--max-body-size 100M", "10M, or 1G for WSGI"},
+	{"serve files", "--static /static=./static --expires '*.css=30d' --spa index.html", "all paths go to the application"},
+	{"keep responses in memory", "--cache", "only those that the code names"},
+	{"log, and measure", "--access-log - --error-log error.log --status /_fapws", "messages on standard error"},
+	{"find packages, variables and settings", "--venv venv --env-file .env --config site.toml", "./venv, ./fapws.toml"},
+	{"run as another user", "--user www-data", "the user who starts it"},
+	{"ask for a password", "--login users", "open to everybody"},
+	{"develop", "--dev", "changed code needs a reload"},
+}
+
+// phases lists the parts of a request in order, with the settings that limit each, and what follows.
+var phases = []struct{ phase, limits, result string }{
+	{"the client connects with TLS", "tls-timeout", "connection closed"},
+	{"it sends request line and fields", "head-timeout", "408"},
+	{"it sends the body: without a pause, and not too slowly", "body-timeout body-min-rate", "408"},
+	{"the handler computes its response, and each next chunk", "timeout", "504"},
+	{"the client reads the response", "write-timeout", "connection closed"},
+	{"the connection is idle until the next request", "keep-alive", "connection closed"},
+	{"the server stops: requests in progress", "shutdown-delay graceful-timeout", "requests aborted"},
+}
 
 // writeMarkdown writes the body of docs/settings.md: a table of the settings that people change first, a table for each
 // group, and a section for each setting.
@@ -25,9 +48,10 @@ func writeMarkdown(w io.Writer) {
 			rows[row.Name] = row
 		}
 	}
-	fmt.Fprint(w, "## What people change first\n\n"+tableHead)
-	for _, name := range first {
-		rows[name].writeLine(w)
+	fmt.Fprint(w, "## What people change first\n\n| to | type, for example | otherwise |\n|---|---|---|\n")
+	for _, f := range first {
+		flags := typedFlag().ReplaceAllString(f.flags, "[`--$1`](#--$1)$2")
+		fmt.Fprintf(w, "| %s | %s | %s |\n", f.task, typedValue().ReplaceAllString(flags, ") `$1`"), f.otherwise)
 	}
 	fmt.Fprint(w, "\n## All settings\n")
 	for _, g := range all {
@@ -38,13 +62,26 @@ func writeMarkdown(w io.Writer) {
 	}
 	for _, g := range all {
 		fmt.Fprintf(w, "\n## %s\n", g.name)
+		if g.name == "Timeouts" {
+			fmt.Fprint(w, "\nA request passes these in order:\n\n| while | limit | then |\n|---|---|---|\n")
+			for _, p := range phases {
+				fmt.Fprintf(w, "| %s | %s | %s |\n", p.phase, join(strings.Fields(p.limits), ", ", func(name string) string {
+					return fmt.Sprintf("[`--%s`](#--%s) `%s`", name, name, strings.Replace(rows[name].Default, "0s", "none", 1))
+				}), p.result)
+			}
+		}
 		for _, row := range g.rows {
-			fmt.Fprintf(w, "\n### --%s\n\n%s", row.Name, asParagraph(row.explanation(), row.value.words))
+			fmt.Fprintf(w, "\n### --%s\n\n%s", row.Name, asParagraph(row.explanation()))
 			row.writeFacts(w)
 		}
 	}
 	fmt.Fprintln(w)
 }
+
+var (
+	typedFlag  = Pattern(`--([a-z-]+)`)
+	typedValue = Pattern(`\) ([^\[ ]+)`)
+)
 
 const tableHead = "| setting | what it does | default |\n|---|---|---|\n"
 
@@ -101,15 +138,16 @@ func clauses(text string) (words []string) {
 	return append(words, strings.TrimSpace(text[from:]))
 }
 
-var valueClause = Pattern(`^([a-z0-9][\w.-]*): (.*)$`)
+// valueClause matches a clause that explains a value of a setting: one word, or a sample of a value.
+var valueClause = Pattern(`(?s)^([^\s:]+(?::[^\s:]+)*|:\S+): (.*)$`)
 
 // asParagraph returns a help text in Markdown: a sentence for each clause, and the beginning of a list, with the values
 // that the text explains as "value: what it does".
-func asParagraph(text string, words []string) string {
+func asParagraph(text string) string {
 	var sentences, values []string
 	for i, clause := range clauses(text) {
-		if m := valueClause().FindStringSubmatch(clause); i > 0 && m != nil && (slices.Contains(words, m[1]) ||
-			m[1] == "false" || m[1] == "true" || m[1] == "yes" || m[1] == "off" || m[1] == "0") {
+		if m := valueClause().FindStringSubmatch(clause); i > 0 && m != nil && !slices.Contains(
+			[]string{"default", "repeatable"}, m[1]) {
 			values = append(values, "- `"+m[1]+"`: "+coded(m[2]))
 		} else {
 			sentences = append(sentences, asSentence(clause))
@@ -192,17 +230,16 @@ func (s *Setting) writeFacts(w io.Writer) {
 	switch d := s.defaultColumn(); {
 	case d == "" && s.Arg == "": // a setting that is on or off
 		fact("default", "no")
-	case d == "" && !strings.Contains(s.explanation(), "default"):
-		fmt.Fprintln(w, "- default: none")
+	case d == "":
 	case strings.Contains(d, " "):
 		fmt.Fprintf(w, "- default: %s\n", d)
 	default:
 		fact("default", d)
 	}
-	fact("variable", s.EnvName(), s.Env)
-	fact("global of a script", s.Global)
+	fact("environment variable", s.EnvName(), s.Env)
+	fact("variable of a script", s.Global)
 	if s.inFile() {
-		fact("in `fapws.toml`, for example", documented()[s.Name].Head)
+		fact("in `fapws.toml`", documented()[s.Name].Head)
 	}
 	writeGuide(w, s.Name)
 }
@@ -210,26 +247,55 @@ func (s *Setting) writeFacts(w io.Writer) {
 func writeKeysMarkdown(w io.Writer, keys []KeyDoc) {
 	for _, t := range keyTables {
 		own := slices.DeleteFunc(slices.Clone(keys), func(k KeyDoc) bool { return k.Table != t.table })
-		fmt.Fprintf(w, "## %s\n\n%s\n\n| key | what it does |\n|---|---|\n", t.title, asSentence(t.text))
+		fmt.Fprintf(w, "## %s\n\n%s\n\n```toml %s\n%s```\n\n| key | what it does | default |\n|---|---|---|\n", t.title,
+			asSentence(t.text), t.file, t.example)
 		for _, k := range own {
-			fmt.Fprintf(w, "| `%s` | %s |\n", k.Key, strings.ReplaceAll(strings.TrimSuffix(
-				asSentence(beginning(strings.TrimPrefix(k.Help, "proxy: "))), "."), "\n", " "))
+			_, standard := k.parts()
+			shown := k.example()
+			if !k.isShort() {
+				shown = fmt.Sprintf("[`%s`](#%s)", k.Key, strings.ReplaceAll(k.heading(), ".", ""))
+			}
+			fmt.Fprintf(w, "| %s | %s | %s |\n", shown, strings.ReplaceAll(strings.TrimSuffix(
+				asSentence(beginning(k.Help)), "."), "\n", " "), coded(cmp.Or(standard, "–")))
 		}
-		for _, k := range own {
-			fmt.Fprintf(w, "\n### %s\n\n%s- for example: %s\n", k.Key, asParagraph(k.Help, keyValues), k.example())
+		for _, k := range slices.DeleteFunc(own, func(k KeyDoc) bool { return k.isShort() }) {
+			text, standard := k.parts()
+			fmt.Fprintf(w, "\n### %s\n\n%s", k.heading(), asParagraph(text))
+			if standard != "" {
+				fmt.Fprintf(w, "- default: %s\n", coded(standard))
+			}
+			fmt.Fprintf(w, "- example: %s\n", k.example())
 			writeGuide(w, k.Key)
 		}
 		fmt.Fprintln(w)
 	}
 }
 
-var keyValues = []string{"required", "optional", "unverified", "none"}
+// isShort reports whether the row of k in its table says everything, so that k needs no section.
+func (k *KeyDoc) isShort() bool {
+	text, _ := k.parts()
+	return text == beginning(text) && strings.Count(k.Value, " or ") == 0
+}
+
+// heading returns the key with its table, unless only the top of the file or any host and route has it.
+func (k *KeyDoc) heading() string {
+	if k.Table == "" || k.Table == "rules" {
+		return k.Key
+	}
+	return k.Table + "." + k.Key
+}
+
+// parts returns the help text without its last clause "default: …", and the default in this clause.
+func (k *KeyDoc) parts() (text, standard string) {
+	text, standard, _ = strings.Cut(k.Help, "; default: ")
+	return text, standard
+}
 
 // tomlValue matches a value in KeyDoc.Value, which can contain several values.
 var tomlValue = Pattern(`\[\[.*\]\]|"[^"]*"|\{[^}]*\}|\[[^\]]*\]|true|false|\d+`)
 
 func (k *KeyDoc) example() string {
-	if strings.HasPrefix(k.Value, "[[") {
+	if strings.HasPrefix(k.Value, "[[") || strings.HasPrefix(k.Value, "["+k.Key) {
 		return "`" + k.Value + "`"
 	}
 	values := tomlValue().FindAllString(k.Value, -1)
