@@ -73,7 +73,7 @@ $ printf hello > hello.txt
 $ curl -T hello.txt http://127.0.0.1:8888/files/
 5 bytes
 """),
-    ("Work in the background", ["defer", "defer_queue_size", "timer", "stop_timer", "restart_timer"], "later.py", """
+    ("Work in the background", ["defer", "defer_queue_size", "timer", "Timer"], "later.py", """
 from fapws import defer
 
 def order(environ, start_response):
@@ -132,7 +132,7 @@ shop_orders_total 1
 ]
 
 # Functions that exist for scripts of fapws3 and Fapws4.
-OLD = {"add_timer"}
+OLD = {"add_timer", "restart_timer", "stop_timer", "Session"}
 
 WIDTH = 88  # of a signature on one line
 
@@ -259,7 +259,7 @@ def markdown(text):
                 continue
             in_code = False
             end_code()
-        item = re.match(r"([\w, ]+?) +-- (.*)", line)
+        item = re.match(r"([\w., ()]+?) +-- (.*)", line)
         term = re.match(r"``([\w.]+)``$", line)
         if item:
             out.extend([""] if not in_list and out and out[-1] else [])
@@ -289,7 +289,7 @@ def prose(line):
     parts = re.sub(r":(?:func|class|meth):`([^`]*)`", r"`\1`", line).replace("``", "`").split("`")
     if len(parts) % 2:  # All code between backquotes ends on this line.
         parts[::2] = [
-            re.sub(r"(?<![\w\"-])(--[a-z][a-z-]*|[a-z]+_\w+|[A-Z]\w*Error|[A-Z]+_[A-Z_]+)\b", r"`\1`", part)
+            re.sub(r"(?<![\w\"-])(--[a-z][a-z-]*|[a-z]+_\w+|[A-Z]\w*Error|sqlite3\.Error|[A-Z]+_[A-Z_]+)\b", r"`\1`", part)
             for part in parts[::2]
         ]
     return "`".join(parts)
@@ -322,7 +322,7 @@ def methods(value):
 def summary(value):
     """The first sentence of a docstring, for a table."""
     text = " ".join(prose(line) for line in inspect.cleandoc(value.__doc__ or "").split("\n\n")[0].split("\n"))
-    return re.split(r"[.:;](?: |$)", text)[0]
+    return re.split(r"[.;](?: |$)|:(?: |$)(?!$)", text)[0]
 
 
 def heading(module, item):
@@ -372,7 +372,7 @@ def finished(text):
     for i in range(0, len(parts), 2):
         part = re.sub(r"\s*\bAny\s+thread\s+may\s+call\s+it(?:\.|;\s+the\s+call\s+does\s+not\s+wait\.)", "", parts[i])
         part = re.sub(
-            r"(?:(?<=[.:])|(?<=\n))\s?(`\w+Error`(?:,\s+`\w+Error`)*):\s+((?:[^.`]|`[^`]*`|\.(?=\S))+\.)",
+            r"(?:(?<=[.:])|(?<=\n))\s?(`(?:\w+Error|sqlite3\.Error)`(?:,\s+`\w+Error`)*):\s+((?:[^.`]|`[^`]*`|\.(?=\S))+\.)",
             lambda m: "\n\n- raises %s: %s" % (" ".join(m[1].split()), " ".join(m[2].split())), part,
         )
         part = re.sub(r"(- raises .*)\n\n(?=- raises)", r"\1\n", part)
@@ -393,15 +393,14 @@ def page():
         yield f"## {name}\n"
         if name != "fapws":
             yield markdown(module.__doc__)
+        made = []
         for item in public(module):
             value = getattr(module, item)
-            if item in OLD:
-                old.append(section(item, value, 3, heading(name, item)))
-                continue
-            yield section(item, value, 3, heading(name, item))
+            lines = old if item in OLD else made
+            lines.append(section(item, value, 3, heading(name, item)))
             if inspect.isclass(value):
-                for method, function in methods(value):
-                    yield section(f"{item}.{method}", function, 4)
+                lines.extend(section(f"{item}.{method}", function, 4) for method, function in methods(value))
+        yield from made
     yield "## Names of fapws3 and Fapws4\n\nScripts for Fapws4 find the same modules under `fapws4`.\n"
     yield from old
     yield "Next: [Limits](limits.md)\n"

@@ -41,9 +41,9 @@ static PyObject *make_module(void) {
   if (module) PyUnstable_Module_SetGIL(module, Py_MOD_GIL_NOT_USED);
 #endif
   core_timeout =
-      PyErr_NewExceptionWithDoc("fapws.Timeout", "Raised in a handler that takes longer than --timeout.", NULL, NULL);
+      PyErr_NewExceptionWithDoc("fapws.Timeout", "An exception raised in a handler that takes longer than --timeout.", NULL, NULL);
   core_client_disconnected = PyErr_NewExceptionWithDoc(
-      "fapws.ClientDisconnected", "Raised by write() and send() after the client has disconnected.",
+      "fapws.ClientDisconnected", "An exception raised by write() and send() after the client has disconnected.",
       PyExc_BrokenPipeError, NULL);
   for (size_t i = 0; module && i < sizeof methods / sizeof *methods; i++)
     if (PyModule_AddFunctions(module, methods[i]) < 0) Py_CLEAR(module);

@@ -241,7 +241,7 @@ static PyMethodDef methods[] = {
      "Removes it from the group. Nothing happens if it is not in the group. Any thread may call it."},
     {"reject", (PyCFunction)(void (*)(void))ws_reject, METH_VARARGS | METH_KEYWORDS,
      "reject($self, status=403, text='', headers=())\n--\n\n"
-     "In on_open: refuses the WebSocket with this response, as with fapws.HTTPError."},
+     "Refuses the WebSocket with this response, in on_open, as with fapws.HTTPError."},
     {NULL, NULL, 0, NULL}};
 
 static PyGetSetDef getset[] = {

@@ -174,7 +174,7 @@ class Client:
 
 
 def on_join(pattern: str = "*") -> Callable[[F], F]:
-    """Decorator: calls ``f(name, client)`` when a client subscribes to a channel.
+    """Decorates a function that is called as ``f(name, client)`` when a client subscribes to a channel.
 
     pattern -- name of a channel; ``*`` stands for any characters
 
@@ -194,7 +194,7 @@ def on_join(pattern: str = "*") -> Callable[[F], F]:
 
 
 def on_leave(pattern: str = "*") -> Callable[[F], F]:
-    """Decorator: calls ``f(name, client)`` when a client is no longer subscribed to a channel; see :func:`on_join`.
+    """Decorates a function that is called as ``f(name, client)`` when a client leaves a channel; see :func:`on_join`.
 
     A client that vanishes without closing its connection is noticed within four times --channel-heartbeat. If a worker
     is killed, its clients leave without a call. They reconnect, and join with new numbers.

@@ -50,10 +50,10 @@ def ipc_watch() -> None: ...
 def static_answer(options: str, environ: Mapping[str, Any], program: bool = False) -> Iterable[bytes]: ...
 
 class ClientDisconnected(BrokenPipeError):
-    """Raised by write() and send() after the client has disconnected."""
+    """An exception raised by write() and send() after the client has disconnected."""
 
 class Timeout(Exception):
-    """Raised in a handler that takes longer than --timeout."""
+    """An exception raised in a handler that takes longer than --timeout."""
 
 class WebSocketConnection:
     """One WebSocket of a client, which the callbacks of fapws.WebSocket get. Any thread may use it."""

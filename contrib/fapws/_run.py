@@ -12,7 +12,7 @@ __all__ = ["run"]
 
 
 def run(app: object = None, **settings: object) -> None:
-    """Serve an application: ``fapws.run(app, bind=":8000", workers=2)`` at the end of a script.
+    """Serves an application: ``fapws.run(app, bind=":8000", workers=2)`` at the end of a script.
 
     ``app`` is the application itself, which must be a global variable of a module, or its name as on the command line:
     ``"main:app"``, ``"main.py"``. Without it, the calling script is served. Settings are flags with underscores:

@@ -68,11 +68,11 @@ class Start_response:
 
 
 class ClientDisconnected(BrokenPipeError):
-    """Raised by write() and send() after the client has disconnected; never raised in this process."""
+    """An exception raised by write() and send() after the client has disconnected; never raised in this process."""
 
 
 class Timeout(Exception):
-    """Raised in a handler that takes longer than --timeout; never raised in this process."""
+    """An exception raised in a handler that takes longer than --timeout; never raised in this process."""
 
 
 def static_answer(options: str, environ: Mapping[str, Any], program: bool = False) -> Iterable[bytes]:

@@ -12,12 +12,12 @@ try:
 except ImportError:
 
     class ClientDisconnected(BrokenPipeError):  # type: ignore[no-redef]
-        """Raised by write() and send() after the client has disconnected."""
+        """An exception raised by write() and send() after the client has disconnected."""
 
         __module__ = "fapws"
 
     class Timeout(Exception):  # type: ignore[no-redef]
-        """Raised in a handler that takes longer than --timeout."""
+        """An exception raised in a handler that takes longer than --timeout."""
 
         __module__ = "fapws"
 

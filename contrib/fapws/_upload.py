@@ -56,7 +56,7 @@ class Upload:
         return self.files[0]
 
     def field(self, name: str, default: str = "") -> str:
-        """The first value of a field."""
+        """Returns the first value of a field."""
         return self.fields.get(name, [default])[0]
 
     def __repr__(self) -> str:

@@ -143,7 +143,7 @@ class Gauge(_Metric):
 
 
 class Histogram(_Metric):
-    """Counts values in buckets by their size; made by ``histogram``."""
+    """Values counted in buckets by their size; made by ``histogram``."""
 
     _kind = "histogram"
 
@@ -154,7 +154,7 @@ class Histogram(_Metric):
             _native.metric_observe(number, value)
 
     def time(self, **labels: object) -> ContextManager[None]:
-        """A context manager that counts how many seconds its block takes. TypeError: wrong labels."""
+        """Returns a context manager that counts how many seconds its block takes. TypeError: wrong labels."""
         self._find(labels)
         return _Timer(self, labels)
 

@@ -63,11 +63,11 @@ class Server:
             )
 
     def output(self) -> str:
-        """Return the messages, tracebacks and prints that the server and the application have written until now."""
+        """Returns the messages, tracebacks and prints that the server and the application have written until now."""
         return os.pread(self._output, os.fstat(self._output).st_size, 0).decode("utf-8", "replace")
 
     def stop(self) -> int:
-        """Stop the server, wait for its end, and return its exit code: 0 after a normal stop."""
+        """Stops the server, waits for its end, and returns its exit code: 0 after a normal stop."""
         if self.process.poll() is None:
             self.process.terminate()
         try:
@@ -88,7 +88,7 @@ class Server:
 def serve(
     app: str, *, cwd: Optional[str] = None, env: Optional[Mapping[str, str]] = None, **settings: object
 ) -> Server:
-    """Start the server with an application, named as on the command line: ``"main:app"``, ``"main.py"``, a folder.
+    """Starts the server with an application, named as on the command line: ``"main:app"``, ``"main.py"``, a folder.
 
     Settings are flags with underscores, as for ``fapws.run``: ``serve("main:app", workers=2, timeout="5s")``. ``env``
     has variables in addition to those of this process. Without ``cwd``, the server has the working directory of this

@@ -24,7 +24,7 @@ __all__ = ["check", "list", "remove", "set"]
 
 
 def check(file: Union[str, PathLike[str]], name: str, password: str) -> bool:
-    """Whether the file has this user with this password.
+    """Returns whether the file has this user with this password.
 
     The call computes a hash, which takes about 0.1 seconds. It does not slow down clients that guess passwords: limit
     the number of their attempts. OSError: the file cannot be read. ValueError: the file is damaged.
@@ -51,7 +51,7 @@ def remove(file: Union[str, PathLike[str]], name: str) -> None:
 
 
 def list(file: Union[str, PathLike[str]]) -> List[str]:
-    """The names of the users, in the order of the file."""
+    """Returns the names of the users, in the order of the file."""
     return [name for name in _act("list", file).split("\n") if name]
 
 

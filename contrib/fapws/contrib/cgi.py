@@ -11,7 +11,7 @@ __all__ = ["CGIApplication"]
 
 
 class CGIApplication:
-    """Runs the programs of a directory: ``PATHS = [("/cgi-bin", CGIApplication("./cgi-bin"))]``.
+    """An entry of PATHS that runs the programs of a directory: ``PATHS = [("/cgi-bin", CGIApplication("./cgi-bin"))]``.
 
     The server runs them itself, without Python: each request starts the program that its path names, with the body on
     standard input. Standard error goes to the error log. No file outside the directory is run, and a file that is not

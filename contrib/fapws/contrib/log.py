@@ -27,7 +27,7 @@ __all__ = ["Log"]
 
 
 class Log:
-    """Decorator that writes a line in Apache's format "combined" for each call of a handler.
+    """A decorator that writes a line in Apache's format "combined" for each call of a handler.
 
     output -- a text file; None: standard output. The file is flushed after each line, and a line is one write()
 

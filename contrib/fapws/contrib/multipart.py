@@ -69,11 +69,11 @@ class Form:
         self.files: Dict[str, List[File]] = {}
 
     def field(self, name: str, default: str = "") -> str:
-        """The first value of a field."""
+        """Returns the first value of a field."""
         return self.fields.get(name, [default])[0]
 
     def file(self, name: str) -> Optional[File]:
-        """The first file of a field, or None."""
+        """Returns the first file of a field, or None."""
         return self.files.get(name, [None])[0]  # type: ignore[list-item]
 
     def close(self) -> None:
@@ -107,8 +107,10 @@ def parse(
     max_file_memory  -- bytes of a file that stay in memory
     max_headers_size -- bytes of the header of one part
 
-    Names and texts are read as UTF-8; invalid bytes become U+FFFD. MultipartError, a ValueError: the request is not a
-    form of this type, is cut off, breaks RFC 7578 or exceeds a limit. Temporary files are removed then.
+    Names and texts are read as UTF-8; invalid bytes become U+FFFD.
+
+    MultipartError: the request is not a form of this type, is cut off, breaks RFC 7578 or exceeds a limit. Temporary
+    files are removed then.
     """
     source = _Source(environ["wsgi.input"], environ.get("CONTENT_LENGTH"), _boundary(environ.get("CONTENT_TYPE", "")))
     form = Form()

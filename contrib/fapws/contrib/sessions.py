@@ -35,7 +35,7 @@ _TEN_DAYS = 10 * 86400
 
 
 class Session:
-    """Stores the data of one session in a record of the script, with the methods of fapws3.
+    """The data of one session, in a record of the script, with the methods of fapws3.
 
     sessiondb    -- the record, a dict or similar, which gets "sessionid", "expiration_date" and "strdata"
     max_age      -- seconds until the data expire
@@ -65,7 +65,7 @@ class Session:
             self.update_expdate()
 
     def getdata(self) -> Any:
-        """The data; None if missing or expired."""
+        """Returns the data, or None if missing or expired."""
         expires = self.sessiondb["expiration_date"]
         if isinstance(expires, str):
             expires = datetime.strptime(expires, self.datetime_fmt)
@@ -86,7 +86,7 @@ class Session:
         self.sessiondb["sessionid"] = secrets.token_hex(32)
 
     def getid(self) -> str:
-        """The identifier."""
+        """Returns the identifier."""
         return self.sessiondb["sessionid"]
 
     def update_expdate(self) -> None:
@@ -132,7 +132,7 @@ class _Data(Dict[str, Any] if TYPE_CHECKING else dict):
 
 
 class Sessions:
-    """Decorator that gives a handler ``environ["fapws.session"]``, a dict of JSON values.
+    """A decorator that gives a handler ``environ["fapws.session"]``, a dict of JSON values.
 
     path    -- file of an SQLite database, shared by all workers. A missing file is created; only its owner can read it
     max_age -- seconds after the last use until a session is forgotten
@@ -142,9 +142,12 @@ class Sessions:
     The cookie has 256 random bits, and is HttpOnly and SameSite=Lax. A session is stored when the handler returns, or,
     if it is a generator, has made its first piece; later changes are lost. If two requests change a session at the same
     time, the last one wins; but a session that one of them clears or renews is not stored again by the other.
-    ``session.clear()`` ends a session at a logout. ``session.renew()`` gives it a new identifier: call it at a login, so
-    that nobody can use an identifier that was known before (session fixation).
-    sqlite3.Error: the database cannot be used. Any thread may call the handler.
+
+    session.renew() -- gives the session a new identifier. Call it at a login, so that nobody can use an identifier that
+                       was known before (session fixation)
+    session.clear() -- ends the session: call it at a logout
+
+    Any thread may call the handler. sqlite3.Error: the database cannot be used.
     """
 
     def __init__(

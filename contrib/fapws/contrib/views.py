@@ -11,7 +11,7 @@ __all__ = ["Staticfile"]
 
 
 class Staticfile:
-    """Serves the files of a directory: ``PATHS = [("/static", Staticfile("./static"))]``.
+    """An entry of PATHS that serves the files of a directory: ``PATHS = [("/static", Staticfile("./static"))]``.
 
     The server handles these requests without Python: media types, ETag and Last-Modified, conditional requests, ranges,
     HEAD, and a ``.br``, ``.zst`` or ``.gz`` version next to a file for clients that accept it. No file outside the

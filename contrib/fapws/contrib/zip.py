@@ -30,7 +30,7 @@ _TEXTS = (
 
 
 class Gzip:
-    """Decorator that compresses responses of a handler, for clients that accept gzip (RFC 9110 §12.5.3).
+    """A decorator that compresses responses of a handler, for clients that accept gzip (RFC 9110 §12.5.3).
 
     level   -- 1 (fast) to 9 (small)
     minimum -- minimum size in bytes of a compressed body, if the size is known
