@@ -50,6 +50,7 @@ usage: ./build.sh [--python PATH] WORD [ARGUMENTS]
   deb [ARCH]       build/dist/fapws_….deb for Debian and Ubuntu, with the service of systemd;
                    --test: then install, upgrade and remove it in a fresh system
   wheel [ARCH]     build/dist/fapws-….whl, for pip install with the Python of --python, or --all that are found;
+                   wheel musl: for Alpine, with this machine's Python of the same version;
                    --into FOLDER: there; --test [TESTS]: then install it and run these acceptance tests, or all
   sdist [FOLDER]   build/dist/fapws-….tar.gz, the source for pip
   release          build/dist with the tarball, the .deb, an SBOM (CycloneDX) and SHA256SUMS
@@ -185,7 +186,7 @@ build_to() {
 compile() {
     (cd "$root" && go build -trimpath -buildvcs=false -pgo=auto "${@:2}" \
         -ldflags "-s -w ${SOURCE_DATE_EPOCH:+-buildid=} -X fapws/cmd/fapws/process.Version=$(version_text) \
-$(interpreter_flag) -extldflags '\"$packed\"'" -o "$1" ./cmd/fapws)
+$(interpreter_flag) ${library_linker:+-extld=\"$library_linker\"} -extldflags '\"$packed\"'" -o "$1" ./cmd/fapws)
 }
 
 # compile_errors LOG prints the errors in the output of a compiler or linker, without the command lines, which are too

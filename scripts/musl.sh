@@ -6,6 +6,9 @@
 
 readonly musl_folder=$root/build/musl musl_version=3.11.2
 
+# Threads that Python starts have this stack, as in Alpine's Python; musl's own default is 128 KiB.
+readonly musl_stack=-Wl,-z,stack-size=1048576
+
 # The files of Debian's archive: path and SHA-256. Of Debian's patches for Python, musl_patches selects security updates
 # and bug fixes; the other patches are for Debian's directories.
 readonly musl_sources="\
@@ -87,28 +90,31 @@ use_musl() {
     local home=$musl_folder/python$ssl lib=$musl_folder/python$ssl/lib
     refuse_other_machines
     [[ -z $python_option ]] || die "musl embeds Python $musl_version, which it compiles: leave out --python"
-    want_programs "for musl" "musl-gcc=musl-tools xz=xz-utils tclsh=tcl patch=patch make=make curl=curl"
-    [[ ! $ssl ]] || want_programs "for OpenSSL" "corelist=perl" # perl itself may be that of perl-base
-    need_compiler
     want_go
-    install_wanted
-    python=$home/bin/python3
+    need_musl_python "$home"
     need_go
-    [[ -e $home/done ]] || make_musl_python "$home"
+    python=$home/bin/python3
     py_minor=${musl_version%.*} py_version=$musl_version-musl-$kind$ssl py_libdir=$lib py_pc=$lib/pkgconfig py_root=
     py_include=$home/include/python$py_minor py_shared=0 py_archive=$lib/libpython$py_minor.a
     py_library=$lib/python$py_minor
     py_libs=("\"$lib/libmpdec.a\"" "\"$lib/libexpat.a\"" "\"$lib/libffi.a\"" "\"$lib/libsqlite3.a\"" "\"$lib/libz.a\"")
     [[ ! $ssl ]] || py_libs+=("\"$lib/libssl.a\"" "\"$lib/libcrypto.a\"")
     py_libs+=(-lm)
-    # Threads that Python starts have this stack, as in Alpine's Python; musl's own default is 128 KiB.
-    LIBPYTHON=static LDFLAGS="-O2 -g -Wl,-z,stack-size=1048576"
+    LIBPYTHON=static LDFLAGS="-O2 -g $musl_stack"
     [[ $kind == dynamic ]] || LDFLAGS+=" -static" CFLAGS="-O2 -g -DCORE_STATIC" # see pybridge/core_static.c
-    # shellcheck disable=SC2089,SC2090 # Go divides it into words
-    CC="'$home/cc'" && export CC
     link_with_python
     py_packer=$python
     python=/usr/bin/python3 # of the machine on which fapws will run
+}
+
+# need_musl_python FOLDER compiles Python for musl into FOLDER, unless it is there, and sets CC.
+need_musl_python() {
+    want_programs "for musl" "musl-gcc=musl-tools xz=xz-utils tclsh=tcl patch=patch make=make curl=curl"
+    [[ ! $ssl ]] || want_programs "for OpenSSL" "corelist=perl" # perl itself may be that of perl-base
+    need_compiler
+    install_wanted
+    use_musl_compiler
+    [[ -e $1/done ]] || make_musl_python "$1"
 }
 
 # make_musl_python FOLDER compiles Python and its libraries into FOLDER.
@@ -119,7 +125,6 @@ make_musl_python() {
     patiently "fetching the source of Python and its libraries" fetch_musl_sources
     rm -rf "$home" "$work"
     mkdir -p "$home"/{bin,include,lib/pkgconfig} "$work"
-    write_musl_compiler "$home"
     patiently "compiling libraries for Python" logged "$log" make_musl_libraries "$home" "$work" || musl_failed
     patiently "compiling Python" logged "$log" compile_musl_python "$home" "$work" || musl_failed
     rm -rf "$work"
@@ -151,17 +156,20 @@ fetch_musl_sources() {
 
 fetch_file() { curl -fsSL --connect-timeout 20 --speed-limit 1 --speed-time 60 -o "$1" "$2" 2>/dev/null; }
 
-# write_musl_compiler FOLDER writes a compiler that finds the kernel's headers, too, which musl does not contain. It
-# names its own architecture, because that of gcc is the one of glibc.
-write_musl_compiler() {
-    local machine
+# use_musl_compiler sets CC to a compiler for musl, which also finds the kernel's headers, and those of Debian's Pythons
+# that depend on the machine. The compiler names its own architecture, because that of gcc is the one of glibc.
+use_musl_compiler() {
+    local machine headers=$musl_folder/headers
     machine=$(gcc -dumpmachine)
-    mkdir -p "$1/kernel"
-    ln -s /usr/include/{linux,asm-generic} "/usr/include/$machine/asm" "$1/kernel"
+    mkdir -p "$headers"
+    ln -sfn "/usr/include/$machine/asm" "$headers/asm"
+    ln -sfn -t "$headers" /usr/include/{linux,asm-generic,"$machine"}
     printf '%s\n' '#!/bin/sh' \
         "case \$1 in -print-multiarch | --print-multiarch) echo ${machine%-gnu*}-musl && exit ;; esac" \
-        "exec musl-gcc -fno-pie -no-pie -idirafter '$1/kernel' \"\$@\"" >"$1/cc"
-    chmod +x "$1/cc"
+        "exec musl-gcc -fno-pie -no-pie -idirafter '$headers' \"\$@\"" >"$musl_folder/cc"
+    chmod +x "$musl_folder/cc"
+    # shellcheck disable=SC2089,SC2090 # Go divides it into words
+    CC="'$musl_folder/cc'" && export CC
 }
 
 # make_musl_libraries FOLDER WORK compiles zlib, libffi, SQLite and, with --ssl, OpenSSL.
@@ -173,25 +181,25 @@ make_musl_libraries() (
         [[ $file == *openssl* && ! $ssl ]] || tar -xf "$file"
     done
     cd "$2"/zlib-*
-    CC=$home/cc CFLAGS=$flags ./configure --static --prefix="$home"
+    CC=$musl_folder/cc CFLAGS=$flags ./configure --static --prefix="$home"
     make -j"$(nproc)" libz.a
     cp zlib.h zconf.h "$home/include"
     cp libz.a "$home/lib"
     cd "$2"/libffi-*
-    ./configure CC="$home/cc" CFLAGS="$flags" --prefix="$home" --disable-shared --disable-docs \
-        --disable-multi-os-directory --host="$("$home/cc" -print-multiarch)"
+    ./configure CC="$musl_folder/cc" CFLAGS="$flags" --prefix="$home" --disable-shared --disable-docs \
+        --disable-multi-os-directory --host="$("$musl_folder/cc" -print-multiarch)"
     make -j"$(nproc)" install
     cd "$2"/sqlite3-*
-    ./configure CC="$home/cc" --disable-shared --disable-tcl --disable-readline --disable-load-extension
+    ./configure CC="$musl_folder/cc" --disable-shared --disable-tcl --disable-readline --disable-load-extension
     make sqlite3.c
     # shellcheck disable=SC2086 # several words
-    "$home/cc" $flags -DSQLITE_THREADSAFE=1 -DSQLITE_OMIT_LOAD_EXTENSION -DSQLITE_ENABLE_MATH_FUNCTIONS \
+    "$musl_folder/cc" $flags -DSQLITE_THREADSAFE=1 -DSQLITE_OMIT_LOAD_EXTENSION -DSQLITE_ENABLE_MATH_FUNCTIONS \
         -DSQLITE_DEFAULT_MEMSTATUS=0 -DHAVE_USLEEP -c sqlite3.c
     ar rcs "$home/lib/libsqlite3.a" sqlite3.o
     cp sqlite3.h "$home/include"
     [[ $ssl ]] || exit 0
     cd "$2"/openssl-*
-    CC=$home/cc ./Configure linux-generic64 no-shared no-tests no-asm no-engine no-dso --prefix=/usr \
+    CC=$musl_folder/cc ./Configure linux-generic64 no-shared no-tests no-asm no-engine no-dso --prefix=/usr \
         --openssldir=/etc/ssl
     make -j"$(nproc)" build_libs
     cp libssl.a libcrypto.a "$home/lib"
@@ -211,8 +219,8 @@ compile_musl_python() (
     done
     absent=()
     for name in $musl_without; do absent+=("py_cv_module_$name=n/a"); done
-    ./configure CC="$home/cc" OPT="-DNDEBUG -fwrapv -O2 -ffile-prefix-map=$2=/musl" CPPFLAGS="-I$home/include" \
-        LDFLAGS="-L$home/lib -Wl,-z,stack-size=1048576" LIBSQLITE3_CFLAGS="-I$home/include" \
+    ./configure CC="$musl_folder/cc" OPT="-DNDEBUG -fwrapv -O2 -ffile-prefix-map=$2=/musl" CPPFLAGS="-I$home/include" \
+        LDFLAGS="-L$home/lib $musl_stack" LIBSQLITE3_CFLAGS="-I$home/include" \
         LIBSQLITE3_LIBS="-L$home/lib -lsqlite3 -lm" PKG_CONFIG_LIBDIR="$home/lib/pkgconfig" --prefix=/usr \
         --with-system-ffi --without-ensurepip --disable-test-modules MODULE_BUILDTYPE=static "${absent[@]}" \
         ${ssl:+--with-openssl="$home"}

@@ -261,14 +261,14 @@ write_sbom() {
 # A wheel contains the server as a library (package process). The library is not linked with libpython, because its
 # process already contains Python.
 
-# word_wheel [ARCH | --all] [--into FOLDER] [--test [FOLDER...]]
+# word_wheel [ARCH | musl | --all] [--into FOLDER] [--test [FOLDER...]]
 word_wheel() {
-    local into=$dist_folder all='' arch='' cross='' candidate
+    local into=$dist_folder all='' arch='' cross='' musl='' candidate
     while (($#)); do
         case $1 in
         --all) all=1 ;;
         --test)
-            test_wheel "${@:2}"
+            if [[ $musl ]]; then test_musl_wheel; else test_wheel "${@:2}"; fi
             return
             ;;
         --into)
@@ -276,11 +276,14 @@ word_wheel() {
             into=$2 && shift
             ;;
         -*) die "unknown argument of wheel: $1" ;;
+        musl) musl=1 ;;
         *) arch=$1 ;;
         esac
         shift
     done
     want_programs "for packages" readelf=binutils
+    [[ ! $musl ]] || want_programs "for musl" musl-gcc=musl-tools
+    [[ ! $musl || -z $arch ]] || die "wheel makes wheels for musl on the same architecture only: leave out $arch"
     fix_circumstances
     mkdir -p "$into"
     if [[ $all ]]; then
@@ -306,27 +309,52 @@ make_wheel() {
 # build_library builds the library of a wheel for the Python of make_wheel. It sets library to the path of the library,
 # and tag to the wheel's tag without the platform.
 build_library() {
-    local number glibc=$root/cmd/fapws/process/glibc.h LIBPYTHON=none
+    local number glibc=$root/cmd/fapws/process/glibc.h LIBPYTHON=none library_linker
     if [[ $cross ]]; then
         use_cross
         say "Python $py_version of Debian $cross_suite for $cross"
     else
         use_python
-        say "Python $py_version ($python)"
+        say "Python $py_version ($python)${musl:+ for musl}"
     fi
-    library=$root/build/wheel/${cross:+$cross-}$py_version/libfapws.so
-    # Go's build cache does not notice a change of an included file, so a macro changes the flags.
-    CGO_CFLAGS+=" -include \"$glibc\" -DFAPWS_GLIBC=$(cksum <"$glibc" | cut -d' ' -f1)"
+    library=$root/build/wheel/${cross:+$cross-}${musl:+musl-}$py_version/libfapws.so
+    mkdir -p "${library%/*}"
+    if [[ $musl ]]; then
+        use_musl_compiler
+        CGO_LDFLAGS+=" $musl_stack"
+    else
+        # Go's build cache does not notice a change of an included file, so a macro changes the flags.
+        CGO_CFLAGS+=" -include \"$glibc\" -DFAPWS_GLIBC=$(cksum <"$glibc" | cut -d' ' -f1)"
+    fi
+    write_library_linker "${library%.so}.cc"
     build_to "$library" -buildmode=c-shared -tags library
     write_sbom "$library" "${library%.so}.cdx.json"
     number=${py_minor#3.} # the tag has the Python, and its binary interface
     tag=cp3${number%t}-cp3$number
 }
 
+# write_library_linker FILE writes the compiler with which Go links a library, and sets library_linker to it. It puts
+# the constructor that starts Go's runtime into a section of its own, from which preload.c calls it.
+write_library_linker() {
+    local compiler
+    eval "compiler=(${CC:-gcc})"
+    {
+        printf '%s\n' '#!/bin/sh' 'for file; do' '    case $file in' '    */go.o)'
+        printf '        %q --rename-section .init_array=fapws_go "$file" || exit\n' \
+            "$("${compiler[@]}" -print-prog-name=objcopy)"
+        printf '%s\n' '        ;;' '    esac' 'done'
+        printf 'exec'
+        printf ' %q' "${compiler[@]}"
+        printf ' "$@"\n'
+    } >"$1"
+    chmod +x "$1"
+    library_linker=$1
+}
+
 # library_of PYTHON builds the library for a frontend such as pip, and prints the path of the library and the tag of the
 # wheel.
 library_of() {
-    local python_option=$1 cross='' library tag
+    local python_option=$1 cross='' musl='' library tag
     fix_circumstances
     build_library
     printf '%s\n%s\n' "$library" "$tag"
@@ -375,6 +403,21 @@ install_wheel() {
     "$python" -m venv --system-site-packages "$venv"
     "$venv/bin/python" -m pip install -q --no-index "$dist"/*.whl
     export FAPWS_BIN=$venv/bin/fapws
+}
+
+# test_musl_wheel makes the wheel for musl, and tries it in a root that has only musl and Python.
+test_musl_wheel() {
+    local dist=$root/build/wheel/dist ssl='' library tag also_wanted=want_hatch
+    use_python
+    [[ $py_minor == "${musl_version%.*}" ]] ||
+        die "wheel musl --test compiles Python $musl_version for musl: choose a Python ${musl_version%.*} by --python"
+    want_programs "for a root with musl" busybox=busybox-static
+    need_musl_python "$musl_folder/python"
+    make_hatch
+    rm -rf "$dist"
+    (unset CC && word_wheel musl --into "$dist") # its environment is for a library
+    "$root/.ci/wheel-alone-test" "$dist"/*.whl "$musl_folder/python/bin/python3" \
+        "$musl_folder/python/lib/python$py_minor" "${hatch%/bin/python3}/lib/python$py_minor/site-packages/pip"
 }
 
 # test_wheel [FOLDER...] runs the acceptance tests in these folders, or all acceptance tests, with the wheel.

@@ -25,17 +25,17 @@ LIBRARY, TAG = "FAPWS_WHEEL_LIBRARY", "FAPWS_WHEEL_TAG"
 # with Python.
 LIBRARIES = {"libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "librt.so.1", "libresolv.so.2"}
 OLDEST_GLIBC = (2, 17)
+MUSL = "libc.so"  # the name of musl
 MACHINES = {"Advanced Micro Devices X86-64": "x86_64", "AArch64": "aarch64", "ARM": "armv7l", "Intel 80386": "i686"}
 
 
 def platform_tag(library):
     """Returns the platform of a wheel with that library: manylinux with the newest version of glibc that a symbol of
-    the library needs (PEP 600)."""
+    the library needs (PEP 600), or musllinux (PEP 656)."""
     command = ["readelf", "-W", "--file-header", "--dynamic", "--dyn-syms", str(library)]
     elf = subprocess.run(command, check=True, stdout=subprocess.PIPE, universal_newlines=True).stdout
-    strange = sorted(
-        name for name in set(re.findall(r"\(NEEDED\).*\[(.*)\]", elf)) - LIBRARIES if not name.startswith("ld-linux")
-    )
+    needed = set(re.findall(r"\(NEEDED\).*\[(.*)\]", elf))
+    strange = sorted(name for name in needed - LIBRARIES - {MUSL} if not name.startswith("ld-linux"))
     if strange:
         sys.exit("%s needs %s, which not every system has" % (library, ", ".join(strange)))
     versions = {tuple(map(int, v.split("."))) for v in re.findall(r"@GLIBC_([0-9.]+)", elf)}
@@ -43,6 +43,8 @@ def platform_tag(library):
     machine = re.search(r"Machine:\s+(.*)", elf).group(1).strip()
     if machine not in MACHINES:
         sys.exit("%s is for %s, for which no wheel has a name" % (library, machine))
+    if MUSL in needed:
+        return "musllinux_1_2_%s" % MACHINES[machine]
     tag = "manylinux_%d_%d_%s" % (*newest, MACHINES[machine])
     # pip before 20.3 knows only the older name (PEP 599).
     return "manylinux2014_%s.%s" % (MACHINES[machine], tag) if newest == OLDEST_GLIBC else tag

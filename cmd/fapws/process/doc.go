@@ -4,7 +4,8 @@
 // The executable (executable.go), which build.sh makes, has Python linked into it. The library (library.go, build tag
 // library) is part of a wheel and runs in the Python for which the wheel was installed. `python -m fapws`
 // (contrib/fapws/__main__.py) starts Python again with the library preloaded, and the library replaces the main
-// function of Python (preload.c). So the Python executable supplies what libpython otherwise would, and this executable
+// function of Python (preload.c). Go's runtime starts in this function, because musl passes no arguments to the
+// constructors of a library. So the Python executable supplies what libpython otherwise would, and this executable
 // always matches the installed extension modules. In both forms, the program itself initializes Python, on the main
 // thread, when and how it needs to.
 //

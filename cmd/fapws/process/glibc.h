@@ -18,7 +18,7 @@
 
 #ifdef FAPWS_OLDEST
 FAPWS_OLD(dladdr);
-FAPWS_AS(dladdr1, dladdr1, FAPWS_OLDEST("GLIBC_2.3.3", "GLIBC_2.4"));
+FAPWS_AS(dlinfo, dlinfo, FAPWS_OLDEST("GLIBC_2.3.3", "GLIBC_2.4"));
 FAPWS_OLD(dlopen);
 FAPWS_OLD(dlsym);
 FAPWS_OLD(pthread_attr_getstack);

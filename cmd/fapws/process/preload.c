@@ -41,12 +41,15 @@ static void take_library(void) {
 /* Writes the library's path into the dynamic loader's list of libraries, for gdb. Otherwise the list contains
  * /proc/self/fd/3, and gdb would read its own descriptor 3, which may be a pipe. */
 static void show_path(void) {
-  Dl_info info;
-  struct link_map *self;
-  if (dladdr1(&fapws_preload, &info, (void **)&self, RTLD_DL_LINKMAP)) self->l_name = (char *)fapws_preload.path;
+  extern __attribute__((visibility("hidden"))) ElfW(Dyn) _DYNAMIC[];
+  struct link_map *found = NULL;
+  void *program = dlopen(NULL, RTLD_LAZY);
+  if (!program || dlinfo(program, RTLD_DI_LINKMAP, &found)) return;
+  while (found && found->l_ld != _DYNAMIC) found = found->l_next;
+  if (found) found->l_name = (char *)fapws_preload.path;
 }
 
-/* The priority makes this constructor run before the constructors in the other packages and in Go's runtime. */
+/* The priority makes this constructor run before the constructors in the other packages. */
 __attribute__((constructor(102))) static void start(void) {
   char *library = take(FAPWS_LIBRARY), *interpreter = take(FAPWS_INTERPRETER);
   int path = 0;
@@ -61,15 +64,25 @@ __attribute__((constructor(102))) static void start(void) {
   prctl(PR_SET_NAME, "fapws");
 }
 
+typedef int main_function(int, char **, char **);
+typedef int libc_start_main(main_function *, int, char **, void (*)(void), void (*)(void), void (*)(void), void *);
+
+static main_function *main_of_python;
+
+/* The function with which Go's runtime starts. Go makes it a constructor, to which musl would pass no arguments, so
+ * scripts/package.sh moves it into this section. */
+extern __attribute__((visibility("hidden"))) main_function *__start_fapws_go[];
+
 __attribute__((weak)) void fapws_main(void);
 
-static int main_of_library(int argc, char **argv, char **envp) {
+/* Runs Python's main function, unless this process is to be fapws. musl runs constructors only after it has got its
+ * main function, so this function decides. */
+static int choose_main(int argc, char **argv, char **envp) {
+  if (fapws_preload.fd < 0) return main_of_python(argc, argv, envp);
+  __start_fapws_go[0](argc, argv, envp);
   fapws_main();
   return 0;
 }
-
-typedef int main_function(int, char **, char **);
-typedef int libc_start_main(main_function *, int, char **, void (*)(void), void (*)(void), void (*)(void), void *);
 
 /* Replaces libc's function __libc_start_main, to which the first instructions of the interpreter pass its main
  * function. */
@@ -77,9 +90,11 @@ __attribute__((visibility("default"))) int __libc_start_main(main_function *main
                                                              void (*init)(void), void (*fini)(void),
                                                              void (*loaded)(void), void *stack) {
   libc_start_main *libc = (libc_start_main *)dlsym(RTLD_NEXT, "__libc_start_main");
-  return libc(fapws_preload.fd >= 0 ? main_of_library : main, argc, argv, init, fini, loaded, stack);
+  main_of_python = main;
+  return libc(choose_main, argc, argv, init, fini, loaded, stack);
 }
 
+#ifdef __GLIBC__
 /* --- functions that glibc 2.17 does not have: see glibc.h ------------------------ */
 
 #define HIDDEN __attribute__((visibility("hidden")))
@@ -100,3 +115,4 @@ HIDDEN int fstat(int fd, void *st) { return __fxstat(STAT_VERSION, fd, st); }
 HIDDEN int fstat64(int fd, void *st) { return __fxstat64(STAT_VERSION, fd, st); }
 HIDDEN int stat64(const char *path, void *st) { return __xstat64(STAT_VERSION, path, st); }
 HIDDEN int memfd_create(const char *name, unsigned flags) { return (int)syscall(SYS_memfd_create, name, flags); }
+#endif
