@@ -38,6 +38,7 @@ func (l *loop) accepted(ln *conn.Listener, fd int, local, remote net.Addr, v con
 	}
 	if ln.FromDoor() {
 		c.ComesThroughDoor()
+		c.BytesOnly()
 	}
 	text := conn.ServiceUnavailable
 	if v == conn.Take && l.crowded(c) {

@@ -88,12 +88,18 @@ type Conn struct {
 	// because urgent data can end a read early, and the end of the input can follow the data
 	untilEmpty bool
 	tcp        bool // the socket is a TCP socket; a PROXY header changes Remote but not this field
+	// a read that does not fill its buffer has emptied the socket; otherwise descriptors can end a read early (unix(7))
+	bytesOnly bool
 }
 
 func (c *Conn) Init(fd int, local, remote net.Addr) {
 	c.fd, c.Local, c.Remote = int32(fd), local, remote
 	_, c.tcp = remote.(*net.TCPAddr)
+	c.bytesOnly = c.tcp
 }
+
+// BytesOnly says that the peer sends no descriptors over the unix socket of c.
+func (c *Conn) BytesOnly() { c.bytesOnly = true }
 
 // Open adds c to the set s with the protocol p. If the event loop cannot watch the socket of c, Open closes c and does
 // not call p.

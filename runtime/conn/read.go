@@ -67,7 +67,7 @@ func (c *Conn) Ready(r eventloop.Readiness) {
 			c.leaves(err)
 			return
 		}
-		c.readable = n == len(buffer) || err != nil || c.untilEmpty || !c.tcp
+		c.readable = n == len(buffer) || err != nil || c.untilEmpty || !c.bytesOnly
 		if c.set.Debug >= 3 {
 			c.set.tracef("%s sent %d bytes: %s", c, n, Excerpt(buffer[:n]))
 		}

@@ -108,8 +108,13 @@ func (peer *upstream) open(q *request) {
 	case peer.opt.Dial != nil:
 		c.await()
 		peer.opt.Dial(func(fd int, err error) {
-			c.establish(err, func() error { return p.conns.OpenOutward(&c.Conn, fd, new(net.UnixAddr), c) },
-				func() { unix.Close(fd) })
+			c.establish(err, func() error {
+				err := p.conns.OpenOutward(&c.Conn, fd, new(net.UnixAddr), c)
+				if peer.opt.mounts() {
+					c.BytesOnly()
+				}
+				return err
+			}, func() { unix.Close(fd) })
 		})
 	case peer.target.ip != nil:
 		c.connect()
@@ -412,9 +417,7 @@ func (c *connection) Closed() {
 	if c.cancel != nil {
 		c.cancel()
 	}
-	if c.overdue != nil {
-		c.overdue.Stop()
-	}
+	c.unwatch()
 	if q == nil {
 		return
 	}

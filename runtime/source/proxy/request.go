@@ -167,7 +167,7 @@ func (q *request) send(reuse bool) {
 	q.call = q.p.beginSpan(q)
 	q.sent++
 	if reuse && !q.More && !q.Upgrade {
-		if c := q.peer.reusable(); c != nil {
+		if c := q.peer.reusable(q.safe && q.p.opt.mounts()); c != nil {
 			c.q, q.c = q, c
 			c.ask()
 			return
@@ -178,7 +178,7 @@ func (q *request) send(reuse bool) {
 
 // responds is called when the head of the response has arrived on c.
 func (q *request) responds(c *connection, status int) {
-	c.overdue.Stop()
+	c.unwatch()
 	q.peer.waiting.answered = max(q.peer.waiting.answered, c.number)
 	q.status = status
 	q.p.responded(q.peer, q.since)

@@ -147,6 +147,7 @@ func (p *Proxy) failed(peer *upstream, began time.Time, sent bool, err error) (c
 // closely.
 const (
 	maxIdle  = 64
+	maxDoor  = 1024                   // maxIdle behind a door, where a connection needs no process or thread
 	keepIdle = 100 * time.Millisecond // maximum idle time between two requests
 	keepAge  = time.Second            // maximum age of the connection
 	// maximum time from opening a connection to its first response (see watch)
@@ -165,6 +166,9 @@ type waiting struct {
 func (peer *upstream) watch(c *connection) {
 	peer.waiting.opened++
 	c.opened, c.number = time.Now(), peer.waiting.opened
+	if peer.opt.mounts() {
+		return
+	}
 	c.overdue = time.AfterFunc(patience, func() {
 		peer.proxy.conns.Events.Post(func() {
 			if c.state <= asking {
@@ -173,6 +177,12 @@ func (peer *upstream) watch(c *connection) {
 			}
 		})
 	})
+}
+
+func (c *connection) unwatch() {
+	if c.overdue != nil {
+		c.overdue.Stop()
+	}
 }
 
 // keeps reports whether c may be kept idle. The result is false while a newer connection waits, probably because the
@@ -189,7 +199,7 @@ func (peer *upstream) keep(c *connection) {
 	after := cmp.Or(peer.opt.Idle, keepIdle)
 	peer.idle = append(peer.idle, c)
 	peer.proxy.counts.Idle.Add(1)
-	if len(peer.idle) > maxIdle {
+	if len(peer.idle) > maxIdle && (!peer.opt.mounts() || len(peer.idle) > maxDoor) {
 		peer.idle[0].Close("there are too many idle connections")
 	}
 	if peer.dropping {
@@ -223,11 +233,12 @@ func (peer *upstream) forget(c *connection) {
 	}
 }
 
-// reusable returns the idle connection that was used last, or nil.
-func (peer *upstream) reusable() *connection {
+// reusable returns the idle connection that was used last, or nil. If trusts is true, the upstream sends nothing that
+// nobody has asked for, and the request may be sent again if the upstream has just closed the connection.
+func (peer *upstream) reusable(trusts bool) *connection {
 	for len(peer.idle) > 0 {
 		c := peer.idle[len(peer.idle)-1]
-		if c.Quiet() {
+		if trusts || c.Quiet() {
 			peer.forget(c)
 			return c
 		}
