@@ -72,8 +72,8 @@ static void identify(char *buf, const core_record *rec, const char *format) {
 /* Writes the beginning of a line of an error log, independent of the locale. runtime/logfile/look.go describes the
  * formats. The format for files is "[Fri Nov 20 15:01:02.123456 2026] [error] [client 127.0.0.1:4711] "; the format for
  * people is "2026-11-20 15:01:02.123 +0100 error ", with colors at a terminal. For the journal, a priority replaces the
- * time. If text itself begins with the level, the caller must omit this beginning, so that the line does not repeat the
- * level. Returns the number of characters to omit. buf must have room for STAMP bytes. */
+ * time. If text itself begins with the level, and the request has no ID, the caller must omit this beginning, so that
+ * the line does not repeat the level. Returns the number of characters to omit. buf must have room for STAMP bytes. */
 #define STAMP 512
 static Py_ssize_t stamp(char *buf, int log, const core_record *rec, const char *level, PyObject *text) {
   static const char day[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
@@ -99,8 +99,8 @@ static Py_ssize_t stamp(char *buf, int log, const core_record *rec, const char *
     identify(ids, rec, "%s %.*s: ");
     Py_ssize_t said = 0, n = PyUnicode_GET_LENGTH(text);
     while (level[said] && said < n && PyUnicode_READ_CHAR(text, said) == (Py_UCS4)level[said]) said++;
-    if (level[said]) said = 0;
-    snprintf(buf, STAMP, "%s%s%s%s%s", at, said ? "" : name, said ? "" : " ", ids, said ? name : "");
+    if (level[said] || *ids) said = 0;
+    snprintf(buf, STAMP, "%s%s%s%s", at, name, said ? "" : " ", ids);
     return said;
   }
   int n = snprintf(buf, 80, "[%s %s %02d %02d:%02d:%02d.%06ld %d] [%s] ", day[tm.tm_wday], month[tm.tm_mon], tm.tm_mday,

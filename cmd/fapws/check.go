@@ -8,11 +8,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"fapws/cmd/fapws/confine"
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/plan"
+	"fapws/cmd/fapws/pool"
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/supervisor"
@@ -30,7 +32,7 @@ func checkSandbox(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) 
 		return worker.CheckSandbox(p, stdout, stderr)
 	}
 	if without := confine.MissingInSandbox(); without != "" {
-		fmt.Fprintln(stderr, "fapws: sandbox: this system cannot restrict", without)
+		printTo(stderr)(logfile.Warning, "sandbox: this system cannot restrict "+without)
 	}
 	dir, err := os.MkdirTemp("", "fapws-sandbox-")
 	if err != nil {
@@ -76,9 +78,19 @@ func checkChildren(p *plan.Plan, stderr io.Writer) (code int) {
 	return code
 }
 
-// printTo returns a function that prints lines of a command, which need no time and level.
+// warnings counts the warnings that the command of this process has printed.
+var warnings atomic.Int32
+
+// printTo returns a function that prints lines of a command, which need no time. Warnings are marked as such, because
+// errors are printed next to them.
 func printTo(stderr io.Writer) func(logfile.Level, string) {
-	return func(_ logfile.Level, line string) { fmt.Fprintln(stderr, "fapws:", line) }
+	return func(level logfile.Level, line string) {
+		if level == logfile.Warning {
+			warnings.Add(1)
+			line = "warning: " + line
+		}
+		fmt.Fprintln(stderr, "fapws:", line)
+	}
 }
 
 // mistakes returns an error that lists wrong, which prevents the applications from being loaded, and all mistakes that
@@ -262,7 +274,11 @@ func judge(p *plan.Plan, app *pybridge.Contents, stdout io.Writer, log func(logf
 	if p.File != nil {
 		name = p.File.Name
 	}
-	_, err = fmt.Fprintf(stdout, "%s is fine: %s, for %s (%s)\n", name, p.Counted(app, &conf),
+	verdict := "fine"
+	if n := warnings.Load(); n > 0 {
+		verdict = "usable, with " + pool.Count(int(n), "warning")
+	}
+	_, err = fmt.Fprintf(stdout, "%s is %s: %s, for %s (%s)\n", name, verdict, p.Counted(app, &conf),
 		strings.Join(conf.Bind, ", "), python)
 	return err
 }

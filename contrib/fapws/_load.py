@@ -206,9 +206,17 @@ def _no_module(name: str, missing: str, here: str, others: str) -> str:
         return found + _near(last, _modules(folders), parent + ".")
     looked = ", ".join(os.path.abspath(folder) for folder in sys.path if folder != here)
     return (
-        f"no module named {missing} in {here}{_near(missing, _modules([here]))}; also searched:"
+        f"no module named {missing} in {here}{_other(missing, _modules([here]))}; also searched:"
         f" {looked or 'no other directory'}; name another directory with {others}"
     )
+
+
+def _other(missing: str, modules: List[str]) -> str:
+    """Returns a hint for a missing module: a module with a similar name, a usual name, or the only module."""
+    usual = [name for name in ("app", "main", "wsgi", "asgi", "application") if name in modules]
+    if not usual and len(modules) == 1:
+        usual = modules
+    return _near(missing, modules) or (f"; did you mean {usual[0]}.py?" if usual else "")
 
 
 def _meant(module: Any, name: str, last: str) -> str:
@@ -409,7 +417,9 @@ def _hints(space: Namespace, near: str = "") -> str:
 def _near(wrong: str, names: List[str], prefix: str = "") -> str:
     from difflib import get_close_matches
 
-    close = get_close_matches(wrong, names, 1)
+    # An abbreviation, such as app for application, is not similar enough for difflib.
+    short = [name for name in names if name.startswith(wrong) or wrong.startswith(name)] if len(wrong) > 2 else []
+    close = get_close_matches(wrong, names, 1) or short
     return f"; did you mean `{prefix}{close[0]}`?" if close else ""
 
 

@@ -339,11 +339,11 @@ func (b *Body) Refusal() Reply {
 }
 
 func refused(s *Server, err error, size, max int64) Reply {
-	limit := Limit{Setting: "max-body-size", Max: max, Size: size}
+	limit := Limit{Setting: "--max-body-size", Max: max, Size: size}
 	var malformed *http1.StatusError
 	switch {
 	case err == errTooLarge:
-		return Reply{Status: 413, Text: fmt.Sprintf("%v: the limit is %d bytes (max-body-size)", err, max), Close: true,
+		return Reply{Status: 413, Text: fmt.Sprintf("%v: the limit is %d bytes", err, max), Close: true,
 			Limit: limit}
 	case err == errNoRoom:
 		s.spools.warnNoRoom(s, size, max)

@@ -133,7 +133,7 @@ func TestLimitOfAnyNameIsLoggedOnce(t *testing.T) {
 	}
 	x := s.New(tcpClient(s), new(Sub))
 	for range 2 {
-		x.NoteLimit("sent 431: too many", Limit{Setting: "limit-of-tomorrow", Max: 2, Size: 3})
+		x.NoteLimit("sent 431: too many", Limit{Setting: "--limit-of-tomorrow", Max: 2, Size: 3})
 	}
 	checktest.Equal(t, lines, 1)
 }

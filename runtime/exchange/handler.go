@@ -72,10 +72,10 @@ const (
 type Continuation func(x *Exchange, p *Part, r *Request, text []byte) Outcome
 
 // Refusal is a Then. It sends a page of the server with the Status, Fields and Reason of the response that it replaces.
-type Refusal struct{}
+type Refusal struct{ Limit Limit }
 
-func (Refusal) Continue(x *Exchange, p *Part) Outcome {
+func (f Refusal) Continue(x *Exchange, p *Part) Outcome {
 	h := &p.Head
-	x.Answer(Reply{Status: h.Status, Text: string(h.Reason), Fields: bytes.Clone(h.Fields)})
+	x.Answer(Reply{Status: h.Status, Text: string(h.Reason), Fields: bytes.Clone(h.Fields), Limit: f.Limit})
 	return Taken
 }

@@ -225,6 +225,9 @@ func (x *Exchange) Reply(r Reply) {
 		text, _, _ := strings.Cut(r.Text, ": the limit is")
 		x.NoteLimit(fmt.Sprintf("sent %d: %s", r.Status, cmp.Or(text, http1.StatusText(r.Status))), r.Limit)
 	}
+	if x.details && r.Limit.Setting != "" { // only a developer can change the limit
+		r.Text = fmt.Sprintf("%s (%s)", cmp.Or(r.Text, http1.StatusText(r.Status)), r.Limit.Setting)
+	}
 	if r.Status == http.StatusNotFound && x.details && r.Details == "" {
 		r.Details = x.rules.site.paths()
 	}
@@ -348,7 +351,7 @@ func Malformed(limits *http1.Limits, err *http1.StatusError, received []byte) Re
 		return r
 	}
 	limit, size := err.Sizes(limits, received)
-	r.Limit = Limit{Setting: err.Setting, Max: int64(limit), Size: int64(size)}
+	r.Limit = Limit{Setting: "--" + err.Setting, Max: int64(limit), Size: int64(size)}
 	return r
 }
 
@@ -363,7 +366,7 @@ func (x *Exchange) NoteLimit(sent string, l Limit) {
 		return
 	}
 	if l.Setting != "" {
-		sent += fmt.Sprintf(": size %d or more, limit %d (--%s)", l.Size, l.Max, l.Setting)
+		sent += fmt.Sprintf(": size %d or more, limit %d (%s)", l.Size, l.Max, l.Setting)
 	}
 	x.Log(logfile.Warning, sent)
 }

@@ -84,7 +84,7 @@ type Reply struct {
 }
 
 type Limit struct {
-	Setting   string // name of the setting that contains the limit, such as "max-body-size"
+	Setting   string // the setting that contains the limit, as users write it, such as "--max-body-size"
 	Max, Size int64  // the limit, and the size of the received part of the request
 }
 

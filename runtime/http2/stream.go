@@ -149,7 +149,7 @@ func (s *Server) stream() *stream {
 }
 
 func (st *stream) refuseLarge(text, setting string, max, size int) {
-	limit := exchange.Limit{Setting: setting, Max: int64(max), Size: int64(size)}
+	limit := exchange.Limit{Setting: "--" + setting, Max: int64(max), Size: int64(size)}
 	st.refuse(exchange.Reply{Status: 431, Text: text, Close: true, Limit: limit})
 }
 

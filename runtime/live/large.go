@@ -58,7 +58,7 @@ func (a *Sockets) reportTooBig(s *Socket, e *websocket.Error) {
 		return
 	}
 	sent := fmt.Sprintf("WebSocket closed with %d: %s", e.Code, e.Text)
-	limit := exchange.Limit{Setting: "ws-max-size", Max: int64(s.decoder.Max), Size: int64(s.decoder.TooBig)}
+	limit := exchange.Limit{Setting: "--ws-max-size", Max: int64(s.decoder.Max), Size: int64(s.decoder.TooBig)}
 	if e == errShare {
 		sent += fmt.Sprintf(" (at most a third of %d)", a.sites.InputMemory.Max)
 		limit = exchange.Limit{}

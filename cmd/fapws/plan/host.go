@@ -339,7 +339,8 @@ func (r *Route) check(h *Host, report func(error)) {
 	}
 	switch all := strings.Join(keys, ", "); {
 	case len(of) > 1:
-		report(r.At.Errorf(of[1].key, "a route has one of %s; this one already has %s", all, of[0].key))
+		report(r.At.Errorf(of[1].key, "this route already has %s in line %d; remove one of them, or give %s a [[host.route]] "+
+			"of its own, since a route has one of %s", of[0].key, r.At.LineOf(of[0].key), of[1].key, all))
 	case len(of) == 0 && !r.onlyRules():
 		report(r.At.Errorf("route", "a route needs one of %s, or rules such as auth for the other sources of its paths",
 			all))

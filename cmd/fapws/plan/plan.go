@@ -266,7 +266,9 @@ func (p *Plan) readBroker() (err error) {
 }
 
 func nothingNamed(cmd *settings.Command) error {
-	if flag, value := cmd.Flags.TookApp(); flag != "" {
+	if flag, value := cmd.Flags.TookApp(); flag == "--config" {
+		return fmt.Errorf("no application given: %s is an application and no configuration file; type fapws %s", value, value)
+	} else if flag != "" {
 		return fmt.Errorf("no application given: %s took %s as its value; type fapws %s VALUE %s", flag, value, flag, value)
 	}
 	for _, name := range []string{"FLASK_APP", "UVICORN_APP", "GRANIAN_APP"} {

@@ -179,6 +179,14 @@ func (t *TOMLTable) Key(key string) string {
 	return fmt.Sprintf("%s:%d", v.File.Name, v.Line)
 }
 
+// LineOf returns the line of a key, or the line of the table if the table does not contain the key.
+func (t *TOMLTable) LineOf(key string) int {
+	if v, ok := t.value(key); ok {
+		return v.Line
+	}
+	return t.Line
+}
+
 func (t *TOMLTable) value(key string) (TOMLValue, bool) {
 	if t != nil {
 		for _, v := range t.Entries {
@@ -221,6 +229,9 @@ func (v TOMLValue) Unknown(table string, names []string) error {
 	where := ""
 	if table != "" {
 		where = " of [" + table + "]"
+		if table == "host" || table == "host.route" {
+			where = " of [[" + table + "]]"
+		}
 	}
 	near, hint := Nearest(v.Key, names), ""
 	small := !slices.Contains([]string{"", "host", "host.route"}, table) // a table such as host.auth

@@ -36,7 +36,7 @@ func (p *supervisor) findIdentity() (err error) {
 	return p.identity.SetEnviron()
 }
 
-// wrongIdentity returns an error of LookupIdentity with the lines of the file that name the user and the group.
+// wrongIdentity returns an error of LookupIdentity with the settings that name the user and the group.
 func wrongIdentity(set *settings.Settings, err error) error {
 	wrong := []error{err}
 	if several, joined := err.(interface{ Unwrap() []error }); joined {
@@ -44,7 +44,7 @@ func wrongIdentity(set *settings.Settings, err error) error {
 	}
 	for i, one := range wrong {
 		if of, ok := errors.AsType[*confine.IdentityError](one); ok {
-			wrong[i] = set.Located(of.Setting, one)
+			wrong[i] = set.Wrong(of.Setting, one)
 		}
 	}
 	return process.ExitUsage(errors.Join(wrong...))

@@ -159,7 +159,11 @@ func (u *Upload) fail(w *backend.Response, r *backend.Request, err error) {
 	case 503:
 		w.Add("Retry-After: 5\r\n")
 	}
-	w.Refuse(f.status, f.text)
+	if f.limit.Setting == "" {
+		w.Refuse(f.status, f.text)
+		return
+	}
+	w.Start(exchange.Head{Status: f.status, Length: -1, Then: exchange.Refusal{Limit: f.limit}, Reason: []byte(f.text)})
 }
 
 // named reports whether clients choose the file names, which is false for a single file, a device or a descriptor.
@@ -227,8 +231,9 @@ func (u *Upload) receive(w *backend.Response, r *backend.Request) error {
 // tooLarge returns the error for an upload that exceeds the limit. size is the size of the upload in bytes, or negative
 // if it is unknown.
 func (u *Upload) tooLarge(size int64) error {
-	return refuse(413, "the upload is too large: size %d or more, limit %d (max-size)", max(size, u.options.MaxSize+1),
-		u.options.MaxSize)
+	limit := u.options.MaxSize
+	return &refusal{status: 413, text: fmt.Sprintf("the upload is too large: the limit is %d bytes", limit),
+		limit: exchange.Limit{Setting: "max-size", Max: limit, Size: max(size, limit+1)}}
 }
 
 func (u *Upload) finish(w *backend.Response, done result) {
@@ -267,6 +272,7 @@ type refusal struct {
 	text   string
 	// an error to log for the operator; nil for mistakes of clients
 	cause error
+	limit exchange.Limit // the limit that the upload exceeds, or the zero value
 }
 
 func (r *refusal) Error() string {

@@ -108,8 +108,8 @@ func TestCheckReportsAsWarningsWhatTheServerServesWithout(t *testing.T) {
 		fapwstest.Has(t, s.Stderr.String(), says)
 	}
 	code, stdout, stderr := fapwstest.Command{Flags: []string{"check", "--bind", "127.0.0.1:0"}, Dir: dir}.Run(t)
-	fapwstest.Truef(t, code == 0 && strings.Contains(stderr, page) && strings.Contains(stderr, php) &&
-		strings.Contains(stdout, "is fine"), "code %d, %s%s", code, stderr, stdout)
+	fapwstest.Truef(t, code == 0 && strings.Contains(stderr, "warning: "+page) && strings.Contains(stderr, "warning: "+php) &&
+		strings.Contains(stdout, "is usable, with 2 warnings: "), "code %d, %s%s", code, stderr, stdout)
 
 	fapwstest.Write(t, dir+"/app.py", anApp)
 	acme := []string{"check", "-c", "off", "--tls", "acme", "--acme-hosts", "example.org", "--state-dir", "state"}

@@ -108,7 +108,7 @@ func TestConfigurationOfGunicornNamesWhatIsNotTaken(t *testing.T) {
 	c.Flags = []string{"check", "-c", "none.py", "main:app"}
 	c.Fails(t, 2, "cannot read none.py: no such file or directory")
 	c.Flags = []string{"-c", "main.py"}
-	c.Fails(t, 2, "type fapws --config VALUE main.py")
+	c.Fails(t, 2, "main.py is an application and no configuration file; type fapws main.py")
 }
 
 // A reload applies what it can of a changed file, and names the rest.

@@ -42,7 +42,7 @@ func TestRoutesThatAreNeverReachedAreNamed(t *testing.T) {
 		file := fapwstest.Write(t, dir+"/fapws.toml", "[[host]]\nroute = [\n"+routes+"]\n")
 		command := fapwstest.Command{Dir: dir, Flags: []string{"check", "-b", "127.0.0.1:0", "-c", file}}
 		code, _, stderr := command.Run(t)
-		line := "fapws: " + file + ":" + c.want + "gets no requests, because the route of line 3 comes before it; put longer " +
+		line := "fapws: warning: " + file + ":" + c.want + "gets no requests, because the route of line 3 comes before it; put longer " +
 			"prefixes first, and patterns before prefixes\n"
 		if c.want == "" {
 			line = ""

@@ -149,6 +149,20 @@ func TestDefaultBodyLimitDependsOnTheKindOfApplication(t *testing.T) {
 	w.Answer().Is(t, "takes it")
 }
 
+// Visitors cannot change the settings of the server, so only the pages of --dev name them.
+func TestPageNamesTheSettingOfALimitForDevelopersOnly(t *testing.T) {
+	t.Parallel()
+	for _, dev := range []bool{false, true} {
+		c := fapwstest.Command{Script: "entered.py", Flags: []string{"--max-body-size", "10"}, Complains: true}
+		if dev {
+			c.Flags = append(c.Flags, "--dev")
+		}
+		a := c.Serve(t, fapwstest.Workers).Ask("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 11\r\n\r\n").
+			Want(t, 413, "input body too big: the limit is 10 bytes")
+		fapwstest.Equalf(t, strings.Contains(a.Text, "(--max-body-size)"), dev, "--dev %v: %s", dev, a.Text)
+	}
+}
+
 func TestLogNamesTheLimitThatARequestHeadExceeds(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "entered.py")

@@ -174,7 +174,7 @@ func TestPagesOfFailedRequestsHaveTheIDAndTheTimeOfTheLog(t *testing.T) {
 		shown := regexp.MustCompile("Request " + id + ", " + smallPrint.String() + "</p>").MatchString(a.Text)
 		fapwstest.Equalf(t, shown, status >= 500, "small print of %s: %s", path, a.Text)
 		if status == 500 || status == 504 {
-			s.Says(`(?m)^.* request ` + id + `: .* in handler `)
+			s.Says(`(?m)^[^a-z]* error request ` + id + `: .* in handler `)
 		}
 		fapwstest.Truef(t, !strings.Contains(a.Text, "app.py") && !strings.Contains(a.Text, "Paths here"),
 			"details of %s for every client: %s", path, a.Text)
