@@ -207,9 +207,8 @@ func (a *application) awaitUp() {
 	}()
 }
 
-// steadyAfter is how long a process must run so that the next pause is short again.
 const (
-	steadyAfter  = time.Minute
+	steadyAfter  = time.Minute // how long a process must run so that the next pause is short again
 	longestPause = time.Minute
 )
 
@@ -343,7 +342,6 @@ type applications struct {
 	reload func() error
 
 	starter *starter // nil if this process starts the applications itself
-	late    chan int // processes of the starter that have ended after the pool
 	lost    bool     // the starter has ended, so the server ends with an error
 }
 
@@ -456,28 +454,16 @@ func (s *applications) reopenLogs() {
 	}
 }
 
-// reap records ended processes when the pool, which reaps them otherwise, has ended.
+// reap records ended processes when the pool, which reaps them otherwise, has ended. A starter reaps those that it has
+// started.
 func (s *applications) reap() {
-	var status unix.WaitStatus
-	pid, err := 0, error(nil)
-	switch {
-	case s.starter == nil:
-		pid, err = unix.Wait4(-1, &status, unix.WNOHANG, nil)
-	case s.lost:
-		for _, a := range s.list {
-			if a.pid != 0 && unix.Kill(a.pid, 0) == unix.ESRCH {
-				pid = a.pid
-			}
-		}
-	default:
-		select {
-		case one := <-s.late:
-			pid = one
-		default:
+	for {
+		if pid, _ := unix.Wait4(-1, nil, unix.WNOHANG, nil); pid <= 0 {
+			break
 		}
 	}
 	for _, a := range s.list {
-		if err == unix.ECHILD || a.pid == pid {
+		if a.pid != 0 && unix.Kill(a.pid, 0) == unix.ESRCH {
 			a.pid = 0
 		}
 	}
@@ -507,20 +493,10 @@ func (s *applications) listen() {
 	if s.starter == nil {
 		return
 	}
-	s.late = make(chan int, 64)
 	go func() {
-		// Do waits for the goroutine of Run, which can wait for the starter, so it must not hold up messages.
 		s.starter.listen(func(pid int, status unix.WaitStatus) {
-			go func() {
-				running := false
-				s.p.pool.Do(func() {
-					running = true
-					s.reaped(pid, status)
-				})
-				if !running {
-					s.late <- pid
-				}
-			}()
+			// Do waits for the goroutine of Run, which can wait for the starter, so it must not hold up messages.
+			go s.p.pool.Do(func() { s.reaped(pid, status) })
 		})
 		s.p.pool.Do(func() {
 			s.p.log.Log(logfile.Error, "the process that starts applications as root has ended; stopping")
