@@ -409,6 +409,40 @@ func TestServerEndsWithItsRequestsAnsweredIfItsStarterIsKilled(t *testing.T) {
 	s.Says("one: stopped")
 }
 
+func TestEveryModeWorksInAnApplication(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	fapwstest.Write(t, dir+"/app.py", `
+import socket
+
+def application(environ, start_response):
+    body = environ["wsgi.input"].read()
+    if environ["PATH_INFO"] == "/connect":
+        try:
+            socket.socket(socket.AF_UNIX).connect("/none")
+        except OSError as e:
+            body = type(e).__name__.encode()
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [body]
+`)
+	text := ""
+	modes := []string{"idle-stop = \"1s\"", "fork = true", "threads = 0", "sandbox = true", "max-rss = \"1G\"\nworkers = 2"}
+	for i, mode := range modes {
+		text += fmt.Sprintf("[application.m%d]\napp = \"app.py\"\n%s\n[[host]]\nname = \"m%d.test\"\napplication = \"m%d\"\n", i, mode, i, i)
+	}
+	fapwstest.Write(t, dir+"/fapws.toml", text)
+	s := fapwstest.Command{Dir: dir}.Serve(t, fapwstest.Mode{})
+	for range 2 {
+		for i := range modes {
+			a := s.Ask(fmt.Sprintf("POST / HTTP/1.1\r\nHost: m%d.test\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello", i))
+			fapwstest.Equalf(t, a.Want(t, 200).Text, "hello", "%s", modes[i])
+		}
+		s.Says("m0: no request for 1s: the application sleeps")
+	}
+	fapwstest.Equal(t, at(s, "m3", "/connect").Want(t, 200).Text, "PermissionError")
+	fapwstest.Equal(t, at(s, "m4", "/connect").Want(t, 200).Text, "FileNotFoundError")
+}
+
 func TestObjectsOfTheLogNameTheApplication(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
