@@ -93,7 +93,10 @@ const readsAtOnce = 16
 // ReadMore reads more input while Protocol.Input runs. It does not report errors or the end of input; the next ordinary
 // read does.
 func (c *Conn) ReadMore(b []byte) (n int) {
-	n, _ = c.receive(b)
+	n, err := c.receive(b)
+	if c.transport == nil && (n > 0 || err == unix.EAGAIN) {
+		c.readable = n == len(b) || c.untilEmpty || !c.tcp
+	}
 	if n > 0 && c.set.Debug >= 3 {
 		c.set.tracef("%s sent %d bytes more", c, n)
 	}

@@ -6,7 +6,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-// The handler gets a streamed body (Mount.Streams) in pieces as large as the read buffer. Until the body is complete,
+// The handler gets a streamed body (Mount.Streams) in pieces of up to maxPiece bytes. Until the body is complete,
 // the connection begins no further exchange, even if the response has ended.
 
 type framedBody struct {
@@ -96,11 +96,7 @@ func (c *Conn) readMore(b *framedBody, read int) []byte {
 	if c.Half || read < c.s.Set.ReadSize() || read >= maxTurnBytes {
 		return nil
 	}
-	into := b.Tail()
-	if len(into) == 0 {
-		into = c.s.buffer()
-	}
-	into = into[:min(b.Missing, int64(len(into)), maxPiece)]
+	into := c.pieceOf(b)
 	return into[:c.ReadMore(into)]
 }
 
@@ -177,9 +173,43 @@ func (c *Conn) WantMore(x *exchange.Exchange) {
 		}
 		c.askForBody()
 	}
-	if c.Stopped() && x.Outstanding.Low() {
+	switch {
+	case !c.Stopped() || !x.Outstanding.Low():
+	case c.body != nil && c.body.Submitted() && c.body.awaited > 1:
+		c.s.Set.Soon(&c.Client.Conn, c.readNow)
+	default:
 		c.resumeReading()
 	}
+}
+
+// readNow reads the next piece of a streamed body that arrives fast, in the same turn of the loop in which the handler
+// has returned the last piece. If the client is not ahead of the handler, the kernel reports the next bytes at once.
+func (c *Conn) readNow() {
+	b := c.body
+	if b == nil || !b.Submitted() || !c.Stopped() {
+		return
+	}
+	into := c.pieceOf(b)
+	n := c.ReadMore(into)
+	if n < leastAwaited {
+		b.await(c, 1)
+		c.resumeReading()
+	}
+	if n > 0 {
+		c.Input(into[:n])
+	}
+	if c.body == nil || c.active.Last.Outstanding.Low() {
+		c.resumeReading()
+	}
+}
+
+// pieceOf returns memory for the next piece of b.
+func (c *Conn) pieceOf(b *framedBody) []byte {
+	into := b.Tail()
+	if len(into) == 0 {
+		into = c.s.buffer()
+	}
+	return into[:min(b.Missing, int64(len(into)), maxPiece)]
 }
 
 // pauseReading stops reading from c until resumeReading is called. The timeout of the body does not run during the
@@ -227,15 +257,18 @@ const (
 // the body from the socket, up to maxPiece, because a read costs less than waking a thread again. For a chunked body,
 // readOn reads nothing. If further bytes remain in the socket, conn.Conn.Ready reads them.
 func (c *Conn) readOn(x *exchange.Exchange, data []byte) []byte {
-	s := c.s
 	b := c.body
 	most := int(min(maxPiece-int64(x.Outstanding), b.Missing))
-	if b.IsChunked || c.Half || len(data) < s.Set.ReadSize() || len(data) >= most {
+	if b.IsChunked || c.Half || len(data) < c.s.Set.ReadSize() || len(data) >= most {
 		return data
 	}
-	bulk := s.buffer()
+	bulk := c.pieceOf(b)
 	n := copy(bulk, data)
-	return bulk[:n+c.ReadMore(bulk[n:most])]
+	n += c.ReadMore(bulk[n:min(most, len(bulk))])
+	if n >= leastAwaited && int64(n) < b.Missing { // the connection pauses until the handler has returned the piece
+		b.await(c, int(min(b.Missing-int64(n), maxPiece)))
+	}
+	return bulk[:n]
 }
 
 // buffer returns memory for a piece, which is valid until the next call.

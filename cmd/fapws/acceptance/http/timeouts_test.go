@@ -1,6 +1,7 @@
 package http_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -490,4 +492,39 @@ func TestApplicationBeginsFewResponsesForAClientThatDoesNotRead(t *testing.T) {
 			fapwstest.Equalf(t, begun(), requests, "%s: requests begun", path)
 		}
 	})
+}
+
+const totals = `
+async def application(scope, receive, send):
+    if scope["type"] != "http":
+        return
+    size, more = 0, True
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    while more:
+        message = await receive()
+        size, more = size + len(message["body"]), message["more_body"]
+        await send({"type": "http.response.body", "body": b"%d\n" % size, "more_body": more})
+`
+
+// A client that sends a body fast, and then waits for the response to the bytes so far, must not wait for the tick after
+// which the kernel reports every byte again.
+func TestHandlerGetsTheRestOfAFastPieceAtOnce(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), totals))
+	const piece, pieces = 600_001, 100
+	began, text := time.Now(), strings.Repeat("b", piece)
+	w := s.DialSend(fmt.Sprintf("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", piece*pieces), text)
+	r := checktest.Try(http.ReadResponse(w.In, nil)).Must(t)
+	lines := bufio.NewScanner(r.Body)
+	for sent, got := piece, 0; sent <= piece*pieces; sent += piece {
+		for got < sent {
+			fapwstest.Truef(t, lines.Scan(), "the response ended after %d bytes: %v", got, lines.Err())
+			got = checktest.Try(strconv.Atoi(lines.Text())).Must(t)
+		}
+		if sent < piece*pieces {
+			w.Send(text)
+		}
+	}
+	took := time.Since(began)
+	fapwstest.Truef(t, took < pieces*time.Second/2, "%v for %d pieces", took, pieces)
 }
