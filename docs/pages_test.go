@@ -286,6 +286,12 @@ const settingsIntroduction = `# Settings
 
 A setting comes from the first of these that has it: flag, environment, configuration file, script, default.
 
+`
+
+// settingsNotes come before the table of all settings.
+const settingsNotes = `
+## How settings are written
+
 - ` + "`fapws app.py --print-config`" + ` shows each setting with its value and source.
 - ` + "`fapws --help`" + ` shows the common flags, ` + "`fapws --help all`" + ` every flag.
 - Every flag is a key at the top of ` + "`fapws.toml`" +
@@ -298,7 +304,6 @@ A setting comes from the first of these that has it: flag, environment, configur
 - ` + "`--env-file .env`" + ` sets variables for the application (` + "`NAME=value`" + `, with quotes, ` +
 	"`${NAME}`, `${NAME:-default}` and `${NAME:+text}`" + `),
   except variables that are already set. A reload reads the file again.
-
 `
 
 const keysIntroduction = `# Keys of fapws.toml
@@ -335,7 +340,8 @@ func TestSettingsPagesHaveShortSentences(t *testing.T) {
 func TestSettingsPageHasTheDescriptionsOfTheProgram(t *testing.T) {
 	var page strings.Builder
 	page.WriteString(settingsIntroduction)
-	page.Write(internal(t, "settings"))
+	const all = "\n## All settings\n"
+	page.WriteString(strings.Replace(string(internal(t, "settings")), all, settingsNotes+all, 1))
 	page.WriteString("Next: [Keys of fapws.toml](keys.md)\n")
 	generated(t, "settings.md", page.String())
 	for _, m := range regexp.MustCompile(`(?s)\n### --(\S+)\n(.*?)\n\n`).FindAllStringSubmatch(page.String(), -1) {
