@@ -290,7 +290,7 @@ A setting comes from the first of these that has it: flag, environment, configur
 
 // settingsNotes come before the table of all settings.
 const settingsNotes = `
-## How settings are written
+## Flags, files and environment variables
 
 - ` + "`fapws app.py --print-config`" + ` shows each setting with its value and source.
 - ` + "`fapws --help`" + ` shows the common flags, ` + "`fapws --help all`" + ` every flag.

@@ -322,7 +322,7 @@ def methods(value):
 def summary(value):
     """The first sentence of a docstring, for a table."""
     text = " ".join(prose(line) for line in inspect.cleandoc(value.__doc__ or "").split("\n\n")[0].split("\n"))
-    return re.split(r"[.;](?: |$)|:(?: |$)(?!$)", text)[0]
+    return re.split(r"[.:;](?: |$)", text)[0]
 
 
 def heading(module, item):

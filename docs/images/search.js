@@ -1,6 +1,7 @@
 // The search of the documentation. A query is some words or a copied message: a page must have all of its words. If no page has
 // them, the words with digits or slashes are left out, because these are addresses, files and times of a message, or if there
-// are no others, as in "http/2", the numbers; then also one of the others, which may be a name. At last, any word counts.
+// are no others, as in "http/2", the numbers. Then names with underscores are taken apart, as flags are written with "-". Then
+// one of the others may be missing, too, because it may be a name. At last, any word counts.
 //
 // The search would read the signs of a message as operators (a word after "-" must not occur, and "--bind" is an error), so
 // only words remain. A match in a title counts more than others, but not so much that one common word decides.
@@ -31,7 +32,8 @@ Worker.prototype.postMessage = function (message, ...rest) {
     const without = (name) => all(common.filter((word) => word !== name));
     const names = common.length < MESSAGE ? [] : common.slice(0, LONGEST);
     const letters = own.filter((word) => /\p{L}/u.test(word));
-    const chain = [all(own), all(common.length ? common : letters), ...names.map(without), own.join(" ")].filter(Boolean);
+    const flags = all(common.flatMap((word) => word.split("_")).filter(Boolean));
+    const chain = [all(own), all(common.length ? common : letters), flags, ...names.map(without), own.join(" ")].filter(Boolean);
     message = {...message, data: chain.shift() || ""};
     this.chains.push(chain);
   }
