@@ -19,11 +19,15 @@ func NewDoor() (outside, inside *os.File, err error) {
 	if err != nil {
 		return nil, nil, os.NewSyscallError("socketpair", err)
 	}
+	_ = unix.SetsockoptInt(pair[0], unix.SOL_SOCKET, unix.SO_SNDBUF, doorBuffer) // the kernel takes its maximum
 	if outside, err = hold(pair[0], "door"); err == nil {
 		inside, err = hold(pair[1], "door")
 	}
 	return outside, inside, err
 }
+
+// doorBuffer is the memory for connections that wait to be accepted, in bytes. Each takes about 800 bytes.
+const doorBuffer = 4 << 20
 
 // ErrDoorFull is the error of Knock while too many connections wait to be accepted.
 var ErrDoorFull = errors.New("too many connections wait")

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"time"
 
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
@@ -11,8 +12,20 @@ import (
 // mounts reports whether the target is an application behind a door, which serves requests as if it were mounted here.
 func (o *Options) mounts() bool { return o.Door != nil }
 
+// doorWait limits how long a request waits for room in the door, which holds some hundred connections.
+const doorWait = 2 * time.Second
+
 // knock implements Options.Dial for an application behind a door.
-func (o *Options) knock(done func(fd int, err error)) { done(conn.Knock(o.Door)) }
+func (o *Options) knock(done func(fd int, err error)) { o.knockAgain(connectAgain, done) }
+
+func (o *Options) knockAgain(pause time.Duration, done func(fd int, err error)) {
+	fd, err := conn.Knock(o.Door)
+	if err == conn.ErrDoorFull && pause < doorWait/2 {
+		time.AfterFunc(pause, func() { o.knockAgain(2*pause, done) })
+		return
+	}
+	done(fd, err)
+}
 
 // appendMounted appends the head of the request as the client has sent it, with the field that describes the client
 // (exchange.PeerField). The result chunked is true if a body has chunks.

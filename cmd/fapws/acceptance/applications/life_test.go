@@ -443,6 +443,27 @@ def application(environ, start_response):
 	fapwstest.Equal(t, at(s, "m4", "/connect").Want(t, 200).Text, "FileNotFoundError")
 }
 
+func TestBurstOfRequestsWaitsForRoomInTheDoor(t *testing.T) {
+	t.Parallel()
+	s, _ := served(t, "", fapwstest.Command{})
+	worker := 0
+	for pid := range fapwstest.ChildrenOf(t, process(s, "one")) {
+		worker = pid
+	}
+	fapwstest.Must(t, syscall.Kill(worker, syscall.SIGSTOP))
+	clients := make([]*fapwstest.Client, 1200) // more than a door holds
+	for i := range clients {
+		clients[i] = s.Dial()
+		clients[i].Send("GET / HTTP/1.1\r\nHost: one.test\r\n\r\n")
+	}
+	at(s, "two", "/").Want(t, 200) // the server has got most of the requests
+	fapwstest.Must(t, syscall.Kill(worker, syscall.SIGCONT))
+	for _, c := range clients {
+		c.Answer().Want(t, 200)
+		c.Close()
+	}
+}
+
 func TestObjectsOfTheLogNameTheApplication(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
