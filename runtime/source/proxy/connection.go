@@ -108,13 +108,8 @@ func (peer *upstream) open(q *request) {
 	case peer.opt.Dial != nil:
 		c.await()
 		peer.opt.Dial(func(fd int, err error) {
-			c.establish(err, func() error {
-				err := p.conns.OpenOutward(&c.Conn, fd, new(net.UnixAddr), c)
-				if peer.opt.mounts() {
-					c.BytesOnly()
-				}
-				return err
-			}, func() { unix.Close(fd) })
+			c.establish(err, func() error { return p.conns.OpenOutward(&c.Conn, fd, new(net.UnixAddr), c) },
+				func() { unix.Close(fd) })
 		})
 	case peer.target.ip != nil:
 		c.connect()
