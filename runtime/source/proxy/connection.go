@@ -68,6 +68,7 @@ type connection struct {
 
 	number  uint64 // sequence number among the connections to the upstream
 	opened  time.Time
+	asked   time.Time // when the latest request was sent
 	since   time.Time // when the connection became idle
 	overdue *time.Timer
 	failure error // why the connection closes, or why nothing can be written to it
@@ -215,7 +216,7 @@ func handshakeError(err error) error {
 // ask writes the request of c.q. If its body is still arriving, its further pieces follow with write.
 func (c *connection) ask() {
 	q, p := c.q, c.peer.proxy
-	c.heard, c.last, c.written, c.failure = 0, q.Upgrade, false, nil
+	c.heard, c.last, c.written, c.failure, c.asked = 0, q.Upgrade, false, nil, q.since
 	body, chunked := q.Body, false
 	if p.opt.mounts() {
 		if p.head, chunked = q.appendMounted(p.head[:0]); chunked && !q.More && q.Spool < 0 {

@@ -38,6 +38,11 @@
 // for a WebSocket has a new connection that is never reused, so that a misinterpretation by the upstream affects only this
 // connection.
 //
+// Some upstreams need a process for each connection. If a new connection gets no response for a while, the idle
+// connections may occupy all processes, so they are closed, and a connection on which the upstream has answered a later
+// request is not kept. An upstream that accepts all connections and answers in order keeps its connections, however slow
+// it is.
+//
 // # Memory
 //
 // A small part of a response is copied; a large one borrows the buffer into which the loop has read it

@@ -153,6 +153,64 @@ func TestConnectionIsReusedAfterAResponseWithoutABody(t *testing.T) {
 	checktest.Equalf(t, connections.Load(), 1, "connections")
 }
 
+// askAtOnce sends requests of several clients, which each keep a connection.
+func askAtOnce(t *testing.T, address string, clients, requests int) {
+	var running sync.WaitGroup
+	for range clients {
+		time.Sleep(time.Millisecond) // the upstream accepts in the order of the clients
+		running.Go(func() {
+			c := backendtest.Dial(t, address)
+			defer c.Close()
+			in := bufio.NewReader(c)
+			for range requests {
+				io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+				response, err := http.ReadResponse(in, nil)
+				if err == nil {
+					_, err = io.Copy(io.Discard, response.Body)
+				}
+				checktest.Equal(t, err, nil)
+			}
+		})
+	}
+	running.Wait()
+}
+
+// A connection that stays open occupies the only process of the upstream.
+func TestConnectionsGiveTheirPlaceToThoseThatWait(t *testing.T) {
+	var process sync.Mutex
+	url, _ := server(t, func(c *net.TCPConn, in *bufio.Reader, request *http.Request) {
+		process.Lock()
+		defer process.Unlock()
+		for err := error(nil); err == nil; request, err = http.ReadRequest(in) {
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+		}
+	})
+	address, _ := front(t, "/", proxy.Options{Targets: []string{url}})
+	askAtOnce(t, address, 4, 5)
+}
+
+// The upstream accepts all connections, but answers one request at a time, in order. Its connections wait for longer than
+// those of an upstream whose processes are occupied by idle connections, but none of them needs the place of another one.
+func TestConnectionsOfABusyUpstreamAreReused(t *testing.T) {
+	turns := make(chan chan struct{}, 64)
+	go func() {
+		for turn := range turns {
+			time.Sleep(3 * time.Millisecond)
+			close(turn)
+		}
+	}()
+	url, connections := upstream(t, func(*http.Request) []string {
+		turn := make(chan struct{})
+		turns <- turn
+		<-turn
+		return []string{"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"}
+	})
+	address, _ := front(t, "/", proxy.Options{Targets: []string{url}})
+	askAtOnce(t, address, 16, 12)
+	close(turns)
+	checktest.Truef(t, connections.Load() < 64, "%d connections for 192 requests of 16 clients", connections.Load())
+}
+
 func TestUpstreamMayRespondBeforeItHasReadTheBody(t *testing.T) {
 	url, _ := server(t, func(c *net.TCPConn, _ *bufio.Reader, _ *http.Request) {
 		io.WriteString(c, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nbig")

@@ -179,7 +179,7 @@ func (p *Proxy) Close() error {
 	if conns := p.started.Load(); conns != nil {
 		conns.Events.Post(func() {
 			for _, up := range p.upstreams {
-				up.dropIdle(0)
+				up.closeIdle(0)
 			}
 		})
 	}

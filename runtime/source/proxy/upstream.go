@@ -29,11 +29,11 @@ type upstream struct {
 	name   string // an element of Options.Targets
 	target target
 	idle   []*connection // in the order of their last use
-	// a timer will close idle connections
-	dropping bool
-	cookie   string // value of the cookie Proxy.cookie for this upstream
-	waiting  waiting
-	lines    logfile.Seldom
+	// timers will close connections that are idle for too long, or while another connection waits
+	dropping, yielding bool
+	cookie             string // value of the cookie Proxy.cookie for this upstream
+	waiting            waiting
+	lines              logfile.Seldom
 
 	// The fields below are guarded by Proxy.mu.
 	active   int       // number of active requests
@@ -152,14 +152,21 @@ const (
 	keepAge  = time.Second            // maximum age of the connection
 	// maximum time from opening a connection to its first response (see watch)
 	patience = 20 * time.Millisecond
+	// maximum idle time while a connection waits (see yield)
+	yieldIdle = 5 * time.Millisecond
 )
 
 type waiting struct {
 	opened   uint64
 	answered uint64
-	// sequence number of the latest connection that got no response within patience
+	// sequence number of the latest connection that got no response within patience, and when it was opened
 	overdue uint64
+	since   time.Time
 }
+
+// starves reports whether a connection waits, perhaps because the upstream has not accepted it. An upstream accepts
+// connections in order, so a response on a connection shows that all older connections were accepted.
+func (w *waiting) starves() bool { return w.overdue > w.answered }
 
 // watch is called when c is opened. If no response arrives on c within patience, the idle connections may occupy all
 // processes of the upstream, and watch closes them.
@@ -169,13 +176,11 @@ func (peer *upstream) watch(c *connection) {
 	if peer.opt.mounts() {
 		return
 	}
-	c.overdue = time.AfterFunc(patience, func() {
-		peer.proxy.conns.Events.Post(func() {
-			if c.state <= asking {
-				peer.waiting.overdue = max(peer.waiting.overdue, c.number)
-				peer.dropIdle(0)
-			}
-		})
+	c.overdue = peer.later(patience, func() {
+		if w := &peer.waiting; c.state <= asking && c.number > w.overdue {
+			w.overdue, w.since = c.number, c.opened
+			peer.yield()
+		}
 	})
 }
 
@@ -185,13 +190,32 @@ func (c *connection) unwatch() {
 	}
 }
 
-// keeps reports whether c may be kept idle. The result is false while a newer connection waits, probably because the
-// upstream has not accepted it. An upstream accepts connections in order, so a response on a connection shows that all
-// older connections were accepted.
+// later calls f on the loop after the time d.
+func (peer *upstream) later(d time.Duration, f func()) *time.Timer {
+	return time.AfterFunc(d, func() { peer.proxy.conns.Events.Post(f) })
+}
+
+// yield closes the connections that stay idle for yieldIdle while a connection waits.
+func (peer *upstream) yield() {
+	if !peer.waiting.starves() || peer.yielding {
+		return
+	}
+	if left := peer.closeIdle(yieldIdle); left > 0 {
+		peer.yielding = true
+		peer.later(left, func() {
+			peer.yielding = false
+			peer.yield()
+		})
+	}
+}
+
+// keeps reports whether c may be kept idle. The result is false if the upstream has answered a request on c although a
+// connection waits that was opened before this request: c may occupy a process that the waiting connection needs. A busy
+// upstream that accepts all connections answers in order instead, and its connections are kept.
 func (peer *upstream) keeps(c *connection) bool {
 	w := &peer.waiting
 	c.since = time.Now()
-	return w.overdue <= w.answered && (peer.opt.Idle > 0 || c.since.Sub(c.opened) < keepAge) && !peer.proxy.ended.Load()
+	return !(w.starves() && c.asked.After(w.since)) && (peer.opt.Idle > 0 || c.since.Sub(c.opened) < keepAge) && !peer.proxy.ended.Load()
 }
 
 // keep keeps c for another request. If there are too many idle connections, it closes the least recently used one.
@@ -202,27 +226,32 @@ func (peer *upstream) keep(c *connection) {
 	if len(peer.idle) > maxIdle && (!peer.opt.mounts() || len(peer.idle) > maxDoor) {
 		peer.idle[0].Close("there are too many idle connections")
 	}
-	if peer.dropping {
-		return
+	peer.yield()
+	if !peer.dropping {
+		peer.dropping = true
+		peer.later(after, func() { peer.dropIdle(after) })
 	}
-	peer.dropping = true
-	time.AfterFunc(after, func() { peer.proxy.conns.Events.Post(func() { peer.dropIdle(after) }) })
 }
 
-// dropIdle closes the connections that have been idle for the duration age.
+// dropIdle closes the connections that have been idle for the duration age, and later the others.
 func (peer *upstream) dropIdle(age time.Duration) {
+	left := peer.closeIdle(age)
+	if peer.dropping = left > 0; left > 0 {
+		peer.later(left, func() { peer.dropIdle(age) })
+	}
+}
+
+// closeIdle closes the connections that have been idle for the duration age, and returns the time until the next one
+// will be, or 0 if there is no other one.
+func (peer *upstream) closeIdle(age time.Duration) (left time.Duration) {
 	for now := time.Now(); len(peer.idle) > 0; {
 		c := peer.idle[0]
-		left := age - now.Sub(c.since)
-		if left > 0 {
-			time.AfterFunc(left, func() { peer.proxy.conns.Events.Post(func() { peer.dropIdle(age) }) })
-			return
+		if left = age - now.Sub(c.since); left > 0 {
+			return left
 		}
 		c.Close("it was idle for too long")
 	}
-	if age > 0 {
-		peer.dropping = false
-	}
+	return 0
 }
 
 // forget is called when c has closed.
