@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define A asgi_the_thread
+#define the_thread asgi_the_thread
 
 PyObject *asgi_cancelled_error;
 
@@ -28,7 +28,7 @@ static void set_inner(asgi_exchange *x, PyObject *next) {
 static void exchange_end(asgi_exchange *x) {
   if (x->ended) return;
   x->ended = 1;
-  *(x->prev ? &x->prev->next : &A.live) = x->next;
+  *(x->prev ? &x->prev->next : &the_thread.live) = x->next;
   if (x->next) x->next->prev = x->prev;
   x->next = x->prev = NULL;
   if (x->rec && x->rec->run.exchange == x) {
@@ -100,20 +100,20 @@ static int reentered(const asgi_exchange *x) {
 }
 
 static core_record *enter(asgi_exchange *x) {
-  core_record *before = A.thread.current;
+  core_record *before = the_thread.thread.current;
   Py_INCREF(x);
   x->running = 1;
-  A.depth++;
-  core_count_job(&A.thread);
-  __atomic_store_n(&A.thread.current, x->rec, __ATOMIC_RELAXED);
+  the_thread.depth++;
+  core_count_job(&the_thread.thread);
+  __atomic_store_n(&the_thread.thread.current, x->rec, __ATOMIC_RELAXED);
   return before;
 }
 
 static void leave(asgi_exchange *x, core_record *before) {
   x->running = 0;
-  __atomic_store_n(&A.thread.current, before, __ATOMIC_RELAXED);
-  if (UNLIKELY(A.thread.raised)) core_withdraw_timeout(&A.thread);
-  A.depth--;
+  __atomic_store_n(&the_thread.thread.current, before, __ATOMIC_RELAXED);
+  if (UNLIKELY(the_thread.thread.raised)) core_withdraw_timeout(&the_thread.thread);
+  the_thread.depth--;
   asgi_thread_notify();
   Py_DECREF(x);
 }
@@ -210,9 +210,9 @@ static asgi_exchange *exchange_new(core_record *rec) {
   x->head.called = x->head.sent = 0;
   wsgi_forget_fields(&x->head);
   x->prev = NULL;
-  x->next = A.live;
+  x->next = the_thread.live;
   if (x->next) x->next->prev = x;
-  A.live = x;
+  the_thread.live = x;
   Py_INCREF(x);
   PyObject_GC_Track((PyObject *)x);
   return x;

@@ -3,7 +3,7 @@
  * chunk is sent when the generator yields the chunk. */
 #include "asgi.h"
 
-#define A asgi_the_thread
+#define the_thread asgi_the_thread
 
 static PyObject *next_item(asgi_exchange *x) {
   PyObject *awaitable = Py_TYPE(x->iterator)->tp_as_async->am_anext(x->iterator);
@@ -46,12 +46,12 @@ static PyObject *answer(asgi_exchange *x, PyObject *result) {
     x->iterator = iterator;
     return next_item(x);
   }
-  if (wsgi_answer(&A.thread, rec, result) > 0) wsgi_stream(&A.thread, rec);
+  if (wsgi_answer(&the_thread.thread, rec, result) > 0) wsgi_stream(&the_thread.thread, rec);
   return NULL;
 }
 
 static PyObject *handler_begin(asgi_exchange *x) {
-  PyObject *result = wsgi_call(&A.thread, x->rec);
+  PyObject *result = wsgi_call(&the_thread.thread, x->rec);
   if (!result) return NULL;
   int awaits = PyCoro_CheckExact(result) || (Py_TYPE(result)->tp_as_async && Py_TYPE(result)->tp_as_async->am_await);
   PyObject *inner = awaits ? asgi_await(result) : answer(x, result);
@@ -62,12 +62,12 @@ static PyObject *handler_begin(asgi_exchange *x) {
 /* Sends a chunk of the response, and returns the next awaitable, or NULL. */
 static PyObject *piece(asgi_exchange *x, PyObject *item) {
   core_record *rec = x->rec;
-  if (wsgi_send_chunk(&A.thread, rec, item) < 0) {
-    wsgi_fail(&A.thread, rec);
+  if (wsgi_send_chunk(&the_thread.thread, rec, item) < 0) {
+    wsgi_fail(&the_thread.thread, rec);
     return closing(x);
   }
   if (rec->run.whole || (rec->run.started && rec->run.bodyless)) {
-    wsgi_stream_end(&A.thread, rec, 0);
+    wsgi_stream_end(&the_thread.thread, rec, 0);
     return closing(x);
   }
   return core_must_wait(rec) ? asgi_waiter_new(x, ASGI_FOR_ROOM) : next_item(x);
@@ -78,7 +78,7 @@ static PyObject *handler_returned(asgi_exchange *x, PyObject *result) {
   if (!rec) return NULL;
   if (!x->iterator) return answer(x, result);
   if (core_is_cancelled(rec)) {
-    wsgi_stream_end(&A.thread, rec, 1);
+    wsgi_stream_end(&the_thread.thread, rec, 1);
     return closing(x);
   }
   if (x->waits) {
@@ -94,7 +94,7 @@ static void handler_raised(asgi_exchange *x) {
   if (x->rec) wsgi_end_writes(x->rec);
   if (x->iterator && x->rec && PyErr_ExceptionMatches(PyExc_StopAsyncIteration)) {
     PyErr_Clear();
-    wsgi_stream_end(&A.thread, x->rec, 0);
+    wsgi_stream_end(&the_thread.thread, x->rec, 0);
     return;
   }
   asgi_raised(x);

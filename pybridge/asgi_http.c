@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define A asgi_the_thread
+#define the_thread asgi_the_thread
 #define CHUNK 65536 /* maximum bytes in a message of receive() if the request body was stored in a file */
 
 #define TEXTS(X)                                                                                                       \
@@ -48,17 +48,18 @@ static PyObject *http_returned(asgi_exchange *x, PyObject *result) {
   core_record *rec = x->rec;
   if (LIKELY(!rec)) return NULL;
   if (x->gone || x->hung || core_is_cancelled(rec)) /* no error: the client has disconnected */
-    wsgi_stream_end(&A.thread, rec, 1);
+    wsgi_stream_end(&the_thread.thread, rec, 1);
   else if (x->state == ASGI_WAITS)
-    wsgi_fail_line(&A.thread, rec, "the application returned without a response");
+    wsgi_fail_line(&the_thread.thread, rec, "the application returned without a response");
   else if (x->state == ASGI_HEAD)
-    wsgi_fail_line(&A.thread, rec,
+    wsgi_fail_line(&the_thread.thread, rec,
                    "the application returned after 'http.response.start', without 'http.response.body'");
   else if (x->state == ASGI_TRAILERS)
-    wsgi_fail_line(&A.thread, rec,
+    wsgi_fail_line(&the_thread.thread, rec,
                    "the application returned without 'http.response.trailers', which 'http.response.start' announced");
   else
-    wsgi_fail_line(&A.thread, rec, "the application returned before the end of its response ('more_body' was true)");
+    wsgi_fail_line(&the_thread.thread, rec,
+                   "the application returned before the end of its response ('more_body' was true)");
   return NULL;
 }
 
@@ -120,9 +121,9 @@ static void publish_chain(asgi_exchange *x, const core_chain *c) {
   if (c->first->first) rec->run.started = 1;
   if (c->last->last) {
     x->state = ASGI_COMPLETE;
-    wsgi_drop(&A.thread, rec);
+    wsgi_drop(&the_thread.thread, rec);
   }
-  core_publish_chain(&A.thread, c);
+  core_publish_chain(&the_thread.thread, c);
 }
 
 void asgi_exchange_publish(asgi_exchange *x, core_part *p) { publish_chain(x, &(core_chain){x->rec, p, p}); }
@@ -293,7 +294,7 @@ static int send_hints(asgi_exchange *x, PyObject *links, PyObject *same) {
   }
   Py_DECREF(list);
   if (!bad)
-    wsgi_send_hints(&A.thread, x->rec, p);
+    wsgi_send_hints(&the_thread.thread, x->rec, p);
   else if (p)
     core_part_delete(p);
   return bad;

@@ -6,7 +6,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-#define A asgi_the_thread
+#define the_thread asgi_the_thread
 
 static PyObject *receive(PyObject *self, PyObject *none) {
   return asgi_waiter_new((asgi_exchange *)self, ASGI_FOR_MESSAGE);
@@ -43,7 +43,7 @@ static PyObject *send(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObj
     return PyErr_Format(PyExc_TypeError, "send(message) takes one argument");
   if (UNLIKELY(!PyDict_Check(args[0])))
     return PyErr_Format(PyExc_TypeError, "send(): a message must be a dict, not %.100s", Py_TYPE(args[0])->tp_name);
-  return core_this_thread == &A.thread ? asgi_send(x, args[0]) : asgi_send_when_awaited(x, args[0]);
+  return core_this_thread == &the_thread.thread ? asgi_send(x, args[0]) : asgi_send_when_awaited(x, args[0]);
 }
 
 static PyMethodDef receive_method = {"receive", receive, METH_NOARGS,
@@ -100,9 +100,9 @@ void asgi_raised(asgi_exchange *x) {
   PyErr_Restore(type, value, tb);
   if (quiet) {
     PyErr_Clear();
-    if (rec) wsgi_stream_end(&A.thread, rec, 1);
+    if (rec) wsgi_stream_end(&the_thread.thread, rec, 1);
   } else if (rec) {
-    wsgi_fail(&A.thread, rec);
+    wsgi_fail(&the_thread.thread, rec);
   } else {
     core_report_after((int)x->log, x->mount->name, x->line, x->line_len, x->addr, x->addr_len);
   }

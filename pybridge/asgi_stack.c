@@ -3,7 +3,7 @@
 
 #include <frameobject.h> /* declares PyFrame_Check before Python 3.11 */
 
-#define A asgi_the_thread
+#define the_thread asgi_the_thread
 #define DEEPEST 200
 #define TASKS 16 /* maximum length of a chain of tasks that await each other */
 
@@ -73,7 +73,7 @@ static void await_chain(asgi_exchange *x, FILE *out) {
 }
 
 static void take_snapshot(asgi_exchange *x, core_snapshot *out) {
-  FILE *f = core_begin_snapshot(out, x->rec, -1, core_jobs_of(&A.thread));
+  FILE *f = core_begin_snapshot(out, x->rec, -1, core_jobs_of(&the_thread.thread));
   if (!f) return;
   await_chain(x, f);
   fclose(f);
@@ -81,9 +81,9 @@ static void take_snapshot(asgi_exchange *x, core_snapshot *out) {
 
 static int sample_tasks(core_snapshot *out, int max) {
   int found = 0;
-  core_record *current = A.thread.current;
-  if (current && A.thread.python && max > 0) core_take_snapshot(&A.thread, &out[found++]);
-  for (asgi_exchange *x = A.live; x && found < max; x = x->next)
+  core_record *current = the_thread.thread.current;
+  if (current && the_thread.thread.python && max > 0) core_take_snapshot(&the_thread.thread, &out[found++]);
+  for (asgi_exchange *x = the_thread.live; x && found < max; x = x->next)
     if (x->rec && x->rec != current) take_snapshot(x, &out[found++]);
   return found;
 }
@@ -107,8 +107,8 @@ int asgi_sample_stacks(core_snapshot *out, int max) {
 }
 
 int asgi_state_of(core_record *rec, int *thread) {
-  *thread = A.thread.index;
-  if (__atomic_load_n(&A.thread.current, __ATOMIC_RELAXED) == rec) return CORE_RUNNING;
+  *thread = the_thread.thread.index;
+  if (__atomic_load_n(&the_thread.thread.current, __ATOMIC_RELAXED) == rec) return CORE_RUNNING;
   if (rec->inputs.closing) return CORE_ANSWERED;
   return rec->run.exchange ? CORE_AWAITING : rec->run.parked ? CORE_PARKED : CORE_WAITING;
 }
@@ -116,9 +116,9 @@ int asgi_state_of(core_record *rec, int *thread) {
 static void find_alone(void *arg) {
   core_overdue *o = arg;
   asgi_exchange *x = o->rec->serial == o->serial ? o->rec->run.exchange : NULL;
-  if (A.thread.python && o->rec->serial == o->serial && A.thread.current == o->rec) {
-    core_take_snapshot(&A.thread, o->out);
-    o->thread = &A.thread;
+  if (the_thread.thread.python && o->rec->serial == o->serial && the_thread.thread.current == o->rec) {
+    core_take_snapshot(&the_thread.thread, o->out);
+    o->thread = &the_thread.thread;
   } else if (x) {
     take_snapshot(x, o->out);
     asgi_post_event(o->rec, ASGI_EVENT_OVERDUE);
@@ -137,32 +137,36 @@ int asgi_is_stuck(uintptr_t number, uint32_t serial, int how, unsigned long jobs
   CORE_CHECK(CORE_NO_GIL | CORE_SERVING);
   CORE_LOCKED();
   return how == 1 ? rec->serial == serial && (rec->inputs.events & ASGI_EVENT_OVERDUE)
-                  : __atomic_load_n(&A.thread.current, __ATOMIC_RELAXED) == rec && core_jobs_of(&A.thread) == jobs;
+                  : __atomic_load_n(&the_thread.thread.current, __ATOMIC_RELAXED) == rec &&
+                        core_jobs_of(&the_thread.thread) == jobs;
 }
 
-unsigned long asgi_progress(void) { return __atomic_load_n(&A.turns, __ATOMIC_RELAXED) + core_jobs_of(&A.thread); }
+unsigned long asgi_progress(void) {
+  return __atomic_load_n(&the_thread.turns, __ATOMIC_RELAXED) + core_jobs_of(&the_thread.thread);
+}
 
 int asgi_is_stalled(unsigned long progress) {
   CORE_CHECK(CORE_NO_GIL | CORE_SERVING);
   CORE_LOCKED();
-  return A.left_at != progress + 1 && asgi_progress() == progress && !__atomic_load_n(&A.asleep, __ATOMIC_SEQ_CST) &&
-         !__atomic_load_n(&A.thread.current, __ATOMIC_RELAXED);
+  return the_thread.left_at != progress + 1 && asgi_progress() == progress &&
+         !__atomic_load_n(&the_thread.asleep, __ATOMIC_SEQ_CST) &&
+         !__atomic_load_n(&the_thread.thread.current, __ATOMIC_RELAXED);
 }
 
 void asgi_give_up(void) {
   CORE_CHECK(CORE_NO_GIL | CORE_SERVING);
   CORE_LOCKED();
-  A.left_at = asgi_progress() + 1;
+  the_thread.left_at = asgi_progress() + 1;
 }
 
 static void write_alone(void *out) {
-  if (A.thread.python) core_write_stack(out, A.thread.python);
+  if (the_thread.thread.python) core_write_stack(out, the_thread.thread.python);
 }
 
 void asgi_take_snapshot(core_snapshot *out) {
   CORE_WITH_GIL(CORE_LOADING | CORE_SERVING);
   *out = (core_snapshot){.rec = NULL};
-  FILE *f = A.thread.python ? open_memstream(&out->stack, &out->stack_len) : NULL;
+  FILE *f = the_thread.thread.python ? open_memstream(&out->stack, &out->stack_len) : NULL;
   if (f) {
     core_alone(write_alone, f);
     fclose(f);

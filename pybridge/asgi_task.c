@@ -2,7 +2,7 @@
  * with the parameter eager_start runs its first step itself. */
 #include "asgi.h"
 
-#define A asgi_the_thread
+#define the_thread asgi_the_thread
 
 enum { T_CALL_SOON, T_CANCEL, T_SELF, T_GET_CORO, T_VALUE, T_COUNT };
 static const char *const texts[T_COUNT] = {"call_soon", "cancel", "__self__", "get_coro", "value"};
@@ -32,8 +32,8 @@ static int is_first_step(PyObject *f) {
 /* Calls the call_soon of asyncio's event loop for a callback that is not the first step of the Task, for example from a
  * finalizer that the garbage collector runs while the Task is created. */
 static PyObject *pass_on(PyObject *const *args, Py_ssize_t n, PyObject *names) {
-  PyObject *f = PyObject_GetAttr((PyObject *)Py_TYPE(A.loop), text[T_CALL_SOON]),
-           *bound = f ? PyMethod_New(f, A.loop) : NULL;
+  PyObject *f = PyObject_GetAttr((PyObject *)Py_TYPE(the_thread.loop), text[T_CALL_SOON]),
+           *bound = f ? PyMethod_New(f, the_thread.loop) : NULL;
   PyObject *handle = bound ? PyObject_Vectorcall(bound, args, (size_t)n, names) : NULL;
   Py_XDECREF(bound);
   Py_XDECREF(f);
@@ -69,8 +69,8 @@ static void step_now(void) {
 }
 
 PyObject *asgi_task_new(asgi_exchange *x) {
-  PyObject *args[] = {(PyObject *)x, A.loop, x->mount->name};
-  int catching = PyObject_SetAttr(A.loop, text[T_CALL_SOON], catcher) == 0;
+  PyObject *args[] = {(PyObject *)x, the_thread.loop, x->mount->name};
+  int catching = PyObject_SetAttr(the_thread.loop, text[T_CALL_SOON], catcher) == 0;
   PyErr_Clear(); /* if the attribute call_soon cannot be set, the task begins in the loop's next iteration */
   starting = x;
   PyObject *task = PyObject_Vectorcall(task_type, args, 1, task_names);
@@ -78,7 +78,7 @@ PyObject *asgi_task_new(asgi_exchange *x) {
   if (!catching) return task;
   PyObject *type, *value, *tb;
   PyErr_Fetch(&type, &value, &tb);
-  PyObject_SetAttr(A.loop, text[T_CALL_SOON], NULL);
+  PyObject_SetAttr(the_thread.loop, text[T_CALL_SOON], NULL);
   PyErr_Restore(type, value, tb);
   if (task) {
     x->task = Py_NewRef(task);
@@ -88,7 +88,7 @@ PyObject *asgi_task_new(asgi_exchange *x) {
 }
 #else
 PyObject *asgi_task_new(asgi_exchange *x) {
-  PyObject *args[] = {(PyObject *)x, A.loop, x->mount->name, Py_True};
+  PyObject *args[] = {(PyObject *)x, the_thread.loop, x->mount->name, Py_True};
   PyObject *task = PyObject_Vectorcall(task_type, args, 1, task_names);
   if (task && !x->ended) x->task = Py_NewRef(task);
   return task;

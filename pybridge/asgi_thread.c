@@ -11,8 +11,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define P core_the_pool
-#define A asgi_the_thread
+#define the_pool core_the_pool
+#define the_thread asgi_the_thread
 /* Approximate maximum time, in ns, for which the function turn() holds up the callbacks of the application. */
 #define TURN_NS 2000000u
 /* Time in ms that asgi_thread_stop adds to its timeout while the thread has not read the request to stop. */
@@ -35,8 +35,8 @@ static int running; /* the asyncio thread runs; guarded by the pool's mutex */
 static void bind_states(void);
 
 static void unlink_record(core_record *rec) {
-  *(rec->inputs.event_prev ? &rec->inputs.event_prev->inputs.event_next : &A.head) = rec->inputs.event_next;
-  *(rec->inputs.event_next ? &rec->inputs.event_next->inputs.event_prev : &A.tail) = rec->inputs.event_prev;
+  *(rec->inputs.event_prev ? &rec->inputs.event_prev->inputs.event_next : &the_thread.head) = rec->inputs.event_next;
+  *(rec->inputs.event_next ? &rec->inputs.event_next->inputs.event_prev : &the_thread.tail) = rec->inputs.event_prev;
   rec->inputs.event_next = rec->inputs.event_prev = NULL;
 }
 
@@ -44,20 +44,20 @@ static void add_events(core_record *rec, unsigned events) {
   if (rec->inputs.closing) return;
   if (!rec->inputs.events) {
     rec->inputs.event_next = NULL;
-    rec->inputs.event_prev = A.tail;
-    *(A.tail ? &A.tail->inputs.event_next : &A.head) = rec;
-    A.tail = rec;
+    rec->inputs.event_prev = the_thread.tail;
+    *(the_thread.tail ? &the_thread.tail->inputs.event_next : &the_thread.head) = rec;
+    the_thread.tail = rec;
   }
   rec->inputs.events |= (uint8_t)events;
 }
 
 static void signal_eventfd(void) {
-  while (eventfd_write(A.event, 1) < 0 && errno == EINTR) {
+  while (eventfd_write(the_thread.event, 1) < 0 && errno == EINTR) {
   }
 }
 
 void asgi_thread_wake(void) {
-  if (A.event && __atomic_exchange_n(&A.asleep, 0, __ATOMIC_SEQ_CST)) signal_eventfd();
+  if (the_thread.event && __atomic_exchange_n(&the_thread.asleep, 0, __ATOMIC_SEQ_CST)) signal_eventfd();
 }
 
 void asgi_post_event(core_record *rec, unsigned events) {
@@ -104,7 +104,7 @@ static int fresh;
  * thread. */
 static int prepare(void) {
   bind_states();
-  return A.event > 0 ? core_start_monitor() : 0;
+  return the_thread.event > 0 ? core_start_monitor() : 0;
 }
 
 static void enqueue(core_record *first, core_record *last, int n) {
@@ -177,7 +177,7 @@ const core_mode asgi_mode = {
 };
 
 void asgi_thread_notify(void) {
-  if (A.depth == 0) core_notify(&A.thread);
+  if (the_thread.depth == 0) core_notify(&the_thread.thread);
 }
 
 static void cancel_overdue(asgi_exchange *x) {
@@ -201,7 +201,7 @@ static PyObject *end_stream(PyObject *self, PyObject *none) {
 static void cancel_later(asgi_exchange *x, double seconds) {
   static PyMethodDef method = {"end_stream", end_stream, METH_NOARGS, NULL};
   PyObject *f = PyCFunction_New(&method, (PyObject *)x);
-  if (!f || core_done(PyObject_CallMethod(A.loop, "call_later", "dO", seconds, f)) < 0)
+  if (!f || core_done(PyObject_CallMethod(the_thread.loop, "call_later", "dO", seconds, f)) < 0)
     PyErr_WriteUnraisable((PyObject *)x);
   Py_XDECREF(f);
 }
@@ -209,7 +209,8 @@ static void cancel_later(asgi_exchange *x, double seconds) {
 static void go_on(core_record *rec, unsigned events) {
   asgi_exchange *x = rec->run.exchange;
   if (!x) { /* the async handler has returned an iterator that is not async */
-    if (rec->run.iter && (events & (ASGI_EVENT_NEXT | ASGI_EVENT_ROOM | ASGI_EVENT_GONE))) core_run(&A.thread, rec);
+    if (rec->run.iter && (events & (ASGI_EVENT_NEXT | ASGI_EVENT_ROOM | ASGI_EVENT_GONE)))
+      core_run(&the_thread.thread, rec);
     return;
   }
   Py_INCREF(x);
@@ -233,9 +234,9 @@ static void go_on(core_record *rec, unsigned events) {
 
 static core_record *next_record(unsigned *events) {
   CORE_LOCKED();
-  core_record *rec = A.head;
+  core_record *rec = the_thread.head;
   int held = rec && (rec->inputs.events & ASGI_EVENT_RUN) && core_loop_is_behind();
-  if (!rec || held) __atomic_store_n(&A.asleep, 1, __ATOMIC_SEQ_CST);
+  if (!rec || held) __atomic_store_n(&the_thread.asleep, 1, __ATOMIC_SEQ_CST);
   /* Check again, because a call of core_loop_has_seen before the store to the member asleep has not woken the
    * thread. */
   if (held && core_loop_is_behind()) rec = NULL;
@@ -249,9 +250,9 @@ static core_record *next_record(unsigned *events) {
 }
 
 static void ask_to_stop(void) {
-  int ms = __atomic_exchange_n(&A.asked, 0, __ATOMIC_SEQ_CST);
+  int ms = __atomic_exchange_n(&the_thread.asked, 0, __ATOMIC_SEQ_CST);
   if (!ms) return;
-  A.stopping = 1;
+  the_thread.stopping = 1;
   if (core_done(core_call("fapws._async", "stop", "(d)", (ms - 1) / 1000.0)) < 0)
     core_report("stopping the asyncio thread", NULL);
 }
@@ -260,19 +261,19 @@ static PyObject *turn(PyObject *self, PyObject *none) {
   core_exit_child();
   CORE_CHECK(CORE_GIL | CORE_ON_ASYNCIO | CORE_LOADING | CORE_SERVING);
   uint64_t token;
-  if (read(A.event, &token, sizeof token) < 0 && errno == EINTR) Py_RETURN_NONE;
-  A.depth++;
-  __atomic_store_n(&A.turns, A.turns + 1, __ATOMIC_RELAXED);
+  if (read(the_thread.event, &token, sizeof token) < 0 && errno == EINTR) Py_RETURN_NONE;
+  the_thread.depth++;
+  __atomic_store_n(&the_thread.turns, the_thread.turns + 1, __ATOMIC_RELAXED);
   uint64_t began = core_now_ns(), now = began, told = began;
   unsigned events = 0;
   for (core_record *rec; (rec = next_record(&events));) {
     core_mount *m = core_mount_of(rec);
     uint64_t before = now;
     if (LIKELY(events & ASGI_EVENT_RUN)) {
-      if (A.thread.unsignalled &&
+      if (the_thread.thread.unsignalled &&
           (core_run_ns(m) > CORE_HEAVY_NS || now - told + core_run_ns(m) > core_notify_after(m)))
-        core_notify(&A.thread), told = now;
-      if (LIKELY(core_record_begin(&A.thread, rec))) core_kind_of(rec)->run(&A.thread, rec);
+        core_notify(&the_thread.thread), told = now;
+      if (LIKELY(core_record_begin(&the_thread.thread, rec))) core_kind_of(rec)->run(&the_thread.thread, rec);
       now = core_now_ns();
       core_average(&m->run_ns, now - before);
     } else {
@@ -284,35 +285,35 @@ static PyObject *turn(PyObject *self, PyObject *none) {
       break;
     }
   }
-  void (*messages)(void) = __atomic_load_n(&A.messages, __ATOMIC_RELAXED);
+  void (*messages)(void) = __atomic_load_n(&the_thread.messages, __ATOMIC_RELAXED);
   if (UNLIKELY(messages != NULL))
     /* No message is lost: next_record has set the member asleep, so a message that arrives during this call wakes the
      * thread. */
     messages();
   core_collect_garbage();
-  if (UNLIKELY(__atomic_load_n(&A.asked, __ATOMIC_RELAXED))) ask_to_stop();
-  A.depth--;
+  if (UNLIKELY(__atomic_load_n(&the_thread.asked, __ATOMIC_RELAXED))) ask_to_stop();
+  the_thread.depth--;
   asgi_thread_notify();
   Py_RETURN_NONE;
 }
 
 static PyObject *begin(PyObject *self, PyObject *loop) {
-  Py_XSETREF(A.loop, Py_NewRef(loop));
-  A.thread.mode = &asgi_mode;
-  A.thread.id = pthread_self();
-  A.thread.python = PyThreadState_Get();
-  core_this_thread = &A.thread;
+  Py_XSETREF(the_thread.loop, Py_NewRef(loop));
+  the_thread.thread.mode = &asgi_mode;
+  the_thread.thread.id = pthread_self();
+  the_thread.thread.python = PyThreadState_Get();
+  core_this_thread = &the_thread.thread;
   CORE_LOCKED();
   running = 1;
-  if (__atomic_load_n(&A.asked, __ATOMIC_SEQ_CST)) signal_eventfd();
-  return PyLong_FromLong(A.event);
+  if (__atomic_load_n(&the_thread.asked, __ATOMIC_SEQ_CST)) signal_eventfd();
+  return PyLong_FromLong(the_thread.event);
 }
 
 static PyObject *end(PyObject *self, PyObject *none) {
   CORE_CHECK(CORE_GIL | CORE_ON_ASYNCIO);
-  A.thread.python = NULL;
-  A.thread.current = NULL;
-  Py_CLEAR(A.thread.spare_start);
+  the_thread.thread.python = NULL;
+  the_thread.thread.current = NULL;
+  Py_CLEAR(the_thread.thread.spare_start);
   CORE_LOCKED();
   running = 0;
   pthread_cond_broadcast(&ended);
@@ -321,7 +322,7 @@ static PyObject *end(PyObject *self, PyObject *none) {
 
 static PyObject *tasks(PyObject *self, PyObject *none) {
   PyObject *list = PyList_New(0);
-  for (asgi_exchange *x = A.live; list && x; x = x->next)
+  for (asgi_exchange *x = the_thread.live; list && x; x = x->next)
     if (x->task && PyList_Append(list, x->task) < 0) Py_CLEAR(list);
   return list;
 }
@@ -337,11 +338,11 @@ static PyMethodDef methods[] = {
 
 static void bind_states(void) {
   Py_ssize_t n = states ? PyList_GET_SIZE(states) : 0;
-  for (int i = 0; i < P.nmounts; i++) {
+  for (int i = 0; i < the_pool.nmounts; i++) {
     for (Py_ssize_t k = 0; k < n; k++) {
       PyObject *pair = PyList_GET_ITEM(states, k);
-      if (PyTuple_GET_ITEM(pair, 0) != P.mounts[i].callable) continue;
-      Py_XSETREF(P.mounts[i].state, Py_NewRef(PyTuple_GET_ITEM(pair, 1)));
+      if (PyTuple_GET_ITEM(pair, 0) != the_pool.mounts[i].callable) continue;
+      Py_XSETREF(the_pool.mounts[i].state, Py_NewRef(PyTuple_GET_ITEM(pair, 1)));
     }
   }
 }
@@ -350,12 +351,12 @@ char *asgi_thread_start(const char *loop, const char *lifespan, void *const *app
   CORE_CHECK(CORE_GIL | CORE_ON_MAIN | CORE_LOADING | CORE_SERVING);
   PyObject *list = PyList_New(0), *result = NULL, *module = PyModule_New("_asgi_thread");
   core_cond_init(&ended);
-  A.event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  A.asleep = 1;
-  if (A.event < 0) PyErr_SetFromErrno(PyExc_OSError);
-  int bad = !list || !module || A.event < 0 || PyModule_AddFunctions(module, methods) < 0 || asgi_exchange_init() < 0 ||
-            asgi_scope_init() < 0 || asgi_init() < 0 || asgi_http_init() < 0;
-  if (A.event > 0) core_keep_from_children(A.event);
+  the_thread.event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  the_thread.asleep = 1;
+  if (the_thread.event < 0) PyErr_SetFromErrno(PyExc_OSError);
+  int bad = !list || !module || the_thread.event < 0 || PyModule_AddFunctions(module, methods) < 0 ||
+            asgi_exchange_init() < 0 || asgi_scope_init() < 0 || asgi_init() < 0 || asgi_http_init() < 0;
+  if (the_thread.event > 0) core_keep_from_children(the_thread.event);
   for (int i = 0; !bad && i < n; i++) bad = PyList_Append(list, (PyObject *)applications[i]) < 0;
   if (!bad) result = core_call("fapws._async", "start", "(ssOO)", loop, lifespan, list, PyModule_GetDict(module));
   Py_XDECREF(list);
@@ -387,13 +388,13 @@ int asgi_thread_stop(int ms) {
   CORE_CHECK(CORE_NO_GIL | CORE_LOADING | CORE_SERVING);
   uint64_t now = core_now_ns();
   CORE_LOCKED();
-  int lost = A.left_at == asgi_progress() + 1, runs = running;
+  int lost = the_thread.left_at == asgi_progress() + 1, runs = running;
   /* If the thread is still starting, the function begin reads this request to stop. */
-  __atomic_store_n(&A.asked, ms + 1, __ATOMIC_SEQ_CST);
+  __atomic_store_n(&the_thread.asked, ms + 1, __ATOMIC_SEQ_CST);
   if (runs) {
     signal_eventfd();
     runs = runs_until(now, (lost ? 0 : ms) + UNHEARD_MS);
-    if (runs && !__atomic_load_n(&A.asked, __ATOMIC_SEQ_CST)) runs = runs_until(now, ms + CLOSING_MS);
+    if (runs && !__atomic_load_n(&the_thread.asked, __ATOMIC_SEQ_CST)) runs = runs_until(now, ms + CLOSING_MS);
   }
   return !runs;
 }

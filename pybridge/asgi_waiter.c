@@ -7,7 +7,7 @@
  * tasks. */
 #include "asgi.h"
 
-#define A asgi_the_thread
+#define the_thread asgi_the_thread
 
 PyObject *asgi_done;
 
@@ -108,7 +108,7 @@ static int look(asgi_waiter *w, PyObject **result) {
 }
 
 static PyObject *new_future(void) {
-  PyObject *args[] = {A.loop}, *future = PyObject_Vectorcall(future_type, args, 0, loop_names);
+  PyObject *args[] = {the_thread.loop}, *future = PyObject_Vectorcall(future_type, args, 0, loop_names);
   if (future && PyObject_SetAttr(future, text[T_BLOCKING], Py_True) < 0) Py_CLEAR(future);
   return future;
 }
@@ -134,7 +134,7 @@ static PySendResult waiter_send(PyObject *self, PyObject *value, PyObject **resu
     return PYGEN_RETURN;
   }
   if (w->ended) return PyErr_Format(PyExc_RuntimeError, "cannot reuse already awaited coroutine"), PYGEN_ERROR;
-  if (UNLIKELY(core_this_thread != &A.thread)) {
+  if (UNLIKELY(core_this_thread != &the_thread.thread)) {
     PyErr_SetString(PyExc_RuntimeError, "receive() and send() must be awaited on the thread that runs the application; "
                                         "use asyncio.run_coroutine_threadsafe");
     return PYGEN_ERROR;

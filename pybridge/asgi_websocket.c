@@ -5,7 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
-#define A asgi_the_thread
+#define the_thread asgi_the_thread
 #define LAST_WORDS_NS 1000000000u /* time in ns for which the event loop delays its own close frame (lastWords) */
 
 #define TEXTS(X)                                                                                                       \
@@ -123,7 +123,7 @@ static int received_close(asgi_exchange *x, core_input *in, PyObject **message) 
   free(in);
   x->gone = 1;
   if (!x->reason) return -1;
-  wsgi_stream_end(&A.thread, x->rec, 0);
+  wsgi_stream_end(&the_thread.thread, x->rec, 0);
   asgi_thread_notify();
   return disconnect(x, message);
 }
@@ -199,7 +199,7 @@ static int send_message(asgi_exchange *x, PyObject *chars, PyObject *bytes) {
     return wrong("'bytes' of 'websocket.send' must be bytes", bytes);
   core_part *p = core_message_part(x->rec, chars ? chars : bytes);
   if (!p) return -1;
-  core_publish(&A.thread, p);
+  core_publish(&the_thread.thread, p);
   return 0;
 }
 
@@ -273,9 +273,9 @@ static PyObject *ws_returned(asgi_exchange *x, PyObject *result) {
   if (!rec) return NULL;
   if (x->gone || core_is_cancelled(rec) || x->state == ASGI_ACCEPTED)
     /* A WebSocket that is still open is closed with code 1000. */
-    wsgi_stream_end(&A.thread, rec, x->state != ASGI_ACCEPTED);
+    wsgi_stream_end(&the_thread.thread, rec, x->state != ASGI_ACCEPTED);
   else if (x->state == ASGI_WAITS)
-    wsgi_fail_line(&A.thread, rec, "the application returned without 'websocket.accept' or 'websocket.close'");
+    wsgi_fail_line(&the_thread.thread, rec, "the application returned without 'websocket.accept' or 'websocket.close'");
   else
     return asgi_http.returned(x, result);
   return NULL;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #if CORE_CHECKS
-#define P core_the_pool
+#define the_pool core_the_pool
 
 static pthread_t loop; /* atomic: the thread that runs a function of the event loop, or 0 */
 
@@ -18,10 +18,10 @@ int core_check(unsigned expected, const char *text, const char *file, int line, 
                                    CORE_BEFORE | CORE_LOADING | CORE_SERVING | CORE_ENDED};
   static const char *const facts[] = {"with the GIL", "on this thread", "now"};
   pthread_t self = pthread_self(), owner = 0;
-  int python = Py_IsInitialized(), pool = P.threads[0] != NULL, main = pthread_equal(self, core_main_thread);
+  int python = Py_IsInitialized(), pool = the_pool.threads[0] != NULL, main = pthread_equal(self, core_main_thread);
   /* In inline mode the event loop runs on Python's main thread. Otherwise it is a goroutine, which runs on one OS
    * thread at a time, but can move to a different OS thread. */
-  int may = pool && (expected & CORE_ON_LOOP) && (P.max ? !core_this_thread && !main : main);
+  int may = pool && (expected & CORE_ON_LOOP) && (the_pool.max ? !core_this_thread && !main : main);
   int took = may && __atomic_compare_exchange_n(&loop, &owner, self, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
   /* A handler has called core_loop_send_now, and the event loop runs inside this call. */
   int nested = !took && __atomic_load_n(&loop, __ATOMIC_SEQ_CST) == self;

@@ -21,10 +21,10 @@ typedef struct {
   pthread_mutex_t mu; /* a thread that holds this mutex must not wait for the GIL */
   char *path;         /* path of the log file, or NULL if messages are dropped */
   int fd;
-  int64_t max;   /* maximum size of the file in bytes; 0 for no limit */
-  int64_t until; /* guarded by mu: time of the next rotation, in seconds since 1970 */
-  int away;      /* guarded by mu: messages must be sent through the event loop */
-  uint64_t kept; /* guarded by mu: number of messages that were sent through the event loop */
+  int64_t max;      /* maximum size of the file in bytes; 0 for no limit */
+  int64_t rotation; /* guarded by mu: time of the next rotation, in seconds since 1970 */
+  int via_loop;     /* guarded by mu: messages must be sent through the event loop */
+  uint64_t sent;    /* guarded by mu: number of messages that were sent through the event loop */
   /* The object wsgi.errors for requests with this log, or NULL before core_errorlog_init. Guarded by the GIL. */
   PyObject *stream;
 } errorlog;
@@ -32,29 +32,29 @@ typedef struct {
 /* The log with the number N has the index N - 1. The array does not change while handlers run. */
 static errorlog *logs;
 static int nlogs;
-static int direct; /* atomic: the event loop has ended, so messages must be written directly */
+static int loop_ended; /* atomic: the event loop has ended, so messages must be written directly */
 
-int core_errorlog_add(const char *path, int64_t max, int64_t until) {
+int core_errorlog_add(const char *path, int64_t max, int64_t rotation) {
   CORE_CHECK(CORE_BEFORE | CORE_LOADING);
   errorlog *more = realloc(logs, (size_t)(nlogs + 1) * sizeof *logs);
   if (!more) return 0;
   logs = more;
   errorlog *l = &logs[nlogs];
-  *l = (errorlog){.mu = PTHREAD_MUTEX_INITIALIZER, .fd = -1, .max = max, .until = until};
+  *l = (errorlog){.mu = PTHREAD_MUTEX_INITIALIZER, .fd = -1, .max = max, .rotation = rotation};
   if (path && !(l->path = strdup(path))) return 0;
   if (path) l->fd = open(path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
   return ++nlogs;
 }
 
-void core_errorlog_written(int number, uint64_t written, int64_t until) {
+void core_errorlog_written(int number, uint64_t written, int64_t rotation) {
   errorlog *l = &logs[number - 1];
   pthread_mutex_lock(&l->mu);
-  l->until = until;
-  if (l->kept == written) l->away = 0;
+  l->rotation = rotation;
+  if (l->sent == written) l->via_loop = 0;
   pthread_mutex_unlock(&l->mu);
 }
 
-void core_errorlog_direct(void) { __atomic_store_n(&direct, 1, __ATOMIC_SEQ_CST); }
+void core_errorlog_direct(void) { __atomic_store_n(&loop_ended, 1, __ATOMIC_SEQ_CST); }
 
 /* A child process must open the log files again, because locks on inherited descriptors also belong to the parent. */
 void core_errorlog_forked(void) {
@@ -62,11 +62,11 @@ void core_errorlog_forked(void) {
     pthread_mutex_init(&logs[i].mu, NULL);
     if (logs[i].fd >= 0) close(logs[i].fd);
     logs[i].fd = -1;
-    logs[i].away = 0;
+    logs[i].via_loop = 0;
   }
 }
 
-static void forget(errorlog *l) {
+static void close_file(errorlog *l) {
   close(l->fd);
   l->fd = -1;
 }
@@ -82,22 +82,23 @@ static int lock(int fd) {
   return 0;
 }
 
-/* Opens the log file, locks it, and stores its status in *here; returns 0 on failure. If alone is nonzero, no event
- * loop can create a missing file, so this function creates it. */
-static int take(errorlog *l, struct stat *here, int alone) {
+/* Opens the log file, locks it, and stores its status in *opened; returns 0 on failure. If without_loop is nonzero, no
+ * event loop can create a missing file, so this function creates it. */
+static int open_locked(errorlog *l, struct stat *opened, int without_loop) {
   for (int i = 0; i < 10; i++) { /* repeated if a different process rotates the file at the same time */
     if (l->fd < 0)
-      l->fd = open(l->path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | (alone ? O_CREAT : 0), 0640);
+      l->fd =
+          open(l->path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | (without_loop ? O_CREAT : 0), 0640);
     if (l->fd < 0) return 0;
-    struct stat there;
-    if (fstat(l->fd, here) != 0 || !S_ISREG(here->st_mode) || !lock(l->fd)) {
-      forget(l);
+    struct stat current;
+    if (fstat(l->fd, opened) != 0 || !S_ISREG(opened->st_mode) || !lock(l->fd)) {
+      close_file(l);
       return 0;
     }
-    if (stat(l->path, &there) == 0 && fstat(l->fd, here) == 0 && there.st_ino == here->st_ino &&
-        there.st_dev == here->st_dev)
+    if (stat(l->path, &current) == 0 && fstat(l->fd, opened) == 0 && current.st_ino == opened->st_ino &&
+        current.st_dev == opened->st_dev)
       return 1;
-    forget(l);
+    close_file(l);
   }
   return 0;
 }
@@ -115,10 +116,11 @@ static int append(int fd, const char *text, size_t n) {
   return !core_take_back(fd, done); /* if the incomplete text remains in the file, it is not written again */
 }
 
-static int write_here(errorlog *l, const char *text, size_t n, int alone) {
+static int write_here(errorlog *l, const char *text, size_t n, int without_loop) {
   struct stat st;
-  if (!take(l, &st, alone)) return 0;
-  int fits = alone || ((!l->max || !st.st_size || st.st_size + (int64_t)n <= l->max) && time(NULL) < l->until);
+  if (!open_locked(l, &st, without_loop)) return 0;
+  int fits =
+      without_loop || ((!l->max || !st.st_size || st.st_size + (int64_t)n <= l->max) && time(NULL) < l->rotation);
   int done = fits && append(l->fd, text, n);
   flock(l->fd, LOCK_UN);
   return done;
@@ -131,14 +133,14 @@ void core_errorlog_write(int number, const char *text, size_t n) {
   }
   errorlog *l = &logs[number - 1];
   if (!l->path || !n) return;
-  int alone = core_forked || __atomic_load_n(&direct, __ATOMIC_SEQ_CST);
+  int without_loop = core_forked || __atomic_load_n(&loop_ended, __ATOMIC_SEQ_CST);
   pthread_mutex_lock(&l->mu);
-  int done = (alone || !l->away) && write_here(l, text, n, alone);
-  if (!done && !alone) {
+  int done = (without_loop || !l->via_loop) && write_here(l, text, n, without_loop);
+  if (!done && !without_loop) {
     core_bytes texts[] = {{(const char *)&number, sizeof number}, {text, (uint32_t)n}};
     done = n <= CORE_ERRORLOG_WAITS && core_try_enqueue(CORE_ERROR_LINES, texts, 2);
-    l->away |= done;
-    l->kept += (uint64_t)done;
+    l->via_loop |= done;
+    l->sent += (uint64_t)done;
   }
   pthread_mutex_unlock(&l->mu);
   if (!done) core_write_stderr(text, n);

@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-#define P core_the_pool
+#define the_pool core_the_pool
 /* Maximum bytes of a response that wait for the client before the handler must wait. */
 #define WINDOW_BYTES (256 * 1024)
 /* A handler that waits continues when at most this number of bytes waits, because each wake-up costs more than a part.
@@ -162,13 +162,13 @@ void core_pool_deliver(core_record *rec, core_input *in) {
 void core_enqueue_delivered(void) {
   if (!delivered.first) return;
   CORE_LOCKED();
-  P.mode->enqueue(delivered.first, delivered.last, 0);
+  the_pool.mode->enqueue(delivered.first, delivered.last, 0);
   delivered = (core_list){NULL, NULL};
 }
 
 static void enqueue(core_record *rec) {
   rec->run.job = CORE_INPUTS;
-  P.mode->enqueue(rec, rec, 0);
+  the_pool.mode->enqueue(rec, rec, 0);
 }
 
 void core_schedule(core_record *rec) {
@@ -179,14 +179,14 @@ void core_schedule(core_record *rec) {
     enqueue(rec);
   }
   core_unlock();
-  if (due) P.mode->wake();
+  if (due) the_pool.mode->wake();
 }
 
 void core_give_way(core_record *rec) {
   core_lock();
   enqueue(rec);
   core_unlock();
-  P.mode->wake();
+  the_pool.mode->wake();
 }
 
 PyObject *core_input_message(const core_input *in) {

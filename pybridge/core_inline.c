@@ -3,7 +3,7 @@
  * thread, unless core_pool.h states otherwise. */
 #include "core.h"
 
-#define P core_the_pool
+#define the_pool core_the_pool
 
 static int over;
 
@@ -11,12 +11,12 @@ static int over;
  * and then clears wake_pending. If this function did nothing while wake_pending is set, a turn that is requested
  * between these two steps would be lost. */
 static void request_turn(void) {
-  __atomic_store_n(&P.shared.turn, 1, __ATOMIC_SEQ_CST);
+  __atomic_store_n(&the_pool.shared.turn, 1, __ATOMIC_SEQ_CST);
   core_signal_loop();
 }
 
 static void run_inbox(void) {
-  core_thread *t = P.threads[0];
+  core_thread *t = the_pool.threads[0];
   core_lock();
   core_record *rec = t->inbox.first, *last = t->inbox.last;
   t->inbox = (core_list){NULL, NULL};
@@ -43,7 +43,7 @@ static void run_inbox(void) {
 
 static void written(core_thread *t, core_record *rec, const uint8_t *ends) {
   /* write() may be called on a thread that the application has started. */
-  if (!P.shared.turning || core_this_thread != t) return;
+  if (!the_pool.shared.turning || core_this_thread != t) return;
   if (rec->run.started) core_count_job(t); /* early hints do not extend the timeout */
   t->unsignalled = 0;
   core_loop_send_now();
@@ -51,25 +51,26 @@ static void written(core_thread *t, core_record *rec, const uint8_t *ends) {
 }
 
 static int start(void) {
-  if (over || !__atomic_load_n(&P.shared.turn, __ATOMIC_SEQ_CST)) return -1;
-  if (P.shared.turning) { /* called by a handler's write(): the new turn must wait for the end of the current one */
+  if (over || !__atomic_load_n(&the_pool.shared.turn, __ATOMIC_SEQ_CST)) return -1;
+  if (the_pool.shared
+          .turning) { /* called by a handler's write(): the new turn must wait for the end of the current one */
     request_turn();
     return -1;
   }
-  __atomic_store_n(&P.shared.turning, 1, __ATOMIC_SEQ_CST);
-  __atomic_store_n(&P.shared.turn, 0, __ATOMIC_SEQ_CST);
+  __atomic_store_n(&the_pool.shared.turning, 1, __ATOMIC_SEQ_CST);
+  __atomic_store_n(&the_pool.shared.turn, 0, __ATOMIC_SEQ_CST);
   core_take_gil();
-  if (P.check_signals) P.check_signals = 0, core_check_signals();
+  if (the_pool.check_signals) the_pool.check_signals = 0, core_check_signals();
   run_inbox();
   core_collect_garbage();
   core_release_gil();
-  __atomic_store_n(&P.shared.turning, 0, __ATOMIC_SEQ_CST);
-  return P.exit_code;
+  __atomic_store_n(&the_pool.shared.turning, 0, __ATOMIC_SEQ_CST);
+  return the_pool.exit_code;
 }
 
 void core_inline_finish(void) {
   CORE_CHECK(CORE_NO_GIL | CORE_ON_MAIN);
-  const core_thread *t = P.threads[0]; /* NULL before the pool was started */
+  const core_thread *t = the_pool.threads[0]; /* NULL before the pool was started */
   unsigned long before;
   /* Repeated until a turn runs no job. Records can remain even then: a request does not begin while too many parts wait
    * for the event loop, and the event loop no longer takes parts. */
@@ -81,27 +82,29 @@ void core_inline_finish(void) {
 }
 
 uintptr_t core_inline_record(unsigned long *jobs) {
-  *jobs = core_jobs_of(P.threads[0]);
-  return (uintptr_t)__atomic_load_n(&P.threads[0]->current, __ATOMIC_RELAXED);
+  *jobs = core_jobs_of(the_pool.threads[0]);
+  return (uintptr_t)__atomic_load_n(&the_pool.threads[0]->current, __ATOMIC_RELAXED);
 }
 
 static int prepare(void) { return 0; }
 
 static void enqueue(core_record *first, core_record *last, int n) {
-  core_list_append(&P.threads[0]->inbox, first, last);
+  core_list_append(&the_pool.threads[0]->inbox, first, last);
   core_count_queued(n);
   /* The store tells the function start that a turn must begin. */
-  __atomic_store_n(&P.shared.turn, 1, __ATOMIC_RELAXED);
+  __atomic_store_n(&the_pool.shared.turn, 1, __ATOMIC_RELAXED);
 }
 
 static void resume(core_record *rec) {
   core_lock();
-  core_list_append(&P.threads[0]->inbox, rec, rec);
+  core_list_append(&the_pool.threads[0]->inbox, rec, rec);
   core_unlock();
   request_turn();
 }
 
-static int dequeue(core_record *rec) { return rec->run.job == CORE_RUN && core_list_unlink(&P.threads[0]->inbox, rec); }
+static int dequeue(core_record *rec) {
+  return rec->run.job == CORE_RUN && core_list_unlink(&the_pool.threads[0]->inbox, rec);
+}
 
 static void wake_loop(void) {}
 
@@ -110,15 +113,15 @@ static void wake_loop(void) {}
  * (Handler.Attend). */
 static int stream_yields(const core_thread *t, const core_record *rec, uint64_t ns) {
   if (rec->run.chunk_ns > CORE_SLOW_NS || ns > CORE_UNSIGNALLED_NS) return 1;
-  if (__atomic_load_n(&P.shared.attended, __ATOMIC_SEQ_CST)) return 0;
-  __atomic_store_n(&P.shared.unattended, 1, __ATOMIC_RELAXED);
+  if (__atomic_load_n(&the_pool.shared.attended, __ATOMIC_SEQ_CST)) return 0;
+  __atomic_store_n(&the_pool.shared.unattended, 1, __ATOMIC_RELAXED);
   return rec->run.started;
 }
 
 static int messages_yield(const core_thread *t, uint64_t ns) { return ns > CORE_UNSIGNALLED_NS; }
 
 static void signalled(void) {
-  P.check_signals = 1;
+  the_pool.check_signals = 1;
   request_turn();
 }
 

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define P core_the_pool
+#define the_pool core_the_pool
 
 #define MOST_WAITING (8 << 20) /* maximum bytes of events that the server has not accepted yet (Handler.Dealt) */
 
@@ -48,10 +48,10 @@ int core_try_enqueue(uint8_t kind, const core_bytes *texts, int n) {
       memcpy(to, texts[i].text, texts[i].len);
       to += texts[i].len;
     }
-    __atomic_store_n(&P.shared.messages, 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&the_pool.shared.messages, 1, __ATOMIC_SEQ_CST);
   }
   pthread_mutex_unlock(&mu);
-  if (to && __atomic_load_n(&P.signal_fd, __ATOMIC_SEQ_CST) > 0) core_wake_loop();
+  if (to && __atomic_load_n(&the_pool.signal_fd, __ATOMIC_SEQ_CST) > 0) core_wake_loop();
   return to != NULL;
 }
 
@@ -67,7 +67,7 @@ char *core_messages(size_t *n) {
   *n = used;
   all = NULL;
   used = room = lines = 0;
-  __atomic_store_n(&P.shared.messages, 0, __ATOMIC_SEQ_CST);
+  __atomic_store_n(&the_pool.shared.messages, 0, __ATOMIC_SEQ_CST);
   pthread_mutex_unlock(&mu);
   return taken;
 }
@@ -79,13 +79,13 @@ char *core_messages(size_t *n) {
 static int reserve(int64_t cost) {
   /* Only one thread at a time adds to event_bytes (CORE_BEGIN_ONE), so the sum cannot exceed the limit between the
    * check and the addition. */
-  int64_t waiting = __atomic_load_n(&P.shared.event_bytes, __ATOMIC_RELAXED);
+  int64_t waiting = __atomic_load_n(&the_pool.shared.event_bytes, __ATOMIC_RELAXED);
   if (waiting > 0 && waiting + cost > MOST_WAITING) /* if no event waits, an event of any size is accepted */
-    return __atomic_load_n(&P.signal_fd, __ATOMIC_RELAXED) <= 0 ||
+    return __atomic_load_n(&the_pool.signal_fd, __ATOMIC_RELAXED) <= 0 ||
                    (core_this_thread && !core_this_thread->mode->may_wait)
                ? -1
                : 0;
-  __atomic_add_fetch(&P.shared.event_bytes, cost, __ATOMIC_RELAXED);
+  __atomic_add_fetch(&the_pool.shared.event_bytes, cost, __ATOMIC_RELAXED);
   return 1;
 }
 
@@ -97,7 +97,7 @@ PyObject *core_publish_event(uint8_t kind, const core_bytes *texts, int n) {
   CORE_BEGIN_ONE();
   room = reserve(cost);
   bad = room > 0 && core_enqueue_message(kind, texts, n) < 0;
-  if (bad) __atomic_sub_fetch(&P.shared.event_bytes, cost, __ATOMIC_RELAXED);
+  if (bad) __atomic_sub_fetch(&the_pool.shared.event_bytes, cost, __ATOMIC_RELAXED);
   CORE_END_ONE();
   if (bad) return NULL;
   if (room < 0) Py_RETURN_NONE;

@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define P core_the_pool
+#define the_pool core_the_pool
 
-int core_counts_waits;
+int core_waits_enabled;
 
 static int64_t bounds[CORE_BUCKETS_MAX];
 static int buckets;
@@ -19,10 +19,10 @@ static core_durations queue_wait, gil_wait;
 static int waiting; /* atomic: number of threads in core_take_gil_counted */
 
 void core_count_waits(const int64_t *given, int n) {
-  if (__atomic_load_n(&core_counts_waits, __ATOMIC_ACQUIRE) || n >= CORE_BUCKETS_MAX) return;
+  if (__atomic_load_n(&core_waits_enabled, __ATOMIC_ACQUIRE) || n >= CORE_BUCKETS_MAX) return;
   memcpy(bounds, given, (size_t)n * sizeof *given);
   buckets = n;
-  __atomic_store_n(&core_counts_waits, 1, __ATOMIC_RELEASE);
+  __atomic_store_n(&core_waits_enabled, 1, __ATOMIC_RELEASE);
 }
 
 /* Adds n to a counter. With the GIL only one thread writes at a time, so the addition itself need not be atomic. */
@@ -69,15 +69,15 @@ void core_read_waits(core_waits *out) {
   CORE_CHECK(CORE_NO_GIL | CORE_SERVING | CORE_ENDED);
   core_lock();
   uint64_t now = core_now_ns(), stalled = core_stalled_since();
-  *out = (core_waits){.live = P.live,
-                      .idle = P.idle,
-                      .aside = P.aside[CORE_WAITS_FOR_CLIENT] + P.aside[CORE_WAITS],
-                      .stuck = P.aside[CORE_STUCK],
+  *out = (core_waits){.live = the_pool.live,
+                      .idle = the_pool.idle,
+                      .aside = the_pool.aside[CORE_WAITS_FOR_CLIENT] + the_pool.aside[CORE_WAITS],
+                      .stuck = the_pool.aside[CORE_STUCK],
                       .first_ns = core_first_waits(now),
                       .stalled_ns = stalled && now > stalled ? now - stalled : 0};
   core_unlock();
   out->waiting = __atomic_load_n(&waiting, __ATOMIC_RELAXED);
-  out->queued = (int)__atomic_load_n(&P.shared.queued, __ATOMIC_RELAXED);
+  out->queued = (int)__atomic_load_n(&the_pool.shared.queued, __ATOMIC_RELAXED);
   out->queue_wait = &queue_wait;
   out->gil_wait = &gil_wait;
 }

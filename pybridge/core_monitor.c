@@ -8,7 +8,7 @@
 #include <fcntl.h>
 #include <time.h>
 
-#define P core_the_pool
+#define the_pool core_the_pool
 #define TICK_NS 2500000u
 #define QUIET_TICKS 100 /* The monitor sleeps after this number of ticks (TICK_NS) without work. */
 /* A thread between two jobs should soon take a job. If no thread has taken a job for this number of ticks, the monitor
@@ -18,7 +18,7 @@
 /* Interval in which the monitor checks the CPU time of threads while requests wait for a thread. */
 #define LOOK_NS 5000000u
 /* Initial value of the variable patience. After a handler has waited for this time, its thread no longer counts towards
- * the maximum number of threads (P.max). */
+ * the maximum number of threads (the_pool.max). */
 #define PATIENCE_NS 150000000u
 #define HURRY_NS 10000000u /* minimum of the variable patience, which is divided by 4 while all threads wait */
 /* A handler that uses less CPU time than this between two checks is not computing. Such a handler can still wake now
@@ -36,13 +36,13 @@
 #define LATE_NS 3000000000u    /* The server logs a request that has waited longer than this time. */
 #define SILENT_NS 60000000000u /* minimum time between two log lines about late requests */
 
-static int may_spawn(void) { return core_counted_threads() < P.max; }
+static int may_spawn(void) { return core_counted_threads() < the_pool.max; }
 
 /* Whether a thread is between two jobs. Such a thread waits for a processor or for the GIL. On a busy machine, it can
- * wait for longer than a tick (TICK_NS). The caller must hold P.mu. */
+ * wait for longer than a tick (TICK_NS). The caller must hold the_pool.mu. */
 static int one_returns(void) {
-  for (int i = 0; i < P.nthreads; i++) {
-    core_thread *t = P.threads[i];
+  for (int i = 0; i < the_pool.nthreads; i++) {
+    core_thread *t = the_pool.threads[i];
     if (t->state == CORE_THREAD_BUSY && !t->aside && !__atomic_load_n(&t->current, __ATOMIC_RELAXED)) return 1;
   }
   return 0;
@@ -52,7 +52,7 @@ static int one_returns(void) {
  *
  * The setting --threads limits the number of handlers that compute. A handler that waits for a long time does not
  * count, even if it wakes now and then, and a further thread runs in its place. Otherwise a few handlers that hang
- * could stop the server. The callers of all functions must hold P.mu.
+ * could stop the server. The callers of all functions must hold the_pool.mu.
  *
  * A thread that waits for the GIL also uses little CPU time, but differs in two ways: it wakes after each SWITCH_NS,
  * and it gets the GIL after the other threads have had the GIL. Therefore a thread waits for something other than the
@@ -64,22 +64,23 @@ static uint64_t patience = PATIENCE_NS;
 static uint64_t stalled_since;
 static uint64_t told_at;
 
-uint64_t core_stalled_since(void) { return P.queue.first ? stalled_since : 0; }
+uint64_t core_stalled_since(void) { return the_pool.queue.first ? stalled_since : 0; }
 
 /* Whether requests wait for the responses of others, because memory is small. Threads may be idle then. */
-static int is_held(void) { return P.queue.first && !core_next_in_queue(); }
+static int is_held(void) { return the_pool.queue.first && !core_next_in_queue(); }
 
 uint64_t core_first_waits(uint64_t now) {
   /* The record of a WebSocket does not contain the time at which its messages arrived, so stalled_since is used for
    * WebSockets instead. */
-  uint64_t since = !P.queue.first || (P.idle && !is_held()) ? 0
-                   : P.queue.first->run.job == CORE_RUN     ? P.queue.first->req.since_ns
-                                                            : stalled_since;
+  uint64_t since = !the_pool.queue.first || (the_pool.idle && !is_held()) ? 0
+                   : the_pool.queue.first->run.job == CORE_RUN            ? the_pool.queue.first->req.since_ns
+                                                                          : stalled_since;
   return since && since < now ? now - since : 0;
 }
 
 static int is_full(void) {
-  return is_held() || (P.queue.first && P.idle == 0 && (core_counted_threads() >= P.max || P.live >= CORE_MAX_THREADS));
+  return is_held() || (the_pool.queue.first && the_pool.idle == 0 &&
+                       (core_counted_threads() >= the_pool.max || the_pool.live >= CORE_MAX_THREADS));
 }
 
 static uint64_t cpu_of(const core_thread *t) {
@@ -106,8 +107,8 @@ static int is_handling(const core_thread *t) {
 }
 
 static int one_is_runnable(void) {
-  for (int i = 0; i < P.nthreads; i++)
-    if (is_handling(P.threads[i]) && !P.threads[i]->aside && is_runnable(P.threads[i])) return 1;
+  for (int i = 0; i < the_pool.nthreads; i++)
+    if (is_handling(the_pool.threads[i]) && !the_pool.threads[i]->aside && is_runnable(the_pool.threads[i])) return 1;
   return 0;
 }
 
@@ -131,14 +132,14 @@ static int has_waited(core_thread *t, uint64_t now, uint64_t interval) {
    * processor. Its thread is runnable then. */
   if (others < waited / 100) return !one_is_runnable();
   int asleep = waited > ASLEEP_NS && cpu - t->seen.own_ns < waited / 5000;
-  int had_turns = others > TURNS * SWITCH_NS * (unsigned)P.max;
+  int had_turns = others > TURNS * SWITCH_NS * (unsigned)the_pool.max;
   return (asleep || had_turns) && !is_runnable(t);
 }
 
 static int set_waiting_aside(uint64_t now, uint64_t interval) {
   int n = 0;
-  for (int i = 0; i < P.nthreads; i++) {
-    core_thread *t = P.threads[i];
+  for (int i = 0; i < the_pool.nthreads; i++) {
+    core_thread *t = the_pool.threads[i];
     if (!is_handling(t) || !has_waited(t, now, interval)) continue;
     core_set_aside(t, CORE_WAITS);
     n++;
@@ -149,7 +150,7 @@ static int set_waiting_aside(uint64_t now, uint64_t interval) {
 /* Starts all threads that are needed in place of waiting threads, because one new thread in each tick would be too few
  * if many handlers wait. */
 static void spawn_successors(void) {
-  uint32_t n = __atomic_load_n(&P.shared.queued, __ATOMIC_RELAXED);
+  uint32_t n = __atomic_load_n(&the_pool.shared.queued, __ATOMIC_RELAXED);
   while (n-- && may_spawn() && core_spawn_thread()) {
   }
 }
@@ -166,9 +167,9 @@ static void tell(uint64_t now, int counted) {
   if (waited < LATE_NS) return;
   told_at = now;
   core_full full = {.counted = counted,
-                    .live = P.live,
+                    .live = the_pool.live,
                     .computes = computed * 2 > looks,
-                    .queued = __atomic_load_n(&P.shared.queued, __ATOMIC_RELAXED),
+                    .queued = __atomic_load_n(&the_pool.shared.queued, __ATOMIC_RELAXED),
                     .first_ns = waited};
   core_bytes text = {(const char *)&full, sizeof full};
   core_unlock();
@@ -182,21 +183,21 @@ static void watch_waiting(uint64_t now) {
     patience *= 2;
     calm_since = now;
   }
-  P.hurry = patience < PATIENCE_NS;
+  the_pool.hurry = patience < PATIENCE_NS;
   if (!is_full() || now - looked_at < LOOK_NS) return;
   /* With --threads 1, the application need not be thread-safe, so its thread is not replaced. */
-  int counted = core_counted_threads(), replaced = P.max > 1 ? set_waiting_aside(now, now - looked_at) : 0;
+  int counted = core_counted_threads(), replaced = the_pool.max > 1 ? set_waiting_aside(now, now - looked_at) : 0;
   looked_at = now;
   if (replaced) {
     if (stalled_since && now - stalled_since >= patience) patience = patience / 4 < HURRY_NS ? HURRY_NS : patience / 4;
     calm_since = now;
-    P.hurry = 1;
+    the_pool.hurry = 1;
     spawn_successors();
   }
   tell(now, counted);
 }
 
-static int parts_wait(void) { return __atomic_load_n(&P.shared.done, __ATOMIC_RELAXED) != NULL; }
+static int parts_wait(void) { return __atomic_load_n(&the_pool.shared.done, __ATOMIC_RELAXED) != NULL; }
 
 static void *monitor_main(void *arg) {
   pthread_setname_np(pthread_self(), "fapws-monitor");
@@ -204,35 +205,39 @@ static void *monitor_main(void *arg) {
   core_thread *last_drainer = NULL;
   int quiet = 0, still = 0, returning = 0;
   core_lock();
-  while (!P.stopping) {
-    int work = P.queue.first || P.drainer != NULL || parts_wait();
+  while (!the_pool.stopping) {
+    int work = the_pool.queue.first || the_pool.drainer != NULL || parts_wait();
     quiet = work ? 0 : quiet + 1;
     if (quiet > QUIET_TICKS) {
-      __atomic_store_n(&P.monitor_parked, 1, __ATOMIC_RELAXED);
-      while (P.monitor_parked && !P.stopping) core_wait(&P.monitor);
+      __atomic_store_n(&the_pool.monitor_parked, 1, __ATOMIC_RELAXED);
+      while (the_pool.monitor_parked && !the_pool.stopping) core_wait(&the_pool.monitor);
       quiet = 0;
     }
-    core_wait_until(&P.monitor, core_now_ns() + TICK_NS);
+    core_wait_until(&the_pool.monitor, core_now_ns() + TICK_NS);
     /* A drainer that has been in one job for two ticks is stuck, and not only preempted. */
-    still = P.drainer && P.drainer == last_drainer && core_jobs_of(P.drainer) == last_jobs ? still + 1 : 0;
-    if (still >= 2) P.drainer = NULL;
-    last_drainer = P.drainer;
-    last_jobs = P.drainer ? core_jobs_of(P.drainer) : 0;
+    still = the_pool.drainer && the_pool.drainer == last_drainer && core_jobs_of(the_pool.drainer) == last_jobs
+                ? still + 1
+                : 0;
+    if (still >= 2) the_pool.drainer = NULL;
+    last_drainer = the_pool.drainer;
+    last_jobs = the_pool.drainer ? core_jobs_of(the_pool.drainer) : 0;
     core_appoint_drainer();
-    int serving = __atomic_load_n(&P.serving, __ATOMIC_RELAXED);
-    if (serving && P.queue.first && P.idle == 0 && may_spawn() && P.pops == last_pops) {
+    int serving = __atomic_load_n(&the_pool.serving, __ATOMIC_RELAXED);
+    if (serving && the_pool.queue.first && the_pool.idle == 0 && may_spawn() && the_pool.pops == last_pops) {
       returning = one_returns() ? returning + 1 : RETURN_TICKS;
       if (returning >= RETURN_TICKS) core_spawn_thread(), returning = 0;
     } else {
       returning = 0;
-      if (serving && P.idle == 0 && may_spawn() && core_counted_threads() < P.cpus && core_queue_is_long())
+      if (serving && the_pool.idle == 0 && may_spawn() && core_counted_threads() < the_pool.cpus &&
+          core_queue_is_long())
         core_spawn_thread();
     }
     uint64_t now = core_now_ns();
-    if (!P.queue.first || P.pops != last_pops || !stalled_since) stalled_since = P.queue.first ? now : 0;
-    last_pops = P.pops;
+    if (!the_pool.queue.first || the_pool.pops != last_pops || !stalled_since)
+      stalled_since = the_pool.queue.first ? now : 0;
+    last_pops = the_pool.pops;
     if (serving) watch_waiting(now);
-    if (parts_wait() && !__atomic_load_n(&P.shared.wake_pending, __ATOMIC_RELAXED)) {
+    if (parts_wait() && !__atomic_load_n(&the_pool.shared.wake_pending, __ATOMIC_RELAXED)) {
       core_unlock();
       core_wake_loop();
       core_lock();
@@ -251,8 +256,8 @@ int core_start_monitor(void) {
 }
 
 void core_wake_monitor(void) {
-  if (P.monitor_parked) {
-    __atomic_store_n(&P.monitor_parked, 0, __ATOMIC_RELAXED);
-    pthread_cond_signal(&P.monitor);
+  if (the_pool.monitor_parked) {
+    __atomic_store_n(&the_pool.monitor_parked, 0, __ATOMIC_RELAXED);
+    pthread_cond_signal(&the_pool.monitor);
   }
 }

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
-#define P core_the_pool
+#define the_pool core_the_pool
 
 void core_part_reset(core_part *p, core_record *rec) {
   char *buf = p->buf;
@@ -197,14 +197,14 @@ int core_sendable_code(long code) {
 #define UNSIGNALLED_MAX 256 /* maximum number of finished parts before the event loop is woken */
 
 void core_signal_loop(void) {
-  int32_t *state = __atomic_load_n(&P.loop_state, __ATOMIC_ACQUIRE);
+  int32_t *state = __atomic_load_n(&the_pool.loop_state, __ATOMIC_ACQUIRE);
   if (__atomic_exchange_n(state, CORE_LOOP_CALLED, __ATOMIC_SEQ_CST) != CORE_LOOP_ASLEEP) return;
-  while (eventfd_write(P.event_fd, 1) < 0 && errno == EINTR) {
+  while (eventfd_write(the_pool.event_fd, 1) < 0 && errno == EINTR) {
   }
 }
 
 void core_wake_loop(void) {
-  if (__atomic_exchange_n(&P.shared.wake_pending, 1, __ATOMIC_SEQ_CST) != 0) return;
+  if (__atomic_exchange_n(&the_pool.shared.wake_pending, 1, __ATOMIC_SEQ_CST) != 0) return;
   core_signal_loop();
 }
 
@@ -243,13 +243,13 @@ void core_push_part(core_part *p) {
     int64_t large = __atomic_load_n(&m->large, __ATOMIC_RELAXED);
     __atomic_store_n(&m->large, large - large / 8 > (int64_t)p->body_len ? large - large / 8 : (int64_t)p->body_len,
                      __ATOMIC_RELAXED);
-    __atomic_add_fetch(&P.shared.unseen, (int64_t)p->body_len, __ATOMIC_SEQ_CST);
+    __atomic_add_fetch(&the_pool.shared.unseen, (int64_t)p->body_len, __ATOMIC_SEQ_CST);
   }
-  core_part *old = __atomic_load_n(&P.shared.done, __ATOMIC_RELAXED);
+  core_part *old = __atomic_load_n(&the_pool.shared.done, __ATOMIC_RELAXED);
   do {
     p->next = old;
     before_go();
-  } while (!__atomic_compare_exchange_n(&P.shared.done, &old, p, 1, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+  } while (!__atomic_compare_exchange_n(&the_pool.shared.done, &old, p, 1, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
 }
 
 void core_publish(core_thread *t, core_part *p) {
@@ -272,7 +272,7 @@ void core_notify(core_thread *t) {
 }
 
 uint64_t core_notify_after(const core_mount *m) {
-  uint64_t quarter = __atomic_load_n(&P.shared.queued, __ATOMIC_RELAXED) * core_run_ns(m) / 4;
+  uint64_t quarter = __atomic_load_n(&the_pool.shared.queued, __ATOMIC_RELAXED) * core_run_ns(m) / 4;
   if (quarter < CORE_UNSIGNALLED_NS) return CORE_UNSIGNALLED_NS;
   return quarter < 8 * CORE_UNSIGNALLED_NS ? quarter : 8 * CORE_UNSIGNALLED_NS;
 }
@@ -296,21 +296,21 @@ void core_part_free(uintptr_t number) {
     free(part);
     return;
   }
-  /* The size must be added before the part is put into the list P.garbage, because core_collect_garbage can free a part
-   * that is in the list. */
+  /* The size must be added before the part is put into the list the_pool.garbage, because core_collect_garbage can free
+   * a part that is in the list. */
   int64_t held = __atomic_add_fetch(&garbage_bytes, (int64_t)part->body_len, __ATOMIC_RELAXED);
-  __atomic_add_fetch(&P.shared.unseen, (int64_t)part->body_len, __ATOMIC_SEQ_CST);
-  core_part *old = __atomic_load_n(&P.garbage, __ATOMIC_RELAXED);
+  __atomic_add_fetch(&the_pool.shared.unseen, (int64_t)part->body_len, __ATOMIC_SEQ_CST);
+  core_part *old = __atomic_load_n(&the_pool.garbage, __ATOMIC_RELAXED);
   do {
     part->next = old;
-  } while (!__atomic_compare_exchange_n(&P.garbage, &old, part, 1, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+  } while (!__atomic_compare_exchange_n(&the_pool.garbage, &old, part, 1, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
   if (held < GARBAGE_BYTES) return;
   core_mode_of(part->rec)->collect(); /* frees the objects soon, because an idle server must not keep large objects */
 }
 
 void core_collect_garbage(void) {
-  if (LIKELY(!__atomic_load_n(&P.garbage, __ATOMIC_RELAXED))) return;
-  core_part *p = __atomic_exchange_n(&P.garbage, NULL, __ATOMIC_ACQUIRE);
+  if (LIKELY(!__atomic_load_n(&the_pool.garbage, __ATOMIC_RELAXED))) return;
+  core_part *p = __atomic_exchange_n(&the_pool.garbage, NULL, __ATOMIC_ACQUIRE);
   int64_t freed = 0;
   while (p) {
     core_part *next = p->next;
@@ -319,6 +319,6 @@ void core_collect_garbage(void) {
     p = next;
   }
   __atomic_sub_fetch(&garbage_bytes, freed, __ATOMIC_RELAXED);
-  int64_t left = __atomic_sub_fetch(&P.shared.unseen, freed, __ATOMIC_SEQ_CST);
-  if (left <= P.shared.unseen_max && left + freed > P.shared.unseen_max) core_may_start();
+  int64_t left = __atomic_sub_fetch(&the_pool.shared.unseen, freed, __ATOMIC_SEQ_CST);
+  if (left <= the_pool.shared.unseen_max && left + freed > the_pool.shared.unseen_max) core_may_start();
 }

@@ -8,14 +8,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#define P core_the_pool
+#define the_pool core_the_pool
 
 core_pool core_the_pool = {.mu = PTHREAD_MUTEX_INITIALIZER};
 
 static core_thread main_thread;
 
-/* P.loop_state points to this variable until core_pool_attach is called. The value 0 means that no event loop sleeps.
- * The asyncio thread can publish a part even before core_pool_attach is called. */
+/* the_pool.loop_state points to this variable until core_pool_attach is called. The value 0 means that no event loop
+ * sleeps. The asyncio thread can publish a part even before core_pool_attach is called. */
 static int32_t no_loop;
 static __thread core_thread *to_wake;
 
@@ -33,12 +33,12 @@ void core_cond_init(pthread_cond_t *c) {
   pthread_condattr_destroy(&a);
 }
 
-/* --- waking; P.mu is held --------------------------------------------------- */
+/* --- waking; the_pool.mu is held --------------------------------------------------- */
 
 void core_wake_thread(core_thread *t) {
   if (t->state != CORE_THREAD_IDLE) return;
   t->state = CORE_THREAD_BUSY;
-  P.idle--;
+  the_pool.idle--;
   if (to_wake) sem_post(&to_wake->sleep);
   to_wake = t;
 }
@@ -52,47 +52,47 @@ static void post(void) {
 /* Releases the mutex, and then wakes the selected thread. In the opposite order, the woken thread could run at once,
  * and would have to wait for the mutex. */
 void core_unlock(void) {
-  pthread_mutex_unlock(&P.mu);
+  pthread_mutex_unlock(&the_pool.mu);
   post();
 }
 
-void core_lock(void) { pthread_mutex_lock(&P.mu); }
+void core_lock(void) { pthread_mutex_lock(&the_pool.mu); }
 
 void core_wait(pthread_cond_t *c) {
   post();
-  pthread_cond_wait(c, &P.mu);
+  pthread_cond_wait(c, &the_pool.mu);
 }
 
 int core_wait_until(pthread_cond_t *c, uint64_t until) {
   struct timespec at = {(time_t)(until / 1000000000u), (long)(until % 1000000000u)};
   post();
-  return pthread_cond_timedwait(c, &P.mu, &at) != ETIMEDOUT;
+  return pthread_cond_timedwait(c, &the_pool.mu, &at) != ETIMEDOUT;
 }
 
 void core_pool_start(const core_options *o, const core_mode *coroutines, void (*thread_ends)(void)) {
   CORE_CHECK(CORE_GIL | CORE_ON_MAIN | CORE_LOADING);
-  core_cond_init(&P.monitor);
+  core_cond_init(&the_pool.monitor);
   core_flow_init();
   sem_init(&main_thread.sleep, 0, 0);
-  P.max = o->threads > CORE_MAX_THREADS ? CORE_MAX_THREADS : o->threads;
-  P.mode = o->threads > 0 ? &core_threads : &core_inline;
-  P.coroutines = coroutines;
-  P.thread_ends = thread_ends;
-  P.shared.parallel = core_is_parallel();
-  P.cpus = o->cpus;
-  P.debug = o->debug;
-  P.send_fields = o->send_fields;
-  P.signal_fd = P.exit_code = -1;
-  P.loop_state = &no_loop;
-  P.max_event = o->max_event;
-  main_thread.mode = P.mode;
+  the_pool.max = o->threads > CORE_MAX_THREADS ? CORE_MAX_THREADS : o->threads;
+  the_pool.mode = o->threads > 0 ? &core_threads : &core_inline;
+  the_pool.coroutines = coroutines;
+  the_pool.thread_ends = thread_ends;
+  the_pool.shared.parallel = core_is_parallel();
+  the_pool.cpus = o->cpus;
+  the_pool.debug = o->debug;
+  the_pool.send_fields = o->send_fields;
+  the_pool.signal_fd = the_pool.exit_code = -1;
+  the_pool.loop_state = &no_loop;
+  the_pool.max_event = o->max_event;
+  main_thread.mode = the_pool.mode;
   main_thread.state = CORE_THREAD_BUSY;
   main_thread.python = PyThreadState_Get();
   main_thread.id = pthread_self();
   main_thread.tid = (pid_t)syscall(SYS_gettid);
   core_this_thread = &main_thread;
-  P.threads[0] = &main_thread;
-  P.nthreads = 1;
+  the_pool.threads[0] = &main_thread;
+  the_pool.nthreads = 1;
   if (core_errorlog_init() < 0) core_report("creating wsgi.errors of hosts; using stderr", NULL);
 }
 
@@ -100,15 +100,15 @@ void core_pool_start(const core_options *o, const core_mode *coroutines, void (*
 
 void core_pool_attach(int signals, int event, int32_t *state) {
   CORE_CHECK(CORE_NO_GIL | CORE_ON_LOOP | CORE_SERVING);
-  P.event_fd = event;
-  __atomic_store_n(&P.loop_state, state, __ATOMIC_RELEASE);
-  __atomic_store_n(&P.signal_fd, signals,
+  the_pool.event_fd = event;
+  __atomic_store_n(&the_pool.loop_state, state, __ATOMIC_RELEASE);
+  __atomic_store_n(&the_pool.signal_fd, signals,
                    /* The member signal_fd is stored last, because threads of the application check signal_fd before
                     * they use the members stored above. */
                    __ATOMIC_SEQ_CST);
-  __atomic_store_n(&P.shared.wake_pending, 0, __ATOMIC_SEQ_CST);
+  __atomic_store_n(&the_pool.shared.wake_pending, 0, __ATOMIC_SEQ_CST);
   core_wake_loop();
-  P.mode->attached(signals);
+  the_pool.mode->attached(signals);
 }
 
 void core_loop_has_seen(void) {
@@ -117,8 +117,8 @@ void core_loop_has_seen(void) {
 }
 
 void core_may_start(void) {
-  P.mode->wake();
-  P.coroutines->wake();
+  the_pool.mode->wake();
+  the_pool.coroutines->wake();
 }
 
 static uint64_t arrival(const core_record *rec, uint64_t now) { return UNLIKELY(rec->req.timed) ? core_now_ns() : now; }
@@ -141,27 +141,27 @@ int core_flush(uintptr_t first) {
   for (core_record *rec = (core_record *)first; rec;)
     rec = enqueue_some(rec, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec);
   core_enqueue_delivered();
-  P.coroutines->start();
-  return P.mode->start();
+  the_pool.coroutines->start();
+  return the_pool.mode->start();
 }
 
 void core_request_exit(int code) {
   CORE_LOCKED();
-  P.exit_code = code;
-  __atomic_store_n(&P.stopping, 1, __ATOMIC_RELAXED);
+  the_pool.exit_code = code;
+  __atomic_store_n(&the_pool.stopping, 1, __ATOMIC_RELAXED);
 }
 
 int core_pool_stop(int ms) {
   CORE_CHECK(CORE_NO_GIL | CORE_SERVING);
   uint64_t until = core_now_ns() + (uint64_t)ms * 1000000u;
   CORE_LOCKED();
-  __atomic_store_n(&P.stopping, 1, __ATOMIC_RELAXED);
-  for (int i = 0; i < P.nthreads; i++) core_wake_thread(P.threads[i]);
-  __atomic_store_n(&P.monitor_parked, 0, __ATOMIC_RELAXED);
-  pthread_cond_broadcast(&P.monitor);
-  while (P.live > 0 && core_wait_until(&P.monitor, until)) {
+  __atomic_store_n(&the_pool.stopping, 1, __ATOMIC_RELAXED);
+  for (int i = 0; i < the_pool.nthreads; i++) core_wake_thread(the_pool.threads[i]);
+  __atomic_store_n(&the_pool.monitor_parked, 0, __ATOMIC_RELAXED);
+  pthread_cond_broadcast(&the_pool.monitor);
+  while (the_pool.live > 0 && core_wait_until(&the_pool.monitor, until)) {
   }
-  return P.live;
+  return the_pool.live;
 }
 
 void core_resume(core_record *rec) {
@@ -171,7 +171,7 @@ void core_resume(core_record *rec) {
 
 void core_signalled(void) {
   CORE_CHECK(CORE_NO_GIL | CORE_ON_LOOP | CORE_SERVING | CORE_ENDED);
-  P.mode->signalled();
+  the_pool.mode->signalled();
 }
 
 /* --- requests and threads that are given up ------------------------------
@@ -206,7 +206,7 @@ int core_dequeue_expired(uintptr_t number) {
 int core_mark_thread_stuck(int index, uintptr_t number, unsigned long jobs) {
   CORE_CHECK(CORE_NO_GIL | CORE_SERVING);
   CORE_LOCKED();
-  core_thread *t = P.threads[index];
+  core_thread *t = the_pool.threads[index];
   int same = core_jobs_of(t) == jobs && __atomic_load_n(&t->current, __ATOMIC_RELAXED) == (core_record *)number;
   if (same) t->mode->replace(t);
   return same;

@@ -410,7 +410,7 @@ static inline int core_list_unlink(core_list *list, core_record *rec) {
 
 /* --- core_metrics.c ---------------------------------------------------------- */
 
-extern int core_counts_waits; /* atomic */
+extern int core_waits_enabled; /* atomic */
 
 /* Called directly before the handler of rec runs, to count the time for which rec has waited. */
 void core_count_queue_wait(const core_record *rec);
@@ -420,7 +420,7 @@ void core_take_gil_counted(PyThreadState *state);
 extern PyMethodDef core_metric_methods[];
 
 static inline int core_waits_are_counted(void) {
-  return __builtin_expect(__atomic_load_n(&core_counts_waits, __ATOMIC_RELAXED), 0);
+  return __builtin_expect(__atomic_load_n(&core_waits_enabled, __ATOMIC_RELAXED), 0);
 }
 
 /* =============================================================================

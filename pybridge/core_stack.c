@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define P core_the_pool
+#define the_pool core_the_pool
 #define DEEPEST 200
 
 PyObject *core_timeout, *core_client_disconnected;
@@ -79,13 +79,14 @@ void core_take_snapshot(core_thread *t, core_snapshot *out) {
 
 static int count_threads(void) {
   CORE_LOCKED();
-  return P.nthreads;
+  return the_pool.nthreads;
 }
 
 int core_sample_threads(core_snapshot *out, int max) {
   int n = count_threads(), found = 0;
   for (int i = 0; i < n && found < max; i++)
-    if (P.threads[i]->current && P.threads[i]->python) core_take_snapshot(P.threads[i], &out[found++]);
+    if (the_pool.threads[i]->current && the_pool.threads[i]->python)
+      core_take_snapshot(the_pool.threads[i], &out[found++]);
   return found;
 }
 
@@ -114,7 +115,7 @@ static int timeout_signal;
 /* Handles the signal on Python's main thread. The job for which the signal was sent can have ended already. */
 static PyObject *on_timeout_signal(PyObject *self, PyObject *args) {
   CORE_CHECK(CORE_GIL | CORE_ON_MAIN);
-  core_thread *t = P.threads[0];
+  core_thread *t = the_pool.threads[0];
   if (!t->signalled || !t->current) Py_RETURN_NONE;
   t->signalled = 0;
   /* the thread has executed bytecode, and has therefore raised the exception already */
@@ -160,7 +161,7 @@ static void find_alone(void *arg) {
   core_overdue *o = arg;
   int n = count_threads();
   for (int i = 0; i < n && !o->thread; i++) {
-    core_thread *t = P.threads[i];
+    core_thread *t = the_pool.threads[i];
     if (t->current != o->rec || o->rec->serial != o->serial || !t->python || (o->jobs && core_jobs_of(t) != o->jobs))
       continue;
     core_take_snapshot(t, o->out);
@@ -173,7 +174,7 @@ static void raise_in(core_thread *t) {
     t->raised = 0;
     return;
   }
-  if (timeout_signal && t == P.threads[0]) {
+  if (timeout_signal && t == the_pool.threads[0]) {
     t->signalled = 1;
     pthread_kill(t->id, timeout_signal);
   }
@@ -217,8 +218,8 @@ int core_running_callbacks(core_snapshot *out, int max) {
   CORE_CHECK(CORE_NO_GIL | CORE_SERVING);
   int found = 0;
   CORE_LOCKED();
-  for (int i = 0; i < P.nthreads && found < max; i++) {
-    core_thread *t = P.threads[i];
+  for (int i = 0; i < the_pool.nthreads && found < max; i++) {
+    core_thread *t = the_pool.threads[i];
     core_record *rec = __atomic_load_n(&t->current, __ATOMIC_RELAXED);
     if (!rec || !rec->run.started || !core_kind_of(rec)->run_inputs) continue;
     out[found++] = (core_snapshot){.rec = rec, .serial = rec->serial, .thread = t->index, .jobs = core_jobs_of(t)};

@@ -15,8 +15,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define P core_the_pool
-#define LARGE_BYTES (1 << 20) /* size from which parts of responses count in P.large */
+#define the_pool core_the_pool
+#define LARGE_BYTES (1 << 20) /* size from which parts of responses count in the_pool.large */
 #define RETIRE_S 10           /* seconds without work after which a thread other than thread 0 ends */
 
 __thread core_thread *core_this_thread;
@@ -25,12 +25,12 @@ static __thread PyThreadState *saved_state;
 /* --- idle threads; the mutex is held ----------------------------------------- */
 
 /* Sleeps until core_wake_thread is called. Threads other than thread 0 sleep for at most RETIRE_S. The caller must hold
- * P.mu, which is released during the sleep. The thread sleeps on a semaphore, because a condition variable of glibc
- * would mark P.mu as contended, so that each release costs a system call. */
+ * the_pool.mu, which is released during the sleep. The thread sleeps on a semaphore, because a condition variable of
+ * glibc would mark the_pool.mu as contended, so that each release costs a system call. */
 static void sleep_idle(core_thread *t) {
   struct timespec until;
   t->state = CORE_THREAD_IDLE;
-  P.idle++;
+  the_pool.idle++;
   core_unlock();
   int awake;
   if (t->index == 0) {
@@ -45,7 +45,7 @@ static void sleep_idle(core_thread *t) {
   core_lock();
   if (t->state == CORE_THREAD_IDLE) {
     t->state = CORE_THREAD_BUSY;
-    P.idle--;
+    the_pool.idle--;
     t->retire = !t->streams && !t->inbox.first;
     /* Just when RETIRE_S ended, a different thread has selected this thread to be woken, so the semaphore of this
      * thread will be posted soon. */
@@ -58,14 +58,14 @@ static void sleep_idle(core_thread *t) {
 }
 
 void core_appoint_drainer(void) {
-  if (P.drainer || P.idle == 0 || !P.queue.first || core_loop_is_behind()) return;
-  /* The number of counted threads can exceed P.max, because a thread that was not counted during its job counts
+  if (the_pool.drainer || the_pool.idle == 0 || !the_pool.queue.first || core_loop_is_behind()) return;
+  /* The number of counted threads can exceed the_pool.max, because a thread that was not counted during its job counts
    * again. */
-  if (core_counted_threads() - P.idle >= P.max) return;
-  for (int i = 0; i < P.nthreads; i++) {
-    core_thread *t = P.threads[i];
+  if (core_counted_threads() - the_pool.idle >= the_pool.max) return;
+  for (int i = 0; i < the_pool.nthreads; i++) {
+    core_thread *t = the_pool.threads[i];
     if (t->state == CORE_THREAD_IDLE) {
-      P.drainer = t;
+      the_pool.drainer = t;
       core_wake_thread(t);
       return;
     }
@@ -73,12 +73,12 @@ void core_appoint_drainer(void) {
 }
 
 static int is_slow(const core_record *rec) {
-  if (UNLIKELY(P.hurry)) return 1;
+  if (UNLIKELY(the_pool.hurry)) return 1;
   const core_mount *m = core_mount_of(rec);
   if (rec->run.job == CORE_NEXT) return rec->run.chunk_ns > CORE_SLOW_NS;
   uint64_t runs = core_run_ns(m);
   return runs > CORE_HEAVY_NS ||
-         (runs > CORE_SLOW_NS && (P.shared.parallel || core_average_of(&m->wait_ns) > CORE_SLOW_NS));
+         (runs > CORE_SLOW_NS && (the_pool.shared.parallel || core_average_of(&m->wait_ns) > CORE_SLOW_NS));
 }
 
 /* Returns the bytes that the response of rec is likely to need at once, if they are worth counting. */
@@ -88,18 +88,19 @@ static int64_t expected_bytes(const core_record *rec) {
 }
 
 core_record *core_next_in_queue(void) {
-  core_record *rec = P.queue.first;
-  while (UNLIKELY(rec && P.large && P.large + expected_bytes(rec) > P.shared.large_max && expected_bytes(rec)))
+  core_record *rec = the_pool.queue.first;
+  while (UNLIKELY(rec && the_pool.large && the_pool.large + expected_bytes(rec) > the_pool.shared.large_max &&
+                  expected_bytes(rec)))
     rec = rec->next;
   return rec;
 }
 
 /* Takes the next record for t, alternately from its inbox and from the queue, so that iterators and new requests both
- * make progress; the caller must hold P.mu. */
+ * make progress; the caller must hold the_pool.mu. */
 static core_record *take(core_thread *t) {
-  int mine = P.shared.parallel || P.drainer == NULL || P.drainer == t;
+  int mine = the_pool.shared.parallel || the_pool.drainer == NULL || the_pool.drainer == t;
   core_record *queued = mine ? core_next_in_queue() : NULL;
-  int may_drain = queued && core_counted_threads() - P.idle <= P.max && !core_loop_is_behind();
+  int may_drain = queued && core_counted_threads() - the_pool.idle <= the_pool.max && !core_loop_is_behind();
   core_record *rec = NULL;
   if (t->inbox.first && (!may_drain || t->prefer_inbox)) {
     t->prefer_inbox = 0;
@@ -107,17 +108,17 @@ static core_record *take(core_thread *t) {
   } else if (may_drain) {
     t->prefer_inbox = 1;
     rec = queued;
-    core_list_unlink(&P.queue, rec);
+    core_list_unlink(&the_pool.queue, rec);
     if (rec->run.job == CORE_RUN) core_count_queued(-1);
-    P.pops++;
-    P.drainer = t;
+    the_pool.pops++;
+    the_pool.drainer = t;
   }
   if (rec == NULL) {
-    if (P.drainer == t) P.drainer = NULL;
+    if (the_pool.drainer == t) the_pool.drainer = NULL;
     return NULL;
   }
-  if (P.drainer == t && (is_slow(rec) || core_queue_is_long())) P.drainer = NULL;
-  if (P.drainer == NULL) core_appoint_drainer();
+  if (the_pool.drainer == t && (is_slow(rec) || core_queue_is_long())) the_pool.drainer = NULL;
+  if (the_pool.drainer == NULL) core_appoint_drainer();
   core_count_job(t);
   return rec;
 }
@@ -127,9 +128,9 @@ static core_record *take(core_thread *t) {
 static int put_back(core_record *rec) {
   if (LIKELY(rec->run.job != CORE_RUN || !core_loop_is_behind())) return 0;
   CORE_LOCKED();
-  core_list_prepend(&P.queue, rec, rec);
+  core_list_prepend(&the_pool.queue, rec, rec);
   core_count_queued(1);
-  P.pops--;
+  the_pool.pops--;
   return 1;
 }
 
@@ -156,14 +157,14 @@ static void thread_loop(core_thread *t) {
   core_this_thread = t;
   core_lock();
   while (!t->retire) {
-    int surplus = core_counted_threads() > P.max && t->index && !t->streams && !t->inbox.first;
+    int surplus = core_counted_threads() > the_pool.max && t->index && !t->streams && !t->inbox.first;
     core_record *rec = surplus ? NULL : take(t);
-    P.large += t->large = rec ? expected_bytes(rec) : 0;
-    int check = t->index == 0 && P.check_signals;
+    the_pool.large += t->large = rec ? expected_bytes(rec) : 0;
+    int check = t->index == 0 && the_pool.check_signals;
     /* No thread was idle when the last objects were released, so this thread must not sleep before it frees them. */
     int collect = t->collect || (!rec && !have_gil && core_garbage_is_large());
     t->collect = 0;
-    if (check) P.check_signals = 0;
+    if (check) the_pool.check_signals = 0;
     if (rec || check || collect) {
       core_unlock();
       if (!have_gil) {
@@ -177,23 +178,23 @@ static void thread_loop(core_thread *t) {
       if (rec) run_job(t, rec);
       core_lock();
       if (UNLIKELY(t->aside)) core_set_aside(t, CORE_COUNTS);
-      P.large -= t->large;
+      the_pool.large -= t->large;
     } else if (have_gil) {
       core_unlock();
       go_idle(t);
       have_gil = 0;
       core_lock();
-    } else if (P.stopping || surplus) {
+    } else if (the_pool.stopping || surplus) {
       break;
     } else {
       sleep_idle(t);
     }
   }
-  if (P.drainer == t) P.drainer = NULL;
+  if (the_pool.drainer == t) the_pool.drainer = NULL;
   t->state = CORE_THREAD_ENDING;
-  P.live--;
+  the_pool.live--;
   core_appoint_drainer();
-  if (P.stopping) pthread_cond_broadcast(&P.monitor);
+  if (the_pool.stopping) pthread_cond_broadcast(&the_pool.monitor);
   core_unlock();
 }
 
@@ -224,10 +225,10 @@ static void *thread_main(void *arg) {
   t->python = PyThreadState_Get();
   begin_traced();
   thread_loop(t);
-  if (__atomic_load_n(&P.stopping, __ATOMIC_RELAXED)) return NULL; /* Python can have ended already */
+  if (__atomic_load_n(&the_pool.stopping, __ATOMIC_RELAXED)) return NULL; /* Python can have ended already */
   PyEval_RestoreThread(saved_state);
   Py_CLEAR(t->spare_start);
-  if (CORE_PARALLEL) P.thread_ends();
+  if (CORE_PARALLEL) the_pool.thread_ends();
   t->python = NULL;
   PyGILState_Release(gil);
   core_lock();
@@ -238,17 +239,17 @@ static void *thread_main(void *arg) {
 
 int core_spawn_thread(void) {
   core_thread *t = NULL;
-  for (int i = 1; i < P.nthreads; i++) {
-    if (P.threads[i]->state == CORE_THREAD_GONE) {
-      t = P.threads[i];
+  for (int i = 1; i < the_pool.nthreads; i++) {
+    if (the_pool.threads[i]->state == CORE_THREAD_GONE) {
+      t = the_pool.threads[i];
       break;
     }
   }
   if (!t) {
-    if (P.nthreads >= CORE_MAX_THREADS || !(t = calloc(1, sizeof *t))) return 0;
-    t->index = P.nthreads;
+    if (the_pool.nthreads >= CORE_MAX_THREADS || !(t = calloc(1, sizeof *t))) return 0;
+    t->index = the_pool.nthreads;
     sem_init(&t->sleep, 0, 0);
-    P.threads[P.nthreads++] = t;
+    the_pool.threads[the_pool.nthreads++] = t;
   }
   t->mode = &core_threads;
   t->state = CORE_THREAD_BUSY;
@@ -259,16 +260,16 @@ int core_spawn_thread(void) {
     return 0;
   }
   pthread_detach(t->id);
-  P.live++;
+  the_pool.live++;
   return 1;
 }
 
 void core_set_aside(core_thread *t, core_aside why) {
-  P.large += (t->aside ? t->large : 0) - (why ? t->large : 0);
-  P.aside[t->aside]--;
-  P.aside[t->aside = why]++;
+  the_pool.large += (t->aside ? t->large : 0) - (why ? t->large : 0);
+  the_pool.aside[t->aside]--;
+  the_pool.aside[t->aside = why]++;
   if (why == CORE_COUNTS) return;
-  if (P.drainer == t) P.drainer = NULL;
+  if (the_pool.drainer == t) the_pool.drainer = NULL;
   core_appoint_drainer();
   core_wake_monitor();
 }
@@ -276,8 +277,8 @@ void core_set_aside(core_thread *t, core_aside why) {
 int core_pause_thread(void) {
   core_thread *t = core_this_thread;
   if (!t || !t->mode->may_wait) return 1;
-  int others = P.max < CORE_MAX_THREADS / 2 ? P.max : CORE_MAX_THREADS / 2;
-  if (P.aside[CORE_WAITS_FOR_CLIENT] >= CORE_MAX_THREADS - others) return 0;
+  int others = the_pool.max < CORE_MAX_THREADS / 2 ? the_pool.max : CORE_MAX_THREADS / 2;
+  if (the_pool.aside[CORE_WAITS_FOR_CLIENT] >= CORE_MAX_THREADS - others) return 0;
   core_set_aside(t, CORE_WAITS_FOR_CLIENT);
   return 1;
 }
@@ -290,20 +291,20 @@ void core_continue_thread(void) {
 int core_serve(void) {
   CORE_CHECK(CORE_NO_GIL | CORE_ON_MAIN | CORE_SERVING);
   core_take_gil();
-  core_watch_signals(P.signal_fd);
-  __atomic_store_n(&P.serving, 1, __ATOMIC_RELAXED);
+  core_watch_signals(the_pool.signal_fd);
+  __atomic_store_n(&the_pool.serving, 1, __ATOMIC_RELAXED);
   core_check_signals();
-  thread_loop(P.threads[0]);
-  return P.exit_code;
+  thread_loop(the_pool.threads[0]);
+  return the_pool.exit_code;
 }
 
 static int prepare(void) {
-  P.live = 1;
+  the_pool.live = 1;
   return core_start_monitor();
 }
 
 static void enqueue(core_record *first, core_record *last, int n) {
-  core_list_append(&P.queue, first, last);
+  core_list_append(&the_pool.queue, first, last);
   core_count_queued(n);
   core_appoint_drainer();
   core_wake_monitor();
@@ -322,7 +323,7 @@ static void resume(core_record *rec) {
   core_wake_thread(rec->run.thread);
 }
 
-static int dequeue(core_record *rec) { return core_list_unlink(&P.queue, rec); }
+static int dequeue(core_record *rec) { return core_list_unlink(&the_pool.queue, rec); }
 
 static void written(core_thread *t, core_record *rec, const uint8_t *ends) {
   core_notify(t);
@@ -331,7 +332,7 @@ static void written(core_thread *t, core_record *rec, const uint8_t *ends) {
 
 static int others_wait(const core_thread *t) {
   CORE_LOCKED();
-  return t->inbox.first || P.queue.first;
+  return t->inbox.first || the_pool.queue.first;
 }
 
 static int stream_yields(const core_thread *t, const core_record *rec, uint64_t ns) {
@@ -344,15 +345,15 @@ static void attached(int signals) {} /* core_serve already watches for signals *
 
 static void signalled(void) {
   CORE_LOCKED();
-  P.check_signals = 1;
-  core_wake_thread(P.threads[0]);
+  the_pool.check_signals = 1;
+  core_wake_thread(the_pool.threads[0]);
 }
 
 /* If no thread is idle, the next thread that ends a job frees the objects. */
 static void collect(void) {
   CORE_LOCKED();
-  for (int i = 0; i < P.nthreads; i++) {
-    core_thread *t = P.threads[i];
+  for (int i = 0; i < the_pool.nthreads; i++) {
+    core_thread *t = the_pool.threads[i];
     if (t->state == CORE_THREAD_IDLE) {
       t->collect = 1;
       core_wake_thread(t);

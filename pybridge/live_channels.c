@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define P core_the_pool
+#define the_pool core_the_pool
 #define LONGEST_ID 32 /* maximum length of an event ID that the server assigns */
 
 static int text_of(PyObject *o, core_bytes *out) {
@@ -138,7 +138,7 @@ static PyObject *channel_subscribers(PyObject *module, PyObject *arg) {
 }
 
 static PyObject *channel_watch(PyObject *module, PyObject *none) {
-  __atomic_store_n(&P.shared.watched, 1, __ATOMIC_SEQ_CST);
+  __atomic_store_n(&the_pool.shared.watched, 1, __ATOMIC_SEQ_CST);
   Py_RETURN_NONE;
 }
 
@@ -171,12 +171,12 @@ static PyObject *cache_purge(PyObject *module, PyObject *arg) {
   if (core_forked) return PyErr_Format(PyExc_RuntimeError, "purge: not available in a child process of the server");
   uint32_t waiting =
       /* bytes of the patterns that the event loop has not taken; it sets purges to 0 before it takes the patterns */
-      __atomic_load_n(&P.shared.purges, __ATOMIC_RELAXED);
+      __atomic_load_n(&the_pool.shared.purges, __ATOMIC_RELAXED);
   if (waiting > MOST) Py_RETURN_NONE;
-  __atomic_fetch_add(&P.shared.purges, (uint32_t)n, __ATOMIC_SEQ_CST);
+  __atomic_fetch_add(&the_pool.shared.purges, (uint32_t)n, __ATOMIC_SEQ_CST);
   core_bytes pattern = {text, (uint32_t)n};
   if (waiting + (size_t)n > MOST) {
-    __atomic_store_n(&P.shared.purges, MOST + 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&the_pool.shared.purges, MOST + 1, __ATOMIC_SEQ_CST);
     pattern = (core_bytes){everything, sizeof everything - 1};
   }
   if (core_enqueue_message(CORE_PURGE, &pattern, 1) < 0) return NULL;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define P core_the_pool
+#define the_pool core_the_pool
 #define LONGEST_GROUP 128
 #define MOST_GROUPS 1000
 #define LARGEST_EVENT (16 << 20) /* maximum size of an event in bytes until the settings are known */
@@ -13,8 +13,8 @@
 /* --- messages to the event loop ---------------------------------------------- */
 
 static const core_mount *mount_of(PyObject *websocket) {
-  for (int i = 0; i < P.nmounts; i++)
-    if (P.mounts[i].callable == websocket && P.mounts[i].place) return &P.mounts[i];
+  for (int i = 0; i < the_pool.nmounts; i++)
+    if (the_pool.mounts[i].callable == websocket && the_pool.mounts[i].place) return &the_pool.mounts[i];
   return NULL;
 }
 
@@ -40,7 +40,7 @@ static int group_or_all(PyObject *group, void *to) {
 
 static PyObject *unknown(void) { return PyErr_Format(PyExc_ValueError, "broadcast: this WebSocket is not in PATHS"); }
 
-int live_largest_event(void) { return P.max_event > 0 ? P.max_event : LARGEST_EVENT; }
+int live_largest_event(void) { return the_pool.max_event > 0 ? the_pool.max_event : LARGEST_EVENT; }
 
 PyObject *live_broadcast_to(const char *place, const core_message *message, const core_bytes *group, int most) {
   if (core_check_parent() < 0) return NULL;
@@ -62,7 +62,7 @@ static PyObject *broadcast_all(PyObject *module, PyObject *args) {
   const core_mount *m = mount_of(websocket);
   if (m)
     result = live_broadcast_to(m->place, &message, &name, live_largest_event());
-  else if (P.mounts)
+  else if (the_pool.mounts)
     result = unknown();
   else /* the script is still loading, so no client is connected */
     result = Py_NewRef(Py_True);
@@ -91,7 +91,7 @@ static PyObject *websocket_count(PyObject *module, PyObject *args) {
   core_bytes name;
   if (!PyArg_ParseTuple(args, "OO&:broadcast", &websocket, group_or_all, &name) || core_check_parent() < 0) return NULL;
   const core_mount *m = mount_of(websocket);
-  if (!m) return P.mounts ? unknown() : PyLong_FromLong(0);
+  if (!m) return the_pool.mounts ? unknown() : PyLong_FromLong(0);
   return count_of(m->place, &name);
 }
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define P core_the_pool
+#define the_pool core_the_pool
 
 static PyMethodDef functions[] = {
     {"broadcast", live_ws_broadcast, METH_VARARGS, "broadcast(websockets, message) -> int: see fapws.broadcast."},
@@ -40,8 +40,8 @@ static PyObject *make_module(void) {
 #if CORE_PARALLEL
   if (module) PyUnstable_Module_SetGIL(module, Py_MOD_GIL_NOT_USED);
 #endif
-  core_timeout =
-      PyErr_NewExceptionWithDoc("fapws.Timeout", "An exception raised in a handler that takes longer than --timeout.", NULL, NULL);
+  core_timeout = PyErr_NewExceptionWithDoc(
+      "fapws.Timeout", "An exception raised in a handler that takes longer than --timeout.", NULL, NULL);
   core_client_disconnected = PyErr_NewExceptionWithDoc(
       "fapws.ClientDisconnected", "An exception raised by write() and send() after the client has disconnected.",
       PyExc_BrokenPipeError, NULL);
@@ -75,10 +75,10 @@ int live_start_python(const core_start_options *o, const char **why) { return co
 int live_run_python(const core_start_options *o, const char **why) { return core_run_python(o, make_module, why); }
 
 static int make_mounts(const core_options *o) {
-  P.nmounts = o->mounts + 1;
-  P.mounts = calloc((size_t)P.nmounts, sizeof *P.mounts);
+  the_pool.nmounts = o->mounts + 1;
+  the_pool.mounts = calloc((size_t)the_pool.nmounts, sizeof *the_pool.mounts);
   for (int i = 0; i < o->mounts; i++) {
-    core_mount *m = &P.mounts[i];
+    core_mount *m = &the_pool.mounts[i];
     mount_bind(m, o->targets[i].kind);
     m->relative = o->targets[i].relative;
     m->callable = o->targets[i].callable;
@@ -90,7 +90,7 @@ static int make_mounts(const core_options *o) {
     /* A handler counts as slow until it has been called. */
     m->run_ns = m->wait_ns = m->close_ns = m->chunk_ns = 10 * CORE_SLOW_NS;
   }
-  core_mount *presence = &P.mounts[o->mounts];
+  core_mount *presence = &the_pool.mounts[o->mounts];
   presence->callable = live_presence_handler();
   presence->name = PyUnicode_FromString("on_join and on_leave");
   /* These times make the mount count as slow. Other threads then run the requests that arrive during its callbacks. */
@@ -102,5 +102,5 @@ static int make_mounts(const core_options *o) {
 core_shared *live_start_pool(const core_options *o) {
   core_pool_start(o, &asgi_mode, wsgi_forget_caches);
   if (make_mounts(o) < 0 || wsgi_environ_init(o) < 0) return NULL;
-  return P.mode->prepare() < 0 || P.coroutines->prepare() < 0 ? NULL : &P.shared;
+  return the_pool.mode->prepare() < 0 || the_pool.coroutines->prepare() < 0 ? NULL : &the_pool.shared;
 }

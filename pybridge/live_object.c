@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <structmember.h>
 
-#define P core_the_pool
+#define the_pool core_the_pool
 /* On a thread that must not wait (core_mode.may_wait), send() fails if more bytes than this wait for the client. */
 #define UNPACED_BYTES (4 << 20)
 #define BEHIND_BYTES (1 << 20) /* if more bytes wait for a client, a broadcast closes the WebSocket of this client */

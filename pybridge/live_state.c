@@ -2,7 +2,7 @@
  * record. */
 #include "live.h"
 
-#define P core_the_pool
+#define the_pool core_the_pool
 
 void live_ws_publish(core_part *p) {
   core_thread *t = core_this_thread;
@@ -15,7 +15,7 @@ void live_ws_publish(core_part *p) {
   core_publish(t, p);
   /* After core_publish, the event loop does not see the part until the handler returns or the monitor wakes the event
    * loop. That is too late if the handler is usually slow or the monitor sleeps. */
-  if (core_run_ns(core_mount_of(mine)) > CORE_SLOW_NS || __atomic_load_n(&P.monitor_parked, __ATOMIC_RELAXED))
+  if (core_run_ns(core_mount_of(mine)) > CORE_SLOW_NS || __atomic_load_n(&the_pool.monitor_parked, __ATOMIC_RELAXED))
     core_notify(t);
 }
 

@@ -4,17 +4,17 @@
 
 #include <stdlib.h>
 
-#define P core_the_pool
+#define the_pool core_the_pool
 
 enum { ON_OPEN, ON_MESSAGE, ON_CLOSE, CALLBACKS };
-static const char *const names[CALLBACKS] = {"on_open", "on_message", "on_close"};
-static PyObject *name[CALLBACKS];
+static const char *const callback_names[CALLBACKS] = {"on_open", "on_message", "on_close"};
+static PyObject *callback_name[CALLBACKS];
 
 /* Calls a callback with the arguments ws, second and third; second and third are left out if they are NULL. Steals the
  * references to second and third. Returns a new reference to the result, or to None if the application has no such
  * callback, or NULL with an exception. */
 static PyObject *call(live_ws_object *ws, int which, PyObject *second, PyObject *third) {
-  PyObject *f = PyObject_GetAttr(core_mount_of(ws->rec)->callable, name[which]),
+  PyObject *f = PyObject_GetAttr(core_mount_of(ws->rec)->callable, callback_name[which]),
            *args[] = {(PyObject *)ws, second, third};
   size_t n = third ? 3 : second ? 2 : 1;
   PyObject *result = !f || f == Py_None ? Py_XNewRef(f) : PyObject_Vectorcall(f, args, n, NULL);
@@ -31,7 +31,7 @@ static void next_callback(core_thread *t) {
   if (UNLIKELY(t->raised)) core_withdraw_timeout(t);
 }
 
-static void failed(core_thread *t, live_ws_object *ws, const char *what) {
+static void report_failure(core_thread *t, live_ws_object *ws, const char *what) {
   core_record *rec = ws->rec;
   int late = t->raised && PyErr_ExceptionMatches(core_timeout); /* the stack was logged when the Timeout was raised */
   /* the exception comes from send(), because the client has disconnected */
@@ -76,13 +76,13 @@ static void end(core_thread *t, live_ws_object *ws, int code, PyObject *reason) 
   core_record *rec = ws->rec;
   if (t->unsignalled && core_run_ns(core_mount_of(rec)) > CORE_SLOW_NS) core_notify(t);
   call_on_close(t, ws, code, reason);
-  int failed = code == 1011;
+  int abnormal = code == 1011;
   live_ws_detach(ws);
   Py_DECREF(ws);
   core_part *p = core_part_new(rec, 0);
   if (!p) Py_FatalError("fapws: out of memory while closing a WebSocket");
   p->last = 1;
-  p->failed = (uint8_t)failed;
+  p->failed = (uint8_t)abnormal;
   wsgi_drop(t, rec);
   core_publish(t, p);
 }
@@ -96,7 +96,7 @@ static void on_message(core_thread *t, live_ws_object *ws, const core_input *in)
   PyObject *result = message ? call(ws, ON_MESSAGE, message, NULL) : NULL;
   core_end_timing(&timing, m);
   Py_XDECREF(result);
-  if (UNLIKELY(!result)) failed(t, ws, "on_message");
+  if (UNLIKELY(!result)) report_failure(t, ws, "on_message");
   core_part *credit = core_credit_part(rec, in);
   if (credit) live_ws_publish(credit);
 }
@@ -230,7 +230,7 @@ static void open_websocket(core_thread *t, core_record *rec) {
   rec->inputs.open = rec->inputs.scheduled = 1;
   core_unlock();
   core_begin_timing(&timing, m);
-  live_ws_object *ws = core_intern(name, names, CALLBACKS) < 0 ? NULL : live_ws_new(rec);
+  live_ws_object *ws = core_intern(callback_name, callback_names, CALLBACKS) < 0 ? NULL : live_ws_new(rec);
   if (!ws) {
     rec->inputs.open = 0;
     wsgi_fail(t, rec);
@@ -244,7 +244,7 @@ static void open_websocket(core_thread *t, core_record *rec) {
     return;
   }
   if (!bad && live_ws_state(ws) == LIVE_WS_OPENING && live_ws_accept(ws) < 0) bad = 1;
-  if (bad) failed(t, ws, "on_open");
+  if (bad) report_failure(t, ws, "on_open");
   PyObject *environ = rec->run.environ;
   CORE_BEGIN_HOLD(ws);
   rec->run.environ = NULL; /* the object ws makes a new environ if the application reads its attribute environ */

@@ -21,8 +21,8 @@ func TestModesAndKindsAreComparedOnlyToSelectATable(t *testing.T) {
 				`AsyncHandler|WebSocket)\b|[=!]=\s*(threaded|inline|asyncio)\{`)
 	chosen :=
 		regexp.MustCompile(
-			`^(extern )?const (core|asgi)_(kind|mode) |mount_bind\(presence, |core_pool_start\(o, |P\.mode = |` +
-				`A\.thread\.mode = |t->mode = |enum \{ CORE_WSGI`)
+			`^(extern )?const (core|asgi)_(kind|mode) |mount_bind\(presence, |core_pool_start\(o, |the_pool\.mode = |` +
+				`the_thread\.thread\.mode = |t->mode = |enum \{ CORE_WSGI`)
 	for _, name := range sources(t, "*.c", "*.h", "*.go") {
 		if name == "kind.go" {
 			continue

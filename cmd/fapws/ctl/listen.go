@@ -243,10 +243,10 @@ func Listen(path string, server Server) (*Socket, error) {
 }
 
 func bind(path string) (*net.UnixListener, error) {
-	switch found, err := isFree(path); {
+	switch stale, err := checkPath(path); {
 	case err != nil:
 		return nil, err
-	case found:
+	case stale:
 		if err := os.Remove(path); err != nil {
 			return nil, err
 		}
@@ -264,9 +264,9 @@ func bind(path string) (*net.UnixListener, error) {
 	return ln, nil
 }
 
-// isFree returns an error if the control socket cannot be created at path, because a server listens there or because
-// the file is not a socket. found is true if the socket of an ended server is at path.
-func isFree(path string) (found bool, err error) {
+// checkPath returns an error if the control socket cannot be created at path, because a server listens there or because
+// the file is not a socket. stale is true if the socket of an ended server is at path.
+func checkPath(path string) (stale bool, err error) {
 	st, err := os.Lstat(path)
 	switch {
 	case err != nil:
@@ -282,7 +282,7 @@ func isFree(path string) (found bool, err error) {
 // MayListen returns the error that Listen would return for path, and changes nothing. A socket of a server that serves
 // site (Report.Site) is no error.
 func MayListen(path, site string) error {
-	if _, err := isFree(path); err != nil {
+	if _, err := checkPath(path); err != nil {
 		if site != "" && siteAt(path) == site {
 			return nil
 		}

@@ -53,36 +53,36 @@ func (p *Pool) level() {
 	if p.first() || p.stopping || p.showsFailure() {
 		return
 	}
-	var stay, leave, load []*worker
+	var staying, leaving, loading []*worker
 	for _, w := range p.workers {
 		switch {
 		case w.replaces():
-			load = append(load, w)
+			loading = append(loading, w)
 		case !w.serves():
 		case w.Exit == replaced:
-			leave = append(leave, w)
+			leaving = append(leaving, w)
 		default:
-			stay = append(stay, w)
+			staying = append(staying, w)
 		}
 	}
-	for n := len(stay) + len(load); n < p.want && p.pace.pause == nil; n++ {
+	for n := len(staying) + len(loading); n < p.want && p.pace.pause == nil; n++ {
 		p.startOne()
 	}
 	// new workers must get the sockets before old workers stop accepting
 	p.share()
-	if surplus := len(stay) + len(load) - p.want; surplus > 0 {
-		quit := min(surplus, len(load))
-		for _, w := range load[:quit] {
+	if surplus := len(staying) + len(loading) - p.want; surplus > 0 {
+		quit := min(surplus, len(loading))
+		for _, w := range loading[:quit] {
 			w.end(Quit)
 		}
-		leave, stay = append(leave, stay[:surplus-quit]...), stay[surplus-quit:]
+		leaving, staying = append(leaving, staying[:surplus-quit]...), staying[surplus-quit:]
 	}
-	var to *worker
-	if len(stay) > 0 {
-		to = stay[0]
+	var successor *worker
+	if len(staying) > 0 {
+		successor = staying[0]
 	}
-	for _, w := range leave[:max(0, len(stay)+len(leave)-p.want)] {
-		w.retire(to)
+	for _, w := range leaving[:max(0, len(staying)+len(leaving)-p.want)] {
+		w.retire(successor)
 		w.depart()
 	}
 }
@@ -127,10 +127,10 @@ func (p *Pool) start(newest bool, role Role) (*worker, error) {
 			start.Doors[name] = pass(door)
 		}
 	}
-	var heard *stderrCapture
+	var captured *stderrCapture
 	if p.o.FailureNotice != nil && role != PageOnly {
-		heard = new(stderrCapture)
-		cmd.Stderr, cmd.WaitDelay = heard, stderrWithin
+		captured = new(stderrCapture)
+		cmd.Stderr, cmd.WaitDelay = captured, stderrWithin
 		start.Stderr = pass(os.Stderr)
 	}
 	cmd.Dir, cmd.SysProcAttr = p.o.Dir, p.o.Attributes()
@@ -144,7 +144,7 @@ func (p *Pool) start(newest bool, role Role) (*worker, error) {
 		return nil, err
 	}
 	w := newWorker(p, cmd, channel)
-	w.stderrCapture, w.Role = heard, role
+	w.stderrCapture, w.Role = captured, role
 	p.o.Log(logfile.Debug, fmt.Sprintf("worker %d: started", w.Pid))
 	w.watch()
 	return w, nil

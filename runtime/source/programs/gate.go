@@ -13,10 +13,10 @@ import (
 type Gate struct {
 	most, share, queue int
 
-	mu      sync.Mutex
-	running int
-	of      map[string]int // number of running programs by client
-	waiting []*waiter      // waiters in the order of their arrival
+	mu        sync.Mutex
+	running   int
+	perClient map[string]int // number of running programs by client
+	waiting   []*waiter      // waiters in the order of their arrival
 }
 
 type waiter struct {
@@ -26,7 +26,7 @@ type waiter struct {
 }
 
 func NewGate(running, waiting int) *Gate {
-	return &Gate{most: running, share: running - running/4, queue: waiting, of: map[string]int{}}
+	return &Gate{most: running, share: running - running/4, queue: waiting, perClient: map[string]int{}}
 }
 
 var ErrBusy = errors.New("too many wait")
@@ -73,12 +73,12 @@ func (g *Gate) begin(client string) (*waiter, error) {
 }
 
 func (g *Gate) has(client string) bool {
-	return g.running < g.most && (client == "" || g.of[client] < g.share)
+	return g.running < g.most && (client == "" || g.perClient[client] < g.share)
 }
 
 func (g *Gate) enter(client string) {
 	g.running++
-	g.of[client]++
+	g.perClient[client]++
 }
 
 // makeRoom rejects the last waiter of the client with the most waiters, if it has at least two more than the given
@@ -118,13 +118,13 @@ func (g *Gate) Leave(client string) {
 
 func (g *Gate) leave(client string) {
 	g.running--
-	if g.of[client]--; g.of[client] == 0 {
-		delete(g.of, client)
+	if g.perClient[client]--; g.perClient[client] == 0 {
+		delete(g.perClient, client)
 	}
 	for {
 		next := -1
 		for i, w := range g.waiting {
-			if g.has(w.client) && (next < 0 || g.of[w.client] < g.of[g.waiting[next].client]) {
+			if g.has(w.client) && (next < 0 || g.perClient[w.client] < g.perClient[g.waiting[next].client]) {
 				next = i
 			}
 		}

@@ -57,20 +57,20 @@ type Loader struct {
 }
 
 type child struct {
-	of       *Loader
+	loader   *Loader
 	conn     net.Conn
 	errors   *os.File
 	reports  *os.File
 	progress atomic.Int64
 
 	request, handler string
-	since            time.Time
+	started          time.Time
 	pid              int
 	ended            chan struct{}
-	how              end
+	result           exitResult
 }
 
-type end struct {
+type exitResult struct {
 	// exit status; -1 if the process was killed or its status is unknown
 	status int
 	text   string
@@ -125,7 +125,7 @@ func OpenLoader(cmd *exec.Cmd, o LoaderOptions) (_ *Loader, loaded []byte, err e
 	}
 	if loaded, err = io.ReadAll(from); err != nil || !bytes.HasPrefix(loaded, []byte("{")) {
 		_ = cmd.Wait()
-		return nil, nil, &LoadError{cmd.ProcessState.ExitCode(), string(loaded), l.ended()}
+		return nil, nil, &LoadError{cmd.ProcessState.ExitCode(), string(loaded), l.exitReason()}
 	}
 	go l.await()
 	return l, loaded, nil
@@ -138,7 +138,7 @@ func (l *Loader) Serve(serving Serving) {
 }
 
 // FollowStderr must be called after the error log was rotated.
-func (l *Loader) FollowStderr() { _ = l.order(0, 2) }
+func (l *Loader) FollowStderr() { _ = l.sendOrder(0, 2) }
 
 // Unused returns the time since the last request ended, or 0 while a request is running or waiting.
 func (l *Loader) Unused() time.Duration {
@@ -155,10 +155,10 @@ func (l *Loader) leave(client string) {
 
 var errGone = errors.New("the loader of --fork exited")
 
-// The number of files selects the order. With three files, the loader forks a child with this socket, standard error
+// sendOrder sends an order to the loader. The number of files selects the order. With three files, the loader forks a child with this socket, standard error
 // and pipe for reports. With one file, the loader uses it as its standard error. Without files, the loader kills the
 // child pid or, if pid is negative, ends within -pid milliseconds.
-func (l *Loader) order(pid int, files ...int) error {
+func (l *Loader) sendOrder(pid int, files ...int) error {
 	var rights []byte
 	if len(files) > 0 {
 		rights = unix.UnixRights(files...)
@@ -169,7 +169,7 @@ func (l *Loader) order(pid int, files ...int) error {
 }
 
 func (l *Loader) fork(request, handler string) (_ *child, err error) {
-	c := &child{of: l, request: request, handler: handler, since: time.Now(), ended: make(chan struct{})}
+	c := &child{loader: l, request: request, handler: handler, started: time.Now(), ended: make(chan struct{})}
 	sockets, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
@@ -195,7 +195,7 @@ func (l *Loader) fork(request, handler string) (_ *child, err error) {
 	}
 	stuck := time.AfterFunc(stuckAfter, l.kill)
 	defer stuck.Stop()
-	if l.order(0, sockets[1], int(stderr.Fd()), int(reports.Fd())) != nil {
+	if l.sendOrder(0, sockets[1], int(stderr.Fd()), int(reports.Fd())) != nil {
 		l.kill()
 	}
 	reports.Close()
@@ -222,21 +222,21 @@ func (c *child) report() (int, error) {
 }
 
 func (c *child) await() {
-	c.how = end{-1, "has ended after its loader"}
+	c.result = exitResult{-1, "has ended after its loader"}
 	if number, err := c.report(); err == nil {
 		status := syscall.WaitStatus(number)
-		c.how = end{status.ExitStatus(), c.of.ending(status)}
+		c.result = exitResult{status.ExitStatus(), c.loader.describeExit(status)}
 	}
 	c.reports.Close()
-	c.of.mu.Lock()
-	defer c.of.mu.Unlock()
-	c.of.children = slices.DeleteFunc(c.of.children, func(other *child) bool { return other == c })
+	c.loader.mu.Lock()
+	defer c.loader.mu.Unlock()
+	c.loader.children = slices.DeleteFunc(c.loader.children, func(other *child) bool { return other == c })
 	close(c.ended)
 }
 
 func (l *Loader) kill() { _ = l.cmd.Process.Kill() }
 
-func (c *child) kill() { _ = c.of.order(c.pid) }
+func (c *child) kill() { _ = c.loader.sendOrder(c.pid) }
 
 // Running is a child that works on a request.
 type Running struct {
@@ -251,7 +251,7 @@ func (l *Loader) Running() (running []Running) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, c := range l.children {
-		running = append(running, Running{c.pid, c.request, c.handler, time.Since(c.since)})
+		running = append(running, Running{c.pid, c.request, c.handler, time.Since(c.started)})
 	}
 	return running
 }
@@ -261,15 +261,15 @@ func (l *Loader) await() {
 	l.control.Close()
 	close(l.exited)
 	if !l.closed.Load() {
-		l.o.Died(l.ended())
+		l.o.Died(l.exitReason())
 	}
 }
 
-func (l *Loader) ended() string {
-	return "the loader of --fork " + l.ending(l.cmd.ProcessState.Sys().(syscall.WaitStatus))
+func (l *Loader) exitReason() string {
+	return "the loader of --fork " + l.describeExit(l.cmd.ProcessState.Sys().(syscall.WaitStatus))
 }
 
-func (l *Loader) ending(status syscall.WaitStatus) string {
+func (l *Loader) describeExit(status syscall.WaitStatus) string {
 	if !status.Signaled() {
 		return fmt.Sprintf("exited with status %d", status.ExitStatus())
 	}
@@ -290,7 +290,7 @@ func (l *Loader) ending(status syscall.WaitStatus) string {
 func (l *Loader) Close(d time.Duration) {
 	l.closed.Store(true)
 	_ = l.cmd.Process.Signal(syscall.SIGCONT) // continue a stopped process, so that it can end
-	_ = l.order(-int(d.Milliseconds()))
+	_ = l.sendOrder(-int(d.Milliseconds()))
 	_ = l.control.CloseWrite()
 	select {
 	case <-l.exited:

@@ -114,16 +114,16 @@ func (m *LoaderMount) Respond(w *backend.Response, r *backend.Request) {
 		return
 	}
 	report := func() {
-		how := end{-1, "has closed its connection"}
+		result := exitResult{-1, "has closed its connection"}
 		select {
 		case <-c.ended:
-			how = c.how
+			result = c.result
 		case <-time.After(endedWithin):
 		}
 		if late() {
 			timedOut(time.Since(began))
-		} else if how.status != reported {
-			log(fmt.Sprintf("process %d %s in handler %s, %s: %v", c.pid, how.text, m.Name, line, err))
+		} else if result.status != reported {
+			log(fmt.Sprintf("process %d %s in handler %s, %s: %v", c.pid, result.text, m.Name, line, err))
 		}
 	}
 	if w.Started() {
