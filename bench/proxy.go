@@ -21,7 +21,7 @@ type origin struct {
 }
 
 // proxyWorkloads returns a workload for each kind of response, each upstream, and each kind of socket.
-func proxyWorkloads() (all []workload) {
+func proxyWorkloads() (workloads []workload) {
 	for _, w := range []workload{
 		{name: "proxyhello", title: "hello, 64 connections", path: "/hello", connections: 64, length: 13},
 		{name: "proxy100k", title: "100 KiB, 16 connections", path: "/100k", connections: 16, length: 100 << 10},
@@ -47,22 +47,22 @@ func proxyWorkloads() (all []workload) {
 			}
 			each.name = fmt.Sprintf("%s/%s/%s", w.name, o.server, socket)
 			each.title = fmt.Sprintf("proxy to %s over %s: %s", o.server, socket, w.title)
-			all = append(all, each)
+			workloads = append(workloads, each)
 		}
 	}
-	return all
+	return workloads
 }
 
 // proxyTargets compares fapws with nginx in each of proxyWorkloads.
-func proxyTargets() (all []target) {
+func proxyTargets() (targets []target) {
 	nginx := []string{"nginx"}
 	for _, w := range proxyWorkloads() {
-		all = append(all,
+		targets = append(targets,
 			target{w.name + ": CPU ÷ nginx", w.name, cpu, nginx, ratio, true, 1.1, notJudged, "%.2f"},
 			target{w.name + ": requests/s ÷ nginx", w.name, rate, nginx, ratio, false, 1.0, notJudged, "%.2f"},
 			target{w.name + ": p99 ÷ nginx", w.name, p99, nginx, ratio, true, 1.0, notJudged, "%.2f"})
 	}
-	return all
+	return targets
 }
 
 // startOrigin starts the upstream of w, if it has one.
@@ -124,14 +124,14 @@ func fapwsProxyConfig(w *workload, s *settings) string {
 
 // nginxProxy returns the lines of a server that keeps connections to the upstream and describes the client to it, as
 // fapws does by default.
-func nginxProxy(w *workload) (before, location []string) {
+func nginxProxy(w *workload) (upstream, location []string) {
 	buffering := "on"
 	if w.unbuffered {
 		buffering = "off"
 	}
-	before = []string{"  upstream back { server " + w.origin.address + "; keepalive 64; keepalive_requests 100000000; }",
+	upstream = []string{"  upstream back { server " + w.origin.address + "; keepalive 64; keepalive_requests 100000000; }",
 		"  client_max_body_size 1g;"}
-	return before, []string{"    location / { proxy_pass http://back; proxy_http_version 1.1;",
+	return upstream, []string{"    location / { proxy_pass http://back; proxy_http_version 1.1;",
 		`      proxy_set_header Connection ""; proxy_set_header Host $host; proxy_set_header X-Real-IP $remote_addr;`,
 		"      proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Forwarded-Proto $scheme;",
 		"      proxy_request_buffering " + buffering + "; }"}
