@@ -117,6 +117,8 @@ func (b *bench) round(p *process, w *workload, lua string, cpu int) (sample, err
 		return p.handshakesOf(w, b.length)
 	case overHTTP2:
 		return p.http2Of(w, b.length)
+	case distant:
+		return p.postFrom(w, b.length)
 	}
 	if w.sitters == 0 {
 		return p.loadWith(w, lua, b.length, cpu)
@@ -143,6 +145,9 @@ func (p *process) warmUp(w *workload, lua string, cpu int) error {
 	if w.kind == passing {
 		_, err := p.passWith(w, time.Second)
 		return err
+	}
+	if w.kind == distant {
+		return nil
 	}
 	if err := p.check(w); err != nil {
 		return err

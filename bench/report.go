@@ -96,7 +96,7 @@ func (b *bench) printWorkload(w *workload, servers []string) {
 	case subscribers:
 		t = newTable("server", "KiB each", "memory MB", "CPU idle %", "ms until all have an event",
 			"p99 µs of hello beside", "p99 µs before")
-	case handshaking, overHTTP2:
+	case handshaking, overHTTP2, distant:
 		t = newTable("server", "requests/s", "CPU µs/request", "requests/CPU s", "memory MB", "errors")
 	default:
 		titles := []string{"server", "requests/s", "p50 µs", "p99 µs", "CPU µs/request", "requests/CPU s", "memory MB",
@@ -127,7 +127,7 @@ func (b *bench) printWorkload(w *workload, servers []string) {
 		case subscribers:
 			t.row(name, of("%.2f", each), of("%.1f", memory), of("%.2f", idling), of("%.0f", took), of("%.0f", p99),
 				of("%.0f", before))
-		case handshaking, overHTTP2:
+		case handshaking, overHTTP2, distant:
 			t.row(name, of("%.0f", rate), of("%.2f", cpu), of("%.0f", perCPU), of("%.1f", memory), of("%.0f", errors))
 		default:
 			cells := []string{name, of("%.0f", rate), of("%.1f", p50), of("%.0f", p99), of("%.2f", cpu),

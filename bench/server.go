@@ -106,6 +106,9 @@ var servers = []*server{
 		command: func(port int, w *workload, s *settings) []string {
 			line := []string{inVenv("granian"), "--host", "127.0.0.1", "--port", fmt.Sprint(port), "--http", "1",
 				"--no-access-log", "--log-level", "warning", "--working-dir", s.apps}
+			if w.tls {
+				line = append(line, "--http", "auto", "--ssl-certificate", s.certificate(), "--ssl-keyfile", s.key())
+			}
 			if w.asgi {
 				return append(line, "--interface", "asgi", "--loop", "uvloop", w.asgiApp())
 			}
@@ -129,7 +132,11 @@ var servers = []*server{
 	{
 		name: "hypercorn", needs: fromPyPI("hypercorn", "uvloop"),
 		command: func(port int, w *workload, s *settings) []string {
-			return []string{inVenv("hypercorn"), "--worker-class", "uvloop", "--bind", address(port), w.asgiApp()}
+			line := []string{inVenv("hypercorn"), "--worker-class", "uvloop", "--bind", address(port), w.asgiApp()}
+			if w.tls {
+				line = append(line, "--certfile", s.certificate(), "--keyfile", s.key())
+			}
+			return line
 		},
 	},
 	{
@@ -213,6 +220,9 @@ func fapwsCommand(port int, w *workload, s *settings, flags ...string) []string 
 	}
 	if w.origin != nil {
 		return append(line, "-c", fapwsProxyConfig(w, s))
+	}
+	if w.kind == distant {
+		line = append(line, "--max-body-size", "1G")
 	}
 	return append(line, filepath.Join(s.apps, w.app+".py"))
 }

@@ -134,7 +134,7 @@ var targets = append([]target{
 	{"start to first file, ms", "firstfile", took, nil, nil, true, 5, 5, "%.1f"},
 	{"own memory after the hellos, MB", "hello", memory, nil, nil, true, 9, 9, "%.1f"},
 	{"idle keep-alive connection, KiB", "idle", each, nil, nil, true, 4, 4, "%.1f"},
-}, proxyTargets()...)
+}, append(proxyTargets(), distantTargets()...)...)
 
 func (b *bench) measured(t *target, server string) (float64, bool) {
 	mine := b.results[key{t.workload, server}]

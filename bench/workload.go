@@ -3,6 +3,7 @@ package main
 import (
 	"maps"
 	"slices"
+	"time"
 )
 
 type kind int
@@ -19,6 +20,7 @@ const (
 	subscribers // many subscribers of server-sent events
 	handshaking // TLS connections with one request each
 	overHTTP2   // h2load sends requests as fast as possible
+	distant     // large bodies through a relay that delays them
 )
 
 type workload struct {
@@ -47,8 +49,9 @@ type workload struct {
 	resumed     bool // connections resume the TLS session of an earlier connection
 	streams     int  // concurrent HTTP/2 streams on each connection
 	origin      *origin
-	unbuffered  bool  // the server passes a request body on while it arrives
-	memory      int64 // limit of the server's control group in bytes; 0 means none
+	unbuffered  bool          // the server passes a request body on while it arrives
+	delay       time.Duration // of each direction of a connection
+	memory      int64         // limit of the server's control group in bytes; 0 means none
 }
 
 var wsgiServers = []string{"baregnet", "threads", "inline", "granian", "uwsgi", "gunicorn", "bjoern", "fastwsgi"}
@@ -188,7 +191,7 @@ var workloads = append([]workload{
 		servers: []string{"threads", "inline", "threads+workers", "nginx", "baregnet"}},
 	{name: "idle", title: "memory of idle keep-alive connections", kind: idle, app: "hello", path: "/hello",
 		length: 13},
-}, proxyWorkloads()...)
+}, append(proxyWorkloads(), distantWorkloads()...)...)
 
 const deviceMemory = 256 << 20
 
@@ -208,7 +211,10 @@ func groups() map[string][]string {
 	all := proxyGroups()
 	maps.Copy(all, pageGroups)
 	for _, w := range workloads {
-		if w.tls {
+		switch {
+		case w.kind == distant:
+			all["far"] = append(all["far"], w.name)
+		case w.tls:
 			all["tls"] = append(all["tls"], w.name)
 		}
 	}
