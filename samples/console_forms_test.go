@@ -20,7 +20,7 @@ func (d *device) settings(p *tab) {
 	p.picture("settings-dhcp")
 	p.fill("[name=hostname]", "-router")
 	p.click("[name=dhcp]")
-	p.shows("A new address takes effect immediately")
+	p.shows("After a new address, open the console there")
 	p.fill("[name=address]", "192.168.1.0/24")
 	p.fill("[name=zone]", "../../../etc/passwd")
 	p.follow(".fields button")
@@ -59,6 +59,7 @@ func (d *device) backup(p *tab) {
 		strings.Contains(kept, `"hostname": "router"`), "%s: %s", resp.Status, kept)
 	p.fill("[name=hostname]", "changed")
 	p.follow(".fields button", "Saved.")
+	p.await(`location.search == "?done=saved"`) // a reload of the page sends no form
 	before := d.text(p.t, "data/settings.json")
 	p.run(chromedp.Navigate(d.URL + "/settings"))
 	restore := func(name, text string) {

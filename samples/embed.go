@@ -17,6 +17,10 @@ var files embed.FS
 // New maps the name of each sample that "fapws new" can copy to the command that starts the sample.
 var New = map[string]string{"console": "fapws", "django": "fapws wsgi.py", "hello": "fapws hello.py"}
 
+// Units contains settings that replace those of the systemd unit that "fapws new" writes for a sample. The terminal of
+// the console shows the processes and devices of the machine, and its pages the name that the machine gets.
+var Units = map[string]map[string]string{"console": {"PrivateDevices": "no", "ProtectHostname": "no", "ProtectProc": "default"}}
+
 func Open(name string) fs.FS {
 	sample, _ := fs.Sub(files, name) // the names of New are valid
 	return sample

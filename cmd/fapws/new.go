@@ -27,7 +27,7 @@ func newSample(args []string, stdout io.Writer) error {
 	text := fmt.Sprintf("%s has the sample %s; start it with: cd %s && %s\n", dir, args[0], shellWord(dir),
 		samples.New[args[0]])
 	if settings.IsFile(filepath.Join(dir, "fapws.toml")) {
-		unit, err := writeUnitInto(dir)
+		unit, err := writeUnitInto(dir, samples.Units[args[0]])
 		if err != nil {
 			return process.ExitUsage(fmt.Errorf("new: %w", err))
 		}
@@ -39,11 +39,13 @@ func newSample(args []string, stdout io.Writer) error {
 
 // writeUnitInto writes a systemd unit for the site in a directory into this directory, and returns the commands that start
 // the service. A copy of the unit becomes the service, because the user of the service may change this directory.
-func writeUnitInto(dir string) (commands string, err error) {
+//
+// In the rules of README.md, the user and the directory of the service replace those of the sample.
+func writeUnitInto(dir string, changes map[string]string) (commands string, err error) {
 	if dir, err = filepath.Abs(dir); err != nil {
 		return "", err
 	}
-	u := unit{name: filepath.Base(dir), dir: dir, grace: 30 * time.Second}
+	u := unit{name: filepath.Base(dir), dir: dir, grace: 30 * time.Second, changes: changes}
 	if os.Geteuid() == 0 {
 		u.account = unitName(u.name)
 		commands = fmt.Sprintf("sudo useradd --system %s && sudo chown -R %[1]s %s && ", u.account, shellWord(dir))
@@ -52,8 +54,21 @@ func writeUnitInto(dir string) (commands string, err error) {
 	path := filepath.Join(dir, name+".service")
 	commands = fmt.Sprintf("to start it at boot, with systemd: %ssudo cp %s /etc/systemd/system/ && "+
 		"sudo systemctl enable --now %s\n", commands, shellWord(path), name)
-	return commands, os.WriteFile(path, []byte(text), 0o644)
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		return "", err
+	}
+	readme := filepath.Join(dir, "README.md")
+	rules, err := os.ReadFile(readme)
+	if err != nil {
+		return "", err
+	}
+	account := userLine.FindStringSubmatch(text)[1]
+	rules = []byte(strings.NewReplacer("here `console`", "here `"+account+"`", `user == "console"`, fmt.Sprintf("user == %q", account),
+		"console ALL=", account+" ALL=", "/srv/console/", dir+"/").Replace(string(rules)))
+	return commands, os.WriteFile(readme, rules, 0o644)
 }
+
+var userLine = regexp.MustCompile(`(?m)^User=(.*)$`)
 
 // shellWord returns text as one word of a shell command.
 func shellWord(text string) string {

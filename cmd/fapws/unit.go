@@ -41,6 +41,8 @@ type unit struct {
 	args      []string
 	grace     time.Duration
 	venv      string // "" if there is none
+	// lines of the sample, which replace those of the template
+	changes map[string]string
 }
 
 // text returns the name of the service, and the unit, which is the service of the packages with changes.
@@ -67,6 +69,9 @@ func (u *unit) text() (name, text string) {
 	}
 	if isWithin(u.dir, temporary) || isWithin(program[0], temporary) {
 		lines["PrivateTmp="] = "no"
+	}
+	for key, value := range u.changes {
+		lines[key+"="] = value
 	}
 	_, template, _ := strings.Cut(contrib.Service, "[Unit]\n")
 	var out strings.Builder

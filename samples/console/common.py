@@ -83,7 +83,7 @@ def run(command, stdin="", root=False):
                               check=True, timeout=30, text=True, errors="replace", env=ENVIRONMENT).stdout
     except subprocess.CalledProcessError as error:
         said = (error.stderr or error.stdout or "failed").strip()[-1000:]
-        rights = "" if os.geteuid() == 0 or words("ROOT") else " (It does not run as root: see Rights in README.md.)"
+        rights = "" if os.geteuid() == 0 or words("ROOT") else " (If the console lacks a right: README.md, Rights.)"
         raise HTTPError(500, f"{' '.join(error.cmd)}: {said}{rights}") from None
     except (OSError, subprocess.TimeoutExpired) as error:
         raise HTTPError(500, f"{command[0]}: {error}") from None

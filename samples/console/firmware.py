@@ -8,7 +8,7 @@ from fapws import HTTPError
 
 IMAGE = os.path.join(DATA, "firmware.bin")
 UNINSTALLED = "This device cannot install a firmware: its maker has not set CONSOLE_INSTALL in device.env."
-UNCHECKED = "Complete. Compare the SHA-256 with the one of the maker: CONSOLE_CHECK is not set in device.env."
+UNCHECKED = "The upload is complete. This device cannot check it: compare the SHA-256 with the one of its maker."
 
 def form(problem=""):
     return html("firmware", version=lines(VERSION)[0] or "unknown", problem=problem,

@@ -47,10 +47,10 @@ def follow():
 
 def chosen(environ):
     if not find():
-        raise HTTPError(404, "The server can read no log of this device: see Rights in README.md.")
+        raise HTTPError(404, "The console may not read the logs of this device. README.md, Rights, has the remedy.")
     log = parameter(environ, "log", "".join(find()[:1]))
     if log not in find():
-        raise HTTPError(404, "The server can read no such log.")
+        raise HTTPError(404, "There is no such log, or the console may not read it.")
     return log
 
 def live_lines(environ, start_response):

@@ -12,7 +12,8 @@ from common import (CONFIRM, DATA, PENDING, attempt, html, hostname, page, param
 from fapws import HTTPError, defer, timer
 
 FILE = Path(DATA, "settings.json")
-UNAPPLIED = "Nothing applies the settings: they are only kept, because CONSOLE_APPLY is not set in device.env."
+UNAPPLIED = "The device keeps the settings, but does not apply them: its maker has not set CONSOLE_APPLY (device.env)."
+DONE = {"saved": "Saved.", "restored": "All settings are restored."}
 LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"  # RFC 1123 §2.1
 
 def interface(text):
@@ -59,14 +60,12 @@ def apply(values):
 def network(values):
     return {name: values[name] for name in NETWORK}
 
-def changes(values):
-    return words("APPLY") and network(values) != network(load())
-
 def save(values):
-    if changes(values):
+    if words("APPLY") and network(values) != network(load()):
         if not pending():
             until = time.clock_gettime(time.CLOCK_BOOTTIME) + CONFIRM
             write(PENDING, json.dumps({"old": network(load()), "until": until}))
+        write(FILE, json.dumps(values, indent=1))  # for the page that follows
         defer(apply_later, values)
         return
     try:
@@ -108,27 +107,30 @@ def form(values, wrong=(), note="", problem="", refused=""):
                 warning="" if words("APPLY") else UNAPPLIED, **values, **marks)
 
 def keep(values, done, start_response):
-    """Saves settings, and returns the page, which says what has happened."""
-    moves = changes(values)
+    """Saves settings, and redirects to the page, so that a reload of the page does not send the form again."""
     if problem := attempt(start_response, save, values):
         return form(values, problem=problem)
-    applied = " The device has applied them." if words("APPLY") else ""
-    if moves:
-        address = values["address"].partition("/")[0] or "the new address"
-        applied = f" The network changes in a second. Open {address} within {CONFIRM} seconds, and confirm there."
-    return form(values, note=done + applied)
+    start_response("303 See Other", [("Location", f"settings?done={done}")])
+    return ""
+
+def report(done, values):
+    """Returns what the page says after a change."""
+    if done not in DONE or not pending():
+        return DONE.get(done, "") + " The device has applied them." * bool(done in DONE and words("APPLY"))
+    address = values["address"].partition("/")[0] or "the new address"
+    return f"{DONE[done]} The network changes in a second. Open {address} within {CONFIRM} seconds, and confirm there."
 
 @page("Settings", "/settings")
 def settings(environ, start_response):
     values = load()
     if environ["REQUEST_METHOD"] != "POST":
-        return form(values)
+        return form(values, note=report(parameter(environ, "done"), values))
     values = {name: parameter(environ, name, values[name]) for name in FIELDS}
     if parameter(environ, "dhcp"):
         values.update(address="", gateway="")
     wrong = mistakes(values) + ([] if values["address"] or parameter(environ, "dhcp") else ["address"])
     if not wrong:
-        return keep(values, "Saved.", start_response)
+        return keep(values, "saved", start_response)
     start_response("422 Unprocessable Content", [])
     return form(values, wrong, problem="Nothing was saved: correct the marked fields.")
 
@@ -145,6 +147,6 @@ def restore(environ, start_response):
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         wrong, problem = True, "This file is not a backup, or is damaged."
     if not wrong:
-        return keep(values, "All settings are restored.", start_response)
+        return keep(values, "restored", start_response)
     start_response("422 Unprocessable Content", [])
     return form(load(), refused=f"Nothing was restored. {problem}")
