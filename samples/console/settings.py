@@ -34,8 +34,6 @@ FIELDS = {  # name: (default, function that checks one word, allowed numbers of 
     "dns": ("", ipaddress.ip_address, range(4)),
 }
 
-NETWORK = ["address", "gateway", "dns"]
-
 def fits(name, text):
     with suppress(KeyError, AttributeError, ValueError):  # unknown name; not a str; rejected by ipaddress
         _, check, numbers = FIELDS[name]
@@ -58,7 +56,7 @@ def apply(values):
         run(words("APPLY"), json.dumps(values), root=True)
 
 def network(values):
-    return {name: values[name] for name in NETWORK}
+    return {name: values[name] for name in ("address", "gateway", "dns")}
 
 def save(values):
     if words("APPLY") and network(values) != network(load()):
