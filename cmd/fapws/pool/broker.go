@@ -24,6 +24,7 @@ const (
 
 	answerWithin = 5 * time.Second
 
+	// readFor is the time after which a server without messages asks the broker whether it has missed some.
 	readFor = 5 * time.Second
 
 	againAfter  = 100 * time.Millisecond
@@ -45,9 +46,11 @@ const (
 //
 // # Order
 //
-// The id of an entry is the number of its last event. Every server, including the publisher, reads the stream and sends
-// the events to its clients. All servers therefore have the same events in the same order with the same ids: a client
-// that reconnects to another server with Last-Event-ID receives the events that it missed.
+// The id of an entry of the stream is the number of its last event. The broker sends each new entry to every server,
+// including the publisher, as a message of a channel (PUBLISH), and each server sends the events to its clients. If the
+// number of a message does not follow the last one, the server reads the stream, as it does after it has connected. All
+// servers therefore have the same events in the same order with the same ids: a client that reconnects to another server
+// with Last-Event-ID receives the events that it missed.
 //
 // # Outages
 //
@@ -66,24 +69,25 @@ const (
 //
 // # Keys
 //
-// With the prefix fapws, the key {fapws}:events is the stream, {fapws}:state is a hash with the epoch and the last
+// With the prefix fapws, the key {fapws}:events is the stream, and the channel has the same name; {fapws}:state is a hash with the epoch and the last
 // number, and {fapws}:sent:NODE counts the batches that a server has added. The braces keep the keys on one node of a
 // cluster. {fapws}:counts and {fapws}:counts:NODE are the numbers of subscribers (broker_counts.go); they expire.
 type Broker struct {
 	address *BrokerAddress
-	lines   [2]brokerLine // for reading and writing
-	keys    []string
-	shown   string
-	node    string // a random name of this server
-	epoch   string
-	log     func(logfile.Level, string)
-	ctx     context.Context
-	cancel  context.CancelFunc
-	ends    sync.WaitGroup
-	waiting *eventloop.Queue[Batch]
-	deliver func([]Batch)
-	unsure  bool      // The broker may have lost the last entry that was read.
-	warned  sync.Once // logs the first entry that fapws did not write
+	lines   [2]brokerLine // for reading the stream and for writing
+	// subscription is the line for messages. It is used on the goroutine of Start, as lines[reading] is.
+	subscription brokerLine
+	keys         []string
+	shown        string
+	node         string // a random name of this server
+	epoch        string
+	log          func(logfile.Level, string)
+	ctx          context.Context
+	cancel       context.CancelFunc
+	ends         sync.WaitGroup
+	waiting      *eventloop.Queue[Batch]
+	deliver      func([]Batch)
+	warned       sync.Once // logs the first entry that fapws did not write
 	// limits log lines about missing events, because any program with access to the broker can cause them
 	gaps logfile.Seldom
 
@@ -132,7 +136,8 @@ func ConnectBroker(a *BrokerAddress, epoch string, last uint64, log func(logfile
 	node := rand.Text()
 	c := &Broker{address: a, lines: [2]brokerLine{reading: {patience: readFor + answerWithin},
 		writing: {patience: answerWithin}}, keys: []string{a.key("events"), a.key("state"), a.key("sent:" + node)},
-		counts: serverCounts{line: brokerLine{patience: answerWithin}}, shown: a.String(), node: node, epoch: epoch, unsure: true, log: log}
+		counts: serverCounts{line: brokerLine{patience: answerWithin}}, shown: a.String(), node: node, epoch: epoch, log: log}
+	c.subscription = brokerLine{patience: readFor + answerWithin, prepare: c.subscribe}
 	c.seq.Store(last)
 	c.waiting = eventloop.NewQueue(c.write)
 	c.ctx, c.cancel = context.WithCancel(context.Background())
@@ -222,6 +227,8 @@ func reason(err error) string {
 	switch {
 	case errors.As(err, &late) && late.Timeout():
 		return "no answer in time"
+	case strings.Contains(err.Error(), "publish"): // the error of a script has no code
+		return err.Error() + " (allow the user the channels: ACL SETUSER NAME '&{fapws}:*', or the prefix of the URL)"
 	case isLogin(err):
 		return err.Error() + " (give redis://USER:PASSWORD@HOST, or redis://:PASSWORD@HOST without a user)"
 	case hasPrefix(err, "MOVED"):

@@ -25,12 +25,25 @@ func (a *BrokerAddress) connectCluster(ctx context.Context, patience time.Durati
 	}
 	conn := c.Get()
 	err := redisc.BindConn(conn, key)
+	var retry redis.Conn
 	if err == nil {
-		return redisc.RetryConn(conn, clusterTries, clusterPause)
+		retry, err = redisc.RetryConn(conn, clusterTries, clusterPause)
 	}
-	_ = conn.Close()
-	return nil, err
+	if err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return clusterConn{conn, retry}, nil
 }
+
+// A clusterConn sends requests to the node that has the keys now. Its other methods, such as those for subscriptions,
+// use the node that had the keys when the connection was opened: a cluster passes messages on to all of its nodes.
+type clusterConn struct {
+	redis.Conn
+	retry redis.Conn
+}
+
+func (c clusterConn) Do(name string, args ...any) (any, error) { return c.retry.Do(name, args...) }
 
 // reasonOf returns the error of the first node, because redisc joins the errors of all nodes in several lines.
 func (a *BrokerAddress) reasonOf(ctx context.Context, joined error) error {

@@ -109,8 +109,9 @@ func (c boundConn) Close() error {
 // A brokerLine is a connection to the broker that is opened when it is needed, for requests of one kind. Its methods
 // must be called on one goroutine at a time.
 type brokerLine struct {
-	patience time.Duration // time limit of a response
-	conn     redis.Conn    // nil if the line is not connected
+	patience time.Duration          // time limit of a response
+	prepare  func(redis.Conn) error // is called with each new connection; may be nil
+	conn     redis.Conn             // nil if the line is not connected
 }
 
 // use calls step with a connection to the broker. Errors close the connection: the next request may need another
@@ -123,15 +124,28 @@ func (l *brokerLine) use(ctx context.Context, a *BrokerAddress, step func(redis.
 				l.conn = nil
 				return err
 			}
+			if l.prepare != nil {
+				err = l.prepare(l.conn)
+			}
 		}
-		if err = step(l.conn); err == nil || hasPrefix(err, trimmed) {
+		if err == nil {
+			err = step(l.conn)
+		}
+		if err == nil || hasPrefix(err, trimmed) {
 			return err
 		}
-		_ = l.conn.Close()
-		l.conn = nil
+		l.close()
 		if fresh || !wasClosed(err) || ctx.Err() != nil {
 			return err
 		}
+	}
+}
+
+// close makes the next request use a new connection.
+func (l *brokerLine) close() {
+	if l.conn != nil {
+		_ = l.conn.Close()
+		l.conn = nil
 	}
 }
 

@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -8,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/gomodule/redigo/redis"
 
@@ -23,49 +25,83 @@ func numberOf(id string) uint64 {
 
 // An entry is an entry of the stream.
 type entry struct {
-	id     string
-	fields []any // names and values, each as bytes
+	id   string
+	text []byte // nil if it was not written by fapws
 }
+
+// batchField is the name of the only field of an entry.
+const batchField = "batch"
 
 // parseEntries parses the list of entries in a response of the broker.
 func parseEntries(list []any) ([]entry, error) {
 	entries := make([]entry, len(list))
 	for i := range list {
+		var fields [][]byte
 		pair, err := redis.Values(list[i], nil)
 		if err == nil {
-			_, err = redis.Scan(pair, &entries[i].id, &entries[i].fields)
+			_, err = redis.Scan(pair, &entries[i].id, &fields)
 		}
 		if err != nil {
 			return nil, err
+		}
+		if len(fields) == 2 && string(fields[0]) == batchField {
+			entries[i].text = fields[1]
 		}
 	}
 	return entries, nil
 }
 
+// parseMessage parses a message of addScript. It returns no entries if the message is empty or invalid.
+func parseMessage(text []byte) (entries []entry) {
+	for len(text) > 0 {
+		head, rest, _ := bytes.Cut(text, []byte("\n"))
+		id, digits, _ := strings.Cut(string(head), " ")
+		length, err := strconv.Atoi(digits)
+		if err != nil || length < 0 || length > len(rest) {
+			return nil
+		}
+		entries, text = append(entries, entry{id, rest[:length]}), rest[length:]
+	}
+	return entries
+}
+
+const (
+	eventBatch = "events"
+	purgeBatch = "purge"
+)
+
+// formatBatch returns the text of an entry: a line with the kind, the number of events, the publisher's message ID, the
+// publisher's process ID and the server, and then the events.
+func (c *Broker) formatBatch(b *Batch) []byte {
+	kind := eventBatch
+	if b.Purge {
+		kind = purgeBatch
+	}
+	text := make([]byte, 0, len(b.Raw)+64)
+	text = fmt.Appendf(text, "%s %d %d %d %s\n", kind, b.N, b.ID, b.Publisher, c.node)
+	return append(text, b.Raw...)
+}
+
 // parseBatch parses an entry of the stream; ok is false for an invalid entry, which any program with access to the
 // broker can write. server is the server that published the batch.
 func parseBatch(e entry) (b Batch, server string, ok bool) {
-	ok = true
-	field := func(name string) (value []byte) {
-		for i := 0; i+1 < len(e.fields); i += 2 {
-			if key, _ := e.fields[i].([]byte); string(key) == name {
-				value, _ = e.fields[i+1].([]byte)
-			}
-		}
-		return value
+	head, raw, _ := bytes.Cut(e.text, []byte("\n"))
+	fields := strings.Fields(string(head))
+	if len(fields) != 5 {
+		return b, "", false
 	}
-	number := func(name string) uint64 {
-		n, e := strconv.ParseUint(string(field(name)), 10, 63)
-		ok = ok && e == nil
-		return n
+	var numbers [3]uint64
+	for i := range numbers {
+		var err error
+		if numbers[i], err = strconv.ParseUint(fields[1+i], 10, 63); err != nil {
+			return b, "", false
+		}
 	}
 	last := numberOf(e.id)
-	b = Batch{N: int(number("n")), Raw: field("raw"), ID: number("id"), Publisher: int(number("pid")),
-		Purge: string(field("kind")) == "purge"}
+	b = Batch{N: int(numbers[0]), ID: numbers[1], Publisher: int(numbers[2]), Raw: raw, Purge: fields[0] == purgeBatch}
 	b.Seq = last + 1 - uint64(max(b.N, 1))
-	ok = ok && last <= maxSeq && b.Purge == (b.N == 0) && b.N <= 1<<20 && uint64(b.N) <= last && len(b.Raw) > 0 &&
-		len(b.Raw) <= maxEvents
-	return b, string(field("from")), ok
+	return b, fields[4], last <= maxSeq && b.Purge == (b.N == 0) && b.N <= 1<<20 && uint64(b.N) <= last && len(raw) > 0 &&
+		len(raw) <= maxEvents
 }
 
 const (
@@ -76,40 +112,89 @@ const (
 	historyBytes   = 16 << 20
 )
 
-func (c *Broker) readSome() error {
-	var entries []entry
-	err := c.lines[reading].use(c.ctx, c.address, func(conn redis.Conn) (err error) {
-		entries, err = c.read(conn)
+// readSome waits for a message of the broker and delivers its events.
+func (c *Broker) readSome() error { return c.subscription.use(c.ctx, c.address, c.receive) }
+
+// subscribe subscribes a new connection. The stream has the events that were published before.
+func (c *Broker) subscribe(conn redis.Conn) error {
+	s := redis.PubSubConn{Conn: conn}
+	if err := s.Subscribe(c.keys[0]); err != nil {
 		return err
-	})
-	var batches []Batch
-	bytes := 0
-	for i, e := range entries {
-		if b, ok := c.take(e); ok {
-			batches, bytes = append(batches, b), bytes+len(b.Raw)
-		}
-		// Deliver large batches separately, because deliver waits until the workers keep up.
-		if len(batches) > 0 && (i == len(entries)-1 || bytes > togetherBytes) {
-			c.deliver(batches)
-			batches, bytes = nil, 0
-		}
 	}
-	return err
+	if err, failed := s.Receive().(error); failed {
+		return err
+	}
+	return c.catchUp()
 }
 
-// read returns the entries after the last event that was read. If there are none, read waits for some. After a failed
-// or fruitless call, the next call does not wait, and finds out whether the broker has lost entries.
-func (c *Broker) read(conn redis.Conn) (entries []entry, err error) {
-	args := redis.Args{"COUNT", readAtOnce}
-	waits := !c.unsure
-	if c.unsure = true; waits {
-		args = args.Add("BLOCK", readFor.Milliseconds())
-	} else if _, err := place(conn, c.keys[0], c.seq.Load()); err != nil {
-		return nil, err
+// receive waits for a message. If there is none for a while, receive finds out whether the broker still answers, and
+// whether it has lost entries.
+func (c *Broker) receive(conn redis.Conn) error {
+	s := redis.PubSubConn{Conn: conn}
+	ping := time.AfterFunc(readFor, func() { _ = s.Ping("") }) // an error is also one of Receive
+	defer ping.Stop()
+	switch m := s.Receive().(type) {
+	case error:
+		return m
+	case redis.Message:
+		if !c.follows(m.Data) {
+			return c.catchUp()
+		}
+	case redis.Pong:
+		last := c.seq.Load()
+		if err := c.catchUp(); err != nil {
+			return err
+		}
+		if c.seq.Load() != last { // The node of this connection may have left the cluster.
+			c.subscription.close()
+		}
 	}
-	streams, err := redis.Values(conn.Do("XREAD", args.Add("STREAMS", c.keys[0], after(c.seq.Load()))...))
+	return nil
+}
+
+// follows delivers the entries in a message if they follow the last event that was read. Otherwise, it returns false.
+func (c *Broker) follows(message []byte) bool {
+	entries := parseMessage(message)
+	seq, valid := c.seq.Load(), len(entries) > 0
+	for len(entries) > 0 && numberOf(entries[0].id) <= seq {
+		entries = entries[1:] // which the stream has shown already
+	}
+	if len(entries) > 0 {
+		if first, _, ok := parseBatch(entries[0]); !ok || first.Seq != seq+1 {
+			return false
+		}
+		c.pass(entries)
+	}
+	return valid
+}
+
+// catchUp delivers the entries of the stream that follow the last event that was read.
+func (c *Broker) catchUp() error {
+	for placed := false; ; {
+		var entries []entry
+		err := c.lines[reading].use(c.ctx, c.address, func(conn redis.Conn) error {
+			if !placed {
+				if last, err := place(conn, c.keys[0], c.seq.Load()); err != nil || last == c.seq.Load() {
+					return err
+				}
+				placed = true
+			}
+			var err error
+			entries, err = readStream(conn, c.keys[0], c.seq.Load())
+			return err
+		})
+		if err != nil || len(entries) == 0 {
+			return err
+		}
+		placed = c.pass(entries)
+	}
+}
+
+// readStream returns the first entries after the event seq.
+func readStream(conn redis.Conn, key string, seq uint64) ([]entry, error) {
+	after := fmt.Sprintf("%d-%d", seq, uint64(math.MaxUint64)) // the largest id with this event number
+	streams, err := redis.Values(conn.Do("XREAD", "COUNT", readAtOnce, "STREAMS", key, after))
 	if errors.Is(err, redis.ErrNil) {
-		c.unsure = waits
 		return nil, nil
 	}
 	var name string
@@ -120,15 +205,29 @@ func (c *Broker) read(conn redis.Conn) (entries []entry, err error) {
 	if err == nil {
 		_, err = redis.Scan(stream, &name, &list)
 	}
-	if err == nil {
-		entries, err = parseEntries(list)
+	if err != nil {
+		return nil, err
 	}
-	c.unsure = err != nil
-	return entries, err
+	return parseEntries(list)
 }
 
-// after returns the largest id of an entry with this event number.
-func after(seq uint64) string { return fmt.Sprintf("%d-%d", seq, uint64(math.MaxUint64)) }
+// pass delivers the batches of entries. It returns false if an id is larger than maxSeq: place must then be called,
+// which deletes the stream.
+func (c *Broker) pass(entries []entry) (valid bool) {
+	var batches []Batch
+	size := 0
+	for i, e := range entries {
+		if b, ok := c.take(e); ok {
+			batches, size = append(batches, b), size+len(b.Raw)
+		}
+		// Deliver large batches separately, because deliver waits until the workers keep up.
+		if len(batches) > 0 && (i == len(entries)-1 || size > togetherBytes) {
+			c.deliver(batches)
+			batches, size = nil, 0
+		}
+	}
+	return numberOf(entries[len(entries)-1].id) <= maxSeq
+}
 
 // take returns the batch in the entry e, unless there is none for the workers of this server.
 func (c *Broker) take(e entry) (b Batch, ok bool) {
@@ -137,9 +236,7 @@ func (c *Broker) take(e entry) (b Batch, ok bool) {
 		c.log(logfile.Warning, fmt.Sprintf("channels: events %d to %d may be missing: %s has lost its data, or "+
 			"dropped old entries while this server was away", seq+1, b.Seq-1, c.shown))
 	}
-	if last := numberOf(e.id); last > maxSeq { // place then deletes the stream, before the next read
-		c.unsure = true
-	} else {
+	if last := numberOf(e.id); last <= maxSeq {
 		c.seq.Store(last)
 	}
 	if !ok {
@@ -165,7 +262,7 @@ func (c *Broker) History() ([]Batch, error) {
 	}
 	defer conn.Close()
 	var all []Batch
-	for end, bytes, n := "+", 0, 0; n < historyEntries && bytes < historyBytes; {
+	for end, size, n := "+", 0, 0; n < historyEntries && size < historyBytes; {
 		list, err := redis.Values(conn.Do("XREVRANGE", c.keys[0], end, "-", "COUNT", readAtOnce))
 		if err != nil {
 			return nil, errors.New(reason(err))
@@ -176,7 +273,7 @@ func (c *Broker) History() ([]Batch, error) {
 		}
 		for _, e := range some {
 			b, _, ok := parseBatch(e)
-			if bytes += len(b.Raw); bytes < historyBytes && ok && !b.Purge {
+			if size += len(b.Raw); size < historyBytes && ok && !b.Purge {
 				all = append(all, b)
 			}
 		}

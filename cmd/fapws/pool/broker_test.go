@@ -304,10 +304,14 @@ func TestForeignEntriesAreReportedOnceAndHideNoEvents(t *testing.T) {
 	}
 	publish("first")
 	foreign(t, n, "*", "hello", "world")
-	for _, count := range []any{uint64(1<<63 - 1), maxSeq, -1, "1e9", "+7"} {
-		foreign(t, n, "*", "n", count, "from", "x", "id", 1, "pid", 1, "kind", "events", "raw", "foreign")
+	for _, count := range []any{uint64(1<<63 - 1), maxSeq, -1, "1e9", "+7", 0} {
+		foreign(t, n, "*", batchField, fmt.Sprintf("events %v 1 1 x\nforeign", count))
 	}
-	foreign(t, n, "*", "n", 1, "from", "x", "id", 1, "pid", 1, "kind", "events", "raw", "")
+	foreign(t, n, "*", batchField, "events 1 1 1 x\n")
+	foreign(t, n, "*", batchField, "events 1 1 1\nforeign")
+	for _, message := range []string{"x", "1-0 7\nforeign", "1-0 -1\n", "1-0 3\nabc", "999-0 24\nevents 1 1 1 x\nforeign 99"} {
+		n.command(t, "PUBLISH", n.keys[0], message)
+	}
 	publish("second")
 	n.says(t, "ignoring entry ")
 	kept, err := n.History()
@@ -322,6 +326,20 @@ func TestForeignEntriesAreReportedOnceAndHideNoEvents(t *testing.T) {
 	}
 }
 
+// The stream shows what no message has: an event whose message was lost, and one that is too large for a message.
+func TestEventsWithoutAMessageAreRead(t *testing.T) {
+	n := connect(t, redistest.Start(t))
+	n.Publish(Batch{N: 1, Raw: []byte("first")})
+	last := n.gets(t, "first")
+	foreign(t, n, fmt.Sprintf("%d-0", last+1), batchField, "events 1 1 1 x\nlost")
+	n.gets(t, "lost")
+	large := strings.Repeat("x", maxPublished)
+	for _, text := range []string{large, "small"} {
+		n.Publish(Batch{N: 1, Raw: []byte(text)})
+		n.gets(t, text)
+	}
+}
+
 // Entries that were not lost are not delivered again, and new entries get larger numbers than the lost entries.
 func TestBrokerThatLosesItsLastEntriesContinues(t *testing.T) {
 	n := connect(t, redistest.Start(t))
@@ -329,11 +347,11 @@ func TestBrokerThatLosesItsLastEntriesContinues(t *testing.T) {
 		n.Publish(Batch{N: 1, Raw: []byte(text)})
 		n.gets(t, text)
 	}
-	late := &Broker{address: n.address, keys: n.keys, ctx: n.ctx, unsure: true,
+	late := &Broker{address: n.address, keys: n.keys, ctx: n.ctx,
 		deliver: func(all []Batch) { t.Errorf("%+v", all) }}
 	late.lines[reading].patience = answerWithin
 	late.seq.Store(50)
-	checktest.Equal(t, late.readSome(), nil)
+	checktest.Equal(t, late.catchUp(), nil)
 	n.Publish(Batch{N: 1, Raw: []byte("four")})
 	got := n.gets(t, "four")
 	checktest.Truef(t, got > 50, "number %d", got)
@@ -393,7 +411,7 @@ func TestSentinelsLeadToTheNewMaster(t *testing.T) {
 	// The former master takes events for some seconds more, and would lose them when it becomes a replica.
 	checktest.Eventually(t, "the server has left the former master", func() bool {
 		clients, err := redis.String(ask(first.Address, "CLIENT", "LIST"))
-		return err == nil && !strings.Contains(clients, "cmd=eval") && !strings.Contains(clients, "cmd=xread")
+		return err == nil && !strings.Contains(clients, "cmd=eval") && !strings.Contains(clients, "cmd=subscribe")
 	})
 	n.Publish(Batch{N: 1, Raw: []byte("after")})
 	n.gets(t, "after")

@@ -60,30 +60,35 @@ end
 // trimmed is the error of addScript after it has removed old events, because the broker was out of memory.
 const trimmed = "TRIMMED"
 
-// addScript appends batches to the stream, except those that were already added. Each server numbers its batches, and
-// the broker stores the number of the last batch that the server has added. A batch was already added if its number is
-// at most the stored one. If a batch fails, the later ones are not added, because the failed batch would otherwise
-// count as added. If the broker is out of memory, addScript removes old events.
+// maxPublished limits the messages of the channel, in bytes. Entries of larger ones are read from the stream, so that Redis
+// keeps no copy of them for each server that reads slowly.
+const maxPublished = 64 << 10
+
+// addScript appends batches to the stream, except those that were already added, and publishes the new entries to the
+// servers. Each server numbers its batches, and the broker stores the number of the last batch that the server has added.
+// A batch was already added if its number is at most the stored one. If a batch fails, the later ones are not added,
+// because the failed batch would otherwise count as added. If the broker is out of memory, addScript removes old events.
 //
 // The state contains the number of the last event that a server has added. If the stream already has a larger id,
 // because another program has written an entry, addScript asks the stream for its last number.
 //
 // The keys are the stream, the state and the stored batch number of the server. The arguments are, in this order: the
-// largest event number that the server has read, the epoch and the server; then, for each batch: its number, the number
-// of events, the kind, the publisher's message ID, the publisher's process ID, and the events.
+// largest event number that the server has read, the epoch; then, for each batch: its number, the number of events, and
+// its text (formatBatch). The message to the servers consists, for each entry, of the id, the length and the text; it is
+// empty if it would be too long, or if nothing was added.
 var addScript = sync.OnceValue(func() *redis.Script {
 	return redis.NewScript(3, fmt.Sprintf(lastOfStream+`
 local function add(number, i)
-  return redis.pcall('XADD', KEYS[1], 'MAXLEN', '~', %d, id(number), 'n', ARGV[i + 1], 'from', ARGV[3],
-    'kind', ARGV[i + 2], 'id', ARGV[i + 3], 'pid', ARGV[i + 4], 'raw', ARGV[i + 5])
+  return redis.pcall('XADD', KEYS[1], 'MAXLEN', '~', %d, id(number), '`+batchField+`', ARGV[i + 2])
 end
 local sent = tonumber(redis.call('GET', KEYS[3]) or '0')
 local stored = tonumber(redis.call('HGET', KEYS[2], 'last') or '')
 local number, before, failed = stored or 0, sent, nil
+local message, length = {}, 0
 if number < math.max(known, 1) or number > %d then
   number = last()
 end
-for i = 4, #ARGV, 6 do
+for i = 3, #ARGV, 3 do
   local count, n = tonumber(ARGV[i]), math.max(tonumber(ARGV[i + 1]), 1)
   if count > sent then
     number = number + n
@@ -98,6 +103,9 @@ for i = 4, #ARGV, 6 do
       break
     end
     sent = count
+    message[#message + 1] = id(number) .. ' ' .. #ARGV[i + 2] .. '\n'
+    message[#message + 1] = ARGV[i + 2]
+    length = length + #ARGV[i + 2]
   end
 end
 if sent > before then
@@ -107,6 +115,7 @@ if sent > before then
   redis.call('HSET', KEYS[2], 'last', string.format('%%.0f', number))
   redis.call('SET', KEYS[3], sent, 'EX', %d)
 end
+redis.call('PUBLISH', KEYS[1], length > %d and '' or table.concat(message))
 if failed and string.find(failed.err, 'OOM', 1, true) then
   local length = redis.call('XLEN', KEYS[1])
   if length > %d then
@@ -115,7 +124,7 @@ if failed and string.find(failed.err, 'OOM', 1, true) then
   end
 end
 return failed or 1
-`, maxSeq, afterLoss, keptEntries, maxSeq, nodeLives, leastEntries))
+`, maxSeq, afterLoss, keptEntries, maxSeq, nodeLives, maxPublished, leastEntries))
 })
 
 // Publish queues events for all servers, or a purge pattern for all servers except this one, and returns false if the
@@ -177,13 +186,9 @@ func together(batches []Batch) []Batch {
 }
 
 func (c *Broker) add(batches []Batch, seq uint64) error {
-	args := redis.Args{}.AddFlat(c.keys).Add(seq, c.epoch, c.node)
-	for _, b := range batches {
-		kind := "events"
-		if b.Purge {
-			kind = "purge"
-		}
-		args = args.Add(b.count, b.N, kind, b.ID, b.Publisher, b.Raw)
+	args := redis.Args{}.AddFlat(c.keys).Add(seq, c.epoch)
+	for i := range batches {
+		args = args.Add(batches[i].count, batches[i].N, c.formatBatch(&batches[i]))
 	}
 	return c.lines[writing].use(c.ctx, c.address, func(conn redis.Conn) error {
 		_, err := addScript().Do(conn, args...)

@@ -216,7 +216,8 @@ func isWrong(t *testing.T, url string, code int, line string) {
 
 func TestBrokerErrorIsReportedInOneLine(t *testing.T) {
 	t.Parallel()
-	r := redistest.Start(t, "--requirepass", redisPassword, "--user", "reader", "on", "nopass", "~*", "+@all", "-eval")
+	r := redistest.Start(t, "--requirepass", redisPassword, "--user", "reader", "on", "nopass", "allkeys", "allchannels", "+@all", "-eval",
+		"--user", "mute", "on", "nopass", "~*", "+@all", "resetchannels")
 	for _, c := range []struct {
 		url  string
 		code int
@@ -224,6 +225,8 @@ func TestBrokerErrorIsReportedInOneLine(t *testing.T) {
 	}{
 		{"redis://:wrong@" + r.Address, 3, "fapws: channels: cannot reach redis://:xxxxx@" + r.Address + ": WRONGPASS "},
 		{"redis://" + r.Address, 3, "fapws: channels: cannot reach redis://" + r.Address + ": NOAUTH "},
+		{"redis://mute:any@" + r.Address, 3, "fapws: channels: cannot reach redis://mute:xxxxx@" + r.Address +
+			": ERR The user executing the script can't publish to the channel"},
 		{"redis://reader:any@" + r.Address, 3, "fapws: channels: cannot reach redis://reader:xxxxx@" + r.Address +
 			": NOPERM "},
 		{"redis://127.0.0.1:1", 3, "fapws: channels: cannot reach redis://127.0.0.1:1: connection refused; start the " +
@@ -245,8 +248,8 @@ func TestInvalidEventsOnABrokerDoNotBlockOtherEvents(t *testing.T) {
 	defer c.Close()
 	const entries = 50
 	for range entries {
-		for _, raw := range []string{"zzzz", `"\x00\x00\x00\x00"`, `"\x04news\x00\x03a\nb\x01c"`} {
-			fapwstest.Try(fmt.Fprintf(c, "XADD {fapws}:events * n 1 from x id 1 pid 1 kind events raw %s\r\n", raw)).Must(t)
+		for _, raw := range []string{`zzzz`, `\x00\x00\x00\x00`, `\x04news\x00\x03a\nb\x01c`} {
+			fapwstest.Try(fmt.Fprintf(c, "XADD {fapws}:events * batch \"events 1 1 1 x\\n%s\"\r\n", raw)).Must(t)
 		}
 	}
 	answers := bufio.NewReader(c)
