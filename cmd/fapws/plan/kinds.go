@@ -316,8 +316,8 @@ func (b *siteBuilder) proxy(r *Route) ([]exchange.Mount, error) {
 	o.Counts, o.Space = &b.built.proxies, b.workers().Space
 	// the time limit starts again for each upstream, after the body was received, so the mount has no time limit of its
 	// own
-	if o.Timeout = cmp.Or(r.Timeout, b.conf.Server.Timeout); o.Timeout == 0 && given("timeout") {
-		o.Timeout = -1
+	if o.Timeout = b.conf.Server.Timeout; given("timeout") {
+		o.Timeout = cmp.Or(r.Timeout, -1)
 	}
 	r.Timeout = -1
 	if o.TunnelTimeout == 0 && given("proxy-tunnel-timeout") {

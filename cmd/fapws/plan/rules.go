@@ -110,7 +110,8 @@ func (b *ruleBuilder) rules(r *Route, mounts []exchange.Mount) []exchange.Mount 
 }
 
 func (b *ruleBuilder) ruled(table *settings.TOMLTable, r *Rules) *exchange.Rules {
-	if reflect.ValueOf(r).Elem().IsZero() && b.cas == "" {
+	unlimited := table.Set("timeout") && r.Timeout == 0 // the server may have a timeout
+	if reflect.ValueOf(r).Elem().IsZero() && b.cas == "" && !unlimited {
 		return nil
 	}
 	o := exchange.Rules{
@@ -126,6 +127,9 @@ func (b *ruleBuilder) ruled(table *settings.TOMLTable, r *Rules) *exchange.Rules
 		Access:      b.access(r),
 		Cert:        route.ClientCert{Authorities: b.cas, Need: b.certNeed(r.ClientCert)},
 		NoLogin:     r.Login != nil && !r.Login.Enabled,
+	}
+	if unlimited {
+		o.Timeout = -1
 	}
 	if table.Set("auth") && table.Set("login") && r.Login.wanted() {
 		b.wrong(table.Errorf("login", "auth and login exclude each other; use one of them here, and the other for other paths"))

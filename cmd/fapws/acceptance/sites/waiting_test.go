@@ -5,9 +5,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
@@ -190,4 +192,30 @@ def app(environ, start_response):
 		text := fapwstest.Try(os.ReadFile(dir + "/ran")).Must(t)
 		fapwstest.Truef(t, served == len(text) && served >= 1 && served <= most, "%d served, %d ran", served, len(text))
 	})
+}
+
+func TestTimeoutOf0OfARouteEndsThatOfTheServer(t *testing.T) {
+	t.Parallel()
+	behind := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(3 * time.Second)
+	}))
+	t.Cleanup(behind.Close)
+	s, _ := configured(t, fapwstest.Threads, fmt.Sprintf(`
+timeout = "1s"
+[[host]]
+[[host.route]]
+prefix = "/proxy/short/"
+proxy = %[1]q
+[[host.route]]
+prefix = "/proxy/"
+proxy = %[1]q
+timeout = 0
+[[host.route]]
+prefix = "/app/"
+app = "app.py"
+timeout = 0
+`, behind.URL), map[string]string{"app.py": "import time\n\ndef application(environ, start_response):\n" +
+		"    time.sleep(3)\n    start_response('200 OK', [])\n    return []\n"})
+	targets := []string{"/proxy/", "/app/", "/proxy/short/"}
+	fapwstest.AtOnce(len(targets), func(i int) { s.Get(targets[i], []int{200, 200, 504}[i]) })
 }
