@@ -24,9 +24,6 @@ SKIPPED_OF_LIBRARY = {"__phello__", "_aix_support", "_osx_support", "_pydecimal"
                       "curses", "distutils", "ensurepip", "idlelib", "lib2to3", "msilib", "pickletools", "pydoc_data",
                       "sunau", "test", "tests", "this", "tkinter", "turtle", "turtledemo", "venv"}
 
-# Python needs these modules before it can decompress.
-FIRST = {"encodings", "encodings.aliases", "encodings.ascii", "encodings.latin_1", "encodings.utf_8"}
-
 
 def modules(folder, skipped):
     """Yields the name, the path below folder, and whether it is a package, of each module."""
@@ -116,7 +113,7 @@ def main(target, folder, packages, library=None):
     if library:
         for name, path, is_package in modules(library, SKIPPED_OF_LIBRARY | {"__pycache__"}):
             code, size = of_library(library, name, path), 0
-            if name not in FIRST:
+            if name not in layout["FIRST"]:
                 size, code = len(code), zlib.compress(code, 9)
             found.append(layout["Module"](name, int(is_package), code, size, b""))
     with open(target, "wb") as file:

@@ -1,7 +1,7 @@
 """Writes what ``fapws bundle`` appends to the executable: the application, its packages and Python's standard library.
 
-Modules become bytecode in an archive (_layout.py). All other files, and extension modules, are written as they are, and
-a bundle unpacks them. cmd/fapws/bundle reads the result.
+Modules become bytecode in an archive (_layout.py). All other files, and extension modules, are compressed, and a bundle
+unpacks them. cmd/fapws/bundle reads the result.
 """
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from importlib.machinery import EXTENSION_SUFFIXES, PathFinder
 
 from _fapws import packed_folder, packed_names, packed_source
 from fapws._finder import FOLDERS
-from fapws._layout import Module, pack
+from fapws._layout import FIRST, Module, pack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ SELDOM = set("doctest pdb pydoc unittest test tkinter idlelib lib2to3 ensurepip 
 # The parts that Python or packages import by names that the source does not show.
 ALWAYS = ("encodings codecs idna stringprep unicodedata _strptime zoneinfo locale traceback linecache site sysconfig "
           "importlib concurrent asyncio multiprocessing email logging json http urllib collections runpy pkgutil "
-          "_posixshmem _multiprocessing _contextvars hashlib ssl").split()
+          "_posixshmem _multiprocessing _contextvars hashlib ssl zlib").split()
 
 NEVER = "_distutils_hack sitecustomize usercustomize fapws fapws4 __main__ _fapws".split()
 
@@ -80,14 +80,15 @@ class Collector:
         with open(path, "rb") as file:
             source = file.read()
         place = name.replace(".", "/") + ("/__init__.py" if is_package else ".py")
+        of_library = folder == "lib" and name.partition(".")[0] in sys.stdlib_module_names
         try:
             tree = ast.parse(source)
-            code = compile(tree, folder + "/" + place, "exec", dont_inherit=True)
+            code = compile(tree, folder + "/" + place, "exec", dont_inherit=True, optimize=2 if of_library else -1)
         except (SyntaxError, ValueError, RecursionError):
             return False
         self.note(imports(tree, name, is_package))
-        is_bare = self.options["bare"] or name.partition(".")[0] in sys.stdlib_module_names
-        self.put(name, folder, is_package, marshal.dumps(code), b"" if is_bare else decoded(source))
+        self.put(name, folder, is_package, marshal.dumps(code),
+                 b"" if of_library or self.options["bare"] else decoded(source))
         return True
 
     def note(self, names: Iterable[str]) -> None:
@@ -96,8 +97,10 @@ class Collector:
         self.fresh += sorted(fresh)
 
     def put(self, name: str, folder: str, is_package: bool, code: bytes, source: bytes) -> None:
-        kind = 2 * FOLDERS.index(folder) + is_package
-        self.modules[name] = Module(name, kind, code, 0, zlib.compress(source, 9) if source else b"")
+        kind, size = 2 * FOLDERS.index(folder) + is_package, 0
+        if name not in FIRST:
+            size, code = len(code), zlib.compress(code, 9)
+        self.modules[name] = Module(name, kind, code, size, zlib.compress(source, 9) if source else b"")
 
     def add_tree(self, folder: str, base: str, top: str, private: bool = False) -> None:
         """Adds the modules and files of base, or of the folder or file top in it."""
@@ -337,9 +340,10 @@ def write(c: Collector, options: Dict[str, Any]) -> int:
             for name in sorted(c.files):
                 with open(c.files[name], "rb") as file:
                     data = file.read()
-                mode = os.stat(c.files[name]).st_mode
-                files.append({"Name": name, "Offset": out.tell() - begin, "Size": len(data), "Executable": bool(mode & 0o100)})
-                put(data)
+                mode, packed = os.stat(c.files[name]).st_mode, zlib.compress(data, 9)
+                files.append({"Name": name, "Offset": out.tell() - begin, "Size": len(data), "Packed": len(packed),
+                              "Executable": bool(mode & 0o100)})
+                put(packed)
             parts += [out.tell() - begin, out.tell()]
             packages = [c.packages[name] for name in sorted(c.packages, key=normal)]
             text = json.dumps({"Name": options["name"], "Program": options["size"], "Fapws": options["version"],

@@ -19,7 +19,10 @@ else:
 
     Module = namedtuple("Module", "name kind code full_size source")
 
-__all__ = ["Module", "pack"]
+__all__ = ["FIRST", "Module", "pack"]
+
+# Python needs these modules before it can decompress.
+FIRST = {"encodings", "encodings.aliases", "encodings.ascii", "encodings.latin_1", "encodings.utf_8"}
 
 
 def pack(modules: "Iterable[Module]") -> bytes:

@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"bytes"
+	"compress/zlib"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
@@ -20,17 +21,28 @@ import (
 func writeBundle(t *testing.T, content string, files ...File) string {
 	t.Helper()
 	program := []byte("program")
-	files = append(files, File{Name: "app/a.txt", Size: uint64(len(content))})
+	packed := stored(t, content)
+	files = append(files, File{Name: "app/a.txt", Size: uint64(len(content)), Packed: uint64(len(packed))})
 	manifest := checktest.Try(json.Marshal(Manifest{Name: "shop", Program: uint64(len(program)), Files: files})).Must(t)
-	text := bytes.Join([][]byte{program, []byte(content), manifest}, nil)
+	text := bytes.Join([][]byte{program, packed, manifest}, nil)
 	end := trailer{Format: format, Hash: sha256.Sum256(text), Length: uint64(len(text)) + trailerSize}
 	copy(end.Magic[:], magic)
-	end.Files = part{uint64(len(program)), uint64(len(content))}
-	end.Manifest = part{uint64(len(program) + len(content)), uint64(len(manifest))}
+	end.Files = part{uint64(len(program)), uint64(len(packed))}
+	end.Manifest = part{uint64(len(program) + len(packed)), uint64(len(manifest))}
 	text = checktest.Try(binary.Append(text, binary.LittleEndian, &end)).Must(t)
 	name := filepath.Join(t.TempDir(), "shop")
 	checktest.Must(t, os.WriteFile(name, text, 0o755))
 	return name
+}
+
+// stored returns content in the form of compressed data, but as long as before.
+func stored(t *testing.T, content string) []byte {
+	t.Helper()
+	var packed bytes.Buffer
+	w := checktest.Try(zlib.NewWriterLevel(&packed, zlib.NoCompression)).Must(t)
+	checktest.Try(w.Write([]byte(content))).Must(t)
+	checktest.Must(t, w.Close())
+	return packed.Bytes()
 }
 
 func unpack(t *testing.T, name, cache string) (folder string, err error) {

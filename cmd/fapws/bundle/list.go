@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"bytes"
 	"debug/elf"
 	"fmt"
 	"io"
@@ -38,20 +39,25 @@ func (b *Bundle) Libraries() (names []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	add := func(offset, size uint64) {
-		file, err := elf.NewFile(io.NewSectionReader(b.file, int64(offset), int64(size)))
+	add := func(program io.ReaderAt) {
+		file, err := elf.NewFile(program)
 		if err != nil {
 			return // not a program
 		}
 		needed, _ := file.ImportedLibraries()
 		names = append(names, needed...)
 	}
-	add(0, m.Program)
+	add(b.file)
 	var own []string
 	for _, f := range m.Files {
 		base := f.Name[strings.LastIndexByte(f.Name, '/')+1:]
 		if strings.Contains(base, ".so") {
-			add(b.trailer.Files.Offset+f.Offset, f.Size)
+			content, err := b.content(f)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", b.Name, errDamaged)
+			}
+			text, _ := io.ReadAll(content)
+			add(bytes.NewReader(text))
 			own = append(own, base)
 		}
 	}

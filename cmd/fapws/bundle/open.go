@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"bytes"
+	"compress/zlib"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -58,9 +59,10 @@ type Package struct{ Name, Version, License string }
 
 // A File is in the part Files.
 type File struct {
-	Name         string // relative to the directory of the unpacked bundle, with slashes
-	Offset, Size uint64
-	Executable   bool
+	Name           string // relative to the directory of the unpacked bundle, with slashes
+	Offset, Packed uint64 // of the compressed content (zlib)
+	Size           uint64 // of the content
+	Executable     bool
 }
 
 var errDamaged = errors.New("it is truncated or damaged; copy it again")
@@ -131,11 +133,16 @@ func (b *Bundle) Manifest() (*Manifest, error) {
 		return nil, fmt.Errorf("%s: %w", b.Name, errDamaged)
 	}
 	for _, f := range m.Files {
-		if size := b.trailer.Files.Size; f.Offset > size || f.Size > size-f.Offset {
+		if size := b.trailer.Files.Size; f.Offset > size || f.Packed > size-f.Offset {
 			return nil, fmt.Errorf("%s: %w", b.Name, errDamaged)
 		}
 	}
 	return m, nil
+}
+
+// content returns the content of a file.
+func (b *Bundle) content(f File) (io.Reader, error) {
+	return zlib.NewReader(io.NewSectionReader(b.file, int64(b.trailer.Files.Offset+f.Offset), int64(f.Packed)))
 }
 
 // Verify reads the whole file and compares its hash.

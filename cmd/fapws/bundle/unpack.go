@@ -138,8 +138,10 @@ func (b *Bundle) writeFile(root *os.Root, f File) error {
 	if err != nil {
 		return err
 	}
-	content := io.NewSectionReader(b.file, int64(b.trailer.Files.Offset+f.Offset), int64(f.Size))
-	_, err = io.Copy(file, content)
+	content, err := b.content(f)
+	if err == nil {
+		_, err = io.Copy(file, content)
+	}
 	return cmp.Or(err, file.Close())
 }
 
