@@ -163,11 +163,13 @@ func (q *request) attempt(err error) {
 
 // send sends the request to q.peer, over an idle connection if reuse is true. A body that is still arriving could not be
 // sent again, and the response to a handshake decides whether the next bytes are a request, so both need new connections.
+// An application behind a door ends only idle connections that the proxy has closed, so a body needs no new connection.
 func (q *request) send(reuse bool) {
 	q.call = q.p.beginSpan(q)
 	q.sent++
-	if reuse && !q.More && !q.Upgrade {
-		if c := q.peer.reusable(q.safe && q.p.opt.mounts()); c != nil {
+	mounts := q.p.opt.mounts()
+	if reuse && (!q.More || mounts) && !q.Upgrade {
+		if c := q.peer.reusable(mounts && q.safe && !q.More); c != nil {
 			c.q, q.c = q, c
 			c.ask()
 			return
@@ -210,7 +212,7 @@ func (q *request) lost(c *connection, err error) {
 		kind, err = "connect", unsent.error
 	}
 	q.call.End(0, kind, err)
-	if err == errStale && q.safe {
+	if err == errStale && q.safe && !q.More {
 		q.send(false)
 		return
 	}

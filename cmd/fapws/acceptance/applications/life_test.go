@@ -464,6 +464,22 @@ func TestBurstOfRequestsWaitsForRoomInTheDoor(t *testing.T) {
 	}
 }
 
+func TestBodyThatIsStillArrivingUsesAConnectionOfTheDoorAgain(t *testing.T) {
+	t.Parallel()
+	s, _ := served(t, "", fapwstest.Command{})
+	w := s.Dial()
+	defer w.Close()
+	sockets := func() string {
+		w.Send("POST /fds HTTP/1.1\r\nHost: one.test\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+		for _, want := range []string{"HTTP/1.1 100 Continue\r\n", "\r\n"} {
+			fapwstest.Equal(t, fapwstest.Try(w.In.ReadString('\n')).Must(t), want)
+		}
+		w.Send("hello")
+		return w.Answer().Want(t, 200).Text
+	}
+	fapwstest.Eventually(t, "two requests in a row use one connection", func() bool { return sockets() == sockets() })
+}
+
 func TestObjectsOfTheLogNameTheApplication(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

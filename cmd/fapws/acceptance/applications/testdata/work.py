@@ -6,6 +6,17 @@ import time
 NAME = "one"
 
 
+def descriptors():
+    """Return what the open descriptors refer to."""
+    found = []
+    for fd in os.listdir("/proc/self/fd"):
+        try:
+            found.append(os.readlink(f"/proc/self/fd/{fd}"))
+        except OSError:
+            pass  # closed meanwhile
+    return found
+
+
 def application(environ, start_response):
     body = environ["wsgi.input"].read()
     if environ["PATH_INFO"] == "/die":
@@ -18,6 +29,5 @@ def application(environ, start_response):
     if environ["PATH_INFO"] == "/who":
         return [f"{os.getuid()} {os.getgid()} {os.getppid()}".encode()]
     if environ["PATH_INFO"] == "/fds":
-        kinds = [os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{fd}")]
-        return ["\n".join(kinds).encode()]
+        return ["\n".join(descriptors()).encode()]
     return [f"{NAME} {len(body)} {os.getpid()}".encode()]
