@@ -97,6 +97,7 @@ class Test(unittest.TestCase):
             found = json.loads(hatchling("metadata"))
         self.assertEqual(found["license"], "BSD-3-Clause")
         self.assertRegex(found["urls"]["Changelog"], r"^https://example\.com/fapws/blob/[^/]+/CHANGELOG\.md$")
+        self.assertEqual(found["urls"]["Issues"], "https://example.com/fapws/issues")
         for home in "", "https://example.com/fapws":
             with with_home(home):
                 text = wheel.description((wheel.ROOT / "README.md").read_text("utf-8"), "0.1.0")

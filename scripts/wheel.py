@@ -117,6 +117,7 @@ def pages(version):
         "Documentation": "/tree/%s/docs" % revision,
         "Changelog": "/blob/%s/CHANGELOG.md" % revision,
         "Source": "/tree/" + revision,
+        "Issues": "/issues",
         "Security": "/security/advisories/new",
     }
     return {name: url + place for name, place in places.items()} if url else {}
