@@ -184,7 +184,10 @@ func (c Children) names() (names []string) {
 // a child runs no Python, because Python could use the doors of all children.
 func (p *Plan) separate() {
 	c := p.Site
-	if len(c.Children) == 0 || p.Command.Word == settings.WordShell {
+	if p.Command.Word == settings.WordShell {
+		c.Children = nil // the command loads the application into this process
+	}
+	if len(c.Children) == 0 {
 		return
 	}
 	flags, conf := p.Settings.ForChild(p.Dir)

@@ -299,6 +299,8 @@ name = "two.test"
 	})
 	fapwstest.Equal(t, process(s, "one"), other)
 
+	code, _, stderr := fapwstest.Command{Flags: []string{"shell"}, Dir: dir}.Run(t)
+	fapwstest.Truef(t, code == 0, "fapws shell loads the application: %d, %q", code, stderr)
 	s = fapwstest.Command{Dir: dir, Flags: []string{"line.py"}}.Serve(t, fapwstest.Mode{})
 	answers("other", "/", "line 0 ")
 	answers("one", "/", "table 0 ")
