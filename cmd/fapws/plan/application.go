@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -150,6 +151,11 @@ func readScript(name string) ([]byte, error) {
 	case !strings.ContainsAny(name, "/.:") && settings.UnknownWord(name, "") != "":
 		return nil, process.ExitUsage(fmt.Errorf("%s is neither a command nor a file: %s", name,
 			settings.UnknownWord(name, "")))
+	case strings.Contains(name, "://"):
+		return nil, process.ExitUsage(fmt.Errorf("%s is an address, not an application: to listen on it, use --bind; to "+
+			"forward requests to it, use proxy in fapws.toml, see fapws help site", name))
+	case colon && place != "" && settings.IsDotted(object): // SplitApp has cut another object from the end
+		hint = fmt.Sprintf("; name one object: %s:%s", place, object)
 	case colon && object == "":
 		hint = fmt.Sprintf("; name an object after %s:, or omit the colon", place)
 	case colon && place == "":
@@ -184,6 +190,9 @@ func nearFile(name string) string {
 	scripts, _ := filepath.Glob(filepath.Join(folder, "*.py"))
 	for i := range scripts {
 		scripts[i] = filepath.Base(scripts[i])
+	}
+	if script := base + ".py"; slices.Contains(scripts, script) {
+		return folder + script
 	}
 	if near := settings.Nearest(base, scripts); near != "" {
 		return folder + near
