@@ -178,10 +178,10 @@ func askAtOnce(t *testing.T, address string, clients, requests int) {
 // A connection that stays open occupies the only process of the upstream.
 func TestConnectionsGiveTheirPlaceToThoseThatWait(t *testing.T) {
 	var process sync.Mutex
-	url, _ := server(t, func(c *net.TCPConn, in *bufio.Reader, request *http.Request) {
+	url, _ := server(t, func(c *net.TCPConn, in *bufio.Reader, _ *http.Request) {
 		process.Lock()
 		defer process.Unlock()
-		for err := error(nil); err == nil; request, err = http.ReadRequest(in) {
+		for err := error(nil); err == nil; _, err = http.ReadRequest(in) {
 			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 		}
 	})
