@@ -2,7 +2,6 @@ package bundle
 
 import (
 	"bytes"
-	"debug/elf"
 	"fmt"
 	"io"
 	"slices"
@@ -40,12 +39,7 @@ func (b *Bundle) Libraries() (names []string, err error) {
 		return nil, err
 	}
 	add := func(program io.ReaderAt) {
-		file, err := elf.NewFile(program)
-		if err != nil {
-			return // not a program
-		}
-		needed, _ := file.ImportedLibraries()
-		names = append(names, needed...)
+		names = append(names, needed(program)...)
 	}
 	add(b.file)
 	var own []string
