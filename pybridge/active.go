@@ -10,6 +10,7 @@ import (
 	"io"
 	"path"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"sync"
@@ -132,7 +133,7 @@ func (r *activeRequests) tasks() (list []task) {
 			list = append(list, r.describe(rec))
 		}
 	}
-	slices.SortFunc(list, func(a, b task) int { return cmp.Compare(a.since, b.since) })
+	sort.Slice(list, func(i, j int) bool { return list[i].since < list[j].since })
 	return list
 }
 

@@ -1,8 +1,7 @@
 package conn
 
 import (
-	"cmp"
-	"slices"
+	"sort"
 	"strconv"
 	"time"
 
@@ -168,7 +167,7 @@ func (s *Set) findIdle() {
 			s.idle = append(s.idle, idleConn{c, since})
 		}
 	}
-	slices.SortFunc(s.idle, func(a, b idleConn) int { return cmp.Compare(b.since, a.since) })
+	sort.Slice(s.idle, func(i, j int) bool { return s.idle[i].since > s.idle[j].since })
 }
 
 func idleSince(c *Conn) (start int64, idle bool) {

@@ -3,6 +3,7 @@ package metrics
 import (
 	"regexp"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"sync"
@@ -254,7 +255,7 @@ func (f *Family) suffix() string {
 
 func (f *Family) write(b *strings.Builder) {
 	series := slices.Clone(f.Series)
-	slices.SortStableFunc(series, func(x, y Series) int { return strings.Compare(x.Labels, y.Labels) })
+	sort.SliceStable(series, func(i, j int) bool { return series[i].Labels < series[j].Labels })
 	for i := range series {
 		s := &series[i]
 		if f.Kind != Histogram {

@@ -3,6 +3,7 @@ package route
 import (
 	"cmp"
 	"slices"
+	"sort"
 	"strings"
 )
 
@@ -57,7 +58,7 @@ func newIndex(prefixes map[string][]int) (x index) {
 	for prefix, list := range prefixes {
 		x = append(x, indexed{prefix: prefix, parent: -1, mounts: list})
 	}
-	slices.SortFunc(x, func(a, b indexed) int { return cmp.Compare(a.prefix, b.prefix) })
+	sort.Slice(x, func(i, j int) bool { return x[i].prefix < x[j].prefix })
 	for i := 1; i < len(x); i++ {
 		parent := i - 1
 		for parent >= 0 && !strings.HasPrefix(x[i].prefix, x[parent].prefix) {

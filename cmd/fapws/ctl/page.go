@@ -1,7 +1,6 @@
 package ctl
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +9,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 	"time"
@@ -210,7 +210,7 @@ func (p *Page) look(ctx context.Context) (*View, []Line, []float64, error) {
 }
 
 func sortLines(lines []Line) {
-	slices.SortStableFunc(lines, func(x, y Line) int { return cmp.Compare(x.At, y.At) })
+	sort.SliceStable(lines, func(i, j int) bool { return lines[i].At < lines[j].At })
 }
 
 var query = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(/[^\s?"]*)\?[^\s"]+`) })

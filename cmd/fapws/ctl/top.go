@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -114,9 +115,7 @@ func (v *View) lines(s *screen, order int) (lines []string) {
 		lines = append(lines, wrap("no requests since counting began", width)...)
 	}
 	routes := slices.Clone(v.Routes)
-	slices.SortStableFunc(routes, func(x, y RouteView) int {
-		return cmp.Compare(orders[order].of(&y), orders[order].of(&x))
-	})
+	sort.SliceStable(routes, func(i, j int) bool { return orders[order].of(&routes[i]) > orders[order].of(&routes[j]) })
 	t := routeTable(routes)
 	if s.keys != nil {
 		t.heads[orders[order].head] += "*"

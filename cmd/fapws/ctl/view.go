@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -140,9 +141,10 @@ func (v *View) routes(earlier, now *Answer, seconds float64) {
 		v.Routes = append(v.Routes, *r)
 	}
 	v.Durations = quantilesOf(interval.Bounds, total)
-	slices.SortFunc(v.Routes, func(x, y RouteView) int {
+	sort.Slice(v.Routes, func(i, j int) bool {
+		x, y := &v.Routes[i], &v.Routes[j]
 		return cmp.Or(cmp.Compare(y.Rate, x.Rate), cmp.Compare(y.Requests, x.Requests),
-			strings.Compare(x.Host+x.Route, y.Host+y.Route))
+			strings.Compare(x.Host+x.Route, y.Host+y.Route)) < 0
 	})
 }
 

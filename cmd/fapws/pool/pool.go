@@ -7,7 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"slices"
+	"sort"
 	"sync"
 	"syscall"
 	"time"
@@ -394,7 +394,7 @@ func (p *Pool) Ask(ctx context.Context, question string) (replies []Reply) {
 		}
 	})
 	asked.Wait()
-	slices.SortFunc(replies, func(a, b Reply) int { return a.Pid - b.Pid })
+	sort.Slice(replies, func(i, j int) bool { return replies[i].Pid < replies[j].Pid })
 	return replies
 }
 
@@ -406,7 +406,7 @@ func (p *Pool) Status() (st Status) {
 			st.Workers = append(st.Workers, WorkerStatus{Pid: w.Pid, State: w.State, Since: w.Started,
 				RSS: confine.ResidentMemory(w.Pid), CPU: confine.ProcessorTime(w.Pid)})
 		}
-		slices.SortFunc(st.Workers, func(a, b WorkerStatus) int { return a.Pid - b.Pid })
+		sort.Slice(st.Workers, func(i, j int) bool { return st.Workers[i].Pid < st.Workers[j].Pid })
 	})
 	return st
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 	"time"
@@ -302,7 +303,7 @@ func (p *supervisor) metrics(answers []reply) []metrics.Family {
 		}
 	}
 	all := p.counted.sum(live)
-	slices.SortFunc(all, func(x, y metrics.Family) int { return cmp.Compare(x.Name, y.Name) })
+	sort.Slice(all, func(i, j int) bool { return all[i].Name < all[j].Name })
 	own := []metrics.Family{
 		worker.Memory("supervisor"),
 		worker.LostLines(p.log.Lost()),
@@ -325,7 +326,7 @@ func active(answers []reply) (list []ctl.Active) {
 	for _, one := range answers {
 		list = append(list, one.Active...)
 	}
-	slices.SortFunc(list, func(x, y ctl.Active) int { return cmp.Compare(y.Age, x.Age) })
+	sort.Slice(list, func(i, j int) bool { return list[i].Age > list[j].Age })
 	return list
 }
 

@@ -8,7 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"net/url"
-	"slices"
+	"sort"
 	"strings"
 
 	"fapws/runtime/http1"
@@ -112,7 +112,7 @@ func (t *view) readDirectory(name string, o *Options, order order, most int) (en
 			entries = append(entries, listed{entry, info})
 		}
 	}
-	slices.SortFunc(entries, order.compare)
+	sort.Slice(entries, func(i, j int) bool { return order.compare(entries[i], entries[j]) < 0 })
 	return entries, truncated, nil
 }
 

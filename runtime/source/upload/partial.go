@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 )
@@ -111,7 +112,7 @@ func (t *directory) admit(owner string) error {
 // makeRoom removes an unfinished upload of the client that has the most, if it has at least own+2. Without makeRoom, a
 // few clients that each send a byte a day could lock out all other clients.
 func (t *directory) makeRoom(dir *os.Root, owned map[string]int, own int) bool {
-	slices.SortStableFunc(t.unfinished, func(a, b unfinished) int { return owned[b.owner] - owned[a.owner] })
+	sort.SliceStable(t.unfinished, func(i, j int) bool { return owned[t.unfinished[i].owner] > owned[t.unfinished[j].owner] })
 	for i, one := range t.unfinished {
 		if owned[one.owner] <= own+1 {
 			break
