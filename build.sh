@@ -175,16 +175,46 @@ build_to() {
     local packed
     mkdir -p "$root/build"
     pack_python
+    pack_pages
     patiently "compiling; the first time takes some minutes" logged "$log" compile "$@" && return
     compile_errors "$log" >&2
     die "compiling failed; all messages are in ${log#"$root/"}"
 }
 
+# pack_pages compresses the pages of the documentation for the executable, and writes build/pages/overlay, which tells Go
+# to take these.
+pack_pages() {
+    local folder=$root/build/pages page file separator=''
+    mkdir -p "$folder"
+    {
+        printf '{"Replace": {'
+        for page in "$root"/docs/*.md; do
+            [[ -e $page ]] || continue
+            file=$folder/${page##*/}
+            [[ $file -nt $page ]] || gzip -9nc "$page" >"$file"
+            printf '%s"%s": "%s"' "$separator" "$page" "$file"
+            separator=', '
+        done
+        printf '}}\n'
+    } >"$folder/overlay"
+}
+
+# Packages that no request uses, apart from their callers' calls. Without inlining in them, the executable is 0.6 MB
+# smaller.
+readonly small_packages="fapws/cmd/fapws/... fapws/docs archive/zip crypto/x509/... debug/... encoding/asn1 encoding/csv
+    encoding/json github.com/BurntSushi/... github.com/fsnotify/... github.com/gomodule/... github.com/itchyny/...
+    github.com/landlock-lsm/... github.com/mna/... github.com/spf13/... go.uber.org/... golang.org/x/crypto/acme/...
+    golang.org/x/net/idna golang.org/x/text/... gopkg.in/... internal/zstd math/big mime/... net net/http/... os/...
+    reflect regexp/... vendor/golang.org/x/net/... vendor/golang.org/x/text/..."
+
 # compile FILE [FLAGS] runs go build. If SOURCE_DATE_EPOCH is set, the build ID is empty, because the build ID depends
 # on directories, which the C flags contain. Otherwise Go keeps the build ID, and does not link again if nothing has
 # changed.
 compile() {
-    (cd "$root" && go build -trimpath -buildvcs=false -pgo=auto "${@:2}" \
+    local name flags=("${@:2}")
+    # Builds without the profile are for tests, which use the packages as they compile them.
+    [[ " $* " == *" -pgo=off "* ]] || for name in $small_packages; do flags+=("-gcflags=$name=-l"); done
+    (cd "$root" && go build -trimpath -buildvcs=false -pgo=auto -overlay "$root/build/pages/overlay" "${flags[@]}" \
         -ldflags "-s -w ${SOURCE_DATE_EPOCH:+-buildid=} -X fapws/cmd/fapws/process.Version=$(version_text) \
 $(interpreter_flag) ${library_linker:+-extld=\"$library_linker\"} -extldflags '\"$packed\"'" -o "$1" ./cmd/fapws)
 }

@@ -5,8 +5,11 @@
 package docs
 
 import (
+	"bytes"
 	"cmp"
+	"compress/gzip"
 	"embed"
+	"io"
 	"io/fs"
 	"iter"
 	"path"
@@ -15,6 +18,8 @@ import (
 	"strings"
 )
 
+// build.sh replaces the pages in the executable by compressed ones.
+//
 //go:embed *.md
 var files embed.FS
 
@@ -22,6 +27,9 @@ var files embed.FS
 // a file such as "docs/cache.md".
 func Page(topic string) string {
 	text, _ := files.ReadFile(strings.TrimSuffix(path.Base(topic), ".md") + ".md")
+	if r, err := gzip.NewReader(bytes.NewReader(text)); err == nil {
+		text, _ = io.ReadAll(r) // of memory, so it cannot fail
+	}
 	return string(text)
 }
 

@@ -24,6 +24,9 @@ SKIPPED_OF_LIBRARY = {"__phello__", "_aix_support", "_osx_support", "_pydecimal"
                       "curses", "distutils", "ensurepip", "idlelib", "lib2to3", "msilib", "pickletools", "pydoc_data",
                       "sunau", "test", "tests", "this", "tkinter", "turtle", "turtledemo", "venv"}
 
+# Each start of the server needs these modules of package fapws, which are not compressed.
+OFTEN = {"fapws", "fapws._entries", "fapws._file", "fapws._finder", "fapws._framework", "fapws._kinds", "fapws._load"}
+
 
 def modules(folder, skipped):
     """Yields the name, the path below folder, and whether it is a package, of each module."""
@@ -103,19 +106,21 @@ def of_library(folder, name, path):
     return marshal.dumps(compile(source, "<frozen %s>" % name, "exec", dont_inherit=True, optimize=2))
 
 
+def module(layout, name, is_package, code, source):
+    size = 0 if name in layout["FIRST"] | OFTEN else len(code)
+    return layout["Module"](name, int(is_package), zlib.compress(code, 9) if size else code, size, source)
+
+
 def main(target, folder, packages, library=None):
     layout = runpy.run_path(os.path.join(folder, "fapws", "_layout.py"))
     found, packages = [], packages.split(",")
     for name, path, is_package in modules(folder, SKIPPED | {"__pycache__"}):
         if name.partition(".")[0] in packages:
             code, source = of_package(folder, name, path, is_package)
-            found.append(layout["Module"](name, int(is_package), code, 0, zlib.compress(source, 9)))
+            found.append(module(layout, name, is_package, code, zlib.compress(source, 9)))
     if library:
         for name, path, is_package in modules(library, SKIPPED_OF_LIBRARY | {"__pycache__"}):
-            code, size = of_library(library, name, path), 0
-            if name not in layout["FIRST"]:
-                size, code = len(code), zlib.compress(code, 9)
-            found.append(layout["Module"](name, int(is_package), code, size, b""))
+            found.append(module(layout, name, is_package, of_library(library, name, path), b""))
     with open(target, "wb") as file:
         file.write(layout["pack"](found))
 
