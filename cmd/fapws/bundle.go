@@ -27,7 +27,8 @@ type bundleOptions struct {
 	Include   []string `json:"include"`
 	Exclude   []string `json:"exclude"`
 	Languages []string `json:"languages"`
-	Bare      bool     `json:"bare"` // without sources
+	Bare      bool     `json:"bare"`  // without sources
+	Whole     bool     `json:"whole"` // with the whole standard library
 
 	Name    string   `json:"name"`
 	Program string   `json:"program"` // the executable to copy
@@ -51,6 +52,7 @@ func parseBundle(args, words []string) (o *bundleOptions, line []string, err err
 	set.StringSliceVar(&o.Exclude, "exclude", o.Exclude, "")
 	set.StringSliceVar(&o.Languages, "languages", o.Languages, "")
 	set.BoolVar(&o.Bare, "no-source", false, "")
+	library := set.String("stdlib", "used", "")
 	set.BoolVar(&o.list, "list", false, "")
 	set.BoolVar(&o.check, "check", false, "")
 	count := len(args) - len(words) - 1 // of the flags that precede the word
@@ -61,6 +63,8 @@ func parseBundle(args, words []string) (o *bundleOptions, line []string, err err
 		return o, nil, nil
 	case err != nil:
 		return nil, nil, err
+	case *library != "used" && *library != "full":
+		return nil, nil, fmt.Errorf("--stdlib is %q: must be used or full", *library)
 	case len(words) > 1:
 		return nil, nil, fmt.Errorf("unexpected word %s", words[1])
 	case (o.list || o.check) && len(words) == 0:
@@ -70,6 +74,7 @@ func parseBundle(args, words []string) (o *bundleOptions, line []string, err err
 	case o.Output == "":
 		return nil, nil, errors.New("name the executable to write: -o FILE")
 	}
+	o.Whole = *library == "full"
 	line = append(slices.Clone(args[:count]), string(settings.WordCheck))
 	if len(words) > 0 && settings.IsFile(filepath.Join(words[0], "fapws.toml")) {
 		line = append(line, "-c")

@@ -34,6 +34,9 @@ __all__ = ["main"]
 SELDOM = set("doctest pdb pydoc unittest test tkinter idlelib lib2to3 ensurepip distutils turtledemo turtle pydoc_data "
              "curses venv antigravity this __phello__ _tkinter _curses _curses_panel readline".split())
 
+# The parts that need files of data, and that no server needs.
+DEVELOPMENT = {"test", "idlelib", "lib2to3", "turtledemo", "ensurepip", "venv"}
+
 # The parts that Python or packages import by names that the source does not show.
 ALWAYS = ("encodings codecs idna stringprep unicodedata _strptime zoneinfo locale traceback linecache site sysconfig "
           "importlib concurrent asyncio multiprocessing email logging json http urllib collections runpy pkgutil "
@@ -161,7 +164,7 @@ class Collector:
             place = os.path.join(folder, *name.split("."))
             if os.path.isfile(place + "/__init__.py"):
                 self.add_module(name, "lib", place + "/__init__.py", True)
-                if top in ALWAYS:
+                if top in ALWAYS or self.options["whole"]:
                     wanted += [f"{name}.{one}" for one in children(place) if one not in ("test", "tests", "__main__")]
             elif os.path.isfile(place + ".py"):
                 self.add_module(name, "lib", place + ".py", False)
@@ -310,7 +313,8 @@ def collect(options: Dict[str, Any]) -> Collector:
         config = "_sysconfigdata_" if not hasattr(sysconfig, "_get_sysconfigdata_name") else \
             sysconfig._get_sysconfigdata_name()
         extensions = [one for one in sys.path if os.path.basename(one) == "lib-dynload"]
-        c.add_library({*c.imported, *names_loaded(), *ALWAYS}, library, (extensions or [library])[0])
+        whole = sys.stdlib_module_names - DEVELOPMENT if options["whole"] else ()
+        c.add_library({*c.imported, *names_loaded(), *ALWAYS, *whole}, library, (extensions or [library])[0])
         c.add_module(config, "lib", os.path.join(library, config + ".py"), False)
     return c
 
@@ -321,6 +325,9 @@ def write(c: Collector, options: Dict[str, Any]) -> int:
     made = f"{options['output']}.{os.getpid()}"
     try:
         with open(options["program"], "rb") as program, open(made, "wb") as out:
+            head = program.read(20)
+            program.seek(0)
+
             def put(data: bytes) -> None:
                 out.write(data)
                 total.update(data)
@@ -340,6 +347,10 @@ def write(c: Collector, options: Dict[str, Any]) -> int:
             for name in sorted(c.files):
                 with open(c.files[name], "rb") as file:
                     data = file.read()
+                # e_ident and e_machine of elf(5)
+                if name.endswith(tuple(EXTENSION_SUFFIXES)) and (data[:6], data[18:20]) != (head[:6], head[18:20]):
+                    raise Refused(f"{c.files[name]} is an extension module for another processor; install its package for"
+                                  f" {options['machine']}")
                 mode, packed = os.stat(c.files[name]).st_mode, zlib.compress(data, 9)
                 files.append({"Name": name, "Offset": out.tell() - begin, "Size": len(data), "Packed": len(packed),
                               "Executable": bool(mode & 0o100)})

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"path"
 	"slices"
 	"strings"
 )
@@ -44,18 +45,20 @@ func (b *Bundle) Libraries() (names []string, err error) {
 	add(b.file)
 	var own []string
 	for _, f := range m.Files {
-		base := f.Name[strings.LastIndexByte(f.Name, '/')+1:]
-		if strings.Contains(base, ".so") {
+		if isLibrary(f) {
 			content, err := b.content(f)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", b.Name, errDamaged)
 			}
 			text, _ := io.ReadAll(content)
 			add(bytes.NewReader(text))
-			own = append(own, base)
+			own = append(own, path.Base(f.Name))
 		}
 	}
 	slices.Sort(names)
 	names = slices.DeleteFunc(slices.Compact(names), func(name string) bool { return slices.Contains(own, name) })
 	return names, nil
 }
+
+// isLibrary reports whether f is a shared library or an extension module.
+func isLibrary(f File) bool { return strings.Contains(path.Base(f.Name), ".so") }

@@ -89,6 +89,10 @@ func (b *Bundle) write(m *Manifest, cache, name string) (err error) {
 		return err
 	}
 	defer os.RemoveAll(made)
+	var st unix.Statfs_t
+	if err := unix.Statfs(made, &st); err == nil && st.Flags&unix.MS_NOEXEC != 0 && slices.ContainsFunc(m.Files, isLibrary) {
+		return errors.New("its file system is mounted noexec, and Python could not load extension modules")
+	}
 	root, err := os.OpenRoot(made)
 	if err != nil {
 		return err

@@ -106,13 +106,23 @@ func TestBundle(t *testing.T) {
 		c.Fails(t, 3, "/etc/passwd is no bundle")
 		ofBundle(t, name, "-b", "127.0.0.1:0", "--cache-dir", "/proc/cache").Fails(t, 2, "name another directory with --cache-dir")
 	})
+	t.Run("never half starts without a place for its files", func(t *testing.T) { withoutPlace(t, name) })
+	t.Run("takes no module for another processor", func(t *testing.T) {
+		suffix := strings.TrimSpace(string(fapwstest.Try(exec.Command(fapwstest.Python, "-c",
+			"import importlib.machinery as m; print(m.EXTENSION_SUFFIXES[0])").Output()).Must(t)))
+		foreign := filepath.Join(site, "native"+suffix)
+		fapwstest.Write(t, foreign, "\x7fELF\x07\x01"+strings.Repeat("\x00", 100))
+		defer os.Remove(foreign)
+		fapwstest.Command{Flags: []string{"bundle", filepath.Join(site, "app.py"), "-o", t.TempDir() + "/x"}}.Fails(t, 2,
+			foreign+" is an extension module for another processor")
+	})
 	t.Run("has the same bytes again, and lists them", func(t *testing.T) {
 		other := filepath.Join(t.TempDir(), "shop")
 		fapwstest.Command{Flags: []string{"bundle", filepath.Join(site, "app.py"), "-o", other}}.Succeeds(t)
 		text := fapwstest.Try(os.ReadFile(name)).Must(t)
 		fapwstest.Truef(t, bytes.Equal(text, fapwstest.Try(os.ReadFile(other)).Must(t)), "the bundles differ")
 		fapwstest.Truef(t, !bytes.Contains(text, []byte(site)), "the bundle contains %s", site)
-		fapwstest.Command{Flags: []string{"bundle", filepath.Join(site, "app.py"), "-o", other, "--no-source", "--include", "shop.*",
+		fapwstest.Command{Flags: []string{"bundle", filepath.Join(site, "app.py"), "-o", other, "--no-source", "--stdlib", "full", "--include", "shop.*",
 			"--exclude", "children.py"}}.Succeeds(t)
 		out := fapwstest.Command{Flags: []string{"bundle", "--list", other}}.Succeeds(t)
 		for _, text := range []string{"shop: fapws ", "app/templates/page.txt", "app/shop.sqlite3"} {
@@ -154,6 +164,24 @@ func alone(t *testing.T, name string) {
 		`exec chroot "$0" /shop python -c 'import helpers, json, asyncio; print(helpers.double(21))'`, root)
 	out, err := run.CombinedOutput()
 	fapwstest.Truef(t, err == nil && string(out) == "42\n", "%v, %s", err, out)
+}
+
+// withoutPlace starts a bundle with cache directories that cannot take its files.
+func withoutPlace(t *testing.T, name string) {
+	if os.Geteuid() != 0 {
+		t.Skip("mount needs root")
+	}
+	for options, cause := range map[string]string{
+		"noexec": "mounted noexec, and Python could not load extension modules", "ro": "read-only file system", "size=64k": "no space left on device",
+	} {
+		cache := t.TempDir()
+		run := exec.Command("unshare", "--mount", "sh", "-c", `mount -t tmpfs -o "$2" none "$0" && "$1" check --cache-dir "$0"; `+
+			`code=$?; ls -A "$0"; exit $code`, cache, name, options)
+		out, err := run.CombinedOutput()
+		fapwstest.Truef(t, err != nil && strings.Contains(string(out), "cannot unpack ") && strings.Contains(string(out), cause+"; name "),
+			"%s: %v, %s", options, err, out)
+		fapwstest.Truef(t, strings.Count(string(out), "\n") == 1, "%s: %s", options, out)
+	}
 }
 
 const bundledSite = `workers = 1
