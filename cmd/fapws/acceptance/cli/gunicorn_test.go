@@ -93,7 +93,7 @@ func TestConfigurationOfGunicornNamesWhatIsNotTaken(t *testing.T) {
 	} {
 		fapwstest.Write(t, dir+"/conf.py", text+"\n")
 		code, _, stderr := c.Run(t)
-		fapwstest.Truef(t, code == 0 && strings.HasPrefix(stderr, "fapws: "+want) && strings.Count(stderr, "\n") == 1,
+		fapwstest.Truef(t, code == 0 && strings.HasPrefix(stderr, "fapws: warning: "+want) && strings.Count(stderr, "\n") == 1,
 			"%s: code %d, %q", text, code, stderr)
 	}
 	for text, want := range map[string]string{
