@@ -41,7 +41,7 @@ type loop struct {
 	http1      http1conn.Server
 	http2      http2.Server
 	app        *app.Dispatcher
-	pages      *cache.Pages // nil if there is no cache
+	pages      *cache.Pages // nil without a cache
 	compressor *compress.Compressor
 	counts     *metrics.Recorder // nil if requests are not counted
 	timer      *time.Timer

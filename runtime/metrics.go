@@ -180,7 +180,7 @@ func (s *Server) PurgeNow(patterns ...cache.Pattern) int {
 
 const purgedWithin = 2 * time.Second
 
-// CacheStats returns the counters of the cache. ok is false if there is no cache or if the loop is blocked. CacheStats
+// CacheStats returns the counters of the cache. ok is false without a cache or if the loop is blocked. CacheStats
 // must not be called on the loop.
 func (s *Server) CacheStats() (st cache.Stats, ok bool) {
 	store := s.store.Load()

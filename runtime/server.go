@@ -36,7 +36,7 @@ type Server struct {
 	lock      sync.Once
 	besideJob besideJob
 	handed    *static.Handed              // the files in Config.SendfileRoots and AccelRoots
-	store     atomic.Pointer[cache.Store] // nil if there is no cache
+	store     atomic.Pointer[cache.Store] // nil without a cache
 	stored    int64                       // value of Config.CacheSize when the field store was set
 
 	// Copies of functions in the Config that was passed to New. Any goroutine may call these functions.

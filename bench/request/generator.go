@@ -20,7 +20,7 @@ const tick = 100 * time.Millisecond
 type schedule struct {
 	left     int64 // requests that may still be started
 	until    time.Duration
-	interval float64 // nanoseconds between requests; 0 if there is no rate
+	interval float64 // nanoseconds between requests; 0 without a rate
 	started  int64
 }
 

@@ -148,7 +148,7 @@ func inspect(p *plan.Plan, stdout, stderr io.Writer, texts ...string) (code int,
 	return max(code, app.Close()), nil
 }
 
-// contents is nil if there is no application.
+// contents is nil without an application.
 func show(p *plan.Plan, contents *pybridge.Contents, stdout io.Writer, log func(logfile.Level, string)) error {
 	switch {
 	case (p.Command.Word == settings.WordShell || p.Command.Word == settings.WordBundle) && contents == nil:

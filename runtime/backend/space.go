@@ -36,7 +36,7 @@ func (s *Space) Dir() string {
 	return cmp.Or(dir, os.TempDir())
 }
 
-// Take reserves n more bytes, or returns false if there is no room.
+// Take reserves n more bytes, or returns false without room.
 func (s *Space) Take(n int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -63,7 +63,7 @@ var Processors = NewTurns()
 // NewTurns returns as many turns as Processors has.
 func NewTurns() *Turns { return &Turns{taken: make(chan struct{}, processors)} }
 
-// Take waits for a turn, and returns false if there is no free turn within the time patience.
+// Take waits for a turn, and returns false if no turn is free within the time patience.
 func (t *Turns) Take(patience time.Duration) bool {
 	select {
 	case t.taken <- struct{}{}:

@@ -70,7 +70,7 @@ func write(t *testing.T, fd int) {
 	checktest.Equal(t, err, nil)
 }
 
-// read returns -1 if there is no input.
+// read returns -1 without input.
 func read(fd int) int {
 	var b [64]byte
 	n, err := unix.Read(fd, b[:])

@@ -352,7 +352,7 @@ type Mount struct {
 
 	Handler     Handler // nil means the default handler (see Server.Prepare)
 	Application bool    // the Handler runs code of the user; an Override replaces its responses
-	Cache       Wrap    // keeps responses of the Handler; nil if there is no cache
+	Cache       Wrap    // keeps responses of the Handler; nil without a cache
 	Compress    bool    // responses of the Handler may be compressed, nearer to the client than the Filters
 	Gate        Wrap    // limits the active requests of the Handler; nil if they are not limited
 	Index       int     // number of this mount in Request.Mount

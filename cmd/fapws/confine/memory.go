@@ -100,7 +100,7 @@ func MemoryLimit(root fs.FS) int64 {
 }
 
 // MemoryKills returns how many processes in this control group the kernel has killed because the group had no more
-// memory, or 0 if there is no limit or the number is unknown.
+// memory, or 0 without a limit or if the number is unknown.
 func MemoryKills(root fs.FS) int {
 	for _, dir := range cgroupDirs(root, "memory") {
 		for _, name := range []string{"memory.events", "memory.oom_control"} {

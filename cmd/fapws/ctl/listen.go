@@ -85,7 +85,7 @@ type Report struct {
 	Uptime    float64  `json:"uptime"`            // seconds
 	Counted   float64  `json:"counted"`           // seconds since the counting of requests began: Uptime if at the start
 	Failure   string   `json:"failure,omitempty"` // error of the last reload
-	Cache     *Cache   `json:"cache,omitempty"`   // nil if there is no cache, or no worker has replied
+	Cache     *Cache   `json:"cache,omitempty"`   // nil without a cache, or before a worker has replied
 	CA        *OwnCA   `json:"ca,omitempty"`      // nil without --tls auto
 	Workers   []Worker `json:"workers"`           // the process itself if there is no supervisor
 

@@ -41,9 +41,9 @@ type Parts struct {
 	// name of this run of the server, which all of its processes share; "" for a single process
 	Run   string
 	Stops *atomic.Bool
-	// reports whether requests wait because the application is stuck; nil if there is no application
+	// reports whether requests wait because the application is stuck; nil without an application
 	Stalled func() bool
-	Status  backend.Responder // nil if there is no status page
+	Status  backend.Responder // nil without a status page
 	Uploads *upload.Group
 	Rates   *ratelimit.Table // nil if the configuration has no rate limits, and for Check
 	Spans   *otel.Exporter   // nil if no spans are sent, and for Check

@@ -116,7 +116,7 @@ func (p *Plan) Folders() (dirs []string) {
 }
 
 // Changeable returns the directories in which the application can change files, for system.Distrust: the directories in
-// sandbox-write, and the directories of logs and uploads. Changeable returns nil if there is no sandbox.
+// sandbox-write, and the directories of logs and uploads. Changeable returns nil without a sandbox.
 func (p *Plan) Changeable(conf *settings.Config, uploads ...string) (dirs []string) {
 	if !conf.Sandboxed() {
 		return nil

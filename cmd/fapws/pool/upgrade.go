@@ -37,7 +37,7 @@ type Handover struct {
 	Epoch     string
 	Seq       uint64
 	BrokerURL string
-	Rates     int // descriptor of Pool.rates, which is also in the field Files; 0 if there is no table
+	Rates     int // descriptor of Pool.rates, which is also in the field Files; 0 without a table
 }
 
 // Broker returns the epoch and the last event number of the previous program if that program used the broker with this

@@ -78,7 +78,7 @@ func cannotWrite(path string, err error) error {
 	return fmt.Errorf("cannot write the pid file %s: %w", path, system.Cause(err))
 }
 
-// Left returns the open pid file, or nil if there is no pid file. The program that replaces this program in the same
+// Left returns the open pid file, or nil without a pid file. The program that replaces this program in the same
 // process passes this file to TakeOverPIDFile.
 func (f *PIDFile) Left() *os.File {
 	if f == nil {
@@ -180,7 +180,7 @@ type Notifier struct {
 }
 
 // TakeNotifier creates a Notifier from environment variables, and removes these variables, because child processes must
-// not send messages for the service. TakeNotifier returns nil if there is no service manager or if the manager's unix
+// not send messages for the service. TakeNotifier returns nil without a service manager or if the manager's unix
 // socket cannot be reached.
 func TakeNotifier() *Notifier {
 	name, watched, text := os.Getenv(socketVariable), os.Getenv(pidVariable), os.Getenv(usecVariable)

@@ -22,7 +22,7 @@ const (
 )
 
 // nextToken returns the bounds of the first token of a text: a string of one of the four kinds, a comment, the end of a
-// line, a sign, or a word. A quote whose string does not end is skipped. start is -1 if there is no token.
+// line, a sign, or a word. A quote whose string does not end is skipped. start is -1 without a token.
 func nextToken(text string) (start, end int) {
 	for start = 0; start < len(text); start++ {
 		switch c := text[start]; {

@@ -43,7 +43,7 @@ func (s Source) String() string {
 type Settings struct {
 	conf Config
 	from map[string]Source
-	kept map[string]keptValue // settings from TakeKept; nil if there is no supervisor
+	kept map[string]keptValue // settings from TakeKept; nil without a supervisor
 	// settings whose value in the file was rejected, or was probably meant by an unknown key
 	rejected []string
 

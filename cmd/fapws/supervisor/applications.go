@@ -61,7 +61,7 @@ type application struct {
 	files    doors
 	kill     *time.Timer   // sends SIGKILL to a process that does not stop; nil if there is none
 	nobody   *atomic.Bool  // set to end answerForNobody; nil if that goroutine does not run
-	ended    chan struct{} // closed when the process has ended; nil if there is no process
+	ended    chan struct{} // closed when the process has ended; nil without a process
 }
 
 // doors are the descriptors of an application that last over restarts and upgrades.

@@ -96,7 +96,7 @@ type Dispatcher struct {
 	loop        Loop
 	set         *conn.Set
 	cfg         Config
-	app         Interpreter       // set by Serve; nil if there is no application
+	app         Interpreter       // set by Serve; nil without an application
 	used        int64             // value of conn.Set.Now when the application's last call ended
 	programs    *Source           // source of Config.Programs; nil before its first use
 	services    exchange.Services // services for handlers, except the first handler of a Receiving

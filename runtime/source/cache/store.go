@@ -101,7 +101,7 @@ func (s *Store) grow(n int64) bool {
 	return true
 }
 
-// node returns the node for a key, and creates it if necessary, or returns nil if there is no room.
+// node returns the node for a key, and creates it if necessary, or returns nil without room.
 func (s *Store) node(key []byte, path string) *node {
 	if n := s.nodes[string(key)]; n != nil {
 		return n
@@ -158,7 +158,7 @@ func (p *Page) size() int64 {
 
 func (s *Store) use(n *node) { s.recent.MoveToFront(n.place) }
 
-// growFor makes room for size additional bytes of the node n. growFor returns false if there is no room, or if n itself
+// growFor makes room for size additional bytes of the node n. growFor returns false without room, or if n itself
 // was evicted to make room.
 func (s *Store) growFor(n *node, size int64) bool {
 	s.use(n)

@@ -242,7 +242,7 @@ func (peer *upstream) dropIdle(age time.Duration) {
 }
 
 // closeIdle closes the connections that have been idle for the duration age, and returns the time until the next one
-// will be, or 0 if there is no other one.
+// will be, or 0 without another one.
 func (peer *upstream) closeIdle(age time.Duration) (left time.Duration) {
 	for now := time.Now(); len(peer.idle) > 0; {
 		c := peer.idle[0]
