@@ -185,7 +185,7 @@ func (a *application) runs(pid int) {
 func (a *application) awaitUp() {
 	pid, ended := a.pid, a.ended
 	go func() {
-		for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		for pause := 20 * time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
 			answer, err := ctl.AskThrough(a.files.commands, ctl.Status, time.Second)
 			if err == nil && answer.Status != nil && slices.ContainsFunc(answer.Status.Workers, func(w ctl.Worker) bool {
 				return w.State == "serving" || w.State == ctl.Asleep || w.State == "busy"
