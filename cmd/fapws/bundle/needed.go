@@ -17,8 +17,8 @@ const (
 	longestName  = 256
 )
 
-// needed returns the names of the shared libraries that a program or a library of 32 or 64 bits needs, or nil if file is
-// neither. Package debug/elf, which reads much more, would add 130 KB to the executable.
+// needed returns the names of the shared libraries that a program or a library of 32 or 64 bits needs, or nil if file
+// is neither. Package debug/elf, which reads much more, would add 130 KB to the executable.
 func needed(file io.ReaderAt) (names []string) {
 	head := bytesAt(file, 0, 64)
 	if !bytes.HasPrefix(head, []byte("\x7fELF")) || len(head) < 64 {

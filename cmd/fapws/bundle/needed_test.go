@@ -46,7 +46,8 @@ func program32() []byte {
 	write(little, uint16(2), uint16(40), uint32(1), uint32(0), uint32(52), uint32(0), uint32(0), uint16(52), uint16(32),
 		uint16(2), uint16(0), uint16(0), uint16(0))
 	for _, segment := range [][3]uint32{{segmentLoad, 0, 200}, {segmentDynamic, dynamic, 24}} {
-		write(little, segment[0], segment[1], address+segment[1], address+segment[1], segment[2], segment[2], uint32(4), uint32(4))
+		write(little, segment[0], segment[1], address+segment[1], address+segment[1], segment[2], segment[2], uint32(4),
+			uint32(4))
 	}
 	write(little, uint32(dynamicNeeded), uint32(1), uint32(dynamicStrings), uint32(address+names), uint32(0), uint32(0))
 	b.WriteString("\x00libc.so.6\x00")
