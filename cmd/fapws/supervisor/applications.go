@@ -181,15 +181,19 @@ func (a *application) runs(pid int) {
 	a.pid, a.began, a.ended = pid, time.Now(), make(chan struct{})
 }
 
+func serves(r *ctl.Report) bool {
+	return r != nil && slices.ContainsFunc(r.Workers, func(w ctl.Worker) bool {
+		return w.State == "serving" || w.State == ctl.Asleep || w.State == "busy"
+	})
+}
+
 // awaitUp changes the life of a to up when a worker of its process serves.
 func (a *application) awaitUp() {
 	pid, ended := a.pid, a.ended
 	go func() {
 		for pause := 20 * time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
 			answer, err := ctl.AskThrough(a.files.commands, ctl.Status, time.Second)
-			if err == nil && answer.Status != nil && slices.ContainsFunc(answer.Status.Workers, func(w ctl.Worker) bool {
-				return w.State == "serving" || w.State == ctl.Asleep || w.State == "busy"
-			}) {
+			if err == nil && serves(answer.Status) {
 				break
 			}
 			select {

@@ -165,7 +165,9 @@ func (s *applications) ask(c ctl.Command) (list []ctl.Application, answers []ctl
 	}
 	asked.Wait()
 	for i := range list {
-		list[i].Report = answers[i].Status
+		if list[i].Report = answers[i].Status; list[i].State == starting.String() && serves(answers[i].Status) {
+			list[i].State = up.String() // awaitUp will notice it soon
+		}
 	}
 	return list, answers
 }
