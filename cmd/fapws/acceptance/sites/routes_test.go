@@ -214,7 +214,7 @@ func TestRouteErrorsAreReportedWithFileLineAndKey(t *testing.T) {
 		"proxy = \"http://localhost\"\nproxy-tls-verify = false": `http://localhost does not use TLS`,
 		"proxy = \"https://localhost\"\nproxy-tls-verify = \"no\"": `proxy-tls-verify = "no", a string: ` +
 			`must be true or false`,
-		"proxy = \"https://localhost\"\nproxy-tls-nam = \"x\"": `unknown key proxy-tls-nam of [host.route], ` +
+		"proxy = \"https://localhost\"\nproxy-tls-nam = \"x\"": `unknown key proxy-tls-nam of [[host.route]], ` +
 			`did you mean proxy-tls-name?`,
 		"proxy = \"https://localhost\"\nproxy-tls-name = \"a b\"":       `the name that a certificate is for`,
 		"proxy = \"http://localhost\"\nproxy-tunnel-timeout = \"soon\"": `must be seconds, or a time`,
