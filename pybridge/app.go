@@ -382,8 +382,10 @@ func (a *App) Startup(lifespan string) error {
 func (a *App) Serve() int { return a.mode.serve(a) }
 
 // Stop makes Serve and all threads that run handlers end, and returns the number of threads that still run after a
-// second. Stop is safe for concurrent use.
-func (a *App) Stop() int { return a.mode.stop(a) }
+// second in which none of them has begun a job, or after the time limit. Stop is safe for concurrent use.
+func (a *App) Stop(limit time.Duration) int {
+	return a.mode.stop(a, int(max(limit, time.Second).Milliseconds()))
+}
 
 func (a *App) exit(code int) {
 	select {

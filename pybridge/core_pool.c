@@ -151,15 +151,25 @@ void core_request_exit(int code) {
   __atomic_store_n(&the_pool.stopping, 1, __ATOMIC_RELAXED);
 }
 
-int core_pool_stop(int ms) {
+static unsigned long all_jobs(void) {
+  unsigned long n = 0;
+  for (int i = 0; i < the_pool.nthreads; i++) n += core_jobs_of(the_pool.threads[i]);
+  return n;
+}
+
+int core_pool_stop(int ms, int most) {
   CORE_CHECK(CORE_NO_GIL | CORE_SERVING);
-  uint64_t until = core_now_ns() + (uint64_t)ms * 1000000u;
+  uint64_t now = core_now_ns(), end = now + (uint64_t)most * 1000000u;
   CORE_LOCKED();
   __atomic_store_n(&the_pool.stopping, 1, __ATOMIC_RELAXED);
   for (int i = 0; i < the_pool.nthreads; i++) core_wake_thread(the_pool.threads[i]);
   __atomic_store_n(&the_pool.monitor_parked, 0, __ATOMIC_RELAXED);
   pthread_cond_broadcast(&the_pool.monitor);
-  while (the_pool.live > 0 && core_wait_until(&the_pool.monitor, until)) {
+  /* Threads run the queued jobs before they end. */
+  for (unsigned long jobs = all_jobs() + 1; the_pool.live > 0 && now < end && jobs != all_jobs(); now = core_now_ns()) {
+    jobs = all_jobs();
+    while (the_pool.live > 0 && core_wait_until(&the_pool.monitor, now + (uint64_t)ms * 1000000u)) {
+    }
   }
   return the_pool.live;
 }

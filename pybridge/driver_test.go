@@ -85,7 +85,7 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, "the asyncio thread did not end")
 			code = 1
 		}
-		if left := app.Stop(); left != 0 {
+		if left := app.Stop(time.Second); left != 0 {
 			fmt.Fprintln(os.Stderr, left, "threads did not end")
 			code = 1
 		}

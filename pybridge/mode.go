@@ -34,7 +34,7 @@ type poolMode interface {
 	// attach is called on the event loop before its first request.
 	attach(h *Handler, w *eventloop.Waker)
 	serve(a *App) int
-	stop(a *App) int
+	stop(a *App, ms int) int
 	// finish is called by App.Close, on the thread of Load, before Python ends.
 	finish()
 	// onLoop returns the record that the event loop runs in inline mode, and the number of its current job. Both are 0
@@ -50,7 +50,7 @@ func (threaded) giveUp()                           {}
 func (threaded) start(h *Handler) error            { return h.startPool() }
 func (threaded) attach(*Handler, *eventloop.Waker) {}
 func (threaded) serve(*App) int                    { return int(C.core_serve()) }
-func (threaded) stop(*App) int                     { return int(C.core_pool_stop(1000)) }
+func (threaded) stop(_ *App, ms int) int           { return int(C.core_pool_stop(1000, C.int(ms))) }
 func (threaded) finish()                           {}
 func (threaded) onLoop() (C.uintptr_t, C.ulong)    { return 0, 0 }
 
@@ -92,7 +92,7 @@ func (i inline) stuck(w *watchdog, t *task, way C.int, began time.Time) (reason 
 
 func (inline) serve(a *App) int { return <-a.stop }
 
-func (inline) stop(a *App) int {
+func (inline) stop(a *App, _ int) int {
 	a.exit(-1)
 	return 0
 }

@@ -340,7 +340,7 @@ func (s *service) stop(o shutdownRequest) {
 	if app == nil {
 		return
 	}
-	if !app.Shutdown(time.Until(s.deadline)) || app.Stop() > 0 {
+	if !app.Shutdown(time.Until(s.deadline)) || app.Stop(time.Until(s.deadline)) > 0 {
 		s.leave(o.code)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -261,4 +262,36 @@ func TestWorkerWithManyWebSocketsIsReplacedWhenItExceedsMaxRSS(t *testing.T) {
 	}
 	hasMembers(t, all[0], clients)
 	fapwstest.Equalf(t, len(closedSockets(t, script)), clients, "on_close was called")
+}
+
+const slowToClose = `
+import os, time
+from fapws import WebSocket
+
+def closed(ws, code, reason):
+    time.sleep(0.1)
+    with open(os.path.join(os.path.dirname(__file__), "closed"), "a") as f:
+        f.write(f"{code} ")
+
+PATHS = [("/room", WebSocket(on_close=closed))]
+`
+
+func TestServerEndsAfterItHasCalledEachOnClose(t *testing.T) {
+	t.Parallel()
+	const clients = 60 // one thread calls on_close for longer than five seconds
+	script := fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), slowToClose)
+	s := fapwstest.Serve(t, fapwstest.Threads, script, "--threads", "4")
+	var all [clients]*wstest.Client
+	for i := range all {
+		all[i] = s.Socket("/room")
+	}
+	s.Signal(syscall.SIGTERM)
+	var ends sync.WaitGroup
+	for _, c := range all {
+		ends.Go(func() { closesWith(t, c, 1001, "") })
+	}
+	ends.Wait()
+	s.Ended()
+	fapwstest.Equalf(t, len(closedSockets(t, script)), clients, "on_close was called")
+	fapwstest.Truef(t, !strings.Contains(s.Stderr.String(), "did not return"), "%s", s.Stderr.String())
 }
