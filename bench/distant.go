@@ -12,7 +12,7 @@ const megabyte = 1_000_000
 
 // distantWorkloads post a large body over HTTP/2 from far away. The first delay is that of a continent, the second that
 // of the other side of the world.
-func distantWorkloads() (all []workload) {
+func distantWorkloads() (loads []workload) {
 	for _, delay := range []time.Duration{20 * time.Millisecond, 100 * time.Millisecond} {
 		for _, w := range []workload{
 			{name: "distant", title: "WSGI", servers: []string{"threads", "inline", "granian"}},
@@ -27,13 +27,13 @@ func distantWorkloads() (all []workload) {
 			}
 			w.name += fmt.Sprint(2 * delay.Milliseconds())
 			w.tls, w.streams = true, 1
-			all = append(all, w)
+			loads = append(loads, w)
 		}
 	}
-	return all
+	return loads
 }
 
-func distantTargets() (all []target) {
+func distantTargets() (targets []target) {
 	for _, w := range distantWorkloads() {
 		least, inline := 80.0, 80.0
 		if w.delay > 20*time.Millisecond {
@@ -42,9 +42,9 @@ func distantTargets() (all []target) {
 		if w.origin != nil {
 			inline = notJudged
 		}
-		all = append(all, target{w.name + ": MB/s", w.name, rate, nil, nil, false, least, inline, "%.0f"})
+		targets = append(targets, target{w.name + ": MB/s", w.name, rate, nil, nil, false, least, inline, "%.0f"})
 	}
-	return all
+	return targets
 }
 
 // postFrom posts bodies through a relay, one after the other. In the sample, a request is a megabyte.
@@ -117,7 +117,7 @@ func newRelay(address string, delay time.Duration) (net.Listener, error) {
 }
 
 // passLate passes the bytes of one direction on, and closes both connections at the end of the input.
-func passLate(from, to net.Conn, delay time.Duration) {
+func passLate(source, sink net.Conn, delay time.Duration) {
 	type piece struct {
 		data []byte
 		due  time.Time
@@ -127,7 +127,7 @@ func passLate(from, to net.Conn, delay time.Duration) {
 		defer close(late)
 		for {
 			b := make([]byte, 64<<10)
-			n, err := from.Read(b)
+			n, err := source.Read(b)
 			if err != nil {
 				return
 			}
@@ -136,12 +136,12 @@ func passLate(from, to net.Conn, delay time.Duration) {
 	}()
 	for p := range late {
 		time.Sleep(time.Until(p.due))
-		if _, err := to.Write(p.data); err != nil {
+		if _, err := sink.Write(p.data); err != nil {
 			break
 		}
 	}
-	from.Close()
-	to.Close()
+	source.Close()
+	sink.Close()
 	for range late { // the reader ends with an error, because its connection is closed
 	}
 }

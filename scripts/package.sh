@@ -338,6 +338,7 @@ build_library() {
 write_library_linker() {
     local compiler
     eval "compiler=(${CC:-gcc})"
+    # shellcheck disable=SC2016 # the text is a script, whose variables it sets itself
     {
         printf '%s\n' '#!/bin/sh' 'for file; do' '    case $file in' '    */go.o)'
         printf '        %q --rename-section .init_array=fapws_go "$file" || exit\n' \

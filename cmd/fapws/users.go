@@ -186,7 +186,7 @@ func readPassword(r *bufio.Reader) (string, error) {
 	line, err := r.ReadString('\n')
 	if err != nil && (err != io.EOF || line == "") {
 		if err == io.EOF {
-			err = errors.New("no password on standard input; type one at a terminal, or send a line: echo PASSWORD | fapws ...")
+			err = errors.New("no password on standard input; type one at a terminal, or send a line: echo PASSWORD | fapws")
 		}
 		return "", err
 	}

@@ -243,11 +243,11 @@ func (peer *upstream) dropIdle(age time.Duration) {
 
 // closeIdle closes the connections that have been idle for the duration age, and returns the time until the next one
 // will be, or 0 without another one.
-func (peer *upstream) closeIdle(age time.Duration) (left time.Duration) {
+func (peer *upstream) closeIdle(age time.Duration) (wait time.Duration) {
 	for now := time.Now(); len(peer.idle) > 0; {
 		c := peer.idle[0]
-		if left = age - now.Sub(c.since); left > 0 {
-			return left
+		if wait = age - now.Sub(c.since); wait > 0 {
+			return wait
 		}
 		c.Close("it was idle for too long")
 	}

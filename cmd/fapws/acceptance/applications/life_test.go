@@ -479,7 +479,10 @@ func TestBodyThatIsStillArrivingUsesAConnectionOfTheDoorAgain(t *testing.T) {
 		w.Send("hello")
 		return w.Answer().Want(t, 200).Text
 	}
-	fapwstest.Eventually(t, "two requests in a row use one connection", func() bool { return sockets() == sockets() })
+	fapwstest.Eventually(t, "two requests in a row use one connection", func() bool {
+		first := sockets()
+		return first == sockets()
+	})
 }
 
 func TestObjectsOfTheLogNameTheApplication(t *testing.T) {
