@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
+	"fapws/runtime/checktest"
 	"fapws/runtime/conn/certtest"
 )
 
@@ -105,8 +107,8 @@ func TestDevLetsNoOldCodeAnswerAfterAChange(t *testing.T) {
 				*n++
 				s.Says(fmt.Sprintf(`(?s)(%s.*){%d}`, line, *n))
 			}
-			save := func(text string) {
-				fapwstest.Write(t, path, text)
+			save := func(text string) { // in one step, because a file that is half written is broken code
+				checktest.Must(t, os.Rename(fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), text), path))
 				times(&saves, "reloading: app.py changed")
 			}
 			saved := func(version int) { save(fmt.Sprintf(devScript, version)) }
