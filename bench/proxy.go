@@ -122,8 +122,8 @@ func fapwsProxyConfig(w *workload, s *settings) string {
 	return s.write("proxy.toml", lines)
 }
 
-// nginxProxy returns the lines of a server that keeps connections to the upstream and describes the client to it, as
-// fapws does by default.
+// nginxProxy returns the lines of a server that keeps connections to the upstream and adds the fields about the
+// client that fapws adds by default.
 func nginxProxy(w *workload) (upstream, location []string) {
 	buffering := "on"
 	if w.unbuffered {

@@ -81,8 +81,8 @@ func checkChildren(p *plan.Plan, stderr io.Writer) (code int) {
 // warnings counts the warnings that the command of this process has printed.
 var warnings atomic.Int32
 
-// printTo returns a function that prints lines of a command, which need no time. Warnings are marked as such, because
-// errors are printed next to them.
+// printTo returns a function that prints lines of a command, which need no time. Warnings begin with the word
+// warning, because errors are printed among them.
 func printTo(stderr io.Writer) func(logfile.Level, string) {
 	return func(level logfile.Level, line string) {
 		if level == logfile.Warning {

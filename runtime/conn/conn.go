@@ -98,7 +98,7 @@ func (c *Conn) Init(fd int, local, remote net.Addr) {
 	c.bytesOnly = c.tcp
 }
 
-// BytesOnly says that the peer sends no descriptors over the unix socket of c.
+// BytesOnly must be called if the peer never sends descriptors over the unix socket of c. Reads then need fewer calls.
 func (c *Conn) BytesOnly() { c.bytesOnly = true }
 
 // Open adds c to the set s with the protocol p. If the event loop cannot watch the socket of c, Open closes c and does

@@ -41,7 +41,7 @@ type Listener struct {
 	file  *os.File
 	addr  net.Addr
 	inode uint64
-	// address of the unix socket whose file Close must remove; "" without such a file
+	// address of the unix socket whose file Close must remove; "" if Close removes no file
 	made string
 	door bool // the socket is the inside of a door (NewDoor)
 

@@ -127,8 +127,8 @@ func (c *Broker) subscribe(conn redis.Conn) error {
 	return c.catchUp()
 }
 
-// receive waits for a message. If there is none for a while, receive finds out whether the broker still answers, and
-// whether it has lost entries.
+// receive waits for a message. After readFor without a message, receive finds out whether the broker still answers and
+// whether the broker has lost entries.
 func (c *Broker) receive(conn redis.Conn) error {
 	s := redis.PubSubConn{Conn: conn}
 	ping := time.AfterFunc(readFor, func() { _ = s.Ping("") }) // an error is also one of Receive

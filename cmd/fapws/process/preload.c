@@ -75,8 +75,8 @@ extern __attribute__((visibility("hidden"))) main_function *__start_fapws_go[];
 
 __attribute__((weak)) void fapws_main(void);
 
-/* Runs Python's main function, unless this process is to be fapws. musl runs constructors only after it has got its
- * main function, so this function decides. */
+/* Runs fapws if the constructor has prepared this process for it, and Python otherwise. The decision is made here,
+ * because musl runs constructors only after it has got the main function. */
 static int choose_main(int argc, char **argv, char **envp) {
   if (fapws_preload.fd < 0) return main_of_python(argc, argv, envp);
   __start_fapws_go[0](argc, argv, envp);

@@ -458,8 +458,7 @@ func (s *applications) reopenLogs() {
 	}
 }
 
-// reap records ended processes when the pool, which reaps them otherwise, has ended. A starter reaps those that it has
-// started.
+// reap records ended processes when the pool, which reaps them otherwise, has ended. A starter reaps its own children.
 func (s *applications) reap() {
 	for {
 		if pid, _ := unix.Wait4(-1, nil, unix.WNOHANG, nil); pid <= 0 {

@@ -16,8 +16,8 @@ import (
 
 const chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
-// Each text is a part of a response, after which the upstream resets the connection. A client must get 502, or see that
-// the response is incomplete; the request is not sent again, and nothing of the connection remains.
+// Each text is a part of a response, after which the upstream resets the connection. The client must get 502 or
+// an incomplete response, the request must not be sent again, and no descriptor or goroutine may remain.
 func TestResponseThatAResetEndsIsIncomplete(t *testing.T) {
 	const sized = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"
 	states := map[string]string{

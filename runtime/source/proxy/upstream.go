@@ -262,8 +262,9 @@ func (peer *upstream) forget(c *connection) {
 	}
 }
 
-// reusable returns the idle connection that was used last, or nil. If trusts is true, the upstream sends nothing that
-// nobody has asked for, and the request may be sent again if the upstream has just closed the connection.
+// reusable returns the idle connection that was used last, or nil. If trusts is true, the caller trusts
+// the upstream to send nothing without a request, and can send the request again if the upstream has closed the
+// connection.
 func (peer *upstream) reusable(trusts bool) *connection {
 	for len(peer.idle) > 0 {
 		c := peer.idle[len(peer.idle)-1]

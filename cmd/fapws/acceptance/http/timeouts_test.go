@@ -506,8 +506,8 @@ async def application(scope, receive, send):
         await send({"type": "http.response.body", "body": b"%d\n" % size, "more_body": more})
 `
 
-// A client that sends a body fast, and then waits for the response to the bytes so far, must not wait for the tick after
-// which the kernel reports every byte again.
+// While a body arrives fast, the server lets the kernel report only large pieces, until the next tick. A client that
+// then stops and waits for a response must get it before the tick.
 func TestHandlerGetsTheRestOfAFastPieceAtOnce(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), totals))
