@@ -54,15 +54,14 @@ type Conn struct {
 	// the client has changed its maximum HPACK table size, so the next header block must again announce size 0
 	resized bool
 
-	queue    sendQueue
-	late     []byte  // frames that wait until the transfer of earlier output has ended
-	credit   int64   // send window of the connection
-	initial  int64   // initial send window of a stream
-	frame    int     // maximum payload of a frame to the client
-	inflow   inflow  // receive window of the connection
-	sent     int64   // time of the last DATA frame sent
-	gather   *stream // stream whose small pieces of the request body are in gathered
-	gathered []byte
+	queue   sendQueue
+	late    []byte  // frames that wait until the transfer of earlier output has ended
+	credit  int64   // send window of the connection
+	initial int64   // initial send window of a stream
+	frame   int     // maximum payload of a frame to the client
+	inflow  inflow  // receive window of the connection
+	sent    int64   // time of the last DATA frame sent
+	gather  *stream // stream whose pieces of the request body are in Server.gathered, until Input ends
 	// semaphore for the goroutines that read files; nil before the first goroutine
 	loads chan struct{}
 	// numbers of streams whose responses are delayed until less output waits for the client

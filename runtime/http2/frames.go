@@ -295,11 +295,11 @@ func (c *Conn) onData(f *http2.DataFrame) {
 			return
 		}
 	}
-	if st.body.Submitted() && st.body.Arriving() && len(data) < smallPiece && !f.StreamEnded() {
-		if c.gather != st || len(c.gathered)+len(data) > smallPiece {
+	if least := st.leastPiece(); len(data) < least && !f.StreamEnded() {
+		if c.gather != st || len(c.s.gathered)+len(data) > least {
 			c.feedGathered()
 		}
-		c.gather, c.gathered = st, append(c.gathered, data...)
+		c.gather, c.s.gathered = st, append(c.s.gathered, data...)
 		return
 	}
 	c.feedGathered()
@@ -311,17 +311,12 @@ func (c *Conn) feedGathered() {
 	if st == nil {
 		return
 	}
-	c.gather = nil
-	piece := c.gathered
-	// receive may close the connection and reset c.gathered
-	c.gathered = nil
+	piece := c.s.gathered
+	c.gather, c.s.gathered = nil, nil // receive may close the connection, or call a handler
 	if len(piece) > 0 {
 		st.receive(piece, false)
 	}
-	c.gathered = piece[:0]
-	if len(c.streams) == 0 {
-		c.gathered = nil
-	}
+	c.s.gathered = piece[:0]
 }
 
 // onHeaders follows RFC 9113 §6.2.

@@ -13,8 +13,10 @@ const (
 	// storeWindow is the least window for a collected body that exceeds its first window, in bytes.
 	storeWindow = 1 << 20
 
-	// smallPiece is the size below which consecutive pieces of a streamed body are joined, in bytes.
+	// Consecutive pieces of a body that arrive in one turn are joined until they have this size, in bytes: if the body
+	// is streamed, so that a handler is not called for a few bytes, and if it is in a file, so that a write is large.
 	smallPiece = 4 << 10
+	filePiece  = 64 << 10
 )
 
 type incoming struct {
@@ -185,6 +187,17 @@ func (st *stream) receive(piece []byte, last bool) {
 	case st.body.Arriving():
 		st.take(piece, last)
 	}
+}
+
+// leastPiece returns the size below which the next piece of the body is joined with those that follow.
+func (st *stream) leastPiece() int {
+	switch b := &st.body; {
+	case b.InFile():
+		return filePiece
+	case b.Submitted() && b.Arriving():
+		return smallPiece
+	}
+	return 0
 }
 
 // take passes a piece of the body on, and opens the window of st for the next one.

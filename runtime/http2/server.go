@@ -55,6 +55,7 @@ type Server struct {
 	ended      []*stream
 	parts      []*exchange.Part
 	spareInput []byte
+	gathered   []byte // pieces of the body of Conn.gather
 }
 
 // Init initializes s with the exchange.Server that HTTP/1 connections also use.

@@ -186,7 +186,7 @@ func (c *Conn) forget(st *stream) {
 		}
 	}
 	if c.gather == st {
-		c.gather, c.gathered = nil, c.gathered[:0]
+		c.gather, c.s.gathered = nil, c.s.gathered[:0]
 	}
 	if len(c.streams) == 0 {
 		c.conn.Stamp = c.s.Set.Now
