@@ -5,7 +5,7 @@ unpacks them. cmd/fapws/bundle reads the result.
 """
 from __future__ import annotations
 
-import ast
+import dis
 import fnmatch
 import hashlib
 import importlib.metadata
@@ -19,8 +19,9 @@ import sys
 import sysconfig
 import zlib
 from importlib.machinery import EXTENSION_SUFFIXES, PathFinder
+from types import CodeType
 
-from _fapws import packed_folder, packed_names, packed_source
+from _fapws import packed_code, packed_folder, packed_names
 from fapws._finder import FOLDERS
 from fapws._layout import FIRST, Module, pack
 
@@ -85,11 +86,10 @@ class Collector:
         place = name.replace(".", "/") + ("/__init__.py" if is_package else ".py")
         of_library = folder == "lib" and name.partition(".")[0] in sys.stdlib_module_names
         try:
-            tree = ast.parse(source)
-            code = compile(tree, folder + "/" + place, "exec", dont_inherit=True, optimize=2 if of_library else -1)
+            code = compile(source, folder + "/" + place, "exec", dont_inherit=True, optimize=2 if of_library else -1)
         except (SyntaxError, ValueError, RecursionError):
             return False
-        self.note(imports(tree, name, is_package))
+        self.note(imports(code, name, is_package))
         self.put(name, folder, is_package, marshal.dumps(code),
                  b"" if of_library or self.options["bare"] else decoded(source))
         return True
@@ -232,19 +232,18 @@ def decoded(source: bytes) -> bytes:
     return importlib.util.decode_source(source).encode() if source else b"\n"
 
 
-def imports(tree: ast.AST, module: str, is_package: bool) -> Iterator[str]:
+def imports(code: CodeType, module: str, is_package: bool) -> Iterator[str]:
     """Yields the absolute names in the import statements of a module."""
     package = module if is_package else module.rpartition(".")[0]
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (one.name for one in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                parent = package.rsplit(".", node.level - 1)[0] if node.level > 1 else package
-                base = f"{parent}.{base}" if base else parent
-            yield base
-            yield from (f"{base}.{one.name}" for one in node.names)
+    for name, level, names in dis._find_imports(code):
+        if level:
+            parent = package.rsplit(".", level - 1)[0] if level > 1 else package
+            name = f"{parent}.{name}" if name else parent
+        yield name
+        yield from (f"{name}.{one}" for one in names or ())
+    for one in code.co_consts:
+        if isinstance(one, CodeType):
+            yield from imports(one, module, is_package)
 
 
 def names_loaded() -> List[str]:
@@ -308,7 +307,7 @@ def collect(options: Dict[str, Any]) -> Collector:
     for name in packed_names():
         if packed_folder(name) == 0:
             is_package = any(one.startswith(name + ".") for one in packed_names())
-            c.note(imports(ast.parse(packed_source(name) or ""), name, is_package))
+            c.note(imports(packed_code(name), name, is_package))
     if packed_folder("site") != 0:
         config = "_sysconfigdata_" if not hasattr(sysconfig, "_get_sysconfigdata_name") else \
             sysconfig._get_sysconfigdata_name()
