@@ -147,8 +147,8 @@ func search(app *Application, script, name string, dev bool, main *python3.PyObj
 }
 
 // Tool calls the function main of a module of package fapws, such as "_shell", and returns the exit status. The
-// arguments of main are the result of entries, and texts. Tool must be called before Start, on the thread that called
-// Load.
+// arguments of main are the result of entries, and texts. Tool must be called on the thread that called Load, before
+// Start or after Serve.
 func (a *App) Tool(module string, texts ...string) int {
 	C.core_take_gil()
 	defer C.core_release_gil()

@@ -18,6 +18,7 @@ import (
 	"fapws/cmd/fapws/plan"
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
+	"fapws/cmd/fapws/worker"
 	"fapws/pybridge"
 )
 
@@ -39,6 +40,7 @@ type bundleOptions struct {
 	Scripts []string `json:"scripts"` // the applications that are files
 	Start   string   `json:"start"`   // a fapws.toml for Root, or ""
 
+	visits            []string // paths to request before the bundle is written
 	help, list, check bool
 }
 
@@ -52,6 +54,7 @@ func parseBundle(args, words []string) (o *bundleOptions, line []string, err err
 	set.StringSliceVar(&o.Exclude, "exclude", o.Exclude, "")
 	set.StringSliceVar(&o.Languages, "languages", o.Languages, "")
 	set.BoolVar(&o.Bare, "no-source", false, "")
+	set.StringArrayVar(&o.visits, "visit", nil, "")
 	library := set.String("stdlib", "used", "")
 	set.BoolVar(&o.list, "list", false, "")
 	set.BoolVar(&o.check, "check", false, "")
@@ -73,6 +76,11 @@ func parseBundle(args, words []string) (o *bundleOptions, line []string, err err
 		return o, words, nil
 	case o.Output == "":
 		return nil, nil, errors.New("name the executable to write: -o FILE")
+	}
+	for _, target := range o.visits {
+		if !settings.IsTarget(target) {
+			return nil, nil, fmt.Errorf("--visit is %q: must be a path such as /health, or http://host/health", target)
+		}
 	}
 	o.Whole = *library == "full"
 	line = append(slices.Clone(args[:count]), string(settings.WordCheck))
@@ -207,7 +215,13 @@ func (o *bundleOptions) write(p *plan.Plan, stdout, stderr io.Writer) (code int,
 		return 0, err
 	}
 	os.Setenv("PYTHONNODEBUGRANGES", "1") // makes bytecode smaller by a fifth
-	return inspect(p, stdout, stderr, text)
+	if len(o.visits) == 0 {
+		return inspect(p, stdout, stderr, text)
+	}
+	if p.FirstApp() == nil {
+		return 0, noApplication(p)
+	}
+	return worker.Visit(p, o.visits, stderr, func(app *pybridge.App) int { return app.Tool("_bundle", text) })
 }
 
 // openBundle opens the bundle that this process runs, or returns nil.

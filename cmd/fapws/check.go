@@ -152,7 +152,7 @@ func inspect(p *plan.Plan, stdout, stderr io.Writer, texts ...string) (code int,
 func show(p *plan.Plan, contents *pybridge.Contents, stdout io.Writer, log func(logfile.Level, string)) error {
 	switch {
 	case (p.Command.Word == settings.WordShell || p.Command.Word == settings.WordBundle) && contents == nil:
-		return process.ExitUsage(fmt.Errorf("%s: no application to load", p.Command.Word))
+		return noApplication(p)
 	case p.Command.Word == settings.WordShell || p.Command.Word == settings.WordBundle:
 		return nil
 	case p.Command.Word != settings.WordRoutes:
@@ -163,6 +163,10 @@ func show(p *plan.Plan, contents *pybridge.Contents, stdout io.Writer, log func(
 		return p.Site.Write(stdout, &p.Conf)
 	}
 	return nil
+}
+
+func noApplication(p *plan.Plan) error {
+	return process.ExitUsage(fmt.Errorf("%s: no application to load", p.Command.Word))
 }
 
 // writeOwn prints the pages of the server itself, which precede the routes of all hosts.

@@ -129,7 +129,7 @@ var (
 		return strings.HasPrefix(s, "https://") && s != "https://" && !strings.ContainsRune(s, ' ')
 	})
 	reloadCheck = like("off, a path such as /health, or http://host/health",
-		func(s string) bool { return s == NoReloadCheck || isTarget(s) })
+		func(s string) bool { return s == NoReloadCheck || IsTarget(s) })
 )
 
 // The function converted returns a kind of value for a text that read checks and normalizes. file is value.file.

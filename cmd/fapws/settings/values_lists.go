@@ -201,8 +201,8 @@ func ParseNetworks(text, list string) ([]netip.Prefix, error) {
 	return []netip.Prefix{network.Masked()}, nil
 }
 
-// isTarget reports whether s is a valid target for a GET request: "/path", or "http://host/path" to set the field Host.
-func isTarget(s string) bool {
+// IsTarget reports whether s is a valid target for a GET request: "/path", or "http://host/path" to set the field Host.
+func IsTarget(s string) bool {
 	host, path := "localhost", s
 	if rest, named := strings.CutPrefix(s, "http://"); named {
 		slash := max(strings.IndexByte(rest, '/'), 0)

@@ -6,7 +6,7 @@
 //
 // RunAlone, Parent.Run and RunLoader must be called on the main thread, because Python's main thread is the thread that
 // starts Python. A service has one of four roles (role.go): it serves without a supervisor (alone.go), serves as a
-// worker (parent.go), executes "check --sandbox" (sandbox_check.go), or checks new code (reload_check.go). The
+// worker (parent.go), executes "check --sandbox" (sandbox_check.go), or sends requests to itself (visit.go). The
 // application runs in the serving process, or with --fork in children of the loader (python.go).
 //
 // # Start

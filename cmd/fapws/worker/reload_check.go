@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"runtime"
@@ -17,11 +16,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fapws/cmd/fapws/plan"
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
-	"fapws/runtime/conn"
-	"fapws/runtime/logfile"
 )
 
 // checkVariable is set in the environment of a child that checks whether this server can be reloaded.
@@ -69,38 +65,4 @@ func (g *again) check() error {
 		err = errors.New(strings.TrimPrefix(text[strings.LastIndexByte(text, '\n')+1:], "fapws: "))
 	}
 	return err
-}
-
-// A service with the role reloadCheck has no listeners, and ends after the request of --reload-check.
-type reloadCheck struct{ alone }
-
-// CheckReload loads and starts the application, sends the request of --reload-check, and prints an error if the request
-// fails. CheckReload must be called on the main thread.
-func CheckReload(p *plan.Plan, stderr io.Writer) (code int, err error) {
-	r := &reloadCheck{}
-	s := newService(p, &Instance{}, stderr, r)
-	r.use(s)
-	s.level, s.signals.checks = logfile.Debug, true
-	s.show(nil)
-	return s.run(s.loadAndServe)
-}
-
-func (r *reloadCheck) begin() (early bool, err error) { return false, nil }
-
-func (r *reloadCheck) enter() ([]*conn.Listener, error) { return nil, r.s.startAsync() }
-
-func (r *reloadCheck) serve(_ []*conn.Listener, install func() error) error {
-	if err := install(); err != nil {
-		return err
-	}
-	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), checkWithin)
-		defer cancel()
-		code := process.OK
-		if err := checkSelf(ctx, r.s.server, r.s.conf.ReloadTarget()); err != nil {
-			code = process.ExitReport(os.Stderr, err)
-		}
-		r.s.signals.end(shutdownRequest{how: quickly, code: code}, code)
-	}()
-	return nil
 }

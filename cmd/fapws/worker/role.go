@@ -57,4 +57,7 @@ type traits struct {
 	stuck func(reason string, hung bool)
 
 	again *again // nil in a worker
+
+	// last is called after the last request, and changes the exit code; nil unless this is Visit.
+	last func(code int) int
 }

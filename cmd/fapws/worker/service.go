@@ -132,6 +132,9 @@ func (s *service) loadAndServe() (code int, err error) {
 	}
 	if err = s.start(); err == nil {
 		code = s.serve(s.obeyOrders())
+		if s.last != nil {
+			code = s.last(code)
+		}
 	} else {
 		s.giveUp()
 		code = s.reportError(err) // report the error now, because closing may take some time

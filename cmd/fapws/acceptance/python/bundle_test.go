@@ -23,7 +23,11 @@ def text(environ, start_response):
 def late(environ, start_response):
     import no_such_module
 
-PATHS = [("/late", late), ("/", text)]
+def lazy(environ, start_response):
+    import importlib
+    return importlib.import_module("lazy_" + "words").WORD
+
+PATHS = [("/late", late), ("/lazy", lazy), ("/", text)]
 `
 
 const bundledChildren = `import multiprocessing, subprocess, sys
@@ -80,10 +84,11 @@ func TestBundle(t *testing.T) {
 			s := c.Serve(t, m)
 			s.Get("/", 200).Is(t, "HELLO")
 			s.GetLogs("/late", 500, "ModuleNotFoundError: No module named 'no_such_module'")
+			s.GetLogs("/lazy", 500, "ModuleNotFoundError: No module named 'lazy_words'")
 			s.Stop()
 		}
 		out := ofBundle(t, name, "check").Succeeds(t)
-		fapwstest.Truef(t, strings.Contains(out, "is fine: 2 paths"), "%q", out)
+		fapwstest.Truef(t, strings.Contains(out, "is fine: 3 paths"), "%q", out)
 	})
 	t.Run("needs nothing of the system except its libraries", func(t *testing.T) { alone(t, name) })
 	t.Run("is Python for its children", func(t *testing.T) {
@@ -115,6 +120,19 @@ func TestBundle(t *testing.T) {
 		defer os.Remove(foreign)
 		fapwstest.Command{Flags: []string{"bundle", filepath.Join(site, "app.py"), "-o", t.TempDir() + "/x"}}.Fails(t, 2,
 			foreign+" is an extension module for another processor")
+	})
+	t.Run("contains modules that handlers import at a visit", func(t *testing.T) {
+		path, visited := t.TempDir(), filepath.Join(t.TempDir(), "visited")
+		fapwstest.Write(t, filepath.Join(path, "lazy_words.py"), "WORD = 'lazy'\n")
+		c := fapwstest.Command{Flags: []string{"--pythonpath", path, "bundle", filepath.Join(site, "app.py"), "-o", visited, "--visit", "/",
+			"--visit", "/lazy"}}
+		c.Succeeds(t)
+		s := ofBundle(t, visited, "-b", "127.0.0.1:0").Started(t)
+		s.Get("/lazy", 200).Is(t, "lazy")
+		s.Stop()
+		c.Flags = append(c.Flags, "--visit", "/late")
+		code, _, stderr := c.Run(t)
+		fapwstest.Truef(t, code == 1 && strings.HasSuffix(stderr, "\nfapws: GET /late was answered with status 500\n"), "%d, %s", code, stderr)
 	})
 	t.Run("has the same bytes again, and lists them", func(t *testing.T) {
 		other := filepath.Join(t.TempDir(), "shop")
