@@ -75,7 +75,9 @@ func (c *Child) read(table *settings.TOMLTable) error {
 			rest = append(rest, v)
 			continue
 		}
-		v.File = &file
+		if v.File == table.File {
+			v.File = &file
+		}
 		own.Entries = append(own.Entries, v)
 	}
 	flags, conf, err := settings.ChildFlags(table.File, rest)

@@ -95,13 +95,12 @@ func Read(cmd *settings.Command, set *settings.Settings) (*Plan, error) {
 		}
 	case name != "":
 		var err error
-		if p.File, err = settings.ReadFile(name); err != nil {
+		if p.File, err = set.ReadConfig(name); err != nil {
 			return nil, process.ExitUsage(err)
 		}
-		if set.ReadsBundle() {
-			p.File.WorkDir = absolute(".")
-		}
-		p.File.Misplaced = func(table, key string) string { return misplaced(set, table, key) }
+		p.File.Each(func(f *settings.TOMLFile) {
+			f.Misplaced = func(table, key string) string { return misplaced(set, table, key) }
+		})
 		wrong = append(wrong, set.ReadFile(p.File, FileKeys()))
 	}
 	kept := set.Keep()
@@ -109,7 +108,7 @@ func Read(cmd *settings.Command, set *settings.Settings) (*Plan, error) {
 		p.NeedsRestart = fmt.Sprintf("%s: changes of %s take effect after a restart", name, strings.Join(kept, ", "))
 	}
 	if conf, _ := set.Config(); p.File != nil && conf.Chdir != "" { // Make reports the error
-		p.File.AppDir = absolute(conf.Chdir)
+		p.File.Each(func(f *settings.TOMLFile) { f.AppDir = absolute(conf.Chdir) })
 	}
 	p.Site = readSites(p.File, func(err error) { wrong = append(wrong, err) })
 	set.NoteHosts(slices.ContainsFunc(p.Site.Hosts, func(h *Host) bool { return h.CertFile != "" }), p.Site.asksClients())
@@ -169,17 +168,23 @@ func (p *Plan) serveNamed() {
 	p.separate()
 }
 
-// Later returns the plan for another state of the configuration file. If the settings in file have mistakes, the plan
-// has the Settings of p.
-func (p *Plan) Later(file *settings.TOMLFile) *Plan {
+// Later returns the plan for the current state of the configuration file, or an error if the file cannot be read. If the
+// settings in the file have mistakes, the plan has the Settings of p.
+func (p *Plan) Later() (*Plan, error) {
+	file, err := p.Settings.ReadConfig(p.Path)
+	if err != nil {
+		return nil, err
+	}
 	later := *p
-	file.AppDir = p.File.AppDir
+	if p.Conf.Chdir != "" {
+		file.Each(func(f *settings.TOMLFile) { f.AppDir = p.File.AppDir })
+	}
 	later.Site = readSites(file, func(error) {})
 	if set, err := settings.New(p.Command.Flags, os.LookupEnv); err == nil && set.ReadFile(file, FileKeys()) == nil {
 		later.Settings = set
 	}
 	later.serveNamed()
-	return &later
+	return &later, nil
 }
 
 func (p *Plan) checkSomething() error {

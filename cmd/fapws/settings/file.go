@@ -71,6 +71,24 @@ func ReadFile(name string) (*TOMLFile, error) {
 	return f, nil
 }
 
+// ReadConfig reads a configuration file. In a bundle, the file overrides that of the bundle.
+func (s *Settings) ReadConfig(name string) (*TOMLFile, error) {
+	f, err := ReadFile(name)
+	if err != nil || s.inside == "" {
+		return f, err
+	}
+	if name == s.inside {
+		f.WorkDir = s.workDir
+		return f, nil
+	}
+	inside, err := ReadFile(s.inside)
+	if err == nil {
+		inside.WorkDir = s.workDir
+		f.override(inside)
+	}
+	return f, err
+}
+
 func ReadFileLimited(name string) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -137,6 +155,9 @@ func (s *Settings) ReadFile(f *TOMLFile, rest []string) error {
 			continue
 		}
 		if first, twice := seen[row.Name]; twice {
+			if first.File != v.File {
+				continue // overridden by an alias
+			}
 			wrong = append(wrong, v.Errorf("%s is an alias of %s, which line %d already sets", v.Key, first.Key, first.Line))
 			continue
 		}
@@ -149,7 +170,7 @@ func (s *Settings) ReadFile(f *TOMLFile, rest []string) error {
 			s.rejected = append(s.rejected, row.Name)
 			continue
 		}
-		s.from[row.Name] = Source{FromFile, fmt.Sprintf("%s:%d", f.Name, v.Line)}
+		s.from[row.Name] = Source{FromFile, fmt.Sprintf("%s:%d", v.File.Name, v.Line)}
 	}
 	return errors.Join(wrong...)
 }

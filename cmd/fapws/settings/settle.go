@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"net"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -48,10 +49,15 @@ type Settings struct {
 	rejected []string
 
 	onlyPATHS bool // see NotePATHS
+
+	inside  string // path of the configuration file of a bundle, otherwise ""
+	workDir string // the working directory of a bundle at its start
 }
 
 func (s *Settings) Clone() *Settings {
-	return &Settings{conf: s.conf, from: maps.Clone(s.from), kept: s.kept, rejected: s.rejected, onlyPATHS: s.onlyPATHS}
+	own := *s
+	own.from = maps.Clone(s.from)
+	return &own
 }
 
 // New returns the settings from flags and environment variables. The error contains a line for each wrong value, with
@@ -161,18 +167,13 @@ func (s *Settings) TakeVenv(venv, dir string) {
 	s.conf.Venv, s.from["venv"] = venv, Source{FromSurroundings, dir}
 }
 
-const inBundle = "bundle"
-
-// ReadsBundle reports whether the configuration file is that of a bundle.
-func (s *Settings) ReadsBundle() bool {
-	return s.from["venv"].Name == inBundle && s.from["config"].Level == FromDefault
-}
-
-// TakeBundle makes a configuration file of a bundle the one to read, unless a setting names another one, and lets Python
-// use only the packages of the bundle. cache becomes the cache directory.
+// TakeBundle makes file the configuration file, which another file can override (ReadConfig), and lets Python use only
+// the packages of the bundle. cache becomes the cache directory.
 func (s *Settings) TakeBundle(file, cache string) {
 	s.conf.CacheDir = cache
-	s.TakeVenv("off", inBundle)
+	s.TakeVenv("off", "bundle")
+	s.inside = file
+	s.workDir, _ = os.Getwd() // otherwise, relative paths remain below the directory of the bundle
 	if s.conf.File == "" {
 		s.conf.File = file
 	}

@@ -24,6 +24,8 @@ type TOMLFile struct {
 	// WorkDir is the working directory if the file is in a bundle, otherwise "".
 	WorkDir string
 	Top     *TOMLTable
+	// Inside is the file of the bundle whose keys this file overrides, otherwise nil.
+	Inside *TOMLFile
 
 	// Misplaced, if not nil, returns advice about a key that is unknown in a table, or "". table is, for example,
 	// "host.route", or "" for the top of the file.
@@ -60,6 +62,37 @@ func ParseTOML(name, dir string, text []byte) (*TOMLFile, error) {
 	w := &walker{text: strings.TrimPrefix(string(text), "\ufeff"), line: 1}
 	w.document(f.Top)
 	return f, nil
+}
+
+// override adds the keys of inside, a file of a bundle, that f does not set. Tables are merged by key. All other values,
+// also arrays of tables, replace those of inside.
+func (f *TOMLFile) override(inside *TOMLFile) {
+	f.Inside, f.Top.Entries = inside, merge(f.Top.Entries, inside.Top.Entries)
+}
+
+// merge returns the entries of two tables. Where both have a table, the result has that of base, so that the directory of
+// an application does not change if another file overrides one of its settings.
+func merge(entries, base []TOMLValue) []TOMLValue {
+	for _, v := range base {
+		i := slices.IndexFunc(entries, func(one TOMLValue) bool { return one.Key == v.Key })
+		if i < 0 {
+			entries = append(entries, v)
+			continue
+		}
+		over, isTable := entries[i].Any.(*TOMLTable)
+		if below, both := v.Any.(*TOMLTable); isTable && both {
+			below.Entries = merge(over.Entries, below.Entries)
+			entries[i] = v
+		}
+	}
+	return entries
+}
+
+// Each calls do for f and the file that it overrides.
+func (f *TOMLFile) Each(do func(f *TOMLFile)) {
+	for ; f != nil; f = f.Inside {
+		do(f)
+	}
 }
 
 // OneLine replaces bytes that would end a line or confuse a terminal.

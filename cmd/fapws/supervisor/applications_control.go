@@ -19,7 +19,6 @@ import (
 	"fapws/cmd/fapws/plan"
 	"fapws/cmd/fapws/pool"
 	"fapws/cmd/fapws/process"
-	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/worker"
 	"fapws/runtime/metrics"
 )
@@ -131,11 +130,11 @@ func (p *supervisor) readChildren() (children plan.Children, known bool) {
 	if p.plan.File == nil {
 		return nil, false
 	}
-	file, err := settings.ReadFile(p.plan.Path)
+	later, err := p.plan.Later()
 	if err != nil {
 		return nil, false
 	}
-	return p.plan.Later(file).Site.Children, true
+	return later.Site.Children, true
 }
 
 // askApplication is longer than the limit of an application for its own workers.

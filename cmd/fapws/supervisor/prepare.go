@@ -339,11 +339,10 @@ func (p *supervisor) logKept() {
 	if p.plan.File == nil {
 		return
 	}
-	file, err := settings.ReadFile(p.plan.Path)
+	later, err := p.plan.Later()
 	if err != nil {
 		return // the workers have reported the error, or this user may not read the file
 	}
-	later := p.plan.Later(file)
 	set := later.Settings
 	if set == p.plan.Settings {
 		return // the workers have reported the error

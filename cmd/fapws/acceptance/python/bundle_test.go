@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -151,6 +152,7 @@ func TestBundle(t *testing.T) {
 		fapwstest.Truef(t, strings.Contains(out, " is sound; it needs "), "%q", out)
 	})
 	t.Run("is replaced by a new version", func(t *testing.T) { upgrade(t, name, site) })
+	t.Run("is configured from outside", func(t *testing.T) { configure(t, name) })
 }
 
 func TestBundleNeedsAnApplicationAndAName(t *testing.T) {
@@ -203,8 +205,18 @@ func withoutPlace(t *testing.T, name string) {
 }
 
 const bundledSite = `workers = 1
+timeout = 20
 app = "app.py"
 access-log = "access.log"
+static = ["/inside=templates"]
+headers = { X-One = "inside", X-Two = "inside" }
+
+[[host]]
+name = "inside.example"
+[[host.route]]
+prefix = "/"
+status = 200
+text = "inside"
 `
 
 // upgrade replaces the file of a running bundle by a second version, which USR2 starts.
@@ -227,6 +239,51 @@ func upgrade(t *testing.T, name, site string) {
 	s.Stop()
 	_, err := os.Stat(filepath.Join(c.Dir, "access.log"))
 	fapwstest.Mustf(t, err, "logs are beside the process")
+}
+
+const outsideFile = `threads = 2
+access-logfile = "outside.log"
+static = ["/outside=data"]
+headers = { X-Two = "outside" }
+
+[[host]]
+name = "outside.example"
+root = "data"
+`
+
+// configure starts a bundle with a file that overrides a part of bundledSite.
+func configure(t *testing.T, name string) {
+	etc := t.TempDir()
+	outside := fapwstest.Write(t, filepath.Join(etc, "shop.toml"), outsideFile)
+	fapwstest.Must(t, os.Mkdir(filepath.Join(etc, "data"), 0o755))
+	fapwstest.Write(t, filepath.Join(etc, "data", "index.html"), "data")
+	c := ofBundle(t, name, "-c", outside, "-b", "127.0.0.1:0")
+	s := c.Started(t)
+	of := func(host string) *fapwstest.Answer {
+		return s.Ask("GET / HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n\r\n")
+	}
+	s.Get("/", 200).Field(t, "X-One", "inside", "X-Two", "outside").Is(t, "SECOND")
+	s.Get("/inside/page.txt", 200).Is(t, "SECOND") // arrays are replaced
+	s.Get("/outside/index.html", 200).Is(t, "data")
+	of("outside.example").Is(t, "data")
+	of("inside.example").Is(t, "SECOND") // and arrays of tables
+	fapwstest.Replace(t, outside, strings.ReplaceAll(outsideFile, `"outside" }`, `"later" }`))
+	s.Reload()
+	s.Get("/", 200).Field(t, "X-One", "inside", "X-Two", "later")
+	s.Stop()
+	fapwstest.Truef(t, fapwstest.Exists(filepath.Join(etc, "outside.log")), "relative paths do not start at the file that has them")
+
+	c.Flags = []string{"-c", outside, "--timeout", "10", "--print-config"}
+	config := c.Succeeds(t)
+	for _, pattern := range []string{`(?m)^timeout +10s +flag --timeout$`, `(?m)^threads +2 +file \S+/shop.toml:1$`,
+		`(?m)^access-log +\S+/outside.log +file \S+/shop.toml:2$`} {
+		fapwstest.Truef(t, regexp.MustCompile(pattern).MatchString(config), "no %s in %s", pattern, config)
+	}
+	c.Flags = []string{"-c", outside, "--print-config"}
+	config = c.Succeeds(t)
+	fapwstest.Truef(t, regexp.MustCompile(`(?m)^timeout +20s +file \S+/app/fapws.toml:2$`).MatchString(config), "%s", config)
+	fapwstest.Write(t, outside, "thraeds = 2\n")
+	c.Fails(t, 2, "unknown key thraeds, did you mean threads?")
 }
 
 func TestBundlesOfFrameworksServe(t *testing.T) {
