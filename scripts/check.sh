@@ -57,11 +57,11 @@ test_all() {
 # test_all_and_compile runs the Go tests. They mostly wait, so what the stages after them need is compiled beside them,
 # whenever a processor is free.
 test_all_and_compile() {
-    local compiler status=0
-    compile_for_stages >"$root/build/for-stages.log" 2>&1 &
+    local compiler status=0 log=$root/build/for-stages.log
+    compile_for_stages >"$log" 2>&1 &
     compiler=$!
     test_all || status=$?
-    wait "$compiler" || true # the stage that needs it compiles it again, and shows why it fails
+    wait "$compiler" || { status=$? && say "compiling for the other stages failed:" && cat "$log" >&2; }
     return "$status"
 }
 

@@ -261,6 +261,8 @@ write_sbom() {
 # A wheel contains the server as a library (package process). The library is not linked with libpython, because its
 # process already contains Python.
 
+musl='' # not empty if the wheel is for musl
+
 # word_wheel [ARCH | musl | --all] [--into FOLDER] [--test [FOLDER...]]
 word_wheel() {
     local into=$dist_folder all='' arch='' cross='' musl='' candidate
@@ -355,7 +357,7 @@ write_library_linker() {
 # library_of PYTHON builds the library for a frontend such as pip, and prints the path of the library and the tag of the
 # wheel.
 library_of() {
-    local python_option=$1 cross='' musl='' library tag
+    local python_option=$1 library tag
     fix_circumstances
     build_library
     printf '%s\n%s\n' "$library" "$tag"
