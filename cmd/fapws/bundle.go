@@ -34,6 +34,7 @@ type bundleOptions struct {
 	Name    string   `json:"name"`
 	Program string   `json:"program"` // the executable to copy
 	Size    int64    `json:"size"`    // of fapws in Program
+	Digits  int64    `json:"digits"`  // offset in Program of the length of the bundle, 20 digits
 	Version string   `json:"version"`
 	Machine string   `json:"machine"`
 	Root    string   `json:"root"`    // directory of the application
@@ -152,7 +153,7 @@ func (o *bundleOptions) complete(p *plan.Plan) (text string, err error) {
 		return "", process.ExitUsage(fmt.Errorf("bundle: "+format, args...))
 	}
 	o.Program, o.Version, o.Machine = process.File(), process.Version, runtime.GOOS+"/"+runtime.GOARCH
-	if o.Size, err = bundle.ProgramSize(o.Program); err != nil {
+	if o.Size, o.Digits, err = bundle.Program(o.Program); err != nil {
 		return wrong("%v", err)
 	}
 	if o.Output, err = filepath.Abs(o.Output); err != nil {
@@ -226,6 +227,9 @@ func (o *bundleOptions) write(p *plan.Plan, stdout, stderr io.Writer) (code int,
 
 // openBundle opens the bundle that this process runs, or returns nil.
 func openBundle() (*bundle.Bundle, error) {
+	if !bundle.IsBundle() {
+		return nil, nil
+	}
 	b, err := bundle.Open("/proc/self/exe", process.File())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) { // without /proc, serve reports the error
 		return nil, process.ExitNotStarted("%v", err)

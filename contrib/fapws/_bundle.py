@@ -320,27 +320,21 @@ def collect(options: Dict[str, Any]) -> Collector:
 
 def write(c: Collector, options: Dict[str, Any]) -> int:
     """Writes the bundle, and returns its size."""
-    total = hashlib.sha256()
     made = f"{options['output']}.{os.getpid()}"
     try:
-        with open(options["program"], "rb") as program, open(made, "wb") as out:
+        with open(options["program"], "rb") as program, open(made, "w+b") as out:
             head = program.read(20)
             program.seek(0)
-
-            def put(data: bytes) -> None:
-                out.write(data)
-                total.update(data)
-
             rest = options["size"]
             while rest:
                 piece = program.read(min(rest, 1 << 20))
                 if not piece:
                     raise Refused(f"{options['program']} is truncated")
-                put(piece)
+                out.write(piece)
                 rest -= len(piece)
-            put(b"\0" * (-out.tell() % ALIGNMENT))
+            out.write(b"\0" * (-out.tell() % ALIGNMENT))
             parts = [out.tell()]
-            put(pack(c.modules.values()))
+            out.write(pack(c.modules.values()))
             parts += [out.tell() - parts[-1], out.tell()]
             files, begin = [], out.tell()
             for name in sorted(c.files):
@@ -353,16 +347,20 @@ def write(c: Collector, options: Dict[str, Any]) -> int:
                 mode, packed = os.stat(c.files[name]).st_mode, zlib.compress(data, 9)
                 files.append({"Name": name, "Offset": out.tell() - begin, "Size": len(data), "Packed": len(packed),
                               "Executable": bool(mode & 0o100)})
-                put(packed)
+                out.write(packed)
             parts += [out.tell() - begin, out.tell()]
             packages = [c.packages[name] for name in sorted(c.packages, key=normal)]
             text = json.dumps({"Name": options["name"], "Program": options["size"], "Fapws": options["version"],
                                "Python": "%d.%d.%d" % sys.version_info[:3], "Machine": options["machine"],
                                "Modules": len(c.modules), "Packages": packages, "Files": files})
-            put(text.encode())
+            out.write(text.encode())
             parts += [out.tell() - parts[-1], out.tell(), 0]
             length = out.tell() + 128
-            out.write(struct.pack("<8sII8Q32sQQ", b"fapwsbdl", 1, 0, *parts, total.digest(), length, 0))
+            out.seek(options["digits"])
+            out.write(b"%020d" % length)
+            out.seek(0)
+            total = hashlib.file_digest(out, "sha256").digest()
+            out.write(struct.pack("<8sII8Q32sQQ", b"fapwsbdl", 1, 0, *parts, total, length, 0))
             os.fchmod(out.fileno(), 0o755)
         os.replace(made, options["output"])
     except OSError as e:

@@ -96,19 +96,28 @@ func (b *Bundle) readTrailer() (found bool, err error) {
 	if _, err := b.file.ReadAt(end, st.Size()-trailerSize); err != nil {
 		return false, err
 	}
-	if _, err := binary.Decode(end, binary.LittleEndian, t); err != nil || string(t.Magic[:]) != magic {
+	if _, err := binary.Decode(end, binary.LittleEndian, t); err != nil {
 		return false, err
+	}
+	if string(t.Magic[:]) != magic {
+		if _, length := findMark(b.file, st.Size()); length != 0 {
+			return true, fmt.Errorf("it has %d bytes instead of %d; %w", st.Size(), length, errDamaged)
+		}
+		return false, nil
 	}
 	if t.Format != format {
 		return true, fmt.Errorf("it has the format %d of bundles, and this fapws reads %d", t.Format, format)
 	}
-	limit := uint64(st.Size()) - trailerSize
+	if t.Length != uint64(st.Size()) {
+		return true, fmt.Errorf("it has %d bytes instead of %d; %w", st.Size(), t.Length, errDamaged)
+	}
+	limit := t.Length - trailerSize
 	for _, p := range []part{t.Modules, t.Files, t.Manifest, t.Signature} {
 		if p.Offset > limit || p.Size > limit-p.Offset {
 			return true, errDamaged
 		}
 	}
-	if t.Length != uint64(st.Size()) || t.Manifest.Size > maxManifest {
+	if t.Manifest.Size > maxManifest {
 		return true, errDamaged
 	}
 	return true, nil
@@ -156,25 +165,4 @@ func (b *Bundle) Verify() error {
 		return fmt.Errorf("%s: %w", b.Name, errDamaged)
 	}
 	return nil
-}
-
-// ProgramSize returns the size of the program at the beginning of a file, without a bundle.
-func ProgramSize(path string) (int64, error) {
-	b, err := Open(path, path)
-	if err != nil {
-		return 0, err
-	}
-	if b == nil {
-		st, err := os.Stat(path)
-		if err != nil {
-			return 0, err
-		}
-		return st.Size(), nil
-	}
-	defer b.Close()
-	m, err := b.Manifest()
-	if err != nil {
-		return 0, err
-	}
-	return int64(m.Program), nil
 }

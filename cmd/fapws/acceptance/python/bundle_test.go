@@ -2,6 +2,7 @@ package python_test
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -108,6 +109,11 @@ func TestBundle(t *testing.T) {
 		ofBundle(t, changed, "-b", "127.0.0.1:0").Fails(t, 3, "it is truncated or damaged; copy it again")
 		c := fapwstest.Command{Flags: []string{"bundle", "--check", changed}}
 		c.Fails(t, 3, "it is truncated or damaged; copy it again")
+		fapwstest.Must(t, os.Truncate(changed, int64(len(text)-1000)))
+		missing := fmt.Sprintf("%s: it has %d bytes instead of %d; it is truncated or damaged; copy it again", changed, len(text)-1000, len(text))
+		ofBundle(t, changed, "-b", "127.0.0.1:0").Fails(t, 3, missing)
+		ofBundle(t, changed, "--version").Fails(t, 3, missing)
+		c.Fails(t, 3, missing)
 		c.Flags[2] = "/etc/passwd"
 		c.Fails(t, 3, "/etc/passwd is no bundle")
 		ofBundle(t, name, "-b", "127.0.0.1:0", "--cache-dir", "/proc/cache").Fails(t, 2, "name another directory with --cache-dir")
