@@ -50,8 +50,8 @@ SKIPPED_FOLDERS = {"__pycache__", "node_modules", ".git", ".hg", ".svn", ".tox",
 
 # Files of the application that a bundle must not give away, or that change while it runs.
 PRIVATE = (".env .env.* .ht* htpasswd users *.key *.pem *.p12 *.pfx *.jks id_rsa* id_ed25519* *.kdbx credentials.json "
-           "*.sqlite *.sqlite3 *.sqlite3-* *.db *.db-* *.log *.pid *.sock secret secrets secret.* secrets.* *.secret "
-           "instance/*").split()
+           "*.sqlite *.sqlite3 *.sqlite3-* *.db *.db-* *.log *.log.* *.lock *.pid *.sock secret secrets secret.* "
+           "secrets.* *.secret instance/*").split()
 
 # Files that are part of an application whatever their name, such as secrets.py.
 PARTS = (".py", ".html", ".css", ".js")
@@ -74,6 +74,7 @@ class Collector:
         self.imported: Set[str] = set()  # names in import statements, as far as the source shows them
         self.fresh: List[str] = []  # those that add_library has not seen
         self.left_out: List[str] = []
+        self.used: Set[str] = set()  # the patterns that have matched
         self.packages: Dict[str, Dict[str, str]] = {}
         self.languages: Optional[Set[str]] = None
 
@@ -133,8 +134,12 @@ class Collector:
     def skips(self, name: str, private: bool) -> bool:
         """Whether a file is left out, by options and by its kind."""
         def matches(patterns: Iterable[str]) -> bool:
-            return any(fnmatch.fnmatchcase(name, one) or fnmatch.fnmatchcase(os.path.basename(name), one)
-                       or name.startswith(one.rstrip("/") + "/") for one in patterns)
+            found = {one for one in patterns if fnmatch.fnmatchcase(name, one)
+                     or fnmatch.fnmatchcase(os.path.basename(name), one)
+                     or f"{name}/".startswith((one.rstrip("/") + "/", one.replace(".", "/") + "/"))
+                     or name == one.replace(".", "/") + ".py"}
+            self.used |= found
+            return bool(found)
 
         if private and matches(self.options["include"]):
             return False
@@ -175,6 +180,16 @@ class Collector:
                         self.files[f"lib/{name}{suffix}"] = file
             wanted += self.fresh
             self.fresh = []
+
+    def has_module(self, name: str) -> bool:
+        """Whether a package that was added, or the standard library, has a module."""
+        if name.partition(".")[0] in sys.stdlib_module_names:
+            try:
+                return importlib.util.find_spec(name) is not None
+            except ImportError:
+                return False
+        path = "lib/" + name.replace(".", "/")
+        return name in self.modules or any(path + suffix in self.files for suffix in EXTENSION_SUFFIXES)
 
     def add_packages(self, library: str) -> None:
         """Adds the packages that were loaded or that the application imports, and those that they require."""
@@ -303,7 +318,14 @@ def collect(options: Dict[str, Any]) -> Collector:
             c.files[name] = script
     if options["start"]:
         c.files["app/fapws.toml"] = options["start"]
+    c.note(set(options["include"]) - c.used)  # modules
     c.add_packages(library)
+    for name in options["include"]:
+        if name not in c.used and not c.has_module(name):
+            raise Refused(f"--include {name}: no file of {root} and no module has this name")
+    for name in options["exclude"]:
+        if name not in c.used:
+            raise Refused(f"--exclude {name}: no file of {root} and no package has this name")
     for name in packed_names():
         if packed_folder(name) == 0:
             is_package = any(one.startswith(name + ".") for one in packed_names())

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Iterator, List, Optional, Tuple
 
-__all__ = ["describe", "describe_text", "executing", "is_of_signal", "log"]
+__all__ = ["bundle_lacks", "describe", "describe_text", "executing", "is_of_signal", "log"]
 
 _LONGEST = 300
 _OURS = (lambda: None).__code__.co_filename.rpartition("_failure")[0]  # begins the file names in code of this package
@@ -154,12 +154,21 @@ def _shown(file: str, line: int) -> str:
 
 def _next_step(error: BaseException) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name:
-        return _missing(error.name)
+        return bundle_lacks(error) or _missing(error.name)
     if isinstance(error, SyntaxError):
         return f"this fapws runs Python {_version()}"
     if isinstance(error, SystemExit) and "django" in sys.modules:
         return "for a Django site, name its WSGI module: fapws PROJECT.wsgi"
     return ""
+
+
+def bundle_lacks(error: Optional[BaseException]) -> str:
+    """Return a line about the module whose absence from the bundle has caused error, or ""."""
+    while error is not None and not isinstance(error, ModuleNotFoundError):
+        error = error.__cause__ or error.__context__
+    if error is None or not error.name or not os.path.isfile(os.path.join(sys.prefix, "app", "fapws.toml")):
+        return ""
+    return f"this bundle has no module {error.name}: write it again with --include {error.name}"
 
 
 def _version() -> str:
@@ -181,8 +190,6 @@ def _missing(name: str) -> str:
             os.path.join(folder, top, "__init__.py")
         ):
             return f"{top} is in {folder}: add --pythonpath {folder}"
-    if os.path.isfile(os.path.join(sys.prefix, "app", "fapws.toml")):  # bundle
-        return "the bundle lacks it: import it in the application, and write the bundle again"
     if sys.prefix != sys.base_prefix:
         return f"install it in the virtual environment: {os.path.join(sys.prefix, 'bin', 'pip')} install PACKAGE"
     return (

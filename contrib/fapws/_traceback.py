@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import traceback
 
+from fapws._failure import bundle_lacks
 from fapws._load import theirs
 
 TYPE_CHECKING = False
@@ -39,8 +40,9 @@ def text(
     kind: "Optional[Type[BaseException]]", error: "Optional[BaseException]", trace: "Optional[TracebackType]"
 ) -> str:
     """Return a traceback in Python's format, beginning with the user's code, in which all lines of a message after the
-    first are indented."""
-    return "".join(map(_piece, traceback.format_exception(kind, error, theirs(trace) or trace)))
+    first are indented. If a bundle lacks a module, the last line says so."""
+    lines = [*map(_piece, traceback.format_exception(kind, error, theirs(trace) or trace)), bundle_lacks(error)]
+    return "".join(lines) + "\n" * bool(lines[-1])
 
 
 def report(

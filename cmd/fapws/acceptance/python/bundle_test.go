@@ -85,7 +85,8 @@ func TestBundle(t *testing.T) {
 			c.Complains = true
 			s := c.Serve(t, m)
 			s.Get("/", 200).Is(t, "HELLO")
-			s.GetLogs("/late", 500, "ModuleNotFoundError: No module named 'no_such_module'")
+			s.GetLogs("/late", 500, "ModuleNotFoundError: No module named 'no_such_module'\n"+
+				"this bundle has no module no_such_module: write it again with --include no_such_module")
 			s.GetLogs("/lazy", 500, "ModuleNotFoundError: No module named 'lazy_words'")
 			s.Stop()
 		}
@@ -128,15 +129,16 @@ func TestBundle(t *testing.T) {
 		fapwstest.Command{Flags: []string{"bundle", filepath.Join(site, "app.py"), "-o", t.TempDir() + "/x"}}.Fails(t, 2,
 			foreign+" is an extension module for another processor")
 	})
-	t.Run("contains modules that handlers import at a visit", func(t *testing.T) {
+	t.Run("contains modules that handlers import at a visit or that are named", func(t *testing.T) {
 		path, visited := t.TempDir(), filepath.Join(t.TempDir(), "visited")
 		fapwstest.Write(t, filepath.Join(path, "lazy_words.py"), "WORD = 'lazy'\n")
 		c := fapwstest.Command{Flags: []string{"--pythonpath", path, "bundle", filepath.Join(site, "app.py"), "-o", visited, "--visit", "/",
-			"--visit", "/lazy"}}
+			"--visit", "/lazy", "--include", "pdb"}}
 		c.Succeeds(t)
 		s := ofBundle(t, visited, "-b", "127.0.0.1:0").Started(t)
 		s.Get("/lazy", 200).Is(t, "lazy")
 		s.Stop()
+		ofBundle(t, visited, "python", "-c", "import pdb").Succeeds(t)
 		c.Flags = append(c.Flags, "--visit", "/late")
 		code, _, stderr := c.Run(t)
 		fapwstest.Truef(t, code == 1 && strings.HasSuffix(stderr, "\nfapws: GET /late was answered with status 500\n"), "%d, %s", code, stderr)
@@ -148,7 +150,10 @@ func TestBundle(t *testing.T) {
 		fapwstest.Truef(t, bytes.Equal(text, fapwstest.Try(os.ReadFile(other)).Must(t)), "the bundles differ")
 		fapwstest.Truef(t, !bytes.Contains(text, []byte(site)), "the bundle contains %s", site)
 		fapwstest.Command{Flags: []string{"bundle", filepath.Join(site, "app.py"), "-o", other, "--no-source", "--stdlib", "full", "--include", "shop.*",
-			"--exclude", "children.py"}}.Succeeds(t)
+			"--exclude", "children.py,helpers"}}.Succeeds(t)
+		code, _, stderr := ofBundle(t, other, "check").Run(t)
+		fapwstest.Truef(t, code == 3 && strings.HasSuffix(stderr, "app.py:2: ModuleNotFoundError: No module named 'helpers'; "+
+			"this bundle has no module helpers: write it again with --include helpers\n"), "%d, %s", code, stderr)
 		out := fapwstest.Command{Flags: []string{"bundle", "--list", other}}.Succeeds(t)
 		for _, text := range []string{"shop: fapws ", "app/templates/page.txt", "app/shop.sqlite3"} {
 			fapwstest.Truef(t, strings.Contains(out, text), "no %s in %s", text, out)
@@ -163,6 +168,12 @@ func TestBundle(t *testing.T) {
 
 func TestBundleNeedsAnApplicationAndAName(t *testing.T) {
 	fapwstest.Command{Flags: []string{"bundle", "nothing.py", "-o", t.TempDir() + "/x"}}.Fails(t, 2, "nothing.py: no such file")
+	dir := t.TempDir()
+	fapwstest.Write(t, dir+"/app.py", "PATHS = [('/', print)]\n")
+	for _, option := range []string{"--include", "--exclude"} {
+		c := fapwstest.Command{Flags: []string{"bundle", dir + "/app.py", "-o", dir + "/x", option, "nothing"}}
+		c.Fails(t, 2, option+" nothing: no file of "+dir+" and no ")
+	}
 	fapwstest.Command{Flags: []string{"bundle", "nothing.py"}}.Fails(t, 2, "name the executable to write: -o FILE")
 }
 
