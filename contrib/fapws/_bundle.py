@@ -76,7 +76,7 @@ class Collector:
         self.left_out: List[str] = []
         self.used: Set[str] = set()  # the patterns that have matched
         self.packages: Dict[str, Dict[str, str]] = {}
-        self.languages: Optional[Set[str]] = None
+        self.languages: Set[str] = set()  # those of packages; empty for all
 
     def add_module(self, name: str, folder: str, path: str, is_package: bool) -> bool:
         """Adds a module with its source file. Returns False if the file is not valid Python."""
@@ -152,7 +152,7 @@ class Collector:
             self.left_out.append(name)
             return True
         language = re.search(r"(?:^|/)locale/([^/]+)/LC_MESSAGES/", name)
-        return bool(language and self.languages is not None and language[1] not in self.languages)
+        return bool(language and self.languages and not private and language[1].lower() not in self.languages)
 
     def add_library(self, names: Iterable[str], folder: str, extensions: str) -> None:
         """Adds modules of the standard library, and those that they import."""
@@ -303,12 +303,13 @@ def collect(options: Dict[str, Any]) -> Collector:
     c = Collector(options)
     root = options["root"]
     library = sysconfig.get_path("stdlib")
-    django = sys.modules.get("django.conf")
-    if django:
-        code = str(getattr(django, "settings").LANGUAGE_CODE)
-        c.languages = {one.replace("-", "_") for one in [code, code.partition("-")[0], *options["languages"]] if one}
-    elif options["languages"]:
-        c.languages = set(options["languages"])
+    codes = options["languages"]
+    if "django.conf" in sys.modules:
+        settings = sys.modules["django.conf"].settings  # type: ignore[attr-defined]
+        codes += [settings.LANGUAGE_CODE, *(dict(settings.LANGUAGES) if settings.is_overridden("LANGUAGES") else ())]
+    for code in codes:
+        name = str(code).lower().replace("-", "_")
+        c.languages |= {name, name.partition("_")[0]}
     c.add_tree("app", root, "", private=True)
     for script in options["scripts"]:  # are run, and not imported
         name = "app/" + os.path.relpath(script, root)

@@ -315,7 +315,14 @@ func TestBundlesOfFrameworksServe(t *testing.T) {
 			folder, script := filepath.Split(sample)
 			fapwstest.Must(t, os.CopyFS(dir+"/site", os.DirFS(filepath.Join("../../../../samples", folder))))
 			name := filepath.Join(dir, "shop")
-			fapwstest.Command{Flags: []string{"--venv", venv, "bundle", filepath.Join(dir, "site", script), "-o", name}}.Succeeds(t)
+			const own = "locale/fr/LC_MESSAGES/own.mo"
+			fapwstest.Must(t, os.MkdirAll(filepath.Dir(dir+"/site/"+own), 0o755))
+			fapwstest.Write(t, dir+"/site/"+own, "")
+			fapwstest.Command{Flags: []string{"--venv", venv, "bundle", filepath.Join(dir, "site", script), "-o", name, "--languages", "pt-br"}}.Succeeds(t)
+			out := fapwstest.Command{Flags: []string{"bundle", "--list", name}}.Succeeds(t)
+			fapwstest.Truef(t, strings.Contains(out, "app/"+own+"\n"), "%s", out)
+			fapwstest.Truef(t, folder != "django/" || strings.Contains(out, "/locale/pt_BR/LC_MESSAGES/django.mo\n") &&
+				!strings.Contains(out, "/locale/fr/LC_MESSAGES/django.mo\n"), "%s", out)
 			fapwstest.Must(t, os.RemoveAll(dir+"/site"))
 			s := ofBundle(t, name, "-b", "127.0.0.1:0").Started(t)
 			for _, path := range paths {
