@@ -245,7 +245,7 @@ func (r *activeRequests) describe(rec *C.core_record) task {
 	}
 	raw := func(s C.core_span) string { return string(data[s.off : s.off+s.len]) }
 	t.about = logfile.About{Client: (&exchange.Peer{Addr: t.addr, Port: t.port}).String(),
-		Request: raw(C.core_request_id(rec)), Trace: raw(C.core_trace_id(rec)), User: raw(rec.req.user),
+		Request: cmp.Or(raw(C.core_request_id(rec)), http1.ShortID(uint64(rec.req.number))), Trace: raw(C.core_trace_id(rec)), User: raw(rec.req.user),
 		Host: raw(C.core_host(rec)), Method: raw(rec.req.method), Path: raw(rec.req.path), Handler: m.Name}
 	var thread C.int
 	t.where = C.core_record_state(number(rec), &thread)

@@ -134,6 +134,15 @@ void core_dump_end(void);
 
 /* --- core_error.c ----------------------------------------------------------- */
 
+/* A text that is an argument or result of a function; the receiver must not keep the pointer. */
+typedef struct {
+  const char *text;
+  uint32_t len;
+} core_bytes;
+/* Returns the request ID or, if the request has none, the short ID of a failed request, which http1.ShortID returns for
+ * the same number. The parameter id is memory for a short ID. No GIL is needed. */
+#define CORE_SHORT_ID 8
+core_bytes core_name_request(const core_record *rec, char id[CORE_SHORT_ID]);
 /* Fetches the current exception, as PyErr_Fetch does, then normalizes it and sets its traceback. If no exception is
  * set, sets all three objects to NULL. */
 void core_fetch_exception(PyObject **type, PyObject **value, PyObject **tb);
@@ -168,11 +177,6 @@ PyObject *core_errorlog_method(PyObject *module, PyObject *args);
 
 /* --- core_messages.c: any thread, without the GIL -------------------------------- */
 
-/* A text that is an argument of a function; the function must not keep the pointer. */
-typedef struct {
-  const char *text;
-  uint32_t len;
-} core_bytes;
 /* Maximum size of all messages for error logs that wait for the event loop, in bytes. */
 #define CORE_ERRORLOG_WAITS (4 << 20)
 /* Copies a message of n texts into the buffer, and wakes the event loop. Returns 1, or 0 if memory is exhausted or the

@@ -16,6 +16,14 @@ PyObject *core_request_line(const core_record *rec) {
   return whole;
 }
 
+core_bytes core_name_request(const core_record *rec, char id[CORE_SHORT_ID]) {
+  core_span own = core_request_id(rec);
+  if (own.len) return (core_bytes){rec->req.data + own.off, own.len};
+  for (int i = 0; i < CORE_SHORT_ID; i++)
+    id[i] = "0123456789abcdefghjkmnpqrstvwxyz"[rec->req.number >> (59 - 5 * i) & 31];
+  return (core_bytes){id, rec->req.number ? CORE_SHORT_ID : 0};
+}
+
 int core_look;
 
 void core_set_look(int look) {
@@ -63,16 +71,18 @@ int core_local_time(time_t now, struct tm *tm) {
 /* Writes the trace ID and the request ID of a request. The parameter format is a printf format for two arguments: the
  * kind of the ID ("trace" or "request"), and the ID. */
 static void identify(char *buf, const core_record *rec, const char *format) {
-  for (int trace = 0; rec && trace <= 1; trace++) {
-    core_span id = core_id(rec, trace);
-    if (id.len) buf += snprintf(buf, 160, format, trace ? "trace" : "request", (int)id.len, rec->req.data + id.off);
-  }
+  if (!rec) return;
+  char id[CORE_SHORT_ID];
+  core_bytes request = core_name_request(rec, id);
+  core_span trace = core_trace_id(rec);
+  if (request.len) buf += snprintf(buf, 160, format, "request", (int)request.len, request.text);
+  if (trace.len) snprintf(buf, 160, format, "trace", (int)trace.len, rec->req.data + trace.off);
 }
 
 /* Writes the beginning of a line of an error log, independent of the locale. runtime/logfile/look.go describes the
  * formats. The format for files is "[Fri Nov 20 15:01:02.123456 2026] [error] [client 127.0.0.1:4711] "; the format for
  * people is "2026-11-20 15:01:02.123 +0100 error ", with colors at a terminal. For the journal, a priority replaces the
- * time. If text itself begins with the level, and the request has no ID, the caller must omit this beginning, so that
+ * time. If text itself begins with the level, and no ID is known, the caller must omit this beginning, so that
  * the line does not repeat the level. Returns the number of characters to omit. buf must have room for STAMP bytes. */
 #define STAMP 512
 static Py_ssize_t stamp(char *buf, int log, const core_record *rec, const char *level, PyObject *text) {
@@ -163,15 +173,15 @@ static void say_object(int log, const core_record *rec, const char *level, PyObj
   enum { MOST = 5 };
   core_bytes texts[CORE_TEXTS] = {{0}};
   PyObject *held[MOST] = {NULL}, *parts = NULL;
-  char from[CLIENT], host[256];
+  char from[CLIENT], host[256], id[CORE_SHORT_ID];
   texts[CORE_MESSAGE] = utf8(text, &held[0]);
   if (rec) {
     const core_span spans[] = {[CORE_USER] = rec->req.user,
-                               [CORE_REQUEST] = core_request_id(rec),
                                [CORE_TRACE] = core_trace_id(rec),
                                [CORE_METHOD] = rec->req.method,
                                [CORE_PATH] = rec->req.path};
     for (int i = CORE_USER; i <= CORE_PATH; i++) texts[i] = (core_bytes){rec->req.data + spans[i].off, spans[i].len};
+    texts[CORE_REQUEST] = core_name_request(rec, id);
     texts[CORE_CLIENT] = (core_bytes){from, (uint32_t)client(from, rec)};
     texts[CORE_HOST] = host_name(host, sizeof host, rec);
     texts[CORE_HANDLER] = utf8(core_mount_of(rec)->name, &held[1]);

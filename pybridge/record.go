@@ -95,7 +95,7 @@ func copyRequest(rec *C.core_record, r *exchange.Request, certificate string) {
 	rec.req.mount = C.uint32_t(r.Mount)
 	rec.req.log = C.uint32_t(r.ErrorLog)
 	rec.req.script_len, rec.req.root_len = C.uint32_t(r.Script), C.uint32_t(r.Root)
-	rec.req.size = C.int64_t(r.Size)
+	rec.req.size, rec.req.number = C.int64_t(r.Size), C.uint64_t(r.Number)
 	rec.req.version, rec.req.shares = C.uint8_t(p.Version), boolByte(p.Version.Has(http1.SharesConnection))
 	rec.req.head_only = boolByte(p.Head)
 	rec.req.trailers = boolByte(p.Trailers && !p.Head)

@@ -160,6 +160,7 @@ struct core_request {
   uint8_t more;            /* further parts of the body will arrive as inputs */
   uint8_t resumed;         /* the event loop has deferred and then resumed the request, so it must run now */
   core_pipeline *pipeline; /* NULL if the request was not pipelined */
+  uint64_t number;         /* exchange.Request.Number, for core_name_request */
   const char *body;        /* the body, or its first part, in the member data or in the region of its exchange */
   size_t body_len;
   int64_t size;

@@ -21,6 +21,8 @@ int wsgi_environ_init(const core_options *o);
 /* Creates environ for rec: an instance of the class cls, or a dict if cls is NULL; input is NULL if the request has no
  * body. */
 PyObject *wsgi_environ(core_record *rec, PyObject *cls, PyObject *input);
+/* Stores the ID of a failed request in env. Returns 0, or -1 with an exception. */
+int wsgi_put_request_id(PyObject *env, const core_record *rec);
 extern PyTypeObject wsgi_Disconnected_Type;
 /* Detaches the function fapws.disconnected from rec, so that its result no longer changes when rec is reused. */
 void wsgi_detach_disconnected(core_record *rec);

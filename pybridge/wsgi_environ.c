@@ -274,6 +274,12 @@ static int put_identity(PyObject *env, const core_record *rec) {
   return 0;
 }
 
+int wsgi_put_request_id(PyObject *env, const core_record *rec) {
+  char id[CORE_SHORT_ID];
+  core_bytes request = core_name_request(rec, id);
+  return core_put(env, key[K_REQUEST_ID], PyUnicode_DecodeLatin1(request.text, request.len, NULL));
+}
+
 /* --- fapws.disconnected ------------------------------------------------------
  *
  * The function fapws.disconnected of a request, which any thread can call, even after the response was sent. */

@@ -54,11 +54,18 @@ void wsgi_resume(core_thread *t, core_record *rec) {
 
 const core_kind wsgi_handlers = {.run = run_request, .resume = wsgi_resume};
 
-static PyObject *debug_page(core_record *rec, PyObject *type, PyObject *value, PyObject *tb) {
+/* Returns the environ for a page about the failed request, with its ID: a borrowed reference, or NULL with an
+ * exception. */
+static PyObject *failed_environ(core_record *rec) {
   if (!rec->run.environ) rec->run.environ = wsgi_environ(rec, NULL, NULL); /* for ASGI, which has a scope instead */
-  PyObject *page = !rec->run.environ ? NULL
-                                     : core_call("fapws._debugpage", "page", "(OOOOO)", type, value ? value : Py_None,
-                                                 tb ? tb : Py_None, rec->run.environ, core_mount_of(rec)->name);
+  return rec->run.environ && !wsgi_put_request_id(rec->run.environ, rec) ? rec->run.environ : NULL;
+}
+
+static PyObject *debug_page(core_record *rec, PyObject *type, PyObject *value, PyObject *tb) {
+  PyObject *env = failed_environ(rec);
+  PyObject *page = !env ? NULL
+                        : core_call("fapws._debugpage", "page", "(OOOOO)", type, value ? value : Py_None,
+                                    tb ? tb : Py_None, env, core_mount_of(rec)->name);
   if (page && !PyBytes_Check(page)) Py_CLEAR(page);
   /* If the page cannot be made, for example because package fapws cannot be imported, the client receives a page
    * without details. */
@@ -109,8 +116,8 @@ static int answer_with(core_thread *t, core_record *rec, PyObject *value) {
   /* The response must not contain what the handler has passed to start_response before. */
   if (rec->run.start) wsgi_start_done(t, rec->run.start);
   if (!(rec->run.start = wsgi_start_for(t, rec, NULL))) return -1;
-  PyObject *result = PyObject_CallFunctionObjArgs(value, rec->run.environ ? (PyObject *)rec->run.environ : Py_None,
-                                                  rec->run.start, NULL);
+  PyObject *env = failed_environ(rec);
+  PyObject *result = env ? PyObject_CallFunctionObjArgs(value, env, rec->run.start, NULL) : NULL;
   int bad = result ? wsgi_answer(t, rec, result) : -1;
   if (bad > 0) {
     PyErr_Format(PyExc_TypeError, "%.100s.__call__() must return a list of bytes", Py_TYPE(value)->tp_name);

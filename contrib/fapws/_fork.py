@@ -343,6 +343,7 @@ class _Child:
         del variables["SCGI"]
         if not variables.pop("fapws.has_length"):
             del variables["CONTENT_LENGTH"]
+        self.id = variables.pop("fapws.id")
         self.alarm(max(float(variables.pop("fapws.timeout")), 0.1))
         self.body = _Body(self.connection, length)
         self.line = "%s %s %s" % (variables["REQUEST_METHOD"], variables["REQUEST_URI"], variables["SERVER_PROTOCOL"])
@@ -395,6 +396,7 @@ class _Child:
 
     def _fail(self, environ: Any, debug: int) -> None:
         """Responds if the handler has raised an exception: with the HTTPError, or else with status 500."""
+        environ["fapws.request_id"] = self.id
         kind, error, trace = sys.exc_info()
         known = sys.modules.get("fapws._errors")
         if known and isinstance(error, known.HTTPError) and not self.started:

@@ -17,7 +17,6 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/logfile"
 )
 
 // A Responder handles requests. Respond is called on a separate goroutine for each request. w and r must not be used
@@ -69,13 +68,7 @@ func (r *Request) Host() string {
 }
 
 // Client returns the text that identifies the client and its request in error logs (logfile.AboutOf).
-func (r *Request) Client() string { return r.About().Name() }
-
-func (r *Request) About() logfile.About {
-	id := http1.OwnIdentity(r.Head, r.Parsed, r.Own)
-	return logfile.About{Client: r.Peer.String(), Request: id.Request, Trace: id.Trace.String(), User: r.Peer.User,
-		Host: r.Host(), Method: r.Method(), Path: string(r.Path)}
-}
+func (r *Request) Client() string { return r.About(r.Parsed).Name() }
 
 // Field returns the value of a header field, or "". The case of name is ignored.
 func (r *Request) Field(name string) string {

@@ -3,6 +3,7 @@ package exchange
 import (
 	"cmp"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 
 	"fapws/runtime/conn"
@@ -104,6 +105,15 @@ type identity struct {
 	Record *logfile.Record // nil if the request has no line in the access log
 	began  int64           // result of metrics.Recorder.Begin or BeganEarlier; 0 if the request is not counted
 	ID     http1.Identity
+	number uint64 // Request.Number, or a number of a failed request that was not submitted; 0 before
+}
+
+// requestID returns the id of a failed request: the one that the Identifier gave it, or the short one.
+func (x *identity) requestID() string {
+	if x.ID.Request == "" && x.number == 0 {
+		x.number = rand.Uint64()
+	}
+	return cmp.Or(x.ID.Request, http1.ShortID(x.number))
 }
 
 // ShowsDetails reports whether a developer sees the response to x: its pages may have stacks and paths.
@@ -259,6 +269,8 @@ func (x *Exchange) End() {
 func (x *Exchange) Submit() {
 	r := x.Req
 	x.enter(answering, nothing)
+	x.number = rand.Uint64()
+	r.Number = x.number
 	// For a chunked body, Size does not include the framing. The rest of a streamed body is added as it arrives.
 	if x.Received += r.Size; r.More {
 		x.Received += int64(len(r.Body)) - r.Size

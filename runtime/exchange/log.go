@@ -143,6 +143,9 @@ func (s *Server) account(x *Exchange) {
 	}
 	e.Status, e.BytesSent, e.WireOut, e.WireIn = x.Out.Status, x.Out.Sent, x.Out.Sent+x.Out.Framed, x.Received
 	e.Handler, e.KeepAlive = x.By, x.KeepAlive
+	if e.Status >= 500 {
+		e.RequestID = x.requestID() // the id that the page shows
+	}
 	// A client of HTTP/1 may close the connection after the body, before the handler has ended.
 	if r := &x.Out; !x.Version.Has(http1.SharesConnection) && r.Status >= 200 && r.Framing <= http1.Sized && r.Left == 0 {
 		proper = true
@@ -183,7 +186,11 @@ func (s *Server) logClient(x *Exchange, level logfile.Level, format string, args
 	if own := x.rules.site.ErrorLog; own != nil {
 		log = own
 	}
-	about := logfile.About{Client: x.clientText(), Request: x.ID.Request, Trace: x.ID.Trace.String()}
+	id := x.ID.Request
+	if level == logfile.Error {
+		id = x.requestID()
+	}
+	about := logfile.About{Client: x.clientText(), Request: id, Trace: x.ID.Trace.String()}
 	if x.from != nil {
 		about.User = x.from.User
 	}

@@ -320,11 +320,7 @@ func (x *Exchange) note(status int) string {
 	if status < 500 {
 		return ""
 	}
-	text := time.Now().Format("2006-01-02 15:04:05 -0700")
-	if x.ID.Request != "" {
-		text = "Request " + x.ID.Request + ", " + text
-	}
-	return text
+	return "Request " + x.requestID() + ", " + time.Now().Format("2006-01-02 15:04:05 -0700")
 }
 
 // pageWait is how long a browser's request waits for a loading application before it gets the page from Starting.

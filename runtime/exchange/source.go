@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -136,6 +137,7 @@ type Request struct {
 	Spool  int
 	Size   int64
 	Own    int     // number of fields at the end of Head that the server has added (http1.Identity)
+	Number uint64  // random number of the request, for http1.ShortID; 0 if no Handler gets the request
 	Routed bool    // the server has rewritten Path and perhaps the query
 	Origin *Origin // origin of a subrequest (see Asker); nil if a client sent the request
 	Peer   *Peer
@@ -162,6 +164,14 @@ func (r *Request) Clone() Request {
 	c.Head, c.Path, c.Body, c.Parsed = bytes.Clone(r.Head), bytes.Clone(r.Path), bytes.Clone(r.Body), &parsed
 	c.Stays = false
 	return c
+}
+
+// About returns the request in the form for error logs. parsed is the parsed Head.
+func (r *Request) About(parsed *http1.Request) logfile.About {
+	id := http1.OwnIdentity(r.Head, parsed, r.Own)
+	return logfile.About{Client: r.Peer.String(), Request: cmp.Or(id.Request, http1.ShortID(r.Number)),
+		Trace: id.Trace.String(), User: r.Peer.User, Host: string(r.Peer.AppendHost(nil, parsed, r.Head)),
+		Method: string(parsed.Method.In(r.Head)), Path: string(r.Path)}
 }
 
 // Depth returns how deeply a subrequest is nested: 0 for the request of a client, 1 for its subrequests, and so on.

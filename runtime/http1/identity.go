@@ -98,6 +98,21 @@ func OwnIdentity(head []byte, r *Request, n int) (id Identity) {
 	return id
 }
 
+// ShortID returns the request id of a failed request that got none from an Identifier: the upper bits of number, in
+// eight letters and digits that are easy to dictate. ShortID returns "" if number is 0. core_name_request in pybridge makes
+// the same text.
+func ShortID(number uint64) string {
+	if number == 0 {
+		return ""
+	}
+	const digits = "0123456789abcdefghjkmnpqrstvwxyz"
+	var id [8]byte
+	for i := range id {
+		id[i] = digits[number>>(59-5*i)&31]
+	}
+	return string(id[:])
+}
+
 // isRequestID reports whether value is a valid request id from a trusted proxy.
 func isRequestID(value []byte) bool {
 	for _, c := range value {

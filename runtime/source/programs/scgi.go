@@ -50,7 +50,7 @@ func (m *LoaderMount) Respond(w *backend.Response, r *backend.Request) {
 	case err != nil:
 		return
 	}
-	line, number, about := fmt.Sprintf("%s %s %s", r.Method(), r.Target(), r.Parsed.Version), r.ErrorLog, r.About()
+	line, number, about := fmt.Sprintf("%s %s %s", r.Method(), r.Target(), r.Parsed.Version), r.ErrorLog, r.About(r.Parsed)
 	about.Handler = m.Name
 	log := func(text string) { s.Log(number, about.Name(), text) }
 	c, err := m.Loader.fork(line, m.Name)
@@ -203,6 +203,7 @@ func (m *LoaderMount) variables(r *backend.Request, remaining time.Duration) []b
 	if trace := id.Trace.String(); trace != "" {
 		set("fapws.trace_id", trace)
 	}
+	set("fapws.id", r.About(r.Parsed).Request) // of a failed request
 	set("fapws.mount", strconv.Itoa(m.Index))
 	set("fapws.has_length", map[bool]string{true: "1"}[r.Parsed.Body != http1.NoBody])
 	set("fapws.timeout", strconv.FormatFloat(max(remaining, 0).Seconds(), 'f', 3, 64))

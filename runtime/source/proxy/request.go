@@ -15,7 +15,6 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/live"
-	"fapws/runtime/logfile"
 	"fapws/runtime/otel"
 )
 
@@ -132,13 +131,7 @@ func (q *request) parse() *http1.Request {
 }
 
 // client returns the text that identifies the client and its request in error logs.
-func (q *request) client() string {
-	parsed := q.parse()
-	id := http1.OwnIdentity(q.Head, parsed, q.Own)
-	about := logfile.About{Client: q.Peer.String(), Request: id.Request, Trace: id.Trace.String(), User: q.Peer.User,
-		Host: string(q.Peer.AppendHost(nil, parsed, q.Head)), Method: string(parsed.Method.In(q.Head)), Path: string(q.Path)}
-	return about.Name()
-}
+func (q *request) client() string { return q.About(q.parse()).Name() }
 
 // attempt sends the request to an upstream. err is the error of the previous attempt.
 func (q *request) attempt(err error) {

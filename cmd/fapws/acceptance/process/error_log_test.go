@@ -36,8 +36,8 @@ func TestErrorLogHasEverythingOnStandardError(t *testing.T) {
 		text := fapwstest.Read(t, name)
 		fapwstest.Matches(t, text,
 			`(?m)^`+errorDate+
-				`\[warning\] \[client 127\.0\.0\.1:\d+\] warning in handler short, GET /short HTTP/1\.1 .*3 bytes`,
-			`(?m)^`+errorDate+`\[error\] \[client 127\.0\.0\.1:\d+\] error in handler raises, GET /raises HTTP/1\.1 .*\n`+
+				`\[warning\] \[client 127\.0\.0\.1:\d+\] \[request \w+\] warning in handler short, GET /short HTTP/1\.1 .*3 bytes`,
+			`(?m)^`+errorDate+`\[error\] \[client 127\.0\.0\.1:\d+\] \[request \w+\] error in handler raises, GET /raises HTTP/1\.1 .*\n`+
 				`Traceback \(most recent call last\):\n(  .*\n)+ValueError: of the handler$`,
 			`(?m)^printed by \d+ 1$`,
 			`(?m)^a child said this$`,

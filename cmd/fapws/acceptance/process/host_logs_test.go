@@ -55,7 +55,7 @@ func TestHostLogHasAllOutputAboutItsRequests(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := hostLogs(t, m, "")
 		one, all := folder+"/one", folder+"/errors"
-		const client = `\[client 127\.0\.0\.1(:\d+)?\] `
+		const client = `\[client 127\.0\.0\.1(:\d+)?\] (\[request \w+\] )?`
 		heading := func(level, path string) string {
 			return errorDate + `\[` + level + `\] ` + client + `(error|warning) in (\S+ of )?handler \S+, GET ` +
 				regexp.QuoteMeta(path) + ` HTTP/1\.0 from 127\.0\.0\.1( \(thread \d+\))?`
@@ -130,7 +130,7 @@ func TestHostLogReportsHandlersThatTimeOut(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := hostLogs(t, m, "timeout = \"1s\"")
 		want := regexp.MustCompile(`(?m)^` + errorDate +
-			`\[error\] \[client 127\.0\.0\.1:\d+\] GET /slow HTTP/1\.0 from 127\.0\.0\.1 port \d+ timed out ` +
+			`\[error\] \[client 127\.0\.0\.1:\d+\] \[request \w+\] GET /slow HTTP/1\.0 from 127\.0\.0\.1 port \d+ timed out ` +
 			`after .*; stack:\n  File ".*/hostlogs.py", line \d+, in slow\n`)
 		fapwstest.Eventually(t, "the log of the host tells of it", func() bool {
 			asks(s, "one.lan", "/slow")
@@ -281,7 +281,7 @@ access-log-format = "json"
 	own := strings.Join(logLines(t, folder+"/one-errors"), "\n")
 	for _, want := range []string{`\[error\] C .*/cgi/x: said by one\.test`,
 		`\[warning\] C proxy unix:/no/such/socket: .*`, `\[error\] C SSI: .*/bad\.shtml:1: .*`} {
-		want = strings.Replace(want, "C", `\[client 127\.0\.0\.1(:\d+)?\]`, 1)
+		want = strings.Replace(want, "C", `\[client 127\.0\.0\.1(:\d+)?\]( \[request \w+\])?`, 1)
 		fapwstest.Truef(t, regexp.MustCompile(`(?m)^`+errorDate+want+`$`).MatchString(own), "no %s in\n%s", want, own)
 	}
 	errors := strings.Join(logLines(t, folder+"/errors"), "\n")

@@ -123,9 +123,9 @@ func outputOf(t *testing.T, in, out *os.File, env string, paths map[string]strin
 func linesAboutHandlers(begin, end string) map[string]string {
 	failed, warning := `\n`+begin+`(\x1b\[31m)?error`+end, `\n`+begin+`(\x1b\[33m)?warning`+end
 	return map[string]string{
-		"/broken":   failed + ` in handler broken, GET /broken HTTP/1\.1 from [^\n]*\n`,
-		"/short":    warning + ` in handler short, [^\n]* Content-Length is 5\r?\n`,
-		"/late":     failed + ` GET /late HTTP/1\.1 from [^\n]* timed out after [^\n]*; stack:\r?\n`,
+		"/broken":   failed + ` request \w+: error in handler broken, GET /broken HTTP/1\.1 from [^\n]*\n`,
+		"/short":    warning + ` request \w+: warning in handler short, [^\n]* Content-Length is 5\r?\n`,
+		"/late":     failed + ` request \w+: GET /late HTTP/1\.1 from [^\n]* timed out after [^\n]*; stack:\r?\n`,
 		"/deferred": failed + ` in [^\n]* missing\r?\n(?s:.*)KeyError: 'deferred'\r?\n`,
 	}
 }
@@ -167,7 +167,7 @@ func TestJournalGetsPrioritiesAndNoSecondTime(t *testing.T) {
 		defer in.Close()
 		var st syscall.Stat_t
 		fapwstest.Must(t, syscall.Fstat(int(out.Fd()), &st))
-		lines, wants := linesAboutHandlers(`<[34]>`, ""), []string{"\n<4>warning in ",
+		lines, wants := linesAboutHandlers(`<[34]>`, ""), []string{"\n<4>warning request ",
 			"\n<3>ValueError: broken\n<3>  <0>line\n", "\n<3>Traceback (most recent call last):\n",
 			"\n<3>KeyError: 'deferred'\n", "\n<6>info stopping; ", "\n<6>info stopped\n"}
 		if !own {

@@ -1,6 +1,7 @@
 package python_test
 
 import (
+	"fmt"
 	"net/url"
 	"regexp"
 	"strconv"
@@ -157,27 +158,45 @@ func TestPagesOfScriptsAndOfTheServerLookAlike(t *testing.T) {
 	}
 }
 
-var smallPrint = regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [-+]\d{4}`)
+var smallPrint = regexp.MustCompile(`Request (\w+), \d{4}-\d\d-\d\d \d\d:\d\d:\d\d [-+]\d{4}`)
 
 // The user of a page quotes the small print, and the operator finds the request in the log.
 func TestPagesOfFailedRequestsHaveTheIDAndTheTimeOfTheLog(t *testing.T) {
-	t.Parallel()
 	const script = "import time\nfrom fapws import HTTPError\n" +
 		"def boom(e, s): 1 / 0\ndef hang(e, s): time.sleep(60)\ndef gone(e, s): raise HTTPError(502)\n" +
 		"PATHS = [('/boom', boom), ('/hang', hang), ('/gone', gone)]\n"
 	path := fapwstest.Write(t, t.TempDir()+"/app.py", script)
-	s := fapwstest.Command{Script: path, Complains: true, Flags: []string{"--request-id", "--timeout", "200ms"}}.
-		Serve(t, fapwstest.Threads)
-	for path, status := range map[string]int{"/boom": 500, "/hang": 504, "/gone": 502, "/none": 404} {
-		a := s.Ask("GET "+path+" HTTP/1.1\r\nHost: a\r\nAccept: text/html\r\n\r\n").Want(t, status)
-		id := a.Header.Get("X-Request-Id")
-		shown := regexp.MustCompile("Request " + id + ", " + smallPrint.String() + "</p>").MatchString(a.Text)
-		fapwstest.Equalf(t, shown, status >= 500, "small print of %s: %s", path, a.Text)
-		if status == 500 || status == 504 {
-			s.Says(`(?m)^[^a-z]* error request ` + id + `: .* in handler `)
-		}
-		fapwstest.Truef(t, !strings.Contains(a.Text, "app.py") && !strings.Contains(a.Text, "Paths here"),
-			"details of %s for every client: %s", path, a.Text)
+	for name, flags := range map[string][]string{"alone": {}, "identified": {"--request-id"}, "inline": {"--threads", "0"},
+		"fork": {"--fork"}, "develop": {"--debug", "1"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			access := t.TempDir() + "/access.log"
+			s := fapwstest.Command{Script: path, Complains: true, Flags: append(flags, "--timeout", "200ms", "--access-log",
+				access, "--access-log-format", "%s %{fapws.request_id}e")}.Serve(t, fapwstest.Mode{})
+			seen := map[string]bool{}
+			for path, status := range map[string]int{"/boom": 500, "/hang": 504, "/gone": 502, "/none": 404} {
+				a := s.Ask("GET "+path+" HTTP/1.1\r\nHost: a\r\nAccept: text/html\r\n\r\n").Want(t, status)
+				shown := smallPrint.FindStringSubmatch(a.Text)
+				fapwstest.Equalf(t, shown != nil, status >= 500, "small print of %s: %s", path, a.Text)
+				if name != "develop" {
+					fapwstest.Truef(t, !strings.Contains(a.Text, "app.py") && !strings.Contains(a.Text, "Paths here"),
+						"details of %s for every client: %s", path, a.Text)
+				}
+				if shown == nil {
+					continue
+				}
+				id := shown[1]
+				fapwstest.Truef(t, !seen[id], "%s has the id of another request", path)
+				seen[id] = true
+				if name == "identified" {
+					a.Field(t, "X-Request-Id", id)
+				}
+				fapwstest.FileSays(t, access, fmt.Sprintf("%d %s\n", status, id))
+				if path != "/gone" {
+					s.Says(`(?m)^[^a-z]* error (client \S+ )?request ` + id + `: .* in handler `)
+				}
+			}
+		})
 	}
 }
 

@@ -80,7 +80,7 @@ func TestTimeoutEndsTheHandlerAndLogsItsStack(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := hanging(t, m, "--timeout", "500ms")
 		s.Until504("/spin",
-			`(?m)^[-\d]+ [:\d]+\.\d{3} [-+]\d{4} error GET /spin HTTP/1\.1 from 127\.0\.0\.1 port \d+ timed out `+
+			`(?m)^[-\d]+ [:\d]+\.\d{3} [-+]\d{4} error request \w+: GET /spin HTTP/1\.1 from 127\.0\.0\.1 port \d+ timed out `+
 				`after \d+\.\d s in handler spin \(thread \d\); stack:\n`+
 				`  File "[^"]*/hang\.py", line \d+, in spin\n    (while True:|pass)\n`)
 		fapwstest.FileSays(t, folder+"/access", `"GET /spin HTTP/1.1" 504 `)

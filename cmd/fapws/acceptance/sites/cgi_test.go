@@ -107,7 +107,7 @@ func TestCGIRunsPrograms(t *testing.T) {
 	s.Get("/cgi-bin/../bin/text", 404)
 	s.Get("/cgi-bin/warn", 200)
 	for _, line := range []string{"one", "two", "oh dear"} {
-		s.Says(`error client 127\.0\.0\.1:\d+: ` + folder + `/bin/warn: ` + line + `\n`)
+		s.Says(`error client 127\.0\.0\.1:\d+: request \w+: ` + folder + `/bin/warn: ` + line + `\n`)
 	}
 	s.Says(`/bin/warn: exit status 4`)
 	s.GetLogs("/cgi-bin/much", 200, `\.\.\. and 301 more lines`)

@@ -100,7 +100,7 @@ func TestSourceGetsTheTraceOfTheClientOrANewTrace(t *testing.T) {
 	}
 	for path, status := range map[string]int{"/wsgi/fails": 500, "/gone": 502} {
 		c.Fetch(path, theirs).Want(t, status)
-		fapwstest.FileMatches(t, folder+"/error.log", `\[(?:error|warning)\] \[client 127\.0\.0\.1:\d+\] \[trace `+
+		fapwstest.FileMatches(t, folder+"/error.log", `\[(?:error|warning)\] \[client 127\.0\.0\.1:\d+\] \[request \w+\] \[trace `+
 			theirTrace+`\] .*`+map[int]string{500: "fails", 502: "nowhere"}[status])
 	}
 	// Together with the request's other fields, these fields reach the maximum number of fields.
@@ -126,6 +126,22 @@ func TestTraceFieldsAreForwardedWithoutTheSetting(t *testing.T) {
 	s.Ask(fapwstest.Get("/proxy", "traceparent: x\"y")).Is(t, "x\"y")
 	s.Ask(fapwstest.Get("/proxy")).Is(t, "")
 	fapwstest.FileSays(t, folder+"/access.log", "line "+theirTrace+"\nline -\nline -\n")
+}
+
+func TestFailedRequestHasAnIDWithoutTheSetting(t *testing.T) {
+	t.Parallel()
+	s, folder := configured(t, fapwstest.Threads, fmt.Sprintf(everySource, "", "http://127.0.0.1:1"), map[string]string{
+		"app.py":   tracedApp,
+		"bin/fail": shell("exit 1"),
+	})
+	for path, status := range map[string]int{"/wsgi/fails": 500, "/cached/fails": 500, "/asgi": 500, "/proxy": 502,
+		"/gone": 502, "/cgi/fail": 502} {
+		a := s.Dial().Fetch(path, "Accept: text/html").Want(t, status)
+		found := regexp.MustCompile(`>Request (\w+), `).FindStringSubmatch(a.Text)
+		fapwstest.Needf(t, found != nil && len(found[1]) == 8, "%s: %s", path, a.Text)
+		fapwstest.Equalf(t, a.Header.Get("X-Request-Id"), "", "%s: the field", path)
+		fapwstest.FileMatches(t, folder+"/error.log", `\[client 127\.0\.0\.1:\d+\] \[request `+found[1]+`\] `)
+	}
 }
 
 const identifiedApp = `
