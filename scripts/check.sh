@@ -68,7 +68,7 @@ test_all_and_compile() {
 # compile_for_stages compiles the programs of packages and detectors into Go's cache.
 compile_for_stages() {
     renice -n 19 "$BASHPID"
-    (build_library)
+    (fix_circumstances && build_library)
     build_to "$root/build/race/fapws" -pgo=off -race
     test_race -run '^$' "${race_packages[@]}"
     (compile_sanitizer "$root/build/for-stages.test")
