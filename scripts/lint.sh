@@ -77,7 +77,6 @@ lint() {
     stage gofmt check_gofmt
     stage vet go vet ./...
     stage "vet, other tags" go vet -tags library ./cmd/fapws/process
-    stage "32 bits" env CGO_ENABLED=0 GOARCH=arm GOARM=7 go build ./runtime ./runtime/source/{cache,static,upload}
     stage staticcheck check_static
     stage shellcheck check_shell
     stage workflows go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.7 "$root"/.github/workflows/*.yml
