@@ -19,7 +19,8 @@ import (
 )
 
 // behind is an upstream: /echo returns the size and the digest of the body, /large sends 3 MB, /parts sends two pieces, the
-// second one after the client has got the first, and /fields returns what it got.
+// second one after the client has got the first, /none and /half reset the connection in place of a response and within
+// it, and /fields returns what it got.
 func behind(got chan bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
@@ -36,6 +37,21 @@ func behind(got chan bool) http.HandlerFunc {
 			<-got
 			io.WriteString(w, "second")
 			w.Header().Set("X-Sum", "sum")
+		case "/none", "/half":
+			if r.URL.Path == "/half" {
+				w.Header().Set("Content-Length", "10")
+				io.WriteString(w, "first")
+				w.(http.Flusher).Flush()
+			}
+			c, _, _ := w.(http.Hijacker).Hijack()
+			defer c.Close()
+			if secured, ok := c.(*tls.Conn); ok {
+				c = secured.NetConn()
+				defer c.Close()
+			}
+			if c, ok := c.(*net.TCPConn); ok {
+				c.SetLinger(0)
+			}
 		default:
 			fmt.Fprintf(w, "%s %s %s %s", r.Method, r.URL, r.Host, r.Header.Get("X-Forwarded-Proto"))
 		}
@@ -103,7 +119,8 @@ func TestProxyOverAllProtocolsAndModes(t *testing.T) {
 							got <- true
 						}
 						text, err := io.ReadAll(response.Body)
-						fapwstest.Truef(t, err == nil && response.ProtoMajor == map[bool]int{true: 2, false: 1}[second], "%s %s: %v, %s",
+						whole := !strings.HasSuffix(path, "/half")
+						fapwstest.Truef(t, (err == nil) == whole && response.ProtoMajor == map[bool]int{true: 2, false: 1}[second], "%s %s: %v, %s",
 							method, path, err, response.Proto)
 						return response, string(text)
 					}
@@ -122,6 +139,9 @@ func TestProxyOverAllProtocolsAndModes(t *testing.T) {
 							fapwstest.Truef(t, text == "" && r.ContentLength == 3<<20, "HEAD: %q, %d", text, r.ContentLength)
 							r, text = ask("GET", at+"/parts", "")
 							fapwstest.Truef(t, text == "second" && r.Trailer.Get("X-Sum") == "sum", "parts: %q, %v", text, r.Trailer)
+							r, _ = ask("POST", at+"/none", "body")
+							fapwstest.Equal(t, r.StatusCode, 502)
+							ask("GET", at+"/half", "") // is incomplete
 						}
 					}
 					_, text := ask("GET", "/", "")
