@@ -6,6 +6,7 @@ packages, which tracebacks show, are compressed, without comments and docstrings
 sources of the library.
 """
 
+import __future__
 import ast
 import io
 import marshal
@@ -68,7 +69,8 @@ def bare(source):
 
 
 class Stripped(ast.NodeTransformer):
-    """Removes what only type checkers read: annotations of functions, and imports for them."""
+    """Removes what only type checkers read: annotations of functions, and imports for them. __future__ is not imported at
+    run time: of_package compiles with the flag of "annotations"."""
 
     def visit_arg(self, node):
         node.annotation = None
@@ -79,6 +81,9 @@ class Stripped(ast.NodeTransformer):
         return self.generic_visit(node)
 
     visit_AsyncFunctionDef = visit_FunctionDef
+
+    def visit_ImportFrom(self, node):
+        return ast.copy_location(ast.Pass(), node) if node.module == "__future__" else node
 
     def visit_If(self, node):
         self.generic_visit(node)
@@ -96,7 +101,8 @@ def of_package(folder, name, path, is_package):
     """Returns the code of a module, in the form of module marshal, and its source."""
     source = bare(read(os.path.join(folder, path)))
     tree = Stripped().visit(ast.parse(source))
-    compiled = compile(tree, file_name(name, is_package), "exec", dont_inherit=True, optimize=2)
+    flags = __future__.annotations.compiler_flag if b"from __future__ import annotations" in source else 0
+    compiled = compile(tree, file_name(name, is_package), "exec", flags, dont_inherit=True, optimize=2)
     return marshal.dumps(compiled), source
 
 

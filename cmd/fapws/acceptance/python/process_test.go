@@ -70,6 +70,27 @@ func TestObjectsOfTheImportBelongToTheHandlerThread(t *testing.T) {
 	})
 }
 
+// A module that the server loads for itself takes time and memory of each start.
+func TestServerLoadsOnlyBuiltInModulesBesidesItsOwn(t *testing.T) {
+	const text = `
+import sys
+
+before = set(sys.modules)
+before.update(sys.builtin_module_names, ["zlib"])  # zlib unpacks the server's own modules
+
+
+def handler(environ, start_response):
+    return str(sorted(name for name in set(sys.modules) - before if name.partition(".")[0] != "fapws"))
+
+
+PATHS = [("/", handler)]
+`
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Command{Script: fapwstest.Write(t, t.TempDir()+"/app.py", text)}.Serve(t, m)
+		s.Get("/", 200).Is(t, "[]")
+	})
+}
+
 // Before Python 3.13, the thread that first imports threading counts as the main thread, and Python waits for it at the
 // end. In this test, that thread never ends.
 func TestThreadingImportedByAnotherThreadDoesNotBlockTheEnd(t *testing.T) {
