@@ -7,10 +7,10 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // PeekThreads searches the source of a script for "THREADS = N" without running it, and returns N from the last such
@@ -69,9 +69,27 @@ func MentionsSetting(source []byte) bool {
 // HasWord reports whether source contains a word as a name: outside comments, not as an attribute, and not next to a
 // quote.
 func HasWord(source []byte, word string) bool {
-	const beside = `\w"'\x{80}-\x{10FFFF}`
-	return bytes.Contains(source, []byte(word)) &&
-		regexp.MustCompile(`(?:^|[\r\n])(?:[^#\r\n]*[^#\r\n.`+beside+`])?`+word+`(?:[^`+beside+`]|$)`).Match(source)
+	for end := 0; ; {
+		i := bytes.Index(source[end:], []byte(word))
+		if i < 0 {
+			return false
+		}
+		line := source[:end+i]
+		line = line[bytes.LastIndexAny(line, "\r\n")+1:]
+		end += i + len(word)
+		if !bytes.HasSuffix(line, []byte(".")) && !endsInName(line) && !startsName(source[end:]) &&
+			!bytes.Contains(line, []byte("#")) {
+			return true
+		}
+	}
+}
+
+func endsInName(text []byte) bool { return len(text) > 0 && belongsToName(text[len(text)-1]) }
+func startsName(text []byte) bool { return len(text) > 0 && belongsToName(text[0]) }
+
+// belongsToName reports whether a byte next to a name makes another name or a string of it.
+func belongsToName(b byte) bool {
+	return b >= utf8.RuneSelf || b == '_' || b == '"' || b == '\'' || '0' <= b && b <= '9' || 'a' <= b|0x20 && b|0x20 <= 'z'
 }
 
 // assignment returns the value in a statement of the form "name = value" or "name: type = value"; otherwise ok is

@@ -124,3 +124,21 @@ func TestThreadsAreReadFromTheTextOfAScript(t *testing.T) {
 		checktest.Equalf(t, got, tt.want, "%s", name)
 	}
 }
+
+func TestNamesAreFoundInTheTextOfAScript(t *testing.T) {
+	for source, want := range map[string]bool{
+		"PATHS = []":                  true,
+		"x = 1\r\nPATHS=[]":           true,
+		"from urls import PATHS":      true,
+		"x = f(PATHS)  # PATHS":       true,
+		"x.PATHS\ndel PATHS":          true,
+		"":                            false,
+		"# PATHS\r# PATHS":            false,
+		"x = 1  # PATHS":              false,
+		"x.PATHS = []":                false,
+		"x = ['PATHS', \"PATHS\"]":    false,
+		"PATHS_2 = MY_PATHS = éPATHS": false,
+	} {
+		checktest.Equalf(t, HasWord([]byte(source), "PATHS"), want, "%q", source)
+	}
+}
