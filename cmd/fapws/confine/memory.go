@@ -154,12 +154,9 @@ func dropProgramPages() error {
 
 // programPages calls the function drop for each mapping of a program file in smaps (proc(5)) that has resident pages
 // but no modified pages. Mappings that are not in maps are skipped, because smaps of qemu-user before version 8.2 shows
-// addresses in the emulator itself.
+// addresses in the emulator itself. Both texts are sorted by address. programPages allocates only a buffer, because its
+// garbage would stay in memory while the process is idle.
 func programPages(smaps io.Reader, maps []byte, drop func(start, end uint)) {
-	known := map[string]bool{}
-	for line := range bytes.Lines(maps) {
-		known[place(line)] = true
-	}
 	var start, end uint
 	droppable, resident := false, false
 	for lines := bufio.NewScanner(smaps); lines.Scan(); {
@@ -167,7 +164,11 @@ func programPages(smaps io.Reader, maps []byte, drop func(start, end uint)) {
 		key, value, ok := bytes.Cut(line, []byte(":"))
 		if !ok || bytes.ContainsRune(key, '-') {
 			start, end, droppable = programFile(line)
-			droppable = droppable && known[place(line)]
+			if droppable {
+				at := bytes.Index(maps, line[:bytes.IndexByte(line, ' ')+1])
+				maps = maps[max(at, 0):]
+				droppable = at >= 0 && samePlace(line, maps)
+			}
 			resident = false
 			continue
 		}
@@ -184,14 +185,24 @@ func programPages(smaps io.Reader, maps []byte, drop func(start, end uint)) {
 	}
 }
 
-// place returns the addresses, the offset and the file of a mapping, but not its access rights, because an emulator
-// shows different rights in maps and in smaps.
-func place(line []byte) string {
-	f := bytes.Fields(line)
-	if len(f) < 5 {
-		return ""
+// samePlace reports whether two lines, which may be followed by others, have the same offset, device and inode. Access
+// rights are not compared, because an emulator shows different rights in maps and in smaps.
+func samePlace(line, other []byte) bool {
+	a, b := mappingFields(line), mappingFields(other)
+	return bytes.Equal(a[2], b[2]) && bytes.Equal(a[3], b[3]) && bytes.Equal(a[4], b[4])
+}
+
+// mappingFields returns addresses, access rights, offset, device and inode of a mapping, and the beginning of the path
+// of its file. Fields that line does not have are nil.
+func mappingFields(line []byte) (fields [6][]byte) {
+	n := 0
+	for field := range bytes.FieldsSeq(line) {
+		fields[n] = field
+		if n++; n == len(fields) {
+			break
+		}
 	}
-	return fmt.Sprintf("%s %s %s %s", f[0], f[2], f[3], f[4])
+	return fields
 }
 
 // divided is the size of the parts that divide makes, in bytes.
@@ -203,10 +214,14 @@ const divided = 256 << 10
 //
 // and reports whether the mapping is a file that the process only reads or executes.
 func programFile(line []byte) (start, end uint, ok bool) {
-	var access, offset, device, inode, file string
-	// Sscanf fails if an emulator shows its own, larger addresses.
-	n, _ := fmt.Sscanf(string(line), "%x-%x %s %s %s %s %s", &start, &end, &access, &offset, &device, &inode, &file)
-	return start, end, n == 7 && inode != "0" && (access == "r-xp" || access == "r--p")
+	fields := mappingFields(line)
+	from, to, _ := bytes.Cut(fields[0], []byte("-"))
+	// Parsing fails if an emulator shows its own, larger addresses.
+	first, err := strconv.ParseUint(string(from), 16, strconv.IntSize)
+	last, other := strconv.ParseUint(string(to), 16, strconv.IntSize)
+	access := string(fields[1])
+	return uint(first), uint(last), err == nil && other == nil && fields[5] != nil && string(fields[4]) != "0" &&
+		(access == "r-xp" || access == "r--p")
 }
 
 // divide splits a mapping into small parts by calling madvise(2) for every second part. Since Linux 6.18, a page fault

@@ -2,6 +2,7 @@ package confine
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"runtime"
 	"slices"
@@ -60,6 +61,21 @@ Anonymous:             0 kB
 	var dropped []uint
 	programPages(strings.NewReader(smaps), []byte(maps), func(start, end uint) { dropped = append(dropped, start, end) })
 	checktest.Equal(t, dropped, []uint{0x400000, 0xf00000})
+}
+
+func TestSearchForProgramPagesLeavesLittleGarbage(t *testing.T) {
+	var text strings.Builder
+	for i := range 500 {
+		fmt.Fprintf(&text, "%08x-%08x r-xp 00000000 fe:00 1234    /usr/bin/fapws\nRss:    4 kB\nAnonymous:    0 kB\n",
+			i<<12, (i+1)<<12)
+	}
+	smaps := text.String()
+	n, maps := 0, []byte(smaps)
+	allocations := testing.AllocsPerRun(5, func() {
+		programPages(strings.NewReader(smaps), maps, func(start, end uint) { n++ })
+	})
+	checktest.Equal(t, n, 6*500)
+	checktest.Truef(t, allocations <= 5, "%v allocations", allocations)
 }
 
 func TestProcessContinuesAfterItsProgramPagesWereDropped(t *testing.T) {
