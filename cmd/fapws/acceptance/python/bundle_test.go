@@ -8,12 +8,15 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-const bundledApp = `import os
+const bundledApp = `import os, sys
 from helpers import page
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -29,7 +32,17 @@ def lazy(environ, start_response):
     import importlib
     return importlib.import_module("lazy_" + "words").WORD
 
-PATHS = [("/late", late), ("/lazy", lazy), ("/", text)]
+def write(environ, start_response):
+    written = []
+    for path in os.path.realpath(sys.executable), __file__, HERE + "/new", os.path.dirname(os.path.dirname(HERE)) + "/new":
+        try:
+            open(path, "ab").close()
+            written.append(path)
+        except OSError:
+            pass
+    return " ".join(written) or "nothing"
+
+PATHS = [("/late", late), ("/lazy", lazy), ("/write", write), ("/", text)]
 `
 
 const bundledChildren = `import multiprocessing, subprocess, sys
@@ -91,7 +104,7 @@ func TestBundle(t *testing.T) {
 			s.Stop()
 		}
 		out := ofBundle(t, name, "check").Succeeds(t)
-		fapwstest.Truef(t, strings.Contains(out, "is fine: 3 paths"), "%q", out)
+		fapwstest.Truef(t, strings.Contains(out, "is fine: 4 paths"), "%q", out)
 	})
 	t.Run("needs nothing of the system except its libraries", func(t *testing.T) { alone(t, name) })
 	t.Run("is Python for its children", func(t *testing.T) {
@@ -162,6 +175,7 @@ func TestBundle(t *testing.T) {
 		out = fapwstest.Command{Flags: []string{"bundle", "--check", name}}.Succeeds(t)
 		fapwstest.Truef(t, strings.Contains(out, " is sound; it needs "), "%q", out)
 	})
+	t.Run("cannot be changed by its workers", func(t *testing.T) { confined(t, name) })
 	t.Run("is replaced by a new version", func(t *testing.T) { upgrade(t, name, site) })
 	t.Run("is configured from outside", func(t *testing.T) { configure(t, name) })
 }
@@ -221,6 +235,29 @@ func withoutPlace(t *testing.T, name string) {
 	}
 }
 
+// confined starts a bundle whose workers try to write to its executable and to its unpacked files.
+func confined(t *testing.T, name string) {
+	folder := fapwstest.PublicFolder(t)
+	program := filepath.Join(folder, "shop")
+	fapwstest.Must(t, os.WriteFile(program, fapwstest.Try(os.ReadFile(name)).Must(t), 0o755))
+	all := [][]string{{"--user", "daemon"}, {"--user", "daemon", "--sandbox", "--chroot", folder}}
+	if os.Geteuid() != 0 {
+		all = nil
+	}
+	if _, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION); errno == 0 {
+		all = append(all, []string{"--sandbox", "--allow-root"})
+	}
+	for _, flags := range all {
+		s := fapwstest.Command{Program: program, Dir: folder, Flags: append([]string{"-b", "127.0.0.1:0"}, flags...),
+			Env: []string{"FAPWS_CACHE_DIR=" + filepath.Join(folder, "cache")}}.Started(t)
+		s.Get("/write", 200).Is(t, "nothing")
+		s.Reload()
+		s.Get("/", 200).Is(t, "HELLO")
+		s.Get("/write", 200).Is(t, "nothing")
+		s.Stop()
+	}
+}
+
 const bundledSite = `workers = 1
 timeout = 20
 app = "app.py"
@@ -236,7 +273,8 @@ status = 200
 text = "inside"
 `
 
-// upgrade replaces the file of a running bundle by a second version, which USR2 starts.
+// upgrade replaces the file of a running bundle by a second version, which USR2 starts, and then by files that cannot
+// start. Another server continues with the first version.
 func upgrade(t *testing.T, name, site string) {
 	fapwstest.Write(t, filepath.Join(site, "fapws.toml"), bundledSite)
 	bundle := func() {
@@ -247,13 +285,35 @@ func upgrade(t *testing.T, name, site string) {
 	c := ofBundle(t, name, "-b", "127.0.0.1:0")
 	s := c.Started(t)
 	s.Get("/", 200).Is(t, "HELLO")
+	other := c
+	other.Program = filepath.Join(t.TempDir(), "shop")
+	fapwstest.Must(t, os.Link(name, other.Program))
+	first := other.Started(t)
 	fapwstest.Write(t, filepath.Join(site, "templates", "page.txt"), "second")
 	bundle()
 	s.Reload()
 	s.Get("/", 200).Is(t, "HELLO")
 	s.Upgrade()
 	s.Get("/", 200).Is(t, "SECOND")
-	s.Stop()
+	whole := fapwstest.Try(os.ReadFile(name)).Must(t)
+	install := func(text []byte) {
+		fapwstest.Must(t, os.WriteFile(name+".new", text, 0o755))
+		fapwstest.Must(t, os.Rename(name+".new", name))
+	}
+	for _, text := range [][]byte{whole[:len(whole)-1000], append(whole[:len(whole):len(whole)], whole...)} {
+		install(text)
+		s.Signaled(syscall.SIGUSR2, "upgrade failed; the old workers keep serving")
+		s.Get("/", 200).Is(t, "SECOND")
+	}
+	install(whole)
+	s.Upgrade()
+	s.Get("/", 200).Is(t, "SECOND")
+	first.Reload()
+	first.Get("/", 200).Is(t, "HELLO")
+	for _, one := range []*fapwstest.Server{s, first} {
+		fapwstest.Command{Program: name, Flags: []string{"ctl", "--pid", fmt.Sprint(one.Cmd.Process.Pid), "status"}}.Succeeds(t)
+		one.Stop()
+	}
 	_, err := os.Stat(filepath.Join(c.Dir, "access.log"))
 	fapwstest.Mustf(t, err, "logs are beside the process")
 }
