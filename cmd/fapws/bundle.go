@@ -240,18 +240,19 @@ func openBundle() (*bundle.Bundle, error) {
 // useBundle unpacks the bundle that this process runs, and makes Python use it. cache is the setting cache-dir. The
 // result is the directory of the application.
 func useBundle(b *bundle.Bundle, cache string) (folder string, err error) {
-	if cache == "" {
-		cache = bundle.UsualCacheDir()
+	caches := bundle.UsualCacheDirs()
+	if cache != "" {
+		if cache, err = filepath.Abs(cache); err != nil {
+			return "", process.ExitNotStarted("%v", err)
+		}
+		caches = []string{cache}
 	}
-	if cache, err = filepath.Abs(cache); err != nil {
-		return "", process.ExitNotStarted("%v", err)
-	}
-	root, err := b.Unpack(cache)
+	root, err := b.Unpack(caches...)
 	if err != nil {
 		return "", process.ExitNotStarted("%v", err)
 	}
 	// Workers can run as a different user with a different default directory.
-	os.Setenv("FAPWS_CACHE_DIR", cache)
+	os.Setenv("FAPWS_CACHE_DIR", filepath.Dir(root))
 	offset, size := b.Modules()
 	python := pybridge.Bundle{File: "/proc/self/exe", Offset: offset, Size: size, Folder: root}
 	bundle.Link(python.Python(), process.Started())

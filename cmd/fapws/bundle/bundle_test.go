@@ -127,7 +127,24 @@ func TestTwoVersionsAreKeptAndThoseInUse(t *testing.T) {
 func TestDirectoryThatOthersCanWriteIsRefused(t *testing.T) {
 	name, cache := writeBundle(t, "hello"), t.TempDir()
 	folder := checktest.Try(unpack(t, name, cache)).Must(t)
+	refused := func() bool {
+		_, err := unpack(t, name, cache)
+		return err != nil && strings.Contains(err.Error(), "another user could change it")
+	}
+	checktest.Must(t, os.Chmod(cache, 0o777))
+	checktest.Truef(t, refused(), "below a directory in which others may rename")
+	checktest.Must(t, os.Chmod(cache, 0o777|os.ModeSticky))
+	checktest.Truef(t, !refused(), "below a directory such as /tmp")
 	checktest.Must(t, os.Chmod(folder, 0o777))
-	_, err := unpack(t, name, cache)
-	checktest.Truef(t, err != nil && strings.Contains(err.Error(), "another user could change it"), "%v", err)
+	checktest.Truef(t, refused(), "in a directory that others may write")
+}
+
+func TestFirstDirectoryThatCanBeWrittenIsUsed(t *testing.T) {
+	name, first, second := writeBundle(t, "hello"), t.TempDir(), t.TempDir()
+	checktest.Must(t, os.Chmod(first, 0o777))
+	b := checktest.Try(Open(name, name)).Must(t)
+	defer b.Close()
+	checktest.Equal(t, filepath.Dir(checktest.Try(b.Unpack(first, second)).Must(t)), second)
+	_, err := b.Unpack(first, filepath.Join(name, "cache"))
+	checktest.Truef(t, err != nil && strings.HasPrefix(err.Error(), first), "%v", err)
 }

@@ -20,25 +20,37 @@ import (
 // kept is the number of unpacked versions of a bundle that remain in the cache directory, with the newest.
 const kept = 2
 
-// UsualCacheDir returns the default cache directory, according to systemd.exec(5) and the XDG Base Directory
-// Specification.
-func UsualCacheDir() string {
+// UsualCacheDirs returns the default cache directory, according to systemd.exec(5) and the XDG Base Directory
+// Specification, and directories for a system whose disks are read-only.
+func UsualCacheDirs() (dirs []string) {
 	if dir, _, _ := strings.Cut(os.Getenv("CACHE_DIRECTORY"), ":"); filepath.IsAbs(dir) {
-		return dir
+		dirs = append(dirs, dir)
+	} else if os.Geteuid() == 0 {
+		dirs = append(dirs, "/var/cache/fapws")
+	} else if dir, err := os.UserCacheDir(); err == nil && filepath.IsAbs(dir) {
+		dirs = append(dirs, filepath.Join(dir, "fapws"))
 	}
-	if os.Geteuid() == 0 {
-		return "/var/cache/fapws"
-	}
-	if dir, err := os.UserCacheDir(); err == nil {
-		return filepath.Join(dir, "fapws")
-	}
-	return filepath.Join(os.TempDir(), fmt.Sprintf("fapws-%d", os.Geteuid()))
+	own := fmt.Sprintf("fapws-%d", os.Geteuid())
+	return append(dirs, filepath.Join(os.TempDir(), own), filepath.Join("/dev/shm", own))
 }
 
-// Unpack returns the directory with the files of the bundle, which is below the absolute path cache. Unpack writes the
-// files if the directory does not exist yet. The directory stays locked while this process lives, so that Unpack in
-// another process does not remove it.
-func (b *Bundle) Unpack(cache string) (folder string, err error) {
+// Unpack returns the directory with the files of the bundle, which is below the first of the absolute paths caches that can
+// contain it. Unpack writes the files if the directory does not exist yet. The directory stays locked while this process
+// lives, so that Unpack in another process does not remove it. The error is that of the first path.
+func (b *Bundle) Unpack(caches ...string) (folder string, err error) {
+	for _, cache := range caches {
+		found, wrong := b.unpackBelow(cache)
+		if wrong == nil {
+			return found, nil
+		}
+		if err = cmp.Or(err, wrong); errors.Is(err, errDamaged) {
+			break
+		}
+	}
+	return "", err
+}
+
+func (b *Bundle) unpackBelow(cache string) (folder string, err error) {
 	name := b.ID()
 	if folder, err = b.lock(filepath.Join(cache, name)); err == nil {
 		return folder, nil
@@ -61,14 +73,28 @@ func (b *Bundle) Unpack(cache string) (folder string, err error) {
 	return b.lock(filepath.Join(cache, name))
 }
 
+// checkOwner checks that no other user can change a directory. In a directory such as /tmp, other users cannot change
+// entries that are not theirs.
+func checkOwner(folder string) error {
+	st, err := os.Lstat(folder)
+	if err == nil && st.Mode()&fs.ModeSymlink != 0 && ownerIsTrusted(st) {
+		st, err = os.Stat(folder)
+	}
+	if err == nil && (!st.IsDir() || st.Mode().Perm()&0o022 != 0 && st.Mode()&fs.ModeSticky == 0 || !ownerIsTrusted(st)) {
+		return fmt.Errorf("%s: another user could change it; name another directory with --cache-dir", folder)
+	}
+	return err
+}
+
+func ownerIsTrusted(st fs.FileInfo) bool {
+	owner := int(st.Sys().(*syscall.Stat_t).Uid)
+	return owner == 0 || owner == os.Geteuid()
+}
+
 // lock checks that no other user can change a directory, and keeps it.
 func (b *Bundle) lock(folder string) (string, error) {
-	var st unix.Stat_t
-	if err := unix.Lstat(folder, &st); err != nil {
-		return "", &fs.PathError{Op: "open", Path: folder, Err: err}
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFDIR || st.Mode&0o022 != 0 || st.Uid != 0 && int(st.Uid) != os.Geteuid() {
-		return "", fmt.Errorf("%s: another user could change it; name another directory with --cache-dir", folder)
+	if err := cmp.Or(checkOwner(filepath.Dir(folder)), checkOwner(folder)); err != nil {
+		return "", err
 	}
 	fd, err := unix.Open(folder, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -82,6 +108,9 @@ func (b *Bundle) lock(folder string) (string, error) {
 func (b *Bundle) write(m *Manifest, cache, name string) (err error) {
 	defer unix.Umask(unix.Umask(0o022))
 	if err := os.MkdirAll(cache, 0o755); err != nil {
+		return err
+	}
+	if err := checkOwner(cache); err != nil {
 		return err
 	}
 	made, err := os.MkdirTemp(cache, "."+m.Name+"-")

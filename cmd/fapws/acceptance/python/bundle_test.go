@@ -233,6 +233,10 @@ func withoutPlace(t *testing.T, name string) {
 			"%s: %v, %s", options, err, out)
 		fapwstest.Truef(t, strings.Count(string(out), "\n") == 1, "%s: %s", options, out)
 	}
+	run := exec.Command("unshare", "--mount", "sh", "-c", `mount -t tmpfs -o ro none "$0" && mount -t tmpfs none /dev/shm && `+
+		`CACHE_DIRECTORY=$0 TMPDIR=$0 "$1" check -b 127.0.0.1:0`, t.TempDir(), name)
+	out, err := run.CombinedOutput()
+	fapwstest.Truef(t, err == nil && strings.Contains(string(out), "/dev/shm/fapws-0/"), "read-only disks: %v, %s", err, out)
 }
 
 // confined starts a bundle whose workers try to write to its executable and to its unpacked files.
