@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -385,8 +387,8 @@ func terminal(t *testing.T, rows, columns uint16) *screen {
 }
 
 func TestFiguresOfTopStayAtTheirPlaces(t *testing.T) {
-	quiet := &View{Report: Report{App: "shop.py", Uptime: 1, Counted: 1}}
-	busy := &View{Report: Report{App: "shop.py", Uptime: 900, Counted: 12}, Rate: 123456.7, Requests: 123456789,
+	quiet := &View{Report: Report{App: "shop.py", Version: "0.2.0", Python: "3.11.2", PID: 1, Uptime: 1, Counted: 1}}
+	busy := &View{Report: Report{App: "shop.py", Version: "0.2.0", Python: "3.11.2", Mode: "up to 64 threads, 8 workers", PID: 1234567, Uptime: 90000, Counted: 12}, Rate: 123456.7, Requests: 123456789,
 		Errors: 98765, InFlight: 1000, Queue: 99999, Threads: map[string]float64{"busy": 64, "limit": 64, "stuck": 3},
 		Connections: map[string]float64{"http": 12345, "websocket": 500}, Durations: Quantiles{N: 1, P95: 0.12345},
 		QueueWait: Quantiles{N: 1, P95: 0.00005, least: 0.0001}, CPU: map[int]float64{1: 12.34}}
@@ -421,15 +423,34 @@ func TestFiguresOfTopStayAtTheirPlaces(t *testing.T) {
 	checktest.Has(t, strings.Join(quiet.lines(&screen{}, 0), "\n"), "counted since the start")
 }
 
-func TestTopOmitsRoutesRatherThanActiveRequestsOnASmallScreen(t *testing.T) {
-	v := &View{Active: []Active{{Request: "GET /slow", State: "running", At: "app.py:4"}}}
-	for i := range 30 {
-		v.Routes = append(v.Routes, RouteView{Route: fmt.Sprintf("/%d", i)})
+func TestTopOmitsRoutesAndWorkersRatherThanActiveRequestsOnASmallScreen(t *testing.T) {
+	slow := Active{Request: "GET /slow", State: "running", At: "app.py:4"}
+	for _, crowd := range []struct{ routes, workers, applications int }{{30, 1, 0}, {1, 30, 0}, {30, 8, 2}, {0, 0, 0}} {
+		for _, rows := range []int{24, 40} {
+			v := &View{Active: []Active{slow}}
+			for i := range crowd.routes {
+				v.Routes = append(v.Routes, RouteView{Route: fmt.Sprintf("/%d", i)})
+			}
+			for i := range crowd.workers {
+				v.Report.Workers = append(v.Report.Workers, Worker{PID: i + 1})
+			}
+			for range crowd.applications {
+				v.Report.Applications = append(v.Report.Applications, Application{View: &View{Active: []Active{slow}}})
+			}
+			if crowd.applications > 0 {
+				rows += 16
+			}
+			lines := v.lines(terminal(t, uint16(rows), 80), 0)
+			text := strings.Join(lines, "\n")
+			checktest.Truef(t, len(lines) < rows && strings.Count(text, "app.py:4") == 1+crowd.applications, "%v, %d rows:\n%s",
+				crowd, rows, text)
+			shown := strings.Count(text, "\n   0.0 ")
+			if found := regexp.MustCompile(`and (\d+) more routes`).FindStringSubmatch(text); found != nil {
+				shown += checktest.Try(strconv.Atoi(found[1])).Must(t)
+			}
+			checktest.Equalf(t, shown, crowd.routes, "routes in %d rows:\n%s", rows, text)
+		}
 	}
-	lines := v.lines(terminal(t, 24, 80), 0)
-	text := strings.Join(lines, "\n")
-	checktest.Truef(t, len(lines) == 23 && strings.Contains(text, "app.py:4") && strings.Contains(text, " more routes\n"),
-		"%d lines:\n%s", len(lines), text)
 }
 
 func TestFlameGraphHasWidthsByShareAndStaysSmall(t *testing.T) {

@@ -99,20 +99,20 @@ func look(path string, away time.Duration) (*Answer, error) {
 	}
 }
 
-func (v *View) lines(s *screen, order int) (lines []string) {
+func (v *View) lines(s *screen, order int) []string {
 	width := s.width()
+	var top []string
 	for i, line := range strings.Split(strings.TrimSuffix(visible(v.Report.heading()), "\n"), "\n") {
-		for _, line := range wrap(line, width) {
-			if i == 0 {
-				line = s.paint(bold, line)
-			}
-			lines = append(lines, line)
+		if i == 0 { // this line must not grow into a second one while the uptime grows
+			top = append(top, s.paint(bold, fit(line, widthOr(width))))
+		} else {
+			top = append(top, wrap(line, width)...)
 		}
 	}
-	lines = append(append(lines, fit(v.Report.origin(), widthOr(width))), v.grid(width)...)
-	lines = append(lines, fit(visible(others(v.others())), widthOr(width)))
+	top = append(append(top, fit(v.Report.origin(), widthOr(width))), v.grid(width)...)
+	top = append(top, fit(visible(others(v.others())), widthOr(width)))
 	if len(v.Routes) == 0 {
-		lines = append(lines, wrap("no requests since counting began", width)...)
+		top = append(top, wrap("no requests since counting began", width)...)
 	}
 	routes := slices.Clone(v.Routes)
 	sort.SliceStable(routes, func(i, j int) bool { return orders[order].of(&routes[i]) > orders[order].of(&routes[j]) })
@@ -120,30 +120,68 @@ func (v *View) lines(s *screen, order int) (lines []string) {
 	if s.keys != nil {
 		t.heads[orders[order].head] += "*"
 	}
-	below := v.tables(s)
+	parts := append([]part{{above: top}, t.part(s)}, v.tables(s)...)
 	for _, a := range v.Report.Applications {
-		below = append(below, "", s.paint(bold, fit(a.heading(), widthOr(width))))
-		if a.View != nil {
-			below = append(append(below, a.View.grid(width)...), a.View.tables(s)...)
+		above := []string{"", s.paint(bold, fit(a.heading(), widthOr(width)))}
+		if a.View == nil {
+			parts = append(parts, part{above: above})
+		} else {
+			parts = append(append(parts, part{above: append(above, a.View.grid(width)...)}), a.View.tables(s)...)
 		}
 	}
-	if len(t.rows) > 0 {
-		lines = append(append(lines, ""), t.lines(s)...)
-	}
-	// Active requests are more important than the last routes in the table. The last row of the screen is reserved for
-	// the hint.
 	rows, _ := s.size()
-	if over := len(lines) + len(below) - (rows - 1); rows > 0 && over > 0 && len(t.rows) > over+1 {
-		lines = append(lines[:len(lines)-over-1], fmt.Sprintf("and %d more routes", over+1))
-	}
-	return append(lines, below...)
+	return arrange(parts, rows-1) // the last row of the screen is reserved for the hint
 }
 
-// tables returns the lines of the tables of workers and of active requests, without empty tables.
-func (v *View) tables(s *screen) (lines []string) {
-	for _, t := range []*table{v.Report.workerTable(v.CPU), v.activeTable()} {
-		if len(t.rows) > 0 {
-			lines = append(append(lines, ""), t.lines(s)...)
+// tables returns the tables of workers and of active requests.
+func (v *View) tables(s *screen) []part {
+	active := v.activeTable().part(s)
+	active.urgent = true
+	return []part{v.Report.workerTable(v.CPU).part(s), active}
+}
+
+// A part of the screen consists of lines that are always shown, and of rows of a table, of which some can be omitted.
+type part struct {
+	above  []string
+	rows   []string
+	name   string // of the rows, such as "routes"
+	urgent bool   // rows are omitted only if omitting those of all other parts does not suffice
+}
+
+// part returns the lines of t, without any if t has no rows.
+func (t *table) part(s *screen) part {
+	if len(t.rows) == 0 {
+		return part{}
+	}
+	lines := t.lines(s)
+	return part{above: []string{"", lines[0]}, rows: lines[1:], name: strings.ToLower(t.title)}
+}
+
+// arrange returns the lines of the parts, in at most height lines if that is possible; a height below 1 means any
+// number of lines. Long tables are shortened first, and end with the number of omitted rows.
+func arrange(parts []part, height int) (lines []string) {
+	const fewest = 2
+	limits := map[bool]int{}
+	total := func() (n int) {
+		for _, p := range parts {
+			n += len(p.above) + min(len(p.rows), limits[p.urgent])
+		}
+		return n
+	}
+	for _, p := range parts {
+		limits[p.urgent] = max(limits[p.urgent], len(p.rows))
+	}
+	for _, urgent := range [...]bool{false, true} {
+		for height > 0 && total() > height && limits[urgent] > fewest {
+			limits[urgent]--
+		}
+	}
+	for _, p := range parts {
+		lines = append(lines, p.above...)
+		if limit := limits[p.urgent]; len(p.rows) > limit {
+			lines = append(append(lines, p.rows[:limit-1]...), fmt.Sprintf("and %d more %s", len(p.rows)-limit+1, p.name))
+		} else {
+			lines = append(lines, p.rows...)
 		}
 	}
 	return lines

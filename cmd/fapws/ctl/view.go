@@ -228,7 +228,7 @@ func (r *Report) heading() string {
 	if len(r.Addresses) > 0 {
 		where = "on " + strings.Join(r.Addresses, "  ")
 	}
-	text := fmt.Sprintf("fapws %s, %s, pid %d, up %s\n%s %s\n", r.Version, python(r), r.PID, period(r.Uptime), r.App,
+	text := fmt.Sprintf("fapws %s, pid %d, up %s, %s\n%s %s\n", r.Version, r.PID, period(r.Uptime), python(r), r.App,
 		where)
 	if r.Failure != "" {
 		text += "the last reload failed: " + r.Failure + "\n"

@@ -398,8 +398,9 @@ func (p *Pool) Ask(ctx context.Context, question string) (replies []Reply) {
 	return replies
 }
 
-// Status returns the current status, or the zero Status after Run has returned, and is safe for concurrent use.
-func (p *Pool) Status() (st Status) {
+// Status returns the current status, which is only Since after Run has returned, and is safe for concurrent use.
+func (p *Pool) Status() Status {
+	st := Status{Since: p.since} // constant while Run runs
 	p.do(func() {
 		st = Status{Since: p.since, Reloads: max(0, p.adopted-1), Failure: p.failure, Lost: p.deaths, Recycled: p.recycled}
 		for _, w := range p.workers {
