@@ -94,7 +94,7 @@ def page(environ, start_response):
 
 PATHS = [("/", Login(page, "users"))]
 """, """
-$ echo 'correct horse' | fapws user -f users add ann
+$ echo 'correct horse' | fapws user add -f users ann
 …
 $ fapws private.py
 $ curl -s -o page -w '%{http_code}\\n' http://127.0.0.1:8888/

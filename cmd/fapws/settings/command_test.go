@@ -145,8 +145,8 @@ func TestUnknownVariablesAreReportedWithAdvice(t *testing.T) {
 	want := []string{
 		"unknown variable FAPWS_QUEU in the environment, did you mean FAPWS_MAX_QUEUE?",
 		"unknown variable FAPWS_TIMEOT in the environment, did you mean FAPWS_TIMEOUT?",
-		"unknown variable FAPWS_WORKER_CLASS in the environment: fapws has one kind of worker, for WSGI and ASGI; " +
-			"--threads sets its threads, 0 runs handlers inline",
+		"unknown variable FAPWS_WORKER_CLASS in the environment: not needed, remove it; fapws has one kind of worker, " +
+			"for WSGI and ASGI; --threads sets its threads, 0 runs handlers inline",
 		"unknown variable FAPWS_XYZZY in the environment; fapws --help all lists the settings",
 	}
 	checktest.Equal(t, got, want)
