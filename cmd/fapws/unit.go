@@ -80,6 +80,7 @@ func (u *unit) text() (name, text string) {
 		key, _, _ := strings.Cut(line, "=")
 		value, differs := lines[key+"="]
 		switch {
+		case key == "Documentation": // a wheel and a device may have no manual page
 		case key == "DynamicUser" && account != "": // the user of the site owns its files
 		case strings.HasPrefix(line, "Environment=FAPWS_CTL_SOCKET="):
 			out.WriteString("Environment=FAPWS_CTL_SOCKET=/run/" + name + "/ctl\n")

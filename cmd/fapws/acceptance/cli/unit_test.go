@@ -39,12 +39,29 @@ func TestUnitOfSystemdStartsTheTypedCommand(t *testing.T) {
 		"\nRuntimeDirectory=my-shop\n", "\nPrivateTmp=no\n", " ctl --socket /run/my-shop/ctl reload\n", "\nKillMode=mixed\n",
 		"\nWantedBy=multi-user.target\n")
 	fapwstest.Lacks(t, unit, "DynamicUser", "@PREFIX@", "/etc/fapws")
+	verifyUnit(t, fapwstest.Write(t, t.TempDir()+"/my-shop.service", unit))
 	_, line, _ := strings.Cut(unit, "\nExecStart=")
 	line, _, _ = strings.Cut(line, "\n")
 	words := unquoted(line)
 	fapwstest.Truef(t, strings.HasPrefix(words[0], "/"), "the program is %q", words[0])
 	s := fapwstest.Command{Dir: dir, Flags: words[len(words)-len(arguments)-2:]}.Started(t)
 	s.Get("/", 200).Want(t, 200, `['a b', '100%"$']`)
+}
+
+func TestUnitOfTheConsoleIsValid(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	code, _, hint := fapwstest.Command{Dir: dir, Flags: []string{"new", "console", "box"}}.Run(t)
+	fapwstest.Equalf(t, code, 0, "%s", hint)
+	verifyUnit(t, dir+"/box/box.service")
+}
+
+// verifyUnit fails if systemd has anything to say about the unit.
+func verifyUnit(t *testing.T, file string) {
+	t.Helper()
+	out, err := exec.Command("systemd-analyze", "verify", file).CombinedOutput()
+	said := regexp.MustCompile(`(?m)^.*`+regexp.QuoteMeta(file[strings.LastIndexByte(file, '/')+1:])+`.*$`).FindAllString(string(out), -1)
+	fapwstest.Truef(t, err == nil && said == nil, "%v: %s", err, out)
 }
 
 func TestProcessesHaveTheirName(t *testing.T) {
