@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -107,6 +108,9 @@ func (x *Exchange) AppendHead(dst []byte, r *http1.Response) []byte {
 		edits := x.rules.headers
 		if !x.from.HTTPS {
 			edits = edits[:x.rules.plain]
+		}
+		if x.page { // with the policy of the site, the page could lose its style
+			edits = edits.Without("Content-Security-Policy")
 		}
 		if x.renewal != nil {
 			edits = append(edits[:len(edits):len(edits)], x.renewal)
@@ -304,6 +308,8 @@ func fillHead(h *Head, r *Reply, x *Exchange) (body []byte) {
 	case x.html:
 		page := http1.ErrorPage{Status: r.Status, Text: r.Text, Home: x.Prefix, Details: r.Details, Note: x.note(r.Status)}
 		body, h.Type = page.HTML(), htmlType
+		x.page = true
+		h.Fields = fmt.Appendf(slices.Clip(h.Fields), "Content-Security-Policy: %s\r\n", http1.Policy(x.details))
 	default:
 		text := cmp.Or(r.Text, http1.StatusText(r.Status))
 		if r.Details != "" {

@@ -2,11 +2,14 @@ package http1
 
 import (
 	"cmp"
+	"crypto/sha256"
 	_ "embed" // for page.css
+	"encoding/base64"
 	"fmt"
 	"html"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 )
@@ -18,6 +21,23 @@ type ErrorPage struct {
 	Home    string // path of the site, without a trailing slash
 	Details string // lines for a developer, with a button that copies them, or ""
 	Note    string // small print, such as the id of the request; may be empty
+}
+
+// policies contains the values of Policy: without and with Details.
+var policies = sync.OnceValue(func() [2]string {
+	sum := sha256.Sum256([]byte(Style))
+	return [2]string{"default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
+		"'; form-action 'none'; base-uri 'none'",
+		"default-src 'none'; style-src 'unsafe-inline'; script-src 'self' 'unsafe-inline'; connect-src 'self'"}
+})
+
+// Policy returns the Content-Security-Policy of an ErrorPage. details is true if a developer sees the page, which can
+// then have scripts: copyScript, and the one of --dev.
+func Policy(details bool) string {
+	if details {
+		return policies()[1]
+	}
+	return policies()[0]
 }
 
 // HTML returns the page.
