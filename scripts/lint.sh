@@ -14,11 +14,12 @@ check_gofmt() {
     [[ -z $files ]] || die "not gofmt clean: $files"
 }
 
-# check_static runs staticcheck, which finds mistakes that the compiler accepts.
+# check_static runs staticcheck, which finds mistakes that the compiler accepts. With GOGC=400, it takes a third less time
+# and up to twice the memory.
 check_static() {
     local version=v0.8.0
     (($(go env GOVERSION | sed 's/^go1\.\([0-9]*\).*/\1/') >= 26)) || version=v0.6.1
-    go run "honnef.co/go/tools/cmd/staticcheck@$version" ./...
+    GOGC=400 go run "honnef.co/go/tools/cmd/staticcheck@$version" ./...
 }
 
 # check_shell checks build.sh and scripts/ as a part of build-test, which sources them. It checks several files at once,
