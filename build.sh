@@ -182,9 +182,10 @@ build_to() {
 }
 
 # pack_pages compresses the pages of the documentation for the executable, and writes build/pages/overlay, which tells Go
-# to take these.
+# to take these. The file is renamed, because another build may be reading it.
 pack_pages() {
-    local folder=$root/build/pages page file separator=''
+    local folder=$root/build/pages page file separator='' overlay
+    overlay=$folder/overlay.$BASHPID
     mkdir -p "$folder"
     {
         printf '{"Replace": {'
@@ -196,7 +197,8 @@ pack_pages() {
             separator=', '
         done
         printf '}}\n'
-    } >"$folder/overlay"
+    } >"$overlay"
+    mv "$overlay" "$folder/overlay"
 }
 
 # Packages that no request uses, apart from their callers' calls. Without inlining in them, the executable is 0.6 MB

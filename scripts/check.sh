@@ -260,8 +260,6 @@ word_test() {
     lint
     stage "Go tests" test_all_and_compile
     side_by_side packages detectors others
-    stage "a fresh clone" .ci/clone-test
-    stage install .ci/install-test # makes build/fapws again, which others uses
     summary
 }
 
@@ -280,6 +278,7 @@ others() {
     stage "search of the documentation" node .ci/search-test.mjs build/site .ci/search.tsv docs/trouble.md
     stage "what build.sh decides" .ci/build-test
     stage "the standard library inside" test_library
+    stage install .ci/install-test # makes build/fapws again, which the stages before it use
 }
 
 # test_library tests an executable that contains the standard library of this machine's Python, as the executables for
@@ -298,6 +297,7 @@ if sys.version_info >= (3, 11) and "zlib" in sys.builtin_module_names:
 packages() {
     stage "files of a wheel" test_wheel_files
     stage wheel test_wheel_short
+    stage "a fresh clone" .ci/clone-test
 }
 
 # side_by_side FUNCTION... runs functions that call stage at the same time, because most stages use only one CPU, and
