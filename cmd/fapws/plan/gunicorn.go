@@ -19,7 +19,8 @@ const gunicornVariable = "_FAPWS_GUNICORN"
 // readGunicorn reads the settings of a gunicorn.conf.py. As the file contains code, a process of its own runs it: the
 // supervisor has no Python, and Python can be started only once in a worker.
 func (p *Plan) readGunicorn(name string) error {
-	if _, err := settings.ReadFileLimited(name); err != nil {
+	source, err := settings.ReadFileLimited(name)
+	if err != nil {
 		return err
 	}
 	cmd := process.Again(false, process.Arguments()...)
@@ -37,11 +38,11 @@ func (p *Plan) readGunicorn(name string) error {
 	if err := json.Unmarshal(text, &globals); err != nil {
 		return fmt.Errorf("cannot read %s: %w", name, err)
 	}
-	app, lines := p.Settings.TakeGunicorn(name, globals)
+	app, lines, err := p.Settings.TakeGunicorn(name, source, globals)
 	if p.foreign = lines; p.Command.Script == "" {
 		p.Command.Script = app
 	}
-	return nil
+	return err
 }
 
 // TakeGunicorn returns the file that this process must run if readGunicorn has started it. wanted is then true, and the

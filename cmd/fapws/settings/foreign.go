@@ -173,17 +173,21 @@ var foreignPrefixes = []string{"UVICORN_", "HYPERCORN_", "GRANIAN_", "FLASK_RUN_
 // settings in the file and the script. TakeForeign returns a line for each flag or value that fapws does not support.
 func (s *Settings) TakeForeign(environ []string) (lines []string) {
 	environ = slices.Sorted(slices.Values(environ))
+	take := func(name string, words []string) {
+		for _, err := range s.takeFlags(Source{FromForeign, name}, words) {
+			lines = append(lines, fmt.Sprintf("%s in the environment: ignored: %v", name, err))
+		}
+	}
 	for _, one := range environ {
 		name, value, _ := strings.Cut(one, "=")
 		if name == foreignArguments {
-			lines = append(lines, s.takeFlags(name+" in the environment", Source{FromForeign, name}, shellWords(value))...)
+			take(name, shellWords(value))
 			continue
 		}
 		for _, prefix := range foreignPrefixes {
 			if rest, ok := strings.CutPrefix(name, prefix); ok && value != "" {
 				flag := "--" + strings.ToLower(strings.ReplaceAll(rest, "_", "-"))
-				lines = append(lines, s.takeFlags(name+" in the environment", Source{FromForeign, name},
-					[]string{flag + "=" + value})...)
+				take(name, []string{flag + "=" + value})
 			}
 		}
 	}
@@ -199,16 +203,16 @@ func shellWords(text string) []string {
 	return words
 }
 
-// takeFlags applies words, which are flags of another server, to settings that still have their default. place names
-// the words in the lines about those that fapws does not support.
-func (s *Settings) takeFlags(place string, source Source, words []string) (lines []string) {
-	refuse := func(flag any) { lines = append(lines, fmt.Sprintf("%s: ignored: %v", place, flag)) }
+// takeFlags applies words, which are flags of another server, to settings that still have their default. takeFlags
+// returns an error for each flag that fapws does not support, and for each wrong value.
+func (s *Settings) takeFlags(source Source, words []string) (wrong []error) {
+	refuse := func(err error) { wrong = append(wrong, err) }
 	rows := slices.DeleteFunc(settingsOf(&s.conf), func(row *Setting) bool { return !row.inFile() })
 	p := newParser(rows, words)
 	// A word that is not a flag is the value of an unknown flag, or the application.
 	for n := 1; len(words) > 0; words, n = words[n:], 1 {
 		if name, _, valued := strings.Cut(words[0], "="); name == "-c" || name == "--config" {
-			refuse(name + ": name the file on the command line: fapws -c FILE")
+			refuse(errors.New(name + ": name the file on the command line: fapws -c FILE"))
 			if !valued && len(words) > 1 {
 				n = 2
 			}
@@ -228,7 +232,7 @@ func (s *Settings) takeFlags(place string, source Source, words []string) (lines
 			continue
 		}
 		if err := row.value.parse(f.text); err != nil {
-			refuse(fmt.Sprintf("%s %s: must be %v", f.as, shorten(f.text), err))
+			refuse(fmt.Errorf("%s %s: must be %w", f.as, shorten(f.text), err))
 			continue
 		}
 		from := source
@@ -237,7 +241,7 @@ func (s *Settings) takeFlags(place string, source Source, words []string) (lines
 		}
 		s.from[row.Name] = from
 	}
-	return lines
+	return wrong
 }
 
 // ForeignGlobals returns a line of advice for each global variable in the source of a script with PATHS that looks like

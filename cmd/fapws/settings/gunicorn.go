@@ -1,7 +1,10 @@
 package settings
 
 import (
+	"bytes"
+	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -25,26 +28,61 @@ var gunicornHooks = strings.Fields(`on_starting on_reload when_ready pre_fork po
 	worker_abort pre_exec pre_request post_request child_exit worker_exit nworkers_changed on_exit ssl_context`)
 
 // TakeGunicorn reads the settings of a gunicorn.conf.py from its global variables, whose values are texts as after a
-// flag. Flags, environment variables and GUNICORN_CMD_ARGS take precedence. app is the application that the file names,
-// or "". TakeGunicorn returns a line for each setting that fapws does not support, and one line for all hooks.
-func (s *Settings) TakeGunicorn(file string, globals map[string]string) (app string, lines []string) {
+// flag. source is the text of the file. Flags, environment variables and GUNICORN_CMD_ARGS take precedence. app is the
+// application that the file names, or "". TakeGunicorn returns a line for each setting that fapws does not support or that
+// seems misspelled, and one line for all hooks. The error has a line for each wrong value.
+func (s *Settings) TakeGunicorn(file string, source []byte, globals map[string]string) (app string, lines []string, err error) {
 	rows := newParser(table(), nil)
+	names := append([]string{"wsgi_app"}, gunicornHooks...)
+	var wrong []error
 	for word := range strings.FieldsSeq(gunicornFlags) {
 		name, flag, _ := strings.Cut(word, "=")
 		if flag == "" {
 			flag = strings.ReplaceAll(name, "_", "-")
 		}
+		names = append(names, name)
 		value, given := globals[name]
 		if !given || value == "no" && rows.set.Lookup(flag) == nil { // off, as always in fapws
 			continue
 		}
-		source := Source{FromFile, fmt.Sprintf("%s (%s)", file, name)}
-		lines = append(lines, s.takeFlags(file+": "+name, source, []string{"--" + flag + "=" + value})...)
+		place := lineOf(name, file, source)
+		if rows.set.Lookup(flag) == nil {
+			answer := foreignAnswer("--"+flag, value)
+			lines = append(lines, fmt.Sprintf("%s: %s is ignored: %s", place, name, cmp.Or(answer, "fapws has no such setting")))
+			continue
+		}
+		from := Source{FromFile, place}
+		if place == file {
+			from.Name += " (" + name + ")"
+		}
+		for _, err := range s.takeFlags(from, []string{"--" + flag + "=" + value}) {
+			wrong = append(wrong, fmt.Errorf("%s: %s: %w", place, name, err))
+		}
+	}
+	for _, found := range assigned().FindAllSubmatch(source, -1) {
+		name := string(found[1])
+		// A name that occurs again is a variable of the file itself.
+		again := len(regexp.MustCompile(`\b`+name+`\b`).FindAll(source, 2)) > 1
+		if near := Nearest(name, names); near != "" && !slices.Contains(names, name) && !again {
+			lines = append(lines, fmt.Sprintf("%s: %s is ignored, did you mean %s?", lineOf(name, file, source), name, near))
+		}
 	}
 	hooks := slices.DeleteFunc(slices.Clone(gunicornHooks), func(name string) bool { return globals[name] == "" })
 	if len(hooks) > 0 {
 		lines = append(lines, fmt.Sprintf("%s: ignored: %s: fapws runs no hooks of gunicorn; their code belongs in the "+
 			"application, see fapws help migrate", file, strings.Join(hooks, ", ")))
 	}
-	return globals["wsgi_app"], lines
+	return globals["wsgi_app"], lines, JoinPath(wrong...)
+}
+
+var assigned = Pattern(`(?m)^([a-z_]+) *=`)
+
+// lineOf returns "FILE:LINE" of the last assignment to a global variable of a Python file, or FILE if there is none, as
+// for a variable that the file imports.
+func lineOf(name, file string, source []byte) string {
+	found := regexp.MustCompile(`(?m)^`+regexp.QuoteMeta(name)+`\b[^=\n]*=`).FindAllIndex(source, -1)
+	if len(found) == 0 {
+		return file
+	}
+	return fmt.Sprintf("%s:%d", file, bytes.Count(source[:found[len(found)-1][0]], []byte("\n"))+1)
 }

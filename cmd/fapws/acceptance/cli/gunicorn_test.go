@@ -53,15 +53,15 @@ access_log_format = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"
 		}
 	}
 	for name, want := range map[string]string{
-		"bind":       "127.0.0.1:0 file gunicorn.conf.py (bind)",
-		"workers":    "1 file gunicorn.conf.py (workers)",
-		"threads":    "3 file gunicorn.conf.py (threads)",
+		"bind":       "127.0.0.1:0 file gunicorn.conf.py:7",
+		"workers":    "1 file gunicorn.conf.py:8",
+		"threads":    "3 file gunicorn.conf.py:9",
 		"timeout":    "60s environment GUNICORN_CMD_ARGS --timeout",
 		"keep-alive": "8s flag --keep-alive",
-		"umask":      "027 file gunicorn.conf.py (umask)",
-		"log-level":  "debug file gunicorn.conf.py (loglevel)",
-		"name":       "mysite file gunicorn.conf.py (proc_name)",
-		"pid":        "mysite.pid file gunicorn.conf.py (pidfile)",
+		"umask":      "027 file gunicorn.conf.py:12",
+		"log-level":  "debug file gunicorn.conf.py:17",
+		"name":       "mysite file gunicorn.conf.py:21",
+		"pid":        "mysite.pid file gunicorn.conf.py:22",
 		"access-log": "off default",
 		"/":          "app main:app",
 	} {
@@ -83,13 +83,13 @@ func TestConfigurationOfGunicornNamesWhatIsNotTaken(t *testing.T) {
 	dir := fapwstest.Files(t, map[string]string{"main.py": gunicornApp})
 	c := fapwstest.Command{Flags: []string{"check", "-c", "conf.py", "-b", "127.0.0.1:0", "main:app"}, Dir: dir}
 	for text, want := range map[string]string{
-		"worker_class = 'gthread'":         "conf.py: worker_class: ignored: unknown flag --worker-class: fapws has one kind",
-		"raw_env = ['A=b']":                "conf.py: raw_env: ignored: unknown flag --env: set variables",
-		"timeout = 'long'":                 "conf.py: timeout: ignored: --timeout long: must be seconds",
-		"logconfig_dict = {'version': 1}":  "conf.py: logconfig_dict: ignored: unknown flag --log-config: configure Python's",
+		"worker_class = 'gthread'":         "conf.py:1: worker_class is ignored: fapws has one kind",
+		"raw_env = ['A=b']":                "conf.py:1: raw_env is ignored: set variables",
+		"\ntimout = 3":                     "conf.py:2: timout is ignored, did you mean timeout?",
+		"logconfig_dict = {'version': 1}":  "conf.py:1: logconfig_dict is ignored: configure Python's",
 		"def post_fork(s, w): pass":        "conf.py: ignored: post_fork: fapws runs no hooks of gunicorn; their code",
 		"on_exit = when_ready = print":     "conf.py: ignored: when_ready, on_exit: fapws runs no hooks",
-		"secure_scheme_headers = {'A': 1}": "conf.py: secure_scheme_headers: ignored: unknown flag --secure-scheme-headers: use",
+		"secure_scheme_headers = {'A': 1}": "conf.py:1: secure_scheme_headers is ignored: use",
 	} {
 		fapwstest.Write(t, dir+"/conf.py", text+"\n")
 		code, _, stderr := c.Run(t)
@@ -101,6 +101,7 @@ func TestConfigurationOfGunicornNamesWhatIsNotTaken(t *testing.T) {
 		"workers = (":               "conf.py:1: SyntaxError: ",
 		"import sys\nsys.exit('x')": "conf.py:2: sys.exit('x') was called while loading",
 		"int('x')":                  "conf.py:1: ValueError: invalid literal",
+		"timeout = 'long'":          "conf.py:1: timeout: --timeout long: must be seconds",
 	} {
 		fapwstest.Write(t, dir+"/conf.py", text+"\n")
 		c.Fails(t, 2, "fapws: "+want)
