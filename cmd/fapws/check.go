@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -53,6 +54,24 @@ func checkSandbox(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) 
 	return process.OK, nil
 }
 
+// childVariable is set in the environment of a process that checkChildren starts.
+const childVariable = "_FAPWS_CHILD_CHECK"
+
+// checksChild reports whether this process checks an application with processes of its own, which listens on no address.
+var checksChild = sync.OnceValue(func() bool {
+	defer os.Unsetenv(childVariable)
+	return os.Getenv(childVariable) != ""
+})
+
+// rootDoubts returns a warning if a start by this user would be refused. It is no error, because a service manager can
+// start the server as another user.
+func rootDoubts(conf *settings.Config) []string {
+	if _, err := judgeRoot(conf); err != nil && !worker.ChecksReload() && !checksChild() {
+		return []string{"a start as root would end: " + err.Error() + ", unless a service manager sets the user"}
+	}
+	return nil
+}
+
 // checkChildren checks each application with processes of its own as a server of its own, and returns the first exit code
 // that is not 0.
 func checkChildren(p *plan.Plan, stderr io.Writer) (code int) {
@@ -61,7 +80,7 @@ func checkChildren(p *plan.Plan, stderr io.Writer) (code int) {
 		if c.Program != "" {
 			cmd.Path, cmd.Args[0] = c.Program, c.Program
 		}
-		cmd.Env, cmd.Dir = c.Environment(p.Conf.Channels), "/"
+		cmd.Env, cmd.Dir = append(c.Environment(p.Conf.Channels), childVariable+"=1"), "/"
 		out, err := cmd.CombinedOutput()
 		for line := range strings.Lines(string(out)) {
 			fmt.Fprintf(stderr, "%s: %s", c.Name, line)
@@ -192,7 +211,7 @@ func checkOutside(p *plan.Plan, log func(logfile.Level, string)) error {
 	// Ignore the error: without the applications, their settings are unknown.
 	_ = p.Find()
 	addrs, certain := worker.Passed(nil).Early(p.Settings, &p.Conf, p.FirstApp())
-	if !certain && !ofAnotherUser(&p.Conf) {
+	if checksChild() || !certain && !ofAnotherUser(&p.Conf) {
 		addrs = nil // judge checks the addresses that the application sets
 	}
 	return checkFiles(p, &p.Conf, addrs, log)
@@ -259,8 +278,12 @@ func judge(p *plan.Plan, app *pybridge.Contents, stdout io.Writer, log func(logf
 	}
 	system.Distrust(p.Changeable(&conf, worker.Uploads(app)...))
 	wrong := []error{err, p.CheckOutside(&conf, app), p.Check(&conf, app, log), checkWorkerFiles(p, &conf)}
+	addrs := conf.Bind
+	if checksChild() {
+		addrs = nil
+	}
 	if !p.KeysRead {
-		wrong = append(wrong, checkFiles(p, &conf, conf.Bind, log))
+		wrong = append(wrong, checkFiles(p, &conf, addrs, log))
 	}
 	if err := settings.JoinPath(wrong...); err != nil {
 		return process.ExitFrom(err)
@@ -282,7 +305,10 @@ func judge(p *plan.Plan, app *pybridge.Contents, stdout io.Writer, log func(logf
 	if n := warnings.Load(); n > 0 {
 		verdict = "usable, with " + pool.Count(int(n), "warning")
 	}
-	_, err = fmt.Fprintf(stdout, "%s is %s: %s, for %s (%s)\n", name, verdict, p.Counted(app, &conf),
-		strings.Join(conf.Bind, ", "), python)
+	summary := p.Counted(app, &conf)
+	if len(addrs) > 0 {
+		summary += ", for " + strings.Join(addrs, ", ")
+	}
+	_, err = fmt.Fprintf(stdout, "%s is %s: %s (%s)\n", name, verdict, summary, python)
 	return err
 }

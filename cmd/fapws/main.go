@@ -144,6 +144,9 @@ func run(args []string, asWorker bool, stdin *os.File, stdout, stderr io.Writer)
 	}
 	if parent == nil && !loader {
 		doubts = slices.Concat(foreign, doubts, p.ForeignGlobals())
+		if cmd.Word == settings.WordCheck {
+			doubts = append(doubts, rootDoubts(&p.Conf)...)
+		}
 		warn(slices.Concat(process.ZoneDoubts, settings.UnknownVariables(os.Environ()), doubts), p, stderr)
 	}
 	if p.Mistakes != nil {

@@ -37,14 +37,19 @@ const rejectedAtOnce = 64
 // ServiceUnavailable is the response to a client for which the server has no room. AddressCrowded is the response to a
 // client beyond AcceptConfig.MaxPerAddress. Both are sent without reading a request.
 var (
-	ServiceUnavailable = unavailable("Too many clients are connected to this server. Please try again in a moment.\n")
-	NotRunning         = unavailable("The application is not running. Please try again in a moment.\n")
-	AddressCrowded     = unavailable("Too many connections are open from your address. Please try again in a moment.\n")
+	ServiceUnavailable = unavailable("Too many clients are connected to this server. Please try again in a moment.\n",
+		"Retry-After: 1\r\n")
+	AddressCrowded = unavailable("Too many connections are open from your address. Please try again in a moment.\n",
+		"Retry-After: 1\r\n")
 )
 
-func unavailable(text string) []byte {
+// NotRunning is the response of an application that an operator has stopped, or that does not start, so nobody knows when
+// to try again.
+var NotRunning = unavailable("The application is not running.\n", "")
+
+func unavailable(text, fields string) []byte {
 	return fmt.Appendf(nil, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n"+
-		"Content-Length: %d\r\nRetry-After: 1\r\nConnection: close\r\n\r\n%s", len(text), text)
+		"Content-Length: %d\r\n%sConnection: close\r\n\r\n%s", len(text), fields, text)
 }
 
 func (a *Acceptor) Configure(c AcceptConfig) { a.cfg = c }

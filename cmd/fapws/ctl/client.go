@@ -79,6 +79,9 @@ func Run(args []string, stdout io.Writer) error {
 		}
 	case Reload:
 		_, err = fmt.Fprintln(stdout, strings.TrimSpace("reloaded "+o.name))
+		if a.Text != "" {
+			fmt.Fprintln(stdout, "warning: "+visible(a.Text))
+		}
 	case Restart, Start:
 		_, err = fmt.Fprintf(stdout, "%sed %s\n", o.command, o.name)
 	case Purge:

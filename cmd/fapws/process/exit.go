@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -155,6 +156,9 @@ func ExitPlain(err error) error {
 	text = strings.Replace(err.Error(), raw, text, 1)
 	if !strings.Contains(text, "; ") {
 		text += nextStep(err, name != nil)
+		if folder, ok := logFolder(err, file); ok {
+			text += "; systemd creates it with LogsDirectory=" + folder
+		}
 	}
 	return plain{err, text}
 }
@@ -174,6 +178,14 @@ func forUser() string {
 		return ""
 	}
 	return " for user " + system.UserName(os.Geteuid())
+}
+
+// logFolder returns the directory of a log file below /var/log if this directory is missing.
+func logFolder(err error, file *fs.PathError) (folder string, ok bool) {
+	if file == nil || !errors.Is(err, fs.ErrNotExist) {
+		return "", false
+	}
+	return strings.CutPrefix(filepath.Dir(file.Path), "/var/log/")
 }
 
 func nextStep(err error, name bool) string {

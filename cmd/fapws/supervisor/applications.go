@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/plan"
 	"fapws/cmd/fapws/process"
+	"fapws/cmd/fapws/settings"
 	"fapws/runtime/conn"
 	"fapws/runtime/logfile"
 )
@@ -336,8 +338,6 @@ func answerForNobody(inside int, stop *atomic.Bool) {
 	}
 }
 
-var errNoApplication = errors.New("this server has no application of this name; fapws ctl status lists them")
-
 // applications are all applications with processes of their own, in the order of the configuration file.
 type applications struct {
 	p    *supervisor
@@ -355,6 +355,22 @@ func (s *applications) named(name string) *application {
 		return nil
 	}
 	return s.list[i]
+}
+
+// missing returns the error for a name that no application has.
+func (s *applications) missing(name string) error {
+	var names []string
+	for _, a := range s.list {
+		names = append(names, a.Name)
+	}
+	if len(names) == 0 {
+		return fmt.Errorf("this server has no application %q, because its file has no table [application.NAME]", name)
+	}
+	hint := "."
+	if near := settings.Nearest(name, names); near != "" {
+		hint = ", did you mean " + near + "?"
+	}
+	return fmt.Errorf("this server has no application %q%s It has: %s", name, hint, strings.Join(names, ", "))
 }
 
 // prepare opens doors for new applications, so that workers can be built for them.

@@ -26,9 +26,11 @@ import (
 // command executes a command about one application, on a goroutine of the control socket, and waits for the result.
 func (s *applications) command(word ctl.Command, name string) error {
 	var a *application
+	var missing error
 	var ended chan struct{}
 	s.p.pool.Do(func() {
 		if a = s.named(name); a == nil {
+			missing = s.missing(name)
 			return
 		}
 		ended = a.ended
@@ -43,7 +45,7 @@ func (s *applications) command(word ctl.Command, name string) error {
 		}
 	})
 	if a == nil {
-		return errNoApplication
+		return missing
 	}
 	switch word {
 	case ctl.Logs:

@@ -61,7 +61,9 @@ func (p *supervisor) command(c ctl.Command, pattern cache.Pattern) (a ctl.Answer
 	case ctl.Profile:
 		a.Stacks, err = p.profile()
 	case ctl.Reload:
-		err = p.reload("fapws ctl")
+		if err = p.reload("fapws ctl"); err == nil {
+			p.pool.Do(func() { a.Text = p.unchanged() })
+		}
 	case ctl.Rotate:
 		err = p.log.RotateAll(&p.shown.Load().Config, p.site.Load())
 		_, _ = p.applications.ask(ctl.Rotate)

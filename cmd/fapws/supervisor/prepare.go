@@ -361,9 +361,16 @@ func (p *supervisor) logKept() {
 	if p.unused != "" {
 		names = append(names, p.unused)
 	}
-	kept := strings.Join(names, ", ")
-	if kept != "" && kept != p.kept {
-		p.log.Log(logfile.Warning, fmt.Sprintf("%s: changes of %s take effect after a restart", p.plan.File.Name, kept))
+	known := p.kept
+	if p.kept = strings.Join(names, ", "); p.kept != "" && p.kept != known {
+		p.log.Log(logfile.Warning, p.unchanged())
 	}
-	p.kept = kept
+}
+
+// unchanged returns a line about the settings that need a restart (logKept), or "".
+func (p *supervisor) unchanged() string {
+	if p.kept == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s: changes of %s take effect after a restart", p.plan.File.Name, p.kept)
 }

@@ -162,7 +162,8 @@ func TestApplicationThatDoesNotStartGets503AndTheOtherServes(t *testing.T) {
 	s := fapwstest.Command{Dir: dir, Complains: true}.Serve(t, fapwstest.Mode{})
 	s.Says("application two is up")
 	s.Says(`warning application one is started again in`)
-	fapwstest.Has(t, at(s, "one", "/").Want(t, 503).Text, "The application is not running")
+	a := at(s, "one", "/").Want(t, 503)
+	fapwstest.Equal(t, a.Text+a.Header.Get("Retry-After"), "The application is not running.\n")
 	at(s, "two", "/").Want(t, 200)
 	fapwstest.Write(t, dir+"/one/work.py", fapwstest.Source(t, "work.py"))
 	s.Control("start", "one")
@@ -177,8 +178,9 @@ func TestApplicationIsStoppedAndStartedByCommand(t *testing.T) {
 	fapwstest.Has(t, s.Control("status"), "application one: down")
 	s.Control("start", "one")
 	at(s, "one", "/").Want(t, 200)
-	code, _, stderr := s.Ctl("restart", "three")
-	fapwstest.Truef(t, code == 1 && strings.Contains(stderr, "no application of this name"), "%d %q", code, stderr)
+	code, _, stderr := s.Ctl("restart", "too")
+	fapwstest.Truef(t, code == 1 && strings.Contains(stderr, `no application "too", did you mean two? It has: one, two`),
+		"%d %q", code, stderr)
 	fapwstest.Has(t, s.Control("metrics"), `application="two"`)
 }
 

@@ -134,7 +134,7 @@ func TestUpgradeKeepsAddressesAndSupervisor(t *testing.T) {
 	fapwstest.Replace(t, file, "root = 'b'\n")
 	s.SignalLogs(syscall.SIGUSR2, "upgraded: 1 worker")
 	s.Ask(fapwstest.Get("/")).Want(t, 200).Is(t, "page of b")
-	s.Control("reload")
+	fapwstest.Equal(t, s.Control("reload"), "reloaded\nwarning: "+file+": changes of bind take effect after a restart\n")
 	s.Says("changes of bind take effect after a restart")
 }
 
