@@ -123,6 +123,8 @@ class Timer:
     _at = 0.0
 
     def __init__(self, seconds: float, function: Function, args: Tuple[Any, ...], kwargs: Dict[str, Any]) -> None:
+        if not hasattr(seconds, "__float__"):
+            raise TypeError(f"timer: seconds must be a number, not {seconds!r}")
         if not seconds > 0:
             raise ValueError(f"timer: seconds must be a number above 0, not {seconds!r}")
         if not callable(function):

@@ -201,6 +201,8 @@ class Timers(unittest.TestCase):
         for seconds in (0, -1, float("nan")):
             with self.subTest(seconds=seconds), self.assertRaisesRegex(ValueError, "seconds must be a number above 0"):
                 fapws.timer(seconds, int)
+        with self.assertRaisesRegex(TypeError, "^timer: seconds must be a number, not '5'$"):
+            fapws.timer("5", int)
         with self.assertRaisesRegex(TypeError, "^timer: 'x' cannot be called$"):
             fapws.timer(1, "x")
 

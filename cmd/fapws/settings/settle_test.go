@@ -87,7 +87,7 @@ func TestClientCertificatesAreRequestedByWordOrNumber(t *testing.T) {
 
 func TestInvalidValuesAreReportedWithTheirPlace(t *testing.T) {
 	const (
-		bytesAllowed = "a number of bytes, or one with K, M or G, from 1 to 1024T"
+		bytesAllowed = "a number of bytes, or one with K, M, G or T, from 1 to 1024T"
 		address      = `an address such as "127.0.0.1:8888", ":8888", "[::1]:8888", "/run/x.sock", "fd://3" or "systemd"`
 		target       = "must be off, a path such as /health, or http://host/health"
 		timeAllowed  = "seconds, or a time such as 500ms, 30s, 5m, 1h or 7d, from 1ms to a year"

@@ -149,7 +149,7 @@ func size[T int | int64](to *T, least, most T) *value {
 	return of(to, isText|isNumber, func(text string) (T, error) {
 		n, ok := parseSize(text)
 		if !ok || n < int64(least) || n > int64(most) {
-			return 0, fmt.Errorf("a number of bytes, or one with K, M or G, from %s to %s", show(least), show(most))
+			return 0, fmt.Errorf("a number of bytes, or one with K, M, G or T, from %s to %s", show(least), show(most))
 		}
 		return T(n), nil
 	}, show).called("SIZE")
