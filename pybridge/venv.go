@@ -13,11 +13,12 @@ import (
 	"fapws/runtime/system"
 )
 
-// CheckVenv returns an error, of one line, if the directory venv is not a virtual environment for the Python to which
-// fapws is linked. CheckVenv is safe for concurrent use.
-func CheckVenv(venv string) error {
-	_, _, err := findInterpreter(venv)
-	return err
+// FindPython returns the path of the Python of the virtual environment in the directory venv or, if venv is "", of the
+// Python to which fapws is linked. The error, of one line, reports that venv is not a virtual environment for this
+// Python. FindPython is safe for concurrent use.
+func FindPython(venv string) (executable string, err error) {
+	executable, _, err = findInterpreter(venv)
+	return executable, err
 }
 
 // findInterpreter returns the path of the Python executable whose packages are used. The executable belongs to the

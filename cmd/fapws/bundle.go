@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 
@@ -28,8 +27,14 @@ type bundleOptions struct {
 	Include   []string `json:"include"`
 	Exclude   []string `json:"exclude"`
 	Languages []string `json:"languages"`
-	Bare      bool     `json:"bare"`  // without sources
-	Whole     bool     `json:"whole"` // with the whole standard library
+	Bare      bool     `json:"bare"`    // without sources
+	Whole     bool     `json:"whole"`   // with the whole standard library
+	Library   string   `json:"library"` // directory of the standard library, or "" for that of this Python
+
+	Requirements string `json:"requirements"` // file that pip reads, or ""
+	Packages     string `json:"packages"`     // directory with the packages of Requirements, or ""
+	HasStdlib    bool   `json:"complete"`     // Program contains the standard library.
+	Libc         string `json:"libc"`         // of Program (bundle.Target)
 
 	Name    string   `json:"name"`
 	Program string   `json:"program"` // the executable to copy
@@ -42,6 +47,8 @@ type bundleOptions struct {
 	Start   string   `json:"start"`   // a fapws.toml for Root, or ""
 
 	visits            []string // paths to request before the bundle is written
+	version           string   // of Python, such as "3.11"
+	foreign           bool     // The packages of this machine do not run with Program.
 	help, list, check bool
 }
 
@@ -55,6 +62,9 @@ func parseBundle(args, words []string) (o *bundleOptions, line []string, err err
 	set.StringSliceVar(&o.Exclude, "exclude", o.Exclude, "")
 	set.StringSliceVar(&o.Languages, "languages", o.Languages, "")
 	set.BoolVar(&o.Bare, "no-source", false, "")
+	set.StringVar(&o.Requirements, "requirements", "", "")
+	set.StringVar(&o.Program, "executable", "", "")
+	set.StringVar(&o.Library, "library", "", "")
 	set.StringArrayVar(&o.visits, "visit", nil, "")
 	library := set.String("stdlib", "used", "")
 	set.BoolVar(&o.list, "list", false, "")
@@ -152,10 +162,7 @@ func (o *bundleOptions) complete(p *plan.Plan) (text string, err error) {
 	wrong := func(format string, args ...any) (string, error) {
 		return "", process.ExitUsage(fmt.Errorf("bundle: "+format, args...))
 	}
-	o.Program, o.Version, o.Machine = process.File(), process.Version, runtime.GOOS+"/"+runtime.GOARCH
-	if o.Size, o.Digits, err = bundle.Program(o.Program); err != nil {
-		return wrong("%v", err)
-	}
+	o.Version = process.Version
 	if o.Output, err = filepath.Abs(o.Output); err != nil {
 		return wrong("%v", err)
 	}
@@ -207,6 +214,14 @@ func (o *bundleOptions) complete(p *plan.Plan) (text string, err error) {
 func (o *bundleOptions) write(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 	if err := p.Find(); err != nil {
 		return 0, err
+	}
+	target, err := o.chooseTarget()
+	if err == nil && o.Requirements != "" {
+		defer func() { os.RemoveAll(o.Packages) }()
+		err = o.install(p, target)
+	}
+	if err != nil {
+		return 0, process.ExitUsage(fmt.Errorf("bundle: %w", err))
 	}
 	text, err := o.complete(p)
 	if o.Start != "" {

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dis
 import fnmatch
+import glob
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -18,7 +19,7 @@ import struct
 import sys
 import sysconfig
 import zlib
-from importlib.machinery import EXTENSION_SUFFIXES, PathFinder
+from importlib.machinery import PathFinder
 from types import CodeType
 
 from _fapws import packed_code, packed_folder, packed_names
@@ -57,6 +58,9 @@ PRIVATE = (".env .env.* .ht* htpasswd users *.key *.pem *.p12 *.pfx *.jks id_rsa
 PARTS = (".py", ".html", ".css", ".js")
 
 MAX_FILES, MAX_SIZE = 20000, 512 << 20  # of the application; a folder with more is not that of an application
+OTHER_LIBC = {"glibc": b"\0libc.musl-", "musl": b"\0libc.so.6\0"}
+INSTALLED = "/site-packages", "/dist-packages"  # in the paths of packages that pip or a distribution has installed
+OF_PIP = "RECORD", "INSTALLER", "REQUESTED", "direct_url.json"  # files in the metadata of a package
 ALIGNMENT = 1 << 16  # of the archive, for processors with large pages
 
 
@@ -73,7 +77,7 @@ class Collector:
         self.files: Dict[str, str] = {}  # name in the bundle: path
         self.imported: Set[str] = set()  # names in import statements, as far as the source shows them
         self.fresh: List[str] = []  # those that add_library has not seen
-        self.left_out: List[str] = []
+        self.left_out: Dict[str, str] = {}  # name: reason
         self.used: Set[str] = set()  # the patterns that have matched
         self.packages: Dict[str, Dict[str, str]] = {}
         self.languages: Set[str] = set()  # those of packages; empty for all
@@ -121,6 +125,8 @@ class Collector:
             if name.endswith(".py") and not dotted and self.add_module(module, folder, path, is_package):
                 packages.update(module.rsplit(".", n)[0] for n in range(1, module.count(".") + 1))
                 continue
+            if parts[-1] in OF_PIP and ".dist-info" in name:
+                continue
             if name.endswith((".pyc", ".pyi", ".pyx", ".pxd", ".c", ".h", ".po")) and not private:
                 continue
             self.files[f"{folder}/{name}"] = path
@@ -149,13 +155,17 @@ class Collector:
         if private and not name.endswith(PARTS) and any(
             fnmatch.fnmatchcase(name, one) or fnmatch.fnmatchcase(base, one) for one in PRIVATE
         ):
-            self.left_out.append(name)
+            self.left_out[name] = "--include takes it"
             return True
         language = re.search(r"(?:^|/)locale/([^/]+)/LC_MESSAGES/", name)
         return bool(language and self.languages and not private and language[1].lower() not in self.languages)
 
-    def add_library(self, names: Iterable[str], folder: str, extensions: str) -> None:
-        """Adds modules of the standard library, and those that they import."""
+    def add_library(self, names: Iterable[str], folder: str) -> None:
+        """Adds modules of the standard library in folder, and those that they import."""
+        extensions = os.path.join(folder, "lib-dynload")
+        if not os.path.isdir(extensions):
+            extensions = folder
+        files = {one.partition(".")[0]: one for one in sorted(os.listdir(extensions)) if one.endswith(".so")}
         wanted, seen = list(names), set(self.modules)
         asked = {name.partition(".")[0] for name in wanted}
         while wanted:
@@ -173,11 +183,8 @@ class Collector:
                     wanted += [f"{name}.{one}" for one in children(place) if one not in ("test", "tests", "__main__")]
             elif os.path.isfile(place + ".py"):
                 self.add_module(name, "lib", place + ".py", False)
-            else:
-                for suffix in EXTENSION_SUFFIXES:
-                    file = os.path.join(extensions, name + suffix)
-                    if os.path.isfile(file):
-                        self.files[f"lib/{name}{suffix}"] = file
+            elif name in files:
+                self.files["lib/" + files[name]] = os.path.join(extensions, files[name])
             wanted += self.fresh
             self.fresh = []
 
@@ -188,8 +195,20 @@ class Collector:
                 return importlib.util.find_spec(name) is not None
             except ImportError:
                 return False
-        path = "lib/" + name.replace(".", "/")
-        return name in self.modules or any(path + suffix in self.files for suffix in EXTENSION_SUFFIXES)
+        path = f"lib/{name.replace('.', '/')}."
+        return name in self.modules or any(one.startswith(path) and one.endswith(".so") for one in self.files)
+
+    def add_requirements(self, base: str, file: str) -> None:
+        """Adds the packages that pip has installed into the folder base because of a file of requirements."""
+        for name in sorted(os.listdir(base)):
+            if name != "bin" and re.split("[.-]", name)[0] not in NEVER and not self.skips(name, False):
+                self.add_tree("lib", base, name)
+        for dist in importlib.metadata.distributions(path=[base]):
+            self.add_metadata(dist)
+        for name in names_loaded():
+            path = getattr(sys.modules[name], "__file__", None) or ""
+            if "." not in name and name not in self.modules and any(one in path for one in INSTALLED):
+                self.left_out[name] = f"{file} does not lead to it"
 
     def add_packages(self, library: str) -> None:
         """Adds the packages that were loaded or that the application imports, and those that they require."""
@@ -209,17 +228,20 @@ class Collector:
             for owner in owners.get(top, ()):
                 wanted += self.add_distribution(importlib.metadata.distribution(owner), found[0], owners)
 
+    def add_metadata(self, dist: Any) -> None:
+        name = dist.metadata["Name"]
+        self.packages[name] = {"Name": name, "Version": dist.version, "License": licence(dist.metadata)}
+
     def add_distribution(self, dist: Any, base: str, owners: Any) -> List[str]:
         """Adds the metadata and libraries of a distribution, and returns top-level names that belong to it."""
         name = dist.metadata["Name"]
         if name in self.packages:
             return []
-        self.packages[name] = {"Name": name, "Version": dist.version, "License": licence(dist.metadata)}
+        self.add_metadata(dist)
         tops = {top for top, names in owners.items() if name in names}
         for file in dist.files or ():
             first = file.parts[0]
-            if first.endswith((".libs", ".dist-info")) and first not in tops and file.name not in ("RECORD", "INSTALLER",
-                                                                                                  "direct_url.json"):
+            if first.endswith((".libs", ".dist-info")) and first not in tops and file.name not in OF_PIP:
                 path = str(dist.locate_file(file))
                 if os.path.isfile(path):
                     self.files["lib/" + "/".join(file.parts)] = path
@@ -302,7 +324,7 @@ def located(top: str, library: str) -> Optional[Tuple[str, str]]:
 def collect(options: Dict[str, Any]) -> Collector:
     c = Collector(options)
     root = options["root"]
-    library = sysconfig.get_path("stdlib")
+    library = options["library"] or sysconfig.get_path("stdlib")
     codes = options["languages"]
     if "django.conf" in sys.modules:
         settings = sys.modules["django.conf"].settings  # type: ignore[attr-defined]
@@ -320,6 +342,9 @@ def collect(options: Dict[str, Any]) -> Collector:
     if options["start"]:
         c.files["app/fapws.toml"] = options["start"]
     c.note(set(options["include"]) - c.used)  # modules
+    if options["packages"]:
+        c.add_requirements(options["packages"], options["requirements"])
+        sys.path[:] = [one for one in sys.path if one != options["packages"] and not any(n in one for n in INSTALLED)]
     c.add_packages(library)
     for name in options["include"]:
         if name not in c.used and not c.has_module(name):
@@ -331,13 +356,14 @@ def collect(options: Dict[str, Any]) -> Collector:
         if packed_folder(name) == 0:
             is_package = any(one.startswith(name + ".") for one in packed_names())
             c.note(imports(packed_code(name), name, is_package))
-    if packed_folder("site") != 0:
-        config = "_sysconfigdata_" if not hasattr(sysconfig, "_get_sysconfigdata_name") else \
-            sysconfig._get_sysconfigdata_name()
-        extensions = [one for one in sys.path if os.path.basename(one) == "lib-dynload"]
+    if not options["complete"]:
         whole = sys.stdlib_module_names - DEVELOPMENT if options["whole"] else ()
-        c.add_library({*c.imported, *names_loaded(), *ALWAYS, *whole}, library, (extensions or [library])[0])
-        c.add_module(config, "lib", os.path.join(library, config + ".py"), False)
+        c.add_library({*c.imported, *names_loaded(), *ALWAYS, *whole}, library)
+        for path in glob.glob(os.path.join(library, "_sysconfigdata_*.py")):
+            c.add_module(os.path.basename(path)[:-3], "lib", path, False)
+    for name in [one for one in c.files if one.endswith(".so") and not options["libc"]]:
+        del c.files[name]
+        c.left_out[name] = "a static executable loads no extension modules"
     return c
 
 
@@ -364,9 +390,10 @@ def write(c: Collector, options: Dict[str, Any]) -> int:
                 with open(c.files[name], "rb") as file:
                     data = file.read()
                 # e_ident and e_machine of elf(5)
-                if name.endswith(tuple(EXTENSION_SUFFIXES)) and (data[:6], data[18:20]) != (head[:6], head[18:20]):
-                    raise Refused(f"{c.files[name]} is an extension module for another processor; install its package for"
-                                  f" {options['machine']}")
+                if name.endswith(".so") and ((data[:6], data[18:20]) != (head[:6], head[18:20])
+                                             or OTHER_LIBC.get(options["libc"], b"\0\n") in data):
+                    raise Refused(f"{c.files[name]} is an extension module for another processor or C library;"
+                                  f" --requirements FILE takes packages for {options['machine']}")
                 mode, packed = os.stat(c.files[name]).st_mode, zlib.compress(data, 9)
                 files.append({"Name": name, "Offset": out.tell() - begin, "Size": len(data), "Packed": len(packed),
                               "Executable": bool(mode & 0o100)})
@@ -404,7 +431,7 @@ def main(apps: Any, text: str) -> Optional[BaseException]:
         print("fapws: bundle:", e, file=sys.stderr)
         return SystemExit(2)
     for name in sorted(c.left_out):
-        print(f"left out: {name} (--include takes it)")
+        print(f"left out: {name} ({c.left_out[name]})")
     print(f"{options['output']}: {length / 1e6:.1f} MB, {len(c.modules)} modules, {len(c.files)} files,"
           f" {len(c.packages)} packages")
     return None

@@ -333,7 +333,7 @@ func venvIn(folders ...string) (venv, doubt string) {
 			if !settings.IsFile(filepath.Join(venv, "pyvenv.cfg")) {
 				continue
 			}
-			err := pybridge.CheckVenv(venv)
+			_, err := pybridge.FindPython(venv)
 			if err == nil {
 				return venv, ""
 			}
@@ -470,7 +470,7 @@ func (p *Plan) checkPaths() error {
 		}
 	}
 	if venv := p.Conf.Venv; venv != "" && venv != "off" && len(p.Site.Apps()) > 0 {
-		if err := pybridge.CheckVenv(venv); err != nil {
+		if _, err := pybridge.FindPython(venv); err != nil {
 			wrong = append(wrong, p.Settings.Wrong("venv", err))
 		}
 	}

@@ -140,7 +140,7 @@ func TestBundle(t *testing.T) {
 		fapwstest.Write(t, foreign, "\x7fELF\x07\x01"+strings.Repeat("\x00", 100))
 		defer os.Remove(foreign)
 		fapwstest.Command{Flags: []string{"bundle", filepath.Join(site, "app.py"), "-o", t.TempDir() + "/x"}}.Fails(t, 2,
-			foreign+" is an extension module for another processor")
+			foreign+" is an extension module for another processor or C library; ")
 	})
 	t.Run("contains modules that handlers import at a visit or that are named", func(t *testing.T) {
 		path, visited := t.TempDir(), filepath.Join(t.TempDir(), "visited")
