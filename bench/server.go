@@ -35,7 +35,7 @@ func fapwsWith(name, path string, flags ...string) *server {
 	}
 }
 
-var servers = []*server{
+var servers = append([]*server{
 	{
 		name: "baregnet", paths: []string{"/hello", "/json", "/echo", "/cached"},
 		command: func(port int, w *workload, s *settings) []string {
@@ -187,7 +187,7 @@ var servers = []*server{
 			return []string{"/usr/sbin/apache2", "-DFOREGROUND", "-f", apacheConfig(port, w, s)}
 		},
 	},
-}
+}, bundled()...)
 
 // extension is a server that is a Python module in C. It is compiled from its source.
 func extension(name string) *server {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"fapws/bench/results"
@@ -31,9 +32,10 @@ var (
 	fastwsgi = []string{"fastwsgi"}
 )
 
-func ratio(value, other float64) float64 { return value / other }
-func over(value, other float64) float64  { return other / value }
-func minus(value, other float64) float64 { return value - other }
+func ratio(value, other float64) float64  { return value / other }
+func over(value, other float64) float64   { return other / value }
+func minus(value, other float64) float64  { return value - other }
+func exceed(value, other float64) float64 { return other - value }
 
 var targets = append([]target{
 	{"hello, 64 connections: CPU ÷ bare gnet", "hello", cpu, []string{"baregnet"}, ratio, true, 1.03, 1.03, "%.2f"},
@@ -134,7 +136,7 @@ var targets = append([]target{
 	{"start to first file, ms", "firstfile", took, nil, nil, true, 5, 5, "%.1f"},
 	{"own memory after the hellos, MB", "hello", memory, nil, nil, true, 9, 9, "%.1f"},
 	{"idle keep-alive connection, KiB", "idle", each, nil, nil, true, 4, 4, "%.1f"},
-}, append(proxyTargets(), distantTargets()...)...)
+}, slices.Concat(proxyTargets(), distantTargets(), bundleTargets())...)
 
 func (b *bench) measured(t *target, server string) (float64, bool) {
 	mine := b.results[key{t.workload, server}]

@@ -191,7 +191,7 @@ var workloads = append([]workload{
 		servers: []string{"threads", "inline", "threads+workers", "nginx", "baregnet"}},
 	{name: "idle", title: "memory of idle keep-alive connections", kind: idle, app: "hello", path: "/hello",
 		length: 13},
-}, append(proxyWorkloads(), distantWorkloads()...)...)
+}, slices.Concat(proxyWorkloads(), distantWorkloads(), bundleWorkloads())...)
 
 const deviceMemory = 256 << 20
 
@@ -212,6 +212,8 @@ func groups() map[string][]string {
 	maps.Copy(all, pageGroups)
 	for _, w := range workloads {
 		switch {
+		case slices.Contains(w.servers, "bundle"):
+			all["bundle"] = append(all["bundle"], w.name)
 		case w.kind == distant:
 			all["far"] = append(all["far"], w.name)
 		case w.tls:

@@ -3,7 +3,7 @@
 
 # word_bench [--export] [WORDS...] runs the benchmarks. --export also writes docs/performance.md.
 word_bench() {
-    local missing words=("$@")
+    local missing bundles='' words=("$@")
     if [[ ${1-} == events ]]; then
         bench_events "${@:2}"
         return
@@ -21,7 +21,8 @@ word_bench() {
     install_tools "${missing[@]}"
     make_peers
     [[ " ${words[*]} " != *\ proxy* ]] || unpack_nginx
-    FAPWS_BIN=$root/build/fapws NGINX126=${nginx126-} "$root/build/bench/bench" -apps "$root/bench/apps" -venv "$root/build/peers" \
+    [[ " ${words[*]} " != *\ bundle* ]] || make_bundles
+    FAPWS_BIN=$root/build/fapws NGINX126=${nginx126-} BUNDLES=$bundles "$root/build/bench/bench" -apps "$root/bench/apps" -venv "$root/build/peers" \
         -typed "./build.sh bench $*" "${words[@]}"
     [[ ${1-} == --export ]] || return 0
     (cd "$root" && go test -count=1 -run '^TestPerformancePage' ./docs -update)
@@ -42,6 +43,29 @@ unpack_nginx() {
         rm -rf "$folder"
         say "left out: $file, which the mirror does not have, or which does not run here"
     fi
+}
+
+# make_bundles writes bundles of applications of bench, and programs of PyInstaller, into build/bench/bundles, prints their
+# sizes, and names the folder.
+make_bundles() {
+    local folder=$root/build/bench/bundles app form
+    bundles=$folder
+    rm -rf "$folder"
+    for app in hello asgi flask_hello fastapi_json; do
+        mkdir -p "$folder/site/$app/folder"
+        cp "$root/bench/apps/$app.py" "$folder/site/$app"
+        head -c 1K /dev/zero >"$folder/site/$app/folder/1k.bin"
+        head -c 100K /dev/zero >"$folder/site/$app/folder/100k.bin"
+        printf '%s\n' "app = \"$app.py\"" 'static = ["/folder=folder"]' >"$folder/site/$app/fapws.toml"
+        "$root/build/fapws" --venv "$root/build/peers" bundle "$folder/site/$app" -o "$folder/$app"
+        "$folder/$app" --cache-dir "$folder/cache" check --bind 127.0.0.1:0
+    done
+    for form in onefile onedir; do
+        logged "$folder/$form.log" "$root/build/peers/bin/python3" -m PyInstaller "--$form" --name "$form" --distpath "$folder" \
+            --workpath "$folder/work" --specpath "$folder/work" "$root/bench/apps/uvicorn_hello.py" ||
+            say "left out: PyInstaller --$form; see ${folder#"$root/"}/$form.log"
+    done
+    du --bytes --summarize "$folder"/{hello,asgi,flask_hello,fastapi_json,onefile,onedir} 2>/dev/null || true
 }
 
 # bench_events [-quick] [-rounds N] compares the events that two servers share through Redis.
