@@ -397,6 +397,10 @@ func (p *Plan) doubts() (lines []string) {
 			}
 		}
 	}
+	if p.Settings.Source("cache-dir").Level == settings.FromFile {
+		lines = append(lines, p.Settings.Origin("cache-dir")+" is ignored: a bundle unpacks its files before it reads this file; "+
+			"use --cache-dir or FAPWS_CACHE_DIR")
+	}
 	lines = append(lines, p.apartDoubts()...)
 	if doubt := p.unreachable(); doubt != "" {
 		lines = append(lines, doubt)
