@@ -73,7 +73,7 @@ func About(words string) (sections string, pages []string) {
 	best, most, weights := "", 0, map[string]int{}
 	for _, topic := range Topics() {
 		page := Page(topic)
-		if weights[topic] = weight(patterns, page, 1000); weights[topic] > 0 {
+		if weights[topic] = weight(patterns, guideLink.ReplaceAllString(page, ""), 1000); weights[topic] > 0 {
 			pages = append(pages, topic)
 		}
 		for heading, section := range sectionsOf(page) {
@@ -102,6 +102,9 @@ func About(words string) (sections string, pages []string) {
 	}
 	return strings.Join(exact, "\n"), pages
 }
+
+// guideLink matches the line of a setting that names another page, which is not about the words itself.
+var guideLink = regexp.MustCompile(`(?m)^- see \[.*$`)
 
 // lists are the pages in which only names are sought: they mention every word, and explain few.
 var lists = []string{"settings", "keys", "python-api"}

@@ -255,7 +255,8 @@ func (s *Settings) keys() map[string]variant {
 
 func (s *Settings) HasKey(key string) bool { return s.keys()[key].row != nil }
 
-func (s *Setting) inFile() bool { return s.Name != "config" }
+// inFile reports whether fapws.toml may have the setting. The two others are needed to find the file.
+func (s *Setting) inFile() bool { return s.Name != "config" && s.Name != "cache-dir" }
 
 // The caller prints "must be " before the error.
 func (n variant) fromFile(v TOMLValue) error {

@@ -18,8 +18,10 @@ const purpose = "fapws serves Python web applications, and files, such as: fapws
 const usage = `Usage: fapws [FLAGS] APP [-- ARGS...]  APP: app.py, module:app or a directory
        fapws check|routes|shell|systemd-unit APP  validate, list, try, install
        fapws ctl reload|stop|status|top|stack  steer a running server
-       fapws import|hash-password|user|new|bundle  see fapws COMMAND --help
-       fapws help TOPIC|WORDS         pages of the docs; help topics lists them
+       fapws user|hash-password  users of a login page; a password's hash
+       fapws new|bundle          a sample to change; one executable of APP
+       fapws import FILE         a web.conf as fapws.toml
+       fapws help TOPIC|WORDS    pages of the docs; help topics lists them
 `
 
 // WriteHelp writes the text of --help. The text contains the common flags and fits on one screen or, if whole is true,

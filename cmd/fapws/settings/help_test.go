@@ -124,6 +124,6 @@ echo "${COMPREPLY[*]}"`, "bash", line)
 func TestManPageDescribesEachSignal(t *testing.T) {
 	var man bytes.Buffer
 	WriteInternal(&man, "man", "", nil)
-	checktest.Has(t, man.String(), "fapws check|routes|shell|systemd", `import|hash\-password|user`, "SIGTERM",
+	checktest.Has(t, man.String(), "fapws check|routes|shell|systemd", `user|hash\-password`, "new|bundle", "fapws import", "SIGTERM",
 		"SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGTTIN", "SIGTTOU")
 }

@@ -12,7 +12,7 @@ import (
 
 // first lists the settings that people change first, by task, with a value and what holds without the setting.
 var first = []struct{ task, flags, otherwise string }{
-	{"let other machines connect", "--bind :8000", "this machine only, on port 8888"},
+	{"let other machines connect", "--bind :8000", "this machine only, on port 8888; a script with PATHS: all"},
 	{"serve HTTPS", "--tls acme --acme-hosts example.org --https-redirect", "plain HTTP"},
 	{"trust nginx or a load balancer in front", "--forwarded-allow-ips 10.0.0.0/8", "the proxy counts as the client"},
 	{"use all processors, and reload without loss", "--workers 0 --threads 16", "one process, up to 8 threads"},
@@ -93,13 +93,24 @@ func (s *Setting) writeLine(w io.Writer) {
 	}
 	if shown != "–" && !strings.Contains(shown, " ") {
 		shown = "`" + shown + "`"
+	} else if s.shownDefault() == "" {
+		shown = coded(shown)
 	}
 	fmt.Fprintf(w, "| [`--%s`](#--%s) | %s | %s |\n", s.Name, s.Name, strings.ReplaceAll(strings.TrimSuffix(
 		asSentence(s.line()), "."), "\n", " "), shown)
 }
 
-// defaultColumn returns the default for a column or list item of defaults.
-func (s *Setting) defaultColumn() string { return strings.TrimPrefix(s.shownDefault(), "default: ") }
+// defaultColumn returns the default for a column or list item of defaults: that of the bracket in --help, or else of the
+// clause "default: …" of the explanation.
+func (s *Setting) defaultColumn() string {
+	shown := s.shownDefault()
+	for _, clause := range clauses(s.explanation()) {
+		if standard, found := strings.CutPrefix(clause, "default: "); found && shown == "" {
+			return strings.Join(strings.Fields(standard), " ")
+		}
+	}
+	return shown
+}
 
 // line returns a description of s in a few words: Brief, or the beginning of the explanation.
 func (s *Setting) line() string {
@@ -171,14 +182,14 @@ var guides = [][2]string{
 	{"tls-timeout", limitsPage}, {"http2-max", limitsPage}, {"http2", "security.md#built-in"},
 	{"h2c", "limits.md#protocols"}, {"http1-early-hints", "wsgi-asgi.md#early-hints"}, {"threads", "wsgi-asgi.md"},
 	{"max-queue", limitsPage}, {"max-clients-action", "trouble.md#503-service-unavailable"},
-	{"chdir", "trouble.md"}, {"pythonpath", "wsgi-asgi.md"}, {"env-file", "operate.md"},
-	{"ctl-socket", "operate.md"}, {"index", "site.md"}, {"autoindex", "site.md"}, {"expose", "site.md"},
+	{"chdir", "trouble.md"}, {"pythonpath", "wsgi-asgi.md"}, {"env-file", "operate.md#as-a-service-of-systemd"},
+	{"ctl-socket", "operate.md#inspecting-a-running-server"}, {"index", "site.md"}, {"autoindex", "site.md"}, {"expose", "site.md"},
 	{"config", "site.md"}, {"cache-files-max", ""}, {"cache-dir", "one-file.md"}, {"reload-dir", ""}, {"reload-include", "wsgi-asgi.md"},
 	{"reload-exclude", ""}, {"load-timeout", "trouble.md"}, {"max-body-size", limitsPage},
 	{"max-unsent", limitsPage}, {"limit-request", limitsPage}, {"ws-max-size", limitsPage}, {"ws-per", ""},
 	{"ws-ping", ""}, {"channel-retry", ""}, {"channel-subscribers-per", ""}, {"channel-subscribers", "trouble.md"},
 	{"head-timeout", limitsPage}, {"body-", limitsPage}, {"keep-alive", limitsPage}, {"write-timeout", limitsPage},
-	{"symlinks", limitsPage}, {"log-level", ""}, {"debug", "metrics.md"}, {"group", "operate.md"},
+	{"symlinks", limitsPage}, {"log-level", ""}, {"debug", "metrics.md"}, {"group", "operate.md#as-a-service-of-systemd"},
 	{"allow-root", "trouble.md"}, {"dev-refresh", ""},
 	{"forwarded-allow-ips", "site.md#fapws-behind-a-proxy-load-balancer-or-cdn"},
 	{"proxy-protocol", "site.md#fapws-behind-a-proxy-load-balancer-or-cdn"},
@@ -190,10 +201,10 @@ var guides = [][2]string{
 	{"ws-", "live.md"}, {"websocket", "live.md"}, {"sandbox", "sandbox.md"}, {"chroot", "sandbox.md"},
 	{"user", "security.md"}, {"status", "metrics.md"}, {"otel", "metrics.md"}, {"trace", "metrics.md"},
 	{"request-id", "metrics.md#request-ids"}, {"server-timing", "metrics.md"}, {"error-log", "metrics.md"},
-	{"access-log", "metrics.md"}, {"log", "operate.md"}, {"health", "cluster.md#health-checks"},
+	{"access-log", "metrics.md"}, {"log", "operate.md#logs"}, {"health", "cluster.md#health-checks"},
 	{"shutdown-delay", "cluster.md#health-checks"}, {"idle-stop", "asleep.md"}, {"start-wait", "loading.md"},
-	{"workers", "operate.md"}, {"timeout", "operate.md#when-a-handler-hangs"}, {"graceful", "operate.md"},
-	{"reload", "operate.md"}, {"max-rss", "operate.md#memory"}, {"max-requests", "operate.md#memory"},
+	{"workers", "operate.md#workers"}, {"timeout", "operate.md#when-a-handler-hangs"}, {"graceful", "operate.md#signals"},
+	{"reload", "operate.md#deploying-a-new-version"}, {"max-rss", "operate.md#memory"}, {"max-requests", "operate.md#memory"},
 	{"venv", "wsgi-asgi.md#virtual-environments"}, {"interface", "wsgi-asgi.md"}, {"lifespan", "wsgi-asgi.md"},
 	{"loop", "wsgi-asgi.md"}, {"factory", "wsgi-asgi.md"}, {"dev", "wsgi-asgi.md#pages-that-refresh-themselves"},
 	{"static", "site.md"}, {"spa", "site.md"}, {"expires", "django.md#hashed-file-names"},
@@ -207,8 +218,9 @@ const limitsPage = "security.md#built-in"
 func writeGuide(w io.Writer, name string) {
 	for _, g := range guides {
 		if strings.HasPrefix(name, g[0]) {
-			if page, _, found := strings.Cut(g[1], ".md"); found {
-				fmt.Fprintf(w, "- see [%s](%s)\n", page, g[1])
+			if page, section, found := strings.Cut(g[1], ".md"); found {
+				section = strings.ReplaceAll(strings.Replace(section, "#", ": ", 1), "-", " ")
+				fmt.Fprintf(w, "- see [%s%s](%s)\n", page, section, g[1])
 			}
 			return
 		}
@@ -231,6 +243,7 @@ func (s *Setting) writeFacts(w io.Writer) {
 	case d == "" && s.Arg == "": // a setting that is on or off
 		fact("default", "no")
 	case d == "":
+	case s.shownDefault() == "": // the explanation has it
 	case strings.Contains(d, " "):
 		fmt.Fprintf(w, "- default: %s\n", d)
 	default:
@@ -238,6 +251,9 @@ func (s *Setting) writeFacts(w io.Writer) {
 	}
 	fact("environment variable", s.EnvName(), s.Env)
 	fact("variable of a script", s.Global)
+	if s.kept {
+		fmt.Fprint(w, "- takes effect: after a restart, not a reload\n")
+	}
 	if s.inFile() {
 		fact("in `fapws.toml`", documented()[s.Name].Head)
 	}
