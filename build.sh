@@ -40,7 +40,7 @@ usage: ./build.sh [--python PATH] WORD [ARGUMENTS]
                    pyflakes, codespell
   outdated         the modules of go.mod that have newer versions
   docs             build/site, the documentation as a site with search, with the packages of PyPI in
-                   scripts/site/requirements.txt; build/fapws build/site serves it
+                   scripts/site/requirements.txt; build/fapws -c build/site/fapws.toml serves it
   cross ARCH       build/cross/ARCH/fapws for arm64 or armhf, with Debian's cross compiler and Python
                    of this Debian or of SUITE=trixie; --test [TESTS]: then try it in qemu
   musl [static | dynamic] [--ssl]  build/musl/static/fapws, one file with Python and its standard library inside, for

@@ -29,5 +29,5 @@ word_docs() {
     want_venv "$site_python"
     install_wanted
     make_site
-    say "made build/site; look at it with: fapws build/site"
+    say "made build/site; look at it with: fapws -c build/site/fapws.toml"
 }

@@ -33,6 +33,7 @@ SEARCH = '<p align="center"><label class="md-button" for="__search">Search the d
 UNBROKEN = 30
 
 FENCED = re.compile(r"(^ *```.*?^ *```$)", re.M | re.S)
+SOURCE = re.compile(r"\b(src|srcset)=\"([^\"]*)\"")
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\]\([^)]*\))*)\]\(([^)\s]+)\)")
 
 
@@ -127,8 +128,14 @@ def on_page_markdown(markdown, page, **_):
         fragment = target.partition("#")[1:]
         return "%s[%s](%s%s)" % (image, text, posixpath.relpath(name, posixpath.dirname(uri) or "."), "".join(fragment))
 
+    def picture(match):
+        """Rewrites a picture in HTML, which stays as it is, so its path starts at the page's own address."""
+        attribute, target = match.groups()
+        name = site_name(resolve(source, target))
+        return '%s="%s"' % (attribute, posixpath.relpath(name, page.url or ".")) if name else match.group(0)
+
     parts = FENCED.split(markdown)
-    parts[::2] = [LINK.sub(rewrite, part) for part in parts[::2]]
+    parts[::2] = [SOURCE.sub(picture, LINK.sub(rewrite, part)) for part in parts[::2]]
     parts[1::2] = [re.sub(r"\A( *```\w+) (\S+)$", r'\1 title="\2"', part, flags=re.M) for part in parts[1::2]]
     return "".join(parts)
 
@@ -167,6 +174,23 @@ def on_post_page(output, page, **_):
 
 
 def on_post_build(config):
+    """Checks pictures, writes the file with which fapws serves the site and its page 404, and completes the search index."""
+    site = pathlib.Path(config.site_dir)
+    check_pictures(site)
+    (site / "fapws.toml").write_text('[[host]]\nroot = "."\nerror-page = { 404 = "/404.html" }\n', "utf-8")
+    index_headings(config)
+
+
+def check_pictures(site):
+    """Fails if a page of the site shows a picture that the site does not have."""
+    for page in site.rglob("*.html"):
+        shown = " ".join(re.findall(r"<(?:img|source)\b[^>]*>", page.read_text("utf-8")))
+        for _, target in SOURCE.findall(shown):
+            if not (page.parent / target if target[0] != "/" else site / target[1:]).exists():
+                raise PluginError("%s: no file %s" % (page.relative_to(site), target))
+
+
+def index_headings(config):
     """Adds the headings of each page to its first entry in the search index, so that a page can have all words of a query."""
     path = pathlib.Path(config.site_dir, "search", "search_index.json")
     index = json.loads(path.read_text("utf-8"))
