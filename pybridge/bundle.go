@@ -4,6 +4,7 @@ package pybridge
 import "C"
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"syscall"
@@ -31,15 +32,18 @@ func (b *Bundle) Use() error {
 	return nil
 }
 
-// RunPython runs Python as an interpreter with the modules of the bundle, and returns its exit status. args are the
-// arguments of the interpreter. RunPython must be called on the main thread, after Use, in a process that does not call
-// Load.
+// HasLibrary reports whether the program contains Python's standard library.
+func HasLibrary() bool { return C.core_freeze_library() != 0 }
+
+// RunPython runs Python as an interpreter, with the modules of the bundle if Use was called, and returns its exit status. args are
+// the arguments of the interpreter. RunPython must be called on the main thread, in a process that does not call Load.
 func RunPython(args []string) (status int, err error) {
 	arena := &cArena{}
 	defer arena.free()
+	name := cmp.Or(interpreter, "python3")
 	o := C.core_start_options{
-		script:      arena.str(interpreter),
-		executable:  arena.str(interpreter),
+		script:      arena.str(name),
+		executable:  arena.str(name),
 		argc:        C.int(len(args)),
 		argv:        arena.strs(args),
 		bundle:      arena.str(bundle.Folder),

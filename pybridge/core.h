@@ -29,9 +29,6 @@ int core_system_exit(void);
 
 /* Methods of module _fapws for the archive of package fapws. */
 extern PyMethodDef core_archive_methods[];
-/* Returns whether the archive has Python's standard library, and makes Python find the modules that it needs for its
- * own start there. Must be called before Python is initialised. */
-int core_freeze_library(void);
 /* Installs the import finder (contrib/fapws/_finder.py). The package is in folder, or in the archive if folder is
  * NULL; loop is the type of asyncio's event loop; bundle is core_start_options.bundle. */
 int core_install_finder(const char *folder, const char *loop, const char *bundle);

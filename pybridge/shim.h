@@ -305,6 +305,10 @@ int core_has_archive(void);
 /* Maps the archive of a bundle. Returns 0, or an errno: EINVAL if the archive is damaged. */
 int core_map_archive(const char *path, int64_t offset, size_t size);
 
+/* Returns whether the archive has Python's standard library, and makes Python find the modules that it needs for its
+ * own start there. Must be called before Python is initialised. */
+int core_freeze_library(void);
+
 /* --- core_error.c ----------------------------------------------------------------- */
 
 /* Sets the local time for log lines that C writes, so that time.tzset in the application does not change it. Must be

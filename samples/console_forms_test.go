@@ -116,9 +116,11 @@ func (d *device) password(p *tab) {
 	change("correct horse", "short", "short")
 	p.shows("Not changed: the password needs at least 8 characters.")
 	change("correct horse", "battery staple", "battery staple")
-	p.fill("[name=name]", "admin") // the session has ended
+	p.shows("Your password is changed. All your sessions have ended: log in again.")
+	p.follow("main a", "Log in")
+	p.fill("[name=name]", "admin")
 	p.fill("[name=password]", "battery staple")
-	p.follow("form button", "Your password is changed.")
+	p.follow("form button")
 }
 
 func (d *device) firmware(p *tab) {

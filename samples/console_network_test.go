@@ -60,7 +60,8 @@ ip addr flush dev lo scope global
 address=${address:-`+boxAddress+`}
 ip addr add "${address%/*}/32" dev lo # with /24, all addresses of the network would be local
 `), 0o755))
-	cmd := exec.Command(fapwstest.Binary(t), "user", "-f", dir+"/users", "add", "admin")
+	fapwstest.Must(t, os.MkdirAll(dir+"/data", 0o700))
+	cmd := exec.Command(fapwstest.Binary(t), "user", "-f", dir+"/data/users", "add", "admin")
 	cmd.Env, cmd.Stdin = fapwstest.CleanEnviron(), strings.NewReader("correct horse\n")
 	fapwstest.Must(t, cmd.Run())
 	s := fapwstest.Command{Dir: dir, Complains: true,
@@ -168,7 +169,9 @@ func TestConsoleWorksWhereOnlyItsDirectoryIsWritable(t *testing.T) {
 	fapwstest.Has(t, fapwstest.Read(t, dir+"/data/settings.json"), `"zone": "Europe/Berlin"`)
 	_, text = b.ask(c, "POST", address+"/password", url.Values{"old": {"correct horse"}, "new": {"battery staple"},
 		"again": {"battery staple"}})
-	fapwstest.Has(t, text, `value="/password?changed=1"`) // all sessions have ended
+	fapwstest.Has(t, text, "Your password is changed.")
+	_, text = b.ask(c, "GET", address+"/", nil)
+	fapwstest.Has(t, text, "current-password") // all sessions have ended
 }
 
 func TestConsoleTakesANewAddressBackThatNobodyConfirms(t *testing.T) {

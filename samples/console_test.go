@@ -74,7 +74,7 @@ func (d *device) dashboard(p *tab) {
 	p.await(`[...document.querySelectorAll(".curve path")].every(line => ` +
 		`line.getAttribute("d")?.split("L").length > 170 || line.className.baseVal)`)
 	for _, text := range []string{"router", "Raspberry Pi 4 Model B Rev 1.5", ", 6.6.51", "2.4.1",
-		"Load 0.42 · 0.31 · 0.28", "1.68 GB of 3.98 GB", "3 d 04 h 34 min", "Network eth0", "eth0 192.168.1.20/24"} {
+		"Load 0.42 · 0.31 · 0.28", "1.68 GB of 3.98 GB", "3 d 4 h 34 min", "Network eth0", "eth0 192.168.1.20/24"} {
 		p.shows(text)
 	}
 	p.await(`/CPU\s+\d+ %/.test(document.body.innerText)`)
@@ -172,7 +172,7 @@ func (d *device) services(p *tab) {
 	d.remove(p.t, "bin/rc-status")
 	p.visit("services")
 	fapwstest.Truef(p.t, value[bool](p,
-		`!!document.querySelector("table") || document.body.innerText.includes("not been booted with systemd")`),
+		`!!document.querySelector("table") || document.body.innerText.includes("has neither systemd nor OpenRC")`),
 		"%s", value[string](p, "document.body.innerText"))
 }
 

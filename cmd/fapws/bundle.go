@@ -277,8 +277,8 @@ func useBundle(b *bundle.Bundle, cache string) (folder string, err error) {
 	return filepath.Join(root, "app"), nil
 }
 
-// asPython returns the arguments of Python if a bundle was started as an interpreter: as bin/python3 of its directory,
-// or with the word python.
+// asPython returns the arguments of Python if a program that contains Python's standard library was started as an
+// interpreter: with the name python3, or with the word python. cache is the cache directory if the program is a bundle.
 func asPython(args []string) (cache string, python []string, wanted bool) {
 	if name := os.Args[0]; filepath.Base(name) == "python3" {
 		return filepath.Dir(filepath.Dir(filepath.Dir(name))), args, true

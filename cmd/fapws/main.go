@@ -55,10 +55,12 @@ func run(args []string, asWorker bool, stdin *os.File, stdout, stderr io.Writer)
 	if err != nil {
 		return 0, err
 	}
-	if own != nil {
+	if own != nil || pybridge.HasLibrary() {
 		if cache, python, wanted := asPython(args); wanted {
-			if _, err := useBundle(own, cache); err != nil {
-				return 0, err
+			if own != nil {
+				if _, err := useBundle(own, cache); err != nil {
+					return 0, err
+				}
 			}
 			return pybridge.RunPython(python)
 		}

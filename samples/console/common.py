@@ -4,10 +4,12 @@ import json
 import os
 import shlex
 import subprocess
+import sys
 import threading
 import time
 import zlib
 from contextlib import suppress
+from functools import wraps
 from html import escape
 from pathlib import Path
 from string import Template
@@ -15,10 +17,12 @@ from string import Template
 from fapws import HTTPError
 
 HERE = Path(__file__).absolute().parent
-USERS = Path(os.environ["CONSOLE_USERS"] or HERE / "users")
-DATA, VERSION, PROC, SYS = (os.environ["CONSOLE_" + name] for name in ("DATA", "VERSION", "PROC", "SYS"))
-RUN = os.environ["CONSOLE_RUN"] or f"/dev/shm/console-{os.getuid()}-{zlib.crc32(bytes(HERE)):x}"  # one per console
-PENDING = Path(DATA, "pending.json")
+VERSION, PROC, SYS = (os.environ["CONSOLE_" + name] for name in ("VERSION", "PROC", "SYS"))
+# All files that the console writes are below these directories. A bundle has other files in HERE after each update.
+DATA = Path(os.environ["CONSOLE_DATA"]).absolute()
+RUN = os.environ["CONSOLE_RUN"] or f"/dev/shm/console-{os.getuid()}-{zlib.crc32(bytes(DATA)):x}"  # one per console
+USERS = DATA / "users"
+PENDING = DATA / "pending.json"
 CONFIRM = int(os.environ["CONSOLE_CONFIRM"])
 ENVIRONMENT = {**os.environ, "PATH": os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin", "LC_ALL": "C.UTF-8",
                "TERM": "xterm", "NCURSES_NO_UTF8_ACS": "1"}  # programs draw boxes with UTF-8 characters
@@ -28,11 +32,8 @@ class Html(str):
 
 def html(file, /, **values):
     """Fills in a file of the directory pages with values. Text is escaped, but Html and lists of Html are not."""
-    for name, value in values.items():
-        if isinstance(value, list):
-            values[name] = "".join(value)
-        elif not isinstance(value, Html):
-            values[name] = escape(str(value))
+    values = {name: value if isinstance(value, Html) else "".join(value) if isinstance(value, list) else
+              escape(str(value)) for name, value in values.items()}
     return Html(Template((HERE / "pages" / f"{file}.html").read_text().strip()).substitute(values))
 
 def page(title, path, entry=None):
@@ -41,6 +42,7 @@ def page(title, path, entry=None):
     path is the page that the menu marks, and entry the path in ENTRIES if it differs. Links get the console's prefix.
     """
     def decorate(handler):
+        @wraps(handler)
         def answer(environ, start_response):
             heading, marked = title, f'<a href="{path}">'
             try:
@@ -51,7 +53,7 @@ def page(title, path, entry=None):
             except HTTPError as error:
                 start_response(f"{error.status} {error.reason}", error.headers)
                 heading = error.reason
-                body = html("error", status=error.status, text=error.text, title=title, path=path)
+                body = html("error", status=error.status, text=error.text)
             question = html("confirm", seconds=int(pending()[1])) if pending() else ""
             frame = html("frame", title=heading, host=hostname(), user=environ["REMOTE_USER"], question=question,
                          body=body)
@@ -82,9 +84,9 @@ def run(command, stdin="", root=False):
         return subprocess.run(words("ROOT") + command if root else command, input=stdin, capture_output=True,
                               check=True, timeout=30, text=True, errors="replace", env=ENVIRONMENT).stdout
     except subprocess.CalledProcessError as error:
-        said = (error.stderr or error.stdout or "failed").strip()[-1000:]
+        said = (error.stderr or error.stdout or "failed").strip().split("\n")[0][-1000:]
         rights = "" if os.geteuid() == 0 or words("ROOT") else " (If the console lacks a right: README.md, Rights.)"
-        raise HTTPError(500, f"{' '.join(error.cmd)}: {said}{rights}") from None
+        raise HTTPError(500, f"{os.path.basename(command[0])}: {said}{rights}") from None
     except (OSError, subprocess.TimeoutExpired) as error:
         raise HTTPError(500, f"{command[0]}: {error}") from None
 
@@ -108,10 +110,8 @@ def write(path, text):
             os.fsync(file.fileno())
             os.replace(file.name, path)
         directory = os.open(os.path.dirname(path), os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        os.fsync(directory)
+        os.close(directory)
     except OSError as error:
         raise HTTPError(500, f"{path}: {error.strerror}") from None
 
@@ -121,11 +121,14 @@ def pending():
         kept = json.loads(PENDING.read_text())
         return kept["old"], kept["until"] - time.clock_gettime(time.CLOCK_BOOTTIME)
 
-os.makedirs(DATA, exist_ok=True)
-os.makedirs(RUN, 0o700, exist_ok=True)
+for setting, directory in ("CONSOLE_DATA", DATA), ("CONSOLE_RUN", RUN):
+    with suppress(OSError):
+        os.makedirs(directory, 0o700, exist_ok=True)
+    if not os.access(directory, os.W_OK | os.X_OK):
+        sys.exit(f"user {os.getuid()} cannot write to {directory}: make it writable, or set {setting} to another directory")
 # Any user may create a directory in /dev/shm, so check the owner and the permissions.
 if os.lstat(RUN).st_uid != os.getuid() or os.lstat(RUN).st_mode & 0o170077 != 0o040000:
-    raise PermissionError(f"{RUN}: must be open only to the user of the server; remove it, or set CONSOLE_RUN")
+    sys.exit(f"{RUN} must be open only to the user of the server: remove it, or set CONSOLE_RUN to another directory")
 lock = open(os.path.join(RUN, "lock"), "w")
 
 def publishes():

@@ -2,11 +2,10 @@
 
 fapws      then open http://127.0.0.1:8888/
 """
-import os
 import threading
 import time
 
-from common import HERE, RUN, USERS, attempt, html, page, parameter, run, words
+from common import HERE, RUN, USERS, attempt, html, page, run, words
 from fapws import Login, channel, upload, users
 from fapws.contrib.views import Staticfile
 from firmware import IMAGE, check, firmware, install
@@ -43,14 +42,11 @@ def password(environ, start_response):
     if environ["REQUEST_METHOD"] == "POST":
         try:
             change(name, *(environ["fapws.params"].get(field, [""])[0] for field in ("old", "new", "again")))
+            return html("changed")
         except (OSError, ValueError) as error:
             start_response("422 Unprocessable Content", [])
             wrong = f"Not changed: {error}."
-        # All sessions of this user have ended, so the browser gets the login form.
-        else:
-            start_response("303 See Other", [("Location", "password?changed=1")])
-    note = "Your password is changed." if parameter(environ, "changed") else ""
-    return html("password", name=name, note=note, wrong=wrong)
+    return html("password", name=name, wrong=wrong)
 
 ENTRIES = [
     ("/values", channel("values")),
@@ -60,7 +56,7 @@ ENTRIES = [
     ("/settings/confirm", confirm),
     ("/settings", settings),
     ("/backup", backup),
-    ("/restore", upload(os.path.join(RUN, "restore.json"), restore, max_size="64K")),
+    ("/restore", upload(f"{RUN}/restore.json", restore, max_size="64K")),
     ("/firmware-image", upload(IMAGE, check, max_size="512M", sync="4M")),
     ("/firmware/install", install),
     ("/firmware", firmware),

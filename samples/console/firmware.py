@@ -16,7 +16,7 @@ def form(problem=""):
 
 def question(size, sha256, checked="", problem=""):
     return html("install", version=lines(VERSION)[0] or "unknown", size=f"{size:,}", sha256=sha256, checked=checked,
-                problem=problem, disabled="" if words("INSTALL") else "disabled")
+                problem=problem or UNINSTALLED * (not words("INSTALL")), disabled="" if words("INSTALL") else "disabled")
 
 @page("Firmware", "/firmware")
 def firmware(environ, start_response):

@@ -12,27 +12,30 @@ from fapws import HTTPError, channel, publish, subscribers, timer
 
 LINES, LENGTH = 500, 1000  # maximum lines of a page; maximum bytes of a line
 followers = {}             # {log: (process that prints its new lines, beginning of the next line)}
-JOURNAL = ["journalctl", "--no-pager", "--quiet", "--output=short-iso"]
+JOURNAL = "journalctl --no-pager --quiet --output=short-iso"
 
 def find():
     """Returns the logs that the server can read. A request may name only these logs."""
-    journal = ["journal"] if shutil.which("journalctl") and glob.glob("/*/log/journal/*") else []
-    paths = [path for pattern in words("LOGS") for path in glob.glob(pattern) if os.path.isfile(path)]
-    return journal + sorted(path for path in paths
-                            if os.access(path, os.R_OK) and re.fullmatch(r"[\w./~:@-]{1,100}", path, re.A))
+    known = ["journal"] * bool(shutil.which("journalctl") and glob.glob("/*/log/journal/*"))
+    known += ["logread"] * bool(shutil.which("logread"))  # OpenWrt, and syslogd -C of busybox
+    paths = [path for pattern in words("LOGS") for path in sorted(glob.glob(pattern)) if os.path.isfile(path)]
+    return list(dict.fromkeys(known + [path for path in paths if os.access(path, os.R_OK) and
+                                       re.fullmatch(r"[\w./~:@-]{1,100}", path, re.A)]))
 
-def start(log, journal_options, tail_options):
-    """Starts a process that prints lines of a log."""
-    command = [*JOURNAL, *journal_options] if log == "journal" else ["tail", *tail_options, log]
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                            text=True, errors="replace")
+def start(log, follows):
+    """Starts a process that prints the last lines of a log, or new lines as they arrive."""
+    commands = {"journal": JOURNAL + (" --lines=0 --follow" if follows else " --lines=20000"),
+                "logread": "logread" + " -f" * follows}
+    command = commands.get(log, f"tail {'-n 0 -F' if follows else '-c 4194304'} {log}")
+    return subprocess.Popen(command.split(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                            stderr=subprocess.DEVNULL, text=True, errors="replace")
 
 @timer(1)
 def follow():
     """Publishes the new lines of each log that a browser shows. This continues after a reload of the server."""
     wanted = {log for log in find() if subscribers("log:" + log)} if subscribers("logs") else set()
     for log in wanted - followers.keys():
-        followers[log] = start(log, ["--lines=0", "--follow"], ["-n", "0", "-F"]), b""
+        followers[log] = start(log, True), b""
         os.set_blocking(followers[log][0].stdout.fileno(), False)
     for log, (process, begun) in list(followers.items()):
         if log not in wanted or process.poll() is not None:
@@ -47,7 +50,7 @@ def follow():
 
 def chosen(environ):
     if not find():
-        raise HTTPError(404, "The console may not read the logs of this device. README.md, Rights, has the remedy.")
+        raise HTTPError(404, "No log file that the console may read matches CONSOLE_LOGS. README.md, Rights, has the remedy.")
     log = parameter(environ, "log", "".join(find()[:1]))
     if log not in find():
         raise HTTPError(404, "There is no such log, or the console may not read it.")
@@ -59,7 +62,7 @@ def live_lines(environ, start_response):
 @page("Logs", "/logs")
 def logs(environ, start_response):
     log, search = chosen(environ), parameter(environ, "search")
-    with start(log, ["--lines=20000"], ["-c", "4194304"]) as process:
+    with start(log, False) as process:
         found = collections.deque((line.rstrip("\n")[:LENGTH] for line in process.stdout
                                    if search.lower() in line.lower()), LINES)
     options = [html("option", value=one, name=one.split("/log/", 1)[-1], selected="selected" if one == log else "")

@@ -1,7 +1,8 @@
 """Services of the device: listed, started and stopped by systemd, OpenRC or the scripts in /etc/init.d."""
-import collections
 import re
+import shlex
 import time
+from contextlib import suppress
 from urllib.parse import urlencode
 
 from common import attempt, html, page, parameter, run
@@ -14,6 +15,10 @@ INITS = [
      r"(?P<name>\S+)\.service +loaded +(?P<state>\S+) .*", "systemctl --no-ask-password {action} {name}.service"),
     ("rc-status --all --nocolor", r" (?P<name>\S+) +\[ +(?P<state>\w+).*\]", "rc-service {name} {action}"),
     ("service --status-all", r" \[ (?P<state>[+?-]) \] +(?P<name>\S+)", "service {name} {action}"),
+    # Only scripts of OpenWrt are asked for their state: others may start something.
+    ("""sh -c 'for file in /etc/init.d/*; do state=unknown; [ -x $file ] || continue; grep -q ^#!.*/rc.common $file && {
+        state=stopped; $file running && state=running; }; echo ${file##*/} $state; done 2> /dev/null'""",
+     r"(?!rc[SK]? )(?P<name>[\w.@-]+) (?P<state>\w+)", "/etc/init.d/{name} {action}"),
 ]
 STATES = {"active": "running", "started": "running", "+": "running", "inactive": "stopped", "-": "stopped",
           "?": "unknown"}
@@ -21,14 +26,11 @@ DONE = {"start": "Started.", "stop": "Stopped.", "restart": "Restarted."}
 
 def find():
     """Returns ({service: state}, the command that starts or stops a service) of the first init system that works."""
-    problems = ["The console finds no services on this device."]
     for command, line, action in INITS:
-        try:
-            found = [re.fullmatch(line, row.rstrip()) for row in run(command.split()).splitlines()]
+        with suppress(HTTPError):  # the device has another init system
+            found = [re.fullmatch(line, row.rstrip()) for row in run(shlex.split(command)).splitlines()]
             return {one["name"]: STATES.get(one["state"], one["state"]) for one in found if one}, action
-        except HTTPError as error:
-            problems.append(error.text)
-    raise HTTPError(501, " ".join(problems))
+    raise HTTPError(501, "This device has neither systemd nor OpenRC nor scripts in /etc/init.d.")
 
 def control(name, action):
     found, command = find()
@@ -38,9 +40,8 @@ def control(name, action):
     if action != "stop":
         time.sleep(1)  # the service may fail shortly after a successful start
         state = find()[0].get(name, "unknown")
-        if state != "running":
-            raise HTTPError(500, f"{name} did not keep running: it is {state} a second after the {action}. "
-                                 "The logs may have the reason.")
+        if state not in ("running", "unknown"):
+            raise HTTPError(500, f"{name} did not keep running: it is {state} a second after the {action}.")
 
 @page("Services", "/services")
 def services(environ, start_response):
@@ -49,8 +50,8 @@ def services(environ, start_response):
     if environ["REQUEST_METHOD"] == "POST":
         problem = attempt(start_response, control, name, action)
         if not problem:  # redirect, so that a reload of the page does not send the form again
-            query = urlencode({"search": search, "name": name, "action": action})
-            start_response("303 See Other", [("Location", f"services?{query}")])
+            where = urlencode({"search": search, "name": name, "action": action})
+            start_response("303 See Other", [("Location", f"services?{where}")])
     found, _ = find()
     rows = []
     for one, state in sorted(found.items()):
@@ -58,6 +59,6 @@ def services(environ, start_response):
         rows.append(html("service", name=one, state=state, hidden=hidden))
         if one == name and (note or problem):
             rows.append(html("said", name=one, hidden=hidden, note="" if problem else note, problem=problem))
-    numbers = collections.Counter(found.values()).most_common()
+    states = sorted(found.values())
     return html("services", search=search, rows=rows, number=len(found), problem="" if name in found else problem,
-                summary=", ".join(f"{number} {state}" for state, number in numbers))
+                summary=", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states)))

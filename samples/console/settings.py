@@ -1,7 +1,6 @@
 """The settings of the device: checked, kept in a file, applied by a command; one file to download and to restore."""
 import ipaddress
 import json
-import os
 import re
 import time
 from contextlib import suppress
@@ -11,7 +10,7 @@ from common import (CONFIRM, DATA, PENDING, attempt, html, hostname, page, param
                     write)
 from fapws import HTTPError, defer, timer
 
-FILE = Path(DATA, "settings.json")
+FILE = DATA / "settings.json"
 UNAPPLIED = "The device keeps the settings, but does not apply them: its maker has not set CONSOLE_APPLY (device.env)."
 DONE = {"saved": "Saved.", "restored": "All settings are restored."}
 LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"  # RFC 1123 §2.1
@@ -83,7 +82,7 @@ def roll_back():
     if kept and not 0 < kept[1] <= CONFIRM and publishes():
         with suppress(HTTPError, FileNotFoundError):  # otherwise try again
             apply({**load(), **kept[0]})
-            os.unlink(PENDING)
+            PENDING.unlink()
 
 @page("Settings", "/settings", "/settings/confirm")
 def confirm(environ, start_response):
@@ -94,7 +93,7 @@ def confirm(environ, start_response):
         with suppress(ValueError):
             if ipaddress.ip_address(host) and (host == old or new and host != new):
                 raise HTTPError(409, f"Open the console at {new or 'the new address'}, and confirm there.")
-        os.unlink(PENDING)
+        PENDING.unlink()
     start_response("303 See Other", [("Location", "../settings")])
     return ""
 

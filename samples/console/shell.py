@@ -1,4 +1,4 @@
-"""A process that keeps a shell while the server reloads: shell.py SOCKET SECONDS COMMAND...
+"""A process that keeps a shell while the server reloads: python3 -m shell SOCKET SECONDS COMMAND...
 
 The client sends keys, or SIZE and two bytes: rows and columns. After a size, this process sends a reset of the
 terminal, the last 32 KB of output, and then new output. If no client connects for SECONDS, the shell gets SIGHUP.
@@ -29,8 +29,7 @@ if not child:
     os.execvp(command[0], command)
 os.set_blocking(terminal, False)
 
-client, until = None, time.monotonic() + seconds
-keys = output = unsent = b""
+client, until, keys, output, unsent = None, time.monotonic() + seconds, b"", b"", b""
 with suppress(OSError):  # the shell has ended
     while client or time.monotonic() < until:
         # While output is unsent, read nothing from the shell, which then waits, too.

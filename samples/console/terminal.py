@@ -1,5 +1,6 @@
 """A shell in the browser. The shell belongs to another process (shell.py), which continues when the server reloads."""
 import hashlib
+import os
 import socket
 import subprocess
 import sys
@@ -9,7 +10,8 @@ from contextlib import suppress
 from common import ENVIRONMENT, HERE, RUN, html, lines, page, words
 from fapws import WebSocket
 
-HELPER = [sys.executable, "-E", "-S", str(HERE / "shell.py")]
+# One file without Python on the device is its own Python.
+HELPER = [*([sys.executable] if os.path.exists(sys.executable) else ["/proc/self/exe", "python"]), "-ESm", "shell"]
 
 def on_open(ws):
     """Connects to the shell of this browser tab, which the query names. If there is none, starts a shell."""
@@ -21,7 +23,7 @@ def on_open(ws):
     except OSError:  # The process of the shell has not started yet, or was killed.
         if len({row.split()[-1] for row in lines("/proc/net/unix") if f"{RUN}/shell-" in row}) >= 4:
             return ws.reject(503, "Four terminals are open already.")
-        subprocess.run([*HELPER, path, *words("KEEP"), *words("SHELL")], env=ENVIRONMENT, start_new_session=True,
+        subprocess.run([*HELPER, path, *words("KEEP"), *words("SHELL")], env=ENVIRONMENT, start_new_session=True, cwd=HERE,
                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=20)
         link.connect(path)
     threading.Thread(target=show, args=(ws, link), daemon=True).start()

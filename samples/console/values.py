@@ -1,7 +1,6 @@
 """The overview: values from /proc and /sys, live as server-sent events, and their last 30 minutes."""
 import collections
 import json
-import math
 import os
 import time
 from contextlib import suppress
@@ -60,7 +59,7 @@ def cards(old, new):
 
 def rounded(n):
     """Returns the smallest of 1, 2, 5, 10, 20, 50 and so on that is not less than n."""
-    power = 10 ** math.floor(math.log10(n))
+    power = 10 ** (len(str(int(n))) - 1)
     return next(step * power for step in (1, 2, 5, 10) if step * power >= n)
 
 def render(card):
@@ -93,7 +92,7 @@ def latest():
         model=lines(SYS + "/firmware/devicetree/base/model", SYS + "/class/dmi/id/product_name")[0],
         system=", ".join(system + lines(PROC + "/sys/kernel/osrelease")), firmware=lines(VERSION)[0],
         clock=time.strftime("%a %d %b %Y, %H:%M %Z"), addresses=addresses(),
-        up=f"{minutes // 1440} d {minutes // 60 % 24:02} h {minutes % 60:02} min")
+        up=f"{minutes // 1440} d " * (minutes > 1439) + f"{minutes // 60 % 24} h {minutes % 60:02} min")
 
 @timer(2)
 def measure():
