@@ -93,8 +93,10 @@ func ownerIsTrusted(st fs.FileInfo) bool {
 
 // lock checks that no other user can change a directory, and keeps it.
 func (b *Bundle) lock(folder string) (string, error) {
-	if err := cmp.Or(checkOwner(filepath.Dir(folder)), checkOwner(folder)); err != nil {
-		return "", err
+	for _, one := range []string{filepath.Dir(folder), folder} {
+		if err := checkOwner(one); err != nil {
+			return "", err
+		}
 	}
 	fd, err := unix.Open(folder, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
