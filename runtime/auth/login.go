@@ -347,7 +347,8 @@ func (c *content) form(b *strings.Builder) {
 	if c.first {
 		b.WriteString(
 			`<p class="dim">No user exists yet. This form creates the first user. ` +
-				`The code is in the log of the server.</p>` +
+				`The code is in the log of the server: in its terminal, in the file of error-log, or in the journal ` +
+				`(journalctl, logread). The password needs at least 8 characters.</p>` +
 				`<label>Code<input name="code" value="` + text(c.code) +
 				`" required autocomplete="off" autocapitalize="characters" spellcheck="false"></label>`)
 		button, secret = "Create the user", "new-password"

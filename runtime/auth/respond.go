@@ -176,7 +176,7 @@ func (l *Login) isFirstCode(code string) bool {
 func (l *Login) makeFirst(values url.Values, name string) (reason string) {
 	switch {
 	case !l.isFirstCode(values.Get("code")):
-		return "Wrong code. It is in the log of the server."
+		return "Wrong code."
 	case values.Get("password") != values.Get("again"):
 		return "The two passwords differ."
 	}
