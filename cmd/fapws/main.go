@@ -204,8 +204,8 @@ func ofAnotherUser(conf *settings.Config) bool {
 // help prints the help text of a command, and a page of the documentation.
 func help(topic string, stdout io.Writer) (code int, err error) {
 	text, page := settings.CommandHelp(settings.Word(topic)), docs.Page(topic)
-	if settings.Word(topic) == settings.WordCtl {
-		text = ctl.Help("")
+	if word, command, _ := strings.Cut(topic, " "); settings.Word(word) == settings.WordCtl {
+		text = ctl.Help(ctl.Command(command))
 	}
 	if text != "" && page != "" {
 		text += "\n"
@@ -227,7 +227,7 @@ func help(topic string, stdout io.Writer) (code int, err error) {
 			break
 		}
 		hint := "; fapws help topics lists the pages"
-		if near := settings.Nearest(topic, docs.Topics()); near != "" {
+		if near := settings.Nearest(topic, slices.Concat(docs.Topics(), settings.Names())); near != "" {
 			hint = ", did you mean " + near + "?"
 		}
 		return 0, process.ExitUsage(fmt.Errorf("help: there is no topic %q%s", topic, hint))

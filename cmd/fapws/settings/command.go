@@ -104,7 +104,7 @@ func ParseCommand(args []string, keys func() []KeyDoc) (*Command, error) {
 		switch w := Word(rest[0]); w {
 		case WordRun, WordCheck, WordRoutes, WordShell, WordUnit, WordHelp, WordVersion, WordInternal:
 			word, rest = w, rest[1:]
-			if name, found := strings.CutPrefix(strings.Join(rest, " "), "--"); found && w == WordHelp &&
+			if name, found := strings.CutPrefix(longName(strings.Join(rest, " ")), "--"); found && w == WordHelp &&
 				slices.ContainsFunc(p.rows, func(row *Setting) bool { return row.Name == name }) {
 				rest = []string{name}
 			}

@@ -61,6 +61,24 @@ func CommandHelp(word Word) string {
 	return string(text)
 }
 
+// Names returns the long names of all settings.
+func Names() (names []string) {
+	for _, row := range table() {
+		names = append(names, row.Name)
+	}
+	return names
+}
+
+// longName returns the long name of a flag such as -b, or else flag itself.
+func longName(flag string) string {
+	for _, row := range table() {
+		if row.Short != "" && flag == "-"+row.Short {
+			return "--" + row.Name
+		}
+	}
+	return flag
+}
+
 //go:embed notes.txt
 var notes string
 
