@@ -83,7 +83,7 @@ func TestConfigurationOfGunicornNamesWhatIsNotTaken(t *testing.T) {
 	dir := fapwstest.Files(t, map[string]string{"main.py": gunicornApp})
 	c := fapwstest.Command{Flags: []string{"check", "-c", "conf.py", "-b", "127.0.0.1:0", "main:app"}, Dir: dir}
 	for text, want := range map[string]string{
-		"worker_class = 'gthread'":         "conf.py:1: worker_class is ignored: fapws has one kind",
+		"worker_class = 'gthread'":         "conf.py:1: worker_class is ignored: not needed, remove it; fapws has one kind",
 		"raw_env = ['A=b']":                "conf.py:1: raw_env is ignored: set variables",
 		"\ntimout = 3":                     "conf.py:2: timout is ignored, did you mean timeout?",
 		"logconfig_dict = {'version': 1}":  "conf.py:1: logconfig_dict is ignored: configure Python's",
