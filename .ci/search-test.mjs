@@ -1,7 +1,8 @@
 // usage: node .ci/search-test.mjs SITE QUERIES TROUBLE
 // Types each query of the file QUERIES into the search of the built documentation SITE: its index, its worker and its own
-// search.js. One of the named pages must be among the first three results. The messages of the page TROUBLE, pasted with
-// and without quotes, and with names in them, must lead to this page. `./build.sh test` runs it.
+// search.js. One of the named pages, or sections, must be among the first three results, and no result may call a word
+// missing that it has. The messages of the page TROUBLE, pasted with and without quotes, and with names in them, must
+// lead to this page. `./build.sh test` runs it.
 import fs from "node:fs";
 import path from "node:path";
 import vm from "node:vm";
@@ -31,13 +32,24 @@ const ask = (message) => new Promise((resolve) => {
   page.addEventListener("message", (event) => resolve(event.data), {once: true});
 });
 
-await ask({type: 0, data: {...JSON.parse(read("search/search_index.json")), options: {suggest: true}}});
+const index = JSON.parse(read("search/search_index.json"));
+const texts = new Map(index.docs.map(({location, title, text}) => [location, `${title} ${text}`.toLowerCase().split(/[^\w.]+/)]));
+await ask({type: 0, data: {...index, options: {suggest: true}}});
 let failed = 0, asked = 0;
 async function want(query, pages) {
   const {data} = await ask({type: 2, data: query});
   const found = data.items.map((items) => items[0].location.replace(/\/?(#.*)?$/, ""));
+  const sections = data.items.map((items) => items[0].location);
   asked++;
-  if (pages.some((name) => found.slice(0, 3).includes(name))) return;
+  for (const {location, terms} of data.items.flat()) {
+    const wrong = Object.keys(terms).filter((term) => !terms[term] && texts.get(location).includes(term.toLowerCase()));
+    if (wrong.length) {
+      failed++;
+      console.error(`search-test: ${query}: ${location} has ${wrong}, which the result calls missing`);
+      return;
+    }
+  }
+  if (pages.some((name) => found.slice(0, 3).includes(name) || sections.slice(0, 3).includes(name))) return;
   failed++;
   console.error(`search-test: ${query}: the first results are ${found.slice(0, 5).join(", ") || "none"}, not ${pages}`);
 }

@@ -4,12 +4,41 @@
 // one of the others may be missing, too, because it may be a name. At last, any word counts.
 //
 // The search would read the signs of a message as operators (a word after "-" must not occur, and "--bind" is an error), so
-// only words remain. A match in a title counts more than others, but not so much that one common word decides.
+// only words remain. A match in a title counts more than others, but not so much that one common word decides. Titles that
+// are the query come first, then settings and keys whose names are words of it.
 const SETUP = 0, QUERY = 2, RESULT = 3;
 const TITLE = 8;
 const MESSAGE = 5, LONGEST = 30; // words of a message
 
 const words = (text) => text.match(/[\p{L}\p{N}_][\p{L}\p{N}_.]*/gu) || [];
+const textOf = (html) => html.replace(/<[^>]*>/g, "");
+const isName = (item) => /(^|\/)(settings\/#-|keys\/#)/.test(item.location);
+
+// rank returns 0 for a section with the query as its title, 1 if only signs differ, 2 for a setting or key that the query
+// names, otherwise 3.
+function rank(item, typed) {
+  const title = textOf(item.title).toLowerCase(), name = words(title).join(" "), query = words(typed);
+  if (title === typed) return 0;
+  if (name === query.join(" ")) return 1;
+  return isName(item) && query.includes(name) ? 2 : 3;
+}
+
+// correct sorts a result. It removes words from the lists of missing words that the section has in another form: the worker
+// compares a word as typed with stems.
+function correct({items}, typed, texts) {
+  for (const sections of items) {
+    for (const {location, terms} of sections) {
+      for (const term of Object.keys(terms).filter((term) => !terms[term])) {
+        const stem = term.toLowerCase().replace(/(ies|ing|ed|es|[sye])$/, "");
+        if (texts.get(location).some((word) => word.startsWith(stem) && word.length < stem.length + 4)) delete terms[term];
+      }
+    }
+    if (sections.some((item) => rank(item, typed) < 3)) sections.sort((a, b) => rank(a, typed) - rank(b, typed));
+  }
+  const best = (sections) => Math.min(...sections.map((item) => rank(item, typed)));
+  items.sort((a, b) => best(a) - best(b));
+}
+
 const post = Worker.prototype.postMessage;
 Worker.prototype.postMessage = function (message, ...rest) {
   if (message?.type === SETUP) {
@@ -17,10 +46,14 @@ Worker.prototype.postMessage = function (message, ...rest) {
     // The worker answers in the order of the queries. Ours must be the first listener: it takes a result without items, and
     // asks again unless the reader has typed more.
     const chains = this.chains = [];
+    const texts = new Map(message.data.docs.map((doc) => [doc.location, words(textOf(doc.title + " " + doc.text).toLowerCase())]));
     this.addEventListener("message", (event) => {
       if (event.data?.type !== RESULT) return;
       const chain = chains.shift();
-      if (event.data.data.items.length || chains.length || !chain?.length) return;
+      if (event.data.data.items.length || chains.length || !chain?.length) {
+        correct(event.data.data, chain?.typed ?? "", texts);
+        return;
+      }
       event.stopImmediatePropagation();
       chains.push(chain);
       post.call(this, {type: QUERY, data: chain.shift()});
@@ -34,6 +67,7 @@ Worker.prototype.postMessage = function (message, ...rest) {
     const letters = own.filter((word) => /\p{L}/u.test(word));
     const flags = all(common.flatMap((word) => word.split("_")).filter(Boolean));
     const chain = [all(own), all(common.length ? common : letters), flags, ...names.map(without), own.join(" ")].filter(Boolean);
+    chain.typed = message.data.trim().toLowerCase();
     message = {...message, data: chain.shift() || ""};
     this.chains.push(chain);
   }
