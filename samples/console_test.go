@@ -359,7 +359,7 @@ func (d *device) refusals(p *tab) {
 			c.site, "Cookie", cookie)
 		resp := d.do(req)
 		fapwstest.Equalf(t, resp.StatusCode, c.status, "%s %s %.40s, %s: %s", c.method, c.path, c.body, c.site, resp.body)
-		says := map[int]string{403: `<p class="code">403</p>`, 500: "settings.json: Is a directory"}
+		says := map[int]string{403: "a page of another site", 500: "settings.json: Is a directory"}
 		fapwstest.Has(t, resp.body, says[c.status])
 		fapwstest.Lacks(t, resp.body, "Traceback")
 	}
