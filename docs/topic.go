@@ -53,22 +53,24 @@ var synonyms = map[string]string{"letsencrypt": "Let's Encrypt", "logging": "log
 	"gzip": "compression", "apps": "applications", "ssl": "HTTPS", "k8s": "Kubernetes"}
 
 // About returns what the pages say about words that are not a topic: the sections whose heading is exactly that, such as
-// the name of a setting, or else the section in which the words are most prominent; and the names of the pages that
-// contain all words, those with most of them first.
+// the name of a setting; or else a setting or key that one of the words names and whose section has all of them; or else
+// the page with this title; or else the section in which the words are most prominent. It also returns the names of the
+// pages that contain all words, those with most of them first.
 func About(words string) (sections string, pages []string) {
 	var patterns []*regexp.Regexp
 	for word, ours := range synonyms {
 		words = regexp.MustCompile(`(?i)(^| )`+word+`( |$)`).ReplaceAllString(words, "${1}"+ours+"${2}")
 	}
-	for _, word := range strings.Fields(words) {
+	fields := strings.Fields(strings.ToLower(words))
+	for _, word := range fields {
 		patterns = append(patterns, regexp.MustCompile(`(?i)(^|[^\w-])-{0,2}`+regexp.QuoteMeta(word)+`s?($|[^\w-])`))
 	}
 	// a heading that is a setting, a key, or a name of the Python API
-	named := regexp.MustCompile("^#+ (-*|class |[a-z_.]+\\.)" + regexp.QuoteMeta(words) + `(\(\))?\s*$`)
-	var exact []string
+	named := regexp.MustCompile("(?i)^#+ (-*|class |[a-z_.]+\\.)" + regexp.QuoteMeta(words) + `(\(\))?\s*$`)
+	var exact, partly, titled []string
 	row := regexp.MustCompile("(?m)^\\| `(" + regexp.QuoteMeta(words) + " = .*)` \\| (.*) \\| (.*) \\|$")
 	for _, key := range row.FindAllStringSubmatch(Page("keys"), -1) {
-		exact = append(exact, key[1]+"\n  "+key[2]+"; default: "+strings.Replace(key[3], "–", "none", 1)+"\n")
+		exact = append(exact, "| | |\n| "+key[1]+" | "+key[2]+"; default: "+strings.Replace(key[3], "–", "none", 1)+" |\n")
 	}
 	best, most, weights := "", 0, map[string]int{}
 	for _, topic := range Topics() {
@@ -76,14 +78,23 @@ func About(words string) (sections string, pages []string) {
 		if weights[topic] = weight(patterns, guideLink.ReplaceAllString(page, ""), 1000); weights[topic] > 0 {
 			pages = append(pages, topic)
 		}
+		if strings.EqualFold(strings.TrimPrefix(Title(topic), "The "), words) {
+			titled = append(titled, page)
+		}
 		for heading, section := range sectionsOf(page) {
-			if named.MatchString(heading) {
+			own, _, _ := strings.Cut(section[len(heading):], "\n#")
+			name := strings.ToLower(strings.TrimLeft(heading, "#- "))
+			switch inLists := slices.Contains(lists, topic); {
+			case named.MatchString(heading) && inLists && strings.HasPrefix(heading, "## "):
+				exact = append(exact, heading+own+"\n")
+			case named.MatchString(heading):
 				exact = append(exact, section)
+			case inLists && strings.HasPrefix(heading, "### ") && slices.Contains(fields, name) && weight(patterns, section, 1) > 0:
+				partly = append(partly, section)
 			}
 			if slices.Contains(lists, topic) {
 				continue
 			}
-			own, _, _ := strings.Cut(section[len(heading):], "\n#")
 			headed := 0
 			for _, p := range patterns {
 				if p.MatchString(heading) {
@@ -97,10 +108,12 @@ func About(words string) (sections string, pages []string) {
 		}
 	}
 	slices.SortStableFunc(pages, func(a, b string) int { return cmp.Compare(weights[b], weights[a]) })
-	if len(exact) == 0 {
-		exact = []string{best}
+	for _, sections := range [][]string{exact, partly, titled} {
+		if len(sections) > 0 {
+			return strings.Join(sections, "\n"), pages
+		}
 	}
-	return strings.Join(exact, "\n"), pages
+	return best, pages
 }
 
 // guideLink matches the line of a setting that names another page, which is not about the words itself.

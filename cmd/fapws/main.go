@@ -204,7 +204,10 @@ func ofAnotherUser(conf *settings.Config) bool {
 // help prints the help text of a command, and a page of the documentation.
 func help(topic string, stdout io.Writer) (code int, err error) {
 	text, page := settings.CommandHelp(settings.Word(topic)), docs.Page(topic)
-	if word, command, _ := strings.Cut(topic, " "); settings.Word(word) == settings.WordCtl {
+	if word, command, found := strings.Cut(topic, " "); settings.Word(word) == settings.WordCtl {
+		if err := ctl.Command(command).Check(); found && err != nil {
+			return 0, process.ExitUsage(err)
+		}
 		text = ctl.Help(ctl.Command(command))
 	}
 	if text != "" && page != "" {
@@ -216,14 +219,15 @@ func help(topic string, stdout io.Writer) (code int, err error) {
 			fmt.Fprintf(stdout, "%-18s%s\n", name, docs.Title(name))
 		}
 	case text != "" || page != "":
-		_, err = io.WriteString(stdout, text+page)
+		_, err = io.WriteString(stdout, text+docs.Render(page, columns(stdout)))
 	case topic == "" || topic == "all" || settings.IsWord(topic):
 		settings.WriteHelp(stdout, topic == "all")
 	default:
 		sections, pages := docs.About(topic)
 		if len(pages) > 0 {
 			pages = pages[:min(len(pages), 5)]
-			_, err = fmt.Fprintf(stdout, "%s%s is on: fapws help %s\n", sections, topic, strings.Join(pages, ", fapws help "))
+			_, err = io.WriteString(stdout, docs.Render(sections, columns(stdout))+docs.Render(fmt.Sprintf(
+				"%s is on: fapws help %s\n", topic, strings.Join(pages, ", fapws help ")), columns(stdout)))
 			break
 		}
 		hint := "; fapws help topics lists the pages"
@@ -233,6 +237,16 @@ func help(topic string, stdout io.Writer) (code int, err error) {
 		return 0, process.ExitUsage(fmt.Errorf("help: there is no topic %q%s", topic, hint))
 	}
 	return process.OK, err
+}
+
+// columns returns the width of the terminal to which w writes, otherwise 80.
+func columns(w io.Writer) int {
+	if file, ok := w.(*os.File); ok {
+		if size, err := unix.IoctlGetWinsize(int(file.Fd()), unix.TIOCGWINSZ); err == nil && size.Col > 0 {
+			return int(size.Col)
+		}
+	}
+	return 80
 }
 
 func logOf(p *plan.Plan, stderr io.Writer) func(logfile.Level, string) {

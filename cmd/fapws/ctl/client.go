@@ -1,6 +1,7 @@
 package ctl
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -105,6 +106,26 @@ type options struct {
 	once    bool
 }
 
+func commandNames() []string {
+	names := make([]string, len(Commands))
+	for i, c := range Commands {
+		names[i] = string(c)
+	}
+	return names
+}
+
+// Check returns an error if c is not a command of fapws ctl. The error names a similar command.
+func (c Command) Check() error {
+	if slices.Contains(Commands, c) {
+		return nil
+	}
+	hint := "; fapws ctl --help lists them"
+	if near := settings.Nearest(string(c), commandNames()); near != "" {
+		hint = ", did you mean " + near + "?"
+	}
+	return fmt.Errorf("unknown command %s%s", c, hint)
+}
+
 func parse(args []string) (o options, err error) {
 	p := &o.purge
 	all := false
@@ -126,6 +147,9 @@ func parse(args []string) (o options, err error) {
 	if len(words) > 0 {
 		o.command, words = Command(words[0]), words[1:]
 	}
+	if errors.Is(err, pflag.ErrHelp) && o.command != "" {
+		return o, cmp.Or(o.command.Check(), err)
+	}
 	if err != nil {
 		return o, err
 	}
@@ -136,21 +160,13 @@ func parse(args []string) (o options, err error) {
 	} else if slices.Contains(NamedCommands, o.command) && len(words) > 0 {
 		o.name, words = words[0], words[1:]
 	}
-	names := make([]string, len(Commands))
-	for i, c := range Commands {
-		names[i] = string(c)
-	}
 	switch {
 	case o.command == "":
-		return o, fmt.Errorf("no command given; usage: fapws ctl %s; see fapws ctl --help", strings.Join(names, "|"))
+		return o, fmt.Errorf("no command given; usage: fapws ctl %s; see fapws ctl --help", strings.Join(commandNames(), "|"))
 	case len(words) > 0:
 		return o, fmt.Errorf("one command at a time, not %s and %s", o.command, words[0])
 	case !slices.Contains(Commands, o.command):
-		hint := "; fapws ctl --help lists them"
-		if near := settings.Nearest(string(o.command), names); near != "" {
-			hint = ", did you mean " + near + "?"
-		}
-		return o, fmt.Errorf("unknown command %s%s", o.command, hint)
+		return o, o.command.Check()
 	case (o.command == Start || o.command == Restart) && o.name == "":
 		return o, fmt.Errorf("%s needs the name of an application, which fapws ctl status lists", o.command)
 	case o.pid > 0 && o.socket != "":

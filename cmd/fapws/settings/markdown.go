@@ -66,7 +66,11 @@ func writeMarkdown(w io.Writer) {
 			fmt.Fprint(w, "\nA request passes these in order:\n\n| while | limit | then |\n|---|---|---|\n")
 			for _, p := range phases {
 				fmt.Fprintf(w, "| %s | %s | %s |\n", p.phase, join(strings.Fields(p.limits), ", ", func(name string) string {
-					return fmt.Sprintf("[`--%s`](#--%s) `%s`", name, name, strings.Replace(rows[name].Default, "0s", "none", 1))
+					shown := rows[name].shownDefault()
+					if shown == "0s" {
+						shown = "none"
+					}
+					return fmt.Sprintf("[`--%s`](#--%s) `%s`", name, name, shown)
 				}), p.result)
 			}
 		}
