@@ -205,9 +205,11 @@ static void say_object(int log, const core_record *rec, const char *level, PyObj
 }
 
 /* Passes the first line of an error to the server, which keeps the last ones for its status page. */
-static void keep(PyObject *text, PyObject *type) {
+static void keep(const core_record *rec, PyObject *text, PyObject *type) {
   enum { MOST = 500 };
-  PyObject *line = PyUnicode_FromFormat("%U: %s", text, ((PyTypeObject *)type)->tp_name), *held = NULL;
+  char ids[320] = "";
+  identify(ids, rec, "%s %.*s: ");
+  PyObject *line = PyUnicode_FromFormat("%s%U: %s", ids, text, ((PyTypeObject *)type)->tp_name), *held = NULL;
   core_bytes one = utf8(line, &held);
   if (one.len > MOST) one.len = MOST;
   if (one.len && !core_forked) core_try_enqueue(CORE_FAILURE, &one, 1);
@@ -223,7 +225,7 @@ static void keep(PyObject *text, PyObject *type) {
 static void say(int log, const core_record *rec, const char *level, PyObject *text, PyObject *type, PyObject *value,
                 PyObject *tb) {
   PyErr_Clear();
-  if (text && type) keep(text, type);
+  if (text && type) keep(rec, text, type);
   if (core_look == CORE_OBJECT) {
     say_object(log, rec, level, text, type, value, tb);
   } else {

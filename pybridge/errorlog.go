@@ -130,7 +130,11 @@ func (t *task) report(level logfile.Level, format string, args ...any) {
 	}
 	m.Text, m.Traceback, _ = strings.Cut(fmt.Sprintf(format, args...), "\n")
 	if level == logfile.Error {
-		keepFailure(m.Text)
+		text := m.Text
+		if t.about.Request != "" {
+			text = "request " + t.about.Request + ": " + text
+		}
+		keepFailure(text)
 	}
 	lines := look.Append(nil, &m)
 	if t.log == 0 && look != logfile.Object {

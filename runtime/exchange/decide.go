@@ -137,6 +137,10 @@ func (s *Server) settleRules(x *Exchange) {
 		q.mount = &site.Table[q.Mount]
 		x.rules = q.mount.rules
 	}
+	if x.rules.unseen && x.began != 0 {
+		s.metrics.Withdraw()
+		x.began = 0
+	}
 	if q.mount != nil && q.mount.Asks {
 		x.MaxBody = -1
 		return

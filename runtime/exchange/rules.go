@@ -84,6 +84,7 @@ type rules struct {
 	access  Access
 	local   bool // clients on this machine need not log in
 	quiet   bool // requests get no line in an access log
+	unseen  bool // requests do not appear in the metrics
 	timeout time.Duration
 	maxBody int64
 	hints   []byte
@@ -97,7 +98,7 @@ func rulesOf(s *Site, m *Mount) *rules {
 	if m == nil {
 		m = new(Mount)
 	}
-	out := &rules{site: s, local: m.exempt(FromLocalLogin), quiet: m.exempt(FromAccessLog)}
+	out := &rules{site: s, local: m.exempt(FromLocalLogin), quiet: m.exempt(FromAccessLog), unseen: m.exempt(FromMetrics)}
 	var secure http1.Edits
 	for _, r := range [...]*Rules{s.Rules, m.Rules} {
 		if r == nil {

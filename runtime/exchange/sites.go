@@ -401,6 +401,7 @@ const (
 	// rules do not replace the fields Content-Security-Policy and Referrer-Policy of responses
 	FromPolicy
 	FromAccessLog // requests get no line in an access log
+	FromMetrics   // requests are not counted: they only look at the server
 )
 
 // Upgrades is the way in which a Handler can use a protocol other than HTTP.

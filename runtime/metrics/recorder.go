@@ -136,6 +136,9 @@ func (r *Recorder) Begin() int64 {
 	return r.at
 }
 
+// Withdraw replaces End for a request that is not to be counted.
+func (r *Recorder) Withdraw() { r.arrived-- }
+
 // earlier means the unknown start time of a request that began before the Recorder was created.
 const earlier = -1
 

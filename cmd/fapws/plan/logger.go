@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -110,7 +111,7 @@ func (l *Logger) LogClient(level logfile.Level, client, text string) {
 func (l *Logger) KeepFailure(text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.keep(&logfile.Message{Time: l.now(), Level: logfile.Error, Text: text})
+	l.keep(&logfile.Message{Time: l.now(), Level: logfile.Error, Text: strings.TrimPrefix(text, "error ")})
 }
 
 // Relay writes a line of an application with processes of its own, which log in JSON, with the name of the application.

@@ -121,7 +121,7 @@ func (b *builder) statusPage(rest []exchange.Mount) []exchange.Mount {
 	// no time limit, because a profile or a reload can take longer than --timeout
 	rules := &exchange.Rules{Timeout: -1}
 	m := exchange.Mount{Prefix: b.conf.Status, Rules: rules, Except: []string{auth.FormPath, auth.OutPath},
-		Exempt: exchange.FromLocalLogin | exchange.FromPolicy, Handler: b.page}
+		Exempt: exchange.FromLocalLogin | exchange.FromPolicy | exchange.FromMetrics, Handler: b.page}
 	if at := slices.IndexFunc(rest, func(m exchange.Mount) bool { return m.Access != nil }); at >= 0 {
 		m.Access = rest[at].Access
 	}

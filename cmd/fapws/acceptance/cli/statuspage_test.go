@@ -60,7 +60,8 @@ func TestStatusPageShowsWorkersAndRequestsByRoute(t *testing.T) {
 	fapwstest.Write(t, release, "")
 	waits.Answer().Is(t, "released")
 	var view struct {
-		Routes []struct {
+		InFlight float64 `json:"in_flight"`
+		Routes   []struct {
 			Route    string
 			Requests int64
 		}
@@ -68,8 +69,9 @@ func TestStatusPageShowsWorkersAndRequestsByRoute(t *testing.T) {
 	fapwstest.Eventually(t, "the request is counted", func() bool {
 		fapwstest.Must(t, json.Unmarshal([]byte(answerTo(s, "GET", "/_fapws/status.json").Text), &view))
 		for _, r := range view.Routes {
+			fapwstest.Truef(t, r.Route != "/_fapws", "the status page is counted: %+v", view)
 			if r.Route == "/waits" && r.Requests == 1 {
-				return true
+				return view.InFlight == 0
 			}
 		}
 		return false
@@ -83,13 +85,14 @@ func TestStatusPageShowsErrorsAndTimeoutsOfHandlers(t *testing.T) {
 		path := fapwstest.Write(t, t.TempDir()+"/app.py", script)
 		s := fapwstest.Command{Script: path, Complains: true, Flags: []string{"--status", "/_fapws", "--timeout", "300ms"}}.
 			Serve(t, m)
-		s.Get("/boom?token=zecret", 500)
+		id := regexp.MustCompile(`Request (\w+),`).FindStringSubmatch(s.Get("/boom?token=zecret", 500, "Accept: text/html").Text)
+		fapwstest.Truef(t, id != nil, "the page for the client names no request")
 		s.Get("/hang", 504)
 		fapwstest.Eventually(t, "the log of the page has both", func() bool {
 			page := answerTo(s, "GET", "/_fapws/").Text
 			fapwstest.Truef(t, !strings.Contains(page, "zecret"), "the page shows a query or the text of an exception: %s", page)
-			return regexp.MustCompile(`error in handler boom, GET /boom\?… HTTP/1\.1 from 127\.0\.0\.1 .*: ValueError\n`).
-				MatchString(page) && regexp.MustCompile(`GET /hang .* timed out after .* in handler hang`).MatchString(page)
+			return regexp.MustCompile(`error request `+id[1]+`: error in handler boom, GET /boom\?… HTTP/1\.1 from 127\.0\.0\.1 .*: ValueError\n`).
+				MatchString(page) && regexp.MustCompile(`error request \w+: GET /hang .* timed out after .* in handler hang`).MatchString(page)
 		})
 	})
 }
