@@ -60,12 +60,35 @@ func (o order) compare(a, b listed) int {
 	case o.column == 'S' && !directory:
 		c = cmp.Compare(a.info.Size(), b.info.Size())
 	}
-	c = cmp.Or(c, cmp.Compare(a.name, b.name))
+	c = cmp.Or(c, compareNames(a.name, b.name), cmp.Compare(a.name, b.name))
 	if o.direction == 'D' {
 		return -c
 	}
 	return c
 }
+
+// compareNames compares names such that "file2" precedes "file10": digits are compared as the number that they form.
+func compareNames(a, b string) int {
+	for a != "" && b != "" {
+		x, y := number(a), number(b)
+		if x == 0 || y == 0 {
+			if a[0] != b[0] {
+				return cmp.Compare(a[0], b[0])
+			}
+			a, b = a[1:], b[1:]
+			continue
+		}
+		m, n := strings.TrimLeft(a[:x], "0"), strings.TrimLeft(b[:y], "0")
+		if c := cmp.Or(cmp.Compare(len(m), len(n)), strings.Compare(m, n)); c != 0 {
+			return c
+		}
+		a, b = a[x:], b[y:]
+	}
+	return cmp.Compare(len(a), len(b))
+}
+
+// number returns the number of digits at the beginning of name.
+func number(name string) int { return len(name) - len(strings.TrimLeft(name, "0123456789")) }
 
 // appendShown appends the requested path in canonical form, so that the cache does not contain a page for each spelling
 // of the path.
@@ -117,7 +140,7 @@ func (t *view) readDirectory(name string, o *Options, order order, most int) (en
 }
 
 func listing(title string, parent bool, entries []listed, truncated bool, order order) []byte {
-	title = html.EscapeString(strings.ToValidUTF8(title, "\uFFFD"))
+	title = "Index of " + html.EscapeString(strings.ToValidUTF8(title, "\uFFFD"))
 	b := []byte("<main><h1>" + title + "</h1>\n<table>\n<tr>")
 	for _, column := range [...]struct {
 		letter byte

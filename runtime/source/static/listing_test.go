@@ -62,13 +62,28 @@ func TestListingIsSorted(t *testing.T) {
 	checktest.Truef(t, b.status == 200 && strings.Contains(b.body, "./new"), "%+v", b)
 }
 
+func TestListingSortsNumbersInNamesByValue(t *testing.T) {
+	files := map[string]string{}
+	want := []string{"7", "007z", "12", "file", "file2", "file10", "file10a2", "file10a10", "file99999999999999999999",
+		"file100000000000000000000", "filea", "x01", "x1"}
+	for _, name := range want {
+		files[name] = "x"
+	}
+	f := serve(t, Options{Root: tree(t, files), Listing: true})
+	var shown []string
+	for _, l := range link.FindAllStringSubmatch(get(t, f, request(t, "", "GET", "/")).body, -1) {
+		shown = append(shown, l[2])
+	}
+	checktest.Equalf(t, strings.Join(shown, " "), strings.Join(want, " "), "order")
+}
+
 func TestListingShowsThePathThatItsClientRequested(t *testing.T) {
 	f := serve(t, Options{Root: tree(t, map[string]string{"d/x": "x"}), Listing: true})
 	for _, prefix := range []string{"/one", "/two", "/one", "/<b>&\"'"} {
 		req := request(t, "", "GET", "/d/")
 		req.Prefix = prefix
 		a := get(t, f, req)
-		checktest.Truef(t, strings.Contains(a.body, "<title>"+html.EscapeString(prefix)+"/d/</title>") &&
+		checktest.Truef(t, strings.Contains(a.body, "<title>Index of "+html.EscapeString(prefix)+"/d/</title>") &&
 			!strings.Contains(a.body, "<b>"), "%s: %s", prefix, a.body)
 	}
 	kept := len(f.cache.records)
@@ -76,7 +91,7 @@ func TestListingShowsThePathThatItsClientRequested(t *testing.T) {
 		req := request(t, "", "GET", spelling)
 		req.Prefix, req.Path = "/one", []byte("/d/")
 		page := get(t, f, req).body
-		checktest.Truef(t, strings.Contains(page, "<title>/one/d/</title>"), "%s: %s", spelling, page)
+		checktest.Truef(t, strings.Contains(page, "<title>Index of /one/d/</title>"), "%s: %s", spelling, page)
 	}
 	checktest.Equalf(t, len(f.cache.records), kept, "pages in memory with other spellings")
 }
