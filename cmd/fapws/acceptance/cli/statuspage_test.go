@@ -128,7 +128,7 @@ func TestStatusPageRejectsRemoteAndCrossSiteRequests(t *testing.T) {
 			"%+v: %d %s", tt, a.StatusCode, a.Text)
 	}
 	answerTo(s, "GET", "//_fapws?x=1").Field(t, "Location", "/_fapws/")
-	s.Says(`warning client 127\.0\.0\.1:\d+: status page refused: ask for this page at localhost or 127\.0\.0\.1`)
+	s.Says(`warning client 127\.0\.0\.1:\d+: request \w+: status page refused: ask for this page at localhost or 127\.0\.0\.1`)
 	old := s.Workers()
 	answerTo(s, "POST", "/_fapws/reload", "Origin: "+s.URL).Is(t, "reloaded\n")
 	s.Says("info reloading: status page")
