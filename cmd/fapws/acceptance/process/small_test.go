@@ -223,7 +223,7 @@ func TestSmallMachineServesTheConsoleDuringAnUploadAndAReload(t *testing.T) {
 			dir := t.TempDir()
 			fapwstest.Must(t, os.CopyFS(dir+"/console", os.DirFS("../../../../samples/console")))
 			fapwstest.Must(t, os.MkdirAll(dir+"/data", 0o700))
-			addUser(t, dir+"/console/users")
+			addUser(t, dir+"/data/users")
 			s := fapwstest.Command{Flags: []string{"-c", dir + "/console/fapws.toml", "--state-dir", dir + "/state"}, Dir: dir,
 				Shell: shell, Env: []string{"CONSOLE_DATA=" + dir + "/data", "CONSOLE_RUN=" + dir + "/run",
 					"CONSOLE_CHECK=true"}}.Serve(t, fapwstest.Mode{})
