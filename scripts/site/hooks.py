@@ -45,6 +45,8 @@ def on_config(config):
         pages = [{title: name} for title, name in re.findall(r"^- \[(.*?)\]\(([\w-]+\.md)\)", links, re.M)]
         if pages:
             nav.append({heading: pages})
+    nav.append({"More": [{"The console of a device": OUTSIDE + "samples/console/README.md"},
+                         {"Samples": OUTSIDE + "samples/README.md"}, {"Changes": OUTSIDE + "CHANGELOG.md"}]})
     config.nav = nav
     config.mdx_configs.setdefault("toc", {})["slugify"] = anchor
     if os.environ.get("FAPWS_HOME_URL"):
@@ -152,7 +154,8 @@ def table(found):
 
     def row(match):
         columns = iter(titles)
-        return re.sub("<td>", lambda _: '<td data-title="%s">' % next(columns, ""), match.group(0))
+        cells = re.sub("<td>", lambda _: '<td data-title="%s">' % next(columns, ""), match.group(0))
+        return re.sub('<td (data-title="[^"]*">–</td>)', r'<td class="none" \1', cells)
 
     text = re.sub(r"<tr>\n<td.*?</tr>", row, found.group(0), flags=re.S)
     return text if any(titles) else re.sub("(?s)<thead>.*?</thead>", "", text)
