@@ -192,8 +192,8 @@ func maintain(dir string, names, hosts []string, now, madeAfter time.Time) (done
 	}
 	if missing != nil {
 		print, _ := Fingerprint(a.PEM)
-		done = append(done, fmt.Sprintf("made a CA for this machine, %s; clients that trust it can be sure "+
-			"of this server; its SHA-256 fingerprint is %s", d.path(CAFile), print))
+		done = append(done, fmt.Sprintf("made a CA for this machine, %s; browsers warn until they "+
+			"trust it: fapws ctl ca; its SHA-256 fingerprint is %s", d.path(CAFile), print))
 	}
 	for _, name := range hosts {
 		if !a.vouches(name) {
