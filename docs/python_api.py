@@ -26,9 +26,9 @@ What a script can import. `fapws.contrib.channels`, for Django Channels, is on
 the page about [frameworks](wsgi-asgi.md#django). A script names its handlers in the list [`PATHS`](script.md). Any thread may call a function, unless its text says otherwise.
 """
 
-# Each task has its functions, and an example: the name of a file, its text, and what to type.
+# Each task has its functions, and an example: what it does, the name of a file, its text, and what to type.
 TASKS = [
-    ("Answer", ["HTTPError", "redirect", "Environ", "Start_response", "Staticfile", "CGIApplication", "Gzip", "parse", "Timeout", "ClientDisconnected"], "answer.py", """
+    ("Answer", ["HTTPError", "redirect", "Environ", "Start_response", "Staticfile", "CGIApplication", "Gzip", "parse", "Timeout", "ClientDisconnected"], "A page, and an error 404", "answer.py", """
 from fapws import HTTPError
 
 def page(environ, start_response):
@@ -45,7 +45,7 @@ $ curl http://127.0.0.1:8888/other | grep -o 'There .*page'
 There is no such page
 """),
     ("Live values", ["channel", "publish", "subscribers", "on_join", "on_leave", "WebSocket", "broadcast", "join", "leave",
-                     "send", "count"], "live.py", """
+                     "send", "count"], "A clock for all clients", "live.py", """
 from fapws import channel, publish, timer
 
 @timer(1)
@@ -59,7 +59,7 @@ $ curl -sN http://127.0.0.1:8888/live > received &
 $ grep -m 1 data received
 data: tick
 """),
-    ("Uploads", ["upload", "Upload", "UploadedFile"], "uploads.py", """
+    ("Uploads", ["upload", "Upload", "UploadedFile"], "Storing uploads", "uploads.py", """
 from fapws import upload
 
 def stored(environ, start_response):
@@ -73,7 +73,7 @@ $ printf hello > hello.txt
 $ curl -T hello.txt http://127.0.0.1:8888/files/
 5 bytes
 """),
-    ("Work in the background", ["defer", "defer_queue_size", "timer", "Timer"], "later.py", """
+    ("Work in the background", ["defer", "defer_queue_size", "timer", "Timer"], "Work after the response", "later.py", """
 from fapws import defer
 
 def order(environ, start_response):
@@ -86,7 +86,7 @@ $ fapws later.py
 $ curl http://127.0.0.1:8888/
 thank you
 """),
-    ("Users", ["Login", "Sessions", "check", "list", "set", "remove"], "private.py", """
+    ("Users", ["Login", "Sessions", "check", "list", "set", "remove"], "A page for users who have logged in", "private.py", """
 from fapws import Login
 
 def page(environ, start_response):
@@ -100,7 +100,7 @@ $ fapws private.py
 $ curl -s -o page -w '%{http_code}\\n' http://127.0.0.1:8888/
 401
 """),
-    ("Cache", ["cached", "purge"], "news.py", """
+    ("Cache", ["cached", "purge"], "A page that is made once a minute", "news.py", """
 from fapws.cache import cached
 
 def news(environ, start_response):
@@ -112,7 +112,7 @@ $ fapws news.py
 $ curl http://127.0.0.1:8888/
 news
 """),
-    ("Metrics and logs", ["counter", "gauge", "histogram", "Log", "Profile"], "shop.py", """
+    ("Metrics and logs", ["counter", "gauge", "histogram", "Log", "Profile"], "Counting orders", "shop.py", """
 from fapws.metrics import counter
 ORDERS = counter("shop_orders", "Orders placed.")
 
@@ -128,7 +128,7 @@ thank you
 $ fapws ctl metrics | grep orders_total
 shop_orders_total 1
 """),
-    ("Tests, and a start from Python", ["serve", "Server", "run"], "", "", ""),
+    ("Tests, and a start from Python", ["serve", "Server", "run"], "`python3 main.py` then serves: [Frameworks, from Python](wsgi-asgi.md#from-python).", "", "", ""),
 ]
 
 # Functions that exist for scripts of fapws3 and Fapws4.
@@ -322,7 +322,7 @@ def methods(value):
 def summary(value):
     """The first sentence of a docstring, for a table."""
     text = " ".join(prose(line) for line in inspect.cleandoc(value.__doc__ or "").split("\n\n")[0].split("\n"))
-    return re.split(r"[.:;](?: |$)", text)[0]
+    return re.split(r"[.:;]+(?: |$)", text)[0]
 
 
 def heading(module, item):
@@ -338,25 +338,24 @@ def anchor(title):
 
 
 def tasks():
-    """A table of the functions of each task, and an example for each."""
+    """A list of the functions of each task, and an example."""
     values = {}
     for name in reversed(MODULES):
         module = importlib.import_module(name)
         values.update(
             (item, (f"{name}.{item}"[len("fapws."):], getattr(module, item), heading(name, item))) for item in public(module)
         )
-    yield "## By task\n\n| task | |\n|---|---|"
-    for title, names, *_ in TASKS:
+    yield "## By task\n"
+    for title, names, does, file, text, typed in TASKS:
+        yield f"### {title}\n"
         for item in names:
             name, value, where = values[item]
-            yield "| %s | [`%s`](#%s): %s |" % (title, name, anchor(where), summary(value))
-            title = ""
-    yield ""
-    for title, names, file, text, typed in TASKS:
-        if file:
-            yield "### %s: an example\n\n```python %s\n%s\n```\n\n```console\n%s\n```\n" % (
-                title, file, text.strip(), typed.strip(),
-            )
+            yield "- [`%s`](#%s): %s" % (name, anchor(where), summary(value))
+        yield ""
+        if not file:
+            yield does + "\n"
+        else:
+            yield "%s:\n\n```python %s\n%s\n```\n\n```console\n%s\n```\n" % (does, file, text.strip(), typed.strip())
 
 
 def titles():

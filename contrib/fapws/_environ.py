@@ -13,7 +13,7 @@ __all__ = ["Environ"]
 
 
 class Environ(_Base):
-    """A dict with the keys of PEP 3333 and these keys of Fapws:
+    """A request as a dict with the keys of PEP 3333, and with parameters, addresses and fields as sent:
 
     ``fapws.params``
         dict: name to list of str, the parameters of the query, then those of

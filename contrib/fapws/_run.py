@@ -12,7 +12,14 @@ __all__ = ["run"]
 
 
 def run(app: object = None, **settings: object) -> None:
-    """Serves an application: ``fapws.run(app, bind=":8000", workers=2)`` at the end of a script.
+    """Serves an application, at the end of a script::
+
+        import fapws
+        from flask import Flask
+
+        app = Flask(__name__)
+        if __name__ == "__main__":
+            fapws.run(app, bind=":8000", workers=2)
 
     ``app`` is the application itself, which must be a global variable of a module, or its name as on the command line:
     ``"main:app"``, ``"main.py"``. Without it, the calling script is served. Settings are flags with underscores:

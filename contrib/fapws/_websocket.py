@@ -158,7 +158,10 @@ def broadcast(
     message: Union[str, bytes, bytearray, memoryview],
     group: Optional[str] = None,
 ) -> int:
-    """Sends a message to many WebSockets, without waiting for any of them.
+    """Sends a message to many WebSockets, without waiting for any of them::
+
+        chat = WebSocket(on_message=lambda ws, message: broadcast(chat, message))
+        PATHS = [("/chat", chat)]
 
     websockets -- a WebSocket of PATHS, which means all its clients in all processes of this server, or some connections
                   of this process, as callbacks get them

@@ -1,4 +1,4 @@
-"""The server in tests: the real program in a process of its own, with real sockets.
+"""The server in tests, which need the wheel of fapws: the real program in a process of its own, with real sockets.
 
 ::
 

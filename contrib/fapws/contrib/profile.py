@@ -169,7 +169,7 @@ def _served_stacks() -> str:
 
 
 class Profile:
-    """An entry of PATHS: a page that shows in which lines the handlers spend their time.
+    """A page, as an entry of PATHS, that shows in which lines the handlers spend their time.
 
     allow -- client addresses (REMOTE_ADDR) that may see the page, which shows names of files and functions; None: all
     hertz -- samples per second, 1 to 1000
