@@ -30,5 +30,7 @@ if(!r.ok)throw t;
 if(/html/.test(r.headers.get("Content-Type")))o.innerHTML=t;
 else{o.innerHTML="<pre></pre>";o.firstChild.textContent=t}
 }catch(e){o.textContent="failed: "+(e.message||e)}
+const c=d.createElement("button");
+c.textContent="Close";c.onclick=()=>{o.hidden=true};o.prepend(c);
 b.disabled=false});
 hear();look()})();

@@ -32,13 +32,16 @@ var scriptHash = func() string {
 func document(v *View, lines []Line, rates []float64) string {
 	var b strings.Builder
 	begin(&b, v.Report.App, `<noscript><meta http-equiv="refresh" content="5"></noscript>`)
-	fmt.Fprintf(&b, `<header><h1>%s</h1><form method="post" action="stacks"><button>Stacks</button></form> `,
-		clip(v.Report.App, 200))
+	fmt.Fprintf(&b, `<header><h1>%s</h1><span class="dim" id="state"></span><nav>`+
+		`<form method="post" action="stacks"><button>Stacks</button></form> `, clip(v.Report.App, 200))
+	loaded := "settings"
 	if v.Report.Python != "" {
+		loaded = "application"
 		fmt.Fprintf(&b, `<form method="post" action="profile"><button>Profile for %d s</button></form> `,
 			int(ProfileTime.Seconds()))
 	}
-	b.WriteString(`<form method="post" action="reload"><button>Reload</button></form> <span class="dim" id="state"></span><div id="out" hidden></div></header><main>`)
+	fmt.Fprintf(&b, `<form method="post" action="reload"><button>Reload %s</button></form></nav>`+
+		`<div id="out" hidden></div></header><main>`, loaded)
 	b.WriteString(body(v, lines, rates))
 	b.WriteString(
 		`</main><footer class="dim"><a href="metrics">metrics</a> · <a href="status.json">JSON</a></footer><script>` +
@@ -92,13 +95,35 @@ func body(v *View, lines []Line, rates []float64) string {
 func (v *View) html(b *strings.Builder) {
 	b.WriteString("<dl>")
 	for _, f := range v.figures() {
-		fmt.Fprintf(b, "<div><dt>%s</dt><dd>%s</dd></div>", clip(f.name, 100), text(f.value))
+		fmt.Fprintf(b, "<div%s><dt>%s</dt><dd>%s</dd></div>", title(f.name), clip(f.name, 100), text(f.value))
 	}
-	fmt.Fprintf(b, `</dl><p class="dim">%s</p>`,
-		clip(strings.Trim(upperFirst(v.Report.origin())+". "+others(v.others()), " "), 500))
+	fmt.Fprintf(b, `</dl><p class="dim">%s.`, clip(upperFirst(v.Report.origin()), 100))
+	for i, f := range v.others() {
+		separator := ","
+		if i == 0 {
+			separator = ""
+		}
+		fmt.Fprintf(b, "%s <span%s>%s %s</span>", separator, title(f.name), clip(f.name, 100), clip(f.value, 100))
+	}
+	b.WriteString("</p>")
 	for _, t := range []*table{routeTable(v.Routes), v.Report.workerTable(v.CPU), v.activeTable()} {
 		t.html(b)
 	}
+}
+
+// meanings explains the figures whose names do not.
+var meanings = map[string]string{
+	"thread p95":      "95 % of the requests waited at most this long for a thread",
+	"GIL p95":         "95 % of the requests waited at most this long for Python's lock (GIL)",
+	"threads stuck":   "threads whose handler has not ended after its timeout",
+	"SSE connections": "clients of server-sent events, with the open status pages",
+}
+
+func title(name string) string {
+	if meaning := meanings[name]; meaning != "" {
+		return ` title="` + text(meaning) + `"`
+	}
+	return ""
 }
 
 func (t *table) html(b *strings.Builder) {
@@ -112,6 +137,12 @@ func (t *table) html(b *strings.Builder) {
 			class := ""
 			if i == r.hot {
 				class = map[string]string{red: ` class="bad"`, amber: ` class="warn"`}[r.style]
+			}
+			switch t.heads[i] {
+			case "state":
+				class = ` class="s"`
+			case "p50": // a phone has no room for it
+				class = ` class="m"`
 			}
 			b.WriteString("<" + tag + class + ">" + clip(cell, 80))
 		}

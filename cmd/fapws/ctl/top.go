@@ -383,7 +383,7 @@ func (v *View) activeTable() *table {
 func (r *Report) workerTable(cpu map[int]float64) *table {
 	t := &table{"Workers", 32, []string{"worker", "state", "age", "memory", "requests"}, 0, nil}
 	if cpu != nil {
-		t.heads = slices.Insert(t.heads, 3, "cpu")
+		t.heads = slices.Insert(t.heads, 3, "CPU")
 	}
 	for _, w := range r.Workers {
 		memory, requests := "-", "-"
