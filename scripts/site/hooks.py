@@ -114,7 +114,8 @@ def on_page_markdown(markdown, page, **_):
     """Rewrites links, and changes the file names at the beginning of code blocks to titles."""
     uri = page.file.src_uri
     if uri == "README.md":
-        head, _, lists = markdown.partition("\n## ")
+        page.meta["hide"] = ["toc"]
+        head, _, lists = markdown.replace("# Documentation", "# fapws", 1).partition("\n## ")
         markdown = head.replace("<div ", SEARCH + "<div ", 1) + "\n## " + "Also" + lists.partition("\n## Also")[2]
     page.meta.setdefault("search", {}).setdefault("boost", BOOST.get(uri, 0.1 if uri.startswith(OUTSIDE) else 1))
     source = uri[len(OUTSIDE):] if uri.startswith(OUTSIDE) else "docs/" + uri
