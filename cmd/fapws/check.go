@@ -121,11 +121,11 @@ func mistakes(p *plan.Plan, wrong error, outside bool, log func(logfile.Level, s
 		nothing := func(logfile.Level, string) {}
 		others = append(others, checkWorkerFiles(p, &p.Conf), supervisor.Check(p), checkFiles(p, &p.Conf, nil, nothing))
 	}
-	return several(wrong, settings.JoinPath(others...))
+	return joinMistakes(wrong, settings.JoinPath(others...))
 }
 
-// several joins wrong and second. The result has the exit code of wrong, with which a start ends.
-func several(wrong, second error) error {
+// joinMistakes joins wrong and second. The result has the exit code of wrong, with which a start ends.
+func joinMistakes(wrong, second error) error {
 	f := &process.ExitError{Code: process.BadUsage}
 	errors.As(wrong, &f)
 	return &process.ExitError{Code: f.Code, Text: settings.JoinPath(wrong, second).Error()}

@@ -141,7 +141,7 @@ func run(args []string, asWorker bool, stdin *os.File, stdout, stderr io.Writer)
 			if !ofAnotherUser(&p.Conf) {
 				others = settings.JoinPath(others, checkWorkerFiles(p, &p.Conf))
 			}
-			return 0, several(process.ExitFrom(err), others)
+			return 0, joinMistakes(process.ExitFrom(err), others)
 		}
 	}
 	if parent == nil && !loader {
