@@ -296,7 +296,7 @@ const settingsNotes = `
 - ` + "`fapws --help`" + ` shows the common flags, ` + "`fapws --help all`" + ` every flag.
 - Every flag is a key at the top of ` + "`fapws.toml`" +
 	`. The [other keys](keys.md) describe hosts and routes.
-- SIZE is in bytes or takes K, M or G. TIME is in seconds or takes ms, s, m, h or d. ` +
+- SIZE is in bytes or takes K, M, G or T. TIME is in seconds or takes ms, s, m, h or d. ` +
 	"`--no-compress` or `--compress=no`" + ` turns a switch off.
 - Relative paths of flags and variables start at the working directory, also if the script changes it. Paths in the
   file start at its directory.

@@ -43,7 +43,7 @@ func WriteHelp(w io.Writer, whole bool) {
 		}
 	}
 	if !whole {
-		fmt.Fprint(w, "SIZE takes K, M, G; TIME is in seconds or takes ms, s, m, h, d.\n")
+		fmt.Fprint(w, "SIZE takes K, M, G, T; TIME is in seconds or takes ms, s, m, h, d.\n")
 		return
 	}
 	for _, n := range ReadTexts(notes) {
