@@ -18,6 +18,8 @@ import (
 	"fapws/runtime/auth"
 )
 
+var errNoPassword = errors.New("no password on standard input")
+
 var withPassword = map[string]func(file, name, password string) error{"add": auth.Add, "passwd": auth.SetPassword,
 	"check": auth.CheckPassword}
 
@@ -39,6 +41,7 @@ func user(args []string, stdin *os.File, stdout, stderr io.Writer) error {
 	if err == nil {
 		what += " " + action
 		err = changeUsers(action, file, name, stdin, stdout, stderr)
+		err = withExample(err, settings.WordUser, args)
 		if _, wrong := errors.AsType[*auth.InvalidError](err); wrong {
 			err = fmt.Errorf("%w (%s)", err, file)
 		}
@@ -149,6 +152,7 @@ func hashPassword(args []string, stdin *os.File, stdout, stderr io.Writer) error
 	if err == nil {
 		hash, err = auth.Hash(password)
 	}
+	err = withExample(err, settings.WordHash, args)
 	if err != nil {
 		return process.ExitUsage(fmt.Errorf("hash-password: %w", err))
 	}
@@ -182,11 +186,20 @@ func askHidden(terminal *os.File, r *bufio.Reader, prompt io.Writer, text string
 	return readPassword(r)
 }
 
+// withExample adds to errNoPassword the command that was typed, with a password on its standard input.
+func withExample(err error, command settings.Word, args []string) error {
+	if errors.Is(err, errNoPassword) {
+		return fmt.Errorf("%w; type one at a terminal, or send a line: echo PASSWORD | fapws %s", err,
+			strings.Join(append([]string{string(command)}, args...), " "))
+	}
+	return err
+}
+
 func readPassword(r *bufio.Reader) (string, error) {
 	line, err := r.ReadString('\n')
 	if err != nil && (err != io.EOF || line == "") {
 		if err == io.EOF {
-			err = errors.New("no password on standard input; type one at a terminal, or send a line: echo PASSWORD | fapws")
+			err = errNoPassword
 		}
 		return "", err
 	}
