@@ -247,7 +247,7 @@ func userEntry(text string) (*user.User, error) {
 		return &user.User{Uid: text, Gid: nobody, HomeDir: "/"}, nil
 	}
 	if errors.As(err, new(user.UnknownUserError)) {
-		return nil, fmt.Errorf("unknown user %q", text)
+		return nil, fmt.Errorf("unknown user %q; correct the name, or create the user", text)
 	}
 	return nil, fmt.Errorf("cannot look up user %q: %w", text, err)
 }
@@ -261,7 +261,7 @@ func groupNumber(text string) (int, error) {
 		return n, nil
 	}
 	if errors.As(err, new(user.UnknownGroupError)) {
-		return -1, fmt.Errorf("unknown group %q", text)
+		return -1, fmt.Errorf("unknown group %q; correct the name, or create the group", text)
 	}
 	return -1, fmt.Errorf("cannot look up group %q: %w", text, err)
 }
