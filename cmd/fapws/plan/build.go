@@ -190,9 +190,9 @@ func (b *builder) wrong(err error) {
 	}
 }
 
-// misused records a wrong value for a key. The error names the place where the key is set: the table itself, the table
-// of its host, the top of the file, or the command line.
-func (b *builder) misused(table *settings.TOMLTable, key string, err error) {
+// recordMisuse records a wrong value for a key. The error names the place where the key is set: the table itself, the
+// table of its host, the top of the file, or the command line.
+func (b *builder) recordMisuse(table *settings.TOMLTable, key string, err error) {
 	for _, one := range [...]*settings.TOMLTable{table, b.at, b.plan.Site.At} {
 		if one.Set(key) {
 			b.wrong(one.Errorf(key, "%v", err))

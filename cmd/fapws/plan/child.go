@@ -212,8 +212,8 @@ func (p *Plan) separate() {
 	}
 }
 
-// apartDoubts returns a warning for each of several children that seems to use channels without a broker.
-func (p *Plan) apartDoubts() (lines []string) {
+// channelWarnings returns a warning for each of several children that seems to use channels without a broker.
+func (p *Plan) channelWarnings() (lines []string) {
 	for _, c := range p.Site.Children {
 		if len(p.Site.Children) == 1 || c.Conf.Channels != "" || p.Conf.Channels != "" {
 			continue

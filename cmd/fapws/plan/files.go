@@ -54,7 +54,7 @@ func (b *builder) open(r *Route, o static.Options) *static.Files {
 		case r.At == b.plan.Site.At && r.Prefix != "":
 			key = "static"
 		}
-		b.misused(r.At, key, one.Err)
+		b.recordMisuse(r.At, key, one.Err)
 	}
 	b.opened = append(b.opened, opened{r.At, b.at, o})
 	if f != nil {
@@ -79,18 +79,18 @@ func (b *builder) checkFallbacks() {
 	for _, one := range b.opened {
 		if one.SPA != "" && !found[one.SPA] && len(b.errs) == 0 {
 			b.at = one.host
-			b.misused(one.at, "spa", fmt.Errorf("file %q not found in %s", one.SPA, strings.Join(slices.Compact(roots[one.SPA]), ", ")))
+			b.recordMisuse(one.at, "spa", fmt.Errorf("file %q not found in %s", one.SPA, strings.Join(slices.Compact(roots[one.SPA]), ", ")))
 		}
 	}
 	if len(b.opened) > 0 {
 		return
 	}
 	if spa := b.conf.SPA; spa != "" {
-		b.misused(b.plan.Site.At, "spa", errors.New("no directory is served; name one as APP, or with --static PREFIX=DIR"))
+		b.recordMisuse(b.plan.Site.At, "spa", errors.New("no directory is served; name one as APP, or with --static PREFIX=DIR"))
 	}
 	if name := b.conf.MimeTypes; name != "" {
 		if _, err := os.Stat(name); err != nil {
-			b.misused(b.plan.Site.At, "mime-types", fmt.Errorf("cannot read %s: %w", name, errors.Unwrap(err)))
+			b.recordMisuse(b.plan.Site.At, "mime-types", fmt.Errorf("cannot read %s: %w", name, errors.Unwrap(err)))
 		}
 	}
 }

@@ -331,11 +331,11 @@ func (b *siteBuilder) proxy(r *Route) ([]exchange.Mount, error) {
 		}
 	}
 	if o.NoVerify && given("proxy-tls-ca") && given("proxy-tls-verify") {
-		b.misused(r.At, "proxy-tls-ca", errors.New("has no effect with proxy-tls-verify = false"))
+		b.recordMisuse(r.At, "proxy-tls-ca", errors.New("has no effect with proxy-tls-verify = false"))
 	}
 	if o.Health != "" {
 		if _, _, err := proxy.ParseHealth(o.Health); err != nil {
-			b.misused(r.At, "proxy-health", err)
+			b.recordMisuse(r.At, "proxy-health", err)
 		}
 		// Servers that check Host, such as Django, must accept health checks as they accept the requests of clients.
 		literal := func(name string) bool { return !strings.Contains(name, "*") }
@@ -344,13 +344,13 @@ func (b *siteBuilder) proxy(r *Route) ([]exchange.Mount, error) {
 		}
 	}
 	if o.Sticky && len(o.Targets) == 1 {
-		b.misused(r.At, "proxy-sticky", errors.New("requires several servers in proxy"))
+		b.recordMisuse(r.At, "proxy-sticky", errors.New("requires several servers in proxy"))
 	}
 	p, err := proxy.New(o)
 	var ca *proxy.CAError
 	switch {
 	case errors.As(err, &ca):
-		b.misused(r.At, "proxy-tls-ca", err)
+		b.recordMisuse(r.At, "proxy-tls-ca", err)
 		return nil, nil
 	case err != nil:
 		return nil, err

@@ -401,7 +401,7 @@ func (p *Plan) doubts() (lines []string) {
 		lines = append(lines, p.Settings.Origin("cache-dir")+" is ignored: a bundle unpacks its files before it reads this file; "+
 			"use --cache-dir or FAPWS_CACHE_DIR")
 	}
-	lines = append(lines, p.apartDoubts()...)
+	lines = append(lines, p.channelWarnings()...)
 	if doubt := p.unreachable(); doubt != "" {
 		lines = append(lines, doubt)
 	}

@@ -106,7 +106,7 @@ func (b *ruleBuilder) limits(table *settings.TOMLTable, rates Rates) (limits []*
 func (b *ruleBuilder) checkRate(table *settings.TOMLTable, r *Rate, rates Rates) {
 	switch {
 	case r.By == "user" && !b.plan.Site.anyRules(func(r *TopRules) bool { return r.Auth != nil || r.Login.wanted() }):
-		b.misused(table, "rate", errors.New("by user requires auth or login, which no path has"))
+		b.recordMisuse(table, "rate", errors.New("by user requires auth or login, which no path has"))
 	case r.header != "" && b.plan.Command.Word == settings.WordCheck &&
 		!slices.ContainsFunc(rates, func(r *Rate) bool { return r.By == "" || r.By == "address" }):
 		b.warn(r.At.Errorf("rate", "clients choose %s, so this limit alone stops nobody; "+

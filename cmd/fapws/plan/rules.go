@@ -147,7 +147,7 @@ func (b *ruleBuilder) ruled(table *settings.TOMLTable, r *Rules) *exchange.Rules
 	}{{"headers", exchange.Rules{Set: o.Set}}, {"remove-headers", exchange.Rules{Remove: o.Remove}},
 		{"methods", exchange.Rules{Methods: o.Methods}}, {"early-hints", exchange.Rules{EarlyHints: o.EarlyHints}}} {
 		if _, err := exchange.NewRules(part.rules); err != nil {
-			b.misused(table, part.key, err)
+			b.recordMisuse(table, part.key, err)
 		}
 	}
 	return nil
