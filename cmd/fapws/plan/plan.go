@@ -397,10 +397,6 @@ func (p *Plan) doubts() (lines []string) {
 			}
 		}
 	}
-	if p.Settings.Source("cache-dir").Level == settings.FromFile {
-		lines = append(lines, p.Settings.Origin("cache-dir")+" is ignored: a bundle unpacks its files before it reads this file; "+
-			"use --cache-dir or FAPWS_CACHE_DIR")
-	}
 	lines = append(lines, p.channelWarnings()...)
 	if doubt := p.unreachable(); doubt != "" {
 		lines = append(lines, doubt)

@@ -363,11 +363,6 @@ func configure(t *testing.T, name string) {
 	c.Flags = []string{"-c", outside, "--print-config"}
 	config = c.Succeeds(t)
 	fapwstest.Truef(t, regexp.MustCompile(`(?m)^timeout +20s +file \S+/app/fapws.toml:2$`).MatchString(config), "%s", config)
-	fapwstest.Write(t, outside, "cache-dir = \"x\"\n")
-	usual := c
-	usual.Env = []string{"CACHE_DIRECTORY=" + t.TempDir()}
-	_, _, doubt := usual.Run(t)
-	fapwstest.Truef(t, strings.Contains(doubt, "shop.toml:1: cache-dir is ignored: "), "%s", doubt)
 	fapwstest.Write(t, outside, "thraeds = 2\n")
 	c.Fails(t, 2, "unknown key thraeds, did you mean threads?")
 }
