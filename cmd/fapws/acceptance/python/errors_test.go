@@ -138,9 +138,9 @@ func TestHTTPErrorIsTheResponse(t *testing.T) {
 				fapwstest.Truef(t, !strings.Contains(said, "answer of handler"), "says more than asked for: %s", said)
 				return
 			}
-			s.Says(`(?m) info answer of handler missing, GET /missing HTTP/1.1 from 127.0.0.1: 404 Not Found: ` +
+			s.Says(`(?m) info request \w{8}: answer of handler missing, GET /missing HTTP/1.1 from 127.0.0.1: 404 Not Found: ` +
 				`No <b>such</b> page & more$`)
-			s.Says(`(?m) info answer of handler line, .*: 400 Bad Request: a\\nfapws: b\\x1b\[31m$`)
+			s.Says(`(?m) info request \w{8}: answer of handler line, .*: 400 Bad Request: a\\nfapws: b\\x1b\[31m$`)
 		})
 	}
 }

@@ -308,7 +308,7 @@ func TestProxyForwardsFieldsAndBodies(t *testing.T) {
 		s.Ask(fmt.Sprintf("POST /body HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: "+
 			"chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", size, body)).Is(t, body)
 	}
-	wanted := regexp.MustCompile(`(?m)^\[[^]]*\] \[warning\] \[client [^]]*\] proxy unix:\S+: closed the connection: ` +
+	wanted := regexp.MustCompile(`(?m)^\[[^]]*\] \[warning\] \[client [^]]*\] \[request \w{8}\] proxy unix:\S+: closed the connection: ` +
 		`unexpected data after a response: ".*evil"`)
 	fapwstest.Eventually(t, "the log has it", func() bool {
 		s.Get("/none", 204)
