@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -24,15 +25,17 @@ func newSample(args []string, stdout io.Writer) error {
 	if err != nil {
 		return process.ExitUsage(fmt.Errorf("new: %w", err))
 	}
-	text := fmt.Sprintf("%s has the sample %s; start it with: cd %s && %s\n", dir, args[0], shellWord(dir),
-		samples.New[args[0]])
+	command, boot := samples.New[args[0]], ""
 	if settings.IsFile(filepath.Join(dir, "fapws.toml")) {
-		unit, err := writeUnitInto(dir, samples.Units[args[0]])
-		if err != nil {
+		if boot, err = writeUnitInto(dir, samples.Units[args[0]]); err != nil {
+			removeAllIn(dir)
 			return process.ExitUsage(fmt.Errorf("new: %w", err))
 		}
-		text += unit
 	}
+	if os.Geteuid() == 0 {
+		command = strings.Replace(command, "fapws", "fapws --user NAME", 1)
+	}
+	text := fmt.Sprintf("%s has the sample %s; start it with: cd %s && %s\n%s", dir, args[0], shellWord(dir), command, boot)
 	_, err = io.WriteString(stdout, text)
 	return err
 }
@@ -52,8 +55,12 @@ func writeUnitInto(dir string, changes map[string]string) (commands string, err 
 	}
 	name, text := u.text()
 	path := filepath.Join(dir, name+".service")
-	commands = fmt.Sprintf("to start it at boot, with systemd: %ssudo cp %s /etc/systemd/system/ && "+
-		"sudo systemctl enable --now %s\n", commands, shellWord(path), name)
+	if _, err := exec.LookPath("systemctl"); err != nil {
+		commands = "to start it at boot, without systemd: fapws help device\n"
+	} else {
+		commands = fmt.Sprintf("to start it at boot, with systemd: %ssudo cp %s /etc/systemd/system/ && "+
+			"sudo systemctl enable --now %s\n", commands, shellWord(path), name)
+	}
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		return "", err
 	}
@@ -95,10 +102,22 @@ func writeSample(args []string) (dir string, err error) {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return "", err
 	}
-	if err = os.CopyFS(dir, samples.Open(args[0])); err != nil {
-		return "", err
+	if err = os.CopyFS(dir, samples.Open(args[0])); err == nil {
+		err = cutLinks(filepath.Join(dir, "README.md"))
 	}
-	return dir, cutLinks(filepath.Join(dir, "README.md"))
+	if err != nil {
+		removeAllIn(dir)
+	}
+	return dir, err
+}
+
+// removeAllIn removes all files in a directory, for another try after a full disk. Errors are ignored, because the first error
+// is reported.
+func removeAllIn(dir string) {
+	entries, _ := os.ReadDir(dir)
+	for _, entry := range entries {
+		_ = os.RemoveAll(filepath.Join(dir, entry.Name()))
+	}
 }
 
 var (
