@@ -382,7 +382,7 @@ func (a *App) Startup(lifespan string) error {
 func (a *App) Serve() int { return a.mode.serve(a) }
 
 // Stop makes Serve and all threads that run handlers end, and returns the number of threads that still run after a
-// second in which none of them has begun a job, or after the time limit. Stop is safe for concurrent use.
+// second, or five seconds after one of them began its last job, or after the time limit. Stop is safe for concurrent use.
 func (a *App) Stop(limit time.Duration) int {
 	return a.mode.stop(a, int(max(limit, time.Second).Milliseconds()))
 }

@@ -390,8 +390,8 @@ void core_pool_attach(int signals, int event, int32_t *state);
 int core_flush(uintptr_t first);
 /* Starts requests that were waiting because of CORE_UNSEEN_MAX; must be called on the event loop. */
 void core_loop_has_seen(void);
-/* Ends core_serve, and waits until all threads have ended: as long as they begin a job every ms milliseconds, and for
- * about most milliseconds at most. Returns the number of threads that still run. */
+/* Ends core_serve, and waits until all threads have ended: for ms milliseconds or, as long as they begin jobs, 5 * ms
+ * milliseconds after each, and for most milliseconds in all. Returns the number of threads that still run. */
 int core_pool_stop(int ms, int most);
 /* Makes thread 0 run the application's signal handlers; must be called on the event loop. */
 void core_signalled(void);
