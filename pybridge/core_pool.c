@@ -165,7 +165,7 @@ int core_pool_stop(int ms, int most) {
   for (int i = 0; i < the_pool.nthreads; i++) core_wake_thread(the_pool.threads[i]);
   __atomic_store_n(&the_pool.monitor_parked, 0, __ATOMIC_RELAXED);
   pthread_cond_broadcast(&the_pool.monitor);
-  /* Threads run the queued jobs before they end. After the first ones, a busy machine may take its time for the next. */
+  /* Threads run the queued jobs before they end. On a busy machine, the next one may take its time. */
   uint64_t patience = (uint64_t)ms * 1000000u;
   for (unsigned long jobs = all_jobs() + 1; the_pool.live > 0 && now < end && jobs != all_jobs(); now = core_now_ns()) {
     uint64_t until = now + patience < end ? now + patience : end;
