@@ -147,7 +147,8 @@ def _add_bundle(root: str) -> None:
     """Makes Python find the modules of a bundle whose files are in the folder root."""
 
     def hook(path: str) -> _Folder:
-        if not path.startswith((root + "/app", root + "/lib")):
+        # runpy asks for the script of a spawned process: a file is no folder.
+        if not path.startswith((root + "/app", root + "/lib")) or os.path.isfile(path):
             raise ImportError
         return _Folder(root, path)
 

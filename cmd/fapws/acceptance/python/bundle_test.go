@@ -367,32 +367,79 @@ func configure(t *testing.T, name string) {
 	c.Fails(t, 2, "unknown key thraeds, did you mean threads?")
 }
 
+// bundledParts serves samples of frameworks, and uses what depends on files, libraries and children.
+const bundledParts = `import asyncio, ctypes, datetime, multiprocessing, os, ssl, subprocess, sys, zoneinfo
+import certifi, uvloop
+from bottle_sample.app import app as bottle
+from fastapi_sample.app import application
+from app import app as flask
+from helpers import double
+
+@application.get("/parts")
+def parts():
+    done = [ssl.create_default_context(cafile=certifi.where()).cert_store_stats()["x509_ca"] > 50]
+    done.append(str(datetime.datetime(2026, 1, 1, tzinfo=zoneinfo.ZoneInfo("Europe/Berlin")).utcoffset()))
+    done.append(ctypes.CDLL(None).getpid() == os.getpid())
+    for method in "spawn", "fork":
+        with multiprocessing.get_context(method).Pool(1) as pool:
+            done += pool.map(double, [21])
+    words = [sys.executable, "-c", "import certifi, helpers; print(helpers.double(4))"]
+    return done + [subprocess.run(words, stdout=subprocess.PIPE).stdout.decode()]
+
+@application.get("/loop")
+async def loop():
+    return isinstance(asyncio.get_running_loop(), uvloop.Loop)
+
+PATHS = [("/flask", flask), ("/bottle", bottle), ("/", application)]
+`
+
 func TestBundlesOfFrameworksServe(t *testing.T) {
-	venv := fapwstest.Today(t)
-	for sample, paths := range map[string][]string{
-		"flask/app.py":   {"/", "/static/style.css"},
-		"fastapi/app.py": {"/tasks", "/openapi.json"},
-		"django/wsgi.py": {"/", "/admin/login/", "/static/admin/css/base.css"},
-	} {
-		t.Run(sample, func(t *testing.T) {
-			dir := t.TempDir()
-			folder, script := filepath.Split(sample)
-			fapwstest.Must(t, os.CopyFS(dir+"/site", os.DirFS(filepath.Join("../../../../samples", folder))))
-			name := filepath.Join(dir, "shop")
-			const own = "locale/fr/LC_MESSAGES/own.mo"
-			fapwstest.Must(t, os.MkdirAll(filepath.Dir(dir+"/site/"+own), 0o755))
-			fapwstest.Write(t, dir+"/site/"+own, "")
-			fapwstest.Command{Flags: []string{"--venv", venv, "bundle", filepath.Join(dir, "site", script), "-o", name, "--languages", "pt-br"}}.Succeeds(t)
-			out := fapwstest.Command{Flags: []string{"bundle", "--list", name}}.Succeeds(t)
-			fapwstest.Truef(t, strings.Contains(out, "app/"+own+"\n"), "%s", out)
-			fapwstest.Truef(t, folder != "django/" || strings.Contains(out, "/locale/pt_BR/LC_MESSAGES/django.mo\n") &&
-				!strings.Contains(out, "/locale/fr/LC_MESSAGES/django.mo\n"), "%s", out)
-			fapwstest.Must(t, os.RemoveAll(dir+"/site"))
-			s := ofBundle(t, name, "-b", "127.0.0.1:0").Started(t)
-			for _, path := range paths {
-				s.Get(path, 200)
-			}
-			s.Stop()
-		})
+	venv, samples, extra := fapwstest.Today(t), "../../../../samples/", t.TempDir()
+	for _, module := range []string{"bottle", "uvloop"} { // packages of the system
+		fapwstest.NeedModule(t, module)
+		file := strings.TrimSpace(string(fapwstest.Try(exec.Command(fapwstest.Python, "-c",
+			"import "+module+" as m; print(m.__file__)").Output()).Must(t)))
+		file = strings.TrimSuffix(file, "/__init__.py")
+		fapwstest.Must(t, os.Symlink(file, filepath.Join(extra, filepath.Base(file))))
 	}
+	bundle := func(t *testing.T, site, script string, flags ...string) string {
+		name := filepath.Join(t.TempDir(), "shop")
+		c := fapwstest.Command{Flags: []string{"--venv", venv, "--pythonpath", extra, "bundle", filepath.Join(site, script), "-o", name}}
+		c.Flags = append(c.Flags, flags...)
+		c.Succeeds(t)
+		fapwstest.Must(t, os.RemoveAll(site))
+		return name
+	}
+	t.Run("Flask, Bottle and FastAPI with uvloop", func(t *testing.T) {
+		site := t.TempDir()
+		for sample, folder := range map[string]string{"flask": "", "bottle": "bottle_sample", "fastapi": "fastapi_sample"} {
+			fapwstest.Must(t, os.CopyFS(filepath.Join(site, folder), os.DirFS(samples+sample)))
+		}
+		fapwstest.Write(t, site+"/main.py", bundledParts)
+		fapwstest.Write(t, site+"/helpers.py", "def double(n):\n    return 2 * n\n")
+		name := bundle(t, site, "main.py", "--visit", "/loop")
+		s := ofBundle(t, name, "-b", "127.0.0.1:0").Started(t)
+		for _, path := range []string{"/flask/", "/flask/static/style.css", "/bottle/", "/tasks", "/openapi.json"} {
+			s.Get(path, 200)
+		}
+		s.Get("/loop", 200).Is(t, "true")
+		s.Get("/parts", 200).Is(t, `[true,"1:00:00",true,42,42,"8\n"]`)
+		s.Stop()
+	})
+	t.Run("Django", func(t *testing.T) {
+		site := t.TempDir()
+		fapwstest.Must(t, os.CopyFS(site, os.DirFS(samples+"django")))
+		const own = "locale/fr/LC_MESSAGES/own.mo"
+		fapwstest.Must(t, os.MkdirAll(filepath.Dir(filepath.Join(site, own)), 0o755))
+		fapwstest.Write(t, filepath.Join(site, own), "")
+		name := bundle(t, site, "wsgi.py", "--languages", "pt-br")
+		out := fapwstest.Command{Flags: []string{"bundle", "--list", name}}.Succeeds(t)
+		fapwstest.Truef(t, strings.Contains(out, "app/"+own+"\n") && strings.Contains(out, "/locale/pt_BR/LC_MESSAGES/django.mo\n") &&
+			!strings.Contains(out, "/locale/fr/LC_MESSAGES/django.mo\n"), "%s", out)
+		s := ofBundle(t, name, "-b", "127.0.0.1:0").Started(t)
+		for _, path := range []string{"/", "/admin/login/", "/static/admin/css/base.css"} {
+			s.Get(path, 200)
+		}
+		s.Stop()
+	})
 }
