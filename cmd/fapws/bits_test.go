@@ -20,7 +20,7 @@ import (
 )
 
 // Some constants do not fit into an int on 32-bit machines. This test only checks types, because the compiler would also
-// compile Go's library for such a processor. Cross builds compile the whole server.
+// compile Go's library for a 32-bit processor. Cross builds compile the whole server.
 func TestRuntimeFitsInto32Bits(t *testing.T) {
 	list := exec.Command("go", "list", "-deps", "-json=ImportPath,Dir,GoFiles,CgoFiles,ImportMap", "fapws/runtime/...")
 	list.Env = append(os.Environ(), "CGO_ENABLED=1", "GOARCH=arm", "GOARM=7")

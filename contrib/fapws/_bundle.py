@@ -80,7 +80,7 @@ class Collector:
         self.left_out: Dict[str, str] = {}  # name: reason
         self.used: Set[str] = set()  # the patterns that have matched
         self.packages: Dict[str, Dict[str, str]] = {}
-        self.languages: Set[str] = set()  # those of packages; empty for all
+        self.languages: Set[str] = set()  # languages of packages; empty means all languages
 
     def add_module(self, name: str, folder: str, path: str, is_package: bool) -> bool:
         """Adds a module with its source file. Returns False if the file is not valid Python."""

@@ -43,8 +43,8 @@ var (
 		"Retry-After: 1\r\n")
 )
 
-// NotRunning is the response of an application that an operator has stopped, or that does not start, so nobody knows when
-// to try again.
+// NotRunning is the response of an application that an operator has stopped, or that does not start. It has no
+// Retry-After, because the time of the next start is unknown.
 var NotRunning = unavailable("The application is not running.\n", "")
 
 func unavailable(text, fields string) []byte {

@@ -15,7 +15,7 @@ INITS = [
      r"(?P<name>\S+)\.service +loaded +(?P<state>\S+) .*", "systemctl --no-ask-password {action} {name}.service"),
     ("rc-status --all --nocolor", r" (?P<name>\S+) +\[ +(?P<state>\w+).*\]", "rc-service {name} {action}"),
     ("service --status-all", r" \[ (?P<state>[+?-]) \] +(?P<name>\S+)", "service {name} {action}"),
-    # Only scripts of OpenWrt are asked for their state: others may start something.
+    # Only a script of OpenWrt can report its state. Another script may start something.
     ("""sh -c 'for file in /etc/init.d/*; do state=unknown; [ -x $file ] || continue; grep -q ^#!.*/rc.common $file && {
         state=stopped; $file running && state=running; }; echo ${file##*/} $state; done 2> /dev/null'""",
      r"(?!rc[SK]? )(?P<name>[\w.@-]+) (?P<state>\w+)", "/etc/init.d/{name} {action}"),

@@ -21,7 +21,7 @@ type Target struct {
 	glibc     int    // minor version of the glibc that the executable needs
 }
 
-// machines has the names of processors for Go and in the tags of wheels, by e_machine of elf(5).
+// machines maps e_machine of elf(5) to the names of a processor in Go and in tags of wheels.
 var machines = map[uint16][2]string{3: {"386", "i686"}, 21: {"ppc64le", "ppc64le"}, 22: {"s390x", "s390x"},
 	40: {"arm", "armv7l"}, 62: {"amd64", "x86_64"}, 183: {"arm64", "aarch64"}, 243: {"riscv64", "riscv64"}}
 

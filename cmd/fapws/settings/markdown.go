@@ -104,8 +104,8 @@ func (s *Setting) writeLine(w io.Writer) {
 		asSentence(s.line()), "."), "\n", " "), shown)
 }
 
-// defaultColumn returns the default for a column or list item of defaults: that of the bracket in --help, or else of the
-// clause "default: …" of the explanation.
+// defaultColumn returns the default for a column or list item of defaults: the bracket in --help or, without a bracket,
+// the clause "default: …" of the explanation.
 func (s *Setting) defaultColumn() string {
 	shown := s.shownDefault()
 	for _, clause := range clauses(s.explanation()) {

@@ -70,7 +70,7 @@ func (f *TOMLFile) override(inside *TOMLFile) {
 	f.Inside, f.Top.Entries = inside, merge(f.Top.Entries, inside.Top.Entries)
 }
 
-// merge returns the entries of two tables. Where both have a table, the result has that of base, so that the directory of
+// merge returns the entries of two tables. A table in both becomes one with the position in base, so that the directory of
 // an application does not change if another file overrides one of its settings.
 func merge(entries, base []TOMLValue) []TOMLValue {
 	for _, v := range base {

@@ -36,7 +36,7 @@ func writeWheel(t *testing.T, dir, name, tag, file, content string) {
 // Fields of elf(5): the processor is at the offset 18.
 const arm64, amd64 = "\xb7\x00", "\x3e\x00"
 
-// forProcessor writes a copy of a program or of a library that says that it is for another processor.
+// forProcessor writes a copy of a program or library with the ELF header of another processor.
 func forProcessor(t *testing.T, from, to, machine string) {
 	t.Helper()
 	text := fapwstest.Try(os.ReadFile(from)).Must(t)
