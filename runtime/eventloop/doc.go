@@ -1,7 +1,7 @@
 // Package eventloop waits for events of many descriptors on one goroutine, and calls the handlers of the descriptors.
 //
-// The package waits with gnet's poller (github.com/panjf2000/gnet/v2/pkg/netpoll: epoll), and is the only package of
-// the server that imports gnet. The package adds features to the poller: functions that other goroutines post, wake-ups
+// The package uses gnet's poller (github.com/panjf2000/gnet/v2/pkg/netpoll: epoll), and is the only package of the
+// server that imports gnet. The package adds features to the poller: functions that other goroutines post, wake-ups
 // by threads outside of Go, a notification at the end of a batch, repeated calls of a handler, and recovery from
 // panics. ARCHITECTURE.md, "gnet", describes the cost of the poller.
 //
@@ -13,8 +13,9 @@
 // handlers that have requested another call (Watch.Again). Last, the loop calls the function of AtEndOfBatch, which
 // writes the output that the batch has produced.
 //
-// The first event of a batch adds a task, which gnet runs after all events of the batch, because gnet does not report
-// the end of a batch. This task also waits for the next events, so that gnet itself never has to wait (poller.go).
+// gnet does not report the end of a batch. The first event of a run therefore adds a task, which gnet runs after all
+// events of the batch. This task then fetches the events of all further batches, with one system call for each, and
+// returns when the run ends (Loop.batches).
 //
 // # Another goroutine
 //

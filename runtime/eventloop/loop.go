@@ -5,8 +5,6 @@ import (
 	"runtime"
 	"sync/atomic"
 	"time"
-
-	"github.com/panjf2000/gnet/v2/pkg/queue"
 )
 
 // Loop calls the handlers of ready descriptors. Its methods must be called on the loop, unless their comments say
@@ -14,9 +12,9 @@ import (
 type Loop struct {
 	poller  poller
 	wake    wake
-	end     queue.Func // the function endOfEvents, for the poller; nil before Run
+	ran     bool // Run was called before
 	events  uint
-	begun   bool     // a batch has begun, and the task for its end was added
+	begun   bool     // a batch has begun, and its end has not
 	watches []*Watch // watches, indexed by descriptor
 	again   []*Watch
 	added   []*Watch // watches of AddNew that are not registered with the poller yet
@@ -129,7 +127,7 @@ func (l *Loop) Once(f func()) (ask func()) {
 // Waker returns the Waker of the loop, without Signals. Any goroutine may call it.
 func (l *Loop) Waker() Waker { return l.wake.waker }
 
-func (l *Loop) Busy() bool { return l.wake.isCalled() || l.poller.wait(0) }
+func (l *Loop) Busy() bool { return l.wake.isCalled() || l.poller.hasEvents() }
 
 // begin marks the loop as awake, so that threads do not write to the eventfd until the end of the batch.
 func (l *Loop) begin() {

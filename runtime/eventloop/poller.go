@@ -16,8 +16,9 @@ import (
 )
 
 type poller struct {
-	gnet *netpoll.Poller
-	own  descriptors
+	gnet   *netpoll.Poller
+	own    descriptors
+	events [512]unix.EpollEvent
 }
 
 // During a long batch, the loop checks after every lookEvery events whether a thread has set Waker.State. Otherwise
@@ -77,11 +78,22 @@ func find(g *netpoll.Poller) (d descriptors, err error) {
 	return descriptors{epoll: all[epoll], event: all[event], inode: system.Inode(all[epoll])}, nil
 }
 
-// wait waits for an event, for at most limit milliseconds, or without a limit if limit is -1. The result is false if
-// the limit is reached.
-func (p *poller) wait(limit int) bool {
+// wait stores the events of the next batch, and returns their number, which may be 0. If blocks is true, it waits for the
+// first event.
+func (p *poller) wait(blocks bool) (n int, err error) {
+	limit := 0
+	if blocks {
+		limit = -1
+	}
+	if n, err = unix.EpollWait(p.own.epoll, p.events[:], limit); err == unix.EINTR {
+		return 0, nil
+	}
+	return n, err
+}
+
+func (p *poller) hasEvents() bool {
 	fds := [1]unix.PollFd{{Fd: int32(p.own.epoll), Events: unix.POLLIN}}
-	n, _ := unix.Poll(fds[:], limit)
+	n, _ := unix.Poll(fds[:], 0)
 	return n > 0
 }
 
@@ -105,16 +117,12 @@ func (p *poller) watches(fd int) bool {
 	return errors.Is(err, unix.EEXIST)
 }
 
-// BatchAllocations is the number of objects that gnet's poller allocates for each batch (for its list of tasks).
-const BatchAllocations = 1
-
 func (l *Loop) poll() error {
-	if l.end == nil {
-		l.end = l.endOfEvents
-	} else {
+	if l.ran {
 		l.goOn()
 	}
-	err := l.poller.gnet.Polling(l.event)
+	l.ran = true
+	err := l.poller.gnet.Polling(l.first)
 	if (l.stopped || l.left) && errors.Is(err, gneterrors.ErrEngineShutdown) {
 		return nil
 	}
@@ -132,19 +140,28 @@ func (l *Loop) goOn() {
 	writeEvent(l.wake.waker.Event)
 }
 
-// gnet's poller calls event for each event. If event returns an error, the poller ends.
-func (l *Loop) event(fd int, e netpoll.IOEvent, _ netpoll.IOFlags) error {
+// first handles an event of the first batch of a run, which gnet reports. If it returns an error, gnet's poller ends.
+func (l *Loop) first(fd int, e netpoll.IOEvent, _ netpoll.IOFlags) error {
 	if !l.begun && (l.stopped || l.left) {
 		return gneterrors.ErrEngineShutdown
 	}
 	if !l.begun {
-		l.begun = true
-		l.polled, l.later = l.later, l.polled
 		// gnet runs this task after all ready events. An error means that the descriptor was closed (see intact).
-		_ = l.poller.gnet.Trigger(queue.HighPriority, l.end, nil)
-		l.begin()
+		_ = l.poller.gnet.Trigger(queue.HighPriority, l.batches, nil)
+		l.beginBatch()
 	}
-	// There is no watch if the descriptor was removed in this batch, or if the descriptor is the eventfd.
+	l.event(fd, e)
+	return nil
+}
+
+func (l *Loop) beginBatch() {
+	l.begun = true
+	l.polled, l.later = l.later, l.polled
+	l.begin()
+}
+
+func (l *Loop) event(fd int, e uint32) {
+	// There is no watch if the descriptor was removed in this batch, or if the descriptor is an eventfd.
 	if fd < len(l.watches) && l.watches[fd] != nil {
 		var r Readiness
 		if e&unix.EPOLLIN != 0 {
@@ -164,38 +181,45 @@ func (l *Loop) event(fd int, e netpoll.IOEvent, _ netpoll.IOFlags) error {
 	if l.events++; l.events%lookEvery == 0 && l.wake.isCalled() {
 		l.turn()
 	}
+}
+
+// batches ends the first batch of a run, and runs all further batches. It fetches their events itself: gnet does not
+// report the end of a batch, and calls Gosched before it waits, after which Go moves the loop to a different thread.
+func (l *Loop) batches(any) error {
+	for blocks := l.endBatch(); !l.stopped && !l.left; blocks = l.endBatch() {
+		n, err := l.poller.wait(blocks)
+		if err != nil { // gnet gets the same error
+			break
+		}
+		l.beginBatch()
+		for _, e := range l.poller.events[:n] {
+			l.event(int(e.Fd), e.Events)
+		}
+	}
+	writeEvent(l.wake.waker.Event) // gnet calls first for this event
 	return nil
 }
 
 // At the end of a batch, the loop repeats its turn if a thread has called it meanwhile, because a new batch would cost
-// four system calls. mostTurns limits the turns, because events of descriptors wait.
+// a system call. mostTurns limits the turns, because events of descriptors wait.
 const mostTurns = 3
 
-func (l *Loop) endOfEvents(any) error {
+// endBatch reports whether the next batch begins with an event. Otherwise it must begin at once. A thread that set
+// Waker.State during this batch did not write to the eventfd.
+func (l *Loop) endBatch() (blocks bool) {
 	l.begun = false
-	for turns := 1; ; turns++ {
+	for turns := 1; !blocks; turns++ {
 		l.turn()
 		if l.stopped || l.left || len(l.again) > 0 || len(l.later) > 0 || turns == mostTurns {
-			if len(l.later) > 0 { // the next poll must report the events of all descriptors
-				l.register(len(l.added))
-				l.settled = 0
-			}
-			// Begin another batch at once. A thread that set Waker.State during this batch did not write to the eventfd.
-			writeEvent(l.wake.waker.Event)
-			return nil
-		}
-		if atomic.CompareAndSwapInt32(l.wake.waker.State, Awake, Asleep) {
 			break
 		}
+		blocks = atomic.CompareAndSwapInt32(l.wake.waker.State, Awake, Asleep)
 	}
-	if len(l.added) > 0 {
+	if len(l.later) > 0 || blocks { // the next poll must report the events of all descriptors
 		l.register(len(l.added))
+		l.settled = 0
 	}
-	l.settled = 0
-	// gnet must not wait itself, because gnet would first call Gosched, and Go would then move the loop to a different
-	// thread.
-	l.poller.wait(-1)
-	return nil
+	return blocks
 }
 
 // quiet is a logger for gnet that drops all messages, because Run returns the error.
