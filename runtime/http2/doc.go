@@ -50,9 +50,10 @@
 //
 // A body can only be as fast as its window in each round trip. So the server sends a PING with a large body. If half of
 // the window arrives before the acknowledgment of the PING, while the handler takes its input, the window grows up to
-// Config.MaxWindow (tuneWindows). The streams of a connection share half of the connection's window. A stream whose
-// handler uses no input needs memory only up to the size of its window, and all streams of a connection together only up
-// to the size of the connection's window.
+// Config.MaxWindow (tuneWindows). Later bodies of the connection get the larger window as soon as their handlers take
+// input (catchUp). The streams of a connection share half of the connection's window. A stream whose handler uses no
+// input needs memory only up to the size of its window, and all streams of a connection together only up to the size of
+// the connection's window.
 //
 // # Hostile clients
 //

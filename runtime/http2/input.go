@@ -109,6 +109,7 @@ func (st *stream) WantMore(x *exchange.Exchange) {
 		return
 	}
 	if st.askForBody(x); x.Outstanding.Low() {
+		st.catchUp()
 		st.openWindow()
 	}
 }
@@ -120,6 +121,7 @@ func (st *stream) openWindow() {
 		return
 	case !st.body.Submitted():
 		st.target = max(st.target, storeWindow)
+		st.catchUp()
 	}
 	if st.body.Paused {
 		st.resume()

@@ -23,7 +23,8 @@ type inflow struct {
 	closed bool  // the window is empty and cannot be opened now
 	since  int64 // when closed became true
 
-	measuring bool // the client has not acknowledged windowPing yet
+	measuring bool  // the client has not acknowledged windowPing yet
+	tuned     int64 // largest window that tuneWindows has given to a stream; 0 before
 }
 
 // blocks reports whether the window of the connection has been closed for less than timeout. Meanwhile, a request
@@ -128,6 +129,7 @@ func (c *Conn) tuneWindows() {
 		}
 		st.target = min(windowGrowth*st.target, most)
 		c.inflow.opened = max(c.inflow.opened, st.target)
+		c.inflow.tuned = max(c.inflow.tuned, st.target)
 		if st.bytes != nil {
 			st.bytes.openWindow()
 		} else if st.body.Arriving() {
@@ -135,6 +137,14 @@ func (c *Conn) tuneWindows() {
 		}
 	}
 	c.openWindow()
+}
+
+// catchUp gives st, whose input is being taken, the largest window of the connection's bodies so far: an earlier body has
+// shown how far away the client is.
+func (st *stream) catchUp() {
+	if c := st.c; c.inflow.tuned > st.target {
+		st.target = max(st.target, min(c.inflow.tuned, c.largestWindow()))
+	}
 }
 
 // largestWindow returns the maximum window of a stream, in bytes. The streams of a connection share half of its window,

@@ -204,6 +204,24 @@ func TestWindowOfAFarUploadGrowsWhileItsHandlerTakesAll(t *testing.T) {
 	checktest.Truef(t, most > usual.MaxWindow*3/4, "at most %d bytes in a round trip", most)
 }
 
+func TestNextUploadFromAFarClientBeginsWithALargeWindow(t *testing.T) {
+	h := newHost(t)
+	h.Stream(t)
+	_, f := h.openFar(t, usual.ConnectionWindow)
+	f.begin("/later", 0, 1, 1)
+	h.waitHeld(1)
+	for range 6 {
+		f.trip(1, func() { h.credit(0) })
+	}
+	checktest.Must(t, f.framer.WriteData(1, true, nil))
+	h.Do(func() { exchangetest.Answer(h.Held[0], "end") })
+	f.begin("/later", 0, 3, 3)
+	h.waitHeld(2)
+	f.trip(3, func() { h.credit(1) })
+	n := f.trip(3, func() { h.credit(1) })
+	checktest.Truef(t, n > usual.MaxWindow*3/4, "%d bytes in the second round trip", n)
+}
+
 func TestWindowOfAnUploadDoesNotGrowIfItsHandlerIsLate(t *testing.T) {
 	h := newHost(t)
 	h.Stream(t)
