@@ -69,12 +69,11 @@ func (s *TLSServer) Adopt(c *Conn, dialled net.Conn, t *TLSTransport, p Protocol
 
 // Quiet reports whether c is open and has no input that the protocol has not got. If c has such input, it must be closed.
 func (c *Conn) Quiet() bool {
-	var b [1]byte
 	err := error(nil)
 	if c.transport != nil {
-		_, err = c.transport.Read(b[:])
+		_, err = c.transport.Read(make([]byte, 1))
 	} else {
-		_, _, err = unix.Recvfrom(c.Fd(), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		_, err = peek(c.Fd())
 	}
 	return err == unix.EAGAIN
 }

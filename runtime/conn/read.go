@@ -153,8 +153,7 @@ func (c *Conn) Unread() bool {
 	case c.virtual():
 		return false
 	}
-	var b [1]byte
-	n, _, err := unix.Recvfrom(c.Fd(), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	n, err := peek(c.Fd())
 	return err == nil && n > 0
 }
 
@@ -263,9 +262,17 @@ func (s *Set) takeBuffer() []byte {
 }
 
 // Receive is recv(2): it returns 0 and no error at the end of the stream, and unix.EAGAIN if no input is available.
-func Receive(fd int, b []byte) (int, error) {
+func Receive(fd int, b []byte) (int, error) { return receive(fd, b, 0) }
+
+// peek is Receive of at most one byte, which stays in the socket.
+func peek(fd int) (int, error) {
+	var b [1]byte
+	return receive(fd, b[:], unix.MSG_PEEK)
+}
+
+func receive(fd int, b []byte, flags uintptr) (int, error) {
 	n, _, e := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd),
-		uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), unix.MSG_DONTWAIT, 0, 0)
+		uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), unix.MSG_DONTWAIT|flags, 0, 0)
 	if e != 0 {
 		return -1, e
 	}

@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -224,4 +226,50 @@ func TestTrailersReachClientsThatAcceptThem(t *testing.T) {
 	got := talk(t, address, "HEAD /announced HTTP/1.1\r\nHost: h\r\nTE: trailers\r\nConnection: close\r\n\r\n")
 	checktest.Truef(t, !strings.Contains(got, "Trailer:") && strings.HasSuffix(got, "\r\n\r\n"), "HEAD: %q", got)
 	checktest.Has(t, logged.String(), `dropped the trailer field "Set-Cookie"`)
+}
+
+func TestBodyThatIsWrittenAtOnceIsNotCopied(t *testing.T) {
+	const size, rounds = 12 << 10, 200
+	path := t.TempDir() + "/upstream"
+	listener := checktest.Try(net.Listen("unix", path)).Must(t)
+	defer listener.Close()
+	answer := func(c net.Conn, answer []byte, buffer []byte) {
+		for got := 0; ; {
+			n, err := c.Read(buffer[got:])
+			if err != nil {
+				return
+			}
+			got += n
+			if end := bytes.Index(buffer[:got], []byte("\r\n\r\n")); end >= 0 && got == end+4+size {
+				c.Write(answer)
+				got = 0
+			}
+		}
+	}
+	go func() {
+		for c, err := listener.Accept(); err == nil; c, err = listener.Accept() {
+			go answer(c, []byte("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"), make([]byte, 64<<10))
+		}
+	}()
+	address, _ := front(t, "/", proxy.Options{Targets: []string{"unix:" + path}})
+	c := backendtest.Dial(t, address)
+	defer c.Close()
+	request := fmt.Appendf(nil, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", size, make([]byte, size))
+	buffer := make([]byte, 4<<10)
+	post := func() {
+		checktest.Try(c.Write(request)).Must(t)
+		n, err := c.Read(buffer)
+		checktest.Truef(t, bytes.HasSuffix(buffer[:n], []byte("ok")) && err == nil, "%q, %v", buffer[:n], err)
+	}
+	for range rounds {
+		post()
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range rounds {
+		post()
+	}
+	runtime.ReadMemStats(&after)
+	each := (after.TotalAlloc - before.TotalAlloc) / rounds
+	checktest.Truef(t, each < size/2, "%d bytes allocated for each body of %d bytes", each, size)
 }

@@ -100,23 +100,23 @@ func (p *Proxy) Submit(t exchange.Ticket, r *exchange.Request) bool {
 		q.attempt(nil)
 	}
 	q.Parsed, q.parsed = nil, false
+	switch {
+	case r.Stays:
+	case q.c != nil && (q.c.state == opening || q.idempotent):
+		q.Body = bytes.Clone(q.Body)
+	default: // the body has been written, and is never sent again
+		q.Body = nil
+	}
 	return true
 }
 
-// keep copies the slices of r.
+// keep copies the head and the path of r, and the beginning of a body that is still arriving.
 func (q *request) keep(r *exchange.Request) {
-	body := r.Body
-	if r.Stays || r.More {
-		body = nil
-	}
-	memory := slices.Concat(r.Head, r.Path, body)
+	memory := slices.Concat(r.Head, r.Path)
 	at := len(r.Head)
-	q.Head, q.Path = memory[:at:at], memory[at:][:len(r.Path)]
-	if !r.Stays {
-		q.Body = memory[at+len(r.Path):]
-	}
+	q.Head, q.Path = memory[:at:at], memory[at:]
 	if r.More {
-		q.arrived = q.appendPiece(nil, r.Body, false)
+		q.Body, q.arrived = nil, q.appendPiece(nil, r.Body, false)
 	}
 }
 
@@ -143,10 +143,8 @@ func (q *request) attempt(err error) {
 		q.refuse(503, "no upstream server is available", fmt.Appendf(nil, "Retry-After: %d\r\n", seconds))
 	case peer == nil && errors.Is(err, conn.ErrDoorFull):
 		q.refuse(503, "the application is busy", exchange.RetryAfter)
-	case peer == nil && isTimeout(err):
-		q.refuse(504, "the upstream server did not respond in time", nil)
 	case peer == nil:
-		q.refuse(502, "invalid or no response from the upstream server", nil)
+		q.refuseFor(err)
 	default:
 		q.tried = append(q.tried, peer)
 		q.peer, q.since = peer, time.Now()
@@ -224,9 +222,16 @@ func (q *request) lost(c *connection, err error) {
 	switch {
 	case isUnsent, q.idempotent && !q.More && (counts || !isTimeout(err)):
 		q.attempt(err)
-	case isTimeout(err):
-		q.refuse(504, "the upstream server did not respond in time", nil)
 	default:
+		q.refuseFor(err)
+	}
+}
+
+// refuseFor answers a request that no upstream has answered.
+func (q *request) refuseFor(err error) {
+	if isTimeout(err) {
+		q.refuse(504, "the upstream server did not respond in time", nil)
+	} else {
 		q.refuse(502, "invalid or no response from the upstream server", nil)
 	}
 }
