@@ -148,11 +148,11 @@ make_today() {
         say "${list#"$root/"}: pip could not install them; see build/today.log"
 }
 
-# install_packages PYTHON VENV LIST creates a virtual environment with exactly the packages in the file LIST.
+# install_packages PYTHON VENV LIST creates a virtual environment with exactly the packages in the file LIST. pip compiles
+# them to bytecode, because servers of tests write none, and would compile them at each start.
 install_packages() {
     "$1" -m venv "$2" &&
-        "$2/bin/python3" -m pip install --disable-pip-version-check --no-compile --no-deps --only-binary :all: \
-            -r "$3" &&
+        "$2/bin/python3" -m pip install --disable-pip-version-check --no-deps --only-binary :all: -r "$3" &&
         cp "$3" "$2/installed.txt"
 }
 
