@@ -10,7 +10,22 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 )
+
+// Main is the main function of the program, which the package main sets. The package main itself does not use cgo:
+// otherwise Go would compile all packages that do so again in each build of a library, for the header of its functions.
+var Main func()
+
+// fapws_main is the main function if the program is a library. fapws_main runs on the main thread and stays there. Its
+// goroutine is locked to the thread. Otherwise Go could start a new thread from the main thread, and the new thread would
+// inherit the privileges of the main thread.
+//
+//export fapws_main
+func fapws_main() {
+	runtime.LockOSThread()
+	Main()
+}
 
 // A process with the library was started as `python -m fapws`, so remove the first arguments. If Python has not
 // preloaded the library, the Python module fapws reports this error.

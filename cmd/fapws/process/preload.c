@@ -73,7 +73,7 @@ static main_function *main_of_python;
  * scripts/package.sh moves it into this section. */
 extern __attribute__((visibility("hidden"))) main_function *__start_fapws_go[];
 
-__attribute__((weak)) void fapws_main(void);
+void fapws_main(void); /* of library.go */
 
 /* Runs fapws if the constructor has prepared this process for it, and Python otherwise. The decision is made here,
  * because musl runs constructors only after it has got the main function. */
