@@ -7,10 +7,11 @@ readonly test_limit=180m
 
 # Most tests wait for servers, so more tests than CPUs run at once. On a machine with slow page faults, as some virtual
 # machines are, a client could then miss a limit of its server. Therefore FAPWS_TEST_SLOWNESS extends the limits, and at
-# most five tests of a package run at once. lint has called go vet.
+# most five tests of a package run at once. lint has called go vet. With -w, programs have no tables for debuggers, and
+# linking takes half the time; panics, and reports of sanitizers about C, have their lines nevertheless.
 test_go() {
     (cd "$root" && FAPWS_TEST_SLOWNESS=${FAPWS_TEST_SLOWNESS:-3} go test -vet=off -timeout "$test_limit" \
-        -p "$(($(nproc) + 1))" -parallel 5 -ldflags "$(interpreter_flag)" "$@")
+        -p "$(($(nproc) + 1))" -parallel 5 -ldflags "-w $(interpreter_flag)" "$@")
 }
 
 # test_twice runs go test like test_go, and runs each test that fails once more, alone in its package: on a machine with
@@ -65,14 +66,14 @@ test_all_and_compile() {
     return "$status"
 }
 
-# compile_for_stages compiles the programs of packages and detectors into Go's cache.
+# compile_for_stages makes the wheel and the programs of detectors. The packages of the tests for races are compiled into
+# Go's cache, but not linked, because results of tests that have not changed are there, too.
 compile_for_stages() {
     renice -n 19 "$BASHPID"
-    (fix_circumstances && build_library)
-    build_to "$root/build/race/fapws" -pgo=off -race
-    test_race -run '^$' "${race_packages[@]}"
-    (compile_sanitizer "$root/build/for-stages.test")
-    rm -f "$root/build/for-stages.test"
+    make_test_wheel
+    build_race
+    go list -race -test -export "${race_packages[@]}"
+    compile_sanitizer
 }
 
 # test_fuzz TIME [FLAGS] runs every fuzz target for TIME, a duration or a number of inputs ("60s", "1000x"; see go test
@@ -153,29 +154,35 @@ ManyIdleClients|SteadyThreads|SupervisorKeepsNothing|TightLimits|LowLimitOfMemor
         "${what[@]}"
 }
 
+build_race() { build_to "$root/build/race/fapws" -pgo=off -race; }
+
 # test_race_whole [FLAG|PACKAGE...] runs acceptance tests with an executable that contains the race detector.
 test_race_whole() {
-    build_to "$root/build/race/fapws" -pgo=off -race
+    build_race
     GORACE=$race_options test_watched "$root/build/race/fapws" '' "$@"
 }
 
-# compile_sanitizer FILE compiles the tests of test_sanitizer. With -c, reports contain line numbers. Go expects the
-# version text of the compiler to begin with the compiler's name, but Debian's Go calls x86_64-linux-gnu-gcc, whose text
-# begins with another name.
-compile_sanitizer() { GOEXPERIMENT=cgocheck2 CC=${CC:-gcc} test_go -asan -c -o "$1" ./pybridge; }
+readonly sanitizer_program=$root/build/sanitizer/pybridge.test
+
+# compile_sanitizer compiles the tests of test_sanitizer, unless they are compiled. With -c, reports contain line numbers.
+# Go expects the version text of the compiler to begin with the compiler's name, but Debian's Go calls
+# x86_64-linux-gnu-gcc, whose text begins with another name.
+compile_sanitizer() {
+    mkdir -p "${sanitizer_program%/*}"
+    GOEXPERIMENT=cgocheck2 CC=${CC:-gcc} test_go -asan -c -o "$sanitizer_program" ./pybridge
+}
 
 # test_sanitizer runs pybridge's tests with AddressSanitizer, and with a Go runtime that checks each pointer written to
 # C memory (cgocheck2). AddressSanitizer checks only memory from malloc, so Python uses malloc as well. Builds with a
 # sanitizer also check on which thread, with or without the GIL, and when each C function is called (CORE_CHECK).
 # Reports go to files, because the tests read their own stderr.
 test_sanitizer() {
-    local folder=$root/build/sanitizer
-    rm -rf "$folder"
-    mkdir -p "$folder"
-    compile_sanitizer "$folder/pybridge.test"
+    local report=${sanitizer_program%/*}/report
+    rm -f "$report"*
+    compile_sanitizer
     cd pybridge
-    PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0:log_path="'$folder/report'" \
-        "$folder/pybridge.test" -test.timeout "$test_limit" || { cat "$folder"/report* 2>/dev/null; return 1; }
+    PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0:log_path="'$report'" \
+        "$sanitizer_program" -test.timeout "$test_limit" || { cat "$report"* 2>/dev/null; return 1; }
 }
 
 # test_sanitizer_whole runs acceptance tests with an executable with AddressSanitizer. The sanitizer must not handle the

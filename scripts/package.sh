@@ -396,15 +396,19 @@ word_sdist() {
     (cd "$root" && "$hatch" -m hatchling build -t sdist -d "${1:-$dist_folder}")
 }
 
+# make_test_wheel makes the wheel that install_wheel installs. It is a subshell, because its environment is for a library.
+make_test_wheel() (
+    rm -rf "$root/build/wheel/dist"
+    word_wheel --into "$root/build/wheel/dist"
+)
+
 # install_wheel installs the wheel as users do. The virtual environment contains the system's packages, because the
 # tests need the frameworks.
 install_wheel() {
-    local dist=$root/build/wheel/dist venv=$root/build/wheel/venv
-    need_test_tools
-    rm -rf "$dist" "$venv"
-    (word_wheel --into "$dist") # its environment is for a library
+    local venv=$root/build/wheel/venv
+    rm -rf "$venv"
     "$python" -m venv --system-site-packages "$venv"
-    "$venv/bin/python" -m pip install -q --no-index "$dist"/*.whl
+    "$venv/bin/python" -m pip install -q --no-index "$root"/build/wheel/dist/*.whl
     export FAPWS_BIN=$venv/bin/fapws
 }
 
@@ -425,13 +429,15 @@ test_musl_wheel() {
 
 # test_wheel [FOLDER...] runs the acceptance tests in these folders, or all acceptance tests, with the wheel.
 test_wheel() {
+    need_test_tools
+    make_test_wheel
     install_wheel
     (($#)) || set -- ...
     test_go "${@/#/./cmd/fapws/acceptance/}"
 }
 
-# test_wheel_short tests only the differences between a wheel and an executable: how processes start, and what they
-# inherit.
+# test_wheel_short tests only the differences between a wheel, which compile_for_stages has made, and an executable: how
+# processes start, and what they inherit.
 test_wheel_short() {
     install_wheel
     test_wheel_tools
