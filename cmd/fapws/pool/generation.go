@@ -486,7 +486,8 @@ func (p *Pool) maybeHandOver() {
 	if p.o.Broker != nil {
 		p.o.Broker.withdrawCounts() // the next program has another name
 	}
-	err := handOver(p)
+	var err error
+	process.OnMain(func() { err = handOver(p) })
 	p.o.Log(logfile.Error, fmt.Sprintf("cannot start the new version: %v; the new workers keep serving under the "+
 		"old program", err))
 	p.handing = false

@@ -136,7 +136,7 @@ func (p *Pool) start(newest bool, role Role) (*worker, error) {
 	cmd.Dir, cmd.SysProcAttr = p.o.Dir, p.o.Attributes()
 	text, _ := json.Marshal(start)
 	cmd.Env = append(cmd.Env, Variable+"="+string(text), settings.KeptVariable+"="+p.o.Kept)
-	if err := cmd.Start(); err != nil {
+	if process.OnMain(func() { err = cmd.Start() }); err != nil {
 		channel.Close()
 		if _, gone := os.Stat(cmd.Dir); gone != nil && cmd.Dir != "" { // err blames the program instead
 			err = fmt.Errorf("its working directory %s: %w", cmd.Dir, system.Cause(gone))

@@ -129,8 +129,7 @@ func (a *application) launch() *launch {
 	return l
 }
 
-// start starts the process of a. It must be called on the main thread, because the kernel ends a child when the thread
-// that has started it ends (PR_SET_PDEATHSIG), and only the main thread survives an upgrade.
+// start starts the process of a.
 func (a *application) start() {
 	a.welcome()
 	pid, err := a.execute()
@@ -155,7 +154,7 @@ func (a *application) execute() (pid int, err error) {
 		return s.start(l, files)
 	}
 	cmd := l.command(files)
-	if err := cmd.Start(); err != nil {
+	if process.OnMain(func() { err = cmd.Start() }); err != nil {
 		return 0, err
 	}
 	pid = cmd.Process.Pid

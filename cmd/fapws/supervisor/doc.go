@@ -3,8 +3,9 @@
 // control socket. The supervisor uses the settings of flags, environment and configuration file until the first worker
 // reports the settings of the script. The supervisor starts no Python and serves no clients.
 //
-// Package command calls Run, on the main goroutine; the functions that package supervisor passes to package pool run on
-// that goroutine, too. With --user, workers start as that user, and the supervisor switches to the user after it has
+// Package command calls Run, on the main goroutine. Package pool then decides on a goroutine of its own, because the main
+// goroutine is expensive to wake (process.Beside); the functions that package supervisor passes to package pool run there,
+// too. With --user, workers start as that user, and the supervisor switches to the user after it has
 // bound the addresses. The control socket is created after the first worker has loaded.
 //
 // # Private keys

@@ -190,11 +190,13 @@ func (p *supervisor) run() (code int, err error) {
 	p.watcher.Report(p.pool.ReloadChanged)
 	caught := pool.Catch(handover, process.SignalsArrived)
 	p.applications.listen()
-	if handover != nil {
-		p.applications.resume()
-	}
-	p.applications.adopt(p.plan.Site.Children)
-	err = p.pool.Run(caught, handover)
+	process.Beside(func() {
+		if handover != nil {
+			p.applications.resume()
+		}
+		p.applications.adopt(p.plan.Site.Children)
+		err = p.pool.Run(caught, handover)
+	})
 	killed, failed := errors.AsType[*process.ExitError](err)
 	p.applications.end(failed && killed.Code == process.Failed)
 	if p.applications.lost && err == nil {
@@ -243,7 +245,7 @@ func (p *supervisor) open(first *pool.Settled) (addresses []pool.Address, err er
 		if c := p.identity.Credential(); c != nil {
 			ctl.Prepare(c)
 		}
-		if err := p.identity.Assume(p.conf.Chroot != ""); err != nil {
+		if process.OnMain(func() { err = p.identity.Assume(p.conf.Chroot != "") }); err != nil {
 			return addresses, process.ExitNotStarted("%v", err)
 		}
 		if err := p.openControl(); err != nil {
