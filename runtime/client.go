@@ -34,8 +34,8 @@ func (s *Server) subrequest(ctx context.Context, o exchange.Origin, target strin
 }
 
 // Try sends a GET request to the server itself, as a client on a unix socket would. Try returns the status when the
-// response is complete. target is a path or the URL of a site. Try needs neither a password nor a session, but all
-// other rules apply.
+// response is complete or, for an event stream, which may never end, after its head. target is a path or the URL of a
+// site. Try needs neither a password nor a session (exchange.OwnUser), but all other rules apply.
 func (s *Server) Try(ctx context.Context, target string) (status int, err error) {
 	u, err := url.Parse(target)
 	if err != nil {
@@ -48,6 +48,9 @@ func (s *Server) Try(ctx context.Context, target string) (status int, err error)
 		return 0, err
 	}
 	defer r.Body.Close()
+	if strings.HasPrefix(strings.ToLower(r.Header.Get("Content-Type")), "text/event-stream") {
+		return r.StatusCode, nil
+	}
 	if _, err = io.Copy(io.Discard, r.Body); err != nil {
 		err = cmp.Or(ctx.Err(), err)
 	}

@@ -170,8 +170,10 @@ func (r *rules) admit(x *Exchange) (refusal *Reply, running Check) {
 	if refusal = r.exceeded(x, false); refusal != nil {
 		return refusal, nil
 	}
-	if o := x.client.subrequest; r.access != nil && (o == nil || !o.Own) {
-		if refusal, running = r.access.Admit(x); refusal != nil || running != nil {
+	if r.access != nil {
+		if o := x.client.subrequest; o != nil && o.Own {
+			x.LogIn(OwnUser, r.access.By())
+		} else if refusal, running = r.access.Admit(x); refusal != nil || running != nil {
 			return refusal, running
 		}
 		x.Req.Peer = x.from

@@ -105,8 +105,12 @@ type Origin struct {
 	Root  string // decoded path prefix from a proxy or from Config.RootPath: "" or "/a/b"
 	Depth int
 	Value any  // data for the handlers that answer the subrequests
-	Own   bool // the server tests itself, and needs neither a password nor a session
+	Own   bool // the server tests itself, and needs neither a password nor a session; see OwnUser
 }
+
+// OwnUser is the user as whom the server is logged in where a mount has users, if Origin.Own is true: its handler relies
+// on a user.
+const OwnUser = "fapws-check"
 
 // Asker sends a GET request to the server itself on behalf of the request that o describes. target is a percent-encoded
 // path with an optional query. fields contains lines of the form "Name: value\r\n", without Host, Connection and the

@@ -412,6 +412,24 @@ func TestCheckOfTheSandboxNamesEachDenial(t *testing.T) {
 		"    await send({'type': 'http.response.start', 'status': 204})\n    await send({'type': 'http.response.body'})\n")
 	code, stdout, _ = (fapwstest.Command{Script: hello, Flags: []string{"check", "--sandbox", "--lifespan", "off", "--bind", "127.0.0.1:0"}}).Run(t)
 	fapwstest.Truef(t, code == 0 && strings.HasSuffix(stdout, "\nGET / was answered\n"), "code %d: %s", code, stdout)
+	// The application relies on its user, and the stream of events never ends.
+	folder := t.TempDir()
+	fapwstest.Write(t, folder+"/users", "ann:{SHA}0DPiKuNIrrVmD8IUCuw1hQxNqZc=\n")
+	fapwstest.Write(t, folder+"/app.py", `
+import time
+def user(environ, start_response):
+    return environ["REMOTE_USER"].encode()
+def events(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/event-stream")])
+    while True:
+        yield b"data: 1\n\n"
+        time.sleep(0.05)
+PATHS = [("/user", user), ("/events", events)]
+`)
+	file := fapwstest.Write(t, folder+"/fapws.toml", "app = \"app.py\"\nauth = { realm = \"x\", users = \"users\" }\nbind = \"127.0.0.1:0\"\n")
+	code, stdout, stderr = (fapwstest.Command{Flags: []string{"check", "--sandbox", "-c", file}}).Run(t)
+	fapwstest.Truef(t, code == 0 && strings.HasSuffix(stdout, "\nGET /user was answered\nGET /events was answered\n"),
+		"code %d: %s%s", code, stdout, stderr)
 	killed := fapwstest.Write(t, t.TempDir()+"/killed.py",
 		"import os\ndef application(environ, start_response):\n    os.kill(os.getpid(), 9)\n")
 	code, _, stderr = (fapwstest.Command{Script: killed, Flags: []string{"check", "--sandbox", "--bind", "127.0.0.1:0"}}).Run(t)
