@@ -8,7 +8,6 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"path"
 	"slices"
 	"sort"
 	"strconv"
@@ -60,8 +59,7 @@ func (r *activeRequests) Active(wait time.Duration) (active []ActiveRequest, ok 
 			Late: r.timeout > 0 && t.age() > r.timeout && (t.where == C.CORE_QUEUED ||
 				t.where == C.CORE_AWAITING || t.where == C.CORE_RUNNING)}
 		if len(t.stack) > 0 {
-			f := t.stack[0]
-			active[i].At = fmt.Sprintf("%s:%d in %s", path.Base(f.file), f.line, f.function)
+			active[i].At = t.stack[0].place()
 		}
 	}
 	return active, ok
@@ -95,7 +93,7 @@ func (r *activeRequests) Stack(w io.Writer, wait time.Duration) error {
 	if !ok {
 		fmt.Fprintf(out, "%v, or Python is ending: the stacks of all threads, as far as they can be seen without it\n",
 			errNoGIL)
-		out.Write(dumpStacks())
+		out.WriteString(dumpStacks())
 	}
 	_, err := out.WriteTo(w)
 	if err == nil && !ok {

@@ -7,11 +7,15 @@ import "C"
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"path"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -124,16 +128,55 @@ type frame struct {
 
 func takeStack(s *C.core_snapshot) callStack {
 	defer C.free(unsafe.Pointer(s.stack))
-	stack := frames(C.GoBytes(unsafe.Pointer(s.stack), C.int(s.stack_len)))
-	// The first frames of the asyncio thread do not belong to the application.
-	for i, f := range stack {
-		if i > 0 && (f.file == "<fapws>._async" || strings.HasSuffix(f.file, "/fapws/_async.py")) {
-			stack = stack[:i]
+	return callStack(frames(C.GoBytes(unsafe.Pointer(s.stack), C.int(s.stack_len)))).applications()
+}
+
+// applications returns s without the outermost frames, of package fapws and of asyncio, which call the application. If
+// there are no other frames, applications returns s.
+func (s callStack) applications() callStack {
+	n := len(s)
+	for n > 0 && s[n-1].module() != "" {
+		n--
+	}
+	for i := range s {
+		if i > 0 && s[i].module() == "_async" {
+			n = i
 			break
 		}
 	}
-	return stack
+	if n == 0 {
+		return s
+	}
+	return s[:n]
 }
+
+// place returns a short text such as "app.py:12 in view".
+func (f *frame) place() string {
+	return fmt.Sprintf("%s:%d in %s", path.Base(f.file), f.line, f.function)
+}
+
+// module returns the name of the private module of package fapws to which f belongs, such as "_async", or "".
+func (f *frame) module() string {
+	name, archived := strings.CutPrefix(f.file, "<fapws>.")
+	if !archived {
+		folder, file := path.Split(f.file)
+		if path.Base(folder) != "fapws" {
+			return ""
+		}
+		name = strings.TrimSuffix(file, ".py")
+	}
+	if !strings.HasPrefix(name, "_") {
+		return ""
+	}
+	return name
+}
+
+// isLibrary reports whether f belongs to Python's standard library or to an installed package.
+func (f *frame) isLibrary() bool {
+	return strings.HasPrefix(f.file, "<") || f.module() != "" || libraries.MatchString(f.file)
+}
+
+var libraries = regexp.MustCompile(`/(site-packages|dist-packages|lib/python\d[^/]*)/`)
 
 func frames(text []byte) (list []frame) {
 	fields := bytes.Split(text, []byte{0})
@@ -162,33 +205,110 @@ func (s callStack) text() string {
 	return out.String()
 }
 
-// sourceLine returns a line of a source file, without Python's linecache, which would need the GIL.
-func sourceLine(name string, line int) string {
-	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
-	if err != nil {
+// excerpt returns the innermost frame of the user's code, with the lines of its source file around the line that is
+// executed, which begins with ">". It returns "" if s is empty, or if the file cannot be read.
+func (s callStack) excerpt() string {
+	const around = 5
+	if len(s) == 0 {
 		return ""
 	}
-	defer f.Close()
-	s := bufio.NewScanner(f)
-	for i := 1; s.Scan(); i++ {
-		if i == line {
-			return strings.TrimSpace(strings.ToValidUTF8(s.Text(), "?"))
+	f := s[max(0, slices.IndexFunc(s, func(f frame) bool { return !f.isLibrary() }))]
+	first := max(1, f.line-around)
+	lines := sourceLines(f.file, first, f.line+around)
+	if first+len(lines) <= f.line {
+		return ""
+	}
+	var out strings.Builder
+	fmt.Fprintf(&out, "%s, line %d, in %s\n\n", f.file, f.line, f.function)
+	for i, text := range lines {
+		mark := " "
+		if first+i == f.line {
+			mark = ">"
 		}
+		out.WriteString(strings.TrimRight(fmt.Sprintf("%s%5d  %s", mark, first+i, text), " ") + "\n")
+	}
+	return out.String()
+}
+
+func sourceLine(name string, line int) string {
+	for _, text := range sourceLines(name, line, line) {
+		return strings.TrimSpace(text)
 	}
 	return ""
 }
 
+// sourceLines returns the lines first to last of a source file, as far as the file has them, without Python's
+// linecache, which would need the GIL.
+func sourceLines(name string, first, last int) (lines []string) {
+	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	s := bufio.NewScanner(f)
+	for i := 1; i <= last && s.Scan(); i++ {
+		if i >= first {
+			lines = append(lines, strings.ToValidUTF8(s.Text(), "?"))
+		}
+	}
+	return lines
+}
+
 var dumping sync.Mutex
 
-// dumpStacks does not need the GIL, and is safe for concurrent use.
-func dumpStacks() []byte {
+// dumpStacks returns the stacks of the threads that execute Python code, as text. It does not need the GIL, and is safe
+// for concurrent use.
+func dumpStacks() string {
+	var out strings.Builder
+	for _, t := range dumpThreads() {
+		fmt.Fprintf(&out, "thread %s:\n%s", t.id, t.stack.text())
+	}
+	return cmp.Or(out.String(), "the stacks are not available without the GIL\n")
+}
+
+// A dumpedThread is a thread with its stack, which is not empty.
+type dumpedThread struct {
+	id    string
+	stack callStack
+}
+
+// dumpThreads is like dumpStacks. The result is nil if the stacks are not available.
+func dumpThreads() []dumpedThread {
 	dumping.Lock()
 	defer dumping.Unlock()
 	fd := int(C.core_dump_stacks())
 	text := make([]byte, 1<<20)
 	n, err := unix.Pread(fd, text, 0)
 	if err != nil {
-		return []byte("the stacks are not available without the GIL\n")
+		return nil
 	}
-	return text[:n]
+	return parseDump(string(text[:n]))
+}
+
+var (
+	threadOfDump = regexp.MustCompile(`(?m)^(?:Current thread|Thread) (0x[0-9a-f]+)[^\n]*:\n((?:  [^\n]*\n)+)`)
+	frameOfDump  = regexp.MustCompile(`(?m)^  File "(.*)", line (\d+) in (.*)$`)
+)
+
+// parseDump parses a text of Python's faulthandler. Threads that run handlers come before threads that the application
+// has started; threads that execute no Python code are left out.
+func parseDump(text string) (handlers []dumpedThread) {
+	var others []dumpedThread
+	for _, thread := range threadOfDump.FindAllStringSubmatch(text, -1) {
+		var s callStack
+		for _, f := range frameOfDump.FindAllStringSubmatch(thread[2], -1) {
+			line, _ := strconv.Atoi(f[2])
+			s = append(s, frame{f[1], line, f[3]})
+		}
+		if len(s) == 0 {
+			continue
+		}
+		t := dumpedThread{thread[1], s.applications()}
+		if path.Base(s[len(s)-1].file) == "threading.py" {
+			others = append(others, t)
+		} else {
+			handlers = append(handlers, t)
+		}
+	}
+	return append(handlers, others...)
 }

@@ -68,7 +68,8 @@ func TestStackWithoutTheGILIsReportedAsIncomplete(t *testing.T) {
 	sent := loop.begin(t, strings.Replace(g.target(), "blocked", "keeps_gil", 1))
 	want := regexp.MustCompile(`(?s)^exchange \d+, GET /keeps_gil\?.* handler keeps_gil, running on thread \d
 a handler holds the GIL in C code, .*
-  File ".*/testdata/app.py", line \d+ in keeps_gil`)
+thread 0x[0-9a-f]+:
+  File ".*/testdata/app.py", line \d+, in keeps_gil`)
 	var b strings.Builder
 	for end := time.Now().Add(generous); !want.MatchString(b.String()); {
 		if time.Now().After(end) {
@@ -80,6 +81,40 @@ a handler holds the GIL in C code, .*
 	}
 	g.open(1)
 	<-(<-sent).done
+}
+
+func TestDumpShowsHandlersFirstAndNoIdleThread(t *testing.T) {
+	threads := parseDump(`Thread 0x00007f0000000003 (most recent call first):
+  <no Python frame>
+
+Thread 0x00007f0000000002 [worker] (most recent call first):
+  File "/usr/lib/python3.13/threading.py", line 359 in wait
+  File "/srv/app.py", line 3 in works
+  File "/usr/lib/python3.13/threading.py", line 1012 in _bootstrap
+
+Current thread 0x00007f0000000001 (most recent call first):
+  File "/srv/a b.py", line 9 in <lambda>
+  File "<fapws>._pep3333", line 40 in served
+
+`)
+	checktest.Equal(t, fmt.Sprint(threads), "[{0x00007f0000000001 [{/srv/a b.py 9 <lambda>}]} {0x00007f0000000002 "+
+		"[{/usr/lib/python3.13/threading.py 359 wait} {/srv/app.py 3 works} "+
+		"{/usr/lib/python3.13/threading.py 1012 _bootstrap}]}]")
+}
+
+func TestStackBeginsWithTheApplication(t *testing.T) {
+	user, library := frame{"/srv/fapws/app.py", 1, "f"}, frame{"/usr/lib/python3.11/time.py", 2, "g"}
+	checks, task := frame{"<fapws>._pep3333", 3, "served"}, frame{"/src/contrib/fapws/_async.py", 4, "call"}
+	runs := frame{"/usr/lib/python3.11/asyncio/events.py", 5, "_run"}
+	for _, c := range []struct{ whole, want callStack }{
+		{callStack{library, user, checks}, callStack{library, user}},
+		{callStack{user, checks, user, checks}, callStack{user, checks, user}},
+		{callStack{user, task, runs, task}, callStack{user}},
+		{callStack{checks}, callStack{checks}},
+		{nil, nil},
+	} {
+		checktest.Equal(t, fmt.Sprint(c.whole.applications()), fmt.Sprint(c.want))
+	}
 }
 
 // CheckGIL replaces a worker after ten checks, so a wrong result of endsWithin could replace a healthy worker.

@@ -5,6 +5,8 @@ import "C"
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -149,14 +151,34 @@ func (w *watchdog) Stalled() (exchange.Ticket, time.Duration) {
 }
 
 // Explain implements app.Interpreter.
-func (w *watchdog) Explain(ticket exchange.Ticket) string {
-	list, _ := w.requests.sample(time.Second)
-	for i := range list {
-		if t := &list[i]; t.ticket == int(ticket) && len(t.stack) > 0 {
-			return fmt.Sprintf("%s after %s in handler %s, %s:\n%s", t.line, seconds(t.age()), t.name, t.state(), t.stack.text())
-		}
+func (w *watchdog) Explain(ticket exchange.Ticket, limit time.Duration) (text, details string) {
+	list, ok := w.requests.sample(time.Second)
+	i := slices.IndexFunc(list, func(t task) bool { return t.ticket == int(ticket) })
+	if i < 0 {
+		return "", ""
 	}
-	return ""
+	t := &list[i]
+	if t.where == C.CORE_QUEUED {
+		return fmt.Sprintf("The request has waited for %s for more than %v (--timeout), so handler %s has not begun.",
+			t.run.place(), limit, t.name), ""
+	}
+	text = fmt.Sprintf("Handler %s has not answered within %v (--timeout).", t.name, limit)
+	switch {
+	case !ok:
+		return text + fmt.Sprintf(" It continues to run: %v, so no exception can be raised.", errNoGIL), dumpStacks()
+	case t.where == C.CORE_AWAITING:
+		text += " It is canceled."
+	case t.where == C.CORE_RUNNING:
+		text += " It continues to run until the line below has been executed, and then gets fapws.Timeout."
+	}
+	details = t.stack.excerpt()
+	if len(t.stack) > 1 || details == "" {
+		details = strings.TrimLeft(details+"\nStack, innermost call last:\n"+t.stack.text(), "\n")
+	}
+	if len(t.stack) == 0 {
+		details = ""
+	}
+	return text, details
 }
 
 // Held implements app.Interpreter. With --debug, Held reports whether a thread has stopped in a debugger such as pdb.

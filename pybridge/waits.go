@@ -87,9 +87,39 @@ func waitFor(queued int, first time.Duration) string {
 // whereBusy returns the beginning of a sentence that names the handlers, or "" if no handler runs on a thread any
 // longer, or if the stacks could not be read.
 func whereBusy(active []ActiveRequest) string {
+	texts := places(active, func(r *ActiveRequest) bool { return strings.HasPrefix(r.State, onThread) })
+	if len(texts) == 0 {
+		return ""
+	}
+	return "they run " + strings.Join(texts, ", ") + "; "
+}
+
+// Unfinished returns a line about the handlers that have not returned, with the code that they execute, or "" if no
+// request is active. Unfinished waits for the GIL for at most the duration wait, and is safe for concurrent use.
+func (h *Handler) Unfinished(wait time.Duration) string {
+	active, ok := h.Active(wait)
+	texts := places(active, func(r *ActiveRequest) bool { return strings.HasPrefix(r.State, running) || r.At != "" })
+	if len(texts) == 0 {
+		return ""
+	}
+	line := "a handler did not return: " + strings.Join(texts, ", ")
+	if ok {
+		return line
+	}
+	var threads []string
+	for _, t := range dumpThreads() {
+		threads = append(threads, t.stack[0].place())
+	}
+	return fmt.Sprintf("%s; %v; the threads execute %s", line, errNoGIL,
+		strings.Join(threads[:min(len(threads), tellMost)], ", "))
+}
+
+// places returns texts such as "GET /slow at app.py:12 in slow" for the active requests that fits accepts, the most
+// frequent first, and at most tellMost of them.
+func places(active []ActiveRequest, fits func(*ActiveRequest) bool) []string {
 	n := map[string]int{}
-	for _, r := range active {
-		if strings.HasPrefix(r.State, onThread) {
+	for i := range active {
+		if r := &active[i]; fits(r) {
 			n[strings.TrimSuffix(r.Request+" at "+r.At, " at ")]++
 		}
 	}
@@ -104,10 +134,7 @@ func whereBusy(active []ActiveRequest) string {
 	if more > 0 {
 		texts = append(texts, fmt.Sprintf("and %d others", more))
 	}
-	if len(texts) == 0 {
-		return ""
-	}
-	return "they run " + strings.Join(texts, ", ") + "; "
+	return texts
 }
 
 // Measure starts to count how long requests and threads wait. Only one goroutine at a time can call Measure.

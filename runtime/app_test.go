@@ -53,13 +53,13 @@ func (h *instant) Submit(t exchange.Ticket, r *exchange.Request) bool {
 	h.tickets = append(h.tickets, t)
 	return true
 }
-func (h *instant) Flush()                                    {}
-func (h *instant) Held() bool                                { return false }
-func (h *instant) Release(*exchange.Part)                    {}
-func (h *instant) Cancel(exchange.Ticket, time.Duration)     {}
-func (h *instant) Attach(*eventloop.Waker)                   {}
-func (h *instant) Explain(exchange.Ticket) string            { return "" }
-func (h *instant) Stalled() (exchange.Ticket, time.Duration) { return 0, 0 }
+func (h *instant) Flush()                                                        {}
+func (h *instant) Held() bool                                                    { return false }
+func (h *instant) Release(*exchange.Part)                                        {}
+func (h *instant) Cancel(exchange.Ticket, time.Duration)                         {}
+func (h *instant) Attach(*eventloop.Waker)                                       {}
+func (h *instant) Explain(exchange.Ticket, time.Duration) (text, details string) { return "", "" }
+func (h *instant) Stalled() (exchange.Ticket, time.Duration)                     { return 0, 0 }
 func (h *instant) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Outcome {
 	return h.server.Dispatcher().Subscribe(x, p, &exchange.Request{Head: h.request}, h.channel)
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"html"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,7 +20,7 @@ type ErrorPage struct {
 	Status  int
 	Text    string // if Text is empty or only repeats the status, the page has a sentence about the status
 	Home    string // path of the site, without a trailing slash
-	Details string // lines for a developer, with a button that copies them, or ""
+	Details string // lines for a developer, with a button that copies them, or ""; a ">" emphasizes its line
 	Note    string // small print, such as the id of the request; may be empty
 }
 
@@ -63,7 +64,8 @@ func (p *ErrorPage) HTML() []byte {
 	end := ""
 	if p.Details != "" {
 		head += "<style>.card{max-width:60rem;margin-top:8vh}</style>"
-		end = "\n<pre class=plain>" + html.EscapeString(p.Details) + "</pre>\n<script>" + copyScript + "</script>"
+		details := emphasized.ReplaceAllString(html.EscapeString(p.Details), "<b class=bad>$0</b>")
+		end = "\n<pre class=plain>" + details + "</pre>\n<script>" + copyScript + "</script>"
 	}
 	if p.Note != "" {
 		end += "\n<p class=\"dim small\">" + html.EscapeString(p.Note) + "</p>"
@@ -79,6 +81,8 @@ const copyScript = `const p=document.querySelector(".plain"),b=document.createEl
 	`if(document.execCommand("copy"))b.textContent="Copied"};(p.closest("details")||p).before(b)`
 
 func sentence(status int) string {
+var emphasized = regexp.MustCompile("(?m)^&gt;.*")
+
 	switch status {
 	case 401, 403:
 		return "You may not see this page."

@@ -174,8 +174,8 @@ func TestErrorPageHasASentenceAndALinkHome(t *testing.T) {
 		checktest.Truef(t, strings.HasSuffix(sentence, ".") && strings.Contains(text, ` href="/a&#34;b/">`) &&
 			!strings.Contains(text, "<h1></h1>"), "%d: %s", status, text)
 	}
-	page := ErrorPage{Status: 404, Text: "no <such> thing", Details: "a <b>", Note: "Request <1>"}
-	for _, want := range []string{"<p>No &lt;such&gt; thing.</p>", "<pre class=plain>a &lt;b&gt;</pre>", "Request &lt;1&gt;</p>"} {
+	page := ErrorPage{Status: 404, Text: "no <such> thing", Details: "a <b>\n> c <d>", Note: "Request <1>"}
+	for _, want := range []string{"<p>No &lt;such&gt; thing.</p>", "<pre class=plain>a &lt;b&gt;\n<b class=bad>&gt; c &lt;d&gt;</b></pre>", "Request &lt;1&gt;</p>"} {
 		checktest.Has(t, string(page.HTML()), want)
 	}
 }

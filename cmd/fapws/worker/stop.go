@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -453,11 +454,13 @@ func (s *service) sayStopping(mode shutdownMode, grace time.Duration) {
 
 // leave ends the process even though a handler has not returned.
 func (s *service) leave(code int) {
-	what := "a handler did not return"
+	cause := "a handler did not return"
 	if !s.python.is(appRunning) {
-		what = "the startup of the application did not end"
+		cause = "the startup of the application did not end"
+	} else if h := s.python.running(); h != nil {
+		cause = cmp.Or(h.Unfinished(stackWait), cause)
 	}
-	s.log.Log(logfile.Warning, what+"; exiting without it")
+	s.log.Log(logfile.Warning, cause+"; exiting without it")
 	s.sayLastWords()
 	process.ExitAfterClosingTime(s.deadline, func() { s.depart(code) }, s.warn)
 	s.withdraw()

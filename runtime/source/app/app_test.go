@@ -70,9 +70,9 @@ func (h *handler) Cancel(_ exchange.Ticket, took time.Duration) {
 		h.told = append(h.told, "cancel")
 	}
 }
-func (h *handler) Explain(exchange.Ticket) string            { return "" }
-func (h *handler) Stalled() (exchange.Ticket, time.Duration) { return 0, 0 }
-func (h *handler) Deliver(in exchange.Input)                 { h.inputs = append(h.inputs, string(in.Data)) }
+func (h *handler) Explain(exchange.Ticket, time.Duration) (text, details string) { return "", "" }
+func (h *handler) Stalled() (exchange.Ticket, time.Duration)                     { return 0, 0 }
+func (h *handler) Deliver(in exchange.Input)                                     { h.inputs = append(h.inputs, string(in.Data)) }
 func (h *handler) Next(p *exchange.Part) (exchange.Ticket, bool) {
 	if len(h.parts) == 0 {
 		return 0, false

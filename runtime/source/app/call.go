@@ -372,7 +372,7 @@ func (c *call) overdue(took time.Duration) {
 		} else {
 			r := exchange.Reply{Status: 504}
 			if x.ShowsDetails() {
-				r.Details = c.source.d.app.Explain(c.ticket)
+				r.Text, r.Details = c.source.d.app.Explain(c.ticket, time.Duration(c.limit))
 			}
 			x.Answer(r)
 		}

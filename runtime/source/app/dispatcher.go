@@ -49,9 +49,9 @@ type Interpreter interface {
 	// or at the time of the previous call.
 	Held() bool
 
-	// Explain returns where the handler of the exchange is, and its stack, a line each, or "" if this is unknown.
-	// Explain blocks for at most a second, so it is only for developers.
-	Explain(exchange.Ticket) string
+	// Explain describes, for a developer, why the exchange has exceeded its timeout: in a sentence or two, and by the
+	// lines of code that the handler executes. Both are "" if the reason is unknown. Explain blocks for at most a second.
+	Explain(ticket exchange.Ticket, timeout time.Duration) (text, details string)
 
 	// Signalled tells the Interpreter, on the event loop, that the application has received a signal.
 	Signalled()
