@@ -144,11 +144,13 @@ static int answer_iterable(core_thread *t, core_record *rec, PyObject *result) {
   if (!iter && !PyErr_Occurred() && (Py_TYPE(result)->tp_iter || PySequence_Check(result)))
     iter = PyObject_GetIter(result);
   if (!iter && PyErr_Occurred()) return -1;
-  if (!iter)
-    return core_raise(PyExc_TypeError,
-                      "handler %U returned %.200R; it must return str, bytes, a list or tuple of them, an iterable, a "
-                      "file or a dict",
-                      core_mount_of(rec)->name, result);
+  if (!iter) {
+    const core_mount *m = core_mount_of(rec);
+    PyObject *text = core_call("fapws._arguments", "wrong_result", "(OOO)", m->callable, m->name, result);
+    if (text) PyErr_SetObject(PyExc_TypeError, text);
+    Py_XDECREF(text);
+    return -1;
+  }
   rec->run.result = Py_NewRef(result);
   rec->run.iter = iter;
   rec->run.single = !in_blocks && is_single(result);

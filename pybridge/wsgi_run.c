@@ -64,8 +64,8 @@ static PyObject *failed_environ(core_record *rec) {
 static PyObject *debug_page(core_record *rec, PyObject *type, PyObject *value, PyObject *tb) {
   PyObject *env = failed_environ(rec);
   PyObject *page = !env ? NULL
-                        : core_call("fapws._debugpage", "page", "(OOOOO)", type, value ? value : Py_None,
-                                    tb ? tb : Py_None, env, core_mount_of(rec)->name);
+                        : core_call("fapws._debugpage", "page", "(OOOOOO)", type, value ? value : Py_None,
+                                    tb ? tb : Py_None, env, core_mount_of(rec)->name, core_mount_of(rec)->callable);
   if (page && !PyBytes_Check(page)) Py_CLEAR(page);
   /* If the page cannot be made, for example because package fapws cannot be imported, the client receives a page
    * without details. */

@@ -1,13 +1,15 @@
-"""Determines, without a call, whether a callable accepts the arguments that the server passes."""
+"""Determines, without a call, whether a callable accepts the arguments that the server passes, and where it is
+defined."""
 from __future__ import annotations
 
 from types import BuiltinFunctionType, FunctionType, MethodType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, FrozenSet, List, Tuple
+    from types import CodeType
+    from typing import Any, FrozenSet, List, Optional, Tuple
 
-__all__ = ["functions", "misfit", "takes_nothing"]
+__all__ = ["definition", "functions", "misfit", "takes_nothing", "wrong_result"]
 
 _VARARGS = 0x04  # inspect.CO_VARARGS
 _DEPTH = 16  # maximum depth of nested wrappers
@@ -37,6 +39,32 @@ def misfit(called: Any, *names: str) -> str:
                 missing = f"; {names[-1]} is missing"
             return f"{_name(called)}{at} {problem}; {call}{missing}"
     return ""
+
+
+def definition(application: Any) -> Optional[CodeType]:
+    """Returns the code of the innermost function that handles a call of a WSGI application, or None. Functions that wrap
+    the application do not count."""
+    from fapws._framework import chain
+
+    for app in reversed(chain(application)):
+        while hasattr(app, "__wrapped__"):
+            app = app.__wrapped__
+        for function, given, _ in functions(app):
+            code: Optional[CodeType] = getattr(function, "__code__", None)
+            if code and code.co_argcount - given == 2:
+                return code
+    return None
+
+
+def wrong_result(application: Any, name: str, result: Any) -> str:
+    """Returns a line about a result that is not a response."""
+    code = definition(application)
+    place = f" ({code.co_filename}, line {code.co_firstlineno})" if code else ""
+    shown = "None, as a function without return does" if result is None else f"{result!r:.200}"
+    return (
+        f"handler {name}{place} returned {shown}; it must return str, bytes, a list or tuple of them, an iterable, a"
+        " file or a dict"
+    )
 
 
 def takes_nothing(cls: Any) -> bool:

@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Iterable, List, Mapping, Set
 
-__all__ = ["MASK", "Brief", "is_secret"]
+__all__ = ["MASK", "Brief", "is_secret", "shortened"]
 
 MASK = "••••••"
 _SECRET = compile(
@@ -47,7 +47,11 @@ class Brief:
             text = self.masked(_text(value, _DEPTH))
         except BaseException as error:  # __repr__ may be defined by the application.
             return f"<{_type_name(value)}: no repr, {type(error).__name__}>"
-        return text if len(text) <= _CHARS else text[: _CHARS - 1] + "…"
+        return shortened(text)
+
+
+def shortened(text: str) -> str:
+    return text if len(text) <= _CHARS else text[: _CHARS - 1] + "…"
 
 
 def _secret_texts(environ: Mapping[str, Any]) -> Set[str]:

@@ -30,8 +30,8 @@ _LATE = """
     urllib.parse urllib.request urllib.response urllib.robotparser uuid warnings weakref wsgiref.headers
     wsgiref.simple_server wsgiref.util wsgiref.validate xml.dom.minidom xml.etree.ElementTree xml.parsers.expat
     xml.sax.saxutils xmlrpc.client zipfile zlib zoneinfo
-    fapws._brief fapws._channels fapws._cookies fapws._debugpage fapws._environ fapws._errors fapws._file
-    fapws._framework fapws._later fapws._errorlog fapws._native fapws._timeout fapws._traceback fapws._verbs fapws.base
+    fapws._arguments fapws._brief fapws._channels fapws._cookies fapws._debugpage fapws._environ fapws._errors
+    fapws._file fapws._framework fapws._later fapws._errorlog fapws._native fapws._timeout fapws._traceback fapws._verbs fapws.base
     fapws.contrib.multipart
 """.split()
 

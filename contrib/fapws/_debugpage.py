@@ -11,7 +11,8 @@ from html import escape
 from itertools import islice
 from traceback import format_exception
 
-from fapws._brief import MASK, Brief, is_secret
+from fapws._arguments import definition
+from fapws._brief import MASK, Brief, is_secret, shortened
 from fapws._errors import document, note
 from fapws._load import theirs
 
@@ -70,12 +71,17 @@ def page(
 ) -> bytes:
     """Returns an HTML document, in UTF-8, about an exception that a handler has raised.
 
+    handler: Any = None,
     All texts are escaped and limited in length; credentials in environ, and variables with a name such as password, are
-    masked. Never raises an exception, and omits values that cannot be shown. Must be called on the thread that has run
-    the handler.
+    masked. If no line of the user's code has raised the exception, for example because the server rejects the result of
+    handler, the page shows the definition of handler. Never raises an exception, and omits values that cannot be shown.
+    Must be called on the thread that has run the handler.
     """
     try:
-        text = _Page(environ).build(exc if exc is not None else exc_type(), theirs(tb) or tb, handler_name)
+        own = theirs(tb)
+        text = _Page(environ).build(
+            exc if exc is not None else exc_type(), own or tb, handler_name, None if own else handler
+        )
     # An error in this function must not replace the exception that the page shows.
     except BaseException as error:
         text = document(
@@ -90,7 +96,7 @@ class _Page:
         self.environ = environ
         self.brief = Brief(environ)
 
-    def build(self, exc: BaseException, tb: Optional[TracebackType], handler_name: str) -> str:
+    def build(self, exc: BaseException, tb: Optional[TracebackType], handler_name: str, unseen: Any) -> str:
         title = self.escaped(_name(type(exc)))
         request = f"{self.environ.get('REQUEST_METHOD', '')} {self.environ.get('RAW_URI', '')}"
         parts = [
@@ -104,6 +110,8 @@ class _Page:
             parts.append(self.frames(trace, open_first=number == 0))
         parts += [self.request(), self.plain(exc, tb), "</main>"]
         return document(title, _HEAD, "".join(parts))
+            if number == 0 and unseen is not None:
+                parts.append(self.definition(unseen))
 
     def escaped(self, text: str) -> str:
         return escape(self.brief.masked(text))
@@ -138,6 +146,16 @@ class _Page:
     def frame(self, frame: FrameType, line: int, instruction: int, first: bool) -> str:
         code = frame.f_code
         linecache.checkcache(code.co_filename)
+    def definition(self, handler: Any) -> str:
+        code = definition(handler)
+        if code is None:
+            return ""
+        lines, line = linecache.getlines(code.co_filename), code.co_firstlineno
+        return (
+            f"<details class=last open><summary><code>{self.escaped(code.co_filename)}:{line}</code> defines"
+            f" <b>{escape(code.co_name)}</b></summary>{self.source(lines, code, line, -1)}</details>"
+        )
+
         lines = linecache.getlines(code.co_filename, frame.f_globals)
         where = f"<code>{self.escaped(code.co_filename)}:{line}</code> in <b>{escape(code.co_name)}</b>"
         if not first and line <= len(lines):
@@ -184,8 +202,11 @@ class _Page:
         for key in sorted(map(str, self.environ.keys()))[:200]:
             # use dict.get, because Environ would compute keys such as fapws.params
             value = dict.get(self.environ, key) if isinstance(self.environ, dict) else self.environ.get(key)
-            shown = value if isinstance(value, str) else self.brief.value(value)
-            rows.append((key, MASK if is_secret(key) else self.brief.masked(shown)[:1000]))
+            if isinstance(value, str):
+                shown = MASK if is_secret(key) else shortened(self.brief.masked(value))
+            else:
+                shown = self.brief.value(value, key)
+            rows.append((key, shown))
         return f"<h2>Request</h2><details><summary>environ</summary>{_table(rows)}</details>"
 
     def plain(self, exc: BaseException, tb: Optional[TracebackType]) -> str:

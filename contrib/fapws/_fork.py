@@ -338,7 +338,7 @@ class _Child:
     def _answer(self, mounts: List[Mount], debug: int, sends: bool) -> None:
         self.sends = sends
         variables = self._variables()
-        call, name, environ_class, start_class = mounts[int(variables.pop("fapws.mount"))]
+        self.handler, name, environ_class, start_class = mounts[int(variables.pop("fapws.mount"))]
         length = int(variables["CONTENT_LENGTH"])
         del variables["SCGI"]
         if not variables.pop("fapws.has_length"):
@@ -368,7 +368,7 @@ class _Child:
             "waitress.client_disconnected": self.disconnected,
         })
         try:
-            self._call(call, environ, start_class)
+            self._call(self.handler, environ, start_class)
         except (_Gone, _Broken) if self.parent() else SystemExit:
             raise
         except BrokenPipeError:
@@ -472,10 +472,9 @@ class _Child:
                 # PEP 3333 permits using the length of the first item as Content-Length only if len(result) is 1
                 pass
         else:
-            raise TypeError(
-                f"handler {self.name} returned {result!r:.200}; it must return str, bytes, a list or tuple of them, an"
-                " iterable, a file or a dict"
-            )
+            from fapws._arguments import wrong_result
+
+            raise TypeError(wrong_result(self.handler, self.name, result))
         for item in items:
             self._chunk(item)
             if self.started and self.bodyless:

@@ -1,4 +1,5 @@
-"""Warnings about a WSGI application that violates PEP 3333, because other servers may reject such an application.
+"""Warnings about a WSGI application that violates PEP 3333, because other servers may reject such an application. What
+this server rejects is an error, and no warning.
 
 The executable imports this module only with --dev. """
 from __future__ import annotations
@@ -8,9 +9,8 @@ import re
 import sys
 from wsgiref.util import is_hop_by_hop
 
-from fapws._arguments import functions
+from fapws._arguments import definition
 from fapws._failure import log
-from fapws._framework import chain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,11 +51,15 @@ class _Call:
         self.started = ""
 
     def warn(self, kind: str, text: str, place: str = "") -> None:
-        place = place or self.started or _definition(self.application)
+        place = place or self.started or self.definition()
         if (kind, place) not in self.warned:
             self.warned.add((kind, place))
             line = f"{place}: {text}; other servers may fail (PEP 3333, logged once)"
             log("warning", line, self.environ["wsgi.errors"])
+
+    def definition(self) -> str:
+        code = definition(self.application)
+        return _place(code, code.co_firstlineno) if code else type(self.application).__name__
 
     def checked(self, result: Any) -> Any:
         """Checks the result of an application. Returns the result or, for an iterable, a wrapper that checks each item
@@ -66,7 +70,7 @@ class _Call:
             for item in result:
                 self.item(item)
             self.end()
-        elif isinstance(result, _DATA) or result is None:
+        elif isinstance(result, _DATA):
             self.warn("result", f"the result is {_a(result)}; it must be an iterable of bytes, such as [b'text']")
             self.end()
         elif isinstance(result, dict):
@@ -87,7 +91,7 @@ class _Call:
         return result
 
     def item(self, item: Any, place: str = "") -> None:
-        if not isinstance(item, bytes):
+        if isinstance(item, _DATA) and not isinstance(item, bytes):
             self.warn("item", f"an item of the body is {_a(item)}; it must be bytes", place)
 
     def end(self) -> None:
@@ -111,6 +115,7 @@ class _Start:
     def __call__(self, *args: Any, **keywords: Any) -> Callable[[Any], Any]:
         call: _Call = self._call
         call.started = place = _caller()
+        write = self._start(*args, **keywords)
         if keywords:
             call.warn(
                 "keywords", f"start_response is called with {', '.join(keywords)}=; its arguments must be positional",
@@ -121,12 +126,11 @@ class _Start:
             _check_status(call, given["status"], place)
         if "headers" in given:
             _check_headers(call, given["headers"], place)
-        write = self._start(*args, **keywords)
 
         def checked_write(data: Any) -> Any:
+            write(data)
             if not isinstance(data, bytes):
                 call.warn("write", f"write() is called with {_a(data)}; it must be bytes", _caller())
-            return write(data)
 
         return checked_write
 
@@ -192,8 +196,6 @@ def _end_at_call(error: BaseException) -> None:
 
 
 def _a(value: Any) -> str:
-    if value is None:
-        return "None"
     name = type(value).__name__
     return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
 
@@ -223,16 +225,3 @@ def _at(iterator: Any) -> str:
         iterator = iterator.gi_yieldfrom
     frame = getattr(iterator, "gi_frame", None)
     return _place(frame.f_code, frame.f_lineno) if frame else ""
-
-
-def _definition(application: Any) -> str:
-    """Returns the line at which the innermost function of an application is defined, without the functions that wrap
-    the application."""
-    for app in reversed(chain(application)):
-        while hasattr(app, "__wrapped__"):
-            app = app.__wrapped__
-        for function, given, _ in functions(app):
-            code = getattr(function, "__code__", None)
-            if code and code.co_argcount - given == 2:
-                return _place(code, code.co_firstlineno)
-    return type(application).__name__

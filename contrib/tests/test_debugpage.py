@@ -106,6 +106,19 @@ class Page(unittest.TestCase):
                 self.assertNotIn(secret, html.unescape(text))
         self.assertIn("no such session: " + MASK, html.unescape(text))
 
+    def test_definition_of_a_handler_with_a_wrong_result(self):
+        def handler(environ, start_response):
+            """Returns None."""
+
+        text = page(TypeError, TypeError("wrong"), None, ENVIRON, "app.handler", handler).decode()
+        line = handler.__code__.co_firstlineno
+        self.assertIn(f"test_debugpage.py:{line}</code> defines <b>handler</b>", text)
+        self.assertIn(f'<span class="hot"><i>{line}</i>        def handler(environ, start_response):</span>', text)
+
+    def test_long_values_of_environ_are_shortened(self):
+        text = page_of(fail, dict(ENVIRON, LONG="x" * 500))
+        self.assertIn("<td>LONG<td>" + "x" * 199 + "…", text)
+
     def test_chain(self):
         def cause():
             try:

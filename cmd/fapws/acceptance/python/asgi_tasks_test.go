@@ -179,7 +179,7 @@ func TestAsyncHandlersMayBeEntriesOfPATHS(t *testing.T) {
 	s.Ask(fapwstest.Request("DELETE", "/verbs", "")).Want(t, 405)
 	s.Ask(fapwstest.Request("HEAD", "/counts", "")).Is(t, "")
 	s.GetLogs("/fails", 500, `ValueError: boom`)
-	s.GetLogs("/bad_result", 500, `handler \S*bad_result returned 7; it must return`)
+	s.GetLogs("/bad_result", 500, `handler \S*bad_result \(\S+, line \d+\) returned 7; it must return`)
 	a := s.Ask(fapwstest.Get("/bad_piece"))
 	fapwstest.Truef(t, a.Err != nil && a.Text == "begun", "%q, %v", a.Text, a.Err)
 	s.Says(`a response must consist of str or bytes, not int: 7`)

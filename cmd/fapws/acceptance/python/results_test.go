@@ -69,8 +69,8 @@ func TestReturnValuesBecomeBodiesAndMediaTypes(t *testing.T) {
 func TestReturnValueThatIsNoResponseIs500(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "returns.py", Complains: true}.Serve(t, fapwstest.Inline)
-	s.GetLogs("/none", 500, `handler none returned None;`)
-	s.GetLogs("/number", 500, `handler number returned 7;`)
+	s.GetLogs("/none", 500, `handler none \(\S+returns\.py, line \d+\) returned None, as a function without return does;`)
+	s.GetLogs("/number", 500, `handler number \(\S+returns\.py, line \d+\) returned 7; it must return`)
 	s.GetLogs("/mixed", 500, `handler mixed.*\n(.*\n)*.*not int: 7`)
 	s.GetLogs("/surrogate", 500, `UnicodeEncodeError`)
 	s.Get("/str", 200)

@@ -181,7 +181,7 @@ func TestWriteSendsBeforeTheResult(t *testing.T) {
 			s.GetLogs("/number", 500, `TypeError: a response must consist of str or bytes, not int: 7`)
 			a := s.Ask(fapwstest.Get("/none"))
 			fapwstest.Truef(t, a.Err != nil && a.Text == "written", "none: %q, %v", a.Text, a.Err)
-			s.Says(`handler none returned None;`)
+			s.Says(`handler none \(\S+, line \d+\) returned None, as`)
 			fapwstest.Equal(t, len(s.Get("/many?200", 200).Text), 200*65536+3)
 		})
 }
