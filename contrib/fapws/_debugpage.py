@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType, TracebackType
     from typing import Any, List, Mapping, Optional, Tuple, Type
 
-__all__ = ["page"]
+__all__ = ["POLICY", "page"]
+
+#: The Content-Security-Policy of the page, which is also in pybridge/wsgi_head.c. The document has a stricter one.
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'self' 'unsafe-inline'; connect-src 'self'"
 
 _CONTEXT = 5  # number of source lines shown above and below a line
 _FRAMES = 40  # maximum number of frames; a recursion can have a thousand frames
@@ -68,10 +71,10 @@ def page(
     tb: Optional[TracebackType],
     environ: Mapping[str, Any],
     handler_name: str,
+    handler: Any = None,
 ) -> bytes:
     """Returns an HTML document, in UTF-8, about an exception that a handler has raised.
 
-    handler: Any = None,
     All texts are escaped and limited in length; credentials in environ, and variables with a name such as password, are
     masked. If no line of the user's code has raised the exception, for example because the server rejects the result of
     handler, the page shows the definition of handler. Never raises an exception, and omits values that cannot be shown.
@@ -107,11 +110,11 @@ class _Page:
         for number, (link, error, trace) in enumerate(_chain(exc, tb)):
             if number:
                 parts.append(f"<h2>{link} {self.escaped(_name(type(error)))}{self.message(error)}</h2>")
+            if number == 0 and unseen is not None:
+                parts.append(self.definition(unseen))
             parts.append(self.frames(trace, open_first=number == 0))
         parts += [self.request(), self.plain(exc, tb), "</main>"]
         return document(title, _HEAD, "".join(parts))
-            if number == 0 and unseen is not None:
-                parts.append(self.definition(unseen))
 
     def escaped(self, text: str) -> str:
         return escape(self.brief.masked(text))
@@ -143,9 +146,6 @@ class _Page:
         order = "<p class=dim>Innermost call first.</p>" if open_first and len(stack) > 1 else ""
         return order + "".join(shown)
 
-    def frame(self, frame: FrameType, line: int, instruction: int, first: bool) -> str:
-        code = frame.f_code
-        linecache.checkcache(code.co_filename)
     def definition(self, handler: Any) -> str:
         code = definition(handler)
         if code is None:
@@ -156,6 +156,9 @@ class _Page:
             f" <b>{escape(code.co_name)}</b></summary>{self.source(lines, code, line, -1)}</details>"
         )
 
+    def frame(self, frame: FrameType, line: int, instruction: int, first: bool) -> str:
+        code = frame.f_code
+        linecache.checkcache(code.co_filename)
         lines = linecache.getlines(code.co_filename, frame.f_globals)
         where = f"<code>{self.escaped(code.co_filename)}:{line}</code> in <b>{escape(code.co_name)}</b>"
         if not first and line <= len(lines):

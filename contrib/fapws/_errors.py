@@ -64,6 +64,8 @@ class HTTPError(Exception):
         body = self.text
         if not self._whole:
             headers.append(("Content-Type", "text/html; charset=utf-8"))
+            if self.status >= 400 and not any(name.lower() == "content-security-policy" for name, _ in headers):
+                headers.append(("Content-Security-Policy", _POLICY))
             environ = environ or {}
             small = note(environ.get("fapws.request_id", "")) if self.status >= 500 else ""
             body = _page(self.status, self.reason, self.text, environ.get("HTTP_X_FORWARDED_PREFIX", ""), small)
@@ -97,6 +99,13 @@ button{margin:0 0 .5rem;padding:.2rem .9rem;border:1px solid var(--line);border-
 color:var(--do);font:inherit;cursor:pointer}
 .do:first-child{border-color:var(--do);background:var(--do);color:var(--on)}
 """
+
+# The Content-Security-Policy of a page, with the SHA-256 of STYLE. The server does not replace it by the one of a site
+# (Policy in runtime/http1/page.go). The constant saves the import of hashlib, which loads OpenSSL.
+_POLICY = (
+    "default-src 'none'; style-src 'sha256-jq9F6nIjJ3nRYg+/dZdcM4xDwNgQdmTrM6EBw+2q4Rs=';"
+    " form-action 'none'; base-uri 'none'"
+)
 
 _SENTENCES = {
     401: "You may not see this page.",

@@ -1,8 +1,10 @@
 import subprocess
 import sys
 import unittest
+from base64 import b64encode
+from hashlib import sha256
 
-from fapws import HTTPError
+from fapws import HTTPError, _errors
 
 
 class HTTPErrorTest(unittest.TestCase):
@@ -27,7 +29,14 @@ class HTTPErrorTest(unittest.TestCase):
     def test_answer(self):
         said = []
         body = HTTPError(404, "<é>")({}, lambda *arguments: said.append(arguments))
-        self.assertEqual(said, [("404 Not Found", [("Content-Type", "text/html; charset=utf-8")])])
+        status, headers = said[0]
+        self.assertEqual((status, headers[0]), ("404 Not Found", ("Content-Type", "text/html; charset=utf-8")))
+        style = b64encode(sha256(_errors.STYLE.encode()).digest()).decode()
+        self.assertEqual(
+            headers[1:],
+            [("Content-Security-Policy",
+              f"default-src 'none'; style-src 'sha256-{style}'; form-action 'none'; base-uri 'none'")],
+        )
         self.assertIn("<p>&lt;é&gt;</p>", b"".join(body).decode())
 
     def test_unknown_status(self):

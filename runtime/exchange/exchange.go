@@ -94,7 +94,6 @@ type identity struct {
 	KeepAlive bool  // the connection stays open after the response
 	details   bool  // result of ShowsDetails
 	html      bool  // the client is a browser, so replies are HTML; needed when req is nil
-	page      bool  // the response is an http1.ErrorPage, which keeps its own Content-Security-Policy
 	replaced  bool  // the exchange began before the last Server.Use
 	Received  int64 // number of bytes of the request that have arrived
 	// address and login of the client; nil for an open WebSocket if its connection can create the peer again

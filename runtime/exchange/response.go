@@ -109,7 +109,7 @@ func (x *Exchange) AppendHead(dst []byte, r *http1.Response) []byte {
 		if !x.from.HTTPS {
 			edits = edits[:x.rules.plain]
 		}
-		if x.page { // with the policy of the site, the page could lose its style
+		if r.Status >= 400 && http1.HasPolicy(r.Fields, x.s.Config.Details != nil) {
 			edits = edits.Without("Content-Security-Policy")
 		}
 		if x.renewal != nil {
@@ -308,7 +308,6 @@ func fillHead(h *Head, r *Reply, x *Exchange) (body []byte) {
 	case x.html:
 		page := http1.ErrorPage{Status: r.Status, Text: r.Text, Home: x.Prefix, Details: r.Details, Note: x.note(r.Status)}
 		body, h.Type = page.HTML(), htmlType
-		x.page = true
 		h.Fields = fmt.Appendf(slices.Clip(h.Fields), "Content-Security-Policy: %s\r\n", http1.Policy(x.details))
 	default:
 		text := cmp.Or(r.Text, http1.StatusText(r.Status))

@@ -41,6 +41,13 @@ func Policy(details bool) string {
 	return policies()[0]
 }
 
+// HasPolicy reports whether fields contain a Policy: without details or, if details is true, any. A page with it, of the
+// server or of package fapws, would lose its style with another policy.
+func HasPolicy(fields []byte, details bool) bool {
+	policy := FieldValue(fields, []byte("content-security-policy"))
+	return policy == Policy(false) || details && policy == Policy(true)
+}
+
 // HTML returns the page.
 func (p *ErrorPage) HTML() []byte {
 	status, text := p.Status, p.Text
@@ -74,6 +81,8 @@ func (p *ErrorPage) HTML() []byte {
 		"</h1>\n<p>"+html.EscapeString(text)+"</p>\n<p>"+links+"</p>"+end+"</main>")
 }
 
+var emphasized = regexp.MustCompile("(?m)^&gt;.*")
+
 // copyScript adds a button that copies the text of the element with the class plain. Unlike navigator.clipboard, it also
 // works without HTTPS. contrib/fapws/_debugpage.py contains the same script.
 const copyScript = `const p=document.querySelector(".plain"),b=document.createElement("button");b.textContent="Copy";` +
@@ -81,8 +90,6 @@ const copyScript = `const p=document.querySelector(".plain"),b=document.createEl
 	`if(document.execCommand("copy"))b.textContent="Copied"};(p.closest("details")||p).before(b)`
 
 func sentence(status int) string {
-var emphasized = regexp.MustCompile("(?m)^&gt;.*")
-
 	switch status {
 	case 401, 403:
 		return "You may not see this page."

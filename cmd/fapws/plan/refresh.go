@@ -146,14 +146,18 @@ func isPage(p *exchange.Part) bool {
 }
 
 // pageFields returns a copy of fields without validators: the browser must not keep a page with the version of old
-// code.
+// code. The policy of an error page of package fapws becomes the one that permits the script.
 func pageFields(fields []byte) (kept []byte) {
+	own := http1.HasPolicy(fields, false)
 	for line := range bytes.Lines(fields) {
 		name := http1.FieldName(line)
 		if !http1.EqualFold(name, "etag") && !http1.EqualFold(name, "last-modified") &&
-			!http1.EqualFold(name, "cache-control") {
+			!http1.EqualFold(name, "cache-control") && (!own || !http1.EqualFold(name, "content-security-policy")) {
 			kept = append(kept, line...)
 		}
+	}
+	if own {
+		kept = fmt.Appendf(kept, "Content-Security-Policy: %s\r\n", http1.Policy(true))
 	}
 	return append(kept, "Cache-Control: no-store\r\n"...)
 }
