@@ -311,8 +311,10 @@ func fillHead(h *Head, r *Reply, x *Exchange) (body []byte) {
 		h.Fields = fmt.Appendf(slices.Clip(h.Fields), "Content-Security-Policy: %s\r\n", http1.Policy(x.details))
 	default:
 		text := cmp.Or(r.Text, http1.StatusText(r.Status))
-		if r.Details != "" {
-			text += "\n\n" + r.Details
+		for _, more := range [...]string{r.Details, x.note(r.Status)} {
+			if more != "" {
+				text += "\n\n" + strings.TrimSuffix(more, "\n")
+			}
 		}
 		body, h.Type = append([]byte(text), '\n'), TextType
 	}

@@ -161,7 +161,8 @@ func TestPagesOfScriptsAndOfTheServerLookAlike(t *testing.T) {
 
 var smallPrint = regexp.MustCompile(`Request (\w+), \d{4}-\d\d-\d\d \d\d:\d\d:\d\d [-+]\d{4}`)
 
-// The user of a page quotes the small print, and the operator finds the request in the log.
+// The user of a page quotes the small print, and the operator finds the request in the log. A text for other clients has
+// the same line.
 func TestPagesOfFailedRequestsHaveTheIDAndTheTimeOfTheLog(t *testing.T) {
 	const script = "import time\nfrom fapws import HTTPError\n" +
 		"def boom(e, s): 1 / 0\ndef hang(e, s): time.sleep(60)\ndef gone(e, s): raise HTTPError(502)\n" +
@@ -175,26 +176,28 @@ func TestPagesOfFailedRequestsHaveTheIDAndTheTimeOfTheLog(t *testing.T) {
 			s := fapwstest.Command{Script: path, Complains: true, Flags: append(flags, "--timeout", "200ms", "--access-log",
 				access, "--access-log-format", "%s %{fapws.request_id}e")}.Serve(t, fapwstest.Mode{})
 			seen := map[string]bool{}
-			for path, status := range map[string]int{"/boom": 500, "/hang": 504, "/gone": 502, "/none": 404} {
-				a := s.Ask("GET "+path+" HTTP/1.1\r\nHost: a\r\nAccept: text/html\r\n\r\n").Want(t, status)
-				shown := smallPrint.FindStringSubmatch(a.Text)
-				fapwstest.Equalf(t, shown != nil, status >= 500, "small print of %s: %s", path, a.Text)
-				if name != "develop" {
-					fapwstest.Truef(t, !strings.Contains(a.Text, "app.py") && !strings.Contains(a.Text, "Paths here"),
-						"details of %s for every client: %s", path, a.Text)
-				}
-				if shown == nil {
-					continue
-				}
-				id := shown[1]
-				fapwstest.Truef(t, !seen[id], "%s has the id of another request", path)
-				seen[id] = true
-				if name == "identified" {
-					a.Field(t, "X-Request-Id", id)
-				}
-				fapwstest.FileSays(t, access, fmt.Sprintf("%d %s\n", status, id))
-				if path != "/gone" {
-					s.Says(`(?m)^[^a-z]* error (client \S+ )?request ` + id + `: .* in handler `)
+			for _, accept := range []string{"text/html", "*/*"} {
+				for path, status := range map[string]int{"/boom": 500, "/hang": 504, "/gone": 502, "/none": 404} {
+					a := s.Ask("GET "+path+" HTTP/1.1\r\nHost: a\r\nAccept: "+accept+"\r\n\r\n").Want(t, status)
+					shown := smallPrint.FindStringSubmatch(a.Text)
+					fapwstest.Equalf(t, shown != nil, status >= 500, "small print of %s: %s", path, a.Text)
+					if name != "develop" {
+						fapwstest.Truef(t, !strings.Contains(a.Text, "app.py") && !strings.Contains(a.Text, "Paths here"),
+							"details of %s for every client: %s", path, a.Text)
+					}
+					if shown == nil {
+						continue
+					}
+					id := shown[1]
+					fapwstest.Truef(t, !seen[id], "%s has the id of another request", path)
+					seen[id] = true
+					if name == "identified" {
+						a.Field(t, "X-Request-Id", id)
+					}
+					fapwstest.FileSays(t, access, fmt.Sprintf("%d %s\n", status, id))
+					if path != "/gone" {
+						s.Says(`(?m)^[^a-z]* error (client \S+ )?request ` + id + `: .* in handler `)
+					}
 				}
 			}
 		})
