@@ -28,7 +28,8 @@ import (
 // A device is a running console. It shows files in a directory of the test instead of files of the machine.
 type device struct {
 	*server
-	dir string
+	dir    string
+	source string // copy of the sample
 }
 
 // The script replaces the command systemctl, because most machines that run the tests have no systemd. The service
@@ -68,7 +69,7 @@ func (d *device) text(t *testing.T, name string) string {
 // startConsole starts a copy of the sample with two workers, one of which publishes the live values.
 func startConsole(t *testing.T) *device {
 	t.Helper()
-	d := &device{dir: t.TempDir()}
+	d := &device{dir: t.TempDir(), source: copySample(t, "console")}
 	d.write(t, "sys/class/thermal/thermal_zone0/type", "cpu-thermal\n", 0o644)
 	d.write(t, "sys/class/thermal/thermal_zone0/temp", "48250\n", 0o644)
 	d.write(t, "sys/firmware/devicetree/base/model", "Raspberry Pi 4 Model B Rev 1.5\x00", 0o644)
@@ -99,7 +100,7 @@ func startConsole(t *testing.T) *device {
 		t.Setenv(name, value)
 	}
 	d.server = startServer(t, []string{"--state-dir", d.dir + "/state", "--workers", "2", "--config"},
-		filepath.Join(copySample(t, "console"), "fapws.toml"), nil)
+		filepath.Join(d.source, "fapws.toml"), nil)
 	return d
 }
 
@@ -190,7 +191,7 @@ func (p *tab) follow(selector string, texts ...string) {
 
 func (p *tab) shows(text string) {
 	p.t.Helper()
-	p.await(fmt.Sprintf(`document.body.innerText.includes(%q)`, text))
+	p.await(fmt.Sprintf(`document.body?.innerText.includes(%q)`, text))
 }
 
 func (p *tab) visit(page string) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net"
 	"path/filepath"
 	"strings"
 
@@ -20,28 +21,34 @@ func (d *device) settings(p *tab) {
 	p.picture("settings-dhcp")
 	p.fill("[name=hostname]", "-router")
 	p.click("[name=dhcp]")
-	p.shows("After a new address, open the console there")
+	p.shows("After a change of the network, confirm it at the new address.")
 	p.fill("[name=address]", "192.168.1.0/24")
+	p.fill("[name=gateway]", "10.0.0.1")
 	p.fill("[name=zone]", "../../../etc/passwd")
 	p.follow(".fields button")
 	p.picture("settings")
-	for name, wrong := range map[string]bool{"hostname": true, "address": true, "zone": true, "ntp": false,
-		"gateway": false} {
-		message := value[string](p, fmt.Sprintf(
-			`{ const field = document.querySelector("[name=%s]"); field.ariaInvalid == "true" ? `+
-				`document.getElementById(field.getAttribute("aria-describedby")).innerText : "" }`, name))
-		fapwstest.Equalf(p.t, message != "", wrong, "%s: %q", name, message)
+	for name, wrong := range map[string]string{
+		"hostname": "-router is not a host name.",
+		"address":  "192.168.1.0 is the network itself: enter one of 192.168.1.1 to 192.168.1.254.",
+		"gateway":  "10.0.0.1 is outside the network 192.168.1.0/24.",
+		"zone":     "../../../etc/passwd is not a rule, or a time zone that the device knows.", "ntp": "", "dns": "",
+	} {
+		fapwstest.Equal(p.t, p.mark(name), wrong)
 	}
 	fapwstest.Equal(p.t, value[string](p, `document.querySelector("[name=hostname]").value`), "-router")
 	fapwstest.Equal(p.t, d.text(p.t, "data/settings.json"), "")
-	want := map[string]string{"hostname": "router", "zone": "Etc/UTC", "ntp": "a.example 2001:db8::1",
+	want := map[string]string{"hostname": "router", "zone": "CET-1CEST,M3.5.0,M10.5.0/3", "ntp": "a.example 2001:db8::1",
 		"address": "192.168.1.2/24", "gateway": "192.168.1.1", "dns": ""}
 	for name, text := range want {
 		p.fill("[name="+name+"]", text)
 	}
-	p.follow(".fields button", "Open 192.168.1.2 within 3600 seconds, and confirm there.")
-	p.shows("Keep the new settings")
-	fapwstest.Eventually(p.t, "the settings are applied", func() bool { return d.text(p.t, "applied") != "" })
+	_, port, _ := net.SplitHostPort(strings.TrimPrefix(d.URL, "http://"))
+	p.follow(".fields button", "open http://192.168.1.2:"+port+"/settings, log in there again, and confirm them there.")
+	p.picture("network-changes")
+	p.await(`document.getElementById("left").innerText < 3598`)
+	fapwstest.Eventually(p.t, "the settings are applied", func() bool {
+		return strings.Contains(d.text(p.t, "data/pending.json"), `"applied": true`)
+	})
 	for _, file := range []string{"data/settings.json", "applied"} {
 		var kept map[string]string
 		err := json.Unmarshal([]byte(d.text(p.t, file)), &kept)
@@ -49,6 +56,13 @@ func (d *device) settings(p *tab) {
 	}
 	d.remove(p.t, "data/pending.json") // a question is on each page
 	p.visit("settings")
+}
+
+// mark returns the text that says what is wrong with a field, or "" if the field is not marked.
+func (p *tab) mark(name string) string {
+	p.t.Helper()
+	return value[string](p, fmt.Sprintf(`{ const field = document.querySelector("[name=%s]"); field.ariaInvalid == "true" ? `+
+		`document.getElementById(field.getAttribute("aria-describedby").split(" ")[0]).innerText : "" }`, name))
 }
 
 func (d *device) backup(p *tab) {
@@ -68,11 +82,11 @@ func (d *device) backup(p *tab) {
 		p.click("#restore button")
 	}
 	for _, c := range []struct{ name, text, says string }{
-		{"other.json", "{}", "Missing, unknown or wrong: hostname, zone, ntp"},
+		{"other.json", "{}", "Nothing was restored. hostname: Missing, or unknown to this device. zone: Missing"},
 		{"cut.json", kept[:len(kept)/2], "is not a backup"},
 		{"list.json", "[" + strings.Repeat("[", 20_000), "is not a backup"},
-		{"wrong.json", strings.Replace(kept, "router", "-router", 1), "Missing, unknown or wrong: hostname"},
-		{"less.json", strings.Replace(kept, `"hostname"`, `"host"`, 1), "Missing, unknown or wrong: hostname, host"},
+		{"wrong.json", strings.Replace(kept, "router", "-router", 1), "Nothing was restored. hostname: -router is not a host name."},
+		{"less.json", strings.Replace(kept, `"hostname"`, `"host"`, 1), "host: Missing, or unknown to this device."},
 		{"large.json", strings.Repeat(" ", 70_000) + kept, "too large"},
 	} {
 		restore(c.name, c.text)
@@ -109,12 +123,13 @@ func (d *device) password(p *tab) {
 		p.follow("main button")
 	}
 	change("correct horse", "battery staple", "battery stable")
-	p.shows("Not changed: the two passwords differ.")
 	p.picture("password")
+	fapwstest.Equal(p.t, p.mark("again"), "This is not the same as the new password.")
 	change("wrong horse", "battery staple", "battery staple")
-	p.shows("Not changed: this is not your current password.")
+	fapwstest.Equal(p.t, p.mark("old"), "This is not your current password.")
 	change("correct horse", "short", "short")
-	p.shows("Not changed: the password needs at least 8 characters.")
+	fapwstest.Equal(p.t, p.mark("new"), "Not accepted: the password needs at least 8 characters.")
+	fapwstest.Equal(p.t, p.mark("old"), "")
 	change("correct horse", "battery staple", "battery staple")
 	p.shows("Your password is changed. All your sessions have ended: log in again.")
 	p.follow("main a", "Log in")

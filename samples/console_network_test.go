@@ -141,6 +141,23 @@ func (b *box) reaches(address string) bool {
 	return err == nil
 }
 
+// applied waits until the command for the settings has succeeded.
+func (b *box) applied() {
+	b.t.Helper()
+	fapwstest.Eventually(b.t, "the settings are applied", func() bool {
+		return strings.Contains(fapwstest.TextOf(b.t, b.dir+"/data/pending.json"), `"applied": true`)
+	})
+}
+
+// decided waits until the new network settings have been confirmed or taken back.
+func (b *box) decided() {
+	b.t.Helper()
+	fapwstest.Eventually(b.t, "the question is removed", func() bool {
+		_, err := os.Stat(filepath.Join(b.dir, "data/pending.json"))
+		return os.IsNotExist(err)
+	})
+}
+
 // change sets the address, and returns the page.
 func (b *box) change(c *http.Client, address, to string) string {
 	b.t.Helper()
@@ -180,15 +197,122 @@ func TestConsoleTakesANewAddressBackThatNobodyConfirms(t *testing.T) {
 	}
 	b := newBox(t, "3")
 	c := b.logIn(boxAddress + ":8888")
-	fapwstest.Has(t, b.change(c, boxAddress, "192.0.2.20"), "Open 192.0.2.20 within 3 seconds")
+	page := b.change(c, boxAddress, "192.0.2.20")
+	fapwstest.Has(t, page, `open <a href="http://192.0.2.20:8888/settings">`)
+	fapwstest.Has(t, page, ", log in there again, and confirm them there")
+	fapwstest.Has(t, page, `come back in <b id="left">2</b> seconds`)
+	status, text := b.ask(c, "POST", "http://"+boxAddress+":8888/settings/confirm", url.Values{})
+	fapwstest.Truef(t, status == 409 && strings.Contains(text, "Open http://192.0.2.20:8888 and confirm there."), "%d %s", status, text)
 	fapwstest.Eventually(t, "the address changes", func() bool { return b.reaches("192.0.2.20") && !b.reaches(boxAddress) })
 	fapwstest.Eventually(t, "the old address is back", func() bool { return b.reaches(boxAddress) && !b.reaches("192.0.2.20") })
 	kept := fapwstest.Read(t, b.dir+"/data/settings.json")
 	fapwstest.Truef(t, strings.Contains(kept, `"address": ""`) && strings.Contains(kept, `"hostname": "router"`), "%s", kept)
-	fapwstest.Eventually(t, "the question is removed", func() bool {
-		_, err := os.Stat(filepath.Join(b.dir, "data/pending.json"))
-		return os.IsNotExist(err)
-	})
+	b.decided()
+	said := "The old network settings are back: nobody confirmed the new settings within 3 seconds."
+	_, text = b.ask(c, "GET", "http://"+boxAddress+":8888/logs", nil)
+	fapwstest.Has(t, text, said)
+	_, text = b.ask(c, "GET", "http://"+boxAddress+":8888/logs", nil)
+	fapwstest.Lacks(t, text, said)
+
+	// A command that fails takes the settings back at once, and the next page has its message.
+	fapwstest.Must(t, os.Rename(b.dir+"/apply", b.dir+"/works"))
+	fapwstest.Must(t, os.Chmod(fapwstest.Write(t, b.dir+"/apply", `#!/bin/sh
+settings=$(cat)
+case $settings in *192.0.2.30*) echo no such network >&2; exit 1;; esac
+echo "$settings" | "${0%/*}/works"
+`), 0o755))
+	b.change(c, boxAddress, "192.0.2.30")
+	b.decided()
+	_, text = b.ask(c, "GET", "http://"+boxAddress+":8888/settings", nil)
+	fapwstest.Has(t, text, "The old network settings are back: apply: no such network.")
+}
+
+// With DHCP, nobody knows the new address: the link has the name of the device.
+func TestConsoleNamesTheDeviceThatGetsItsAddressByDHCP(t *testing.T) {
+	if !asRoot(t) {
+		return
+	}
+	b := newBox(t, "60")
+	fapwstest.Write(t, b.dir+"/data/settings.json", `{"hostname": "router", "address": "`+boxAddress+`/24"}`)
+	address := "http://" + boxAddress + ":8888/settings"
+	c := b.logIn(boxAddress + ":8888")
+	_, text := b.ask(c, "POST", address, url.Values{"hostname": {"router"}, "dhcp": {"on"}})
+	fapwstest.Has(t, text, `open <a href="http://router.local:8888/settings">`)
+	_, text = b.askHost(c, "router.lan:8888", "GET", address, nil)
+	fapwstest.Has(t, text, `open <a href="http://router.lan:8888/settings">http://router.lan:8888/settings</a> and confirm`)
+	b.applied()
+	_, text = b.askHost(c, "router.lan:8888", "GET", address, nil)
+	fapwstest.Has(t, text, "Keep the new settings")
+	status, text := b.ask(c, "POST", address+"/confirm", url.Values{})
+	fapwstest.Truef(t, status == 409 && strings.Contains(text, "Open http://router.local:8888 and confirm there."), "%d %s", status, text)
+}
+
+// A change of the gateway alone is confirmed at the address that the device has had before, too.
+func TestConsoleKeepsANewGateway(t *testing.T) {
+	if !asRoot(t) {
+		return
+	}
+	b := newBox(t, "60")
+	fapwstest.Write(t, b.dir+"/data/settings.json", `{"hostname": "router", "address": "`+boxAddress+`/24"}`)
+	address := "http://" + boxAddress + ":8888/settings"
+	c := b.logIn(boxAddress + ":8888")
+	_, text := b.ask(c, "POST", address, url.Values{"gateway": {"192.0.2.1"}})
+	fapwstest.Has(t, text, `open <a href="`+address+`">`+address+`</a> and confirm them there`)
+	b.applied()
+	_, text = b.ask(c, "GET", address, nil)
+	fapwstest.Has(t, text, "Keep the new settings")
+	_, text = b.ask(c, "POST", address+"/confirm", url.Values{})
+	fapwstest.Has(t, text, "Kept.")
+}
+
+func TestConsoleRefusesAnAddressThatADeviceCannotHave(t *testing.T) {
+	if !asRoot(t) {
+		return
+	}
+	b := newBox(t, "60")
+	c := b.logIn(boxAddress + ":8888")
+	for _, one := range []struct{ address, gateway, says string }{
+		{"192.168.1.0/24", "", "192.168.1.0 is the network itself: enter one of 192.168.1.1 to 192.168.1.254."},
+		{"192.168.1.255/24", "", "192.168.1.255 is the broadcast address: enter one of 192.168.1.1 to 192.168.1.254."},
+		{"2001:db8::/64", "fe80::1", "2001:db8:: is the network itself: enter one of 2001:db8::1 to 2001:db8::ffff:ffff:ffff:fffe."},
+		{"255.255.255.255/32", "", "255.255.255.255 is reserved: a device cannot have it."},
+		{"0.0.0.0/32", "", "0.0.0.0 is reserved: a device cannot have it."},
+		{"127.0.0.1/8", "", "127.0.0.1 is reserved: a device cannot have it."},
+		{"192.168.1.2/24", "192.168.1.2", "192.168.1.2 is the address of the device itself."},
+		{"192.168.1.2/24", "192.168.1.255", "192.168.1.255 is the broadcast address: enter one of"},
+		{"192.168.1.2/24", "192.168.2.1", "192.168.2.1 is outside the network 192.168.1.0/24."},
+		{"192.168.1.2/24", "fd00::1", "fd00::1 is outside the network 192.168.1.0/24."},
+		{"192.168.1.2/24", "router", "router is not an address."},
+		{"192.168.1.2", "", "192.168.1.2 is not an address with its network."},
+		{"192.168.1.2/0", "", "192.168.1.2/0 is not an address with its network."},
+		{"", "192.168.1.1", "Enter one, or turn on DHCP."},
+		// These addresses are possible.
+		{"10.0.0.0/31", "10.0.0.1", ""},
+		{"2001:db8::1/64", "fe80::1", ""},
+	} {
+		form := url.Values{"address": {one.address}, "gateway": {one.gateway}, "hostname": {"-"}}
+		status, text := b.ask(c, "POST", "http://"+boxAddress+":8888/settings", form)
+		said := regexp.MustCompile(`id="(?:address|gateway)-wrong">([^<]*)`).FindAllStringSubmatch(text, -1)
+		fapwstest.Needf(t, status == 422 && len(said) == 2, "%v: %d %s", one, status, text)
+		fapwstest.Has(t, said[0][1]+said[1][1], one.says)
+		fapwstest.Truef(t, one.says != "" || said[0][1]+said[1][1] == "", "%v: %q", one, said)
+	}
+}
+
+// On a device without a list of time zones, the rule of a zone is accepted, and a name is refused.
+func TestConsoleTakesTheRuleOfATimeZone(t *testing.T) {
+	if !asRoot(t) {
+		return
+	}
+	b := boxIn(t, copySample(t, "console"), "mount -t tmpfs none /usr/share/zoneinfo; ", "60")
+	address := "http://" + boxAddress + ":8888/settings"
+	c := b.logIn(boxAddress + ":8888")
+	for zone, status := range map[string]int{"CET-1CEST,M3.5.0,M10.5.0/3": 200, "<+0330>-3:30": 200, "UTC0": 200, "Etc/UTC": 200,
+		"Europe/Berlin": 422, "CET-1CEST,M13.5.0,M10.5.0/3": 422, "CET-1CEST": 422, "CET": 422, "": 422} {
+		got, text := b.ask(c, "POST", address, url.Values{"zone": {zone}, "dhcp": {"on"}})
+		fapwstest.Equalf(t, got, status, "%s: %s", zone, text)
+		fapwstest.Lacks(t, text, "<option>")
+	}
 }
 
 func TestConsoleKeepsANewAddressThatIsConfirmedThere(t *testing.T) {
@@ -196,22 +320,20 @@ func TestConsoleKeepsANewAddressThatIsConfirmedThere(t *testing.T) {
 		return
 	}
 	b := newBox(t, "20")
-	fapwstest.Has(t, b.change(b.logIn(boxAddress+":8888"), boxAddress, "192.0.2.20"), "Open 192.0.2.20 within 20 seconds")
+	fapwstest.Has(t, b.change(b.logIn(boxAddress+":8888"), boxAddress, "192.0.2.20"), "http://192.0.2.20:8888/settings")
 	fapwstest.Eventually(t, "the address changes", func() bool { return b.reaches("192.0.2.20") && !b.reaches(boxAddress) })
 	c := b.logIn("192.0.2.20:8888")
+	b.applied()
 	_, text := b.ask(c, "GET", "http://192.0.2.20:8888/logs", nil)
 	fapwstest.Has(t, text, "Keep the new settings")
 	// A request through another address proves nothing about the new one.
 	status, text := b.askHost(c, boxAddress, "POST", "http://192.0.2.20:8888/settings/confirm", url.Values{})
-	fapwstest.Truef(t, status == 409 && strings.Contains(text, "Open the console at 192.0.2.20"), "%d %s", status, text)
+	fapwstest.Truef(t, status == 409 && strings.Contains(text, "Open http://192.0.2.20 and confirm there."), "%d %s", status, text)
 	_, text = b.ask(c, "POST", "http://192.0.2.20:8888/settings/confirm", url.Values{})
-	fapwstest.Has(t, text, "<h1>Settings</h1>")
+	fapwstest.Has(t, text, "Kept.")
 	fapwstest.Lacks(t, text, "Keep the new settings")
 	fapwstest.Has(t, fapwstest.Read(t, b.dir+"/data/settings.json"), `"address": "192.0.2.20/24"`)
-	fapwstest.Eventually(t, "the question is removed", func() bool {
-		_, err := os.Stat(filepath.Join(b.dir, "data/pending.json"))
-		return os.IsNotExist(err)
-	})
+	b.decided()
 }
 
 // Every link, form and script of each page is below the prefix, and a page that does not exist marks no other one.

@@ -2,8 +2,8 @@ package samples
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -20,6 +20,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsutil"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
 	"fapws/runtime/http1"
@@ -271,23 +272,45 @@ func (d *device) terminal(p *tab) {
 	if d.processes(p.t, "-s "+d.dir) != 2 { // the shell, and shell.py with the same arguments
 		p.t.Error("the shell does not run")
 	}
+	d.noShell(p)
 	d.fifthShell(p)
 	p.visitAccount("reboot")
 	eventually(p.t, "the shell has ended", func() bool { return d.processes(p.t, "-s "+d.dir) == 0 && d.zombies() == 0 })
 }
 
-// fifthShell opens three shells in addition to the shell in the browser. The server must reject a fifth shell.
+// fifthShell opens three shells in addition to the shell in the browser. A fifth shell gets the reason why it does not start.
 func (d *device) fifthShell(p *tab) {
-	dialer := ws.Dialer{Header: ws.HandshakeHeaderHTTP{"Cookie": {p.cookie()}}}
+	dialer := ws.Dialer{Header: ws.HandshakeHeaderHTTP{"Cookie": {p.cookie()}}, Timeout: fapwstest.Patience}
 	for i := range 4 {
-		conn, _, _, err := dialer.Dial(p.ctx, fmt.Sprintf("ws%s/terminal/shell?%d", strings.TrimPrefix(d.URL, "http"), i))
-		if err == nil {
-			defer conn.Close()
+		conn, early, _, err := dialer.Dial(p.ctx, fmt.Sprintf("ws%s/terminal/shell?%d", strings.TrimPrefix(d.URL, "http"), i))
+		fapwstest.Needf(p.t, err == nil, "shell %d: %v", i+2, err)
+		defer conn.Close()
+		fapwstest.Must(p.t, wsutil.WriteClientBinary(conn, []byte{255, 24, 80}))
+		from := io.ReadWriter(conn)
+		if early != nil { // what has arrived with the response
+			from = struct {
+				io.Reader
+				io.Writer
+			}{io.MultiReader(early, conn), conn}
 		}
-		if want := error(ws.StatusError(503)); i == 3 && !errors.Is(err, want) || i < 3 && err != nil {
-			p.t.Errorf("shell %d: %v; want %v for the fifth only", i+2, err, want)
-		}
+		text, _, err := wsutil.ReadServerData(from)
+		fapwstest.Truef(p.t, err == nil && strings.HasPrefix(string(text), "Four terminals are open already") == (i == 3),
+			"shell %d: %q, %v", i+2, text, err)
 	}
+}
+
+// noShell opens a terminal where no process can start, in a tab of its own. It says why, and tries again at Enter.
+func (d *device) noShell(p *tab) {
+	screen := `document.getElementById("screen").innerText`
+	kept := value[string](p, `const kept = sessionStorage.shell; sessionStorage.shell = 1; kept`)
+	fapwstest.Must(p.t, os.Rename(d.source+"/shell.py", d.source+"/away"))
+	p.run(chromedp.Reload())
+	p.await(`/No module named shell.*No shell has started. Enter tries again./.test(` + screen + `.replace(/\n/g, ""))`)
+	p.picture("no-shell")
+	fapwstest.Must(p.t, os.Rename(d.source+"/away", d.source+"/shell.py"))
+	p.do(fmt.Sprintf("sessionStorage.shell = %q; document.querySelector('textarea').focus()", kept))
+	p.run(chromedp.KeyEvent(kb.Enter))
+	p.await(screen + `.includes("staying")`)
 }
 
 func (d *device) reboot(p *tab) {
@@ -363,6 +386,9 @@ func (d *device) refusals(p *tab) {
 		fapwstest.Has(t, resp.body, says[c.status])
 		fapwstest.Lacks(t, resp.body, "Traceback")
 	}
+	eventually(t, "nobody tries many passwords", func() bool {
+		return d.get("/password", "Cookie", cookie).StatusCode == 429
+	})
 }
 
 // The console has at most 900 lines of Python and JavaScript, without blank lines and comments. Its style sheet has at

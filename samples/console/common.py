@@ -1,12 +1,10 @@
 """Code that all pages share: settings of the device, the frame, HTML, files and commands."""
 import fcntl
-import json
 import os
 import shlex
 import subprocess
 import sys
 import threading
-import time
 import zlib
 from contextlib import suppress
 from functools import wraps
@@ -22,8 +20,7 @@ VERSION, PROC, SYS = (os.environ["CONSOLE_" + name] for name in ("VERSION", "PRO
 DATA = Path(os.environ["CONSOLE_DATA"]).absolute()
 RUN = os.environ["CONSOLE_RUN"] or f"/dev/shm/console-{os.getuid()}-{zlib.crc32(bytes(DATA)):x}"  # one per console
 USERS = DATA / "users"
-PENDING = DATA / "pending.json"
-CONFIRM = int(os.environ["CONSOLE_CONFIRM"])
+news = []  # functions that return HTML for the top of every page: f(environ, prefix of the console's paths)
 ENVIRONMENT = {**os.environ, "PATH": os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin", "LC_ALL": "C.UTF-8",
                "TERM": "xterm", "NCURSES_NO_UTF8_ACS": "1"}  # programs draw boxes with UTF-8 characters
 
@@ -36,6 +33,11 @@ def html(file, /, **values):
               escape(str(value)) for name, value in values.items()}
     return Html(Template((HERE / "pages" / f"{file}.html").read_text().strip()).substitute(values))
 
+def marks(names, wrong):
+    """Returns the values of pages that mark the fields of a form, from {name of a field: what is wrong with it}."""
+    return {**{f"{name}_wrong": wrong.get(name, "") for name in names},
+            **{f"{name}_invalid": str(name in wrong).lower() for name in names}}
+
 def page(title, path, entry=None):
     """A decorator for a handler that returns the body of a page. An HTTPError becomes a page with the same frame.
 
@@ -45,6 +47,7 @@ def page(title, path, entry=None):
         @wraps(handler)
         def answer(environ, start_response):
             heading, marked = title, f'<a href="{path}">'
+            root = environ["SCRIPT_NAME"].rstrip("/")[:-len((entry or path).rstrip("/")) or None]
             try:
                 if environ["PATH_INFO"].strip("/"):
                     marked = "<nothing>"
@@ -54,10 +57,8 @@ def page(title, path, entry=None):
                 start_response(f"{error.status} {error.reason}", error.headers)
                 heading = error.reason
                 body = html("error", status=error.status, text=error.text)
-            question = html("confirm", seconds=int(pending()[1])) if pending() else ""
-            frame = html("frame", title=heading, host=hostname(), user=environ["REMOTE_USER"], question=question,
-                         body=body)
-            root = environ["SCRIPT_NAME"].rstrip("/")[:-len((entry or path).rstrip("/")) or None]
+            frame = html("frame", title=heading, host=hostname(), user=environ["REMOTE_USER"], body=body,
+                         news=[show(environ, root) for show in news])
             return frame.replace(marked, marked[:-1] + ' aria-current="page">', 1).replace('="/', f'="{escape(root)}/')
         return answer
     return decorate
@@ -78,13 +79,14 @@ def words(name):
     """Returns the words of a setting in device.env."""
     return shlex.split(os.environ["CONSOLE_" + name])
 
-def run(command, stdin="", root=False):
+def run(command, stdin="", root=False, **options):
     """Runs a command, without a shell, and returns its output. Raises HTTPError if the command fails."""
     try:
         return subprocess.run(words("ROOT") + command if root else command, input=stdin, capture_output=True,
-                              check=True, timeout=30, text=True, errors="replace", env=ENVIRONMENT).stdout
+                              check=True, timeout=30, text=True, errors="replace", env=ENVIRONMENT, **options).stdout
     except subprocess.CalledProcessError as error:
-        said = (error.stderr or error.stdout or "failed").strip().split("\n")[0][-1000:]
+        output = (error.stderr or error.stdout or "failed").strip()
+        said = output.split("\n")[-output.startswith("Traceback")][-1000:]  # the last line of a traceback
         rights = "" if os.geteuid() == 0 or words("ROOT") else " (If the console lacks a right: README.md, Rights.)"
         raise HTTPError(500, f"{os.path.basename(command[0])}: {said}{rights}") from None
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -114,12 +116,6 @@ def write(path, text):
         os.close(directory)
     except OSError as error:
         raise HTTPError(500, f"{path}: {error.strerror}") from None
-
-def pending():
-    """Returns the network settings before a change that nobody has confirmed, and the seconds left, or None."""
-    with suppress(OSError, ValueError, TypeError, KeyError):
-        kept = json.loads(PENDING.read_text())
-        return kept["old"], kept["until"] - time.clock_gettime(time.CLOCK_BOOTTIME)
 
 for setting, directory in ("CONSOLE_DATA", DATA), ("CONSOLE_RUN", RUN):
     with suppress(OSError):

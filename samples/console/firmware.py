@@ -1,18 +1,13 @@
 """Firmware: the console checks an upload, asks the user, and installs the file."""
 import hashlib
-import os
 from contextlib import suppress
 
 from common import DATA, VERSION, attempt, html, lines, page, parameter, run, words
 from fapws import HTTPError
 
-IMAGE = os.path.join(DATA, "firmware.bin")
+IMAGE = DATA / "firmware.bin"
 UNINSTALLED = "This device cannot install a firmware: its maker has not set CONSOLE_INSTALL in device.env."
 UNCHECKED = "The upload is complete. This device cannot check it: compare the SHA-256 with the one of its maker."
-
-def form(problem=""):
-    return html("firmware", version=lines(VERSION)[0] or "unknown", problem=problem,
-                warning="" if words("INSTALL") else UNINSTALLED)
 
 def question(size, sha256, checked="", problem=""):
     return html("install", version=lines(VERSION)[0] or "unknown", size=f"{size:,}", sha256=sha256, checked=checked,
@@ -20,7 +15,7 @@ def question(size, sha256, checked="", problem=""):
 
 @page("Firmware", "/firmware")
 def firmware(environ, start_response):
-    return form()
+    return html("firmware", version=lines(VERSION)[0] or "unknown", warning="" if words("INSTALL") else UNINSTALLED)
 
 @page("Firmware", "/firmware", "/firmware-image")
 def check(environ, start_response):
@@ -29,9 +24,8 @@ def check(environ, start_response):
     try:
         said = run([*words("CHECK"), file.path], root=True).strip()[-1000:] if words("CHECK") else UNCHECKED
     except HTTPError as error:
-        os.unlink(file.path)
-        start_response(f"{error.status} {error.reason}", [])
-        return form(f"The check has refused this file: {error.text}")
+        IMAGE.unlink()
+        raise HTTPError(error.status, f"The check has refused this file: {error.text}") from None
     return question(file.size, file.sha256, said)
 
 def digest():
@@ -45,16 +39,14 @@ def digest():
 def install(environ, start_response):
     sha256 = parameter(environ, "sha256")
     if parameter(environ, "action") != "install":
-        with suppress(FileNotFoundError):
-            os.unlink(IMAGE)
-        start_response("303 See Other", [("Location", "../firmware")])
-        return ""
+        IMAGE.unlink(missing_ok=True)
+        raise HTTPError(303, headers={"Location": "../firmware"})
     if not words("INSTALL"):  # Otherwise the command would be the uploaded file itself.
         raise HTTPError(501, UNINSTALLED)
     # A later upload has replaced the file, or the user has cancelled the installation in a different tab.
     if sha256 != digest():
         raise HTTPError(409, "Nothing was installed: the file has changed since it was checked. Send it again.")
-    size = os.path.getsize(IMAGE)
+    size = IMAGE.stat().st_size
     if problem := attempt(start_response, run, [*words("INSTALL"), IMAGE], root=True):
         return question(size, sha256, problem=f"Not installed: {problem}")
     return html("installed", size=f"{size:,}", sha256=sha256)

@@ -49,11 +49,10 @@ def follow():
                 publish("log:" + log, line[:LENGTH].decode(errors="replace"))
 
 def chosen(environ):
-    if not find():
-        raise HTTPError(404, "No log file that the console may read matches CONSOLE_LOGS. README.md, Rights, has the remedy.")
-    log = parameter(environ, "log", "".join(find()[:1]))
-    if log not in find():
-        raise HTTPError(404, "There is no such log, or the console may not read it.")
+    known = find()
+    log = parameter(environ, "log", "".join(known[:1]))
+    if log not in known:
+        raise HTTPError(404, "There is no such log, or the console may not read it: see CONSOLE_LOGS, and README.md, Rights.")
     return log
 
 def live_lines(environ, start_response):

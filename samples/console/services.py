@@ -39,8 +39,7 @@ def control(name, action):
     run([word.format(name=name, action=action) for word in command.split()], root=True)
     if action != "stop":
         time.sleep(1)  # the service may fail shortly after a successful start
-        state = find()[0].get(name, "unknown")
-        if state not in ("running", "unknown"):
+        if (state := find()[0].get(name, "unknown")) not in ("running", "unknown"):
             raise HTTPError(500, f"{name} did not keep running: it is {state} a second after the {action}.")
 
 @page("Services", "/services")
@@ -50,8 +49,8 @@ def services(environ, start_response):
     if environ["REQUEST_METHOD"] == "POST":
         problem = attempt(start_response, control, name, action)
         if not problem:  # redirect, so that a reload of the page does not send the form again
-            where = urlencode({"search": search, "name": name, "action": action})
-            start_response("303 See Other", [("Location", f"services?{where}")])
+            done = urlencode({"search": search, "name": name, "action": action})
+            raise HTTPError(303, headers={"Location": f"services?{done}"})
     found, _ = find()
     rows = []
     for one, state in sorted(found.items()):

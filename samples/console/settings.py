@@ -1,46 +1,77 @@
-"""The settings of the device: checked, kept in a file, applied by a command; one file to download and to restore."""
+"""The settings of the device: checked, kept in a file, applied by a command; one file to download and to restore.
+
+A change of the network that nobody confirms at the new address is taken back.
+"""
 import ipaddress
 import json
+import os
 import re
 import time
 from contextlib import suppress
 from pathlib import Path
 
-from common import (CONFIRM, DATA, PENDING, attempt, html, hostname, page, parameter, pending, publishes, run, words,
-                    write)
+from common import DATA, attempt, hostname, html, lines, marks, news, page, parameter, publishes, run, words, write
 from fapws import HTTPError, defer, timer
 
-FILE = DATA / "settings.json"
-UNAPPLIED = "The device keeps the settings, but does not apply them: its maker has not set CONSOLE_APPLY (device.env)."
-DONE = {"saved": "Saved.", "restored": "All settings are restored."}
+FILE, PENDING, BACK = (DATA / name for name in ("settings.json", "pending.json", "taken-back"))
+CONFIRM, NETWORK = int(os.environ["CONSOLE_CONFIRM"]), ("address", "gateway", "dns")
+DONE = {"saved": "Saved.", "restored": "All settings are restored.", "kept": "Kept."}
 LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"  # RFC 1123 §2.1
+ZONES = "/usr/share/zoneinfo/"
+KNOWN = sorted("<option>" + row.split("\t")[2] for row in lines(ZONES + "zone1970.tab") if row[:1].isalpha())
+# the variable TZ of POSIX: the names of a zone and of its summer time, with offsets, and the days when they change
+ZONE, OFFSET = "([A-Za-z]{3,9}|<[A-Za-z0-9+-]{3,9}>)", r"[+-]?\d{1,3}(:\d\d){0,2}"
+RULE = rf"{ZONE}{OFFSET}({ZONE}({OFFSET})?(,(M(1[0-2]|[1-9])\.[1-5]\.[0-6]|J?\d{{1,3}})(/{OFFSET})?){{2}})?"
 
 def interface(text):
-    return "/" in text and ipaddress.ip_interface(text).ip != ipaddress.ip_interface(text).network.network_address
+    return "/" in text and ipaddress.ip_interface(text).network.prefixlen
 
 def host(text):
-    return re.fullmatch(rf"({LABEL}\.)*{LABEL}", text) or ipaddress.ip_address(text)
+    return re.fullmatch(rf"(?=.{{1,253}}$)({LABEL}\.)*(?!\d+$){LABEL}", text) or ipaddress.ip_address(text)
 
 def zone(text):
-    return text == "Etc/UTC" or "." not in text and Path("/usr/share/zoneinfo/" + text).is_file()
+    return text == "Etc/UTC" or re.fullmatch(RULE, text) or "." not in text and lines(ZONES + text)[0].startswith("TZif")
 
-FIELDS = {  # name: (default, function that checks one word, allowed numbers of words)
-    "hostname": (hostname().split(".")[0], re.compile(LABEL).fullmatch, [1]),
-    "zone": ("Etc/UTC", zone, [1]),
-    "ntp": ("pool.ntp.org", host, range(5)),
-    "address": ("", interface, [0, 1]),
-    "gateway": ("", ipaddress.ip_address, [0, 1]),
-    "dns": ("", ipaddress.ip_address, range(4)),
+FIELDS = {  # name: (default, allowed numbers of words, function that checks a word, what a word must be)
+    "hostname": (hostname().split(".")[0], [1], re.compile(LABEL).fullmatch, "a host name"),
+    "zone": ("Etc/UTC", [1], zone, "a rule, or a time zone that the device knows"),
+    "ntp": ("pool.ntp.org", range(5), host, "a name or an address"),
+    "address": ("", [0, 1], interface, "an address with its network"),
+    "gateway": ("", [0, 1], ipaddress.ip_address, "an address"),
+    "dns": ("", range(4), ipaddress.ip_address, "an address"),
 }
 
-def fits(name, text):
-    with suppress(KeyError, AttributeError, ValueError):  # unknown name; not a str; rejected by ipaddress
-        _, check, numbers = FIELDS[name]
-        return len(text.split()) in numbers and all(map(check, text.split())) and len(text) <= 300
+def mistake(name, text):
+    """Returns what is wrong with a setting, or ""."""
+    if name not in FIELDS or not isinstance(text, str):
+        return "Missing, or unknown to this device."
+    _, numbers, check, kind = FIELDS[name]
+    for word in text.split():
+        with suppress(ValueError):  # rejected by ipaddress
+            if check(word):
+                continue
+        return f"{word[:60]} is not {kind}."
+    return "" if len(text.split()) in numbers else f"Enter at most {max(numbers)}." if text else f"Enter {kind}."
+
+def misplaced(name, values):
+    """Returns why the device cannot have this address or gateway, or ""."""
+    own, one = ipaddress.ip_interface(values["address"]), ipaddress.ip_address(values[name].partition("/")[0])
+    usable = f"enter one of {own.network[1]} to {own.network[-2]}" if own.network.num_addresses > 2 else ""
+    reasons = {
+        "the address of the device itself": name == "gateway" and one == own.ip,
+        f"outside the network {own.network}": one not in own.network and not one.is_link_local,
+        "reserved: a device cannot have it": one.is_loopback or one.is_multicast or one.is_unspecified or one.is_reserved,
+        f"the network itself: {usable}": usable and one == own.network[0],
+        f"the broadcast address: {usable}": usable and one == own.network[-1] and one.version == 4,
+    }
+    return next((f"{one} is {reason}." for reason, applies in reasons.items() if applies), "")
 
 def mistakes(values):
-    """Returns the names of settings that are missing, unknown or wrong."""
-    return [name for name in {**FIELDS, **values} if not fits(name, values.get(name))]
+    """Returns {name: what is wrong with it} for settings that are missing, unknown or wrong."""
+    found = {name: mistake(name, values.get(name)) for name in {**FIELDS, **values}}
+    if not found["address"] and not found["gateway"] and values["address"]:
+        found.update((name, misplaced(name, values)) for name in ("address", "gateway") if values[name])
+    return {name: text for name, text in found.items() if text}
 
 def load():
     """Returns the settings of the file, with defaults for missing settings or a damaged file."""
@@ -49,83 +80,104 @@ def load():
         values.update((name, str(value)) for name, value in json.loads(FILE.read_text()).items() if name in FIELDS)
     return values
 
+def pending():
+    """Returns the change of the network that waits for a confirmation, with the seconds that are left, or None."""
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        change = json.loads(PENDING.read_text())
+        return {**change, "left": change["until"] - time.clock_gettime(time.CLOCK_BOOTTIME)}
+
+def wait(change, seconds=CONFIRM):
+    write(PENDING, json.dumps({**change, "until": time.clock_gettime(time.CLOCK_BOOTTIME) + seconds}))
+
 def apply(values):
     write(FILE, json.dumps(values, indent=1))
-    if words("APPLY"):
-        run(words("APPLY"), json.dumps(values), root=True)
-
-def network(values):
-    return {name: values[name] for name in ("address", "gateway", "dns")}
+    words("APPLY") and run(words("APPLY"), json.dumps(values), root=True)
 
 def save(values):
-    if words("APPLY") and network(values) != network(load()):
-        if not pending():
-            until = time.clock_gettime(time.CLOCK_BOOTTIME) + CONFIRM
-            write(PENDING, json.dumps({"old": network(load()), "until": until}))
-        write(FILE, json.dumps(values, indent=1))  # for the page that follows
-        defer(apply_later, values)
-        return
-    try:
-        apply(values)
-    except HTTPError as error:
-        raise HTTPError(error.status, f"Kept, but not applied: {error.text}") from None
+    """Keeps and applies settings. Those of the network are applied after the response, which uses the old address."""
+    old = load()
+    if not words("APPLY") or all(old[name] == values[name] for name in NETWORK):
+        return apply(values)
+    change = {"old": old, **(pending() or {}), "new": values, "applied": False, "reason": ""}
+    wait(change)
+    write(FILE, json.dumps(values, indent=1))  # for the page that follows
+    defer(apply_later, change)
 
-def apply_later(values):
-    time.sleep(1)  # the response goes to the old address
-    with suppress(HTTPError):  # roll_back follows
-        apply(values)
+def apply_later(change):
+    time.sleep(2)  # The browser loads the page with the question from the old address.
+    try:
+        apply(change["new"])
+        wait({**change, "applied": True})
+    except HTTPError as error:
+        wait({**change, "reason": error.text}, 0)
 
 @timer(1)
 def roll_back():
-    """Restores the old network settings if nobody has confirmed the new settings in time, or if the device restarts."""
-    kept = pending()
-    if kept and not 0 < kept[1] <= CONFIRM and publishes():
-        with suppress(HTTPError, FileNotFoundError):  # otherwise try again
-            apply({**load(), **kept[0]})
+    """Restores the old network settings if nobody has confirmed the new ones, they fail, or the device restarts."""
+    change = pending()
+    if change and not 0 < change["left"] <= CONFIRM and publishes():
+        with suppress(HTTPError, OSError):  # otherwise try again
+            apply({**load(), **{name: change["old"][name] for name in NETWORK}})
+            write(BACK, change["reason"] or f"nobody confirmed the new settings within {CONFIRM} seconds")
             PENDING.unlink()
+
+def arrival(environ, change):
+    """Returns (new URL of the console, whether to log in there, whether the request has arrived there)."""
+    here, port = re.fullmatch(r"(.*?)(:\d+)?", environ.get("HTTP_HOST", "")).groups("")
+    old, new = (change[one]["address"].partition("/")[0] for one in ("old", "new"))
+    name = change["new"]["hostname"] + "."
+    host = f"[{new}]" if ":" in new else new or (here if here.startswith(name) else name + "local")
+    by_address = re.fullmatch(r"[\d.]+|\[.*", here)  # a name leads to the device wherever it is
+    arrived = not by_address or (here == host if new else here.strip("[]") != old)
+    return f"{environ['wsgi.url_scheme']}://{host}{port}", host != here, arrived and change["applied"]
+
+def ask(environ, root):
+    """Returns the question whether to keep the new network settings, or the news that the old settings are back."""
+    if change := pending():
+        url, login, arrived = arrival(environ, change)
+        return html("confirm" if arrived else "elsewhere", seconds=max(0, int(change["left"])),
+                    url=f"{url}{root}/settings", login=", log in there again," * login)
+    with suppress(FileNotFoundError):
+        reason = BACK.read_text()
+        BACK.unlink()
+        return html("back", reason=reason)
+    return ""
+
+news.append(ask)
 
 @page("Settings", "/settings", "/settings/confirm")
 def confirm(environ, start_response):
     """Keeps the network settings if the request has arrived at the new address."""
-    kept, host = pending(), environ["HTTP_HOST"].rsplit(":", 1)[0].strip("[]")
-    if environ["REQUEST_METHOD"] == "POST" and kept:
-        old, new = (address.partition("/")[0] for address in (kept[0]["address"], load()["address"]))
-        with suppress(ValueError):
-            if ipaddress.ip_address(host) and (host == old or new and host != new):
-                raise HTTPError(409, f"Open the console at {new or 'the new address'}, and confirm there.")
-        PENDING.unlink()
-    start_response("303 See Other", [("Location", "../settings")])
-    return ""
+    change = pending()
+    if not change or environ["REQUEST_METHOD"] != "POST":
+        raise HTTPError(303, headers={"Location": "../settings"})
+    url, _, arrived = arrival(environ, change)
+    if not arrived:
+        raise HTTPError(409, f"Not confirmed: this page is not open at the new address. Open {url} and confirm there.")
+    PENDING.unlink(missing_ok=True)
+    raise HTTPError(303, headers={"Location": "../settings?done=kept"})
 
-def form(values, wrong=(), note="", problem="", refused=""):
-    marks = {name + "_wrong": str(name in wrong).lower() for name in FIELDS}
-    return html("settings", note=note, problem=problem, refused=refused, device=hostname(),
-                date=time.strftime("%Y-%m-%d"), dhcp="" if values["address"] or "address" in wrong else "checked",
-                warning="" if words("APPLY") else UNAPPLIED, **values, **marks)
+def form(values, wrong={}, note="", problem=""):
+    return html("settings", note=note, applied="hidden" if words("APPLY") else "", problem=problem, zones=KNOWN,
+                dhcp="" if values["address"] or "address" in wrong else "checked", device=hostname(),
+                date=time.strftime("%Y-%m-%d"), **values, **marks(FIELDS, wrong))
 
 def keep(values, done, start_response):
     """Saves settings, and redirects to the page, so that a reload of the page does not send the form again."""
     if problem := attempt(start_response, save, values):
-        return form(values, problem=problem)
-    start_response("303 See Other", [("Location", f"settings?done={done}")])
-    return ""
-
-def report(done, values):
-    """Returns what the page says after a change."""
-    if done not in DONE or not pending():
-        return DONE.get(done, "") + " The device has applied them." * bool(done in DONE and words("APPLY"))
-    address = values["address"].partition("/")[0] or "the new address"
-    return f"{DONE[done]} The network changes in a second. Open {address} within {CONFIRM} seconds, and confirm there."
+        return form(values, problem="Kept, but not applied: " * (load() == values) + problem)
+    raise HTTPError(303, headers={"Location": f"settings?done={done}"})
 
 @page("Settings", "/settings")
 def settings(environ, start_response):
-    values = load()
+    values, done, dhcp = load(), parameter(environ, "done"), parameter(environ, "dhcp")
     if environ["REQUEST_METHOD"] != "POST":
-        return form(values, note=report(parameter(environ, "done"), values))
+        applied = done in ("saved", "restored") and words("APPLY") and not pending()
+        return form(values, note=DONE.get(done, "") + " The device has applied them." * bool(applied))
     values = {name: parameter(environ, name, values[name]) for name in FIELDS}
-    if parameter(environ, "dhcp"):
+    if dhcp:
         values.update(address="", gateway="")
-    wrong = mistakes(values) + ([] if values["address"] or parameter(environ, "dhcp") else ["address"])
+    wrong = {**({} if dhcp or values["address"] else {"address": "Enter one, or turn on DHCP."}), **mistakes(values)}
     if not wrong:
         return keep(values, "saved", start_response)
     start_response("422 Unprocessable Content", [])
@@ -139,11 +191,9 @@ def backup(environ, start_response):
 def restore(environ, start_response):
     try:
         values = json.loads(Path(environ["fapws.upload"].file.path).read_text())
-        wrong = mistakes(values)
-        problem = "Missing, unknown or wrong: " + ", ".join(wrong)[:300]
+        problem = " ".join(f"{name}: {text}" for name, text in mistakes(values).items())[:300]
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):
-        wrong, problem = True, "This file is not a backup, or is damaged."
-    if not wrong:
-        return keep(values, "restored", start_response)
-    start_response("422 Unprocessable Content", [])
-    return form(load(), refused=f"Nothing was restored. {problem}")
+        problem = "This file is not a backup, or is damaged."
+    if problem:
+        raise HTTPError(422, f"Nothing was restored. {problem}")
+    return keep(values, "restored", start_response)

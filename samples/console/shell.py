@@ -7,7 +7,6 @@ import fcntl
 import os
 import pty
 import select
-import signal
 import socket
 import struct
 import sys
@@ -21,15 +20,16 @@ listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 listener.bind(path + ".new")
 listener.listen(4)
 os.rename(path + ".new", path)  # after listen(), so that a process that finds the path can connect
-if os.fork():
-    os._exit(0)  # The server does not wait for this child.
+os.fork() and os._exit(0)  # The server waits for the end of this process and of its output.
+for number in range(3):
+    os.dup2(os.open(os.devnull, os.O_RDWR), number)
 child, terminal = pty.fork()
 if not child:
     os.chdir("/")
-    os.execvp(command[0], command)
+    os.execvp("sh", ["sh", "-c", 'exec "$@"', "sh", *command])  # sh prints why a program does not start
 os.set_blocking(terminal, False)
 
-client, until, keys, output, unsent = None, time.monotonic() + seconds, b"", b"", b""
+client, until, keys, output, unsent = None, time.monotonic() + seconds, b"", b"", RESET
 with suppress(OSError):  # the shell has ended
     while client or time.monotonic() < until:
         # While output is unsent, read nothing from the shell, which then waits, too.
@@ -63,8 +63,7 @@ with suppress(OSError):  # the shell has ended
         if listener in readable:  # A new client replaces the previous one.
             client, unsent = listener.accept()[0], b""
 os.unlink(path)
-if client:
-    client.close()
+client and client.close()
 os.close(terminal)  # the shell gets SIGHUP
 time.sleep(2)
-os.kill(child, signal.SIGKILL)
+os.kill(child, 9)  # SIGKILL

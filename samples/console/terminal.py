@@ -2,13 +2,12 @@
 import hashlib
 import os
 import socket
-import subprocess
 import sys
 import threading
 from contextlib import suppress
 
-from common import ENVIRONMENT, HERE, RUN, html, lines, page, words
-from fapws import WebSocket
+from common import HERE, RUN, html, lines, page, run, words
+from fapws import HTTPError, WebSocket
 
 # One file without Python on the device is its own Python.
 HELPER = [*([sys.executable] if os.path.exists(sys.executable) else ["/proc/self/exe", "python"]), "-ESm", "shell"]
@@ -18,14 +17,15 @@ def on_open(ws):
     tab = f"{ws.environ['REMOTE_USER']} {ws.environ['QUERY_STRING']}"
     path = f"{RUN}/shell-{hashlib.sha256(tab.encode()).hexdigest()[:32]}"
     link = ws.data.link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    try:
-        link.connect(path)
-    except OSError:  # The process of the shell has not started yet, or was killed.
-        if len({row.split()[-1] for row in lines("/proc/net/unix") if f"{RUN}/shell-" in row}) >= 4:
-            return ws.reject(503, "Four terminals are open already.")
-        subprocess.run([*HELPER, path, *words("KEEP"), *words("SHELL")], env=ENVIRONMENT, start_new_session=True, cwd=HERE,
-                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=20)
-        link.connect(path)
+    if link.connect_ex(path):  # The process of the shell has not started yet, or was killed.
+        try:
+            if len({row.split()[-1] for row in lines("/proc/net/unix") if f"{RUN}/shell-" in row}) >= 4:
+                raise HTTPError(503, "Four terminals are open already: close one of them.")
+            run([*HELPER, path, *words("KEEP"), *words("SHELL")], cwd=HERE, start_new_session=True)
+            link.connect(path)
+        except (HTTPError, OSError) as error:
+            ws.send(getattr(error, "text", str(error)).encode())
+            return ws.close(4000)  # a code for terminal.js
     threading.Thread(target=show, args=(ws, link), daemon=True).start()
 
 def show(ws, link):

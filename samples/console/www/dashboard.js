@@ -1,15 +1,13 @@
 const state = document.getElementById("state"), values = new EventSource(new URL("../values", import.meta.url))
 let curve, pointer  // the curve under the pointer, and the x coordinate of the pointer
 
-function say(textContent, className) {
-  if (state.className != className) Object.assign(state, {textContent, className})  // a screen reader reads each change
-}
+// A screen reader reads each change.
+const say = (textContent, className) => state.className == className || Object.assign(state, {textContent, className})
 
 values.onopen = () => say("Live", "corner live")
-values.onerror = () => {
-  if (values.readyState == EventSource.CLOSED) location.assign(new URL("..", import.meta.url))  // the session has ended
-  else say("No connection; trying again", "corner lost")
-}
+values.onerror = () => values.readyState == EventSource.CLOSED
+  ? location.assign(new URL("..", import.meta.url))  // the session has ended
+  : say("No connection; trying again", "corner lost")
 values.onmessage = event => {  // updates the contents of the cards, and keeps the cards themselves
   const latest = new DOMParser().parseFromString(event.data, "text/html")
   for (const element of latest.querySelectorAll("[id]:not(section)")) {
@@ -43,12 +41,8 @@ function read() {  // shows the values at the pointer; each point of a curve's p
 }
 
 onpointermove = onpointerdown = ({target, clientX}) => {
-  const now = target.closest?.(".curve")
-  if (curve && now != curve) {
-    curve.querySelector(".pointer").removeAttribute("d")
-    curve.querySelector("output").hidden = true
-  }
-  ;[curve, pointer] = [now, clientX]
+  if (curve) curve.querySelector("output").hidden = true
+  ;[curve, pointer] = [target.closest?.(".curve"), clientX]
   read()
 }
 onpagehide = () => values.close()  // otherwise the browser would keep the page, with its stream, for the Back button

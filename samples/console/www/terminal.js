@@ -16,14 +16,15 @@ const SEQUENCES = {  // n is the first number, or 1 if it is missing or 0; p is 
   L: n => scroll(-n, y), M: n => scroll(n, y), S: n => scroll(n, top), T: n => scroll(-n, top),
   r: (n, p) => { top = Math.min(n, rows) - 1; bottom = Math.min(p[1] || rows, rows) - 1; move(0, 0) },
   "\n": () => feed(), "\x1bM": () => y == top ? scroll(-1, top) : move(y - 1, x), "\r": () => x = 0,
-  "\b": () => move(y, Math.min(x, columns - 1) - 1), "\t": () => move(y, (x | 7) + 1),
+  "\b": () => move(y, clamp(x, columns) - 1), "\t": () => move(y, (x | 7) + 1),
   Z: n => move(y, 8 * (Math.ceil(x / 8) - n)), "\x1b7": () => saved = [y, x], "\x1b8": () => move(...saved),
   m: (n, p) => paint(p), n: n => n == 6 && type(`\x1b[${y + 1};${x + 1}R`), "\x1bc": () => reset(),
   "?h": (n, p) => p.forEach(one => mode(one, true)), "?l": (n, p) => p.forEach(one => mode(one, false)),
 }
-const KEYS = {Enter: "\r", Backspace: "\x7f", Tab: "\t", Escape: "\x1b"}
+const KEYS = {Enter: "\r", Backspace: "\x7f", Tab: "\t", Escape: "\x1b",
+  Insert: "\x1b[2~", Delete: "\x1b[3~", PageUp: "\x1b[5~", PageDown: "\x1b[6~"}
 const MOVES = {ArrowUp: "A", ArrowDown: "B", ArrowRight: "C", ArrowLeft: "D", Home: "H", End: "F"}
-const EDITS = {Insert: 2, Delete: 3, PageUp: 5, PageDown: 6}
+const ENDS = {1000: "The shell has ended. Enter starts another one.", 4000: "No shell has started. Enter tries again."}
 const screen = document.getElementById("screen"), input = screen.querySelector("textarea")
 const [past, present] = screen.querySelectorAll("div"), keys = document.getElementById("keys")
 const control = keys.querySelector("[data-key=Control]"), decoder = new TextDecoder()
@@ -55,10 +56,9 @@ function print(text) {
   }
 }
 
-function move(row, column) {
-  y = Math.max(0, Math.min(row, rows - 1))
-  x = Math.max(0, Math.min(column, columns - 1))
-}
+function clamp(n, size) { return Math.max(0, Math.min(n, size - 1)) }
+
+function move(row, column) { [y, x] = [clamp(row, rows), clamp(column, columns)] }
 
 function feed() { y == bottom ? scroll(1, top) : move(y + 1, x) }
 
@@ -71,8 +71,8 @@ function scroll(n, from) {  // scrolls the rows from row "from" to the end of th
   }
 }
 
-function erase(part, start, end) {  // part is 0: from the cursor on; 1: up to the cursor; otherwise: all
-  const here = y * columns + Math.min(x, columns - 1)
+// part is 0: from the cursor on; 1: up to the cursor; otherwise: all
+function erase(part, start, end, here = y * columns + clamp(x, columns)) {
   clear(part ? start : here, part == 1 ? here + 1 : end)
 }
 
@@ -98,7 +98,7 @@ function paint(numbers) {  // each style is a class in the style sheet, such as 
 }
 
 function draw() {
-  const fresh = lines.map((line, i) => render(line, i == y && modes[25] !== false ? Math.min(x, columns - 1) : -1))
+  const fresh = lines.map((line, i) => render(line, i == y && modes[25] !== false ? clamp(x, columns) : -1))
   if (fresh.length != present.childElementCount) present.replaceChildren(...fresh)
   for (const [i, row] of [...present.children].entries()) row.isEqualNode(fresh[i]) || row.replaceWith(fresh[i])
   screen.scrollTop = screen.scrollHeight
@@ -122,10 +122,10 @@ function connect() {
   socket.onopen = () => { tries = 0; fit() }
   socket.onmessage = ({data}) => write(decoder.decode(data, {stream: true}))
   socket.onclose = ({code}) => {
-    ended = code == 1000
-    if (ended) write("\x1b[0m\r\nThe shell has ended. Enter starts another one.\r\n")
-    else setTimeout(connect, 300 * ++tries)
-    if (tries == 4) write("\x1b[0m\r\nNo connection, or four terminals are open already; trying again.\r\n")
+    ended = ENDS[code]
+    if (!ended) setTimeout(connect, 300 * Math.min(++tries, 20))
+    if (ended || tries == 4) write(`\x1b[0m\r\n${ended || "No connection; trying again."}\r\n`)
+    if (tries == 4) fetch("www/icon.svg").then(({status}) => status == 401 && location.reload(), () => 0)  // logged out
   }
 }
 
@@ -138,9 +138,10 @@ function fit() {  // sends the size; the shell's process then sends the last out
   if (socket.readyState == WebSocket.OPEN) socket.send(Uint8Array.of(255, rows, columns))
 }
 
-function type(text) {
+function type(text, event) {
+  if (text) event?.preventDefault()
   if (text && socket.readyState == WebSocket.OPEN) socket.send(text)
-  else if (ended && text == "\r") connect()
+  else if (ended && text == "\r") ended = connect()
 }
 
 function encode({key, ctrlKey, altKey, metaKey, shiftKey}) {  // returns the bytes for a special key
@@ -148,7 +149,7 @@ function encode({key, ctrlKey, altKey, metaKey, shiftKey}) {  // returns the byt
   if (ctrlKey && /^[a-z@[\\\]^_ ]$/i.test(key)) return String.fromCharCode(key.toUpperCase().charCodeAt(0) & 31)
   if (altKey && key.length == 1) return "\x1b" + key
   if (MOVES[key]) return (modes[1] ? "\x1bO" : "\x1b[") + MOVES[key]
-  return EDITS[key] ? `\x1b[${EDITS[key]}~` : KEYS[key] || ""
+  return KEYS[key] || ""
 }
 
 function enter() {  // sends text from a keyboard, also an on-screen keyboard, or from the clipboard
@@ -158,11 +159,7 @@ function enter() {  // sends text from a keyboard, also an on-screen keyboard, o
 
 input.oninput = event => event.isComposing || enter()
 input.oncompositionend = enter
-input.onkeydown = event => {
-  const text = event.isComposing ? "" : encode(event)
-  if (text) event.preventDefault()
-  type(text)
-}
+input.onkeydown = event => event.isComposing || type(encode(event), event)
 screen.onclick = () => getSelection().isCollapsed && input.focus({preventScroll: true})
 keys.onclick = ({target: {dataset}}) => {
   if (dataset.key == "Control") control.ariaPressed = control.ariaPressed != "true"

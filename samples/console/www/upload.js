@@ -14,10 +14,8 @@ addEventListener("submit", event => {
     form.querySelector("button").disabled = false
     const page = request.response, main = page?.querySelector("main")
     if (request.status == 401) return location.reload()  // the session has ended
-    if (request.status == 200 && main) {
-      document.querySelector("main").replaceWith(main)
-      return main.focus()
-    }
+    if (request.status == 200 && request.responseURL != form.action) return location.assign(request.responseURL)
+    if (request.status == 200 && main) return document.querySelector("main").replaceWith(main) || main.focus()
     const alerts = [...page?.querySelectorAll("[role=alert]") || []].map(alert => alert.textContent).join(" ").trim()
     message.textContent = alerts || form.dataset.failed + (page?.body.textContent || "the connection broke off")
   }
