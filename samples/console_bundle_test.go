@@ -23,11 +23,15 @@ func TestConsoleWorksAsABundle(t *testing.T) {
 		t.Skip("a wheel writes no bundle")
 	}
 	dir, site := t.TempDir(), copySample(t, "console")
-	fapwstest.Write(t, site+"/data/users", "left:out\n")
+	for _, name := range []string{"users", "settings.json", "firmware.bin", "pending.json"} {
+		fapwstest.Write(t, site+"/instance/"+name, "left:out\n")
+	}
 	fapwstest.Write(t, site+"/users", "left:out\n")
 	bundle := dir + "/console.bin"
 	out := fapwstest.Command{Flags: []string{"bundle", site, "-o", bundle}}.Succeeds(t)
-	fapwstest.Has(t, out, "left out: data/users")
+	for _, name := range []string{"users", "settings.json", "firmware.bin", "pending.json"} {
+		fapwstest.Has(t, out, "left out: instance/"+name)
+	}
 	fapwstest.Must(t, os.RemoveAll(site))
 	work, cache, state := dir+"/work", dir+"/cache", dir+"/state"
 	fapwstest.Must(t, os.Mkdir(work, 0o700))
@@ -46,7 +50,7 @@ func TestConsoleWorksAsABundle(t *testing.T) {
 	status, text := b.ask(client, "POST", address+"/_fapws/login", map[string][]string{"token": {token[1]}, "code": {code},
 		"name": {"admin"}, "password": {"correct horse"}, "again": {"correct horse"}, "next": {"/terminal"}})
 	fapwstest.Needf(t, status == 200 && strings.Contains(text, "<h1>Terminal</h1>"), "%d %s", status, text)
-	fapwstest.Has(t, fapwstest.Read(t, work+"/data/users"), "admin:")
+	fapwstest.Has(t, fapwstest.Read(t, work+"/instance/users"), "admin:")
 	users, _ := filepath.Glob(cache + "/*/app/*users")
 	fapwstest.Equal(t, len(users), 0)
 
