@@ -205,6 +205,11 @@ func (s callStack) text() string {
 	return out.String()
 }
 
+// own returns the innermost frame of the user's code or, if there is none, the innermost frame. s must not be empty.
+func (s callStack) own() *frame {
+	return &s[max(0, slices.IndexFunc(s, func(f frame) bool { return !f.isLibrary() }))]
+}
+
 // excerpt returns the innermost frame of the user's code, with the lines of its source file around the line that is
 // executed, which begins with ">". It returns "" if s is empty, or if the file cannot be read.
 func (s callStack) excerpt() string {
@@ -212,7 +217,7 @@ func (s callStack) excerpt() string {
 	if len(s) == 0 {
 		return ""
 	}
-	f := s[max(0, slices.IndexFunc(s, func(f frame) bool { return !f.isLibrary() }))]
+	f := s.own()
 	first := max(1, f.line-around)
 	lines := sourceLines(f.file, first, f.line+around)
 	if first+len(lines) <= f.line {

@@ -115,6 +115,7 @@ func TestStackBeginsWithTheApplication(t *testing.T) {
 	} {
 		checktest.Equal(t, fmt.Sprint(c.whole.applications()), fmt.Sprint(c.want))
 	}
+	checktest.Equal(t, callStack{library, user, checks}.own().place(), "app.py:1 in f")
 }
 
 // CheckGIL replaces a worker after ten checks, so a wrong result of endsWithin could replace a healthy worker.

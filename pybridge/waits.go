@@ -108,7 +108,7 @@ func (h *Handler) Unfinished(wait time.Duration) string {
 	}
 	var threads []string
 	for _, t := range dumpThreads() {
-		threads = append(threads, t.stack[0].place())
+		threads = append(threads, t.stack.own().place())
 	}
 	return fmt.Sprintf("%s; %v; the threads execute %s", line, errNoGIL,
 		strings.Join(threads[:min(len(threads), tellMost)], ", "))
