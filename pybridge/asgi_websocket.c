@@ -237,7 +237,7 @@ static int close_it(asgi_exchange *x, PyObject *code, PyObject *reason) {
 }
 
 static int deny(asgi_exchange *x) {
-  wsgi_write_page(x->rec, 403, "", 0);
+  wsgi_write_page(x->rec, 403, NULL, "", 0);
   asgi_exchange_publish(x, &x->rec->part0);
   return 0;
 }

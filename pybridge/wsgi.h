@@ -134,7 +134,8 @@ int wsgi_sends_file(core_record *rec);
 core_part *wsgi_write_head(core_record *rec, wsgi_start_object *s, int64_t whole, int type);
 /* Writes the head that accepts a WebSocket, and returns the part0 of rec. */
 core_part *wsgi_write_accept(core_record *rec, wsgi_start_object *s, const char *subprotocol, size_t n);
-void wsgi_write_page(core_record *rec, int status, const char *page, size_t n);
+/* Writes a whole response. The parameter headers is a list of pairs of str, or NULL. */
+void wsgi_write_page(core_record *rec, int status, PyObject *headers, const char *page, size_t n);
 /* The same limits as http1.MaxTrailers and http1.MaxTrailerBytes. */
 #define WSGI_TRAILERS_MAX 100
 #define WSGI_TRAILERS_BYTES (16 << 10)

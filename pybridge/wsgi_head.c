@@ -1,6 +1,7 @@
 /* Writes all heads of responses into parts. */
 #include "wsgi.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -61,19 +62,16 @@ core_part *wsgi_write_accept(core_record *rec, wsgi_start_object *s, const char 
   return p;
 }
 
-/* The Content-Security-Policy of pages for developers. The server keeps exactly this one in the place of the policy of
- * a site (HasPolicy in runtime/http1/page.go). */
-static char policy[] = "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; script-src 'self' "
-                       "'unsafe-inline'; connect-src 'self'\r\n";
-
-void wsgi_write_page(core_record *rec, int status, const char *page, size_t n) {
-  wsgi_start_object s = {.status = status, .length = -1, .buf = policy, .len = n ? sizeof policy - 1 : 0};
+void wsgi_write_page(core_record *rec, int status, PyObject *headers, const char *page, size_t n) {
+  wsgi_start_object s = {.status = status, .length = -1};
+  if (headers && wsgi_add_fields(&s, headers) < 0) PyErr_Clear();
   core_part *p = wsgi_write_head(rec, &s, (int64_t)n, CORE_TYPE_HTML);
-  if (UNLIKELY(!p)) { /* no memory for the policy */
+  if (UNLIKELY(!p)) { /* no memory for the fields */
     PyErr_Clear();
     s.len = 0;
     p = wsgi_write_head(rec, &s, (int64_t)n, CORE_TYPE_HTML);
   }
+  free(s.buf);
   p->last = 1;
   if (rec->req.head_only) return;
   uint32_t len = 0;

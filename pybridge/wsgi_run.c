@@ -61,12 +61,12 @@ static PyObject *failed_environ(core_record *rec) {
   return rec->run.environ && !wsgi_put_request_id(rec->run.environ, rec) ? rec->run.environ : NULL;
 }
 
+/* Returns a tuple of headers and a bytes object for a developer, or NULL. */
 static PyObject *debug_page(core_record *rec, PyObject *type, PyObject *value, PyObject *tb) {
   PyObject *env = failed_environ(rec);
   PyObject *page = !env ? NULL
                         : core_call("fapws._debugpage", "page", "(OOOOOO)", type, value ? value : Py_None,
                                     tb ? tb : Py_None, env, core_mount_of(rec)->name, core_mount_of(rec)->callable);
-  if (page && !PyBytes_Check(page)) Py_CLEAR(page);
   /* If the page cannot be made, for example because package fapws cannot be imported, the client receives a page
    * without details. */
   if (PyErr_Occurred()) PyErr_WriteUnraisable(core_mount_of(rec)->name);
@@ -84,23 +84,29 @@ static void give_up_result(core_thread *t, core_record *rec) {
   }
 }
 
-/* Sends the bytes object page, or the server's page for the status if page is NULL, or aborts a response that has
- * begun. */
-static void answer_failure(core_thread *t, core_record *rec, int status, PyObject *page) {
+/* Sends the result page of debug_page, or the server's page for the status if page is NULL, or aborts a response that
+ * has begun. The server's page tells a developer the text detail, which can be NULL. */
+static void answer_failure(core_thread *t, core_record *rec, int status, PyObject *page, const char *detail) {
+  PyObject *headers = NULL, *body = NULL;
   if (rec->run.started) {
     wsgi_stream_end(t, rec, 1);
     return;
   }
   give_up_result(t, rec);
-  wsgi_write_page(rec, status, page ? PyBytes_AS_STRING(page) : "", page ? (size_t)PyBytes_GET_SIZE(page) : 0);
-  rec->part0.failure = !page;
+  if (page && !PyArg_ParseTuple(page, "OS", &headers, &body)) PyErr_Clear();
+  wsgi_write_page(rec, status, headers, body ? PyBytes_AS_STRING(body) : "", body ? (size_t)PyBytes_GET_SIZE(body) : 0);
+  core_part *p = &rec->part0;
+  p->failure = !body;
+  if (detail && core_the_pool.debug >= 1 &&
+      core_part_put(p, detail, strlen(detail), &p->reason_off, &p->reason_len) < 0)
+    PyErr_Clear();
   wsgi_drop(t, rec);
-  core_publish(t, &rec->part0);
+  core_publish(t, p);
 }
 
 void wsgi_fail_line(core_thread *t, core_record *rec, const char *detail) {
   core_report_line(rec, "error", "error in", detail);
-  answer_failure(t, rec, 500, NULL);
+  answer_failure(t, rec, 500, NULL, detail);
 }
 
 /* Makes the response by calling value, a fapws.HTTPError, which is a WSGI application. */
@@ -150,6 +156,6 @@ void wsgi_fail(core_thread *t, core_record *rec) {
   else
     core_report("", rec);
   /* Status 504 is sent in inline mode only, because in threads mode the event loop has already sent a response. */
-  answer_failure(t, rec, late ? 504 : 500, page);
+  answer_failure(t, rec, late ? 504 : 500, page, NULL);
   Py_XDECREF(page);
 }

@@ -1,11 +1,12 @@
-"""The page that a browser gets for a handler that raised, when DEBUG is 1 or more.
+"""The page that a browser gets for a handler that raised, when DEBUG is 1 or more, and the text for other clients.
 
-Its only script is the one that copies the traceback. It loads no style sheet or image.
+The only script of the page is the one that copies the traceback. It loads no style sheet or image.
 """
 from __future__ import annotations
 
 import linecache
 from base64 import b64encode
+from dis import findlinestarts
 from hashlib import sha256
 from html import escape
 from itertools import islice
@@ -21,12 +22,18 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType, TracebackType
     from typing import Any, List, Mapping, Optional, Tuple, Type
 
-__all__ = ["POLICY", "page"]
+__all__ = ["page"]
 
-#: The Content-Security-Policy of the page, which is also in pybridge/wsgi_head.c. The document has a stricter one.
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'self' 'unsafe-inline'; connect-src 'self'"
+# The server keeps exactly this policy in the place of the one of a site (HasPolicy in runtime/http1/page.go). The
+# document has a stricter one.
+_HEADERS = [
+    ("Content-Type", "text/html; charset=utf-8"),
+    ("Content-Security-Policy",
+     "default-src 'none'; style-src 'unsafe-inline'; script-src 'self' 'unsafe-inline'; connect-src 'self'"),
+]
 
 _CONTEXT = 5  # number of source lines shown above and below a line
+_DEFINITION = 30  # maximum number of source lines below the first line of a function
 _FRAMES = 40  # maximum number of frames; a recursion can have a thousand frames
 _LOCALS = 40
 _CHAIN = 10
@@ -72,39 +79,46 @@ def page(
     environ: Mapping[str, Any],
     handler_name: str,
     handler: Any = None,
-) -> bytes:
-    """Returns an HTML document, in UTF-8, about an exception that a handler has raised.
+) -> Tuple[List[Tuple[str, str]], bytes]:
+    """Returns the headers and the body of a response about an exception that a handler has raised: an HTML document or,
+    if the client does not accept HTML, the traceback.
 
     All texts are escaped and limited in length; credentials in environ, and variables with a name such as password, are
     masked. If no line of the user's code has raised the exception, for example because the server rejects the result of
     handler, the page shows the definition of handler. Never raises an exception, and omits values that cannot be shown.
     Must be called on the thread that has run the handler.
     """
+    headers = _HEADERS
     try:
-        own = theirs(tb)
-        text = _Page(environ).build(
-            exc if exc is not None else exc_type(), own or tb, handler_name, None if own else handler
-        )
+        shown = _Page(environ)
+        own, raised = theirs(tb), exc if exc is not None else exc_type()
+        if "text/html" in str(environ.get("HTTP_ACCEPT", "text/html")):
+            text = shown.build(raised, own or tb, handler_name, None if own else handler)
+        else:
+            headers = [("Content-Type", "text/plain; charset=utf-8")]
+            text = f"{shown.traceback(raised, own or tb)}\n{shown.note}\n"
     # An error in this function must not replace the exception that the page shows.
     except BaseException as error:
+        headers = _HEADERS
         text = document(
             "Error", _HEAD,
             f"<header><h1>{escape(_name(exc_type))}</h1><p>No details: {escape(_name(type(error)))}.</p></header>",
         )
-    return text.encode("utf-8", "backslashreplace")
+    return headers, text.encode("utf-8", "backslashreplace")
 
 
 class _Page:
     def __init__(self, environ: Mapping[str, Any]) -> None:
         self.environ = environ
         self.brief = Brief(environ)
+        self.note = note(str(environ.get("fapws.request_id", "")))
 
     def build(self, exc: BaseException, tb: Optional[TracebackType], handler_name: str, unseen: Any) -> str:
         title = self.escaped(_name(type(exc)))
         request = f"{self.environ.get('REQUEST_METHOD', '')} {self.environ.get('RAW_URI', '')}"
         parts = [
             f"<header><p class=dim>{self.escaped(request)[:2000]} · handler {self.escaped(handler_name)}"
-            f" · {self.escaped(note(str(self.environ.get('fapws.request_id', ''))))}</p>",
+            f" · {self.escaped(self.note)}</p>",
             f"<h1>{title}{self.message(exc)}</h1></header><main>",
         ]
         for number, (link, error, trace) in enumerate(_chain(exc, tb)):
@@ -150,10 +164,12 @@ class _Page:
         code = definition(handler)
         if code is None:
             return ""
-        lines, line = linecache.getlines(code.co_filename), code.co_firstlineno
+        line = code.co_firstlineno
+        end = max([line, *(number for _, number in findlinestarts(code) if number)])
+        source = self.source(linecache.getlines(code.co_filename)[:end], code, line, -1, _DEFINITION)
         return (
             f"<details class=last open><summary><code>{self.escaped(code.co_filename)}:{line}</code> defines"
-            f" <b>{escape(code.co_name)}</b></summary>{self.source(lines, code, line, -1)}</details>"
+            f" <b>{escape(code.co_name)}</b></summary>{source}</details>"
         )
 
     def frame(self, frame: FrameType, line: int, instruction: int, first: bool) -> str:
@@ -168,10 +184,12 @@ class _Page:
             f"{self.source(lines, code, line, instruction)}{self.locals(frame, first)}</details>"
         )
 
-    def source(self, lines: List[str], code: CodeType, line: int, instruction: int) -> str:
+    def source(
+        self, lines: List[str], code: CodeType, line: int, instruction: int, after: int = _CONTEXT
+    ) -> str:
         first = max(1, line - _CONTEXT)
         rows = []
-        for number, text in enumerate(lines[first - 1 : line + _CONTEXT], first):
+        for number, text in enumerate(lines[first - 1 : line + after], first):
             text = text.rstrip("\r\n")
             if number == line:
                 shown = self.marked(text, _columns(code, instruction, line))
@@ -212,13 +230,15 @@ class _Page:
             rows.append((key, shown))
         return f"<h2>Request</h2><details><summary>environ</summary>{_table(rows)}</details>"
 
+    def traceback(self, exc: BaseException, tb: Optional[TracebackType]) -> str:
+        text = self.brief.masked("".join(format_exception(type(exc), exc, tb)))
+        return text if len(text) <= _PLAIN else text[: _PLAIN // 2] + "\n…\n" + text[-_PLAIN // 2 :]
+
     def plain(self, exc: BaseException, tb: Optional[TracebackType]) -> str:
         try:
-            text = self.brief.masked("".join(format_exception(type(exc), exc, tb)))
+            text = self.traceback(exc, tb)
         except BaseException:
             return ""
-        if len(text) > _PLAIN:
-            text = text[: _PLAIN // 2] + "\n…\n" + text[-_PLAIN // 2 :]
         return (
             f"<h2>Traceback</h2><details><summary>Plain text</summary><pre class=plain>{escape(text)}</pre></details>"
             f"<script>{_COPY}</script>"

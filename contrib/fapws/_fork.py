@@ -418,14 +418,12 @@ class _Child:
         if self.whole or self.started and 0 <= self.declared <= self.sent:
             return
         if not self.started and debug >= 1:
-            from fapws._debugpage import POLICY, page
+            from fapws._debugpage import page
 
+            headers, body = page(kind, error, trace, environ, self.name, self.handler)
             self._new_start(None)
-            self.start(
-                "500 Internal Server Error",
-                [("Content-Type", "text/html; charset=utf-8"), ("Content-Security-Policy", POLICY)],
-            )
-            self._whole([page(kind, error, trace, environ, self.name, self.handler)], "")
+            self.start("500 Internal Server Error", headers)
+            self._whole([body], "")
             return
         raise _Broken(_REPORTED)
 

@@ -23,7 +23,7 @@ def page_of(function, environ=ENVIRON):
     try:
         function()
     except BaseException:
-        return page(*sys.exc_info(), environ, "app.handler").decode("utf-8")
+        return page(*sys.exc_info(), environ, "app.handler")[1].decode("utf-8")
     raise AssertionError("did not raise")
 
 
@@ -83,6 +83,19 @@ class Page(unittest.TestCase):
                 self.assertIn(want, text)
         self.assertLess(text.index("in <b>fail</b>"), text.index("in <b>&lt;lambda&gt;</b>"))
 
+    def test_other_clients_get_the_traceback(self):
+        names = {}
+        exec(compile(HANDLER, "<handler>", "exec"), names)
+        environ = dict(ENVIRON, HTTP_ACCEPT="*/*", **{"fapws.request_id": "5m7t3ghp"})
+        try:
+            names["handler"](environ)
+        except ValueError:
+            headers, body = page(*sys.exc_info(), environ, "app.handler")
+        self.assertEqual(headers, [("Content-Type", "text/plain; charset=utf-8")])
+        text = body.decode()
+        self.assertTrue(text.startswith("Traceback (most recent call last):\n"), text)
+        self.assertIn(f"\nValueError: no such session: {MASK}\n\nRequest 5m7t3ghp, ", text)
+
     def test_everything_is_escaped(self):
         class Evil:
             def __repr__(self):
@@ -108,12 +121,19 @@ class Page(unittest.TestCase):
 
     def test_definition_of_a_handler_with_a_wrong_result(self):
         def handler(environ, start_response):
-            """Returns None."""
+            start_response("200 OK", [
+                ("A", "1"),
+                ("B", "2"),
+                ("C", "3"),
+                ("D", "4"),
+            ])
+            print("the last line of the function")
 
-        text = page(TypeError, TypeError("wrong"), None, ENVIRON, "app.handler", handler).decode()
+        text = page(TypeError, TypeError("wrong"), None, ENVIRON, "app.handler", handler)[1].decode()
         line = handler.__code__.co_firstlineno
         self.assertIn(f"test_debugpage.py:{line}</code> defines <b>handler</b>", text)
         self.assertIn(f'<span class="hot"><i>{line}</i>        def handler(environ, start_response):</span>', text)
+        self.assertIn("the last line of the function", text)
 
     def test_long_values_of_environ_are_shortened(self):
         text = page_of(fail, dict(ENVIRON, LONG="x" * 500))
@@ -188,7 +208,7 @@ class Page(unittest.TestCase):
                 with self.subTest(function=function, environ=environ):
                     self.assertIn("<h1>", page_of(function, environ))
         # The exception object may be None, as when C code raises an exception.
-        self.assertIn(b"MemoryError", page(MemoryError, None, None, {}, "app"))
+        self.assertIn(b"MemoryError", page(MemoryError, None, None, {}, "app")[1])
 
 
 class Values(unittest.TestCase):

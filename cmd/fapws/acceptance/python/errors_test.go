@@ -188,6 +188,10 @@ func TestPagesOfFailedRequestsHaveTheIDAndTheTimeOfTheLog(t *testing.T) {
 					if shown == nil {
 						continue
 					}
+					if name == "develop" && path == "/boom" && accept == "*/*" {
+						a.Want(t, 500, "ZeroDivisionError: division by zero\n\nRequest ").
+							Field(t, "Content-Type", "text/plain; charset=utf-8")
+					}
 					id := shown[1]
 					fapwstest.Truef(t, !seen[id], "%s has the id of another request", path)
 					seen[id] = true
@@ -201,6 +205,17 @@ func TestPagesOfFailedRequestsHaveTheIDAndTheTimeOfTheLog(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestDeveloperSeesWhyThereIsNoResponse(t *testing.T) {
+	path := fapwstest.Write(t, t.TempDir()+"/app.py", "async def app(scope, receive, send): pass\n")
+	for _, debug := range []string{"0", "1"} {
+		s := fapwstest.Command{Script: path, Complains: true, Flags: []string{"--lifespan", "off", "--debug", debug}}.
+			Serve(t, fapwstest.Mode{})
+		const reason = "the application returned without a response"
+		fapwstest.Equal(t, strings.Contains(s.Get("/", 500).Text, reason), debug == "1")
+		s.Says(reason)
 	}
 }
 
