@@ -185,6 +185,8 @@ func (d *device) install(p *tab, image string) {
 	p.follow("[value=cancel]", "Upload and check")
 	fapwstest.Equal(p.t, d.text(p.t, "data/firmware.bin")+d.text(p.t, "installed"), "")
 	again()
+	d.get("/firmware/install?action=cancel", "Cookie", p.cookie()) // a link of another site
+	fapwstest.Equal(p.t, d.text(p.t, "data/firmware.bin"), image)
 	d.write(p.t, "data/firmware.bin", "another", 0o644)
 	p.follow("[value=install]", "Nothing was installed: the file has changed since it was checked.")
 	p.visit("firmware")

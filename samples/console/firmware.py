@@ -38,8 +38,8 @@ def digest():
 @page("Firmware", "/firmware", "/firmware/install")
 def install(environ, start_response):
     sha256 = parameter(environ, "sha256")
-    if parameter(environ, "action") != "install":
-        IMAGE.unlink(missing_ok=True)
+    if environ["REQUEST_METHOD"] != "POST" or parameter(environ, "action") != "install":
+        environ["REQUEST_METHOD"] == "POST" and IMAGE.unlink(missing_ok=True)
         raise HTTPError(303, headers={"Location": "../firmware"})
     if not words("INSTALL"):  # Otherwise the command would be the uploaded file itself.
         raise HTTPError(501, UNINSTALLED)
