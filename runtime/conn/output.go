@@ -168,6 +168,9 @@ func (c *Conn) WriteSome(pieces [][]byte) (n int, err error) {
 	for _, b := range pieces {
 		total += len(b)
 	}
+	if total == len(pieces[0]) {
+		pieces = pieces[:1]
+	}
 	switch {
 	case c.transport != nil:
 		for i := 0; i < len(pieces) && err == nil; i++ {

@@ -78,10 +78,10 @@ func (l Login) String() string { return [...]string{"Basic", "form"}[l] }
 // belongs to one user. Network is safe for concurrent use.
 func Network(client string) string {
 	a, err := netip.ParseAddr(client)
-	switch a = a.Unmap().WithZone(""); {
-	case err != nil:
+	if err != nil || a.Is4() {
 		return client
-	case a.Is4():
+	}
+	if a = a.Unmap().WithZone(""); a.Is4() {
 		return a.String()
 	}
 	return netip.PrefixFrom(a, 64).Masked().String()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -61,10 +62,17 @@ const (
 
 // A piece is a part of a response that is not released yet.
 type piece struct {
-	q    *request // nil after the release
-	lent []byte   // the input buffer that contains the body, or nil
-	cost int      // memory, in bytes
+	q      *request // nil after the release
+	lent   []byte   // the input buffer that contains the body, or nil
+	cost   int      // memory, in bytes
+	copied []byte   // a copy of the part, in memory that a later piece reuses; nil if the piece borrows
 }
+
+// pieces contains released pieces.
+var pieces = sync.Pool{New: func() any { return new(piece) }}
+
+// maxCopied limits the memory that a piece in pieces keeps, in bytes.
+const maxCopied = 16 << 10
 
 // Counts are the statistics of all proxies of a configuration. Any goroutine may read them.
 type Counts struct {
@@ -287,6 +295,9 @@ func (p *Proxy) Release(part *exchange.Part) {
 		p.conns.GiveInput(pc.lent)
 	}
 	pc.q = nil
+	if n := cap(pc.copied); n > 0 && n <= maxCopied {
+		pieces.Put(pc)
+	}
 	if part.Last() {
 		p.forget(q)
 	} else {
@@ -302,20 +313,28 @@ func (q *request) forward(head *exchange.Head, body []byte, lender *conn.Set, la
 		q.spool.take(body, last)
 		return
 	}
-	pc, part := new(piece), &p.part
+	part := &p.part
 	*part = exchange.Part{Body: body}
 	if last {
 		part.End = exchange.Complete
 	}
 	borrows := lender != nil && len(body) > lender.ReadSize()/4
+	var pc *piece
+	var text []byte
+	if borrows {
+		pc = new(piece)
+	} else {
+		pc = pieces.Get().(*piece)
+		text = pc.copied[:0]
+	}
 	if head != nil {
 		part.First, part.Head = true, *head
-		n := len(head.Fields)
-		text := slices.Concat(head.Fields, head.Reason)
-		part.Head.Fields, part.Head.Reason = text[:n], text[n:]
+		text = append(append(text, head.Fields...), head.Reason...)
+		part.Head.Fields, part.Head.Reason = text[:len(head.Fields)], text[len(head.Fields):]
 	}
 	if !borrows {
-		part.Body = bytes.Clone(body)
+		pc.copied = append(text, body...)
+		part.Body = pc.copied[len(text):]
 	}
 	q.put(part, pc)
 	*part = exchange.Part{}

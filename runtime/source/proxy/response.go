@@ -183,6 +183,9 @@ func (c *connection) settle() {
 
 // takeTrailers returns the trailers of a response whose body has arrived, without those that must not be forwarded.
 func (c *connection) takeTrailers() *exchange.Trailers {
+	if len(c.trailers) == 0 {
+		return nil
+	}
 	var fields exchange.Trailers
 	n := 0
 	for line := range bytes.Lines(c.trailers) {
