@@ -321,6 +321,8 @@ static int add_pair(wsgi_start_object *s, PyObject *pair, text_of *text) {
  * is not a pair, raises TypeError with the message in wrong_item. */
 static inline int add_fields(wsgi_start_object *s, PyObject *headers, text_of *text, const char *wrong,
                              const char *wrong_item) {
+  if (UNLIKELY(PyDict_Check(headers)) && PyDict_Size(headers))
+    return core_raise(PyExc_TypeError, "%s, not a dict", wrong);
   PyObject *fast = PySequence_Fast(headers, wrong);
   if (!fast) return -1;
   int bad = 0;

@@ -91,7 +91,7 @@ func TestInvalidHeadIsAHandlerError(t *testing.T) {
 		"triple":      `TypeError: headers\[0\] must be a tuple \(name, value\), not \('X-A', '1', '2'\)`,
 		"single":      `TypeError: headers\[0\] must be a tuple \(name, value\), not \('X-A',\)`,
 		"text":        `TypeError: headers\[0\] must be a tuple \(name, value\), not 'X-A: 1'`,
-		"dict":        `TypeError: headers\[0\] must be a tuple \(name, value\), not 'X-A'`,
+		"dict":        `TypeError: headers must be a list of \(name, value\) tuples, not a dict`,
 		"none":        `TypeError: headers must be a list of \(name, value\) tuples`,
 		"number":      `TypeError: headers must be a list of \(name, value\) tuples`,
 
