@@ -63,6 +63,20 @@ func TestFilesAreUnpackedOnceIntoAPrivateDirectory(t *testing.T) {
 	checktest.Equal(t, string(checktest.Try(os.ReadFile(folder+"/app/a.txt")).Must(t)), "kept")
 }
 
+// A cleaner of /tmp removes old files, and a loss of power can interrupt a process that unpacks.
+func TestIncompleteDirectoriesAreReplaced(t *testing.T) {
+	name, cache := writeBundle(t, "hello"), t.TempDir()
+	folder := checktest.Try(unpack(t, name, cache)).Must(t)
+	for _, file := range []string{"/name", "/app/a.txt"} {
+		checktest.Must(t, os.Remove(folder+file))
+	}
+	checktest.Must(t, os.Mkdir(cache+"/.unpacking-1", 0o755))
+	checktest.Must(t, os.WriteFile(cache+"/.unpacking-1/a.txt", nil, 0o600))
+	checktest.Equal(t, checktest.Try(unpack(t, name, cache)).Must(t), folder)
+	checktest.Equal(t, string(checktest.Try(os.ReadFile(folder+"/app/a.txt")).Must(t)), "hello")
+	checktest.Equal(t, len(checktest.Try(os.ReadDir(cache)).Must(t)), 1)
+}
+
 func TestAnyOtherFileIsNoBundle(t *testing.T) {
 	for _, content := range []string{"", "short", strings.Repeat("x", 1000)} {
 		name := filepath.Join(t.TempDir(), "file")

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -91,7 +92,7 @@ func ownerIsTrusted(st fs.FileInfo) bool {
 	return owner == 0 || owner == os.Geteuid()
 }
 
-// lock checks that no other user can change a directory, and keeps it.
+// lock checks that no other user can change a directory, and keeps it. The error is fs.ErrNotExist if files are missing.
 func (b *Bundle) lock(folder string) (string, error) {
 	for _, one := range []string{filepath.Dir(folder), folder} {
 		if err := checkOwner(one); err != nil {
@@ -103,7 +104,13 @@ func (b *Bundle) lock(folder string) (string, error) {
 		return "", fmt.Errorf("%s: %w; name another directory with --cache-dir", folder, err)
 	}
 	_ = unix.Flock(fd, unix.LOCK_SH|unix.LOCK_NB) // some file systems have no locks
-	return folder, nil                            // fd stays open
+	// Systems remove old files from /tmp, but no files in a directory that a process has locked. The file "name" is the first
+	// one that becomes old, because each start reads others.
+	if _, err := os.Stat(filepath.Join(folder, "name")); err != nil {
+		unix.Close(fd)
+		return "", cmp.Or(os.RemoveAll(folder), err)
+	}
+	return folder, nil // fd stays open
 }
 
 // write writes all files to a new directory, which gets its name when it is complete.
@@ -115,7 +122,11 @@ func (b *Bundle) write(m *Manifest, cache, name string) (err error) {
 	if err := checkOwner(cache); err != nil {
 		return err
 	}
-	made, err := os.MkdirTemp(cache, "."+m.Name+"-")
+	if dir, err := os.Open(cache); err == nil {
+		defer dir.Close()
+		removeIncomplete(dir)
+	}
+	made, err := os.MkdirTemp(cache, ".unpacking-")
 	if err != nil {
 		return err
 	}
@@ -161,6 +172,18 @@ func (b *Bundle) write(m *Manifest, cache, name string) (err error) {
 	return err
 }
 
+// removeIncomplete removes directories of processes that were killed while they unpacked. It locks the cache directory until
+// dir is closed, so that other processes remove none.
+func removeIncomplete(dir *os.File) {
+	if unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
+		folders, _ := filepath.Glob(filepath.Join(dir.Name(), ".unpacking-*"))
+		for _, folder := range folders {
+			_ = os.RemoveAll(folder)
+		}
+	}
+	_ = unix.Flock(int(dir.Fd()), unix.LOCK_SH|unix.LOCK_NB)
+}
+
 func (b *Bundle) writeFile(root *os.Root, f File) error {
 	if err := root.MkdirAll(filepath.Dir(f.Name), 0o755); err != nil {
 		return err
@@ -188,7 +211,7 @@ func removeOlder(cache, name, newest string) {
 		text, err := os.ReadFile(filepath.Join(folder, "name"))
 		return err != nil || string(text) != name || filepath.Base(folder) == newest
 	})
-	slices.SortFunc(folders, func(a, b string) int { return changed(b).ModTime().Compare(changed(a).ModTime()) })
+	slices.SortFunc(folders, func(a, b string) int { return changed(b).Compare(changed(a)) })
 	for _, folder := range folders[min(len(folders), kept-1):] {
 		fd, err := unix.Open(folder, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 		if err != nil {
@@ -201,12 +224,12 @@ func removeOlder(cache, name, newest string) {
 	}
 }
 
-func changed(folder string) fs.FileInfo {
-	st, err := os.Stat(folder)
-	if err != nil {
-		st, _ = os.Stat("/") // removed by another process
+// changed returns the time of the last change of a directory, or 0 if another process has removed it.
+func changed(folder string) (stamp time.Time) {
+	if st, err := os.Stat(folder); err == nil {
+		stamp = st.ModTime()
 	}
-	return st
+	return stamp
 }
 
 // Link makes the file name, in an unpacked bundle, a link to the executable. A link that this process cannot write stays as
