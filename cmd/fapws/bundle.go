@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -38,7 +37,6 @@ type bundleOptions struct {
 
 	Name    string   `json:"name"`
 	Program string   `json:"program"` // the executable to copy
-	Size    int64    `json:"size"`    // of fapws in Program
 	Digits  int64    `json:"digits"`  // offset in Program of the length of the bundle, 20 digits
 	Version string   `json:"version"`
 	Machine string   `json:"machine"`
@@ -124,34 +122,19 @@ func startBundle(args, words []string, stdout io.Writer) (o *bundleOptions, cmd 
 	return o, cmd, nil
 }
 
+// showBundle runs "fapws bundle --list" or --check.
 func showBundle(o *bundleOptions, name string, stdout io.Writer) error {
 	b, err := bundle.Open(name, name)
-	if err == nil && b == nil {
+	switch {
+	case err == nil && b == nil:
 		err = fmt.Errorf("%s is no bundle; write one with fapws bundle APP -o FILE", name)
-	}
-	if err != nil {
-		return process.ExitNotStarted("bundle: %v", err)
-	}
-	defer b.Close()
-	if o.list {
+	case err == nil && o.list:
 		err = b.List(stdout)
-	}
-	if err == nil && o.check {
-		err = b.Verify()
+	case err == nil:
+		err = b.Check(stdout)
 	}
 	if err != nil {
 		return process.ExitNotStarted("bundle: %v", err)
-	}
-	if o.check {
-		libraries, err := b.Libraries()
-		if err != nil {
-			return process.ExitNotStarted("bundle: %v", err)
-		}
-		needs := "it needs no libraries"
-		if len(libraries) > 0 {
-			needs = "it needs " + strings.Join(libraries, ", ")
-		}
-		fmt.Fprintf(stdout, "%s is sound; %s\n", name, needs)
 	}
 	return nil
 }

@@ -28,13 +28,10 @@ func (o *bundleOptions) chooseTarget() (target *bundle.Target, err error) {
 		return nil, err
 	}
 	o.Program = cmp.Or(o.Program, process.File())
-	if o.Size, o.Digits, err = bundle.Program(o.Program); err != nil {
-		return nil, err
-	}
 	version, _, _ := strings.Cut(strings.TrimPrefix(pybridge.Version(), "3."), ".")
 	o.version = "3." + version
 	o.foreign = o.Program != process.File() && !target.RunsOn(own)
-	o.HasStdlib, o.Libc, o.Machine = target.HasStdlib, target.Libc, "linux/"+target.Arch
+	o.Digits, o.HasStdlib, o.Libc, o.Machine = target.Digits, target.HasStdlib, target.Libc, "linux/"+target.Arch
 	switch {
 	case target.Python != own.Python:
 		return nil, fmt.Errorf("the Python of %s is not %s, which this fapws has", o.Program, o.version)

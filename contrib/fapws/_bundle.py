@@ -15,6 +15,7 @@ import json
 import marshal
 import os
 import re
+import shutil
 import struct
 import sys
 import sysconfig
@@ -310,15 +311,8 @@ def walk(top: str, private: bool) -> Iterator[str]:
 def located(top: str, library: str) -> Optional[Tuple[str, str]]:
     """Returns the folder of a top-level module and its file or folder there; None if it is not in a file."""
     spec = PathFinder.find_spec(top, [one for one in sys.path if one and os.path.abspath(one) != library])
-    if spec is None:
-        return None
-    if spec.submodule_search_locations:
-        base, name = os.path.split(os.path.abspath(list(spec.submodule_search_locations)[0]))
-        return base, name
-    if not spec.origin or not os.path.isfile(spec.origin):
-        return None
-    base, name = os.path.split(os.path.abspath(spec.origin))
-    return base, name
+    places = list(spec.submodule_search_locations or [spec.origin or ""]) if spec else [""]
+    return os.path.split(os.path.abspath(places[0])) if os.path.exists(places[0]) else None
 
 
 def collect(options: Dict[str, Any]) -> Collector:
@@ -374,13 +368,8 @@ def write(c: Collector, options: Dict[str, Any]) -> int:
         with open(options["program"], "rb") as program, open(made, "w+b") as out:
             head = program.read(20)
             program.seek(0)
-            rest = options["size"]
-            while rest:
-                piece = program.read(min(rest, 1 << 20))
-                if not piece:
-                    raise Refused(f"{options['program']} is truncated")
-                out.write(piece)
-                rest -= len(piece)
+            shutil.copyfileobj(program, out)
+            size = out.tell()
             out.write(b"\0" * (-out.tell() % ALIGNMENT))
             parts = [out.tell()]
             out.write(pack(c.modules.values()))
@@ -400,7 +389,7 @@ def write(c: Collector, options: Dict[str, Any]) -> int:
                 out.write(packed)
             parts += [out.tell() - begin, out.tell()]
             packages = [c.packages[name] for name in sorted(c.packages, key=normal)]
-            text = json.dumps({"Name": options["name"], "Program": options["size"], "Fapws": options["version"],
+            text = json.dumps({"Name": options["name"], "Program": size, "Fapws": options["version"],
                                "Python": "%d.%d.%d" % sys.version_info[:3], "Machine": options["machine"],
                                "Modules": len(c.modules), "Packages": packages, "Files": files})
             out.write(text.encode())

@@ -33,31 +33,36 @@ func (b *Bundle) List(w io.Writer) error {
 	return nil
 }
 
-// Libraries returns the names of the shared libraries that the program and its extension modules need.
-func (b *Bundle) Libraries() (names []string, err error) {
+// Check compares the hash of the bundle, and prints the shared libraries of the system that it needs.
+func (b *Bundle) Check(w io.Writer) error {
 	m, err := b.Manifest()
+	if err == nil {
+		err = b.Verify()
+	}
 	if err != nil {
-		return nil, err
+		return err
 	}
-	add := func(program io.ReaderAt) {
-		names = append(names, needed(program)...)
-	}
-	add(b.file)
+	names := needed(b.file)
 	var own []string
 	for _, f := range m.Files {
-		if isLibrary(f) {
-			content, err := b.content(f)
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", b.Name, errDamaged)
-			}
-			text, _ := io.ReadAll(content)
-			add(bytes.NewReader(text))
-			own = append(own, path.Base(f.Name))
+		if !isLibrary(f) {
+			continue
 		}
+		content, err := b.content(f)
+		if err != nil {
+			return fmt.Errorf("%s: %w", b.Name, errDamaged)
+		}
+		text, _ := io.ReadAll(content)
+		names = append(names, needed(bytes.NewReader(text))...)
+		own = append(own, path.Base(f.Name))
 	}
 	slices.Sort(names)
 	names = slices.DeleteFunc(slices.Compact(names), func(name string) bool { return slices.Contains(own, name) })
-	return names, nil
+	if len(names) == 0 {
+		names = []string{"no libraries"}
+	}
+	_, err = fmt.Fprintf(w, "%s is sound; it needs %s\n", b.Name, strings.Join(names, ", "))
+	return err
 }
 
 // isLibrary reports whether f is a shared library or an extension module.

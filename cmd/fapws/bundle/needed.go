@@ -18,29 +18,27 @@ const (
 )
 
 // needed returns the names of the shared libraries that a program or a library of 32 or 64 bits needs, or nil if file
-// is neither. Package debug/elf, which reads much more, would add 130 KB to the executable.
+// is neither. All processors that fapws runs on are little-endian. Package debug/elf, which reads much more, would add
+// 130 KB to the executable.
 func needed(file io.ReaderAt) (names []string) {
 	head := bytesAt(file, 0, 64)
 	if !bytes.HasPrefix(head, []byte("\x7fELF")) || len(head) < 64 {
 		return nil
 	}
-	e := program{file: file, width: 4, order: binary.ByteOrder(binary.LittleEndian)}
+	e := program{file: file, width: 4}
 	segments, entry, count, address := 28, 42, 44, 8
 	if head[4] == 2 { // 64 bits
 		e.width, segments, entry, count, address = 8, 32, 54, 56, 16
 	}
-	if head[5] == 2 {
-		e.order = binary.BigEndian
-	}
-	size := int(e.order.Uint16(head[entry:]))
+	size := int(binary.LittleEndian.Uint16(head[entry:]))
 	if size < address+3*e.width {
 		return nil
 	}
 	var dynamic []byte
-	table := bytesAt(file, e.number(head[segments:]), size*int(e.order.Uint16(head[count:])))
+	table := bytesAt(file, e.number(head[segments:]), size*int(binary.LittleEndian.Uint16(head[count:])))
 	for ; len(table) >= size; table = table[size:] {
 		position, length := e.number(table[address-e.width:]), e.number(table[address+2*e.width:])
-		switch e.order.Uint32(table) {
+		switch binary.LittleEndian.Uint32(table) {
 		case segmentLoad:
 			e.loads = append(e.loads, load{e.number(table[address:]), position, length})
 		case segmentDynamic:
@@ -68,7 +66,6 @@ func needed(file io.ReaderAt) (names []string) {
 type program struct {
 	file  io.ReaderAt
 	width int // of an address, in bytes
-	order binary.ByteOrder
 	loads []load
 }
 
@@ -78,9 +75,9 @@ type load struct{ address, position, size uint64 }
 // number reads an address, or a number of the same width.
 func (e *program) number(b []byte) uint64 {
 	if e.width == 8 {
-		return e.order.Uint64(b)
+		return binary.LittleEndian.Uint64(b)
 	}
-	return uint64(e.order.Uint32(b))
+	return uint64(binary.LittleEndian.Uint32(b))
 }
 
 // position returns the position in the file of an address, or 0.

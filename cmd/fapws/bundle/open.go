@@ -12,6 +12,8 @@ import (
 	"io"
 	"os"
 
+	"golang.org/x/sys/unix"
+
 	"fapws/runtime/system"
 )
 
@@ -100,7 +102,12 @@ func (b *Bundle) readTrailer() (found bool, err error) {
 		return false, err
 	}
 	if string(t.Magic[:]) != magic {
-		if _, length := findMark(b.file, st.Size()); length != 0 {
+		text, err := unix.Mmap(int(b.file.Fd()), 0, int(st.Size()), unix.PROT_READ, unix.MAP_PRIVATE)
+		if err != nil {
+			return false, nil
+		}
+		defer unix.Munmap(text)
+		if _, length := findMark(text); length != 0 {
 			return true, fmt.Errorf("it has %d bytes instead of %d; %w", st.Size(), length, errDamaged)
 		}
 		return false, nil

@@ -16,14 +16,15 @@ type Target struct {
 	Libc      string // "glibc", "musl", or "" for a static executable, which loads no extension modules
 	Python    string // magic number of Python's bytecode
 	HasStdlib bool   // Python's standard library is in the executable.
+	Digits    int64  // offset in the executable of the length of a bundle, which has 20 digits (mark)
 
 	processor string // name of the processor in the tags of wheels
 	glibc     int    // minor version of the glibc that the executable needs
 }
 
 // machines maps e_machine of elf(5) to the names of a processor in Go and in tags of wheels.
-var machines = map[uint16][2]string{3: {"386", "i686"}, 21: {"ppc64le", "ppc64le"}, 22: {"s390x", "s390x"},
-	40: {"arm", "armv7l"}, 62: {"amd64", "x86_64"}, 183: {"arm64", "aarch64"}, 243: {"riscv64", "riscv64"}}
+var machines = map[uint16][2]string{3: {"386", "i686"}, 21: {"ppc64le", "ppc64le"}, 40: {"arm", "armv7l"},
+	62: {"amd64", "x86_64"}, 183: {"arm64", "aarch64"}, 243: {"riscv64", "riscv64"}}
 
 // The begin of an archive of modules, and the number of bytes for each module before the names (core_archive.c).
 const (
@@ -38,16 +39,16 @@ func ReadTarget(path string) (*Target, error) {
 		return nil, err
 	}
 	archive := regexp.MustCompile(archiveBegin).FindSubmatchIndex(text)
-	if archive == nil || !bytes.HasPrefix(text, []byte("\x7fELF")) {
-		return nil, fmt.Errorf("%s is not an executable of fapws", path)
+	digits, length := findMark(text)
+	switch {
+	case archive == nil || digits == 0 || !bytes.HasPrefix(text, []byte("\x7fELF")):
+		return nil, fmt.Errorf("%s is not an executable of this version of fapws", path)
+	case length != 0:
+		return nil, fmt.Errorf("%s is a bundle, which has no packages for others: use fapws itself", path)
 	}
-	order := binary.ByteOrder(binary.LittleEndian)
-	if text[5] == 2 {
-		order = binary.BigEndian
-	}
-	names := machines[order.Uint16(text[18:])]
-	t := &Target{Arch: names[0], processor: names[1], Python: string(text[archive[2]:archive[3]])}
-	count := order.Uint32(text[archive[1]:])
+	names := machines[binary.LittleEndian.Uint16(text[18:])]
+	t := &Target{Digits: digits, Arch: names[0], processor: names[1], Python: string(text[archive[2]:archive[3]])}
+	count := binary.LittleEndian.Uint32(text[archive[1]:])
 	modules := text[archive[1]+4+int(count)*archiveEntry:]
 	for range count {
 		var module []byte

@@ -103,7 +103,7 @@ func TestBundleTakesPackagesOfRequirements(t *testing.T) {
 	foreign := dir + "/foreign"
 	forProcessor(t, fapwstest.Binary(t), foreign, machine)
 	fapwstest.Write(t, app, "PATHS = [('/', print)]\n")
-	bundle("--executable", "/bin/sh").Fails(t, 2, "/bin/sh is not an executable of fapws")
+	bundle("--executable", "/bin/sh").Fails(t, 2, "/bin/sh is not an executable of this version of fapws")
 	bundle("--executable", foreign).Fails(t, 2, foreign+" (linux/"+arch+", glibc 2.")
 	library := foreignLibrary(t, machine)
 	file = requirements("only")
