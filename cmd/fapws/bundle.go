@@ -41,12 +41,14 @@ type bundleOptions struct {
 	Version string   `json:"version"`
 	Machine string   `json:"machine"`
 	Root    string   `json:"root"`    // directory of the application
+	Written []string `json:"written"` // files and directories that the server writes (plan.Written)
 	Scripts []string `json:"scripts"` // the applications that are files
 	Start   string   `json:"start"`   // a fapws.toml for Root, or ""
 
 	visits            []string // paths to request before the bundle is written
 	version           string   // of Python, such as "3.11"
 	foreign           bool     // The packages of this machine do not run with Program.
+	named             bool     // The command line names the application.
 	help, list, check bool
 }
 
@@ -93,8 +95,8 @@ func parseBundle(args, words []string) (o *bundleOptions, line []string, err err
 	}
 	o.Whole = *library == "full"
 	line = append(slices.Clone(args[:count]), string(settings.WordCheck))
-	if len(words) > 0 && settings.IsFile(filepath.Join(words[0], "fapws.toml")) {
-		line = append(line, "-c")
+	if o.named = len(words) > 0; o.named && settings.IsFile(filepath.Join(words[0], "fapws.toml")) {
+		line, o.named = append(line, "-c"), false
 	}
 	return o, append(line, words...), nil
 }
@@ -139,27 +141,43 @@ func showBundle(o *bundleOptions, name string, stdout io.Writer) error {
 	return nil
 }
 
-// complete adds what the plan knows, and returns the options as JSON. It writes the fapws.toml of a bundle whose
-// application has none to a file, which the caller removes (o.Start).
-func (o *bundleOptions) complete(p *plan.Plan) (text string, err error) {
-	wrong := func(format string, args ...any) (string, error) {
-		return "", process.ExitUsage(fmt.Errorf("bundle: "+format, args...))
+// complete adds what the plan knows. It writes the fapws.toml of a bundle whose application has none to a file, which the
+// caller removes (o.Start). If fapws.toml names the application, complete changes to its directory, where users start this
+// application, so that the application finds and writes its data there.
+func (o *bundleOptions) complete(p *plan.Plan) (err error) {
+	for _, path := range []*string{&o.Output, &o.Program, &o.Library, &o.Requirements} {
+		if *path == "" {
+			continue
+		}
+		if *path, err = filepath.Abs(*path); err != nil {
+			return err
+		}
 	}
-	o.Version = process.Version
-	if o.Output, err = filepath.Abs(o.Output); err != nil {
-		return wrong("%v", err)
-	}
+	o.Version, o.Name = process.Version, filepath.Base(o.Output)
 	if st, err := os.Stat(o.Output); err == nil && !st.Mode().IsRegular() {
-		return wrong("%s is no file", o.Output)
+		return fmt.Errorf("%s is no file", o.Output)
 	}
-	o.Name = filepath.Base(o.Output)
+	for _, script := range p.Scripts() {
+		if script, err = filepath.Abs(script); err != nil {
+			return err
+		}
+		o.Scripts = append(o.Scripts, script)
+	}
 	app := p.Command.Script
 	place, object := settings.SplitApp(app)
 	switch {
-	case p.File != nil && p.Path != "" && filepath.Base(p.Path) == "fapws.toml":
+	case p.File != nil && filepath.Base(p.Path) == "fapws.toml":
 		o.Root = filepath.Dir(p.Path)
-	case p.File != nil || p.Path != "":
-		return wrong("%s: a bundle starts with a file that is called fapws.toml", p.Path)
+		if p.Conf.Chdir != "" || o.named {
+			return nil
+		}
+		p.Settings.Anchor(p.Dir) // paths of flags and variables remain relative to the previous directory
+		if p.Conf, err = p.Settings.Config(); err != nil {
+			return err
+		}
+		return os.Chdir(o.Root)
+	case p.Path != "":
+		return fmt.Errorf("%s: a bundle starts with a file that is called fapws.toml", p.Path)
 	case settings.IsFile(place):
 		o.Root, _ = filepath.Abs(filepath.Dir(place))
 		app = filepath.Base(place)
@@ -167,36 +185,28 @@ func (o *bundleOptions) complete(p *plan.Plan) (text string, err error) {
 			app += ":" + object
 		}
 	default:
-		o.Root = p.Dir
-		if p.Conf.Chdir != "" {
-			o.Root = p.Conf.Chdir
-		}
+		o.Root = p.WorkDir()
 	}
-	for _, script := range p.Scripts() {
-		if script, err = filepath.Abs(script); err != nil {
-			return wrong("%v", err)
-		}
-		o.Scripts = append(o.Scripts, script)
+	file, err := os.CreateTemp("", "fapws-*.toml")
+	if err != nil {
+		return err
 	}
-	if p.File == nil {
-		file, err := os.CreateTemp("", "fapws-*.toml")
-		if err != nil {
-			return wrong("%v", err)
-		}
-		o.Start = file.Name()
-		_, err = fmt.Fprintf(file, "app = %q\n", app)
-		if err = errors.Join(err, file.Chmod(0o644), file.Close()); err != nil {
-			return wrong("%v", err)
-		}
-	}
-	encoded, err := json.Marshal(o)
-	return string(encoded), err
+	o.Start = file.Name()
+	_, err = fmt.Fprintf(file, "app = %q\n", app)
+	return errors.Join(err, file.Chmod(0o644), file.Close())
 }
 
 // write loads the applications of the plan and writes the bundle.
 func (o *bundleOptions) write(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 	if err := p.Find(); err != nil {
 		return 0, err
+	}
+	err = o.complete(p)
+	if o.Start != "" {
+		defer os.Remove(o.Start)
+	}
+	if err != nil {
+		return 0, process.ExitUsage(fmt.Errorf("bundle: %w", err))
 	}
 	target, err := o.chooseTarget()
 	if err == nil && o.Requirements != "" {
@@ -206,21 +216,19 @@ func (o *bundleOptions) write(p *plan.Plan, stdout, stderr io.Writer) (code int,
 	if err != nil {
 		return 0, process.ExitUsage(fmt.Errorf("bundle: %w", err))
 	}
-	text, err := o.complete(p)
-	if o.Start != "" {
-		defer os.Remove(o.Start)
-	}
-	if err != nil {
-		return 0, err
-	}
 	os.Setenv("PYTHONNODEBUGRANGES", "1") // makes bytecode smaller by a fifth
+	pack := func(app *pybridge.App) int {
+		o.Written = p.Written(&app.Contents, worker.Uploads(&app.Contents)...)
+		text, _ := json.Marshal(o) // cannot fail: these are strings and numbers
+		return app.Tool("_bundle", string(text))
+	}
 	if len(o.visits) == 0 {
-		return inspect(p, stdout, stderr, text)
+		return inspect(p, stdout, stderr, pack)
 	}
 	if p.FirstApp() == nil {
 		return 0, noApplication(p)
 	}
-	return worker.Visit(p, o.visits, stderr, func(app *pybridge.App) int { return app.Tool("_bundle", text) })
+	return worker.Visit(p, o.visits, stderr, pack)
 }
 
 // openBundle opens the bundle that this process runs, or returns nil.

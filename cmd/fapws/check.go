@@ -137,9 +137,9 @@ func checkNamed(p *plan.Plan) error {
 	return settings.JoinPath(supervisor.CheckNames(p), p.CheckVariables(), p.Find())
 }
 
-// inspect runs a command that loads an application without serving it, or --print-config. texts are arguments of the
-// command.
-func inspect(p *plan.Plan, stdout, stderr io.Writer, texts ...string) (code int, err error) {
+// inspect runs a command that loads an application without serving it, or --print-config. tool is what "bundle" does with
+// the application, and returns the exit code; nil for other commands.
+func inspect(p *plan.Plan, stdout, stderr io.Writer, tool func(*pybridge.App) int) (code int, err error) {
 	log := printTo(stderr)
 	warn := func(line string) { log(logfile.Warning, line) }
 	if err := p.Find(); err != nil {
@@ -155,12 +155,13 @@ func inspect(p *plan.Plan, stdout, stderr io.Writer, texts ...string) (code int,
 	if err != nil {
 		return 0, err
 	}
-	tool := map[settings.Word]string{settings.WordRoutes: "_routes", settings.WordShell: "_shell",
-		settings.WordBundle: "_bundle"}[p.Command.Word]
+	if module := map[settings.Word]string{settings.WordRoutes: "_routes", settings.WordShell: "_shell"}[p.Command.Word]; module != "" {
+		tool = func(app *pybridge.App) int { return app.Tool(module) }
+	}
 	if err := show(p, &app.Contents, stdout, log); err != nil {
 		code = process.ExitReport(stderr, err)
-	} else if tool != "" {
-		code = app.Tool(tool, texts...)
+	} else if tool != nil {
+		code = tool(app)
 	}
 	closing := process.ExitAfterClosingTime(time.Time{}, func() { os.Exit(code) }, warn)
 	defer closing.Stop() // this process continues after "check --sandbox"

@@ -172,7 +172,7 @@ func run(args []string, asWorker bool, stdin *os.File, stdout, stderr io.Writer)
 		return worker.CheckReload(p, stderr)
 	}
 	if cmd.Word != settings.WordRun {
-		code, err := inspect(p, stdout, stderr)
+		code, err := inspect(p, stdout, stderr, nil)
 		if cmd.Word == settings.WordCheck && code == process.OK && err == nil {
 			if code := checkChildren(p, stderr); code != process.OK {
 				return code, nil

@@ -80,6 +80,8 @@ class Collector:
         self.fresh: List[str] = []  # those that add_library has not seen
         self.left_out: Dict[str, str] = {}  # name: reason
         self.used: Set[str] = set()  # the patterns that have matched
+        root = os.path.realpath(options["root"])
+        self.written = sorted(os.path.relpath(os.path.realpath(path), root) for path in options["written"])
         self.packages: Dict[str, Dict[str, str]] = {}
         self.languages: Set[str] = set()  # languages of packages; empty means all languages
 
@@ -152,6 +154,10 @@ class Collector:
             return False
         if matches(self.options["exclude"]):
             return True
+        for one in self.written if private else ():
+            if f"{name}/".startswith(one + "/"):
+                self.left_out[one] = "the server writes there; --include takes it"
+                return True
         base = os.path.basename(name)
         if private and not name.endswith(PARTS) and any(
             fnmatch.fnmatchcase(name, one) or fnmatch.fnmatchcase(base, one) for one in PRIVATE

@@ -141,6 +141,24 @@ func (p *Plan) Changeable(conf *settings.Config, uploads ...string) (dirs []stri
 	return dirs
 }
 
+// Written returns the absolute paths of the files and directories that the server writes: users, logs, state, and uploads
+// with their directories.
+func (p *Plan) Written(contents *pybridge.Contents, uploads ...string) (paths []string) {
+	users, _ := p.users(contents)
+	paths = slices.Concat(p.Site.UserFiles(&p.Conf), users, p.Site.LogFiles(&p.Conf), []string{p.stateDir, p.Conf.PidFile})
+	for _, path := range append(p.Site.Reach().Uploads, uploads...) {
+		paths = append(paths, path)
+		if st, err := os.Stat(path); err != nil || !st.IsDir() {
+			paths = append(paths, filepath.Dir(path))
+		}
+	}
+	paths = slices.DeleteFunc(paths, func(path string) bool { return path == "" })
+	for i, path := range paths {
+		paths[i] = absolute(path)
+	}
+	return paths
+}
+
 func (p *Plan) outside(conf *settings.Config, contents *pybridge.Contents) map[string][]string {
 	files := map[string][]string{}
 	add := func(name, path string) {
