@@ -109,6 +109,11 @@ func (d *device) dashboard(p *tab) {
 	}
 	d.write(p.t, "sys/class/thermal/thermal_zone0/temp", "51500\n", 0o644)
 	p.shows("51.5 °C")
+	p.screen(screens[0])
+	p.do(`document.getElementById("Temperature").remove()`) // as on a device without a sensor
+	p.await(`[...document.querySelectorAll(".value")].at(-1).getBoundingClientRect().right > ` +
+		`document.querySelector(".cards").getBoundingClientRect().right - 2`)
+	p.screen(screens[1])
 }
 
 func (d *device) pointer(p *tab) {
