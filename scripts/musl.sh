@@ -74,7 +74,7 @@ pack_musl() {
 }
 
 # test_musl tests the executable in an empty root, and runs those acceptance tests that need no packages of this
-# machine's Python.
+# machine's Python, and the tests of bundles, without those of extension modules.
 test_musl() {
     stage "in an empty root, musl" .ci/alone-test "$built" "$kind$ssl"
     export FAPWS_BIN=$built
@@ -82,6 +82,9 @@ test_musl() {
     py_library='' py_packer='' use_python # for the tests, which run on this machine
     stage "acceptance tests, musl" go test -count=1 -timeout "$test_limit" -run "$cross_tests" \
         ./cmd/fapws/acceptance/{python,live,process,http,sites}
+    stage "bundles, musl" go test -count=1 -timeout "$test_limit" \
+        -run '^Test(Bundle|BundlesOfFrameworksServe|ConsoleWorksAsABundle)$' -skip '/(takes_no_module|never_half|.*_FastAPI_)' \
+        ./cmd/fapws/acceptance/python ./samples
     summary
 }
 
