@@ -19,11 +19,14 @@ import zlib
 # The server never runs these modules.
 SKIPPED = {"fapws.__main__"}
 
-# Modules of the standard library that a server does not need, that need an extension module which is not there, or that
-# replace an extension module which is.
-SKIPPED_OF_LIBRARY = {"__phello__", "_aix_support", "_osx_support", "_pydecimal", "_pyio", "aifc", "antigravity",
-                      "curses", "distutils", "ensurepip", "idlelib", "lib2to3", "msilib", "pickletools", "pydoc_data",
-                      "sunau", "test", "tests", "this", "tkinter", "turtle", "turtledemo", "venv"}
+# Modules of the standard library that are for other systems or for developers, that need an extension module which is not
+# there, or that replace an extension module which is.
+SKIPPED_OF_LIBRARY = {"__phello__", "_aix_support", "_bootsubprocess", "_osx_support", "_pydecimal", "_pyio", "aifc",
+                      "antigravity", "asyncio.proactor_events", "asyncio.windows_events", "asyncio.windows_utils",
+                      "compileall", "ctypes.wintypes", "curses", "distutils", "encodings.mbcs", "encodings.oem", "ensurepip",
+                      "idlelib", "lib2to3", "macholib", "modulefinder", "msilib", "multiprocessing.popen_spawn_win32",
+                      "nturl2path", "pickletools", "pyclbr", "pydoc_data", "rlcompleter", "sunau", "tabnanny", "test",
+                      "tests", "this", "tkinter", "trace", "turtle", "turtledemo", "venv", "zipapp"}
 
 # Each start of the server needs these modules of package fapws, which are not compressed.
 OFTEN = {"fapws", "fapws._entries", "fapws._file", "fapws._finder", "fapws._framework", "fapws._kinds", "fapws._load"}
