@@ -262,8 +262,8 @@ func useBundle(b *bundle.Bundle, cache string) (folder string, err error) {
 	offset, size := b.Modules()
 	python := pybridge.Bundle{File: "/proc/self/exe", Offset: offset, Size: size, Folder: root}
 	bundle.Link(python.Python(), process.Started())
-	if err := python.Use(); err != nil {
-		return "", process.ExitNotStarted("%v", err)
+	if python.Use() != nil {
+		return "", process.ExitNotStarted("%s: its modules are damaged; copy it again", b.Name)
 	}
 	return filepath.Join(root, "app"), nil
 }

@@ -121,6 +121,13 @@ func TestBundle(t *testing.T) {
 		changed := filepath.Join(t.TempDir(), "changed")
 		fapwstest.Must(t, os.WriteFile(changed, text, 0o755))
 		ofBundle(t, changed, "-b", "127.0.0.1:0").Fails(t, 3, "it is truncated or damaged; copy it again")
+		unpacked := ofBundle(t, name, "check")
+		unpacked.Succeeds(t)
+		modules := bytes.LastIndex(text, []byte("fapws 2\x00"))
+		text[modules] ^= 1 // a later start does not read the whole file
+		fapwstest.Must(t, os.WriteFile(changed, text, 0o755))
+		unpacked.Program = changed
+		unpacked.Fails(t, 3, changed+": its modules are damaged; copy it again")
 		c := fapwstest.Command{Flags: []string{"bundle", "--check", changed}}
 		c.Fails(t, 3, "it is truncated or damaged; copy it again")
 		fapwstest.Must(t, os.Truncate(changed, int64(len(text)-1000)))
