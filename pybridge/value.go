@@ -1,10 +1,6 @@
 package pybridge
 
-import (
-	"strings"
-
-	python3 "github.com/go-python/cpy3"
-)
+import python3 "github.com/go-python/cpy3"
 
 type Object string
 
@@ -58,22 +54,12 @@ func items(o *python3.PyObject) []*python3.PyObject {
 	return all
 }
 
+// repr returns a value as messages show it, in one line.
 func repr(o *python3.PyObject) string {
-	const most = 120
-	r := o.Repr()
-	if r == nil {
-		python3.PyErr_Clear()
-		kind := o.Type()
-		defer kind.DecRef()
-		name := kind.GetAttrString("__name__")
-		defer name.DecRef()
-		return "<" + python3.PyUnicode_AsUTF8(name) + ">"
+	shown, err := askPackage("_entries", "shown", o)
+	if err != nil {
+		return "an object"
 	}
-	defer r.DecRef()
-	text := strings.ReplaceAll(python3.PyUnicode_AsUTF8(r), "\n", " ")
-	python3.PyErr_Clear()
-	if runes := []rune(text); len(runes) > most {
-		text = string(runes[:most]) + "..."
-	}
-	return text
+	defer shown.DecRef()
+	return python3.PyUnicode_AsUTF8(shown)
 }

@@ -306,7 +306,7 @@ func TestWebconfIsConvertedToTOML(t *testing.T) {
 		}
 		got, want := strings.Join(notes, "\n"), strings.Join(tt.notes, "\n")
 		checktest.Equalf(t, got, want, "%s: notes", tt.name)
-		_, err = settings.ParseTOML("fapws.toml", "/", []byte(file))
+		_, err = settings.ParseTOML("fapws.toml", "/", []byte(file), nil)
 		checktest.Equalf(t, err, nil, "%s: in %s", tt.name, file)
 	}
 	_, _, err := convertWebconf("web.conf", []byte("media a b/c\n"))
@@ -325,7 +325,7 @@ func FuzzConvertWebconf(f *testing.F) {
 		if err != nil {
 			return
 		}
-		_, err = settings.ParseTOML("fapws.toml", "/", []byte(file))
+		_, err = settings.ParseTOML("fapws.toml", "/", []byte(file), nil)
 		checktest.Mustf(t, err, "%s", file)
 	})
 }

@@ -280,7 +280,7 @@ def _native(function: str) -> Any:
         from fapws import _native as native
     except ImportError:
         raise RuntimeError(
-            f"{function}: this process does not run under fapws: run the script with `fapws script.py`, or in a test "
+            f"{function}: this process does not run under fapws: run the script with the command fapws script.py, or in a test "
             "with fapws.testing.serve"
         ) from None
     _publish = native.channel_publish

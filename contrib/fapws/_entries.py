@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     Entry = Tuple[str, str, str, str, str, str, str, str, bool, bool, Any, Any]
     Class = Optional[type]
 
-__all__ = ["application", "classes", "table"]
+__all__ = ["application", "classes", "shown", "table"]
 
 _COROUTINE, _VARARGS = 0x280, 0x04  # inspect.CO_COROUTINE | CO_ASYNC_GENERATOR, CO_VARARGS
+_CHARS = 120  # maximum length of a value in messages
 _WSGI = "environ", "start_response"
 _ARGUMENTS = {"wsgi": _WSGI, "handler": _WSGI, "asgi": ("scope", "receive", "send")}
 
@@ -173,6 +174,27 @@ def _wants_dict(entry: Any) -> bool:
     from fapws._framework import wants_dict
 
     return bool(_tried(wants_dict, entry))
+
+
+def shown(value: Any) -> str:
+    """Returns a value as messages show it, in one line of at most 120 characters: functions and classes by their names, and
+    other objects without their addresses."""
+    try:
+        text = " ".join(_shown(value).encode("utf-8", "replace").decode().split("\n"))
+    except Exception:  # raised by __repr__
+        return f"<{type(value).__name__}>"
+    return text if len(text) <= _CHARS else text[:_CHARS] + "..."
+
+
+def _shown(value: Any) -> str:
+    if type(value) in (list, tuple):
+        start, end = "[]" if type(value) is list else "()"
+        return start + ", ".join(map(_shown, value)) + "," * (start == "(" and len(value) == 1) + end
+    if _text(value, "__qualname__"):
+        return _name(value)
+    from re import sub
+
+    return sub(" at 0x[0-9a-fA-F]+", "", repr(value))
 
 
 def _name(entry: Any) -> str:

@@ -204,11 +204,17 @@ def _no_module(name: str, missing: str, here: str, others: str) -> str:
             if os.path.isfile(os.path.join(folder, *missing.split(".")) + ".py"):
                 return f"{found}; type fapws -C {os.path.relpath(folder, here)} {name}"
         return found + _near(last, _modules(folders), parent + ".")
-    looked = ", ".join(os.path.abspath(folder) for folder in sys.path if folder != here)
+    folders = [folder for folder in map(os.path.abspath, sys.path) if folder != here and _has_packages(folder)]
     return (
         f"no module named {missing} in {here}{_other(missing, _modules([here]))}; also searched:"
-        f" {looked or 'no other directory'}; name another directory with {others}"
+        f" {', '.join(folders) or 'no other directory'}; name another directory with {others}"
     )
+
+
+def _has_packages(folder: str) -> bool:
+    """Reports whether a folder of sys.path can have modules of the user: it is none of Python's own."""
+    python = os.path.dirname(os.path.abspath(os.__file__))
+    return os.path.exists(folder) and folder not in (python, os.path.join(python, "lib-dynload"))
 
 
 def _other(missing: str, modules: List[str]) -> str:
@@ -259,7 +265,7 @@ def _find(module: Any, space: Namespace, where: str, obj: str, interface: str, f
     if "(" in obj:
         name, args, named = _call(where, obj)
         if factory:
-            raise _Wrong(f"{where}: `{obj}` is a call, and {factory} calls an object; remove one of them")
+            raise _Wrong(f"{where}: {obj} is a call, and {factory} calls an object; remove one of them")
         return obj, _made(where, name, _attribute(module, space, where, name), "", args, named)
     if obj:
         name, found = obj, _attribute(module, space, where, obj)
@@ -284,7 +290,7 @@ def _call(where: str, obj: str) -> Tuple[str, List[Any], Dict[str, Any]]:
     except (SyntaxError, ValueError):
         pass
     raise _Wrong(
-        f"{where}: `{obj}` must be one call with literal arguments, such as {where}:create_app('production',"
+        f"{where}: {obj} must be one call with literal arguments, such as {where}:create_app('production',"
         " debug=False)"
     )
 
@@ -314,10 +320,10 @@ def _usual(module: Any, space: Namespace, where: str, interface: str, factory: s
         from importlib.util import find_spec
 
         modules = [f"{where}.{name}" for name in ("wsgi", "asgi") if find_spec(f"{where}.{name}")]
-        near = f"; did you mean `{modules[0]}`?" if modules else ""
+        near = f"; did you mean {modules[0]}?" if modules else ""
     for name in () if factory or interface == "paths" else _MADE_BY:
         if callable(space.get(name)):
-            near = near or f"; to serve the return value of `{name}`, {_how_to_call(where, name, space[name])}."
+            near = near or f"; to serve the return value of {name}, {_how_to_call(where, name, space[name])}."
     for name in wanted:
         near = near or _near(name, _names(space), f"{where}:")
     raise _Wrong(f"{where} has no {listed}; name the object to serve, {where}:OBJECT{_hints(space, near)}")
@@ -332,7 +338,9 @@ def _attribute(module: Any, space: Namespace, where: str, obj: str) -> Any:
         if tb is not None and tb.tb_next is not None:
             # The module's __getattr__ (PEP 562) knows the name, but has failed to create the object.
             raise
-        raise _Wrong(f"{where} has no object `{first}`{_hints(space, _near(first, _names(space)))}") from None
+        module_name = _before_object(where, obj)
+        near = _near(first, _names(space), f"{module_name}:") or f"; name another one, {module_name}:OBJECT"
+        raise _Wrong(f"{where} has no object {first}{_hints(space, near)}") from None
     for name in rest:
         try:
             value = getattr(value, name)
@@ -341,7 +349,7 @@ def _attribute(module: Any, space: Namespace, where: str, obj: str) -> Any:
             if name in others:
                 raise  # The attribute exists, but creating its value has failed.
             near = _near(name, [other for other in others if not other.startswith("_")])
-            raise _Wrong(f"{where}: `{path}`, {_a(value)}, has no `{name}`{near}") from None
+            raise _Wrong(f"{where}: {path}, {_a(value)}, has no {name}{near}") from None
         path += "." + name
     return value
 
@@ -362,15 +370,15 @@ def _made(
         if theirs(error.__traceback__) is not None:
             raise
         if not factory:
-            raise _Wrong(f"{where}: `{name}`, {_a(maker)}, cannot be called so: {error}") from None
+            raise _Wrong(f"{where}: {name}, {_a(maker)}, cannot be called so: {error}") from None
         hint, needed = "", len(required(maker))
         if needed in (2, 3):
             hint = f"; if it is the application itself, remove {factory}, and write each factory as a call, FACTORY()"
         elif needed:
             hint = f"; remove {factory}, and {_how_to_call(where, name, maker)}"
-        raise _Wrong(f"{where}: {factory} calls `{name}`, {_a(maker)}, without arguments: {error}{hint}") from None
+        raise _Wrong(f"{where}: {factory} calls {name}, {_a(maker)}, without arguments: {error}{hint}") from None
     if made is None:
-        raise _Wrong(f"{where}: `{name}` returned None, not an application")
+        raise _Wrong(f"{where}: {name} returned None, not an application")
     return made
 
 
@@ -387,8 +395,12 @@ def required(factory: Any) -> List[str]:
 
 
 def _how_to_call(where: str, name: str, factory: Any) -> str:
-    place = where[: -len(name) - 1] if where.endswith(f":{name}") else where
-    return f'type a call: "{place}:{name}({", ".join(required(factory))})"'
+    return f'type a call: "{_before_object(where, name)}:{name}({", ".join(required(factory))})"'
+
+
+def _before_object(where: str, obj: str) -> str:
+    """Returns the script or module in where, which ends with ":obj" if there are several applications."""
+    return where[: -len(obj) - 1] if where.endswith(f":{obj}") else where
 
 
 def _names(space: Namespace) -> List[str]:
@@ -407,11 +419,12 @@ def _names(space: Namespace) -> List[str]:
 
 
 def _hints(space: Namespace, near: str = "") -> str:
-    names = _names(space)
+    names = [name for name in _names(space) if callable(space[name]) or isinstance(space[name], (list, tuple))]
     if not names:
         return near
     more = ", ..." if len(names) > _SHOWN else ""
-    return f"{near or '.'} It has: {', '.join(names[:_SHOWN])}{more}"
+    end = "" if near.endswith(("?", ".")) else "."
+    return f"{near}{end} It has: {', '.join(names[:_SHOWN])}{more}"
 
 
 def _near(wrong: str, names: List[str], prefix: str = "") -> str:
@@ -420,7 +433,7 @@ def _near(wrong: str, names: List[str], prefix: str = "") -> str:
     # An abbreviation, such as app for application, is not similar enough for difflib.
     short = [name for name in names if name.startswith(wrong) or wrong.startswith(name)] if len(wrong) > 2 else []
     close = get_close_matches(wrong, names, 1) or short
-    return f"; did you mean `{prefix}{close[0]}`?" if close else ""
+    return f"; did you mean {prefix}{close[0]}?" if close else ""
 
 
 
@@ -435,7 +448,7 @@ def _a(value: Any) -> str:
 
 def _judge(where: str, name: str, served: Any, interface: str, factory: str) -> None:
     """Raises _Wrong if the object served is of a kind that the server cannot serve."""
-    what = f"{where}: {'the result of ' if factory else ''}`{name}`"
+    what = f"{where}: {'the result of ' if factory else ''}{name}"
     if isinstance(served, (list, tuple)):
         if interface in ("wsgi", "asgi"):
             raise _Wrong(

@@ -31,7 +31,7 @@ except ImportError:
     if not _spawned.in_one():
         raise ImportError(
             "fapws.base works inside the fapws executable only: "
-            "run the script with `fapws script.py` instead of python"
+            "run the script with the command fapws script.py, not with python"
         ) from None
     from fapws._spawned import (
         ClientDisconnected,

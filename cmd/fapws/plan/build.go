@@ -156,8 +156,7 @@ func (b *builder) build() (*Built, error) {
 		s := (&siteBuilder{ruleBuilder: ruleBuilder{builder: b, cas: a.CAs}, host: h}).site()
 		if !own && (h.Default || len(h.Names) == 0) {
 			if c.ownHost(conf) {
-				b.wrong(h.At.Errorf("default", "%s is already the default for all other hosts; give this host a name",
-					c.Describe(conf)))
+				b.wrong(noName(h, "%s serves all other names already", c.Describe(conf)))
 			}
 			b.built.Sites = append([]exchange.Site{s}, b.built.Sites...)
 		} else {

@@ -114,8 +114,12 @@ func (p *Plan) checkACME() error {
 	}
 	hosts := p.acmeHosts(conf)
 	if len(hosts) == 0 {
-		return p.Settings.Wrong("tls", errors.New("acme needs the names of the hosts: --acme-hosts example.org, or "+
-			"[[host]] with a name"))
+		place := "in [[host]]"
+		if len(p.Site.Hosts) > 0 {
+			place = fmt.Sprintf("in the [[host]] of line %d", p.Site.Hosts[0].At.Line)
+		}
+		return p.Settings.Wrong("tls", fmt.Errorf("acme needs the names of the hosts: --acme-hosts example.org, or "+
+			"name = \"example.org\" %s", place))
 	}
 	var wrong []error
 	star := slices.IndexFunc(hosts, func(name string) bool { return strings.HasPrefix(name, "*") })

@@ -83,12 +83,20 @@ func (c *SiteConfig) checkNames(report func(error)) {
 			case first == nil:
 				owners[name] = h
 			case name == "":
-				report(h.At.Errorf("default", "the host of line %d is already the default; give this host a name", first.At.Line))
+				report(noName(h, "the host of line %d serves all other names already", first.At.Line))
 			case first != h:
 				report(h.At.Errorf("name", "%s belongs to the host of line %d already", name, first.At.Line))
 			}
 		}
 	}
+}
+
+// noName returns the error about a host that has no name although another one serves the names that no host has.
+func noName(h *Host, format string, args ...any) error {
+	if h.At.Set("default") {
+		return h.At.Errorf("default", format+"; remove this line", args...)
+	}
+	return h.At.Errorf("name", "this [[host]] has none, and "+format+"; add name = \"example.org\"", args...)
 }
 
 // Serve replaces the keys app and root at the top of the file by values from the command line. Either root or app is

@@ -333,5 +333,5 @@ func line(b *strings.Builder, subject, value, origin string) {
 	if origin != "" {
 		origin = "file " + origin
 	}
-	fmt.Fprintln(b, strings.TrimRight(fmt.Sprintf("%-25s %-20s %s", subject, value, origin), " "))
+	b.WriteString(settings.ConfigLine(subject, value, origin))
 }

@@ -89,13 +89,16 @@ func Read(cmd *settings.Command, set *settings.Settings) (*Plan, error) {
 		p.Path = absolute(name)
 	}
 	switch {
+	case filepath.Ext(name) == ".py" && set.InBundle():
+		return nil, process.ExitUsage(fmt.Errorf("%s: an application in one file does not read the settings of gunicorn; write "+
+			"those to change into fapws.toml, and type -c fapws.toml", name))
 	case filepath.Ext(name) == ".py":
 		if err := p.readGunicorn(name); err != nil {
 			return nil, process.ExitUsage(err)
 		}
 	case name != "":
 		var err error
-		if p.File, err = set.ReadConfig(name); err != nil {
+		if p.File, err = set.ReadConfig(name, KeyDocs); err != nil {
 			return nil, process.ExitUsage(err)
 		}
 		p.File.Each(func(f *settings.TOMLFile) {
@@ -171,7 +174,7 @@ func (p *Plan) serveNamed() {
 // Later returns the plan for the current state of the configuration file, or an error if the file cannot be read. If the
 // settings in the file have mistakes, the plan has the Settings of p.
 func (p *Plan) Later() (*Plan, error) {
-	file, err := p.Settings.ReadConfig(p.Path)
+	file, err := p.Settings.ReadConfig(p.Path, KeyDocs)
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,7 +20,7 @@ import (
 
 func settled(t testing.TB, dir, text string) (*SiteConfig, *settings.Settings, error) {
 	t.Helper()
-	f, err := settings.ParseTOML("f", dir, []byte(text))
+	f, err := settings.ParseTOML("f", dir, []byte(text), KeyDocs)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -204,6 +205,35 @@ func TestKeyOfTheFileThatIsTypedAsAFlagIsNamed(t *testing.T) {
 			"--env-file"}
 		checktest.Truef(t, slices.ContainsFunc(advice, func(one string) bool { return strings.Contains(err.Error(), one) }),
 			"--%s: %v", doc.Key, err)
+	}
+}
+
+// A directive of nginx that docs/migrate.md translates is answered in fapws.toml, too.
+func TestDirectivesOfNginxAreAnsweredWithOurKeys(t *testing.T) {
+	page := string(checktest.Try(os.ReadFile("../../../docs/migrate.md")).Must(t))
+	_, page, _ = strings.Cut(page, "| nginx | fapws.toml |")
+	page, _, _ = strings.Cut(page, "\n## ")
+	words := strings.Fields("root alias listing include internal sendfile worker_processes send_timeout proxy_buffers least_conn")
+	for row := range strings.Lines(page) {
+		cell, _, _ := strings.Cut(strings.TrimPrefix(row, "| "), " | ")
+		for _, code := range regexp.MustCompile("`([a-z][a-z0-9_]+)[^`]*`").FindAllStringSubmatch(cell, -1) {
+			for statement := range strings.FieldsFuncSeq(code[0], func(c rune) bool { return strings.ContainsRune("`;{}", c) }) {
+				if word, _, _ := strings.Cut(strings.TrimSpace(statement), " "); regexp.MustCompile(`^[a-z_]+$`).MatchString(word) &&
+					!slices.Contains([]string{"certbot", "nginx", "server"}, word) {
+					words = append(words, word)
+				}
+			}
+		}
+	}
+	checktest.Truef(t, len(words) > 60, "%q", words)
+	set := checktest.Try(settings.New(settings.Flags{}, func(string) (string, bool) { return "", false })).Must(t)
+	for _, word := range words {
+		text := fmt.Sprintf("[[host]]\nroot = '.'\n[[host.route]]\nprefix = '/x/'\nfiles = '.'\n%s = 'x'", word)
+		f := checktest.Try(settings.ParseTOML("f", t.TempDir(), []byte(text), KeyDocs)).Must(t)
+		f.Misplaced = func(table, key string) string { return misplaced(set, table, key) }
+		readSites(f, func(err error) {
+			checktest.Truef(t, !strings.HasSuffix(err.Error(), "unknown key "+word+" of [[host.route]]"), "%v", err)
+		})
 	}
 }
 

@@ -498,7 +498,11 @@ func (p *parser) missingValue(f *pflag.Flag, next string) error {
 	if next != "" {
 		next = ", not " + next
 	}
-	return fmt.Errorf("--%s needs a value%s: --%s %s", f.Name, next, f.Name, f.Value.Type())
+	example := f.Value.Type()
+	if r, ours := f.Value.(*recorder); ours && r.prefix == "" {
+		example = r.row.typedExample()
+	}
+	return fmt.Errorf("--%s needs a value%s: --%s %s", f.Name, next, f.Name, example)
 }
 
 func (p *parser) asTyped(f *pflag.Flag) string {

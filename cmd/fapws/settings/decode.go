@@ -153,15 +153,21 @@ func (t *TOMLTable) Set(key string) bool {
 	return ok
 }
 
-// Errorf returns an error with the line of a key, or with the line of the table if the table does not contain the key.
+// Errorf returns an error with the line of a key, or with the line of the table if the table does not contain the key. The
+// error begins with the key; the key of an inner table such as auth precedes it.
 func (t *TOMLTable) Errorf(key, format string, args ...any) error {
-	if v, ok := t.value(key); ok {
-		return v.Errorf(key+": "+format, args...)
-	}
 	if t == nil {
 		return fmt.Errorf(key+": "+format, process.ExitPlainArgs(args)...)
 	}
-	return t.File.Errorf(t.Line, key+": "+format, args...)
+	format = key + ": " + format
+	if inner := t.Name[strings.LastIndexByte(t.Name, '.')+1:]; inner != key && !strings.HasPrefix(t.Name, "application.") &&
+		!slices.Contains([]string{"", "host", "host.route"}, t.Name) {
+		format = inner + ": " + format
+	}
+	if v, ok := t.value(key); ok {
+		return v.Errorf(format, args...)
+	}
+	return t.File.Errorf(t.Line, format, args...)
 }
 
 func (t *TOMLTable) String() string {
@@ -239,17 +245,18 @@ func (v TOMLValue) Unknown(table string, names []string) error {
 		return v.Errorf("unknown key %s%s, did you mean %s?", v.Key, where, near)
 	}
 	if v.File.Misplaced != nil {
-		if known := v.File.Misplaced(table, v.Key); known != "" {
+		// nginx writes keys with underscores
+		if known := v.File.Misplaced(table, strings.ReplaceAll(v.Key, "_", "-")); known != "" {
 			return v.Errorf("%s", known)
 		}
 	}
 	if small {
 		hint = "; its keys are " + strings.Join(names, ", ")
-	} else if answer := foreignKey(v.Key); answer != "" {
-		hint = ": " + answer
 	} else if header := v.headerOf(names); header != "" && table == "" &&
 		(near == "" || strings.HasPrefix(near, header+"-")) {
 		return v.Errorf("[%s]: settings stand at the top of the file, not in a table; remove this line", header)
+	} else if answer := foreignKey(v.Key); answer != "" {
+		hint = ": " + answer
 	} else if near != "" {
 		hint = ", did you mean " + near + "?"
 	}

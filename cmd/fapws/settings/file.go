@@ -52,7 +52,7 @@ func FindFile(set *Settings, appNamed bool) string {
 	return ""
 }
 
-func ReadFile(name string) (*TOMLFile, error) {
+func readFile(name string, keys func() []KeyDoc) (*TOMLFile, error) {
 	if what := ForeignFile(name); what != "" && filepath.Ext(name) != ".toml" {
 		return nil, fmt.Errorf("%s is %s", name, what)
 	}
@@ -64,16 +64,17 @@ func ReadFile(name string) (*TOMLFile, error) {
 	if err != nil {
 		return nil, process.ExitPlain(fmt.Errorf("cannot read %w", err))
 	}
-	f, err := ParseTOML(name, dir, text)
+	f, err := ParseTOML(name, dir, text, keys)
 	if err != nil {
 		return nil, fmt.Errorf("%w%s", err, formatHint(name, text))
 	}
 	return f, nil
 }
 
-// ReadConfig reads a configuration file. In a bundle, the file overrides that of the bundle.
-func (s *Settings) ReadConfig(name string) (*TOMLFile, error) {
-	f, err := ReadFile(name)
+// ReadConfig reads a configuration file. In a bundle, the file overrides that of the bundle. keys returns the keys that are
+// no settings.
+func (s *Settings) ReadConfig(name string, keys func() []KeyDoc) (*TOMLFile, error) {
+	f, err := readFile(name, keys)
 	if err != nil || s.inside == "" {
 		return f, err
 	}
@@ -81,7 +82,7 @@ func (s *Settings) ReadConfig(name string) (*TOMLFile, error) {
 		f.WorkDir = s.workDir
 		return f, nil
 	}
-	inside, err := ReadFile(s.inside)
+	inside, err := readFile(s.inside, keys)
 	if err == nil {
 		inside.WorkDir = s.workDir
 		f.override(inside)

@@ -18,7 +18,7 @@ func read(t *testing.T, text string, flags ...string) (*Settings, error) {
 	t.Helper()
 	cmd := checktest.Try(ParseCommand(flags, nil)).Must(t)
 	s := checktest.Try(New(cmd.Flags, nowhereSet)).Must(t)
-	f := checktest.Try(ParseTOML("fapws.toml", "/etc/fapws", []byte(text))).Must(t)
+	f := checktest.Try(ParseTOML("fapws.toml", "/etc/fapws", []byte(text), nil)).Must(t)
 	return s, s.ReadFile(f, []string{"app", "host"})
 }
 
@@ -116,7 +116,7 @@ chdir = ".."
 
 func TestFileHasPriorityBetweenEnvironmentAndScript(t *testing.T) {
 	s := checktest.Try(New(Flags{}, func(name string) (string, bool) { return "7", name == "FAPWS_THREADS" })).Must(t)
-	f := checktest.Try(ParseTOML("f", "/", []byte("threads = 2\nmax-queue = 3"))).Must(t)
+	f := checktest.Try(ParseTOML("f", "/", []byte("threads = 2\nmax-queue = 3"), nil)).Must(t)
 	checktest.Must(t, s.ReadFile(f, nil))
 	script := map[string]any{"THREADS": int64(1), "MAX_QUEUE": int64(1), "BACKLOG": int64(9)}
 	checktest.Must(t, s.ReadScript("app.py", script))
@@ -217,7 +217,7 @@ func TestTOMLValuesHaveLineNumbers(t *testing.T) {
 			strings.Repeat("[", 50) + "\"\"\"", "a@1 b@2"},
 		{"d = 2020-01-01T00:00:00Z # x\na.b.c = 1", "d@1 a@2 a.b@2 a.b.c@2"},
 	} {
-		f, err := ParseTOML("f", "/", []byte(tt.text))
+		f, err := ParseTOML("f", "/", []byte(tt.text), nil)
 		if err != nil {
 			t.Errorf("%q: %v", tt.text, err)
 			continue
@@ -235,7 +235,7 @@ func nested(n int) (s string) {
 
 func TestTOMLSyntaxErrorsAreReportedWithPosition(t *testing.T) {
 	for text, want := range cases(t, "syntax-errors.txt") {
-		_, err := ParseTOML("f.toml", "/", []byte(text))
+		_, err := ParseTOML("f.toml", "/", []byte(text), nil)
 		checktest.Truef(t, err != nil && err.Error() == "f.toml:"+want, "%q: %v, want f.toml:%s", text, err, want)
 	}
 }
@@ -247,7 +247,7 @@ func FuzzParse(f *testing.F) {
 	f.Add("a = \"\"\"\n\"\"\"\"\n'b' = '''x'''''\n\"\\u0041\" = [[1], [{x = 1}]]")
 	f.Add("a = 1979-05-27 07:32:00\nb = [1, # ]\n]")
 	f.Fuzz(func(t *testing.T, text string) {
-		file, err := ParseTOML("f", "/", []byte(text))
+		file, err := ParseTOML("f", "/", []byte(text), nil)
 		if err != nil {
 			var line, col int
 			n, _ := fmt.Sscanf(err.Error(), "f:%d:%d: ", &line, &col)

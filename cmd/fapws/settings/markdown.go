@@ -314,6 +314,14 @@ func (k *KeyDoc) parts() (text, standard string) {
 // tomlValue matches a value in KeyDoc.Value, which can contain several values.
 var tomlValue = Pattern(`\[\[.*\]\]|"[^"]*"|\{[^}]*\}|\[[^\]]*\]|true|false|\d+`)
 
+// firstValue returns the first example of a value, or "" if the key is a table.
+func (k *KeyDoc) firstValue() string {
+	if strings.HasPrefix(k.Value, "[[") || strings.HasPrefix(k.Value, "["+k.Key) {
+		return ""
+	}
+	return tomlValue().FindString(k.Value)
+}
+
 func (k *KeyDoc) example() string {
 	if strings.HasPrefix(k.Value, "[[") || strings.HasPrefix(k.Value, "["+k.Key) {
 		return "`" + k.Value + "`"

@@ -60,6 +60,23 @@ func (s *Setting) environment(lookup func(string) (string, bool)) (name, given s
 
 func (s *Setting) shownDefault() string { return cmp.Or(s.Note, s.Default) }
 
+// example returns a value in the form of fapws.toml, or "" if settings.txt has none.
+func (s *Setting) example() string {
+	_, value, _ := strings.Cut(documented()[s.Name].Head, " = ")
+	return value
+}
+
+// typedExample returns the example as a shell needs it for a flag: the first value of an array, and text without the quotes
+// of TOML. It returns the placeholder if settings.txt has no example.
+func (s *Setting) typedExample() string {
+	first, _, _ := strings.Cut(strings.Trim(s.example(), "[]"), ",")
+	first = cmp.Or(strings.Trim(first, `"`), s.Arg)
+	if strings.Contains(first, "*") {
+		first = "'" + first + "'"
+	}
+	return first
+}
+
 func (s *Setting) explanation() string { return cmp.Or(documented()[s.Name].Text, s.Brief) }
 
 // option returns the value for the field of static.Options with a key. The setting applies to all served directories.

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"fapws/runtime/http1"
 )
@@ -179,6 +180,9 @@ func (s *Settings) TakeBundle(file, cache string) {
 	}
 }
 
+// InBundle reports whether this process runs a bundle.
+func (s *Settings) InBundle() bool { return s.inside != "" }
+
 // Anchor makes paths from flags, environment variables and a gunicorn.conf.py relative to dir, because the script has
 // changed the working directory. Paths from fapws.toml are absolute already.
 func (s *Settings) Anchor(dir string) {
@@ -335,7 +339,19 @@ func (s *Settings) Source(name string) Source {
 	return s.from[name]
 }
 
-// WriteConfig writes the output of --print-config: a line for each setting with its value and origin.
+// Widths of two columns of --print-config: the length of the longest name, and of usual values.
+const (
+	configNames  = 31
+	configValues = 24
+)
+
+// ConfigLine returns a line of --print-config.
+func ConfigLine(name, value, origin string) string {
+	return strings.TrimRight(fmt.Sprintf("%-*s %-*s %s", configNames, name, configValues, value, origin), " ") + "\n"
+}
+
+// WriteConfig writes the output of --print-config: each setting with its value and origin. The origin of a long value is
+// below it, so that all origins are in one column.
 func (s *Settings) WriteConfig(w io.Writer) error {
 	conf, err := s.Config()
 	if err != nil {
@@ -346,7 +362,11 @@ func (s *Settings) WriteConfig(w io.Writer) error {
 			continue
 		}
 		shown := cmp.Or(row.value.show(), "-")
-		if _, err := fmt.Fprintf(w, "%-25s %-20s %s\n", row.Name, shown, s.Source(row.Name)); err != nil {
+		line := ConfigLine(row.Name, shown, s.Source(row.Name).String())
+		if utf8.RuneCountInString(shown) > configValues {
+			line = ConfigLine(row.Name, shown, "") + ConfigLine("", "", s.Source(row.Name).String())
+		}
+		if _, err := io.WriteString(w, line); err != nil {
 			return err
 		}
 	}

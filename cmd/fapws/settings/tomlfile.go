@@ -53,9 +53,10 @@ type TOMLValue struct {
 }
 
 // The text of an error is one line with the line number and the column, such as "name:3:14: …".
-func ParseTOML(name, dir string, text []byte) (*TOMLFile, error) {
+// keys returns the keys that are no settings, for examples of their values; it may be nil.
+func ParseTOML(name, dir string, text []byte, keys func() []KeyDoc) (*TOMLFile, error) {
 	if _, err := toml.Decode(string(text), &map[string]any{}); err != nil {
-		return nil, syntaxError(name, string(text), err)
+		return nil, syntaxError(name, string(text), err, keys)
 	}
 	f := &TOMLFile{Name: name, Dir: dir, AppDir: dir}
 	f.Top = &TOMLTable{File: f}
@@ -233,7 +234,7 @@ var syntaxText string
 
 // syntaxError converts an error from the TOML library to one line, such as "name:3:14: …". Columns are counted in
 // characters.
-func syntaxError(name, text string, err error) error {
+func syntaxError(name, text string, err error, keys func() []KeyDoc) error {
 	at, ok := errors.AsType[toml.ParseError](err)
 	if !ok {
 		return fmt.Errorf("%s:1:1: %s", name, OneLine(err.Error()))
@@ -253,11 +254,31 @@ func syntaxError(name, text string, err error) error {
 		match := pattern.FindStringSubmatchIndex(strings.TrimSuffix(line, "\r"))
 		if match != nil && regexp.MustCompile(strings.TrimSpace(ofMessage)).MatchString(message) {
 			words = string(pattern.ExpandString(nil, one.Text, line, match))
+			if strings.Contains(words, "%e") {
+				words = strings.ReplaceAll(words, "%e", exampleOf(line[match[2]:match[3]], keys))
+			}
 			break
 		}
 	}
 	return fmt.Errorf("%s:%d:%d: %s", name, strings.Count(text[:start], "\n")+1,
 		utf8.RuneCountInString(text[begin:start])+1, OneLine(words))
+}
+
+// exampleOf returns an assignment to a key, with the example of the documentation if the key is known.
+func exampleOf(key string, keys func() []KeyDoc) string {
+	for _, row := range table() {
+		if value := row.example(); row.Name == key && value != "" {
+			return key + " = " + value
+		}
+	}
+	if keys != nil {
+		for _, doc := range keys() {
+			if value := doc.firstValue(); doc.Key == key && value != "" {
+				return key + " = " + value
+			}
+		}
+	}
+	return key + ` = 4, or ` + key + ` = "text"`
 }
 
 // placeOf corrects offset, the place at which the TOML library has reported a mistake. It returns the offset of the

@@ -244,9 +244,9 @@ func TestChannelErrorsAreReportedInOneLine(t *testing.T) {
 	s.Get("/child", 200).Is(t,
 		`RuntimeError: publish: a child process of the server cannot publish; send the event to its parent instead
 RuntimeError: subscribers: not available in a child process of the server
-RuntimeError publish: this process does not run under fapws: run the script with `+"`fapws script.py`"+`, or in a test with fapws.testing.serve
-RuntimeError channel: this process does not run under fapws: run the script with `+"`fapws script.py`"+`, or in a test with fapws.testing.serve
-RuntimeError subscribers: this process does not run under fapws: run the script with `+"`fapws script.py`"+`, or in a test with fapws.testing.serve
+RuntimeError publish: this process does not run under fapws: run the script with the command fapws script.py, or in a test with fapws.testing.serve
+RuntimeError channel: this process does not run under fapws: run the script with the command fapws script.py, or in a test with fapws.testing.serve
+RuntimeError subscribers: this process does not run under fapws: run the script with the command fapws script.py, or in a test with fapws.testing.serve
 <built-in function print>
 `)
 }

@@ -371,7 +371,7 @@ func configure(t *testing.T, name string) {
 	c.Flags = []string{"-c", outside, "--timeout", "10", "--print-config"}
 	config := c.Succeeds(t)
 	for _, pattern := range []string{`(?m)^timeout +10s +flag --timeout$`, `(?m)^threads +2 +file \S+/shop.toml:1$`,
-		`(?m)^access-log +\S+/outside.log +file \S+/shop.toml:2$`} {
+		`(?m)^access-log +\S+/outside.log\s+file \S+/shop.toml:2$`} {
 		fapwstest.Truef(t, regexp.MustCompile(pattern).MatchString(config), "no %s in %s", pattern, config)
 	}
 	c.Flags = []string{"-c", outside, "--print-config"}
@@ -379,6 +379,9 @@ func configure(t *testing.T, name string) {
 	fapwstest.Truef(t, regexp.MustCompile(`(?m)^timeout +20s +file \S+/app/fapws.toml:2$`).MatchString(config), "%s", config)
 	fapwstest.Write(t, outside, "thraeds = 2\n")
 	c.Fails(t, 2, "unknown key thraeds, did you mean threads?")
+	c.Flags = []string{"-c", fapwstest.Write(t, filepath.Join(etc, "gunicorn.conf.py"), "workers = 2\n")}
+	c.Fails(t, 2, "gunicorn.conf.py: an application in one file does not read the settings of gunicorn; write those to change into "+
+		"fapws.toml, and type -c fapws.toml")
 }
 
 // bundledParts serves samples of frameworks, and uses what depends on files, libraries and children.

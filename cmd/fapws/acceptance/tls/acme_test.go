@@ -375,7 +375,7 @@ func TestACMESettingsThatConflictAreReportedInOneLine(t *testing.T) {
 		"--acme-hosts a.test --acme-dns-hook DIR/good --sandbox --sandbox-write CHANGED/to-dir": "--acme-dns-hook: " +
 			"DIR/good: a sandboxed application could change it",
 
-		"": "--tls: acme needs the names of the hosts: --acme-hosts example.org, or [[host]] with a name",
+		"": "--tls: acme needs the names of the hosts: --acme-hosts example.org, or name = \"example.org\" in [[host]]",
 	} {
 		paths := strings.NewReplacer("DIR", dir, "CHANGED", changed)
 		for _, command := range [][]string{nil, {"check"}} {
