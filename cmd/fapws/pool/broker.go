@@ -69,9 +69,9 @@ const (
 //
 // # Keys
 //
-// With the prefix fapws, the key {fapws}:events is the stream, and the channel has the same name; {fapws}:state is a hash with the epoch and the last
-// number, and {fapws}:sent:NODE counts the batches that a server has added. The braces keep the keys on one node of a
-// cluster. {fapws}:counts and {fapws}:counts:NODE are the numbers of subscribers (broker_counts.go); they expire.
+// With the prefix fapws, the key {fapws}:events is the stream, and the channel has the same name; {fapws}:state is a hash
+// with the epoch and the last number, and {fapws}:sent:NODE counts the batches that a server has added. The braces keep
+// the keys on one node of a cluster. {fapws}:counts and {fapws}:counts:NODE are the numbers of subscribers (broker_counts.go); they expire.
 type Broker struct {
 	address *BrokerAddress
 	lines   [2]brokerLine // for reading the stream and for writing
@@ -136,7 +136,7 @@ func ConnectBroker(a *BrokerAddress, epoch string, last uint64, log func(logfile
 	node := rand.Text()
 	c := &Broker{address: a, lines: [2]brokerLine{reading: {patience: readFor + answerWithin},
 		writing: {patience: answerWithin}}, keys: []string{a.key("events"), a.key("state"), a.key("sent:" + node)},
-		counts: serverCounts{line: brokerLine{patience: answerWithin}}, shown: a.String(), node: node, epoch: epoch, log: log}
+		counts: serverCounts{line: brokerLine{patience: answerWithin}, stale: make(chan struct{}, 1)}, shown: a.String(), node: node, epoch: epoch, log: log}
 	c.subscription = brokerLine{patience: readFor + answerWithin, prepare: c.subscribe}
 	c.seq.Store(last)
 	c.waiting = eventloop.NewQueue(c.write)

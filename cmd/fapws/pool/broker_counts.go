@@ -15,11 +15,14 @@ import (
 )
 
 const (
-	// countsTurn is the interval at which a server exchanges its numbers of subscribers with the other servers.
-	countsTurn = 500 * time.Millisecond
+	// countsTurn is the interval at which a server renews its numbers of subscribers, and looks for servers that have
+	// died. Numbers that have changed are exchanged without delay, but at most once in countsPause.
+	countsTurn  = 3 * time.Second
+	countsPause = 500 * time.Millisecond
 
-	// countsLive is the time, in seconds, after which the numbers of a server that has died no longer count.
-	countsLive = 10
+	// countsLive is the time, in seconds, after which the numbers of a server that has died no longer count. The other
+	// servers notice it up to countsTurn later.
+	countsLive = 7
 
 	// withdrawing limits how long a server that ends waits until the others no longer count its subscribers.
 	withdrawing = time.Second
@@ -29,18 +32,19 @@ const (
 )
 
 // countsScript renews the numbers of a server. It returns the name and the version of each server that has renewed its
-// numbers lately; version 0 means that the server has no numbers. The keys are the hash with the versions, and the key
-// of the server's numbers. The arguments are the name of the server, its version, and its numbers, which are empty if
-// they have not changed. The result begins with 0 if the broker has lost the numbers.
+// numbers lately; version 0 means that the server has no numbers. The keys are the hash with the versions, the key of
+// the server's numbers, and the channel. The arguments are the name of the server, its version, and its numbers, which are empty if
+// they have not changed. The result begins with 0 if the broker has lost the numbers. New numbers are announced by a
+// message, countsMessage with the name of the server.
 var countsScript = sync.OnceValue(func() *redis.Script {
-	return redis.NewScript(2, fmt.Sprintf(`
-local now, kept = tonumber(redis.call('TIME')[1]), 1
+	return redis.NewScript(3, fmt.Sprintf(`
+local now, kept, changed = tonumber(redis.call('TIME')[1]), 1, true
 if ARGV[2] == '0' then
-  redis.call('DEL', KEYS[2])
+  changed = redis.call('DEL', KEYS[2]) == 1
 elseif ARGV[3] ~= '' then
   redis.call('SET', KEYS[2], ARGV[3], 'EX', %[1]d)
 else
-  kept = redis.call('EXPIRE', KEYS[2], %[1]d)
+  kept, changed = redis.call('EXPIRE', KEYS[2], %[1]d), false
 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ' ' .. string.format('%%.0f', now))
 redis.call('EXPIRE', KEYS[1], %[1]d)
@@ -54,9 +58,14 @@ for i = 1, #all, 2 do
     found[#found + 1] = version
   end
 end
+if changed then
+  redis.call('PUBLISH', KEYS[3], '%[2]s' .. ARGV[1])
+end
 return found
-`, countsLive))
+`, countsLive, countsMessage))
 })
+
+const countsMessage = "counts "
 
 // serverCounts are the numbers of subscribers of this server and of the others.
 type serverCounts struct {
@@ -65,9 +74,10 @@ type serverCounts struct {
 	version int  // of own
 	unsent  bool // the broker may lack own
 	others  map[string]countsOf
-	seen    time.Time // time when the broker answered last
-	much    sync.Once // logs that some numbers are not shared
-	refused sync.Once // logs that the broker refuses the numbers
+	seen    time.Time     // time when the broker answered last
+	stale   chan struct{} // has a value if the numbers of a server have changed since the last exchange
+	much    sync.Once     // logs that some numbers are not shared
+	refused sync.Once     // logs that the broker refuses the numbers
 }
 
 type countsOf struct {
@@ -114,6 +124,25 @@ func (c *Broker) shareCounts(own map[string]int64) (sums map[string]int64) {
 	return sums
 }
 
+// countsChanged ends awaitCounts, because the numbers of this server or of another one have changed. It is safe for
+// concurrent use.
+func (c *Broker) countsChanged() {
+	select {
+	case c.counts.stale <- struct{}{}:
+	default:
+	}
+}
+
+// awaitCounts waits until it is time to exchange numbers again.
+func (c *Broker) awaitCounts() {
+	time.Sleep(countsPause)
+	select {
+	case <-c.counts.stale:
+	case <-time.After(countsTurn - countsPause):
+	case <-c.ctx.Done():
+	}
+}
+
 func (c *Broker) exchangeCounts(conn redis.Conn) (changed bool, err error) {
 	s, version, text := &c.counts, c.counts.version, []byte(nil)
 	if len(s.own) == 0 {
@@ -122,7 +151,7 @@ func (c *Broker) exchangeCounts(conn redis.Conn) (changed bool, err error) {
 		text = c.encodeCounts()
 	}
 	index := c.address.key("counts")
-	found, err := redis.Values(countsScript().Do(conn, index, index+":"+c.node, c.node, version, text))
+	found, err := redis.Values(countsScript().Do(conn, index, index+":"+c.node, c.keys[0], c.node, version, text))
 	if err != nil || len(found) == 0 {
 		return false, err
 	}
@@ -130,7 +159,9 @@ func (c *Broker) exchangeCounts(conn redis.Conn) (changed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	s.unsent = kept == 0
+	if s.unsent = kept == 0; s.unsent {
+		c.countsChanged()
+	}
 	versions, err := redis.StringMap(found[1:], nil)
 	if err != nil {
 		return false, err
@@ -191,5 +222,5 @@ func (c *Broker) withdrawCounts() {
 	}
 	defer conn.Close()
 	index := c.address.key("counts")
-	_, _ = countsScript().Do(conn, index, index+":"+c.node, c.node, 0, "")
+	_, _ = countsScript().Do(conn, index, index+":"+c.node, c.keys[0], c.node, 0, "")
 }

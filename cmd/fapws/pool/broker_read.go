@@ -115,7 +115,8 @@ const (
 // readSome waits for a message of the broker and delivers its events.
 func (c *Broker) readSome() error { return c.subscription.use(c.ctx, c.address, c.receive) }
 
-// subscribe subscribes a new connection. The stream has the events that were published before.
+// subscribe subscribes a new connection. The stream has the events that were published before, and numbers of subscribers
+// may have changed.
 func (c *Broker) subscribe(conn redis.Conn) error {
 	s := redis.PubSubConn{Conn: conn}
 	if err := s.Subscribe(c.keys[0]); err != nil {
@@ -124,6 +125,7 @@ func (c *Broker) subscribe(conn redis.Conn) error {
 	if err, failed := s.Receive().(error); failed {
 		return err
 	}
+	c.countsChanged()
 	return c.catchUp()
 }
 
@@ -137,7 +139,11 @@ func (c *Broker) receive(conn redis.Conn) error {
 	case error:
 		return m
 	case redis.Message:
-		if !c.follows(m.Data) {
+		if server, found := bytes.CutPrefix(m.Data, []byte(countsMessage)); found {
+			if string(server) != c.node {
+				c.countsChanged()
+			}
+		} else if !c.follows(m.Data) {
 			return c.catchUp()
 		}
 	case redis.Pong:

@@ -452,6 +452,33 @@ func TestSubscribersOfAllServersAreCounted(t *testing.T) {
 	checktest.Equal(t, b.shareCounts(nil), map[string]int64{})
 }
 
+func TestServersHearThatNumbersOfAnotherOneHaveChanged(t *testing.T) {
+	s := redistest.Start(t)
+	a, b := connect(t, s), connect(t, s)
+	await := func(n *node, what string) { // The first value comes with the connection.
+		t.Helper()
+		select {
+		case <-n.counts.stale:
+		case <-time.After(checktest.Patience):
+			t.Fatal(what)
+		}
+	}
+	await(a, "a does not subscribe")
+	await(b, "b does not subscribe")
+	for _, own := range []map[string]int64{{"news": 1}, {"news": 2}, {}} {
+		a.shareCounts(own)
+		await(b, fmt.Sprint("b does not hear of ", own))
+	}
+	a.shareCounts(nil)
+	a.Publish(Batch{N: 1, Raw: []byte("last")})
+	a.gets(t, "last")
+	b.gets(t, "last")
+	checktest.Equal(t, len(a.counts.stale), 0)
+	checktest.Equal(t, len(b.counts.stale), 0)
+	b.command(t, "CLIENT", "KILL", "TYPE", "pubsub")
+	await(b, "b may have missed a message, and does not exchange numbers")
+}
+
 func TestNumbersThatTheBrokerRefusesAreReportedOnce(t *testing.T) {
 	s := redistest.Start(t)
 	n := dial(t, s)

@@ -345,7 +345,7 @@ func (p *Pool) died(w *worker, status unix.WaitStatus) {
 	w.channel.Close()
 	delete(p.workers, w.Pid)
 	for name := range w.Counts {
-		p.relay.unshared = true
+		p.relay.countsChanged()
 		p.relay.tellSoon(name)
 	}
 	close(w.questions.ended)

@@ -159,11 +159,17 @@ func (r *relay) share() {
 	}
 	go func() {
 		others := r.p.o.Broker.shareCounts(own)
-		r.p.post(func() {
-			r.countElsewhere(others)
-			r.p.after(countsTurn, r.share)
-		})
+		r.p.post(func() { r.countElsewhere(others) })
+		r.p.o.Broker.awaitCounts()
+		r.p.post(r.share)
 	}()
+}
+
+// countsChanged makes share send the numbers of this server again.
+func (r *relay) countsChanged() {
+	if r.unshared = true; r.p.o.Broker != nil {
+		r.p.o.Broker.countsChanged()
+	}
 }
 
 // countElsewhere stores the numbers of subscribers of other servers, unless they are nil because they are the same.
@@ -224,7 +230,7 @@ func (r *relay) count(w *worker, counts map[string]int64) {
 		default:
 			w.Counts[name] = n
 		}
-		r.unshared = true
+		r.countsChanged()
 		r.tellSoon(name)
 	}
 }
