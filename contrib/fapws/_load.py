@@ -436,7 +436,6 @@ def _near(wrong: str, names: List[str], prefix: str = "") -> str:
     return f"; did you mean {prefix}{close[0]}?" if close else ""
 
 
-
 def _a(value: Any) -> str:
     """Returns the type of a value with its article, such as "a list" or "a flask.app.Flask"."""
     kind = type(value)

@@ -138,7 +138,7 @@ func TestWarningOfTheStartIsLoggedOnce(t *testing.T) {
 func TestWorkerThatEndsBeforeOthersHaveLoadedIsReplaced(t *testing.T) {
 	t.Parallel()
 	const holdsGIL = `error a handler holds the GIL in C code, and no other handler can run; all threads:\n` +
-		`(.*\n)*  File "[^"]*slowly\.py", line \d+ in keeps_gil\n` +
+		`(.*\n)*  File "[^"]*slowly\.py", line \d+, in keeps_gil\n` +
 		`(.*\n)*.* replacing worker \d+: stuck \(a handler has held the GIL for 10 s\)`
 	for _, tt := range []struct {
 		path, says string

@@ -109,7 +109,7 @@ func TestUnfinishedBodiesOfAClientLeaveSpaceToOthers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			fapwstest.InEach(t, fapwstest.Modes, func(t *testing.T, m fapwstest.Mode) {
-				s, free := onSmallDisk(t, m, 64, countsBytes, "--body-timeout", "2s", "--body-min-rate", "0")
+				s, free := onSmallDisk(t, m, 64, countsBytes, "--body-timeout", "5s", "--body-min-rate", "0")
 				text := body(strings.Repeat("b", 4<<20))
 				for range 60 { // some stay in memory
 					w := s.Dial()
