@@ -17,7 +17,7 @@
 //
 // Orders (orders.go) gets certificates from a public authority such as Let's Encrypt (RFC 8555), and renews them (--tls
 // acme). The package golang.org/x/crypto/acme implements the protocol. All processes of a server find certificates,
-// keys and tokens in a directory of the state directory, whose files have the names that autocert uses.
+// keys and tokens in a directory of the state directory.
 //
 // Orders, in the process that reads certificates, orders one certificate after the other (order.go). The authority then
 // requests a token from the workers, in a TLS handshake (tls-alpn-01, RFC 8737) or over HTTP (http-01). With a hook

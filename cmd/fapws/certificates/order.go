@@ -9,14 +9,16 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"golang.org/x/crypto/acme"
-	"golang.org/x/crypto/acme/autocert"
 )
 
 const (
@@ -26,7 +28,7 @@ const (
 	// abandonWithin limits the duration of abandon.
 	abandonWithin = 10 * time.Second
 
-	// Names of files in the directory, as in autocert: the key of the account, and the suffixes of tokens.
+	// Names of files in the directory: the key of the account, and the suffixes of tokens.
 	accountKey = "acme_account+key"
 	httpToken  = "+http-01"
 	tlsToken   = "+token"
@@ -53,7 +55,7 @@ func (o *Orders) order(a *ACME, names []string) (wait time.Duration, err error) 
 
 // obtain orders one certificate for names and stores it, with a new key, in the directory.
 func (o *Orders) obtain(ctx context.Context, client *acme.Client, a *ACME, names []string) (err error) {
-	if client.Key, err = keyOfAccount(ctx, autocert.DirCache(a.Dir)); err != nil {
+	if client.Key, err = keyOfAccount(a.Dir); err != nil {
 		return err
 	}
 	account := &acme.Account{}
@@ -195,21 +197,20 @@ func (o *Orders) publish(ctx context.Context, client *acme.Client, a *ACME, c *a
 	if err != nil {
 		return nil, err
 	}
-	dir := autocert.DirCache(a.Dir)
-	return func() { _ = dir.Delete(o.last, file) }, dir.Put(ctx, file, []byte(text))
+	return func() { _ = os.Remove(filepath.Join(a.Dir, file)) }, put(a.Dir, file, []byte(text))
 }
 
 // keyOfAccount returns the key of the account, and creates a missing key.
-func keyOfAccount(ctx context.Context, dir autocert.DirCache) (crypto.Signer, error) {
-	text, err := dir.Get(ctx, accountKey)
+func keyOfAccount(dir string) (crypto.Signer, error) {
+	text, err := os.ReadFile(filepath.Join(dir, accountKey))
 	if err == nil {
 		return parseKey(text)
 	}
-	if !errors.Is(err, autocert.ErrCacheMiss) {
+	if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	key, text := newKey()
-	return key, put(string(dir), accountKey, text)
+	return key, put(dir, accountKey, text)
 }
 
 // retryAfter returns the pause before attempt n+1 of a request within an order. If the authority reports that a rate

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"golang.org/x/crypto/acme"
-	"golang.org/x/crypto/acme/autocert"
 
 	"fapws/runtime/logfile"
 )
@@ -211,11 +210,16 @@ var errNoToken = errors.New("there is no such token")
 
 // TokenACME returns the response to an authority that requests a token over HTTP. dir is the directory of Orders.
 func TokenACME(dir, token string) ([]byte, error) {
-	if token == "" || len(token) > 128 ||
-		strings.Trim(token, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+	return readToken(dir, token, httpToken, "-_")
+}
+
+// readToken reads the file of a token. It refuses a name that has other characters than letters, digits and those in more,
+// because the name comes from a client.
+func readToken(dir, name, suffix, more string) ([]byte, error) {
+	if name == "" || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"+more) != "" {
 		return nil, errNoToken
 	}
-	return autocert.DirCache(dir).Get(context.Background(), token+httpToken)
+	return os.ReadFile(filepath.Join(dir, name+suffix))
 }
 
 func asksACME(hello *tls.ClientHelloInfo) bool {
@@ -224,6 +228,13 @@ func asksACME(hello *tls.ClientHelloInfo) bool {
 
 // challengeACME is the configuration for an authority that requests a token. dir is the directory of Orders.
 func challengeACME(dir string) *tls.Config {
-	m := &autocert.Manager{Prompt: autocert.AcceptTOS, Cache: autocert.DirCache(dir), HostPolicy: autocert.HostWhitelist()}
-	return &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{acmeProtocol}, GetCertificate: m.GetCertificate}
+	return &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{acmeProtocol},
+		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			text, err := readToken(dir, strings.ToLower(hello.ServerName), tlsToken, "-.")
+			if err != nil {
+				return nil, err
+			}
+			cert, err := tls.X509KeyPair(text, text) // The file has both.
+			return &cert, err
+		}}
 }
