@@ -213,10 +213,10 @@ func TokenACME(dir, token string) ([]byte, error) {
 	return readToken(dir, token, httpToken, "-_")
 }
 
-// readToken reads the file of a token. It refuses a name that has other characters than letters, digits and those in more,
+// readToken reads the file of a token. It refuses a name that has other characters than letters, digits and signs,
 // because the name comes from a client.
-func readToken(dir, name, suffix, more string) ([]byte, error) {
-	if name == "" || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"+more) != "" {
+func readToken(dir, name, suffix, signs string) ([]byte, error) {
+	if name == "" || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"+signs) != "" {
 		return nil, errNoToken
 	}
 	return os.ReadFile(filepath.Join(dir, name+suffix))
