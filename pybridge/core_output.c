@@ -296,8 +296,9 @@ void core_part_free(uintptr_t number) {
     free(part);
     return;
   }
-  /* The size must be added before the part is put into the list the_pool.garbage, because core_collect_garbage can free
-   * a part that is in the list. */
+  /* Once the part is in the list the_pool.garbage, another thread can free it (core_collect_garbage): its size must have
+   * been added, and its record must have been read. */
+  const core_mode *mode = core_mode_of(part->rec);
   int64_t held = __atomic_add_fetch(&garbage_bytes, (int64_t)part->body_len, __ATOMIC_RELAXED);
   __atomic_add_fetch(&the_pool.shared.unseen, (int64_t)part->body_len, __ATOMIC_SEQ_CST);
   core_part *old = __atomic_load_n(&the_pool.garbage, __ATOMIC_RELAXED);
@@ -305,7 +306,7 @@ void core_part_free(uintptr_t number) {
     part->next = old;
   } while (!__atomic_compare_exchange_n(&the_pool.garbage, &old, part, 1, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
   if (held < GARBAGE_BYTES) return;
-  core_mode_of(part->rec)->collect(); /* frees the objects soon, because an idle server must not keep large objects */
+  mode->collect(); /* frees the objects soon, because an idle server must not keep large objects */
 }
 
 void core_collect_garbage(void) {
