@@ -153,12 +153,12 @@ func dropProgramPages() error {
 }
 
 // programPages calls the function drop for each mapping of a program file in smaps (proc(5)) that has resident pages
-// but no modified pages. Mappings that are not in maps are skipped, because smaps of qemu-user before version 8.2 shows
+// but no modified pages, in memory or in the swap space. Mappings that are not in maps are skipped, because smaps of qemu-user before version 8.2 shows
 // addresses in the emulator itself. Both texts are sorted by address. programPages allocates only a buffer, because its
 // garbage would stay in memory while the process is idle.
 func programPages(smaps io.Reader, maps []byte, drop func(start, end uint)) {
 	var start, end uint
-	droppable, resident := false, false
+	droppable, resident, clean := false, false, false
 	for lines := bufio.NewScanner(smaps); lines.Scan(); {
 		line := lines.Bytes()
 		key, value, ok := bytes.Cut(line, []byte(":"))
@@ -169,7 +169,7 @@ func programPages(smaps io.Reader, maps []byte, drop func(start, end uint)) {
 				maps = maps[max(at, 0):]
 				droppable = at >= 0 && samePlace(line, maps)
 			}
-			resident = false
+			resident, clean = false, false
 			continue
 		}
 		none := string(bytes.TrimSpace(value)) == "0 kB"
@@ -177,8 +177,10 @@ func programPages(smaps io.Reader, maps []byte, drop func(start, end uint)) {
 		case "Rss":
 			// Emulators (qemu-user) show an Rss of 0 for all mappings. Their mappings are therefore never dropped.
 			resident = !none
-		case "Anonymous": // pages that were written to (relocations) must stay in memory
-			if droppable && resident && none {
+		case "Anonymous": // pages that were written to (relocations) must stay
+			clean = none
+		case "Swap": // also of these pages
+			if droppable && resident && clean && none {
 				drop(start, end)
 			}
 		}

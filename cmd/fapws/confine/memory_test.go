@@ -40,22 +40,32 @@ func TestProgramPagesAreFound(t *testing.T) {
 Size:              11264 kB
 Rss:                4096 kB
 Anonymous:             0 kB
+Swap:                  0 kB
 00f00000-01000000 r--p 00b01000 fe:00 1234    /usr/bin/fapws
 Rss:                1024 kB
 Anonymous:             8 kB
+Swap:                  0 kB
+01000000-01001000 r--p 00c01000 fe:00 1234    /usr/bin/fapws
+Rss:                   4 kB
+Anonymous:             0 kB
+Swap:                  8 kB
 7f00-8000 r--p 00000000 fe:00 12   /usr/lib/libemulated.so
 Rss:                   0 kB
 Anonymous:             0 kB
+Swap:                  0 kB
 8000-9000 rw-p 00000000 00:00 0    [heap]
 Rss:                   4 kB
 Anonymous:             0 kB
+Swap:                  0 kB
 3fe2f000-3ff39000 r--p 00000000 fe:00 1250   /usr/lib/libc.so.6
 Rss:                 400 kB
 Anonymous:             0 kB
+Swap:                  0 kB
 `
 	// An emulator reports addresses of its own in smaps, so libc has different addresses here and in smaps.
 	const maps = `00400000-00f00000 r-xp 00001000 fe:00 1234    /usr/bin/fapws
 00f00000-01000000 r--p 00b01000 fe:00 1234    /usr/bin/fapws
+01000000-01001000 r--p 00c01000 fe:00 1234    /usr/bin/fapws
 3fe2e000-3ff38000 r-xp 00000000 fe:00 1250   /usr/lib/libc.so.6
 `
 	var dropped []uint
@@ -66,7 +76,7 @@ Anonymous:             0 kB
 func TestSearchForProgramPagesLeavesLittleGarbage(t *testing.T) {
 	var text strings.Builder
 	for i := range 500 {
-		fmt.Fprintf(&text, "%08x-%08x r-xp 00000000 fe:00 1234    /usr/bin/fapws\nRss:    4 kB\nAnonymous:    0 kB\n",
+		fmt.Fprintf(&text, "%08x-%08x r-xp 00000000 fe:00 1234    /usr/bin/fapws\nRss:    4 kB\nAnonymous:    0 kB\nSwap:    0 kB\n",
 			i<<12, (i+1)<<12)
 	}
 	smaps := text.String()
