@@ -63,6 +63,7 @@ OTHER_LIBC = {"glibc": b"\0libc.musl-", "musl": b"\0libc.so.6\0"}
 INSTALLED = "/site-packages", "/dist-packages"  # in the paths of packages that pip or a distribution has installed
 OF_PIP = "RECORD", "INSTALLER", "REQUESTED", "direct_url.json"  # files in the metadata of a package
 ALIGNMENT = 1 << 16  # of the archive, for processors with large pages
+TRAILER, MAGIC = "<8sII8Q32sQQ", b"fapwsbdl"  # the end of a bundle
 
 
 class Refused(Exception):
@@ -119,7 +120,7 @@ class Collector:
         size = 0
         for path in sorted(walk(os.path.join(base, top), private)):
             name = os.path.relpath(path, base)
-            if self.skips(name, private):
+            if self.skips(name, path if private else ""):
                 continue
             parts = os.path.splitext(name)[0].split(os.sep)
             is_package = parts[-1] == "__init__" and len(parts) > 1
@@ -140,8 +141,8 @@ class Collector:
         for package in sorted(packages - set(self.modules)):  # namespace packages
             self.put(package, folder, True, marshal.dumps(compile("", package, "exec", dont_inherit=True)), b"")
 
-    def skips(self, name: str, private: bool) -> bool:
-        """Whether a file is left out, by options and by its kind."""
+    def skips(self, name: str, private: str = "") -> bool:
+        """Whether a file is left out, by options and by its kind. private is the path of a file of the application."""
         def matches(patterns: Iterable[str]) -> bool:
             found = {one for one in patterns if fnmatch.fnmatchcase(name, one)
                      or fnmatch.fnmatchcase(os.path.basename(name), one)
@@ -163,6 +164,9 @@ class Collector:
             fnmatch.fnmatchcase(name, one) or fnmatch.fnmatchcase(base, one) for one in PRIVATE
         ):
             self.left_out[name] = "--include takes it"
+            return True
+        if private and is_bundle(private):
+            self.left_out[name] = "it is a bundle; --include takes it"
             return True
         language = re.search(r"(?:^|/)locale/([^/]+)/LC_MESSAGES/", name)
         return bool(language and self.languages and not private and language[1].lower() not in self.languages)
@@ -208,7 +212,7 @@ class Collector:
     def add_requirements(self, base: str, file: str) -> None:
         """Adds the packages that pip has installed into the folder base because of a file of requirements."""
         for name in sorted(os.listdir(base)):
-            if name != "bin" and re.split("[.-]", name)[0] not in NEVER and not self.skips(name, False):
+            if name != "bin" and re.split("[.-]", name)[0] not in NEVER and not self.skips(name):
                 self.add_tree("lib", base, name)
         for dist in importlib.metadata.distributions(path=[base]):
             self.add_metadata(dist)
@@ -301,6 +305,12 @@ def children(folder: str) -> Iterator[str]:
         stem, extension = os.path.splitext(name)
         if extension == ".py" or (os.path.isfile(os.path.join(folder, name, "__init__.py"))):
             yield stem
+
+
+def is_bundle(path: str) -> bool:
+    with open(path, "rb") as file:
+        file.seek(-min(os.path.getsize(path), struct.calcsize(TRAILER)), os.SEEK_END)
+        return file.read(len(MAGIC)) == MAGIC
 
 
 def walk(top: str, private: bool) -> Iterator[str]:
@@ -400,12 +410,12 @@ def write(c: Collector, options: Dict[str, Any]) -> int:
                                "Modules": len(c.modules), "Packages": packages, "Files": files})
             out.write(text.encode())
             parts += [out.tell() - parts[-1], out.tell(), 0]
-            length = out.tell() + 128
+            length = out.tell() + struct.calcsize(TRAILER)
             out.seek(options["digits"])
             out.write(b"%020d" % length)
             out.seek(0)
             total = hashlib.file_digest(out, "sha256").digest()
-            out.write(struct.pack("<8sII8Q32sQQ", b"fapwsbdl", 1, 0, *parts, total, length, 0))
+            out.write(struct.pack(TRAILER, MAGIC, 1, 0, *parts, total, length, 0))
             os.fchmod(out.fileno(), 0o755)
         os.replace(made, options["output"])
     except OSError as e:

@@ -164,8 +164,12 @@ func TestBundle(t *testing.T) {
 		fapwstest.Truef(t, code == 1 && strings.HasSuffix(stderr, "\nfapws: GET /late was answered with status 500\n"), "%d, %s", code, stderr)
 	})
 	t.Run("has the same bytes again, and lists them", func(t *testing.T) {
-		other := filepath.Join(t.TempDir(), "shop")
-		fapwstest.Command{Flags: []string{"bundle", filepath.Join(site, "app.py"), "-o", other}}.Succeeds(t)
+		other := filepath.Join(site, "shop")
+		defer os.Remove(other)
+		again := fapwstest.Command{Flags: []string{"bundle", filepath.Join(site, "app.py"), "-o", other}}
+		again.Succeeds(t)
+		out := again.Succeeds(t)
+		fapwstest.Truef(t, strings.Contains(out, "left out: shop (it is a bundle; --include takes it)"), "%q", out)
 		text := fapwstest.Try(os.ReadFile(name)).Must(t)
 		fapwstest.Truef(t, bytes.Equal(text, fapwstest.Try(os.ReadFile(other)).Must(t)), "the bundles differ")
 		fapwstest.Truef(t, !bytes.Contains(text, []byte(site)), "the bundle contains %s", site)
@@ -174,7 +178,7 @@ func TestBundle(t *testing.T) {
 		code, _, stderr := ofBundle(t, other, "check").Run(t)
 		fapwstest.Truef(t, code == 3 && strings.HasSuffix(stderr, "app.py:2: ModuleNotFoundError: No module named 'helpers'; "+
 			"this bundle has no module helpers: write it again with --include helpers\n"), "%d, %s", code, stderr)
-		out := fapwstest.Command{Flags: []string{"bundle", "--list", other}}.Succeeds(t)
+		out = fapwstest.Command{Flags: []string{"bundle", "--list", other}}.Succeeds(t)
 		for _, text := range []string{"shop: fapws ", "app/templates/page.txt", "app/shop.sqlite3"} {
 			fapwstest.Truef(t, strings.Contains(out, text), "no %s in %s", text, out)
 		}
