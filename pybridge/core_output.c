@@ -296,8 +296,8 @@ void core_part_free(uintptr_t number) {
     free(part);
     return;
   }
-  /* Once the part is in the list the_pool.garbage, another thread can free it (core_collect_garbage): its size must have
-   * been added, and its record must have been read. */
+  /* Once the part is in the list the_pool.garbage, another thread can free it (core_collect_garbage): its size must
+   * have been added, and its record must have been read. */
   const core_mode *mode = core_mode_of(part->rec);
   int64_t held = __atomic_add_fetch(&garbage_bytes, (int64_t)part->body_len, __ATOMIC_RELAXED);
   __atomic_add_fetch(&the_pool.shared.unseen, (int64_t)part->body_len, __ATOMIC_SEQ_CST);

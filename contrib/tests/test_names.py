@@ -62,7 +62,7 @@ class Import(unittest.TestCase):
     def test_base_outside_the_executable(self):
         run = subprocess.run([sys.executable, "-c", "import fapws4.base"], stderr=subprocess.PIPE, text=True)
         last = run.stderr.strip().splitlines()[-1]
-        self.assertRegex(last, r"^ImportError: fapws\.base .*`fapws script\.py`")
+        self.assertRegex(last, r"^ImportError: fapws\.base .* fapws script\.py,")
 
     def test_light(self):
         """The imports of a script load no more of the standard library than python3 at its start."""
