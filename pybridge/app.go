@@ -427,6 +427,17 @@ func Executing() string {
 	return C.GoString(place)
 }
 
+// TakeException returns the exception that prevented the start and is not in the log yet, which only format Object leaves
+// to the caller, or no exception. TakeException must be called on the goroutine that has called Load or Start.
+func TakeException() logfile.Exception {
+	take := func(i C.int) string {
+		text := C.core_take_held(i)
+		defer C.free(unsafe.Pointer(text))
+		return C.GoString(text)
+	}
+	return logfile.Exception{Type: take(0), Message: take(1), Traceback: take(2)}
+}
+
 // Version is Python's version, such as "3.11.2", or "3.14.0t" of a free-threaded Python.
 func Version() string { return C.GoString(C.core_python_version()) }
 

@@ -204,6 +204,26 @@ static void say_object(int log, const core_record *rec, const char *level, PyObj
   Py_XDECREF(parts);
 }
 
+static char *held[3];
+
+/* Stores an exception for core_take_held. Without an exception, text is the traceback. */
+static void hold(PyObject *text, PyObject *type, PyObject *value, PyObject *tb) {
+  PyObject *parts =
+      type ? core_call("fapws._traceback", "parts", "(OOO)", type, value ? value : Py_None, tb ? tb : Py_None)
+           : Py_BuildValue("(ssO)", "", "", text);
+  for (int i = 0; parts && i < 3; i++) {
+    free(held[i]);
+    held[i] = core_copy_text(Py_NewRef(PyTuple_GET_ITEM(parts, i)));
+  }
+  Py_XDECREF(parts);
+}
+
+char *core_take_held(int i) {
+  char *text = held[i];
+  held[i] = NULL;
+  return text;
+}
+
 /* Passes the first line of an error to the server, which keeps the last ones for its status page. */
 static void keep(const core_record *rec, PyObject *text, PyObject *type) {
   enum { MOST = 500 };
@@ -221,12 +241,17 @@ static void keep(const core_record *rec, PyObject *text, PyObject *type) {
 /* Writes a message to the error log with the number log. If rec is not NULL, the message names the request. If type is
  * not NULL, the message contains the exception (type, value and tb). Steals the reference to text. The parameter text
  * can be NULL, and must not contain the beginning of a log line. An exception and its traceback are in one message so
- * that no other line separates them. Text that a client sent is escaped. */
+ * that no other line separates them. Text that a client sent is escaped. The level "fatal" is for an exception that
+ * prevents the start: JSON has one object for it, which the server writes later. */
 static void say(int log, const core_record *rec, const char *level, PyObject *text, PyObject *type, PyObject *value,
                 PyObject *tb) {
   PyErr_Clear();
-  if (text && type) keep(rec, text, type);
-  if (core_look == CORE_OBJECT) {
+  int fatal = strcmp(level, "fatal") == 0;
+  if (fatal) level = "error";
+  if (text && type && !fatal) keep(rec, text, type);
+  if (core_look == CORE_OBJECT && fatal) {
+    hold(text, type, value, tb);
+  } else if (core_look == CORE_OBJECT) {
     say_object(log, rec, level, text, type, value, tb);
   } else {
     PyObject *line = text ? with_stamp(log, rec, level, text) : NULL, *all = NULL;

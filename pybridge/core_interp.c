@@ -127,7 +127,8 @@ int core_run_python(const core_start_options *o, PyObject *(*make_module)(void),
   return initialise(o, make_module, why) < 0 ? -1 : Py_RunMain();
 }
 
-int core_system_exit(void) {
+/* Implements core_system_exit. If silent is 1, the argument of sys.exit is not written. */
+static int system_exit(int silent) {
   if (!PyErr_ExceptionMatches(PyExc_SystemExit)) return -1;
   PyObject *type, *value, *tb, *code = NULL;
   core_fetch_exception(&type, &value, &tb);
@@ -137,6 +138,7 @@ int core_system_exit(void) {
     status = 0;
   } else if (PyLong_Check(code)) {
     status = (int)(PyLong_AsLong(code) & 0xff);
+  } else if (silent) {
   } else if (core_look == CORE_OBJECT) {
     core_done(core_call("fapws._failure", "log", "(sN)", "error", PyObject_Str(code)));
   } else {
@@ -149,6 +151,8 @@ int core_system_exit(void) {
   Py_XDECREF(tb);
   return status;
 }
+
+int core_system_exit(void) { return system_exit(0); }
 
 static int insert_script_folder(const char *path) {
   PyObject *flags = PySys_GetObject("flags");
@@ -202,13 +206,17 @@ void *core_text(const char *bytes) {
 }
 
 /* Returns one line about the current exception (fapws._failure), which the caller must free, or NULL on failure. The
- * exception remains set. */
-static char *describe(const char *name) {
-  PyObject *type, *value, *tb;
+ * exception remains set. Stores in *held whether the exception has become a part of the object that the server writes.
+ */
+static char *describe(const char *name, int *held) {
+  PyObject *type, *value, *tb, *done = NULL;
   core_fetch_exception(&type, &value, &tb);
   char *line = NULL;
   if (value)
     line = core_copy_text(core_call("fapws._failure", "describe", "(ON)", value, PyUnicode_DecodeFSDefault(name)));
+  if (line && core_look == CORE_OBJECT) done = core_call("fapws._objects", "hold", "(O)", value);
+  *held = done == Py_True;
+  Py_XDECREF(done);
   PyErr_Restore(type, value, tb);
   return line;
 }
@@ -225,11 +233,12 @@ int core_script_ended(int ok, void *raised, const char *name, int *code, char **
     PyErr_Clear();
     return 1;
   }
-  if (line) *line = describe(name);
-  *code = core_system_exit();
+  int held = 0;
+  if (line) *line = describe(name, &held);
+  *code = system_exit(held);
   if (*code < 0) {
     *code = PyErr_ExceptionMatches(PyExc_KeyboardInterrupt) ? 130 : 1;
-    PyErr_Print();
+    held ? PyErr_Clear() : PyErr_Print();
   }
   return -1;
 }

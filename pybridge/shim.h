@@ -318,6 +318,9 @@ int core_freeze_library(void);
 void core_add_zone(int i, int64_t until, int32_t offset);
 /* Sets the format of lines on stderr. Must be called before handlers run. */
 void core_set_look(int look);
+/* Returns the type (i = 0), the message (1) or the traceback (2) of the exception that prevented the start and is not
+ * in the log yet, or NULL. Only JSON leaves it to the server. The caller must free the text. */
+char *core_take_held(int i);
 /* The requested host, which may have a port; empty for HTTP/1.0 without a host. */
 core_span core_host(const core_record *rec);
 

@@ -83,7 +83,7 @@ class _Thread:
             finally:
                 _close(loop)
         except BaseException as error:
-            log("error", "the asyncio thread failed", error=error)
+            log("error" if self.started.is_set() else "fatal", "the asyncio thread failed", error=error)
             self.failure = describe(error, "the asyncio thread")
         finally:
             self.functions["end"]()
@@ -198,11 +198,11 @@ class _Lifespan:
 
     def failed(self, message: str) -> str:
         if self.error is not None:
-            log("error", _FAILED, error=self.error)
+            log("fatal", _FAILED, error=self.error)
             return describe(self.error, "the application") + _STARTUP
         message = message.strip()
         if "\n" in message:  # Frameworks put the traceback of the failure into the message of the event.
-            log("error", f"{_FAILED}: {message}")
+            log("fatal", f"{_FAILED}: {message}")
             return describe_text(message, "the application") + _STARTUP
         return f"the application: {message or 'lifespan.startup.failed'}{_STARTUP}"
 

@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["install"]
+__all__ = ["hold", "install"]
 
 
 class _Handler(logging.Handler):
@@ -48,6 +48,17 @@ def _unraisable(args: Any) -> None:
 
 def _uncaught(kind: Any, error: Any, trace: Any) -> None:
     log("error", "uncaught exception", error=error)
+
+
+def hold(error: BaseException) -> bool:
+    """Make the exception that prevents the start a part of the object that the server writes about it.
+
+    Returns False if the application has a function of its own that reports the exception.
+    """
+    own = sys.excepthook is not _uncaught and not isinstance(error, SystemExit)
+    if not own:
+        log("fatal", "", error=error)
+    return not own
 
 
 def install() -> None:

@@ -229,7 +229,8 @@ func (l *Logger) writeLines(lines []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, line := range lines {
-		l.write(&logfile.Message{Time: time.Now(), Level: logfile.Error, Text: line})
+		about := logfile.About{Exception: pybridge.TakeException()}
+		l.write(&logfile.Message{Time: time.Now(), Level: logfile.Error, Text: line, About: about})
 	}
 }
 
