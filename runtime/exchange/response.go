@@ -109,7 +109,7 @@ func (x *Exchange) AppendHead(dst []byte, r *http1.Response) []byte {
 		if !x.from.HTTPS {
 			edits = edits[:x.rules.plain]
 		}
-		if r.Status >= 400 && http1.HasPolicy(r.Fields, x.s.Config.Details != nil) {
+		if r.Status >= 400 && http1.HasPolicy(r.Fields, x.s.Config.Details != nil || x.s.Set.Debug >= 1) {
 			edits = edits.Without("Content-Security-Policy")
 		}
 		if x.renewal != nil {

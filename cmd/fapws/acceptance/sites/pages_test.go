@@ -29,7 +29,7 @@ def refuses(environ, start_response):
     raise HTTPError(403)
 `
 	for name, line := range map[string]string{"serve": "", "develop": "dev = true\n", "fork": "fork = true\n",
-		"fork develop": "fork = true\ndev = true\n"} {
+		"fork develop": "fork = true\ndev = true\n", "debug": "debug = 1\n", "fork debug": "fork = true\ndebug = 1\n"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, _ := configured(t, fapwstest.Threads, fmt.Sprintf(config, line), map[string]string{"app.py": app})
@@ -40,8 +40,8 @@ def refuses(environ, start_response):
 				a.Field(t, "X-Frame-Options", "DENY")
 				policies := a.Header.Values("Content-Security-Policy")
 				fapwstest.Equalf(t, len(policies), 1, "%s: %q", path, policies)
-				if strings.Contains(name, "develop") {
-					// the script that loads the page again must be permitted, too
+				if strings.Contains(name, "develop") || strings.Contains(name, "debug") && path == "/app/fails" {
+					// the script that copies the traceback or loads the page again must be permitted, too
 					fapwstest.Equalf(t, policies[0], http1.Policy(true), "%s", path)
 					continue
 				}
