@@ -8,7 +8,7 @@ import (
 
 var (
 	bundleServers = []string{"threads", "bundle"}
-	bundleFrozen  = []string{"threads", "bundle", "pyinstaller", "pyinstaller-dir", "uvicorn"}
+	bundleFrozen  = []string{"threads", "bundle", "pyinstaller", "pyinstaller-dir", "nuitka", "nuitka-dir", "uvicorn"}
 )
 
 // The first start of a bundle unpacks its files. build.sh has started each bundle once, so these are later starts.
@@ -33,16 +33,17 @@ func bundled() []*server {
 		return &server{name: name, needs: []program{{file: inBundles(file)}},
 			command: func(port int, w *workload, _ *settings) []string { return command(port, w) }}
 	}
+	frozen := func(name, file string) *server {
+		return one(name, file, func(port int, _ *workload) []string { return []string{inBundles(file), fmt.Sprint(port)} })
+	}
 	return []*server{
 		one("bundle", "asgi", func(port int, w *workload) []string {
 			return []string{inBundles(w.app), "--bind", address(port), "--cache-dir", inBundles("cache")}
 		}),
-		one("pyinstaller", "onefile", func(port int, _ *workload) []string {
-			return []string{inBundles("onefile"), fmt.Sprint(port)}
-		}),
-		one("pyinstaller-dir", "onedir/onedir", func(port int, _ *workload) []string {
-			return []string{inBundles("onedir/onedir"), fmt.Sprint(port)}
-		}),
+		frozen("pyinstaller", "onefile"),
+		frozen("pyinstaller-dir", "onedir/onedir"),
+		frozen("nuitka", "nuitka/onefile"),
+		frozen("nuitka-dir", "nuitka/uvicorn_hello.dist/onefile.bin"),
 	}
 }
 

