@@ -43,8 +43,9 @@ usage: ./build.sh [--python PATH] WORD [ARGUMENTS]
                    scripts/site/requirements.txt; build/fapws -c build/site/fapws.toml serves it
   cross ARCH       build/cross/ARCH/fapws for arm64 or armhf, with Debian's cross compiler and Python
                    of this Debian or of SUITE=trixie; --test [TESTS]: then try it in qemu
-  musl [static | dynamic] [--ssl]  build/musl/static/fapws, one file with Python and its standard library inside, for
-                   every Linux; or build/dist/fapws-….tar.gz for Alpine, which loads extension modules, too.
+  musl [static | dynamic] [ARCH] [--ssl]  build/musl/static/fapws, one file with Python and its standard library inside,
+                   for every Linux, or build/musl/ARCH/static/fapws for arm64 or armhf; or build/dist/fapws-….tar.gz
+                   for Alpine, which loads extension modules, too.
                    --ssl: with OpenSSL, for the module ssl; --test: then try it in an empty root
   tarball [ARCH]   build/dist/fapws-….tar.gz, to unpack into ~/.local
   deb [ARCH]       build/dist/fapws_….deb for Debian and Ubuntu, with the service of systemd;

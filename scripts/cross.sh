@@ -57,7 +57,7 @@ use_cross() {
     want_go
     install_wanted
     need_go
-    [[ -e $cross_root ]] || make_sysroot
+    [[ -e $cross_root ]] || make_sysroot libpython3-dev libc6-dev
     write_cross_compiler
     ask_sysroot
     GOARCH=$cross_go
@@ -70,9 +70,10 @@ use_cross() {
     python=/usr/bin/python3 # of the machine on which fapws will run
 }
 
+# make_sysroot PACKAGE... unpacks packages of the architecture in cross, and their dependencies, into $cross_root.
 make_sysroot() {
     local new=$cross_root.new deb pc link
-    fetch_packages libpython3-dev libc6-dev
+    fetch_packages "$@"
     rm -rf "$new"
     mkdir -p "$new/usr/lib"
     ln -s usr/lib "$new/lib" # as in every Debian system; older packages still contain /lib
@@ -87,7 +88,7 @@ make_sysroot() {
     done
     for pc in "$new/usr/lib/$cross_triplet"/pkgconfig/python*.pc; do
         # shellcheck disable=SC2016 # a variable of pkg-config
-        [[ -L $pc ]] || sed -i 's|^prefix=.*|prefix=${pcfiledir}/../../..|' "$pc"
+        [[ -L $pc || ! -e $pc ]] || sed -i 's|^prefix=.*|prefix=${pcfiledir}/../../..|' "$pc"
     done
     rm -rf "$cross_root.apt"
     mv "$new" "$cross_root"
@@ -111,7 +112,7 @@ fetch_packages() {
     # If apt-get cannot fetch a list, it may only warn. If the list of the suite itself is missing, the next step fails.
     patiently "fetching the package lists of Debian $cross_suite, $cross" logged "$log" "${apt[@]}" update || true
     cause=$(grep -m3 '^[EW]:' "$log") && say "warning: $cause"
-    patiently "fetching Python and libc for $cross" logged "$log" \
+    patiently "fetching packages for $cross" logged "$log" \
         "${apt[@]}" --no-install-recommends --download-only install "$@" && return
     rm -rf "$folder"
     grep -h '^[EW]:' "$log" | head -3 >&2 || true

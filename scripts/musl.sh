@@ -31,21 +31,27 @@ readonly musl_profile="test_array test_base64 test_binascii test_bisect test_byt
     test_list test_long test_operator test_re test_set test_sort test_string test_struct test_tuple test_unicode
     test_userdict test_xml_etree test_with"
 
-# word_musl [static | dynamic] [--ssl] [--test]
+# word_musl [static | dynamic] [ARCH] [--ssl] [--test]
 word_musl() {
     local kind=static ssl='' testing='' built
     while (($#)); do
         case $1 in
         static | dynamic) kind=$1 ;;
+        arm64 | armhf) choose_cross "$1" ;;
         --ssl) ssl=-ssl ;;
         --test) testing=1 ;;
         *) die "unknown argument of musl: $1" ;;
         esac
         shift
     done
+    [[ ! $cross || $kind == static ]] || die "musl dynamic is for this machine only: leave out $cross, or take static"
+    if [[ $cross && $testing ]]; then # an empty root has no libraries for the emulator
+        cross_emulator+=-static
+        want_programs "for musl $cross --test" "$cross_emulator=qemu-user-static curl=curl"
+    fi
     use_musl
-    built=$musl_folder/$kind/fapws
-    say "Python $musl_version for musl, $kind"
+    built=$musl_folder/${cross:+$cross/}$kind/fapws
+    say "Python $musl_version for musl${cross:+ on $cross}, $kind"
     build_to "$built"
     say "built ${built#"$root/"}"
     [[ $kind == static ]] || pack_musl
@@ -76,8 +82,13 @@ pack_musl() {
 # test_musl tests the executable in an empty root, and runs those acceptance tests that need no packages of this
 # machine's Python, and the tests of bundles, without those of extension modules.
 test_musl() {
-    stage "in an empty root, musl" .ci/alone-test "$built" "$kind$ssl"
     export FAPWS_BIN=$built
+    if [[ $cross ]]; then
+        stage "in an empty root, musl on $cross" emulated .ci/alone-test "$built" "$kind$ssl"
+        summary
+        return
+    fi
+    stage "in an empty root, musl" .ci/alone-test "$built" "$kind$ssl"
     unset CC CFLAGS LDFLAGS LIBPYTHON PYTHON py_version
     py_library='' py_packer='' use_python # for the tests, which run on this machine
     stage "acceptance tests, musl" go test -count=1 -timeout "$test_limit" -run "$cross_tests" \
@@ -90,10 +101,12 @@ test_musl() {
 
 # use_musl makes this shell ready for `go build` for musl. It uses the variables of word_musl.
 use_musl() {
-    local home=$musl_folder/python$ssl lib=$musl_folder/python$ssl/lib
+    local home=$musl_folder/${cross:+$cross/}python$ssl lib
+    lib=$home/lib
     refuse_other_machines
     [[ -z $python_option ]] || die "musl embeds Python $musl_version, which it compiles: leave out --python"
     want_go
+    [[ ! $cross ]] || need_compiling_python
     need_musl_python "$home"
     need_go
     python=$home/bin/python3
@@ -108,6 +121,13 @@ use_musl() {
     link_with_python
     py_packer=$python
     python=/usr/bin/python3 # of the machine on which fapws will run
+    [[ ! $cross ]] || export GOOS=linux GOARCH="$cross_go" GOARM=7
+}
+
+# need_compiling_python makes the Python of this machine that compiles modules for that of another one.
+need_compiling_python() {
+    local cross='' ssl=''
+    need_musl_python "$musl_folder/python"
 }
 
 # need_musl_python FOLDER compiles Python for musl into FOLDER, unless it is there, and sets CC.
@@ -115,21 +135,26 @@ need_musl_python() {
     want_programs "for musl" "musl-gcc=musl-tools xz=xz-utils tclsh=tcl patch=patch make=make curl=curl"
     [[ ! $ssl ]] || want_programs "for OpenSSL" "corelist=perl" # perl itself may be that of perl-base
     need_compiler
+    if [[ $cross ]]; then
+        [[ $(type -P apt-get dpkg-deb | wc -l) == 2 ]] || die "musl uses Debian's packages for $cross: apt-get and dpkg-deb are required"
+        command -v "$cross_triplet-gcc" >/dev/null || want "a C compiler for $cross" "gcc-$cross_triplet"
+    fi
     install_wanted
-    use_musl_compiler
+    if [[ $cross ]]; then use_musl_cross_compiler; else use_musl_compiler; fi
     [[ -e $1/done ]] || make_musl_python "$1"
 }
 
 # make_musl_python FOLDER compiles Python and its libraries into FOLDER.
 make_musl_python() {
     local home=$1 log=$musl_folder/log work=$musl_folder/work
-    say "compiling Python $musl_version for musl; this takes some minutes, once"
+    say "compiling Python $musl_version for musl${cross:+ on $cross}; this takes some minutes, once"
     mkdir -p "$musl_folder"
     patiently "fetching the source of Python and its libraries" fetch_musl_sources
     rm -rf "$home" "$work"
     mkdir -p "$home"/{bin,include,lib/pkgconfig} "$work"
     patiently "compiling libraries for Python" logged "$log" make_musl_libraries "$home" "$work" || musl_failed
     patiently "compiling Python" logged "$log" compile_musl_python "$home" "$work" || musl_failed
+    [[ -e $home/lib/libpython${musl_version%.*}.a ]] || musl_failed
     rm -rf "$work"
     touch "$home/done"
 }
@@ -170,9 +195,30 @@ use_musl_compiler() {
     printf '%s\n' '#!/bin/sh' \
         "case \$1 in -print-multiarch | --print-multiarch) echo ${machine%-gnu*}-musl && exit ;; esac" \
         "exec musl-gcc -fno-pie -no-pie -idirafter '$headers' \"\$@\"" >"$musl_folder/cc"
-    chmod +x "$musl_folder/cc"
+    musl_cc=$musl_folder/cc musl_ar=ar
+    export_musl_compiler
+}
+
+export_musl_compiler() {
+    chmod +x "$musl_cc"
     # shellcheck disable=SC2089,SC2090 # Go divides it into words
-    CC="'$musl_folder/cc'" && export CC
+    CC="'$musl_cc'" && export CC
+}
+
+# use_musl_cross_compiler does so for the architecture in cross, with Debian's cross compiler, and with the packages of musl
+# and of the kernel's headers for this architecture.
+use_musl_cross_compiler() {
+    local name=${cross_triplet/-gnu/-musl}
+    cross_root=$musl_folder/$cross/root
+    [[ -e $cross_root ]] || make_sysroot musl-tools musl-dev linux-libc-dev
+    musl_cc=$musl_folder/$cross/cc musl_ar=$cross_triplet-ar
+    sed "s|/usr/|$cross_root/usr/|g" "$cross_root/usr/lib/$name/musl-gcc.specs" >"$musl_cc.specs"
+    # The functions of gcc for atomic operations would ask glibc for the processor.
+    printf '%s\n' '#!/bin/sh' \
+        "case \$1 in -print-multiarch | --print-multiarch) echo $name && exit ;; esac" \
+        "exec $cross_triplet-gcc $([[ $cross != arm64 ]] || echo -mno-outline-atomics) -fno-pie -no-pie \"\$@\" -specs '$musl_cc.specs' \\" \
+        "    -idirafter '$cross_root/usr/include/$cross_triplet' -idirafter '$cross_root/usr/include'" >"$musl_cc"
+    export_musl_compiler
 }
 
 # make_musl_libraries FOLDER WORK compiles zlib, libffi, SQLite and, with --ssl, OpenSSL.
@@ -184,35 +230,37 @@ make_musl_libraries() (
         [[ $file == *openssl* && ! $ssl ]] || tar -xf "$file"
     done
     cd "$2"/zlib-*
-    CC=$musl_folder/cc CFLAGS=$flags ./configure --static --prefix="$home"
+    CC=$musl_cc AR=$musl_ar CFLAGS=$flags ./configure --static --prefix="$home"
     make -j"$(nproc)" libz.a
     cp zlib.h zconf.h "$home/include"
     cp libz.a "$home/lib"
     cd "$2"/libffi-*
-    ./configure CC="$musl_folder/cc" CFLAGS="$flags" --prefix="$home" --disable-shared --disable-docs \
-        --disable-multi-os-directory --host="$("$musl_folder/cc" -print-multiarch)"
+    ./configure CC="$musl_cc" AR="$musl_ar" CFLAGS="$flags" --prefix="$home" --disable-shared --disable-docs \
+        --disable-multi-os-directory --host="$("$musl_cc" -print-multiarch)"
     make -j"$(nproc)" install
     cd "$2"/sqlite3-*
-    ./configure CC="$musl_folder/cc" --disable-shared --disable-tcl --disable-readline --disable-load-extension
+    ./configure CC="$musl_cc" ${cross:+--host="$cross_triplet"} --disable-shared --disable-tcl --disable-readline \
+        --disable-load-extension
     make sqlite3.c
     # shellcheck disable=SC2086 # several words
-    "$musl_folder/cc" $flags -DSQLITE_THREADSAFE=1 -DSQLITE_OMIT_LOAD_EXTENSION -DSQLITE_ENABLE_MATH_FUNCTIONS \
+    "$musl_cc" $flags -DSQLITE_THREADSAFE=1 -DSQLITE_OMIT_LOAD_EXTENSION -DSQLITE_ENABLE_MATH_FUNCTIONS \
         -DSQLITE_DEFAULT_MEMSTATUS=0 -DHAVE_USLEEP -c sqlite3.c
-    ar rcs "$home/lib/libsqlite3.a" sqlite3.o
+    "$musl_ar" rcs "$home/lib/libsqlite3.a" sqlite3.o
     cp sqlite3.h "$home/include"
     [[ $ssl ]] || exit 0
     cd "$2"/openssl-*
-    CC=$musl_folder/cc ./Configure linux-generic64 no-shared no-tests no-asm no-engine no-dso --prefix=/usr \
+    CC=$musl_cc AR=$musl_ar ./Configure "linux-generic$([[ $cross == armhf ]] && echo 32 || echo 64)" no-shared no-tests no-asm no-engine no-dso --prefix=/usr \
         --openssldir=/etc/ssl
     make -j"$(nproc)" build_libs
     cp libssl.a libcrypto.a "$home/lib"
     cp -r include/openssl "$home/include"
 )
 
-# compile_musl_python FOLDER WORK compiles Python twice, the second time with a profile of the first one.
+# compile_musl_python FOLDER WORK compiles Python twice, the second time with a profile of the first one. For another
+# architecture, there is no profile, because the first one does not run here.
 compile_musl_python() (
     set -e
-    home=$1 minor=${musl_version%.*}
+    home=$1 minor=${musl_version%.*} other=()
     cd "$2"
     mkdir debian
     tar -xf "$musl_folder"/sources/python*.debian.tar.xz -C debian --strip-components=1
@@ -222,25 +270,36 @@ compile_musl_python() (
     done
     absent=()
     for name in $musl_without; do absent+=("py_cv_module_$name=n/a"); done
-    ./configure CC="$musl_folder/cc" OPT="-DNDEBUG -fwrapv -O2 -ffile-prefix-map=$2=/musl" CPPFLAGS="-I$home/include" \
+    # Of the machine that compiles, configure takes the name of the C library for that of the other one.
+    [[ ! $cross ]] || other=(--host="$("$musl_cc" -print-multiarch)" --build="$(gcc -dumpmachine | sed s/gnu/musl/)" AR="$musl_ar"
+        READELF="$cross_triplet-readelf" --with-build-python="$musl_folder/python/bin/python3"
+        ac_cv_file__dev_ptmx=yes ac_cv_file__dev_ptc=no ac_cv_buggy_getaddrinfo=no)
+    ./configure CC="$musl_cc" OPT="-DNDEBUG -fwrapv -O2 -ffile-prefix-map=$2=/musl" CPPFLAGS="-I$home/include" \
         LDFLAGS="-L$home/lib $musl_stack" LIBSQLITE3_CFLAGS="-I$home/include" \
         LIBSQLITE3_LIBS="-L$home/lib -lsqlite3 -lm" PKG_CONFIG_LIBDIR="$home/lib/pkgconfig" --prefix=/usr \
         --with-system-ffi --without-ensurepip --disable-test-modules MODULE_BUILDTYPE=static "${absent[@]}" \
-        ${ssl:+--with-openssl="$home"}
+        ${ssl:+--with-openssl="$home"} "${other[@]}"
     {
         sed '/^\*shared\*/,$d' Modules/Setup.stdlib
         echo "_ctypes _ctypes/_ctypes.c _ctypes/callbacks.c _ctypes/callproc.c _ctypes/stgdict.c _ctypes/cfield.c" \
             "-DHAVE_FFI_PREP_CIF_VAR -DHAVE_FFI_PREP_CLOSURE_LOC -DHAVE_FFI_CLOSURE_ALLOC -lffi"
     } >Modules/Setup.local
     make Makefile
-    make -j"$(nproc)" CFLAGS_NODIST='-std=c11 -fvisibility=hidden -fprofile-generate -fprofile-update=prefer-atomic' \
-        LDFLAGS_NODIST=-fprofile-generate python pybuilddir.txt
-    # shellcheck disable=SC2086 # several words
-    ./python -m test -q $musl_profile || true # failed tests, which want more of the machine, are a profile, too
-    make clean-retain-profile
-    make -j"$(nproc)" CFLAGS_NODIST='-std=c11 -fvisibility=hidden -fprofile-use -fprofile-correction -w' \
-        "libpython$minor.a" python pybuilddir.txt
-    strip -o "$home/bin/python3" python
+    flags='-std=c11 -fvisibility=hidden'
+    if [[ ! $cross ]]; then
+        make -j"$(nproc)" CFLAGS_NODIST="$flags -fprofile-generate -fprofile-update=prefer-atomic" \
+            LDFLAGS_NODIST=-fprofile-generate python pybuilddir.txt
+        # shellcheck disable=SC2086 # several words
+        ./python -m test -q $musl_profile || true # failed tests, which want more of the machine, are a profile, too
+        make clean-retain-profile
+        flags+=' -fprofile-use -fprofile-correction -w'
+    fi
+    make -j"$(nproc)" CFLAGS_NODIST="$flags" "libpython$minor.a" python pybuilddir.txt
+    if [[ $cross ]]; then
+        ln -s "$musl_folder/python/bin/python3" "$home/bin/python3"
+    else
+        strip -o "$home/bin/python3" python
+    fi
     mkdir "$home/lib/licenses"
     cp LICENSE "$home/lib/licenses/LICENSE.python"
     cp "$2"/libffi-*/LICENSE "$home/lib/licenses/LICENSE.libffi"
@@ -251,7 +310,7 @@ compile_musl_python() (
     cp -r Lib "$home/lib/python$minor"
     mkdir -p "$home/lib/python$minor/lib-dynload" # Python warns if it is missing
     # Values with a path of this build mean nothing elsewhere.
-    ./python -c 'import glob, pprint, runpy, sys
+    "$home/bin/python3" -c 'import glob, pprint, runpy, sys
 (file,) = glob.glob("build/lib.*/_sysconfigdata_*.py")
 values = runpy.run_path(file)["build_time_vars"]
 with open(sys.argv[1] + "/" + file.rpartition("/")[2], "w") as out:

@@ -13,6 +13,10 @@
 #include <unistd.h>
 
 /* These system calls are made directly, because the library functions are in librt before glibc 2.34. */
+#ifndef SYS_timer_settime /* musl's names on 32 bits */
+#define SYS_timer_gettime SYS_timer_gettime32
+#define SYS_timer_settime SYS_timer_settime32
+#endif
 struct kernel_time {
   long interval_seconds, interval_nanoseconds, seconds, nanoseconds; /* struct __kernel_old_itimerspec */
 };
