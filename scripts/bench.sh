@@ -123,8 +123,8 @@ install_tools() {
     done
 }
 
-# PyPI has only the sources of these servers.
-readonly compiled_peers=(uWSGI==2.0.31 bjoern==3.2.2 fastwsgi==0.0.9)
+# PyPI has only the sources of these servers, and of Nuitka.
+readonly compiled_peers=(uWSGI==2.0.31 bjoern==3.2.2 fastwsgi==0.0.9 Nuitka==4.3.3)
 
 # make_peers installs the servers and frameworks of bench/peers.txt into build/peers, unless they are installed, and
 # compiles compiled_peers. It does not use pip's cache, which may contain builds for a different Python. bench skips
