@@ -274,7 +274,13 @@ func (p *Plan) readBroker() (err error) {
 }
 
 func nothingNamed(cmd *settings.Command) error {
-	if flag, value := cmd.Flags.TookApp(); flag == "--config" {
+	prefix := "fapws "
+	if cmd.Word != settings.WordRun {
+		prefix += string(cmd.Word) + " "
+	}
+	if flag, value := cmd.Flags.TookApp(); flag == "--config" && settings.ForeignFile(value) != "" {
+		prefix += "-c " + value + " "
+	} else if flag == "--config" {
 		return fmt.Errorf("no application given: %s is an application and no configuration file; type fapws %s", value, value)
 	} else if flag != "" {
 		return fmt.Errorf("no application given: %s took %s as its value; type fapws %s VALUE %s", flag, value, flag, value)
@@ -283,10 +289,6 @@ func nothingNamed(cmd *settings.Command) error {
 		if app := os.Getenv(name); app != "" {
 			return fmt.Errorf("no application given; %s in the environment names one: type fapws %s", name, app)
 		}
-	}
-	prefix := "fapws "
-	if cmd.Word != settings.WordRun {
-		prefix += string(cmd.Word) + " "
 	}
 	found, apps := appsIn(".")
 	if settings.IsFile("index.html") {

@@ -137,6 +137,28 @@ func TestEachFlagOfAnotherServerIsTakenOrAnswered(t *testing.T) {
 	}
 }
 
+func TestEachDirectiveOfNginxIsAnswered(t *testing.T) {
+	for line := range strings.Lines(string(checktest.Try(os.ReadFile("testdata/nginx.txt")).Must(t))) {
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		for _, directive := range strings.Fields(line) {
+			checktest.Truef(t, foreignKey(directive) != "", "%s", directive)
+		}
+	}
+}
+
+func TestWordsOfDjangoAreAnswered(t *testing.T) {
+	for typed, want := range map[[2]string]string{
+		{"runserver", "0.0.0.0:8000"}: "to serve a Django site, type fapws -b 0.0.0.0:8000 PROJECT.wsgi",
+		{"runserver", "8000"}:         "to serve a Django site, type fapws -b 8000 PROJECT.wsgi",
+		{"runserver", ""}:             "to serve, type fapws APP",
+		{"migrate", ""}:               "a command of Django, type it after python manage.py",
+	} {
+		checktest.Equal(t, UnknownWord(typed[0], typed[1]), want)
+	}
+}
+
 func TestUnknownVariablesAreReportedWithAdvice(t *testing.T) {
 	got := UnknownVariables([]string{
 		"FAPWS_BIND=:80", "FAPWS_TIMEOT=3", "FAPWS_WORKER_CLASS=gevent", "_FAPWS_HANDOVER=4", "FAPWS_QUEU=3",

@@ -110,6 +110,9 @@ func TestConfigurationOfGunicornNamesWhatIsNotTaken(t *testing.T) {
 	c.Fails(t, 2, "cannot read none.py: no such file or directory")
 	c.Flags = []string{"-c", "main.py"}
 	c.Fails(t, 2, "main.py is an application and no configuration file; type fapws main.py")
+	fapwstest.Write(t, dir+"/gunicorn.conf.py", "workers = 2\n")
+	c.Flags = []string{"-c", "gunicorn.conf.py"}
+	c.Fails(t, 2, "no application given; this directory has main.py: type fapws -c gunicorn.conf.py main.py")
 }
 
 // A reload applies what it can of a changed file, and names the rest.
