@@ -243,6 +243,10 @@ func openBundle() (*bundle.Bundle, error) {
 	return b, nil
 }
 
+// cacheVariable names the cache directory of the process that has started this one. Workers can run as a different user
+// with a different default directory. After an upgrade (USR2), this user may not be able to write there.
+const cacheVariable = "_FAPWS_CACHE_DIR"
+
 // useBundle unpacks the bundle that this process runs, and makes Python use it. cache is the setting cache-dir. The
 // result is the directory of the application.
 func useBundle(b *bundle.Bundle, cache string) (folder string, err error) {
@@ -253,12 +257,14 @@ func useBundle(b *bundle.Bundle, cache string) (folder string, err error) {
 		}
 		caches = []string{cache}
 	}
+	if dir := os.Getenv(cacheVariable); dir != "" {
+		caches = append([]string{dir}, caches...)
+	}
 	root, err := b.Unpack(caches...)
 	if err != nil {
 		return "", process.ExitNotStarted("%v", err)
 	}
-	// Workers can run as a different user with a different default directory.
-	os.Setenv("FAPWS_CACHE_DIR", filepath.Dir(root))
+	os.Setenv(cacheVariable, filepath.Dir(root))
 	offset, size := b.Modules()
 	python := pybridge.Bundle{File: "/proc/self/exe", Offset: offset, Size: size, Folder: root}
 	bundle.Link(python.Python(), process.Started())

@@ -186,7 +186,7 @@ func TestBundle(t *testing.T) {
 		out = fapwstest.Command{Flags: []string{"bundle", "--check", name}}.Succeeds(t)
 		fapwstest.Truef(t, strings.Contains(out, " is sound; it needs "), "%q", out)
 	})
-	t.Run("cannot be changed by its workers", func(t *testing.T) { confined(t, name) })
+	t.Run("cannot be changed by its workers", func(t *testing.T) { confined(t, name, site) })
 	t.Run("is replaced by a new version", func(t *testing.T) { upgrade(t, name, site) })
 	t.Run("is configured from outside", func(t *testing.T) { configure(t, name) })
 }
@@ -258,7 +258,7 @@ func withoutPlace(t *testing.T, name string) {
 }
 
 // confined starts a bundle whose workers try to write to its executable and to its unpacked files.
-func confined(t *testing.T, name string) {
+func confined(t *testing.T, name, site string) {
 	folder := fapwstest.PublicFolder(t)
 	program := filepath.Join(folder, "shop")
 	fapwstest.Must(t, os.WriteFile(program, fapwstest.Try(os.ReadFile(name)).Must(t), 0o755))
@@ -276,6 +276,19 @@ func confined(t *testing.T, name string) {
 		s.Reload()
 		s.Get("/", 200).Is(t, "HELLO")
 		s.Get("/write", 200).Is(t, "nothing")
+		s.Stop()
+	}
+	if os.Geteuid() == 0 { // the user of an upgrade cannot write to the cache directory of root
+		tmp := filepath.Join(folder, "temporary")
+		fapwstest.Must(t, os.Mkdir(tmp, 0o700))
+		fapwstest.Must(t, os.Chmod(tmp, 0o777|os.ModeSticky))
+		next := filepath.Join(folder, "next")
+		fapwstest.Command{Flags: []string{"bundle", filepath.Join(site, "app.py"), "-o", next, "--no-source"}}.Succeeds(t)
+		s := fapwstest.Command{Program: program, Dir: folder, Flags: []string{"-b", "127.0.0.1:0", "--user", "daemon"},
+			Env: []string{"CACHE_DIRECTORY=" + filepath.Join(folder, "var"), "TMPDIR=" + tmp}}.Started(t)
+		fapwstest.Must(t, os.Rename(next, program))
+		s.Upgrade()
+		s.Get("/", 200).Is(t, "HELLO")
 		s.Stop()
 	}
 }
