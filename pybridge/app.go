@@ -312,6 +312,9 @@ func start(o Options) error {
 			return err
 		}
 	}
+	if err := checkLibrary(Version()); err != nil {
+		return err
+	}
 	executable, home, err := findInterpreter(o.Venv)
 	if err != nil {
 		return err
@@ -440,6 +443,17 @@ func TakeException() logfile.Exception {
 
 // Version is Python's version, such as "3.11.2", or "3.14.0t" of a free-threaded Python.
 func Version() string { return C.GoString(C.core_python_version()) }
+
+// checkLibrary returns an error if a library of this version does not fit the headers of the build. The structures of
+// Python differ between minor versions, so Python would crash.
+func checkLibrary(version string) error {
+	built := C.GoString(C.core_headers_version())
+	if strings.HasPrefix(version, built+".") {
+		return nil
+	}
+	return fmt.Errorf("cannot start Python %s: this fapws was built for Python %s; install libpython%[2]s, or correct "+
+		"LD_LIBRARY_PATH", version, built)
+}
 
 type cArena struct{ runtime.Pinner }
 

@@ -38,6 +38,9 @@ func HasLibrary() bool { return C.core_freeze_library() != 0 }
 // RunPython runs Python as an interpreter, with the modules of the bundle if Use was called, and returns its exit status. args are
 // the arguments of the interpreter. RunPython must be called on the main thread, in a process that does not call Load.
 func RunPython(args []string) (status int, err error) {
+	if err := checkLibrary(Version()); err != nil {
+		return 0, err
+	}
 	arena := &cArena{}
 	defer arena.free()
 	name := cmp.Or(interpreter, "python3")

@@ -252,6 +252,8 @@ const char *core_python_version(void) {
   return version;
 }
 
+const char *core_headers_version(void) { return Py_STRINGIFY(PY_MAJOR_VERSION) "." Py_STRINGIFY(PY_MINOR_VERSION); }
+
 const char *core_library(void) {
   Dl_info info;
   void *known = dlsym(RTLD_DEFAULT, "Py_FinalizeEx");

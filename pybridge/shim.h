@@ -346,6 +346,7 @@ void *core_text(const char *bytes);
 /* Return Python's version, such as "3.11.2", or "3.14.0t" for a free-threaded build, and the path of libpython, for
  * messages. */
 const char *core_python_version(void);
+const char *core_headers_version(void); /* such as "3.11" */
 const char *core_library(void);
 /* Releases the GIL after loading. The current thread remains Python's main thread. */
 void core_release_gil(void);

@@ -58,6 +58,15 @@ func TestInterpreterOfAnEnvironmentIsFound(t *testing.T) {
 	checktest.Truef(t, got == interpreter && err == nil, "without one: %q, %v", got, err)
 }
 
+func TestLibraryOfAnotherPythonIsReported(t *testing.T) {
+	ours := strings.TrimSuffix(minor(Version()), "t")
+	for version, fits := range map[string]bool{Version(): true, ours + ".99": true, ours + "0.1": false, "3.1.4": false} {
+		err := checkLibrary(version)
+		checktest.Truef(t, (err == nil) == fits, "%s: %v", version, err)
+		checktest.Truef(t, fits || strings.HasPrefix(err.Error(), "cannot start Python "+version+": "), "%s: %v", version, err)
+	}
+}
+
 // A different Python of the same version has created the environment, so the extension modules in its library may not
 // fit the linked Python.
 func TestEnvironmentOfAnotherPythonUsesOurStandardLibrary(t *testing.T) {
