@@ -196,7 +196,7 @@ link_with_python() {
 py_library=
 pack_python() {
     local folder=$root/build/packed packer=${py_packer:-$python} compiler data
-    if [[ $cross && ! ${py_packer-} && $(type -P "python$py_minor") ]]; then packer=python$py_minor; fi
+    if [[ $cross && ! ${py_packer-} ]] && "python$py_minor" -c '' 2>/dev/null; then packer=python$py_minor; fi
     mkdir -p "$folder"
     data=$(mktemp "$folder/XXXXXX")
     "$packer" -I -S -X no_debug_ranges "$root/scripts/archive.py" "$data" "$root/contrib" fapws,fapws4 ${py_library:+"$py_library"} ||
