@@ -41,8 +41,8 @@ usage: ./build.sh [--python PATH] WORD [ARGUMENTS]
   outdated         the modules of go.mod that have newer versions
   docs             build/site, the documentation as a site with search, with the packages of PyPI in
                    scripts/site/requirements.txt; build/fapws -c build/site/fapws.toml serves it
-  cross ARCH       build/cross/ARCH/fapws for arm64 or armhf, with Debian's cross compiler and Python
-                   of this Debian or of SUITE=trixie; --test [TESTS]: then try it in qemu
+  cross ARCH       build/cross/ARCH/fapws for arm64, armhf or riscv64, with Debian's cross compiler and
+                   Python of this Debian or of SUITE=trixie; --test [TESTS]: then try it in qemu
   musl [static | dynamic] [ARCH] [--ssl]  build/musl/static/fapws, one file with Python and its standard library inside,
                    for every Linux, or build/musl/ARCH/static/fapws for arm64 or armhf; or build/dist/fapws-….tar.gz
                    for Alpine, which loads extension modules, too.

@@ -4,7 +4,7 @@
 # The compiler is Debian's cross compiler. Headers and libraries, including Python's, are from Debian's packages for the
 # other architecture, unpacked into a sysroot under build/cross/ARCH.
 
-readonly cross_folder=$root/build/cross cross_architectures="arm64 and armhf"
+readonly cross_folder=$root/build/cross cross_architectures="arm64, armhf and riscv64"
 cross='' # the architecture to build for; empty for this machine's
 
 # machine_architecture prints this machine's architecture as Debian calls it.
@@ -34,6 +34,7 @@ choose_cross() {
     case $1 in
     arm64) cross_triplet=aarch64-linux-gnu cross_go=arm64 cross_emulator=qemu-aarch64 cross_elf=(02 b7) ;;
     armhf) cross_triplet=arm-linux-gnueabihf cross_go=arm cross_emulator=qemu-arm cross_elf=(01 28) ;;
+    riscv64) cross_triplet=riscv64-linux-gnu cross_go=riscv64 cross_emulator=qemu-riscv64 cross_elf=(02 f3) ;;
     '') die "cross needs an architecture: ./build.sh cross builds for $cross_architectures" ;;
     *) die "unknown architecture \"$1\": ./build.sh cross builds for $cross_architectures" ;;
     esac
