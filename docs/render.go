@@ -3,16 +3,22 @@ package docs
 import (
 	"regexp"
 	"strings"
+	"sync"
 	"unicode/utf8"
 )
 
 var (
-	pageLink  = regexp.MustCompile(`!?\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\([^()\s]*\)`)
-	htmlLine  = regexp.MustCompile(`^</?[a-z]`)
-	listItem  = regexp.MustCompile(`^ *(?:[-*]|\d+\.) +`)
-	separator = regexp.MustCompile(`^\|[-:| ]*-[-:| ]*\|$`)
-	cellEnd   = regexp.MustCompile(`([^\\]|^)\|`)
+	pageLink  = pattern(`!?\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\([^()\s]*\)`)
+	htmlLine  = pattern(`^</?[a-z]`)
+	listItem  = pattern(`^ *(?:[-*]|\d+\.) +`)
+	separator = pattern(`^\|[-:| ]*-[-:| ]*\|$`)
+	cellEnd   = pattern(`([^\\]|^)\|`)
 )
+
+// pattern returns a function that compiles a regular expression at its first call, because a server prints no pages.
+func pattern(text string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
+}
 
 // Render returns a text in Markdown for a terminal: paragraphs and lists wrapped to width columns, a table as a list of
 // terms with their text, and links as their text. Blocks of code do not change.
@@ -30,13 +36,13 @@ func Render(text string, width int) string {
 			r.line(line)
 		case trimmed == "" || strings.HasPrefix(line, "#"):
 			r.end()
-			r.line(pageLink.ReplaceAllString(line, "$1"))
-		case htmlLine.MatchString(trimmed):
+			r.line(pageLink().ReplaceAllString(line, "$1"))
+		case htmlLine().MatchString(trimmed):
 			r.end()
 		case strings.HasPrefix(line, "|"):
 			r.row(line)
 		default:
-			if start := listItem.FindString(line); start != "" {
+			if start := listItem().FindString(line); start != "" {
 				r.end()
 				r.first, r.rest = start, strings.Repeat(" ", len(start))
 				line = line[len(start):]
@@ -45,7 +51,7 @@ func Render(text string, width int) string {
 		}
 	}
 	r.end()
-	return pageLink.ReplaceAllString(r.out.String(), "$1")
+	return pageLink().ReplaceAllString(r.out.String(), "$1")
 }
 
 // A renderer collects the words of a paragraph or list item, and the columns of a table, until they end.
@@ -65,7 +71,7 @@ func (r *renderer) line(text string) {
 // end writes the paragraph or list item, and ends a table.
 func (r *renderer) end() {
 	line, length := r.first, len(r.first)
-	words := strings.Fields(pageLink.ReplaceAllString(strings.Join(r.words, " "), "$1"))
+	words := strings.Fields(pageLink().ReplaceAllString(strings.Join(r.words, " "), "$1"))
 	for i, word := range words {
 		n := utf8.RuneCountInString(word)
 		switch {
@@ -86,11 +92,11 @@ func (r *renderer) end() {
 
 // row writes a row of a table: its first cell, and the others indented, with the titles of their columns from the third.
 func (r *renderer) row(line string) {
-	if separator.MatchString(line) {
+	if separator().MatchString(line) {
 		return
 	}
 	var cells []string
-	for cell := range strings.SplitSeq(cellEnd.ReplaceAllString(strings.Trim(line, "|"), "$1\x00"), "\x00") {
+	for cell := range strings.SplitSeq(cellEnd().ReplaceAllString(strings.Trim(line, "|"), "$1\x00"), "\x00") {
 		cells = append(cells, strings.ReplaceAll(strings.TrimSpace(cell), `\|`, "|"))
 	}
 	if r.columns == nil {

@@ -75,7 +75,7 @@ func About(words string) (sections string, pages []string) {
 	best, most, weights := "", 0, map[string]int{}
 	for _, topic := range Topics() {
 		page := Page(topic)
-		if weights[topic] = weight(patterns, guideLink.ReplaceAllString(page, ""), 1000); weights[topic] > 0 {
+		if weights[topic] = weight(patterns, guideLink().ReplaceAllString(page, ""), 1000); weights[topic] > 0 {
 			pages = append(pages, topic)
 		}
 		if strings.EqualFold(strings.TrimPrefix(Title(topic), "The "), words) {
@@ -117,7 +117,7 @@ func About(words string) (sections string, pages []string) {
 }
 
 // guideLink matches the line of a setting that names another page, which is not about the words itself.
-var guideLink = regexp.MustCompile(`(?m)^- see \[.*$`)
+var guideLink = pattern(`(?m)^- see \[.*$`)
 
 // lists are the pages in which only names are sought: they mention every word, and explain few.
 var lists = []string{"settings", "keys", "python-api"}

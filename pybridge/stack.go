@@ -173,10 +173,12 @@ func (f *frame) module() string {
 
 // isLibrary reports whether f belongs to Python's standard library or to an installed package.
 func (f *frame) isLibrary() bool {
-	return strings.HasPrefix(f.file, "<") || f.module() != "" || libraries.MatchString(f.file)
+	return strings.HasPrefix(f.file, "<") || f.module() != "" || libraries().MatchString(f.file)
 }
 
-var libraries = regexp.MustCompile(`/(site-packages|dist-packages|lib/python\d[^/]*)/`)
+var libraries = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`/(site-packages|dist-packages|lib/python\d[^/]*)/`)
+})
 
 func frames(text []byte) (list []frame) {
 	fields := bytes.Split(text, []byte{0})
@@ -290,18 +292,19 @@ func dumpThreads() []dumpedThread {
 	return parseDump(string(text[:n]))
 }
 
-var (
-	threadOfDump = regexp.MustCompile(`(?m)^(?:Current thread|Thread) (0x[0-9a-f]+)[^\n]*:\n((?:  [^\n]*\n)+)`)
-	frameOfDump  = regexp.MustCompile(`(?m)^  File "(.*)", line (\d+) in (.*)$`)
+const (
+	threadOfDump = `(?m)^(?:Current thread|Thread) (0x[0-9a-f]+)[^\n]*:\n((?:  [^\n]*\n)+)`
+	frameOfDump  = `(?m)^  File "(.*)", line (\d+) in (.*)$`
 )
 
 // parseDump parses a text of Python's faulthandler. Threads that run handlers come before threads that the application
 // has started; threads that execute no Python code are left out.
 func parseDump(text string) (handlers []dumpedThread) {
 	var others []dumpedThread
-	for _, thread := range threadOfDump.FindAllStringSubmatch(text, -1) {
+	frameOf := regexp.MustCompile(frameOfDump)
+	for _, thread := range regexp.MustCompile(threadOfDump).FindAllStringSubmatch(text, -1) {
 		var s callStack
-		for _, f := range frameOfDump.FindAllStringSubmatch(thread[2], -1) {
+		for _, f := range frameOf.FindAllStringSubmatch(thread[2], -1) {
 			line, _ := strconv.Atoi(f[2])
 			s = append(s, frame{f[1], line, f[3]})
 		}

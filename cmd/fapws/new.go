@@ -69,13 +69,11 @@ func writeUnitInto(dir string, changes map[string]string) (commands string, err 
 	if err != nil {
 		return "", err
 	}
-	account := userLine.FindStringSubmatch(text)[1]
+	account := regexp.MustCompile(`(?m)^User=(.*)$`).FindStringSubmatch(text)[1]
 	rules = []byte(strings.NewReplacer("here `console`", "here `"+account+"`", `user == "console"`, fmt.Sprintf("user == %q", account),
 		"console ALL=", account+" ALL=", "/srv/console/", dir+"/").Replace(string(rules)))
 	return commands, os.WriteFile(readme, rules, 0o644)
 }
-
-var userLine = regexp.MustCompile(`(?m)^User=(.*)$`)
 
 // shellWord returns text as one word of a shell command.
 func shellWord(text string) string {
@@ -120,11 +118,11 @@ func removeAllIn(dir string) {
 	}
 }
 
-var (
-	pageLink = regexp.MustCompile(`\[([^\]]*)\]\((?:\.\./)+docs/([\w-]+)\.md(?:#[\w-]*)?\)`)
+const (
+	pageLink = `\[([^\]]*)\]\((?:\.\./)+docs/([\w-]+)\.md(?:#[\w-]*)?\)`
 	// a link in brackets needs no second pair of them
-	bracketed = regexp.MustCompile("\\(([^()]*) \\(`fapws help ([\\w-]+)`\\)\\)")
-	picture   = regexp.MustCompile(`(?m)^<picture>.*</picture>\n\n?`)
+	bracketed = "\\(([^()]*) \\(`fapws help ([\\w-]+)`\\)\\)"
+	picture   = `(?m)^<picture>.*</picture>\n\n?`
 )
 
 // cutLinks replaces the links of a file to the documentation, which is not in the new directory, by the commands that
@@ -137,7 +135,11 @@ func cutLinks(file string) error {
 	if err != nil {
 		return err
 	}
-	text = pageLink.ReplaceAll(picture.ReplaceAll(text, nil), []byte("$1 (`fapws help $2`)"))
-	text = bracketed.ReplaceAll(text, []byte("($1, `fapws help $2`)"))
+	replace := func(pattern, replacement string) {
+		text = regexp.MustCompile(pattern).ReplaceAll(text, []byte(replacement))
+	}
+	replace(picture, "")
+	replace(pageLink, "$1 (`fapws help $2`)")
+	replace(bracketed, "($1, `fapws help $2`)")
 	return os.WriteFile(file, text, 0o644)
 }

@@ -71,7 +71,7 @@ func (p *ErrorPage) HTML() []byte {
 	end := ""
 	if p.Details != "" {
 		head += "<style>.card{max-width:60rem;margin-top:8vh}</style>"
-		details := emphasized.ReplaceAllString(html.EscapeString(p.Details), "<b class=bad>$0</b>")
+		details := regexp.MustCompile("(?m)^&gt;.*").ReplaceAllString(html.EscapeString(p.Details), "<b class=bad>$0</b>")
 		end = "\n<pre class=plain>" + details + "</pre>\n<script>" + copyScript + "</script>"
 	}
 	if p.Note != "" {
@@ -80,8 +80,6 @@ func (p *ErrorPage) HTML() []byte {
 	return Document(title, head, `<main class="card"><p class="dim">`+strconv.Itoa(status)+"</p><h1>"+phrase+
 		"</h1>\n<p>"+html.EscapeString(text)+"</p>\n<p>"+links+"</p>"+end+"</main>")
 }
-
-var emphasized = regexp.MustCompile("(?m)^&gt;.*")
 
 // copyScript adds a button that copies the text of the element with the class plain. Unlike navigator.clipboard, it also
 // works without HTTPS. contrib/fapws/_debugpage.py contains the same script.

@@ -13,7 +13,7 @@ import (
 )
 
 // zipappMain matches the __main__.py that python3 -m zipapp -m MODULE:OBJECT writes.
-var zipappMain = regexp.MustCompile(`(?m)^import ([\w.]+)\n([\w.]+)\(\)\s*\z`)
+const zipappMain = `(?m)^import ([\w.]+)\n([\w.]+)\(\)\s*\z`
 
 // findInArchive finds the application of an archive that python3 can run (zipapp, shiv, pex). ok is false if the file is no
 // zip archive.
@@ -38,7 +38,7 @@ func (a *Application) findInArchive(name string) (ok bool, err error) {
 		return true, process.ExitUsage(fmt.Errorf("%s: %w", name, err))
 	} else if packed {
 		entry = entryPoint
-	} else if m := zipappMain.FindSubmatch(text); m != nil && len(m[2]) > len(m[1])+1 {
+	} else if m := regexp.MustCompile(zipappMain).FindSubmatch(text); m != nil && len(m[2]) > len(m[1])+1 {
 		entry = string(m[1]) + ":" + string(m[2][len(m[1])+1:])
 	} else if settings.HasWord(text, "PATHS") {
 		a.Module, a.Source = "__main__", text
