@@ -41,7 +41,7 @@ func (l *loop) accepted(ln *conn.Listener, fd int, local, remote net.Addr, v con
 		c.BytesOnly()
 	}
 	text := conn.ServiceUnavailable
-	if v == conn.Take && l.crowded(c) {
+	if v == conn.Take && l.exceedsAddressLimit(c) {
 		v, text = conn.Reject, conn.AddressCrowded
 		if !l.accepting.Rejects() {
 			unix.Close(fd)
@@ -64,15 +64,15 @@ func (l *loop) accepted(ln *conn.Listener, fd int, local, remote net.Addr, v con
 	}
 }
 
-// crowds reports whether c counts toward the limit AcceptConfig.MaxPerAddress.
-func (l *loop) crowds(c *http1conn.Conn) bool {
+// countsForAddress reports whether c counts toward the limit AcceptConfig.MaxPerAddress.
+func (l *loop) countsForAddress(c *http1conn.Conn) bool {
 	return l.cfg.Accept.MaxPerAddress > 0 && c.Counts == conn.Take && !c.Subrequest() && !c.IsProxy()
 }
 
-// crowded reports whether c would exceed AcceptConfig.MaxPerAddress.
-func (l *loop) crowded(c *http1conn.Conn) bool {
+// exceedsAddressLimit reports whether c would exceed AcceptConfig.MaxPerAddress.
+func (l *loop) exceedsAddressLimit(c *http1conn.Conn) bool {
 	most := int64(l.cfg.Accept.MaxPerAddress)
-	if !l.crowds(c) || l.addresses.Held(conn.NetworkOf(c.Remote)) < most {
+	if !l.countsForAddress(c) || l.addresses.Held(conn.NetworkOf(c.Remote)) < most {
 		return false
 	}
 	if l.crowdedWarnings.Once(time.Minute) {
@@ -102,7 +102,7 @@ func (l *loop) Open(c *http1conn.Conn) {
 	if l.paced && conn.SameMachine(c.Local, c.Remote) {
 		conn.Unpace(c.Fd())
 	}
-	if c.Crowds = l.crowds(c); c.Crowds {
+	if c.Crowds = l.countsForAddress(c); c.Crowds {
 		l.addresses.Add(conn.NetworkOf(c.Remote), 1)
 	}
 	l.connectionOpened()
@@ -137,11 +137,11 @@ func (l *loop) Gone(c *exchange.Client) {
 	if c.Crowds {
 		l.addresses.Add(conn.NetworkOf(c.Remote), -1)
 	}
-	l.makeRoom(c.Counts)
+	l.connectionClosed(c.Counts)
 }
 
-// makeRoom is called after a connection has closed.
-func (l *loop) makeRoom(v conn.Verdict) {
+// connectionClosed is called after a connection has closed.
+func (l *loop) connectionClosed(v conn.Verdict) {
 	// after the last connection has closed, ticks are needed only for handlers that can time out
 	if l.live.Load() == 1 {
 		l.owed.Store(int64(l.app.AwaitsPart()))
@@ -169,7 +169,7 @@ func (l *loop) Freed() { l.accepting.Resume() }
 
 func (l *loop) Count(n int) {
 	if n < 0 {
-		l.makeRoom(conn.Take)
+		l.connectionClosed(conn.Take)
 		return
 	}
 	l.connectionOpened()

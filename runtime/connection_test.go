@@ -190,7 +190,7 @@ func TestSubrequestsAreAnsweredWhileTheServerStops(t *testing.T) {
 	a, err := ending.subrequest(t.Context(), exchange.Origin{Host: "x"}, "/x", nil)
 	checktest.Truef(t, err == nil && a.StatusCode == 200 && a.Body.Close() == nil, "%v %v", a, err)
 	ending.do(ending.loop.closeAll)
-	ending.do(func() { ending.loop.makeRoom(conn.Wait) })
+	ending.do(func() { ending.loop.connectionClosed(conn.Wait) })
 	ended := checktest.Try(New(settled(Config{}))).Must(t)
 	ended.Close()
 	for _, s := range []*Server{ending.Server, ended} {
