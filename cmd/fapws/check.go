@@ -306,7 +306,7 @@ func judge(p *plan.Plan, app *pybridge.Contents, stdout io.Writer, log func(logf
 	if n := warnings.Load(); n > 0 {
 		verdict = "usable, with " + pool.Count(int(n), "warning")
 	}
-	summary := p.Counted(app, &conf)
+	summary := p.DescribeWithCounts(app, &conf)
 	if len(addrs) > 0 {
 		summary += ", for " + strings.Join(addrs, ", ")
 	}

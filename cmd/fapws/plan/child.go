@@ -182,9 +182,9 @@ func (c Children) names() (names []string) {
 	return names
 }
 
-// separate makes each other application beside children a child, too, which uses the settings of the server. A front with
-// a child runs no Python, because Python could use the doors of all children.
-func (p *Plan) separate() {
+// makeChildren makes each other application beside children a child, too, which uses the settings of the server. A front
+// with a child runs no Python, because Python could use the doors of all children.
+func (p *Plan) makeChildren() {
 	c := p.Site
 	if p.Command.Word == settings.WordShell {
 		c.Children = nil // the command loads the application into this process

@@ -30,7 +30,7 @@ func (p *Plan) Label(conf *settings.Config) string {
 	return p.File.Name
 }
 
-func (p *Plan) Counted(app *pybridge.Contents, conf *settings.Config) string {
+func (p *Plan) DescribeWithCounts(app *pybridge.Contents, conf *settings.Config) string {
 	var what []string
 	if p.Site.Root != "" && p.File == nil {
 		what = append(what, "a directory of files")
@@ -53,7 +53,7 @@ func (p *Plan) Counted(app *pybridge.Contents, conf *settings.Config) string {
 	return strings.Join(what, ", ")
 }
 
-func (p *Plan) Served(app *pybridge.Contents, conf *settings.Config) string {
+func (p *Plan) DescribeServed(app *pybridge.Contents, conf *settings.Config) string {
 	var what []string
 	if p.Site.Root != "" {
 		what = append(what, p.Site.Describe(conf))

@@ -35,9 +35,9 @@ func (p *Plan) ForeignGlobals() []string {
 	return nil
 }
 
-// IsSettled reports whether the settings are already known before the applications are loaded, because the text of the
-// script mentions no setting.
-func (p *Plan) IsSettled() bool {
+// KnowsSettings reports whether the settings are already known before the applications are loaded, because the text of
+// the script mentions no setting.
+func (p *Plan) KnowsSettings() bool {
 	first := p.FirstApp()
 	return first == nil || !first.HasPATHS() || !settings.MentionsSetting(first.Source)
 }

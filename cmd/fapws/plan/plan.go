@@ -168,7 +168,7 @@ func (p *Plan) serveNamed() {
 	default:
 		p.Site.Serve("", p.named)
 	}
-	p.separate()
+	p.makeChildren()
 }
 
 // Later returns the plan for the current state of the configuration file, or an error if the file cannot be read. If the

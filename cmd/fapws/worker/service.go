@@ -367,7 +367,7 @@ func (s *service) buildEarly(early bool) error {
 	case s.python.is(appFailed):
 		s.early = &plan.Built{Sites: []exchange.Site{{Table: []exchange.Mount{{Prefix: "/", Pending: true}}}}}
 		return s.https.use(s.plan.Certificates(&s.conf))
-	case s.plan.FirstApp() == nil || !asleep && (!open || !s.plan.IsSettled()):
+	case s.plan.FirstApp() == nil || !asleep && (!open || !s.plan.KnowsSettings()):
 		return nil
 	}
 	p := &plan.Programs{}
@@ -421,7 +421,7 @@ func (s *service) settled() pool.Settled {
 		Debug:    s.conf.Server.Debug,
 		App:      s.plan.Label(&s.conf),
 		Python:   s.plan.Python(),
-		Served:   s.plan.Served(contents, &s.conf),
+		Served:   s.plan.DescribeServed(contents, &s.conf),
 		Open:     s.plan.IsOpen(&s.conf, contents),
 		Script:   remembered(&s.conf, contents),
 	}
