@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"fapws/runtime/checktest"
 )
@@ -104,7 +105,7 @@ func TestTimeOfADecisionDoesNotDependOnTheNumberOfRoutes(t *testing.T) {
 				least = int64(spent)
 			}
 		}
-		return max(least, 1)
+		return max(least, int64(time.Millisecond)) // the kernel may count in ticks
 	}
 	for _, match := range []string{"page", "*.%d", "page%d-*"} {
 		few, many := taken(10, match), taken(10_000, match)
