@@ -79,8 +79,8 @@ def words(name):
     """Returns the words of a setting in device.env."""
     return shlex.split(os.environ["CONSOLE_" + name])
 
-def run(command, stdin="", root=False, **options):
-    """Runs a command, without a shell, and returns its output. Raises HTTPError if the command fails."""
+def run(command, stdin="", root=False, status=500, **options):
+    """Runs a command, without a shell, and returns its output. Raises HTTPError with status if the command fails."""
     try:
         return subprocess.run(words("ROOT") + command if root else command, input=stdin, capture_output=True,
                               check=True, timeout=30, text=True, errors="replace", env=ENVIRONMENT, **options).stdout
@@ -88,7 +88,7 @@ def run(command, stdin="", root=False, **options):
         output = (error.stderr or error.stdout or "failed").strip()
         said = output.split("\n")[-output.startswith("Traceback")][-1000:]  # the last line of a traceback
         rights = "" if os.geteuid() == 0 or words("ROOT") else " (If the console lacks a right: README.md, Rights.)"
-        raise HTTPError(500, f"{os.path.basename(command[0])}: {said}{rights}") from None
+        raise HTTPError(status, f"{os.path.basename(command[0])}: {said}{rights}") from None
     except (OSError, subprocess.TimeoutExpired) as error:
         raise HTTPError(500, f"{command[0]}: {error}") from None
 

@@ -22,7 +22,7 @@ def check(environ, start_response):
     """fapws calls this function when the file is complete and has the SHA-256 that the user has entered."""
     file = environ["fapws.upload"].file
     try:
-        said = run([*words("CHECK"), file.path], root=True).strip()[-1000:] if words("CHECK") else UNCHECKED
+        said = run([*words("CHECK"), file.path], root=True, status=422).strip()[-1000:] if words("CHECK") else UNCHECKED
     except HTTPError as error:
         IMAGE.unlink()
         raise HTTPError(error.status, f"The check has refused this file: {error.text}") from None

@@ -6,7 +6,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from common import PROC, RUN, SYS, VERSION, html, lines, page, publishes, run, write
+from common import DATA, PROC, RUN, SYS, VERSION, html, lines, page, publishes, run, write
 from fapws import HTTPError, publish, subscribers, timer
 
 STEP, STEPS = 10, 180  # seconds between two points of a curve, and number of points
@@ -42,7 +42,7 @@ def cards(old, new):
     cpu, load = 100 * busy / max(1, ticks), lines(PROC + "/loadavg")[0].split()[:3]
     yield Card("CPU", f"{cpu:.0f} %", "Load " + " · ".join(load), [cpu], 100, "%")
     memory = {row.split(":")[0]: int(row.split()[1]) * 1024 for row in lines(PROC + "/meminfo")}
-    disk = os.statvfs("/")
+    disk = os.statvfs(DATA)  # the root of a device is often a full, read-only file system
     for name, free, size in (("Memory", memory["MemAvailable"], memory["MemTotal"]),
                              ("Disk", disk.f_bfree * disk.f_frsize, disk.f_blocks * disk.f_frsize)):
         used = 100 * (size - free) / size
