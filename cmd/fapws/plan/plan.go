@@ -122,12 +122,15 @@ func Read(cmd *settings.Command, set *settings.Settings) (*Plan, error) {
 // misplaced returns advice for a key that is unknown in its table but known in another table, or "". Users easily
 // forget that in TOML, all keys after [[host]] belong to this table.
 func misplaced(set *settings.Settings, table, key string) string {
+	name := set.NameOf(key)
 	switch {
+	case table == "host" && name != key && slices.Contains(settings.KeysOf(Host{}), name):
+		return fmt.Sprintf("unknown key %s of [[host]]: use %s", key, name)
 	case table != "" && key == "factory":
 		return fmt.Sprintf(`%s is not a key of [%s]: write a call, app = "MODULE:FACTORY()"`, key, table)
 	case table == "host.route" && slices.Contains(settings.KeysOf(Host{}), key):
 		return fmt.Sprintf("%s is a key of [[host]]: move it there, above the first [[host.route]]", key)
-	case table != "" && (set.HasKey(key) || slices.Contains(FileKeys(), key)):
+	case table != "" && (name != "" || slices.Contains(FileKeys(), key)):
 		if table == "host" || table == "host.route" {
 			table = "[" + table + "]"
 		}

@@ -415,7 +415,7 @@ func (f Flags) TookApp() (flag, value string) {
 
 func (p *parser) add(row *Setting) {
 	names, alone := row.names(), ""
-	if row.Arg == "" {
+	if row.alone == "yes" || row.Arg == "" {
 		alone = "yes"
 		names = append(names, variant{row: row, name: "no-" + row.Name, fixed: "no"})
 	}
@@ -544,11 +544,35 @@ func (p *parser) keyAnswer(typed string) string {
 	return ""
 }
 
+// oneKey matches advice to use one key, which is a flag, too.
+var oneKey = Pattern(`^use ([a-z0-9-]+) = "?([^"]+)"?$`)
+
+// directiveAnswer returns the advice about a flag with the name of a directive of nginx, or "".
+func (p *parser) directiveAnswer(typed string) string {
+	name, long := strings.CutPrefix(strings.ReplaceAll(typed, "_", "-"), "--")
+	answer := foreignAnswer(name+"=", "")
+	near := nearestFlag(p.set, typed)
+	use, isUse := strings.CutPrefix(answer, "use ")
+	switch key := oneKey().FindStringSubmatch(answer); {
+	case !long || near != nil && letters(near.Name) == letters(name):
+		return ""
+	case key != nil && p.set.Lookup(key[1]) != nil:
+		value := p.valueOf(typed)
+		if value == "" || !digitsOnly(value[:1]) { // the next word can be the application
+			value = key[2]
+		}
+		return fmt.Sprintf("use --%s %s", key[1], value)
+	case isUse:
+		return "use a key of fapws.toml, " + use
+	}
+	return answer
+}
+
 func (p *parser) unknown(typed string) error {
 	if answer := foreignAnswer(typed, p.valueOf(typed)); answer != "" {
 		return fmt.Errorf("unknown flag %s: %s", typed, answer)
 	}
-	if answer := p.keyAnswer(typed); answer != "" {
+	if answer := cmp.Or(p.keyAnswer(typed), p.directiveAnswer(typed)); answer != "" {
 		return fmt.Errorf("unknown flag %s: %s", typed, answer)
 	}
 	separator := ""

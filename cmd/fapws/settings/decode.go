@@ -239,14 +239,14 @@ func (v TOMLValue) Unknown(table string, names []string) error {
 			where = " of [[" + table + "]]"
 		}
 	}
+	dashed := strings.ReplaceAll(v.Key, "_", "-") // nginx and Python write keys with underscores
 	near, hint := Nearest(v.Key, names), ""
 	small := !slices.Contains([]string{"", "host", "host.route"}, table) // a table such as host.auth
-	if small && near != "" {
+	if small && near != "" || slices.Contains(names, dashed) {
 		return v.Errorf("unknown key %s%s, did you mean %s?", v.Key, where, near)
 	}
 	if v.File.Misplaced != nil {
-		// nginx writes keys with underscores
-		if known := v.File.Misplaced(table, strings.ReplaceAll(v.Key, "_", "-")); known != "" {
+		if known := v.File.Misplaced(table, dashed); known != "" {
 			return v.Errorf("%s", known)
 		}
 	}

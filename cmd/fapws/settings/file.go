@@ -164,7 +164,7 @@ func (s *Settings) ReadFile(f *TOMLFile, rest []string) error {
 		}
 		seen[row.Name] = v
 		if err := keys[v.Key].fromFile(v); err != nil {
-			if _, isSwitch := v.Any.(bool); isSwitch && v.Key == "login" {
+			if v.Key == "login" {
 				continue // This key is also a rule of a site, and the decoder of sites reports a better error.
 			}
 			wrong = append(wrong, v.Must(err))
@@ -254,7 +254,13 @@ func (s *Settings) keys() map[string]variant {
 	return all
 }
 
-func (s *Settings) HasKey(key string) bool { return s.keys()[key].row != nil }
+// NameOf returns the name of the setting of a key, which may be an alias, or "" if there is none.
+func (s *Settings) NameOf(key string) string {
+	if row := s.keys()[key].row; row != nil {
+		return row.Name
+	}
+	return ""
+}
 
 // inFile reports whether fapws.toml may have the setting. The two others are needed to find the file.
 func (s *Setting) inFile() bool { return s.Name != "config" && s.Name != "cache-dir" }
