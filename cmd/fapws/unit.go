@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"fapws/cmd/fapws/confine"
 	"fapws/cmd/fapws/plan"
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
@@ -25,13 +26,56 @@ func writeUnit(p *plan.Plan, args []string, stdout, stderr io.Writer) error {
 	if venv := os.Getenv("VIRTUAL_ENV"); p.Settings.Source("venv").Name == "VIRTUAL_ENV" {
 		u.venv = venv
 	}
+	u.writes = writtenOutside(p)
 	name, text := u.text()
 	if _, err := io.WriteString(stdout, text); err != nil {
 		return err
 	}
+	if want := p.Certificates(&p.Conf); want != nil {
+		warnUnreadable(u.account, name, want.Files(), stderr)
+	}
 	_, err := fmt.Fprintf(stderr, "fapws: save this as /etc/systemd/system/%s.service; then type: "+
 		"sudo systemctl daemon-reload && sudo systemctl enable --now %[1]s\n", name)
 	return err
+}
+
+// warnUnreadable writes a line for each file that the user of the service may not read. account is "" if systemd creates
+// the user, with the given name. Only root can ask for another user; for everyone else, the check of the plan has read the
+// files.
+func warnUnreadable(account, name string, files []string, stderr io.Writer) {
+	const nobody = "65534"
+	id, err := confine.LookupIdentity(cmp.Or(account, nobody), "")
+	if err != nil {
+		return
+	}
+	_, group, _ := strings.Cut(id.String(), ":")
+	advice := fmt.Sprintf("type sudo chgrp %s and sudo chmod g+r for it, and let the user enter the directories above", group)
+	if account == "" {
+		advice = "systemd creates this user at each start, so choose another one with --user"
+	}
+	for _, file := range files {
+		if !id.MayRead(file) {
+			fmt.Fprintf(stderr, "fapws: warning: the user of the service, %s, cannot read %s: %s\n", cmp.Or(account, name), file,
+				advice)
+		}
+	}
+}
+
+// writtenOutside returns the directories outside of the working directory that the configuration names, and in which the
+// service writes logs, state and uploads.
+func writtenOutside(p *plan.Plan) (dirs []string) {
+	for _, path := range p.Written(nil) {
+		if path == p.StateDir() && p.Conf.StateDir == "" {
+			continue // that of the service is in StateDirectory=
+		}
+		if settings.IsFile(path) || filepath.Ext(path) != "" { // a log may not be there yet
+			path = filepath.Dir(path)
+		}
+		if !isWithin(path, []string{p.Dir + "/"}) && !slices.Contains(dirs, path) {
+			dirs = append(dirs, path)
+		}
+	}
+	return dirs
 }
 
 // A unit describes a systemd service that serves a directory.
@@ -40,7 +84,8 @@ type unit struct {
 	account   string // the user of the service; "" means this user or, for root, one that systemd creates
 	args      []string
 	grace     time.Duration
-	venv      string // "" if there is none
+	venv      string   // "" if there is none
+	writes    []string // directories outside dir
 	// lines of the sample, which replace those of the template
 	changes map[string]string
 }
@@ -92,11 +137,26 @@ func (u *unit) text() (name, text string) {
 		default:
 			out.WriteString(line)
 		}
-		if key == "ProtectSystem" && account != "" {
-			out.WriteString("# The site may write here, such as an SQLite database.\nReadWritePaths=" + quoteUnit(u.dir) + "\n")
+		if key == "ProtectSystem" {
+			out.WriteString(u.writable(name, account != ""))
 		}
 	}
 	return name, out.String()
+}
+
+// writable returns the lines for what the service may write outside of its own directories, or "". ownsSite says that the
+// user of the service is that of the site.
+func (u *unit) writable(name string, ownsSite bool) (lines string) {
+	if ownsSite {
+		lines = "# The site may write here, such as an SQLite database.\nReadWritePaths=" + quoteUnit(u.dir) + "\n"
+	}
+	own := []string{"/var/lib/" + name + "/", "/var/cache/" + name + "/", "/var/log/" + name + "/", "/run/" + name + "/"}
+	for _, dir := range u.writes {
+		if !isWithin(dir, own) {
+			lines += "ReadWritePaths=" + quoteUnit("-"+dir) + "\n" // "-": the log of fapws says that it is missing
+		}
+	}
+	return lines
 }
 
 // programOfUnit returns the absolute path of the program that the user typed.

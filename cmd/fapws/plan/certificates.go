@@ -208,6 +208,9 @@ func (p *Plan) StateLocated(err error) error {
 
 // StateDirs returns the directories for files that the server creates, or nil. An entry in PATHS can
 // require the directory for sessions, too; only a worker knows PATHS.
+// StateDir returns the directory of state-dir or, by default, the usual one of this process.
+func (p *Plan) StateDir() string { return p.stateDir }
+
 func (p *Plan) StateDirs(contents *pybridge.Contents) (dirs []string) {
 	if p.Conf.TLS != "off" {
 		dirs = append(dirs, p.stateDir, filepath.Join(p.stateDir,

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
+	"fapws/runtime/conn/certtest"
 )
 
 func unquoted(line string) (words []string) {
@@ -46,6 +47,43 @@ func TestUnitOfSystemdStartsTheTypedCommand(t *testing.T) {
 	fapwstest.Truef(t, strings.HasPrefix(words[0], "/"), "the program is %q", words[0])
 	s := fapwstest.Command{Dir: dir, Flags: words[len(words)-len(arguments)-2:]}.Started(t)
 	s.Get("/", 200).Want(t, 200, `['a b', '100%"$']`)
+}
+
+func TestUnitMayWriteWhatTheConfigurationNames(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir() + "/shop"
+	fapwstest.Write(t, dir+"/app.py", "PATHS = [('/', lambda environ, start_response: 'ok')]\n")
+	fapwstest.Write(t, dir+"/fapws.toml", "app = \"app.py\"\naccess-log = \"/srv/logs/access.log\"\nstate-dir = \"/srv/state\"\n"+
+		"error-log = \"/var/log/shop/error.log\"\n[[host]]\nroot = \".\"\n[[host.route]]\nprefix = \"/up/\"\nupload = \"files\"\n")
+	fapwstest.Must(t, os.Mkdir(dir+"/files", 0o755))
+	me := fapwstest.Try(user.Current()).Must(t)
+	code, unit, hint := fapwstest.Command{Dir: dir, Flags: []string{"systemd-unit", "--user", me.Username}}.Run(t)
+	fapwstest.Needf(t, code == 0, "%d, %q", code, hint)
+	writes := regexp.MustCompile(`(?m)^ReadWritePaths=.*$`).FindAllString(unit, -1)
+	fapwstest.Equal(t, strings.Join(writes, "\n"), "ReadWritePaths="+dir+
+		"\nReadWritePaths=-/srv/logs\nReadWritePaths=-/srv/state")
+	verifyUnit(t, fapwstest.Write(t, t.TempDir()+"/shop.service", unit))
+}
+
+func TestUnitOfAnotherUserWarnsOfKeysOfRoot(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Log("only root writes a unit for another user; for others, the check of the certificate has read the key")
+		return
+	}
+	dir, private := fapwstest.PublicFolder(t), t.TempDir()
+	cert, key := certtest.NewAuthority(t).For("example.org").Write(private)
+	fapwstest.Must(t, os.Chmod(private, 0o700))
+	fapwstest.Write(t, dir+"/app.py", "PATHS = [('/', lambda environ, start_response: 'ok')]\n")
+	for account, advice := range map[string]string{"": "choose another one with --user", "daemon": "type sudo chgrp daemon "} {
+		flags := []string{"systemd-unit", "--bind", "https://:443", "--certfile", cert, "--keyfile", key, "app.py"}
+		if account != "" {
+			flags = append(flags, "--user", account)
+		}
+		code, _, hint := fapwstest.Command{Dir: dir, Flags: flags}.Run(t)
+		fapwstest.Truef(t, code == 0, "%d", code)
+		fapwstest.Has(t, hint, "fapws: warning: the user of the service, ", ", cannot read "+key+": ", advice)
+	}
 }
 
 func TestUnitOfTheConsoleIsValid(t *testing.T) {
