@@ -104,7 +104,7 @@ func cases(t *testing.T, file string) iter.Seq2[string, string] {
 	t.Helper()
 	all := checktest.Try(os.ReadFile("testdata/" + file)).Must(t)
 	return func(yield func(text, want string) bool) {
-		for _, one := range settings.ReadTexts(string(all)) {
+		for one := range settings.Texts(string(all)) {
 			text, err := strconv.Unquote(one.Head)
 			if err != nil {
 				text = one.Head

@@ -52,7 +52,7 @@ func cases(t *testing.T, file string) iter.Seq2[string, string] {
 	t.Helper()
 	text := checktest.Try(os.ReadFile("testdata/" + file)).Must(t)
 	return func(yield func(input, want string) bool) {
-		for _, one := range ReadTexts(string(text)) {
+		for one := range Texts(string(text)) {
 			input, err := strconv.Unquote(one.Head)
 			if err != nil {
 				input = one.Head
@@ -103,7 +103,7 @@ func TestForeignFlagsAreAnsweredWithFlagsThatExist(t *testing.T) {
 		}
 	}
 	seen := map[string]bool{}
-	for _, f := range foreign() {
+	for f := range Texts(foreignText) {
 		names, when, _ := strings.Cut(f.Head, " ~ ")
 		_, err := regexp.Compile(when)
 		checktest.Equal(t, err, nil)

@@ -48,7 +48,7 @@ func TestEachExampleCanBeSet(t *testing.T) {
 			want = append(want, row.Name)
 		}
 	}
-	for _, one := range ReadTexts(settingsText) {
+	for one := range Texts(settingsText) {
 		key, _, found := strings.Cut(one.Head, " = ")
 		if !found {
 			continue

@@ -12,7 +12,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/spf13/pflag"
 )
@@ -20,11 +19,8 @@ import (
 //go:embed foreign.txt
 var foreignText string
 
-// foreign returns the entries of foreign.txt. The Head of an entry contains words and, after " ~ ", a condition.
-var foreign = sync.OnceValue(func() []Text { return ReadTexts(foreignText) })
-
-// foreignAnswer returns the advice about a word, or "" if foreign.txt contains no matching entry. value is the
-// value of the flag, or the word that follows the command.
+// foreignAnswer returns the advice about a word, or "" if foreign.txt contains no matching entry. The Head of an entry
+// contains words and, after " ~ ", a condition. value is the value of the flag, or the word that follows the command.
 func foreignAnswer(word, value string) string {
 	if word == "" {
 		return ""
@@ -32,7 +28,7 @@ func foreignAnswer(word, value string) string {
 	if !strings.HasPrefix(word, "/") {
 		word = strings.ReplaceAll(word, "_", "-")
 	}
-	for _, f := range foreign() {
+	for f := range Texts(foreignText) {
 		names, when, _ := strings.Cut(f.Head, " ~ ")
 		if fits(names, word) && (when == "" || regexp.MustCompile("^(?:"+when+")$").MatchString(value)) {
 			if strings.Contains(f.Text, "%m") {

@@ -44,7 +44,7 @@ func writeMan(w io.Writer, version string, keys []KeyDoc, helps []string) {
 			fmt.Fprintf(w, ".TP\n.B %s\n%s.\n", roff(strings.TrimSpace(row.synopsis())), roff(row.sentence()))
 		}
 	}
-	for _, n := range ReadTexts(notes) {
+	for n := range Texts(notes) {
 		fmt.Fprintf(w, ".SH %s\n%s\n", strings.ToUpper(n.Head), roff(n.Text))
 	}
 	fmt.Fprint(w, ".SH ENVIRONMENT\n")

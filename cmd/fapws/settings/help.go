@@ -4,6 +4,7 @@ import (
 	"embed"
 	"fmt"
 	"io"
+	"iter"
 	"strings"
 	"sync"
 )
@@ -46,7 +47,7 @@ func WriteHelp(w io.Writer, whole bool) {
 		fmt.Fprint(w, "SIZE takes K, M, G, T; TIME is in seconds or takes ms, s, m, h, d.\n")
 		return
 	}
-	for _, n := range ReadTexts(notes) {
+	for n := range Texts(notes) {
 		fmt.Fprintln(w, "\n"+strings.Join(wrap(n.Head+": "+n.Text, helpWidth), "\n"))
 	}
 }
@@ -161,20 +162,29 @@ func wrap(text string, width int) []string {
 // A Text is an entry of a file of texts, such as settings.txt.
 type Text struct{ Head, Text string }
 
-// ReadTexts returns the entries of a file of texts. An entry is a line followed by indented lines, which contain its
+// Texts returns the entries of a file of texts. An entry is a line followed by indented lines, which contain its
 // text. Empty lines and lines that begin with "#" are ignored.
-func ReadTexts(file string) (texts []Text) {
-	for line := range strings.Lines(file) {
-		switch line = strings.TrimSuffix(line, "\n"); {
-		case line == "" || line[0] == '#':
-		case line[0] == '\t':
-			last := &texts[len(texts)-1]
-			last.Text = strings.TrimSpace(last.Text + " " + line[1:])
-		default:
-			texts = append(texts, Text{Head: line})
+func Texts(file string) iter.Seq[Text] {
+	return func(yield func(Text) bool) {
+		var one Text
+		for line := range strings.Lines(file) {
+			switch line = strings.TrimSuffix(line, "\n"); {
+			case line == "" || line[0] == '#':
+			case line[0] != '\t':
+				if one.Head != "" && !yield(one) {
+					return
+				}
+				one = Text{Head: line}
+			case one.Text == "":
+				one.Text = strings.TrimSpace(line)
+			default:
+				one.Text += " " + strings.TrimSpace(line)
+			}
+		}
+		if one.Head != "" {
+			yield(one)
 		}
 	}
-	return texts
 }
 
 //go:embed settings.txt
@@ -186,7 +196,7 @@ var documented = sync.OnceValue(func() map[string]Text { return TextsByKey(setti
 // TextsByKey maps each key to its entry in a file of texts. An example value may follow the key, after " = ".
 func TextsByKey(file string) map[string]Text {
 	all := map[string]Text{}
-	for _, one := range ReadTexts(file) {
+	for one := range Texts(file) {
 		key, _, _ := strings.Cut(one.Head, " = ")
 		all[key] = one
 	}

@@ -248,7 +248,7 @@ func syntaxError(name, text string, err error, keys func() []KeyDoc) error {
 	begin := strings.LastIndexByte(text[:start], '\n') + 1
 	line, _, _ := strings.Cut(text[begin:], "\n")
 	words := strings.TrimSuffix(message, ".")
-	for _, one := range ReadTexts(syntaxText) {
+	for one := range Texts(syntaxText) {
 		ofMessage, ofLine, _ := strings.Cut(one.Head, "~")
 		pattern := regexp.MustCompile(strings.TrimSpace(ofLine))
 		match := pattern.FindStringSubmatchIndex(strings.TrimSuffix(line, "\r"))

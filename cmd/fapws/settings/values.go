@@ -255,14 +255,16 @@ func ParseDuration(s string) (d time.Duration, ok bool) {
 	if plainNumber(s) {
 		s += "s"
 	}
-	s = long().ReplaceAllStringFunc(s, func(part string) string {
-		end := len(part) - 1
-		n, err := strconv.ParseFloat(part[:end], 64)
-		if err != nil {
-			return part // time.ParseDuration rejects this number, which contains two points
-		}
-		return strconv.FormatFloat(n*longUnits[part[end]], 'f', 6, 64) + "s"
-	})
+	if strings.ContainsAny(s, "ywd") { // few durations have these units, and regular expressions take time and memory
+		s = long().ReplaceAllStringFunc(s, func(part string) string {
+			end := len(part) - 1
+			n, err := strconv.ParseFloat(part[:end], 64)
+			if err != nil {
+				return part // time.ParseDuration rejects this number, which contains two points
+			}
+			return strconv.FormatFloat(n*longUnits[part[end]], 'f', 6, 64) + "s"
+		})
+	}
 	d, err := time.ParseDuration(s)
 	return d, err == nil && d >= 0
 }
