@@ -415,8 +415,10 @@ func (f Flags) TookApp() (flag, value string) {
 
 func (p *parser) add(row *Setting) {
 	names, alone := row.names(), ""
-	if row.alone == "yes" || row.Arg == "" {
+	if row.Arg == "" {
 		alone = "yes"
+	}
+	if row.Arg == "" || row.alone == "yes" {
 		names = append(names, variant{row: row, name: "no-" + row.Name, fixed: "no"})
 	}
 	for _, one := range names {
