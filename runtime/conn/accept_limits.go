@@ -43,10 +43,6 @@ var (
 		"Retry-After: 1\r\n")
 )
 
-// NotRunning is the response of an application that an operator has stopped, or that does not start. It has no
-// Retry-After, because the time of the next start is unknown.
-var NotRunning = unavailable("The application is not running.\n", "")
-
 func unavailable(text, fields string) []byte {
 	return fmt.Appendf(nil, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n"+
 		"Content-Length: %d\r\n%sConnection: close\r\n\r\n%s", len(text), fields, text)

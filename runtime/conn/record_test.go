@@ -177,7 +177,7 @@ func TestKeyUpdateFloodNeedsBoundedMemory(t *testing.T) {
 		if still++; len(p.got) != got || waiting == 0 {
 			got, still = len(p.got), 0
 		}
-		return still == 100
+		return still == 100 || got == updates
 	})
 	checktest.Truef(t, most <= 2*pieceSize && got != updates,
 		"%d of %d updates were read, and up to %d bytes of answers waited", got, updates, most)

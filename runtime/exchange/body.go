@@ -2,7 +2,6 @@ package exchange
 
 import (
 	"errors"
-	"fmt"
 	"time"
 	"unsafe"
 
@@ -61,7 +60,7 @@ const (
 )
 
 // errTooLarge means that a body exceeds Body.max.
-var errTooLarge = errors.New("input body too big")
+var errTooLarge = errors.New("the request body is too large")
 
 func TooLarge(size, max int64) bool { return size > max && max >= 0 }
 
@@ -343,8 +342,7 @@ func refused(s *Server, err error, size, max int64) Reply {
 	var malformed *http1.StatusError
 	switch {
 	case err == errTooLarge:
-		return Reply{Status: 413, Text: fmt.Sprintf("%v: the limit is %d bytes", err, max), Close: true,
-			Limit: limit}
+		return Reply{Status: 413, Text: err.Error() + AtMost(max), Close: true, Limit: limit}
 	case err == errNoRoom:
 		s.spools.warnNoRoom(s, size, max)
 		return Reply{Status: 507, Text: err.Error(), Close: true}

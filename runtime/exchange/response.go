@@ -226,7 +226,7 @@ func (x *Exchange) Reply(r Reply) {
 		s.tracef("%s gets %d: %s", c, r.Status, r.Text)
 	}
 	if r.Status == 413 || r.Status == 414 || r.Status == 431 {
-		text, _, _ := strings.Cut(r.Text, ": the limit is")
+		text, _, _ := strings.Cut(r.Text, atMost)
 		x.NoteLimit(fmt.Sprintf("sent %d: %s", r.Status, cmp.Or(text, http1.StatusText(r.Status))), r.Limit)
 	}
 	if x.details && r.Limit.Setting != "" { // only a developer can change the limit

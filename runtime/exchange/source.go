@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 
@@ -88,6 +89,21 @@ type Limit struct {
 	Setting   string // the setting that contains the limit, as users write it, such as "--max-body-size"
 	Max, Size int64  // the limit, and the size of the received part of the request
 }
+
+// AtMost returns the end of a sentence for visitors about a limit in bytes, such as ": at most 20 MB". As in the
+// settings, a MB has 1024 KB.
+func AtMost(max int64) string {
+	unit := "bytes"
+	for _, larger := range []string{"KB", "MB", "GB"} {
+		if max < 1024 || max%1024 != 0 {
+			break
+		}
+		max, unit = max/1024, larger
+	}
+	return fmt.Sprintf(atMost+"%d %s", max, unit)
+}
+
+const atMost = ": at most "
 
 // RetryAfter is the field for a 503 response if the client can try again soon.
 var RetryAfter = []byte("Retry-After: 1\r\n")

@@ -7,6 +7,7 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
 	"fapws/runtime/conn"
+	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
 )
 
@@ -319,6 +321,14 @@ func (a *application) welcome() {
 	}
 }
 
+// notRunning is the response of an application that an operator has stopped, or that does not start: the server's page,
+// because it is sent before the request is read. It has no Retry-After, because the time of the next start is unknown.
+var notRunning = sync.OnceValue(func() []byte {
+	page := (&http1.ErrorPage{Status: 503, Text: "This application is not running."}).HTML()
+	return fmt.Appendf(nil, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/html; charset=utf-8\r\n"+
+		"Content-Security-Policy: %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", http1.Policy(false), len(page), page)
+})
+
 // answerForNobody answers 503 to the connections that come through a door, until stop is set. It owns inside.
 func answerForNobody(inside int, stop *atomic.Bool) {
 	defer unix.Close(inside)
@@ -329,7 +339,7 @@ func answerForNobody(inside int, stop *atomic.Bool) {
 			if err != nil {
 				break
 			}
-			_, _ = unix.Write(fd, conn.NotRunning)
+			_, _ = unix.Write(fd, notRunning())
 			_ = unix.Shutdown(fd, unix.SHUT_WR)
 			// Closing now could discard the response while the other end still writes the request.
 			time.AfterFunc(time.Second, func() { unix.Close(fd) })

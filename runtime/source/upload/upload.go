@@ -232,7 +232,7 @@ func (u *Upload) receive(w *backend.Response, r *backend.Request) error {
 // if it is unknown.
 func (u *Upload) tooLarge(size int64) error {
 	limit := u.options.MaxSize
-	return &refusal{status: 413, text: fmt.Sprintf("the upload is too large: the limit is %d bytes", limit),
+	return &refusal{status: 413, text: "the upload is too large" + exchange.AtMost(limit),
 		limit: exchange.Limit{Setting: "max-size", Max: limit, Size: max(size, limit+1)}}
 }
 

@@ -147,7 +147,7 @@ func TooBig(t *testing.T, s *Server, request, extra string) {
 	w := s.Dial()
 	w.Send(request)
 	w.Send(extra)
-	a := w.Answer().Want(t, 413, "input body too big")
+	a := w.Answer().Want(t, 413, "the request body is too large")
 	Truef(t, a.Close, "no Connection: close with 413: %q", a.Header)
 	w.Closed()
 }

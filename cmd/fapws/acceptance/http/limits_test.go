@@ -140,7 +140,7 @@ func TestDefaultBodyLimitDependsOnTheKindOfApplication(t *testing.T) {
 	for range 2 {
 		fapwstest.TooBig(t, s, announced(1<<30+1), "")
 	}
-	line := `warning .*sent 413: input body too big: size 1073741825 or more, limit 1073741824 \(--max-body-size\)`
+	line := `warning .*sent 413: the request body is too large: size 1073741825 or more, limit 1073741824 \(--max-body-size\)`
 	s.Says(line)
 	fapwstest.Equalf(t, len(regexp.MustCompile(line).FindAllString(s.Stderr.String(), -1)), 1, "lines")
 
@@ -158,7 +158,7 @@ func TestPageNamesTheSettingOfALimitForDevelopersOnly(t *testing.T) {
 			c.Flags = append(c.Flags, "--dev")
 		}
 		a := c.Serve(t, fapwstest.Workers).Ask("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 11\r\n\r\n").
-			Want(t, 413, "input body too big: the limit is 10 bytes")
+			Want(t, 413, "the request body is too large: at most 10 bytes")
 		fapwstest.Equalf(t, strings.Contains(a.Text, "(--max-body-size)"), dev, "--dev %v: %s", dev, a.Text)
 	}
 }

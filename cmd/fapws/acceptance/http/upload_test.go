@@ -176,8 +176,8 @@ func TestRejectedUploadGetsAClearResponseAndLeavesNoFiles(t *testing.T) {
 		"a directory":         {fapwstest.Request("PUT", "/bare/a/b", text), 400, "slashes"},
 		"outside":             {fapwstest.Request("POST", "/bare", outside, outsideType), 400, "slashes"},
 		"below a file":        {fapwstest.Request("PUT", "/one/x", text), 404, ""},
-		"too large":           {fapwstest.Request("PUT", "/bare/a", random(1<<20+1)), 413, "1048576"},
-		"too large chunks":    {fapwstest.Chunked("PUT", "/bare/a", random(1<<20+1), 8000), 413, "1048576"},
+		"too large":           {fapwstest.Request("PUT", "/bare/a", random(1<<20+1)), 413, "at most 1 MB"},
+		"too large chunks":    {fapwstest.Chunked("PUT", "/bare/a", random(1<<20+1), 8000), 413, "at most 1 MB"},
 		"another digest": {fapwstest.Request("PUT", "/bare/a", text, "Repr-Digest: "+reprDigest("other")), 400,
 			sum(text)},
 		"no digest":    {fapwstest.Request("PUT", "/bare/a", text, "Content-Digest: md5=:YQ==:"), 400, "sha-256"},
@@ -400,7 +400,7 @@ deny = ["all"]
 	s := fapwstest.Command{Flags: []string{"-c", config}}.Serve(t, fapwstest.Workers)
 	s.Ask(fapwstest.Request("PUT", "/in/a", "1")).Want(t, 201, `"name":"a"`)
 	s.Ask(fapwstest.Request("PUT", "/in/a", "2")).Want(t, 409)
-	s.Ask(fapwstest.Request("PUT", "/in/b", random(1025))).Want(t, 413, "1024")
+	s.Ask(fapwstest.Request("PUT", "/in/b", random(1025))).Want(t, 413, "at most 1 KB")
 	s.Get("/in", 405)
 	s.Ask(fapwstest.Request("POST", "/in", "", tusVersion, "Upload-Length: 1", "Content-Length: 0")).Want(t, 412,
 		"resumed")
