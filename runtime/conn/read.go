@@ -118,6 +118,19 @@ func (c *Conn) ReadAgain() {
 	c.watch.Again()
 }
 
+// readAfterOutput makes the loop read from c again when the output in the memory of its transport has been written. A
+// transport calls it if it stops reading because of this output. The socket can get room at once, and then reports
+// neither room nor the input that it already holds.
+func (c *Conn) readAfterOutput() {
+	switch {
+	case c.transfer != nil: // at its end, the loop reads again
+	case c.Gathers():
+		c.ReadAgain()
+	default:
+		c.Queue(Output{}, true)
+	}
+}
+
 func (c *Conn) Pause(mode PauseMode) {
 	c.paused, c.pauseMode = true, mode
 	c.set.Tracef("%s is paused, %d bytes ahead", c, len(c.Pending()))

@@ -45,6 +45,7 @@ func (t *TLSTransport) Read(b []byte) (n int, err error) {
 		t.wire.room = len(b) - n
 		// reading may make crypto/tls write, for example the answer to a KeyUpdate
 		if t.wire.waiting() > pieceSize && t.Flush() == unix.EAGAIN {
+			t.wire.c.readAfterOutput()
 			if n > 0 {
 				return n, nil
 			}
