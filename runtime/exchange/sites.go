@@ -56,9 +56,6 @@ type Config struct {
 	Proxies       []netip.Prefix
 	ProxyUnix     bool
 	ProxyProtocol bool // connections from Proxies must begin with a PROXY header, version 1 or 2
-	// If RefuseUnknownHosts is true, requests for a host without a site get 421 (RFC 9110 §15.5.20). Otherwise the
-	// first site gets these requests. The first site always gets requests without a host (HTTP/1.0).
-	RefuseUnknownHosts bool
 	// RootPath, "" or "/a/b", is the path prefix that the server removes from all paths; SCRIPT_NAME begins with it.
 	RootPath string
 	// After MaxRequests requests, OnMaxRequests is called once, on a separate goroutine. MaxRequests 0 means never.
@@ -201,7 +198,7 @@ func (s *Server) Prepare(given []Site, h Handler, source func(*Mount) (_ Source,
 		}
 	}
 	var err error
-	t.route, err = route.New(routes, s.Config.RefuseUnknownHosts)
+	t.route, err = route.New(routes)
 	return t, err
 }
 
@@ -300,7 +297,7 @@ func (s *Server) overridden(x *Exchange, q *request) bool {
 type Site struct {
 	// Names are host names without a port, in upper or lower case: "example.org", "*.example.org" (any depth),
 	// "example.*" or "[2001:db8::1]". Only the first site may have no names. The first site also answers requests for
-	// unknown hosts, unless Config.RefuseUnknownHosts is true.
+	// unknown hosts and, over HTTP/1.0, those without a host.
 	Names []string
 	// Table lists the mounts. The first mount that matches a request answers the request.
 	Table []Mount

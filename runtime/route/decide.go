@@ -101,10 +101,6 @@ func (t *Table) Decide(d *Decision, r Request) {
 	if d.Site = 0; t.hosts != nil {
 		d.Site = t.hosts.site(&d.request)
 	}
-	if d.Site < 0 {
-		d.refuse(421)
-		return
-	}
 	if !ok {
 		d.refuse(400)
 		d.Text = "dot segments of the path cannot be resolved"

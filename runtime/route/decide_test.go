@@ -44,7 +44,7 @@ func guarded(t testing.TB) *Table {
 	for range maxRounds + 1 {
 		mounts = append(mounts, Mount{Prefix: "/round", Rewrite: round})
 	}
-	table, err := New([]Site{{Mounts: mounts}, {Names: []string{"other.example"}, Guard: Guard{Admission: true}}}, false)
+	table, err := New([]Site{{Mounts: mounts}, {Names: []string{"other.example"}, Guard: Guard{Admission: true}}})
 	checktest.Must(t, err)
 	return table
 }
@@ -146,8 +146,8 @@ func TestMountWithHavingNeedsASegmentThatMatches(t *testing.T) {
 		{Prefix: "/", Match: "*.sh", Inner: true, Having: "*.key"},
 		{Prefix: "/", Having: "*.key"},
 		{Prefix: "/"},
-	}}}, false)).Must(t)
-	_, err := New([]Site{{Mounts: []Mount{{Having: "["}}}}, false)
+	}}})).Must(t)
+	_, err := New([]Site{{Mounts: []Mount{{Having: "["}}}})
 	checktest.Truef(t, err != nil, "a bad pattern is taken")
 	var d Decision
 	for target, mount := range map[string]int{

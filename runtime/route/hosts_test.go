@@ -20,7 +20,7 @@ func TestHostsSelectTheirSite(t *testing.T) {
 	for _, n := range names {
 		sites = append(sites, Site{Names: n})
 	}
-	h := checktest.Try(newHosts(sites, false)).Must(t)
+	h := checktest.Try(newHosts(sites)).Must(t)
 	for host, want := range map[string]int{
 		"example.org":                     1,
 		"EXAMPLE.org:8080":                1,
@@ -68,19 +68,17 @@ func TestInvalidHostNamesAreRejected(t *testing.T) {
 		for _, n := range test.names {
 			sites = append(sites, Site{Names: n})
 		}
-		_, err := newHosts(sites, false)
+		_, err := newHosts(sites)
 		checktest.Truef(t, err != nil && strings.Contains(err.Error(), test.want) && !strings.Contains(err.Error(), "\n"),
 			"%q: %v, want %s", test.names, err, test.want)
 	}
-	h, err := newHosts([]Site{{Names: []string{"a"}}}, false)
+	h, err := newHosts([]Site{{Names: []string{"a"}}})
 	checktest.Truef(t, h == nil && err == nil, "one site: %v, %v: there is nothing to choose", h, err)
-	h, err = newHosts([]Site{{}}, true)
-	checktest.Truef(t, (h == nil || !h.strict) && err == nil, "a site for all hosts: %v", err)
 }
 
 func FuzzHosts(f *testing.F) {
 	sites := []Site{{Names: []string{"a.example"}}, {Names: []string{"*.b.example", "c.example.*"}}}
-	h := checktest.Try(newHosts(sites, false)).Must(f)
+	h := checktest.Try(newHosts(sites)).Must(f)
 	for _, host := range []string{"a.example", "A.EXAMPLE.:80", "x.b.example", "[::1]:80", "..", "c.example.", "[", "]:"} {
 		f.Add(host)
 	}

@@ -41,7 +41,7 @@ func TestIndexFindsMountsInTheirOrder(t *testing.T) {
 				m.Except = []string{text(), text()}
 			}
 		}
-		table := checktest.Try(New([]Site{{Mounts: mounts}}, false)).Must(t)
+		table := checktest.Try(New([]Site{{Mounts: mounts}})).Must(t)
 		for range 20 {
 			r, ok := parse("GET " + text() + text() + " HTTP/1.0")
 			if !ok {
@@ -90,7 +90,7 @@ func TestTimeOfADecisionDoesNotDependOnTheNumberOfRoutes(t *testing.T) {
 			last.Mounts = append(last.Mounts, m)
 		}
 		last.Mounts = append(last.Mounts, Mount{Prefix: "/"})
-		table := checktest.Try(New(sites, true)).Must(t)
+		table := checktest.Try(New(sites)).Must(t)
 		page := strings.NewReplacer("*", "x", "%d", fmt.Sprint(n-1)).Replace(match)
 		r, _ := parse(fmt.Sprintf("GET /route/%d/%s HTTP/1.1\r\nHost: host%d.example", n-1, page, n-1))
 		var d Decision

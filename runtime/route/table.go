@@ -14,8 +14,8 @@ import (
 
 type Site struct {
 	// Names are the hosts, in any case and without a port: "example.org", "*.example.org" (any depth), "example.*" or
-	// "[2001:db8::1]". Only the first site may have no names. Unless New is called with strict, the first site also
-	// serves every host that no site names.
+	// "[2001:db8::1]". Only the first site may have no names. It also serves every host that
+	// no site names.
 	Names []string
 
 	Mounts []Mount // the first mount that matches handles the request
@@ -92,9 +92,8 @@ type compiled struct {
 	outcome Outcome // Found, or NeedsLookup for an Optional mount
 }
 
-// New returns a Table for sites, which must not be empty. If strict is true, the Table rejects requests for hosts that
-// no site names. The error has one line.
-func New(sites []Site, strict bool) (*Table, error) {
+// New returns a Table for sites, which must not be empty. The error has one line.
+func New(sites []Site) (*Table, error) {
 	t := &Table{sites: make([]site, len(sites))}
 	for i := range sites {
 		t.sites[i] = site{mounts: make([]compiled, len(sites[i].Mounts)), guard: sites[i].Guard}
@@ -113,7 +112,7 @@ func New(sites []Site, strict bool) (*Table, error) {
 		t.sites[i].index = newMountIndex(t.sites[i].mounts)
 	}
 	var err error
-	t.hosts, err = newHosts(sites, strict)
+	t.hosts, err = newHosts(sites)
 	return t, err
 }
 
@@ -222,7 +221,6 @@ func checkPattern(pattern string) error {
 type hosts struct {
 	exact   map[string]int
 	wild    map[string]int
-	strict  bool
 	scratch [256]byte
 }
 
@@ -230,7 +228,7 @@ type hosts struct {
 const maxHost = 255
 
 // newHosts returns nil if every request belongs to the first site, or an error of one line.
-func newHosts(sites []Site, strict bool) (*hosts, error) {
+func newHosts(sites []Site) (*hosts, error) {
 	h := &hosts{exact: map[string]int{}, wild: map[string]int{}}
 	for i := range sites {
 		if len(sites[i].Names) == 0 {
@@ -238,7 +236,6 @@ func newHosts(sites []Site, strict bool) (*hosts, error) {
 				return nil, fmt.Errorf("site %d of %d has no name; only the first site can serve all hosts", i+1,
 					len(sites))
 			}
-			strict = false
 		}
 		for _, name := range sites[i].Names {
 			if err := h.add(name, i); err != nil {
@@ -246,7 +243,7 @@ func newHosts(sites []Site, strict bool) (*hosts, error) {
 			}
 		}
 	}
-	if h.strict = strict; len(sites) < 2 && !strict {
+	if len(sites) < 2 {
 		return nil, nil
 	}
 	return h, nil
@@ -295,7 +292,7 @@ func isDomain(name string) bool {
 	return true
 }
 
-// site returns the index of the site for r, or -1 if strict is true and no site names the host of r.
+// site returns the index of the site for r: the first one if no site names the host of r.
 func (h *hosts) site(r *Request) int {
 	host := r.Host
 	if len(host) == 0 {
@@ -306,10 +303,7 @@ func (h *hosts) site(r *Request) int {
 	if len(host) == 0 { // an HTTP/1.0 request may have no host
 		return 0
 	}
-	if i := h.find(host); i >= 0 || h.strict {
-		return i
-	}
-	return 0
+	return max(h.find(host), 0)
 }
 
 func (h *hosts) find(host []byte) int {

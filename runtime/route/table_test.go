@@ -86,7 +86,7 @@ func prefixes(texts []string) (list []netip.Prefix) {
 
 func TestMountForPlainHTTPDoesNotMatchHTTPS(t *testing.T) {
 	table := checktest.Try(New([]Site{{Mounts: []Mount{{Prefix: "/", Plain: true, Except: []string{"/.well-known/a/"}},
-		{Prefix: "/"}}}}, false)).Must(t)
+		{Prefix: "/"}}}})).Must(t)
 	for _, c := range []struct {
 		scheme, path string
 		mount        int

@@ -163,6 +163,9 @@ func (b *builder) build() (*Built, error) {
 			b.built.Sites = append(b.built.Sites, s)
 		}
 	}
+	if c.UnknownHost == "421" && len(asked) > 0 && len(b.built.Sites[0].Names) > 0 {
+		b.built.Sites = append([]exchange.Site{b.misdirected()}, b.built.Sites...)
+	}
 	b.checkFallbacks()
 	if b.parts.Logs == nil && conf.OTel {
 		checkSpans(b)

@@ -59,6 +59,15 @@ func health(prefix string, pending bool, stops *atomic.Bool, stalled func() bool
 		{Prefix: prefix, Source: alive, Exempt: unlisted}}
 }
 
+// misdirected returns the site for host names that no host has. It answers 421 (RFC 9110 §15.5.20), but a load balancer,
+// Prometheus and an operator may ask this machine by its address for its health and status.
+func (b *builder) misdirected() exchange.Site {
+	answer, _ := static.NewFixed(static.FixedOptions{Status: 421})
+	checks := health(b.conf.Health, b.parts.Pending && !b.parts.Asleep, b.parts.Stops, b.parts.Stalled)
+	return exchange.Site{Table: slices.Concat(checks, b.statusPage(nil),
+		[]exchange.Mount{{Prefix: "/", Source: answer, Exempt: exchange.FromRestrictions}})}
+}
+
 // Waiting returns a site for a process that is asleep. On this site, every request except health checks waits.
 func Waiting(conf *settings.Config, stops *atomic.Bool) *Built {
 	mounts := health(conf.Health, false, stops, nil)

@@ -46,7 +46,6 @@ func (s *service) config() runtime.Config {
 	c.Purged = s.relay.purge
 	c.Programs = s.programs.Handler
 	c.Inline = s.python.inline
-	c.Sites.RefuseUnknownHosts = s.plan.Site.UnknownHost == "421"
 	if anywhere := s.conf.DevAnywhere; s.conf.Dev && s.conf.Debug > 0 {
 		c.Sites.Details = func(host string) bool { return anywhere || http1.LocalHost(host) }
 	}

@@ -54,11 +54,15 @@ root = "c"
 		200).Is(t, "page of b")
 	s.Ask("OPTIONS * HTTP/1.1\r\nHost: c.lan\r\n\r\n").Want(t, 204)
 
-	s = fapwstest.Command{Flags: []string{"-c", fapwstest.Write(t, dir+"/strict.toml", "unknown-host = 421\n"+
-		conf[:strings.LastIndex(conf, "[[host]]")])}}.Serve(t, fapwstest.Threads)
+	s = fapwstest.Command{Flags: []string{"-c", fapwstest.Write(t, dir+"/strict.toml", "health = \"/healthz\"\n"+
+		"status = \"/_fapws\"\nunknown-host = 421\n"+conf[:strings.LastIndex(conf, "[[host]]")])}}.Serve(t, fapwstest.Threads)
 	s.Ask("GET / HTTP/1.1\r\nHost: b.lan\r\nConnection: close\r\n\r\n").Want(t, 200).Is(t, "page of b")
 	s.Ask("GET / HTTP/1.1\r\nHost: c.lan\r\nConnection: close\r\n\r\n").Want(t, 421)
-	s.Ask("OPTIONS * HTTP/1.1\r\nHost: c.lan\r\n\r\n").Want(t, 421)
+	s.Ask("GET / HTTP/1.0\r\n\r\n").Want(t, 421)
+	s.Ask("GET /_fapws/metrics HTTP/1.1\r\nHost: c.lan\r\nConnection: close\r\n\r\n").Want(t, 403)
+	for _, path := range []string{"/healthz", "/healthz/ready", "/_fapws/metrics"} {
+		s.Ask("GET "+path+" HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n").Want(t, 200)
+	}
 }
 
 func TestFileKeysOfRoutesWithoutASourceApplyToTheHost(t *testing.T) {
