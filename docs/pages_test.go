@@ -310,13 +310,63 @@ const keysIntroduction = `# Keys of fapws.toml
 
 The keys of hosts and routes, and some at the top of the file. Every [flag](settings.md) is also a key at the top. [A whole site](site.md) has examples.
 
+Two Django sites on one server, with the keys that people look for first:
+
+` + "```text" + `
+bind = [":80", "https://:443"]      # at the top: all sites
+tls = "acme"                        # or certfile and keyfile, here or in a host
+https-redirect = true               # here or in a host, as access-log
+access-log = "access.log"
+timeout = "30s"                     # here, in a host or in a route, as max-body-size
+max-body-size = "20M"
+
+[[host]]
+name = ["shop.example.org", "www.shop.example.org"]
+application = "shop"
+access-log = "shop.log"
+hsts = "1y"
+[[host.route]]
+prefix = "/static/"                 # the directory of collectstatic
+files = "shop/static"
+expires = ["*.????????????.*=immutable"]
+[[host.route]]
+prefix = "/upload/"
+application = "shop"
+max-body-size = "200M"
+timeout = "5m"
+
+[[host]]
+name = "blog.example.org"
+application = "blog"
+
+[application.shop]
+app = "mysite.wsgi"
+chdir = "shop"
+
+[application.blog]
+app = "mysite.wsgi"
+chdir = "blog"
+` + "```" + `
+
 `
+
+func TestFirstExampleOfTheKeysIsAccepted(t *testing.T) {
+	_, example, _ := strings.Cut(read(t, "keys.md"), "```text\n")
+	example, _, _ = strings.Cut(example, "```\n")
+	dir := t.TempDir()
+	for _, name := range []string{"shop/static/a.css", "shop/mysite/wsgi.py", "blog/mysite/wsgi.py"} {
+		fapwstest.Write(t, filepath.Join(dir, name), "def application(environ, start_response): pass\n")
+	}
+	fapwstest.Write(t, dir+"/fapws.toml", example)
+	code, out, errors := fapwstest.Command{Dir: dir, Flags: []string{"check", "--allow-root"}}.Run(t)
+	checktest.Truef(t, code == 0 && strings.Contains(out, "2 hosts, 2 routes"), "%d: %s%s", code, out, errors)
+}
 
 // A line of a table has at most 15 words, and a sentence at most 30 and one semicolon.
 func TestSettingsPagesHaveShortSentences(t *testing.T) {
 	words := func(text string) int { return len(strings.Fields(text)) }
 	for _, page := range []string{"settings.md", "keys.md"} {
-		text := read(t, page)
+		text := fenced.ReplaceAllString(read(t, page), "")
 		for _, row := range regexp.MustCompile("(?m)^\\| \\[`(--.*?)`\\]\\(.*?\\) \\| (.*) \\| .* \\|$").FindAllStringSubmatch(text, -1) {
 			checktest.Truef(t, words(row[2]) <= 15, "%s: %d words: %s", row[1], words(row[2]), row[2])
 		}

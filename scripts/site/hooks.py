@@ -29,6 +29,10 @@ BOOST = {"settings.md": 0.5, "keys.md": 0.5, "python-api.md": 0.5, "performance.
 # The start page has a button for the search, and the menu in the place of its lists of pages.
 SEARCH = '<p align="center"><label class="md-button" for="__search">Search the documentation</label></p>\n\n'
 
+# Pages to which the page for a missing address leads.
+DOORS = [("", "Start"), ("install/", "Installing"), ("django/", "A Django or FastAPI site"), ("device/", "A device"),
+         ("settings/", "Settings"), ("trouble/", "Troubleshooting")]
+
 # Code of at most this length is not broken at the end of a line.
 UNBROKEN = 30
 
@@ -46,7 +50,7 @@ def on_config(config):
         if pages:
             nav.append({heading: pages})
     nav.append({"More": [{"The console of a device": OUTSIDE + "samples/console/README.md"},
-                         {"Samples": OUTSIDE + "samples/README.md"}, {"Changes": OUTSIDE + "CHANGELOG.md"}]})
+                         {"Samples": OUTSIDE + "samples/README.md"}, {"Changelog": OUTSIDE + "CHANGELOG.md"}]})
     config.nav = nav
     config.mdx_configs.setdefault("toc", {})["slugify"] = anchor
     if os.environ.get("FAPWS_HOME_URL"):
@@ -175,6 +179,15 @@ def on_post_page(output, page, **_):
     )
     if found:
         raise PluginError("%s loads from another server: %s" % (page.file.src_uri, found.group(0)))
+
+
+def on_post_template(output_content, template_name, **_):
+    """Gives the page for a missing address the search and the doors of the start page."""
+    if template_name != "404.html":
+        return output_content
+    ways = '<p>There is no page at this address.</p><p><label class="md-button" for="__search">Search the documentation</label></p><p>%s</p>'
+    doors = " · ".join('<a href="/%s">%s</a>' % door for door in DOORS)
+    return output_content.replace("<h1>404 - Not found</h1>", "<h1>Not found</h1>" + ways % doors, 1)
 
 
 def on_post_build(config):
