@@ -231,7 +231,7 @@ func (s *Server) nameRoutes() {
 	for i := range s.table.sites {
 		site := &s.table.sites[i]
 		host := site.label()
-		site.rules.counts = s.metrics.Route(host, "none")
+		site.rules.counts = s.metrics.Route(host, metrics.NoRoute)
 		for k := range site.Table {
 			site.Table[k].rules.counts = s.metrics.Route(host, site.Table[k].label())
 		}

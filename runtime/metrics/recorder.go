@@ -149,6 +149,9 @@ func (r *Recorder) BeganEarlier() int64 {
 	return earlier
 }
 
+// NoRoute is the label of requests that no route accepts.
+const NoRoute = "none"
+
 // End counts the end of a request. began is the result of Begin or BeganEarlier, status is 0 if the client disconnected
 // before the response began, and route is nil if the request was not routed.
 func (r *Recorder) End(began int64, route *Route, status int) {
@@ -157,7 +160,7 @@ func (r *Recorder) End(began int64, route *Route, status int) {
 		return
 	}
 	if route == nil {
-		route = r.Route("", "none")
+		route = r.Route("", NoRoute)
 	}
 	class := status / 100
 	if class < 0 || class >= len(classes) {

@@ -115,6 +115,9 @@ type Worker struct {
 	RSS   int64   `json:"rss"` // resident bytes; 0 means unknown
 	CPU   float64 `json:"cpu"` // processor time since the start, in seconds
 	Counters
+
+	// Application is set in the merged table of "fapws ctl top" only: the application of the worker, or "".
+	Application string `json:"-"`
 }
 
 type Counters struct {

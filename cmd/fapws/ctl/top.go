@@ -111,33 +111,68 @@ func (v *View) lines(s *screen, order int) []string {
 	}
 	top = append(append(top, fit(v.Report.origin(), widthOr(width))), v.grid(width)...)
 	top = append(top, fit(visible(others(v.others())), widthOr(width)))
-	if len(v.Routes) == 0 {
+	all := v.merged()
+	if len(all.Routes) == 0 {
 		top = append(top, wrap("no requests since counting began", width)...)
 	}
-	routes := slices.Clone(v.Routes)
-	sort.SliceStable(routes, func(i, j int) bool { return orders[order].of(&routes[i]) > orders[order].of(&routes[j]) })
-	t := routeTable(routes)
+	sort.SliceStable(all.Routes, func(i, j int) bool {
+		return orders[order].of(&all.Routes[i]) > orders[order].of(&all.Routes[j])
+	})
+	routes, active := routeTable(all.Routes), all.activeTable().part(s)
 	if s.keys != nil {
-		t.heads[orders[order].head] += "*"
+		routes.heads[orders[order].head] += "*"
 	}
-	parts := append([]part{{above: top}, t.part(s)}, v.tables(s)...)
-	for _, a := range v.Report.Applications {
-		above := []string{"", s.paint(bold, fit(a.heading(), widthOr(width)))}
-		if a.View == nil {
-			parts = append(parts, part{above: above})
-		} else {
-			parts = append(append(parts, part{above: append(above, a.View.grid(width)...)}), a.View.tables(s)...)
-		}
-	}
+	active.urgent = true
 	rows, _ := s.size()
-	return arrange(parts, rows-1) // the last row of the screen is reserved for the hint
+	return arrange([]part{{above: top}, v.applicationTable().part(s), routes.part(s),
+		all.Report.workerTable(all.CPU).part(s), active}, rows-1) // the last row of the screen is reserved for the hint
 }
 
-// tables returns the tables of workers and of active requests.
-func (v *View) tables(s *screen) []part {
-	active := v.activeTable().part(s)
-	active.urgent = true
-	return []part{v.Report.workerTable(v.CPU).part(s), active}
+// merged returns a View with the routes, workers and active requests of v and of its applications, whose routes and
+// requests have the name of the application.
+func (v *View) merged() *View {
+	all := &View{Routes: slices.Clone(v.Routes), Active: slices.Clone(v.Active), CPU: maps.Clone(v.CPU)}
+	all.Report.Workers = slices.Clone(v.Report.Workers)
+	for _, a := range v.Report.Applications {
+		if a.View == nil {
+			continue
+		}
+		for _, r := range a.View.Routes {
+			r.Host = a.Name + ": " + r.Host
+			all.Routes = append(all.Routes, r)
+		}
+		for _, one := range a.View.Active {
+			one.Request = a.Name + ": " + one.Request
+			all.Active = append(all.Active, one)
+		}
+		for _, w := range a.View.Report.Workers {
+			w.Application = a.Name
+			all.Report.Workers = append(all.Report.Workers, w)
+		}
+		maps.Copy(all.CPU, a.View.CPU)
+	}
+	slices.SortStableFunc(all.Active, func(a, b Active) int { return cmp.Compare(b.Age, a.Age) })
+	return all
+}
+
+// applicationTable has a row for each application with processes of its own.
+func (v *View) applicationTable() *table {
+	t := &table{"Applications", 32, []string{"req/s", "5xx", "p95", "active", "CPU", "memory", "application"}, 1, nil}
+	for _, a := range v.Report.Applications {
+		cells, style := []string{"-", "-", "-", "-", "-", "-"}, red
+		if a.View != nil {
+			style = ""
+			named := map[string]string{}
+			for _, f := range a.View.figures() {
+				named[f.short] = f.value
+			}
+			for i, name := range []string{"req/s", "5xx", "p95", "active", "CPU", "memory"} {
+				cells[i] = named[name]
+			}
+		}
+		t.add(len(t.heads)-1, style, append(cells, strings.TrimPrefix(a.heading(), "application "))...)
+	}
+	return t
 }
 
 // A part of the screen consists of lines that are always shown, and of rows of a table, of which some can be omitted.
@@ -314,10 +349,16 @@ func (v *View) others() (figures []figure) {
 		names := slices.SortedFunc(maps.Keys(t.Certificates), func(x, y string) int {
 			return cmp.Or(cmp.Compare(t.Certificates[x], t.Certificates[y]), strings.Compare(x, y))
 		})
-		if len(names) > 0 && t.Certificates[names[0]] <= 0 {
-			add("certificate for "+names[0], "has expired")
-		} else if len(names) > 0 {
-			add("certificate for "+names[0], "expires in %.0f days", t.Certificates[names[0]]/86400)
+		const soon = 14 * 86400 // seconds; a warning must not be cut off at the end of the line
+		if len(names) > 0 {
+			left, text := t.Certificates[names[0]], "has expired"
+			if left > 0 {
+				text = fmt.Sprintf("expires in %.0f days", left/86400)
+			}
+			if add("certificate for "+names[0], "%s", text); left < soon {
+				last := len(figures) - 1
+				figures = slices.Insert(figures[:last], 0, figures[last])
+			}
 		}
 	}
 	if c := v.Report.Cache; c != nil && c.asked() > 0 {
@@ -359,7 +400,7 @@ func routeTable(routes []RouteView) *table {
 			style = amber
 		}
 		t.add(1, style, fmt.Sprintf("%.1f", r.Rate), count(r.Errors), r.show(r.P50), r.show(r.P95), r.show(r.P99),
-			count(r.Requests), r.Host+r.Route)
+			count(r.Requests), r.label())
 	}
 	return t
 }
@@ -401,6 +442,12 @@ func (r *Report) workerTable(cpu map[int]float64) *table {
 			}
 		}
 		t.add(0, "", append(cells, memory, requests)...)
+	}
+	if slices.ContainsFunc(r.Workers, func(w Worker) bool { return w.Application != "" }) {
+		t.heads, t.words = append(t.heads, "application"), 1
+		for i := range t.rows {
+			t.rows[i].cells = append(t.rows[i].cells, cmp.Or(r.Workers[i].Application, "-"))
+		}
 	}
 	return t
 }

@@ -46,9 +46,19 @@ type RouteView struct {
 	Rate     float64 `json:"rate"`
 	ErrRate  float64 `json:"error_rate"`
 	Quantiles
-	counts []int64 // of the histogram of durations, in the interval
+	counts, ever []int64 // of the histogram of durations: in the interval, and since counting began
 }
 
+// label returns the name of r for people.
+func (r *RouteView) label() string {
+	if r.Route == metrics.NoRoute {
+		return r.Host + " (no route)"
+	}
+	return r.Host + r.Route
+}
+
+// Quantiles are those of the interval or, if nothing was measured in it, of all N values since counting began: on a quiet
+// site, there would be none otherwise.
 type Quantiles struct {
 	N   int64   `json:"n"`
 	P50 float64 `json:"p50"`
@@ -76,8 +86,8 @@ func Compare(earlier, now *Answer, seconds float64) *View {
 	v.Connections["upstream"] = value(now, "fapws_upstream_requests")
 	v.Connections["upstream_idle"] = value(now, "fapws_upstream_connections_idle")
 	v.TLS = tlsView(earlier, now, seconds)
-	v.QueueWait = quantiles(recent(earlier, now, "fapws_queue_wait_seconds"))
-	v.GILWait = quantiles(recent(earlier, now, "fapws_gil_wait_seconds"))
+	v.QueueWait = quantiles(earlier, now, "fapws_queue_wait_seconds")
+	v.GILWait = quantiles(earlier, now, "fapws_gil_wait_seconds")
 	v.CPU = map[int]float64{}
 	for _, w := range now.Status.Workers {
 		for _, was := range earlier.Status.Workers {
@@ -112,7 +122,8 @@ func (v *View) routes(earlier, now *Answer, seconds float64) {
 		k := [2]string{s.Label("host"), s.Label("route")}
 		r := at[k]
 		if r == nil {
-			r = &RouteView{Host: k[0], Route: k[1], counts: make([]int64, len(interval.Bounds)+1)}
+			r = &RouteView{Host: k[0], Route: k[1], counts: make([]int64, len(interval.Bounds)+1),
+				ever: make([]int64, len(interval.Bounds)+1)}
 			at[k] = r
 		}
 		total, rate := ever.Series[i].Count(), float64(s.Count())/seconds
@@ -122,25 +133,23 @@ func (v *View) routes(earlier, now *Answer, seconds float64) {
 			r.Errors += total
 			r.ErrRate += rate
 		}
-		for b := range min(len(s.Counts), len(r.counts)) {
-			r.counts[b] += s.Counts[b]
-		}
+		sum(r.counts, s.Counts)
+		sum(r.ever, ever.Series[i].Counts)
 	}
 	for _, a := range v.Active { // a route whose first request has not ended
 		if k := [2]string{a.Host, a.Route}; a.Route != "" && at[k] == nil {
 			at[k] = &RouteView{Host: a.Host, Route: a.Route}
 		}
 	}
-	total := make([]int64, len(interval.Bounds)+1)
+	lately, all := make([]int64, len(interval.Bounds)+1), make([]int64, len(interval.Bounds)+1)
 	for _, r := range at {
-		r.Quantiles = quantilesOf(interval.Bounds, r.counts)
+		r.Quantiles = quantilesOf(interval.Bounds, r.counts, r.ever)
 		v.Rate, v.Requests, v.Errors = v.Rate+r.Rate, v.Requests+r.Requests, v.Errors+r.Errors
-		for b, n := range r.counts {
-			total[b] += n
-		}
+		sum(lately, r.counts)
+		sum(all, r.ever)
 		v.Routes = append(v.Routes, *r)
 	}
-	v.Durations = quantilesOf(interval.Bounds, total)
+	v.Durations = quantilesOf(interval.Bounds, lately, all)
 	sort.Slice(v.Routes, func(i, j int) bool {
 		x, y := &v.Routes[i], &v.Routes[j]
 		return cmp.Or(cmp.Compare(y.Rate, x.Rate), cmp.Compare(y.Requests, x.Requests),
@@ -148,17 +157,28 @@ func (v *View) routes(earlier, now *Answer, seconds float64) {
 	})
 }
 
-func quantiles(f *metrics.Family) Quantiles {
+// sum adds the counts of a histogram to total.
+func sum(total, counts []int64) {
+	for b := range min(len(total), len(counts)) {
+		total[b] += counts[b]
+	}
+}
+
+func quantiles(earlier, now *Answer, name string) Quantiles {
+	f := recent(earlier, now, name)
 	if len(f.Series) == 0 {
 		return Quantiles{}
 	}
-	return quantilesOf(f.Bounds, f.Series[0].Counts)
+	return quantilesOf(f.Bounds, f.Series[0].Counts, metrics.Find(now.Families, name).Series[0].Counts)
 }
 
-func quantilesOf(bounds []float64, counts []int64) Quantiles {
-	least := 0.
+func quantilesOf(bounds []float64, lately, ever []int64) Quantiles {
+	least, counts := 0., lately
 	if len(bounds) > 0 {
 		least = bounds[0]
+	}
+	if (&metrics.Series{Counts: lately}).Count() == 0 {
+		counts = ever
 	}
 	return Quantiles{
 		least: least,
@@ -238,10 +258,11 @@ func (r *Report) heading() string {
 
 // origin says since when requests are counted.
 func (r *Report) origin() string {
-	if r.Counted >= r.Uptime {
-		return "requests and 5xx are counted since the start"
+	since := "start"
+	if r.Counted < r.Uptime {
+		since = "first look " + period(r.Counted) + " ago"
 	}
-	return "requests and 5xx are counted for " + period(r.Counted) + ", since the first look"
+	return "requests, 5xx, and percentiles of quiet routes: since the " + since
 }
 
 func (r *Report) write(w io.Writer, asJSON bool) error {

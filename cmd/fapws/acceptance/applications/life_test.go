@@ -153,6 +153,23 @@ func TestProcessThatEndsIsStartedAgain(t *testing.T) {
 	fapwstest.Equal(t, process(s, "two"), other)
 }
 
+func TestTopHasARowForEachApplicationAndItsRoutes(t *testing.T) {
+	t.Parallel()
+	s, _ := served(t, "", fapwstest.Command{})
+	s.Control("top", "--once") // counting begins
+	fapwstest.Eventually(t, "the requests are counted", func() bool {
+		at(s, "one", "/").Want(t, 200)
+		text := s.Control("top", "--once")
+		for _, row := range []string{`REQ/S .* APPLICATION$`, ` one: up, pid \d+$`, ` two: up, pid \d+$`, ` [1-9]\d*  one: /$`,
+			`^ *\d+  serving .* one$`} {
+			if !regexp.MustCompile(`(?m)` + row).MatchString(text) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
 func TestApplicationThatDoesNotStartGets503AndTheOtherServes(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
