@@ -29,8 +29,8 @@ func (l *loop) room(ln *conn.Listener) bool {
 	return !ln.Secure || l.secure.HasRoom() || ln.Queued() && l.secure.MakeRoom()
 }
 
-func (l *loop) accepted(ln *conn.Listener, fd int, local, remote net.Addr, v conn.Verdict) {
-	c, err := l.http1.NewClient(fd, local, remote, v != conn.Reject)
+func (l *loop) accepted(ln *conn.Listener, fd int, local, remote net.Addr, action conn.AcceptAction) {
+	c, err := l.http1.NewClient(fd, local, remote, action != conn.Reject)
 	if err != nil {
 		l.s.logf(logfile.Error, "%v", err)
 		unix.Close(fd)
@@ -41,18 +41,18 @@ func (l *loop) accepted(ln *conn.Listener, fd int, local, remote net.Addr, v con
 		c.BytesOnly()
 	}
 	text := conn.ServiceUnavailable
-	if v == conn.Take && l.exceedsAddressLimit(c) {
-		v, text = conn.Reject, conn.AddressCrowded
+	if action == conn.Take && l.exceedsAddressLimit(c) {
+		action, text = conn.Reject, conn.AddressCrowded
 		if !l.accepting.Rejects() {
 			unix.Close(fd)
 			return
 		}
 	}
 	switch {
-	case v == conn.Reject && ln.Secure:
+	case action == conn.Reject && ln.Secure:
 		l.reject(c, nil)
 		return
-	case v == conn.Reject:
+	case action == conn.Reject:
 		l.reject(c, text)
 		return
 	case ln.Secure:
@@ -141,14 +141,14 @@ func (l *loop) Gone(c *exchange.Client) {
 }
 
 // connectionClosed is called after a connection has closed.
-func (l *loop) connectionClosed(v conn.Verdict) {
+func (l *loop) connectionClosed(action conn.AcceptAction) {
 	// after the last connection has closed, ticks are needed only for handlers that can time out
 	if l.live.Load() == 1 {
 		l.owed.Store(int64(l.app.AwaitsPart()))
 	}
 	live := l.live.Add(-1)
 	l.sites.Descriptors.Opened(-1)
-	l.accepting.Closed(v)
+	l.accepting.Closed(action)
 	if live > 0 {
 		return
 	}

@@ -31,11 +31,11 @@ const (
 	warnsEvery = time.Minute
 )
 
-// Verdict says what happens to the next connection in the queue of a listener.
-type Verdict uint8
+// AcceptAction says what happens to the next connection in the queue of a listener.
+type AcceptAction uint8
 
 const (
-	Wait Verdict = iota // the connection stays in the queue until Acceptor.Resume
+	Wait AcceptAction = iota // the connection stays in the queue until Acceptor.Resume
 	Take
 	Reject // the connection is accepted and gets a 503 response
 )
@@ -48,14 +48,14 @@ type Acceptor struct {
 	// connection stays in the queue until Resume. Room is called on the loop.
 	Room func(ln *Listener) bool
 
-	// Accepted passes an accepted connection to the server, which then owns the descriptor fd. If the verdict v is
-	// Reject, the server must send ServiceUnavailable and close the connection; otherwise v is Take. The server must
-	// call Opened at once, and Closed when the connection closes.
-	Accepted func(ln *Listener, fd int, local, remote net.Addr, v Verdict)
+	// Accepted passes an accepted connection to the server, which then owns the descriptor fd. If action is Reject,
+	// the server must send ServiceUnavailable and close the connection; otherwise action is Take. The server must call
+	// Opened at once, and Closed when the connection closes.
+	Accepted func(ln *Listener, fd int, local, remote net.Addr, action AcceptAction)
 
 	// The fields from cfg to openFiles may be used only on the loop.
 	cfg     AcceptConfig
-	open    [Reject + 1]int // numbers of open connections; the index is the verdict
+	open    [Reject + 1]int // numbers of open connections; the index is the action that Opened got
 	balance balance
 	sockets []*socket
 	// time of the first in an unbroken series of failed accepts; zero if the last accept worked
@@ -207,11 +207,11 @@ func (s *socket) accept() {
 		if a.stopped.Load() || !a.Room(s.ln) {
 			return
 		}
-		v := a.admit()
-		if v != Take {
+		action := a.admit()
+		if action != Take {
 			a.warnFull(s.ln)
 		}
-		if v == Wait || !s.take(v) {
+		if action == Wait || !s.take(action) {
 			return
 		}
 	}
@@ -219,7 +219,7 @@ func (s *socket) accept() {
 }
 
 // take accepts one connection and reports whether the queue may contain more connections.
-func (s *socket) take(v Verdict) (rest bool) {
+func (s *socket) take(action AcceptAction) (rest bool) {
 	a := s.a
 	fd, remote, err := s.ln.next(s.fd)
 	if err == nil && fd <= 2 {
@@ -229,7 +229,7 @@ func (s *socket) take(v Verdict) (rest bool) {
 	case nil:
 		a.starved = time.Time{}
 		a.short.Store(false)
-		a.Accepted(s.ln, fd, s.localOf(fd), addrOf(remote), v)
+		a.Accepted(s.ln, fd, s.localOf(fd), addrOf(remote), action)
 	case unix.EINTR, unix.ECONNABORTED:
 	case unix.EAGAIN:
 		s.pending = false

@@ -50,14 +50,13 @@ func unavailable(text, fields string) []byte {
 
 func (a *Acceptor) Configure(c AcceptConfig) { a.cfg = c }
 
-// Opened counts an open connection by its verdict v. A client has the verdict Take, and a client that receives 503 has
-// the verdict Reject. A connection that the server itself made has the verdict Wait; no limit includes such
-// connections.
-func (a *Acceptor) Opened(v Verdict) { a.open[v]++ }
+// Opened counts an open connection by its action: Take for a client, and Reject for a client that receives 503. A
+// connection that the server itself made has the action Wait; no limit includes such connections.
+func (a *Acceptor) Opened(action AcceptAction) { a.open[action]++ }
 
 // Closed must be called when a connection that Opened counted has closed.
-func (a *Acceptor) Closed(v Verdict) {
-	a.open[v]--
+func (a *Acceptor) Closed(action AcceptAction) {
+	a.open[action]--
 	a.Resume()
 }
 
@@ -65,7 +64,7 @@ func (a *Acceptor) Rejects() bool { return a.open[Reject] < rejectedAtOnce }
 
 func (a *Acceptor) Full() bool { return a.open[Take] >= a.cfg.MaxClients }
 
-func (a *Acceptor) admit() Verdict {
+func (a *Acceptor) admit() AcceptAction {
 	full := a.Full()
 	switch {
 	case full && (!a.cfg.Refuse || !a.Rejects()): // when a connection closes, Closed calls Resume

@@ -28,7 +28,7 @@ func newFixture(t *testing.T) *fixture {
 	f := &fixture{t: t}
 	f.Events, f.Log = loop, func(level logfile.Level, format string, args ...any) { t.Logf(format, args...) }
 	f.Room = func(*Listener) bool { return true }
-	f.Accepted = func(_ *Listener, fd int, _, _ net.Addr, _ Verdict) { unix.Close(fd) }
+	f.Accepted = func(_ *Listener, fd int, _, _ net.Addr, _ AcceptAction) { unix.Close(fd) }
 	looptest.Run(t, loop, func() {})
 	f.do(func() { f.Configure(AcceptConfig{MaxClients: 2}) })
 	return f
@@ -64,7 +64,7 @@ func newBalanced(t *testing.T) *Acceptor {
 	return a
 }
 
-func (a *Acceptor) expect(t *testing.T, what string, want Verdict) {
+func (a *Acceptor) expect(t *testing.T, what string, want AcceptAction) {
 	t.Helper()
 	checktest.Equalf(t, a.admit(), want, "%s", what)
 }

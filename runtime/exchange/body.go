@@ -49,14 +49,14 @@ const (
 	unwanted // no source gets the rest of the body
 )
 
-// A Verdict says what a stream must do after Body.Arrive.
-type Verdict uint8
+// A BodyAction says what a stream must do after Body.Arrive.
+type BodyAction uint8
 
 const (
-	More   Verdict = iota // the next piece may arrive
-	Pause                 // no piece should arrive until Stream.WantMore is called
-	Whole                 // the body is complete; a collected body is in the request, which can be submitted
-	Refuse                // the client gets Body.Refusal
+	More   BodyAction = iota // the next piece may arrive
+	Pause                    // no piece should arrive until Stream.WantMore is called
+	Whole                    // the body is complete; a collected body is in the request, which can be submitted
+	Refuse                   // the client gets Body.Refusal
 )
 
 // errTooLarge means that a body exceeds Body.max.
@@ -77,9 +77,9 @@ func (b *Body) Begin(x *Exchange, length int64, expects bool, least int) {
 
 // Arrive takes the next piece of the body. coming is the minimum number of bytes that will follow. last means that the
 // body is complete. The first piece of a streamed body becomes a part of the request, which can be submitted then.
-func (b *Body) Arrive(piece []byte, coming int64, last bool) Verdict {
+func (b *Body) Arrive(piece []byte, coming int64, last bool) BodyAction {
 	if b.phase == unwanted {
-		return verdict(last, false)
+		return bodyAction(last, false)
 	}
 	b.size += int64(len(piece))
 	switch least := b.size + coming; {
@@ -101,10 +101,10 @@ func (b *Body) Arrive(piece []byte, coming int64, last bool) Verdict {
 		r.Body, r.Spool = b.stored()
 		b.x.body, b.x, b.phase = nil, nil, complete
 	}
-	return verdict(last, b.waits)
+	return bodyAction(last, b.waits)
 }
 
-func verdict(last, pause bool) Verdict {
+func bodyAction(last, pause bool) BodyAction {
 	switch {
 	case last:
 		return Whole
@@ -115,24 +115,24 @@ func verdict(last, pause bool) Verdict {
 }
 
 // Fail makes err, an error of the framing or of storing, the reason of Refusal.
-func (b *Body) Fail(err error) Verdict {
+func (b *Body) Fail(err error) BodyAction {
 	b.fault = err
 	return Refuse
 }
 
 // open makes the first piece of a streamed body a part of the request.
-func (b *Body) open(piece []byte, last bool) Verdict {
+func (b *Body) open(piece []byte, last bool) BodyAction {
 	r := b.x.Req
 	r.Body, r.Size, r.More = piece, b.length, !last
 	if b.phase = streamed; last {
 		r.Size = b.size
 		b.finish()
 	}
-	return verdict(last, false)
+	return bodyAction(last, false)
 }
 
 // feed passes a piece of a streamed body to its source and counts it (InputWindow).
-func (b *Body) feed(piece []byte, last bool) Verdict {
+func (b *Body) feed(piece []byte, last bool) BodyAction {
 	if len(piece) == 0 && !last {
 		return More
 	}
@@ -143,7 +143,7 @@ func (b *Body) feed(piece []byte, last bool) Verdict {
 	}
 	x.Received += int64(len(piece))
 	x.Source.Input(x, Input{Data: piece, Last: last})
-	return verdict(last, x.Outstanding.Add(piece))
+	return bodyAction(last, x.Outstanding.Add(piece))
 }
 
 func (b *Body) finish() { b.x.body, b.phase = nil, complete }
@@ -263,11 +263,11 @@ func (b *Body) count() {
 func (b *Body) Waits() bool { return b.waits }
 
 // Continue lets b, which waits for a file or for space, try again.
-func (b *Body) Continue() Verdict {
+func (b *Body) Continue() BodyAction {
 	if err := b.spill(); err != nil {
 		return b.Fail(err)
 	}
-	return verdict(false, b.waits)
+	return bodyAction(false, b.waits)
 }
 
 // InFile reports whether b is stored in a file.

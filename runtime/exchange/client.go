@@ -24,11 +24,11 @@ type Client struct {
 	proxy      *trustedProxy // nil if the client is not a proxy and the server has no path prefix
 	peer       *Peer         // the peer of the connection itself; set by the method direct
 
-	Expected conn.Expected // result of conn.Acceptor.Expect
-	Counts   conn.Verdict  // how the acceptor counts the connection
-	Crowds   bool          // the limit conn.AcceptConfig.MaxPerAddress includes this connection
-	requests uint32        // number of logged requests
-	Active   int32         // number of active exchanges, including those of reset streams
+	Expected conn.Expected     // result of conn.Acceptor.Expect
+	Counts   conn.AcceptAction // how the acceptor counts the connection
+	Crowds   bool              // the limit conn.AcceptConfig.MaxPerAddress includes this connection
+	requests uint32            // number of logged requests
+	Active   int32             // number of active exchanges, including those of reset streams
 }
 
 // InitClient initializes c, a zero Client, with the socket fd, which c then owns; fd is -1 if c becomes a virtual

@@ -205,9 +205,9 @@ func (st *stream) leastPiece() int {
 // take passes a piece of the body on, and opens the window of st for the next one.
 func (st *stream) take(piece []byte, last bool) {
 	x, streamed := st.x, st.body.Submitted()
-	verdict := st.body.Arrive(piece, max(st.missing, 0), last)
+	action := st.body.Arrive(piece, max(st.missing, 0), last)
 	switch {
-	case verdict == exchange.Refuse:
+	case action == exchange.Refuse:
 		st.refuseBody()
 		return
 	case st.x != x: // the source has ended the response
@@ -215,7 +215,7 @@ func (st *stream) take(piece []byte, last bool) {
 	}
 	st.holds(st.body.Held())
 	switch {
-	case verdict != exchange.Whole:
+	case action != exchange.Whole:
 		st.openWindow()
 	case !streamed:
 		st.submit(x)

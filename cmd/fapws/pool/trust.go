@@ -11,16 +11,17 @@ import (
 // checks every message against the table named trust. The constants below limit the data that the supervisor keeps for
 // each worker; a worker that exceeds a limit is killed.
 
-type verdict uint8
+// A reaction is what the supervisor does with a message of a worker.
+type reaction uint8
 
 const (
-	ignored verdict = iota // the message arrives too late or has no effect in this state
+	ignored reaction = iota // the message arrives too late or has no effect in this state
 	obeyed
 	forged // a correct worker never sends this message in this state, so its sender is killed
 )
 
 // trust defines how the supervisor treats a worker's message, by the kind of the message and the state of the worker.
-var trust = map[Kind][Dead]verdict{
+var trust = map[Kind][Dead]reaction{
 	//             starting entering early    loaded   asleep   waking   serving  retiring ending
 	Configured:   {obeyed, forged, forged, forged, obeyed, forged, forged, ignored, ignored},
 	Certificates: {obeyed, forged, forged, forged, forged, forged, forged, ignored, ignored},

@@ -9,7 +9,7 @@
 // request. All objects belong to the event loop. Times in a Store are nanoseconds since 1970.
 //
 //	source.go  Source, which answers an exchange; Rule of a route; pages that a request makes out of date
-//	look.go    the key of a request, and the result of its look-up: Verdict
+//	look.go    the key of a request, and the result of its look-up: CacheStatus
 //	store.go   pages within a number of bytes; Pattern and PurgeNow
 //	fetch.go   a Fill as the client of the origin; requests that wait for its page
 //	fill.go    a Fill as the recorder of a page

@@ -14,7 +14,7 @@ import (
 func (s *Source) fetch(x *exchange.Exchange, found Found) {
 	f := s.newFetch(x, found)
 	x.SetSource(f, "")
-	x.MergeFields(verdictFields[found.Verdict])
+	x.MergeFields(statusFields[found.CacheStatus])
 	f.ask()
 	if f.sub.Parent != nil {
 		x.SetSource(x.Source, f.origin.By)
@@ -176,7 +176,7 @@ func (f *Fill) take(p *exchange.Part) (body []byte, ok bool) {
 // response has ended.
 func (f *Fill) pass(last bool) {
 	if f.sub.Parent != nil {
-		f.sub.Parent.MergeFields(verdictFields[Bypass])
+		f.sub.Parent.MergeFields(statusFields[Bypass])
 	}
 	f.release((*waiter).askAgain)
 	if f.sub.Parent == nil && !last {
@@ -210,10 +210,10 @@ func (f *Fill) drop(p *exchange.Part) {
 	f.origin.SetSource(exchange.Memory{}, "")
 }
 
-func (f *Fill) answer(page *Page, v Verdict) {
+func (f *Fill) answer(page *Page, status CacheStatus) {
 	if x := f.sub.Parent; x != nil {
 		f.sub.Parent = nil
-		f.source.pages.send(x, &f.request, page, v)
+		f.source.pages.send(x, &f.request, page, status)
 	}
 }
 
@@ -342,10 +342,10 @@ func (p *Pages) release(waiters []*waiter, answer func(w *waiter)) {
 	}
 }
 
-func (f *Fill) serve(page *Page, v Verdict) {
+func (f *Fill) serve(page *Page, status CacheStatus) {
 	f.release(func(w *waiter) {
-		if v == Stale || f.For(w.x.Req) {
-			w.source.pages.send(w.x, w.x.Req, page, v)
+		if status == Stale || f.For(w.x.Req) {
+			w.source.pages.send(w.x, w.x.Req, page, status)
 			return
 		}
 		w.askAgain()

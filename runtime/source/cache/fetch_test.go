@@ -71,7 +71,7 @@ func (r *rig) answer(i int, fields string, parts ...string) {
 	r.server.conns.Resume()
 }
 
-func (r *rig) want(c *exchangetest.Client, x *exchange.Exchange, body, verdict string) {
+func (r *rig) want(c *exchangetest.Client, x *exchange.Exchange, body, status string) {
 	r.t.Helper()
 	var got strings.Builder
 	for _, p := range c.Parts {
@@ -80,8 +80,8 @@ func (r *rig) want(c *exchangetest.Client, x *exchange.Exchange, body, verdict s
 	for _, p := range c.Replies {
 		got.WriteString(http1.StatusText(p.Status))
 	}
-	checktest.Truef(r.t, got.String() == body && (verdict == "" || string(x.Fields) == "Fapws-Cache: "+verdict+"\r\n"),
-		"got %q, %q, want %q, %q", got.String(), x.Fields, body, verdict)
+	checktest.Truef(r.t, got.String() == body && (status == "" || string(x.Fields) == "Fapws-Cache: "+status+"\r\n"),
+		"got %q, %q, want %q, %q", got.String(), x.Fields, body, status)
 }
 
 const kept = "Cache-Control: max-age=60\r\n"

@@ -115,22 +115,23 @@ func saysMore(r *exchange.Request) bool {
 	return false
 }
 
-type Verdict uint8
+// CacheStatus says how the cache was used for a request, as the field Fapws-Cache reports it to the client.
+type CacheStatus uint8
 
 const (
-	Bypass Verdict = iota // the handler must respond, and the response is not stored
-	Hit                   // Page is the response
+	Bypass CacheStatus = iota // the handler must respond, and the response is not stored
+	Hit                       // Page is the response
 	// Found.Page is the response, and the caller must start Found.Fill if it is not nil.
 	Stale
 	Miss
 	// like Miss, but the request to the handler must contain the Conditions of Found.Page, an older page
 	Expired
 	Wait // Found.Fill is already fetching the page for another request
-	// the response is a page that the handler has just confirmed; Lookup never returns this verdict
+	// the response is a page that the handler has just confirmed; Lookup never returns this status
 	Revalidated
 )
 
-var verdictFields = [...][]byte{
+var statusFields = [...][]byte{
 	Bypass:      []byte("Fapws-Cache: bypass\r\n"),
 	Hit:         []byte("Fapws-Cache: hit\r\n"),
 	Stale:       []byte("Fapws-Cache: stale\r\n"),
@@ -141,14 +142,14 @@ var verdictFields = [...][]byte{
 }
 
 type Found struct {
-	Verdict Verdict
-	Page    *Page
-	Fill    *Fill
+	CacheStatus CacheStatus
+	Page        *Page
+	Fill        *Fill
 }
 
 // Lookup searches the store for the response to a request, which must be a GET or HEAD without a body.
 func (s *Store) Lookup(c *Compiled, r *exchange.Request, now int64) (f Found) {
-	defer func() { s.count[f.Verdict]++ }()
+	defer func() { s.count[f.CacheStatus]++ }()
 	s.key = c.appendKey(s.key[:0], r)
 	base := len(s.key)
 	n := s.nodes[string(s.key)]
@@ -169,12 +170,12 @@ func (s *Store) Lookup(c *Compiled, r *exchange.Request, now int64) (f Found) {
 		case personal && !p.public:
 			return Found{}
 		case late < 0:
-			return Found{Verdict: Hit, Page: p}
+			return Found{CacheStatus: Hit, Page: p}
 		case p.validate && !fetched:
 			// The confirmation applies only to this request, so other requests must not wait for it.
-			return Found{Verdict: Expired, Page: p, Fill: s.begin(nil, p, c, r, personal, base)}
+			return Found{CacheStatus: Expired, Page: p, Fill: s.begin(nil, p, c, r, personal, base)}
 		case late < p.stale, now < n.excused:
-			f = Found{Verdict: Stale, Page: p}
+			f = Found{CacheStatus: Stale, Page: p}
 			if n.fill == nil && now >= n.again && now >= n.excused && !fetched {
 				f.Fill = s.begin(n, p, c, r, personal, base)
 			}
@@ -198,11 +199,11 @@ func (s *Store) Lookup(c *Compiled, r *exchange.Request, now int64) (f Found) {
 		}
 		n.again = now + tryEvery
 	case n.fill != nil:
-		return Found{Verdict: Wait, Fill: n.fill}
+		return Found{CacheStatus: Wait, Fill: n.fill}
 	}
-	f = Found{Verdict: Miss, Page: p, Fill: s.begin(n, p, c, r, personal, base)}
+	f = Found{CacheStatus: Miss, Page: p, Fill: s.begin(n, p, c, r, personal, base)}
 	if p != nil {
-		f.Verdict = Expired
+		f.CacheStatus = Expired
 	}
 	return f
 }

@@ -67,16 +67,16 @@ func (s *Source) lookup(x *exchange.Exchange, turns int) {
 	}
 	found := p.Store.Lookup(s.rule, r, p.now())
 	f := found.Fill
-	switch found.Verdict {
+	switch found.CacheStatus {
 	case Hit, Stale:
 		if f == nil {
-			p.send(x, r, found.Page, found.Verdict)
+			p.send(x, r, found.Page, found.CacheStatus)
 			return
 		}
 		x.Keep()
 		s.newFetch(x, found)
 		f.alone, f.sub.Parent = true, nil
-		p.send(x, r, found.Page, found.Verdict)
+		p.send(x, r, found.Page, found.CacheStatus)
 		p.flush() // send the page first, because the handler may run on the event loop and block it
 		f.ask()
 	case Miss, Expired:
@@ -95,7 +95,7 @@ func (s *Source) lookup(x *exchange.Exchange, turns int) {
 }
 
 func (s *Source) bypass(x *exchange.Exchange) {
-	x.MergeFields(verdictFields[Bypass])
+	x.MergeFields(statusFields[Bypass])
 	s.origin.Start(x)
 }
 
@@ -106,7 +106,7 @@ func cacheable(r *exchange.Request) bool {
 }
 
 // asked is the client's request, which determines the coding, the range, and whether the client already has the page.
-func (p *Pages) send(x *exchange.Exchange, asked *exchange.Request, page *Page, v Verdict) {
+func (p *Pages) send(x *exchange.Exchange, asked *exchange.Request, page *Page, status CacheStatus) {
 	// range to send, in bytes of the page; the whole page if count is 0
 	var from, count int64
 	unchanged := page.Unchanged(asked)
@@ -121,7 +121,7 @@ func (p *Pages) send(x *exchange.Exchange, asked *exchange.Request, page *Page, 
 		}
 	}
 	x.SetSource(exchange.Memory{}, "")
-	x.MergeFields(verdictFields[v])
+	x.MergeFields(statusFields[status])
 	part := &p.part
 	*part = exchange.Part{First: true, End: exchange.Complete, Head: page.Head, Body: page.Body}
 	h := &part.Head

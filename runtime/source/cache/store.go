@@ -22,7 +22,7 @@ type Store struct {
 	// difference between the system clock and the times of the store, which is not 0 if the system clock was set after
 	// the start of the server; needed because origins take Date from the system clock
 	ahead int64
-	count [len(verdictFields)]int64
+	count [len(statusFields)]int64
 	key   []byte
 }
 

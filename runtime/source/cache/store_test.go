@@ -41,7 +41,7 @@ type answer struct {
 func put(t testing.TB, s *Store, c *Compiled, r *exchange.Request, a answer, now int64) bool {
 	t.Helper()
 	f := s.Lookup(c, r, now)
-	checktest.Needf(t, f.Fill != nil, "%s: %v, it should be fetched", r.Parsed.Target.In(r.Head), f.Verdict)
+	checktest.Needf(t, f.Fill != nil, "%s: %v, it should be fetched", r.Parsed.Target.In(r.Head), f.CacheStatus)
 	return feed(f.Fill, a, now)
 }
 
@@ -64,10 +64,10 @@ func feed(f *Fill, a answer, now int64) bool {
 	return f.Finish() != nil
 }
 
-func look(t testing.TB, s *Store, c *Compiled, r *exchange.Request, now int64, want Verdict) Found {
+func look(t testing.TB, s *Store, c *Compiled, r *exchange.Request, now int64, want CacheStatus) Found {
 	t.Helper()
 	f := s.Lookup(c, r, now)
-	checktest.Equalf(t, f.Verdict, want, "%s at %v", r.Parsed.Target.In(r.Head), time.Duration(now))
+	checktest.Equalf(t, f.CacheStatus, want, "%s at %v", r.Parsed.Target.In(r.Head), time.Duration(now))
 	return f
 }
 
@@ -161,7 +161,7 @@ func TestLookDoesNotAllocate(t *testing.T) {
 	r := get(t, "/page?a=b", "Accept-Encoding: gzip, br", "Accept-Language: de")
 	put(t, s, c, r, answer{fields: "Vary: Accept-Language", body: "page"}, 1)
 	checktest.Equalf(t, testing.AllocsPerRun(100, func() {
-		checktest.Needf(t, s.Lookup(c, r, 2).Verdict == Hit, "no hit")
+		checktest.Needf(t, s.Lookup(c, r, 2).CacheStatus == Hit, "no hit")
 	}), 0, "allocations")
 }
 
@@ -298,7 +298,7 @@ func TestPurgeRemovesPagesThatMatch(t *testing.T) {
 		for name, r := range all {
 			f := s.Lookup(c, r, 1)
 			left := strings.Contains(" "+tt.left+" ", " "+name+" ")
-			checktest.Equalf(t, f.Verdict == Hit, left, "%+v: %s is %v", tt.p, name, f.Verdict)
+			checktest.Equalf(t, f.CacheStatus == Hit, left, "%+v: %s is %v", tt.p, name, f.CacheStatus)
 		}
 	}
 }

@@ -41,9 +41,9 @@ func TestPageMakesConditionsOfItsValidators(t *testing.T) {
 func TestPageIsFreshAgainAfterA304(t *testing.T) {
 	const s1 = second
 	c := compile(t, Rule{Compress: true})
-	verdicts := map[string]Verdict{"hit": Hit, "expired": Expired, "bypass": Bypass}
+	statuses := map[string]CacheStatus{"hit": Hit, "expired": Expired, "bypass": Bypass}
 	for _, tt := range checktest.Cases(t, "testdata/confirmed.txt", 5) {
-		stored, fields, next := tt[0], tt[1], verdicts[tt[3]]
+		stored, fields, next := tt[0], tt[1], statuses[tt[3]]
 		s := New(1<<20, 0)
 		r := get(t, "/")
 		put(t, s, c, r, answer{fields: stored, body: "page"}, 0)
@@ -120,7 +120,7 @@ func TestPageMayChangeWhileItIsValidated(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		does func(*Store)
-		next Verdict
+		next CacheStatus
 	}{
 		{"nothing", func(*Store) {}, Hit},
 		{"a purge", func(s *Store) { s.PurgeNow(Pattern{Path: "/"}) }, Miss},
@@ -216,6 +216,6 @@ func TestEquivalentListsInFieldsShareAPage(t *testing.T) {
 		s := New(1<<20, 0)
 		put(t, s, c, get(t, "/", tt.vary+": "+tt.one), answer{fields: "Cache-Control: max-age=9|Vary: " + tt.vary}, 0)
 		f := s.Lookup(c, get(t, "/", tt.vary+": "+tt.other), 1)
-		checktest.Equalf(t, f.Verdict == Hit, tt.same, "%s: %q and %q: %v", tt.vary, tt.one, tt.other, f.Verdict)
+		checktest.Equalf(t, f.CacheStatus == Hit, tt.same, "%s: %q and %q: %v", tt.vary, tt.one, tt.other, f.CacheStatus)
 	}
 }
