@@ -84,7 +84,7 @@ func (r *activeRequests) Stack(w io.Writer, wait time.Duration) error {
 	list, ok := r.sample(wait)
 	for i := range list {
 		t := &list[i]
-		fmt.Fprintf(out, "exchange %d, %s, %s, handler %s, %s\n", t.ticket, t, seconds(t.age()), t.name, t.state())
+		fmt.Fprintf(out, "request %d, %s, %s, handler %s, %s\n", t.ticket, t, seconds(t.age()), t.name, t.state())
 		out.WriteString(t.stack.text())
 	}
 	if len(list) == 0 {

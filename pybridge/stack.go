@@ -180,6 +180,23 @@ var libraries = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`/(site-packages|dist-packages|lib/python\d[^/]*)/`)
 })
 
+// packagesOf returns the names of the packages to which frames of libraries belong, each once, the outermost first.
+func packagesOf(s callStack) (names []string) {
+	for _, f := range slices.Backward(s) {
+		name := "Python"
+		if _, installed, ok := strings.Cut(f.file, "-packages/"); ok { // of site or dist
+			name, _, _ = strings.Cut(installed, "/")
+			name = strings.TrimSuffix(name, ".py")
+		} else if f.module() != "" {
+			name = "fapws"
+		}
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 func frames(text []byte) (list []frame) {
 	fields := bytes.Split(text, []byte{0})
 	for ; len(fields) > 3 || len(fields) == 3 && len(fields[2]) > 0; fields = fields[3:] {
@@ -189,10 +206,26 @@ func frames(text []byte) (list []frame) {
 	return list
 }
 
+// text returns a line for each frame, and the line of its source, the innermost last. Libraries that call the code of the
+// user, such as the middleware of a framework, get one line.
 func (s callStack) text() string {
+	const few = 2 // frames that are not folded
+	own := slices.IndexFunc(s, func(f frame) bool { return !f.isLibrary() })
+	if own < 0 {
+		own = len(s)
+	}
 	var out strings.Builder
 	for i := len(s) - 1; i >= 0; {
 		f := s[i]
+		inside := i
+		for inside > own && s[inside].isLibrary() {
+			inside--
+		}
+		if i-inside > few {
+			fmt.Fprintf(&out, "  [%d frames of %s]\n", i-inside, strings.Join(packagesOf(s[inside+1:i+1]), ", "))
+			i = inside
+			continue
+		}
 		fmt.Fprintf(&out, "  File %s, line %d, in %s\n", strconv.Quote(f.file), f.line, f.function)
 		if text := sourceLine(f.file, f.line); text != "" {
 			fmt.Fprintf(&out, "    %s\n", text)

@@ -63,10 +63,28 @@ func TestStackOfARecursionIsShortened(t *testing.T) {
 	}
 }
 
+func TestFramesOfLibrariesThatCallTheUserAreFolded(t *testing.T) {
+	view, inside := frame{"none.py", 1, "view"}, frame{"none.py", 2, "query"}
+	django, wsgi := frame{"/v/lib/python3.11/site-packages/django/core/base.py", 3, "inner"},
+		frame{"/v/lib/python3.11/site-packages/asgiref.py", 4, "call"}
+	lock := frame{"/usr/lib/python3.11/none.py", 5, "wait"}
+	for want, s := range map[string]callStack{
+		"[4 frames of django, asgiref]\nview\nquery\n": {inside, view, wsgi, django, django, django},
+		"inner\ncall\nview\nquery\n":                   {inside, view, wsgi, django},
+		"view\nwait\nwait\nwait\n":                     {lock, lock, lock, view},
+		"view\n[4 frames of Python, django]\nquery\n":  {inside, django, lock, django, lock, view},
+		"wait\ninner\nwait\ninner\n":                   {django, lock, django, lock},
+	} {
+		got := regexp.MustCompile(`(?m)^  (File .*, in )?(.*)$`).ReplaceAllString(s.text(), "$2")
+		got = strings.ReplaceAll(got, "wait\n[the same 2 times more]\n", "wait\nwait\nwait\n")
+		checktest.Equal(t, got, want)
+	}
+}
+
 func TestStackWithoutTheGILIsReportedAsIncomplete(t *testing.T) {
 	g := newGate(t)
 	sent := loop.begin(t, strings.Replace(g.target(), "blocked", "keeps_gil", 1))
-	want := regexp.MustCompile(`(?s)^exchange \d+, GET /keeps_gil\?.* handler keeps_gil, running on thread \d
+	want := regexp.MustCompile(`(?s)^request \d+, GET /keeps_gil\?.* handler keeps_gil, running on thread \d
 a handler holds the GIL in C code, .*
 thread 0x[0-9a-f]+:
   File ".*/testdata/app.py", line \d+, in keeps_gil`)
@@ -133,7 +151,7 @@ func TestStackEscapesTextOfAClient(t *testing.T) {
 
 func TestStackShowsStreamsThatWaitForTheirClient(t *testing.T) {
 	r := loop.submit(t, &response{hold: true}, "GET /watches", "")
-	shows(t, `exchange \d+, GET /watches .*, handler watches, streaming, waits for the client\n$`)
+	shows(t, `request \d+, GET /watches .*, handler watches, streaming, waits for the client\n$`)
 	loop.do(func() { loop.h.Cancel(r.ticket, 0) })
 	<-r.done
 	loop.release(r)
