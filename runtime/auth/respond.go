@@ -23,7 +23,7 @@ const MaxLoginBody = 16 << 10 // maximum size of a submitted form, in bytes
 
 type visit struct {
 	l      *Login
-	w      *backend.Response
+	w      *backend.ResponseWriter
 	r      *backend.Request
 	secure bool
 	// session of the client, or nil
@@ -32,7 +32,7 @@ type visit struct {
 
 // visit begins the response to a request for the page of a responder. If the request is for another page or has another
 // method, visit refuses the request and returns nil.
-func (l *Login) visit(w *backend.Response, r *backend.Request) *visit {
+func (l *Login) visit(w *backend.ResponseWriter, r *backend.Request) *visit {
 	if !l.Fresh() {
 		l.Refresh()
 	}
@@ -51,7 +51,7 @@ func (l *Login) visit(w *backend.Response, r *backend.Request) *visit {
 }
 
 // Form, the responder (backend.Func) of FormPath, shows the form and processes submitted forms.
-func (l *Login) Form(w *backend.Response, r *backend.Request) {
+func (l *Login) Form(w *backend.ResponseWriter, r *backend.Request) {
 	v := l.visit(w, r)
 	query, _ := url.ParseQuery(r.Query())
 	next := query.Get("next")
@@ -74,7 +74,7 @@ func (l *Login) Form(w *backend.Response, r *backend.Request) {
 }
 
 // Out is the responder of OutPath, and ends the client's session.
-func (l *Login) Out(w *backend.Response, r *backend.Request) {
+func (l *Login) Out(w *backend.ResponseWriter, r *backend.Request) {
 	v := l.visit(w, r)
 	form := r.Path[:r.Root] + FormPath
 	switch {

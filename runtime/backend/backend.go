@@ -22,12 +22,12 @@ import (
 // A Responder handles requests. Respond is called on a separate goroutine for each request. w and r must not be used
 // after Respond has returned. If Respond panics, the response has status 500 or is aborted.
 type Responder interface {
-	Respond(w *Response, r *Request)
+	Respond(w *ResponseWriter, r *Request)
 }
 
-type Func func(w *Response, r *Request)
+type Func func(w *ResponseWriter, r *Request)
 
-func (f Func) Respond(w *Response, r *Request) { f(w, r) }
+func (f Func) Respond(w *ResponseWriter, r *Request) { f(w, r) }
 
 // A Request is a request whose body has arrived or, if the mount streams request bodies, arrives while Respond runs
 // (see Next). It embeds a copy of the exchange.Request.
@@ -124,8 +124,8 @@ func (r *Request) reportClose() {
 
 var ErrGone = errors.New("the client has disconnected")
 
-// A Response sends the response to a request. The methods of a Response must be called on the goroutine of Respond.
-type Response struct {
+// A ResponseWriter sends the response to a request. Its methods must be called on the goroutine of Respond.
+type ResponseWriter struct {
 	r       *Request
 	head    exchange.Head
 	added   []byte // header fields from Add
@@ -139,7 +139,7 @@ type Response struct {
 // Start sets the head, and must be called before Write. Only the first call has an effect. Slices in head must not
 // change afterwards. head.Length must be -1 if the length is unknown. The fields in head.Fields must not contain CR, LF
 // or NUL.
-func (w *Response) Start(head exchange.Head) {
+func (w *ResponseWriter) Start(head exchange.Head) {
 	if !w.started {
 		w.started, w.head = true, head
 		if len(w.added) > 0 {
@@ -149,11 +149,11 @@ func (w *Response) Start(head exchange.Head) {
 }
 
 // Add adds header fields, "Name: value\r\n" ..., to the head that a later call of Start, Refuse or HandOn sets.
-func (w *Response) Add(fields string) { w.added = append(w.added, fields...) }
+func (w *ResponseWriter) Add(fields string) { w.added = append(w.added, fields...) }
 
 // Refuse responds with the site's error page for status. If the site has no such page, Refuse responds with the
 // server's own page, which contains text. Refuse must be called before Start.
-func (w *Response) Refuse(status int, text string) {
+func (w *ResponseWriter) Refuse(status int, text string) {
 	if !w.started && (status == 502 || status == 504) {
 		w.r.pool.failed.Add(1)
 	}
@@ -162,7 +162,7 @@ func (w *Response) Refuse(status int, text string) {
 
 // Unavailable responds with status 503, and requests that the client retry after the duration wait. Unavailable must be
 // called before Start.
-func (w *Response) Unavailable(text string, wait time.Duration) {
+func (w *ResponseWriter) Unavailable(text string, wait time.Duration) {
 	w.r.pool.failed.Add(1)
 	seconds := int(math.Ceil(wait.Seconds()))
 	w.Start(exchange.Head{Status: 503, Length: -1, Then: exchange.Refusal{}, Reason: []byte(text),
@@ -172,19 +172,19 @@ func (w *Response) Unavailable(text string, wait time.Duration) {
 // HandOn forwards the request to the mount's Handler, with body as the request body. HandOn is for responders in the
 // field exchange.Mount.Receives, which get a request before the Handler. fields, "Name: value\r\n" ..., is added to the
 // head of the response. HandOn must be called before Start, and Write must not be called.
-func (w *Response) HandOn(body, fields []byte) {
+func (w *ResponseWriter) HandOn(body, fields []byte) {
 	w.Start(exchange.Head{Status: 200, Fields: fields, Then: w.r.Services.Next})
 	w.buf = body
 }
 
-func (w *Response) Sends() Sends { return w.r.pool.Sends }
+func (w *ResponseWriter) Sends() Sends { return w.r.pool.Sends }
 
 // Then returns an exchange.Then that calls do with value, the value of a response field.
-func (w *Response) Then(do exchange.Continuation, field string, value []byte) exchange.Then {
+func (w *ResponseWriter) Then(do exchange.Continuation, field string, value []byte) exchange.Then {
 	return &continued{do, exchange.Request{Head: w.r.Head, Parsed: w.r.Parsed, Options: field}, value}
 }
 
-// continued is the result of Response.Then.
+// continued is the result of ResponseWriter.Then.
 type continued struct {
 	do    exchange.Continuation
 	r     exchange.Request
@@ -195,11 +195,11 @@ func (c *continued) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Ou
 	return c.do(x, p, &c.r, c.value)
 }
 
-func (w *Response) Started() bool { return w.started }
+func (w *ResponseWriter) Started() bool { return w.started }
 
 // Write blocks while too much of the response waits to be sent to the client. The error is ErrGone if the client has
 // disconnected.
-func (w *Response) Write(p []byte) (int, error) {
+func (w *ResponseWriter) Write(p []byte) (int, error) {
 	n := 0
 	for len(p) > 0 {
 		k := min(len(p), chunkSize-len(w.buf))
@@ -216,7 +216,7 @@ func (w *Response) Write(p []byte) (int, error) {
 
 // Flush sends buffered output. Flush is needed only before a pause in the output, because the end of the response is
 // flushed automatically.
-func (w *Response) Flush() error {
+func (w *ResponseWriter) Flush() error {
 	if w.spool != nil && w.sent && len(w.buf) > 0 {
 		if stored, err := w.spool.store(w.r, w.buf); stored || err != nil {
 			w.buf = w.buf[:0]
@@ -237,7 +237,7 @@ func (w *Response) Flush() error {
 
 // Fail aborts the response, so that the client notices that the rest is missing. Before Start, Fail is equivalent to
 // Refuse(502, "").
-func (w *Response) Fail() {
+func (w *ResponseWriter) Fail() {
 	if w.started {
 		w.r.pool.failed.Add(1)
 		w.failed = true
@@ -246,7 +246,7 @@ func (w *Response) Fail() {
 	}
 }
 
-func (w *Response) put(p *part) error {
+func (w *ResponseWriter) put(p *part) error {
 	p.Body, w.buf = w.buf, nil
 	if !w.sent {
 		w.Start(exchange.Head{Status: 200, Length: -1})
@@ -256,7 +256,7 @@ func (w *Response) put(p *part) error {
 	return w.r.put(p)
 }
 
-func (w *Response) end() {
+func (w *ResponseWriter) end() {
 	if w.spool != nil && !w.spool.finish(w.r) {
 		w.failed = true
 	}
@@ -277,7 +277,7 @@ const (
 // and the first bytes of the response. Ask is for responders in the field exchange.Mount.Receives, which get a request
 // before the Handler. Ask may be called any number of times before Start, even if the client has disconnected. The
 // bytes of body must not change until Ask returns.
-func (w *Response) Ask(body []byte) (status int, answer []byte) {
+func (w *ResponseWriter) Ask(body []byte) (status int, answer []byte) {
 	done := make(chan struct{})
 	w.r.Services.Inquire(w.r.ticket, body, func(s int, a []byte) {
 		status, answer = s, a
@@ -322,7 +322,7 @@ func (r *Request) Share(v any) { r.share = v }
 // Relay sends a subrequest for target, like Sub, and forwards the response to the client as it arrives. The size of the
 // response is not limited. Relay must be called before Start and must be the last call. If there is no response, Relay
 // returns an error, and Respond may call Refuse.
-func (w *Response) Relay(r *Request, target string) error {
+func (w *ResponseWriter) Relay(r *Request, target string) error {
 	a, err := r.ask(r.Context, target)
 	if err != nil {
 		return err
@@ -348,7 +348,7 @@ func (w *Response) Relay(r *Request, target string) error {
 	return nil
 }
 
-type flusher struct{ w *Response }
+type flusher struct{ w *ResponseWriter }
 
 func (f flusher) Write(p []byte) (int, error) {
 	n, err := f.w.Write(p)

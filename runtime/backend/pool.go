@@ -118,7 +118,7 @@ func (h *Handler) leave() {
 }
 
 func (r *Request) respond(to Responder) {
-	w := &Response{r: r}
+	w := &ResponseWriter{r: r}
 	defer func() {
 		if bug := recover(); bug != nil {
 			r.pool.faults.Log(bug, func(line string) { r.pool.log("bug: " + line) })

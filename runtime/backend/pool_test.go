@@ -62,7 +62,7 @@ func (r *rig) release() {
 // response has status 500; after the head, the response is aborted.
 func TestPoolRejectsRequestsAboveItsLimit(t *testing.T) {
 	begun, goOn := false, make(chan bool)
-	r := newRig(t, func(w *Response, _ *Request) {
+	r := newRig(t, func(w *ResponseWriter, _ *Request) {
 		<-goOn
 		if io.WriteString(w, "part"); begun {
 			w.Flush()
@@ -89,7 +89,7 @@ func TestPoolRejectsRequestsAboveItsLimit(t *testing.T) {
 
 func TestSmallPartsDoNotAccumulateForASlowClient(t *testing.T) {
 	var sent atomic.Int64
-	r := newRig(t, func(w *Response, _ *Request) {
+	r := newRig(t, func(w *ResponseWriter, _ *Request) {
 		for err := error(nil); err == nil && sent.Load() < 5000; err = w.Flush() {
 			io.WriteString(w, "x")
 			sent.Add(1)
@@ -110,8 +110,8 @@ func TestHangingResponderLeavesRoomForOthers(t *testing.T) {
 	r := newRig(t, nil)
 	r.Pool = New(4, func(line string) { t.Error(line) })
 	hang := make(chan bool)
-	hangs, other := r.Pool.Handler(Func(func(*Response, *Request) { <-hang })),
-		r.Pool.Handler(Func(func(*Response, *Request) { <-hang }))
+	hangs, other := r.Pool.Handler(Func(func(*ResponseWriter, *Request) { <-hang })),
+		r.Pool.Handler(Func(func(*ResponseWriter, *Request) { <-hang }))
 	ticket := exchange.Ticket(0)
 	takes := func(h *Handler, want bool) {
 		t.Helper()
@@ -134,7 +134,7 @@ func TestHangingResponderLeavesRoomForOthers(t *testing.T) {
 }
 
 func TestUnreadCompleteResponseDoesNotCountTowardsTheLimit(t *testing.T) {
-	r := newRig(t, func(w *Response, _ *Request) { io.WriteString(w, "all") })
+	r := newRig(t, func(w *ResponseWriter, _ *Request) { io.WriteString(w, "all") })
 	for i := range 3 {
 		_, ok := r.submit()
 		checktest.Needf(t, ok, "request %d is refused", i)
@@ -145,7 +145,7 @@ func TestUnreadCompleteResponseDoesNotCountTowardsTheLimit(t *testing.T) {
 
 func TestResponderBlocksWhileItsResponseWaits(t *testing.T) {
 	ended := make(chan error)
-	r := newRig(t, func(w *Response, q *Request) {
+	r := newRig(t, func(w *ResponseWriter, q *Request) {
 		var err error
 		for err == nil {
 			_, err = w.Write(make([]byte, chunkSize))

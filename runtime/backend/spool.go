@@ -24,10 +24,10 @@ type spool struct {
 	failed       bool
 }
 
-// Spools makes the Response store output in a file if the client is slow. The file is in the directory for request
-// bodies. The program or upstream that produces the output can then end before the client has read the response. Spools
-// must be called before Start.
-func (w *Response) Spools() { w.spool = &spool{} }
+// Spools makes the ResponseWriter store output in a file if the client is slow. The file is in the directory for
+// request bodies. The program or upstream that produces the output can then end before the client has read the
+// response. Spools must be called before Start.
+func (w *ResponseWriter) Spools() { w.spool = &spool{} }
 
 // store appends a piece of the response to the file if the client of r is slow. At a limit, store waits for the client
 // instead.

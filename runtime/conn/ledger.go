@@ -30,13 +30,14 @@ type memory struct {
 	uses int64
 }
 
-type Response interface {
+// A Cutter is a response that the Ledger can end.
+type Cutter interface {
 	// Cut ends the response, unless it is already ending, and returns the client's address for the log.
 	Cut() (client string)
 }
 
 type Unsent struct {
-	of    Response
+	of    Cutter
 	place int
 	parts []*memory
 	small int64
@@ -57,7 +58,7 @@ const CountedPart = 4 << 10
 const smallCost = 512
 
 // Add counts body, a part of the response r, in the record u of r. unsent is the number of unwritten bytes of body.
-func (l *Ledger) Add(u *Unsent, r Response, body []byte, unsent int, now int64) {
+func (l *Ledger) Add(u *Unsent, r Cutter, body []byte, unsent int, now int64) {
 	if len(body) < CountedPart {
 		return
 	}
@@ -82,7 +83,7 @@ func (l *Ledger) Add(u *Unsent, r Response, body []byte, unsent int, now int64) 
 
 // AddSmall counts a small part of the response r in the record u of this response. The part has n bytes, fewer than
 // CountedPart, and waits for earlier parts. The caller must call DropSmall when the part no longer waits.
-func (l *Ledger) AddSmall(u *Unsent, r Response, n int, now int64) {
+func (l *Ledger) AddSmall(u *Unsent, r Cutter, n int, now int64) {
 	l.enter(u, r, now)
 	u.small += int64(n) + smallCost
 	u.left += int64(n)
@@ -97,7 +98,7 @@ func (l *Ledger) grow(n int64) {
 	}
 }
 
-func (l *Ledger) enter(u *Unsent, r Response, now int64) {
+func (l *Ledger) enter(u *Unsent, r Cutter, now int64) {
 	if u.Waits() {
 		return
 	}

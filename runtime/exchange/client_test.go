@@ -120,7 +120,7 @@ func TestHeadOfAResponseToAMalformedHTTP2RequestIsNotCountedAsHTTP1(t *testing.T
 	s := serving(t, Mount{Prefix: "/", Source: Memory{}})
 	x := s.New(tcpClient(s), new(Sub))
 	x.Malformed(http1.HTTP2, nil)
-	x.AppendHead(nil, &http1.Response{Status: 400})
+	x.AppendHead(nil, &http1.ResponseHead{Status: 400})
 	checktest.Equal(t, x.Out.Framed, 0)
 }
 

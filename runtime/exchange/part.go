@@ -179,7 +179,7 @@ func (q *Parts) TakeAll() []Part {
 func (q *Parts) Unsent() int64 { return q.unsent.Size() }
 
 // Count adds p with its unsent bytes to the ledger if p is large. It returns nil if q has no counted part.
-func (q *Parts) Count(conns *conn.Set, response conn.Response, p *Part, unsent int) *conn.Unsent {
+func (q *Parts) Count(conns *conn.Set, response conn.Cutter, p *Part, unsent int) *conn.Unsent {
 	if len(p.Body) >= conn.CountedPart {
 		q.begin()
 		conns.Unsent.Add(q.unsent, response, p.Body, unsent, conns.Now)
@@ -201,7 +201,7 @@ func (q *Parts) begin() {
 }
 
 // hold appends p to q, and counts it even if it is small. The caller must call unheld after removing p from q.
-func (q *Parts) hold(conns *conn.Set, response conn.Response, p *Part) {
+func (q *Parts) hold(conns *conn.Set, response conn.Cutter, p *Part) {
 	q.Put(p)
 	if q.Count(conns, response, p, len(p.Body)); len(p.Body) < conn.CountedPart {
 		q.begin()

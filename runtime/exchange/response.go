@@ -102,7 +102,7 @@ type Heads struct {
 
 // AppendHead appends the head of r to dst as an HTTP/1 head, and sets the framing of the body in x.Out. Over HTTP/2,
 // the caller must count the head as it is sent (Response.AddFraming).
-func (x *Exchange) AppendHead(dst []byte, r *http1.Response) []byte {
+func (x *Exchange) AppendHead(dst []byte, r *http1.ResponseHead) []byte {
 	h, before := &x.s.Heads, len(dst)
 	if len(x.rules.headers) > 0 || x.renewal != nil {
 		edits := x.rules.headers
@@ -155,7 +155,7 @@ func (x *Exchange) AppendHeadOf(dst []byte, p *Part, keepAlive bool) []byte {
 	if x.Carrier != nil {
 		x.refuseCarrier()
 	}
-	r := http1.Response{Version: x.Version, Head: x.IsHead, Status: h.Status, Reason: h.Reason, Fields: h.Fields,
+	r := http1.ResponseHead{Version: x.Version, Head: x.IsHead, Status: h.Status, Reason: h.Reason, Fields: h.Fields,
 		Length: h.Length, Type: h.Type, HasDate: h.HasDate, HasServer: h.HasServer}
 	// A 426 must have an Upgrade field (RFC 9110 §15.5.22), which handlers cannot set.
 	if r.Status == 426 {
@@ -376,7 +376,7 @@ func (x *Exchange) NoteLimit(sent string, l Limit) {
 
 // ChangeProtocol gives the connection of x to its Carrier, and makes sink the Sink of x. For r and the results, see
 // Stream.SwitchProtocols.
-func (x *Exchange) ChangeProtocol(sink Sink, r *http1.Response) (c *conn.Conn, head []byte) {
+func (x *Exchange) ChangeProtocol(sink Sink, r *http1.ResponseHead) (c *conn.Conn, head []byte) {
 	x.Sink = sink
 	if r == nil && !x.Out.Begun { // the new protocol sends its own response
 		x.Out.Status = http.StatusSwitchingProtocols

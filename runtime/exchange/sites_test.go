@@ -35,7 +35,7 @@ func TestServerPagesKeepTheFieldsThatTheyNeed(t *testing.T) {
 			"X-A: rule\r\nStrict-Transport-Security: rule\r\n": kept.headers,
 		"content-security-policy: rule\r\nX-A: rule\r\nReferrer-Policy: rule\r\n": rulesOf(site, nil).headers[:1],
 	} {
-		response := http1.Response{Fields: []byte("Content-Security-Policy: page\r\nReferrer-Policy: page\r\nX-B: page\r\n")}
+		response := http1.ResponseHead{Fields: []byte("Content-Security-Policy: page\r\nReferrer-Policy: page\r\nX-B: page\r\n")}
 		edits.Apply(nil, &response)
 		checktest.Equal(t, string(response.Fields), want)
 	}

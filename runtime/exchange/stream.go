@@ -31,7 +31,7 @@ type Stream interface {
 	// SwitchProtocols returns a connection for a protocol other than HTTP. If r is not nil, r has the status 101, and
 	// is the response to x. The new protocol must send head first, unless the stream has sent r itself and head is nil.
 	// If r is nil, the response to x was sent earlier (see Upgrade).
-	SwitchProtocols(x *Exchange, r *http1.Response) (c *conn.Conn, head []byte)
+	SwitchProtocols(x *Exchange, r *http1.ResponseHead) (c *conn.Conn, head []byte)
 }
 
 // Sub is the Stream of an exchange that Exchange.Sub made.
@@ -52,8 +52,8 @@ func (s *Sub) Wait(x *Exchange) {
 	}
 }
 
-func (*Sub) Read(*Exchange)                                                  {}
-func (*Sub) WantMore(*Exchange)                                              {}
-func (*Sub) Write(*Exchange, *Part)                                          {}
-func (*Sub) Replace(_, _ *Exchange, _ bool)                                  {}
-func (*Sub) SwitchProtocols(*Exchange, *http1.Response) (*conn.Conn, []byte) { return nil, nil }
+func (*Sub) Read(*Exchange)                                                      {}
+func (*Sub) WantMore(*Exchange)                                                  {}
+func (*Sub) Write(*Exchange, *Part)                                              {}
+func (*Sub) Replace(_, _ *Exchange, _ bool)                                      {}
+func (*Sub) SwitchProtocols(*Exchange, *http1.ResponseHead) (*conn.Conn, []byte) { return nil, nil }

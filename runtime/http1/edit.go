@@ -50,7 +50,7 @@ type Edits []*Edit
 
 // Apply changes the fields of r. It stores the new fields in buf and returns buf, so that the next call can reuse the
 // memory.
-func (edits Edits) Apply(buf []byte, r *Response) []byte {
+func (edits Edits) Apply(buf []byte, r *ResponseHead) []byte {
 	buf = AppendFields(buf[:0], r.Fields, edits.replace)
 	for i, e := range edits {
 		buf = AppendFields(buf, e.fields, edits[i+1:].replace)

@@ -40,7 +40,7 @@ func TestLaterEditReplacesTheFieldOfAnEarlierEdit(t *testing.T) {
 			"ETag: 1|X-A: a|Cache-Control: private|", "text/plain", false},
 	} {
 		fields := []byte("ETag: 1\r\nX-A: a\r\n")
-		r := Response{Fields: fields, Type: "text/plain"}
+		r := ResponseHead{Fields: fields, Type: "text/plain"}
 		buf := test.edits.Apply(make([]byte, 3, 300), &r)
 		got := strings.ReplaceAll(string(r.Fields), "\r\n", "|")
 		checktest.Truef(t, got == test.want && r.Type == test.kind && r.HasDate == test.date && !r.HasServer,

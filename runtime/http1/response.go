@@ -11,8 +11,8 @@ import (
 // Continue is the interim response for Expect: 100-continue (RFC 9110 §15.2.1).
 const Continue = "HTTP/1.1 100 Continue\r\n\r\n"
 
-// Response holds the parameters of AppendHead, which does not validate them.
-type Response struct {
+// ResponseHead holds the parameters of AppendHead, which does not validate them.
+type ResponseHead struct {
 	Status int
 	Reason []byte // reason phrase; empty for the registered phrase
 	// lines of the form "Name: value\r\n", without Content-Length, Transfer-Encoding, Connection and Keep-Alive
@@ -68,7 +68,7 @@ func (t *Template) SetTime(unix int64) {
 }
 
 // AppendHead appends the head of a response with its empty line, and sets r.Body and r.KeepAlive.
-func (t *Template) AppendHead(dst []byte, r *Response) []byte {
+func (t *Template) AppendHead(dst []byte, r *ResponseHead) []byte {
 	if r.Status == 200 && !r.HasDate && !r.HasServer && (len(r.Reason) == 0 || string(r.Reason) == "OK") {
 		dst = append(dst, t.ok...)
 	} else {
@@ -96,7 +96,7 @@ func (t *Template) AppendHead(dst []byte, r *Response) []byte {
 
 // appendFraming determines how the body is sent (RFC 9112 §6). appendFraming appends Content-Type and the framing
 // fields.
-func (r *Response) appendFraming(dst []byte) []byte {
+func (r *ResponseHead) appendFraming(dst []byte) []byte {
 	r.Body = NoBody
 	switch {
 	case r.Status < 200 || r.Status == 204 || r.Status == 304:

@@ -18,59 +18,59 @@ func TestHeadOfAResponseHasItsFieldsAndFraming(t *testing.T) {
 	const common = "Server: fapws\r\n" + testDate
 	for _, c := range []struct {
 		name string
-		r    Response
+		r    ResponseHead
 		want string
 		body Framing
 		keep bool
 	}{
-		{"hello", Response{Status: 200, Length: 5, Type: "text/html; charset=utf-8", Version: HTTP11, KeepAlive: true},
+		{"hello", ResponseHead{Status: 200, Length: 5, Type: "text/html; charset=utf-8", Version: HTTP11, KeepAlive: true},
 			"HTTP/1.1 200 OK\r\n" + common + "Content-Type: text/html; charset=utf-8\r\nContent-Length: 5\r\n\r\n",
 			Sized, true},
-		{"fields", Response{Status: 200, Reason: []byte("OK"), Fields: []byte("A: b\r\nC: d\r\n"), Version: HTTP11,
+		{"fields", ResponseHead{Status: 200, Reason: []byte("OK"), Fields: []byte("A: b\r\nC: d\r\n"), Version: HTTP11,
 			KeepAlive: true},
 			"HTTP/1.1 200 OK\r\n" + common + "A: b\r\nC: d\r\nContent-Length: 0\r\n\r\n", Sized, true},
-		{"own reason", Response{Status: 200, Reason: []byte("Fine"), Version: HTTP11, KeepAlive: true},
+		{"own reason", ResponseHead{Status: 200, Reason: []byte("Fine"), Version: HTTP11, KeepAlive: true},
 			"HTTP/1.1 200 Fine\r\n" + common + "Content-Length: 0\r\n\r\n", Sized, true},
-		{"registered reason", Response{Status: 404, Version: HTTP11, KeepAlive: true},
+		{"registered reason", ResponseHead{Status: 404, Version: HTTP11, KeepAlive: true},
 			"HTTP/1.1 404 Not Found\r\n" + common + "Content-Length: 0\r\n\r\n", Sized, true},
-		{"unknown status, 9112 4: the space stays", Response{Status: 799, Version: HTTP11, KeepAlive: true},
+		{"unknown status, 9112 4: the space stays", ResponseHead{Status: 799, Version: HTTP11, KeepAlive: true},
 			"HTTP/1.1 799 \r\n" + common + "Content-Length: 0\r\n\r\n", Sized, true},
-		{"own Date", Response{Status: 200, HasDate: true, Fields: []byte("Date: x\r\n"), Version: HTTP11, KeepAlive: true},
+		{"own Date", ResponseHead{Status: 200, HasDate: true, Fields: []byte("Date: x\r\n"), Version: HTTP11, KeepAlive: true},
 			"HTTP/1.1 200 OK\r\nServer: fapws\r\nDate: x\r\nContent-Length: 0\r\n\r\n", Sized, true},
-		{"own Server", Response{Status: 200, HasServer: true, Fields: []byte("Server: x\r\n"), Version: HTTP11,
+		{"own Server", ResponseHead{Status: 200, HasServer: true, Fields: []byte("Server: x\r\n"), Version: HTTP11,
 			KeepAlive: true},
 			"HTTP/1.1 200 OK\r\n" + testDate + "Server: x\r\nContent-Length: 0\r\n\r\n", Sized, true},
-		{"own Server and Date", Response{Status: 201, HasServer: true, HasDate: true, Version: HTTP11, KeepAlive: true},
+		{"own Server and Date", ResponseHead{Status: 201, HasServer: true, HasDate: true, Version: HTTP11, KeepAlive: true},
 			"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n", Sized, true},
-		{"close", Response{Status: 200, Length: 1, Version: HTTP11},
+		{"close", ResponseHead{Status: 200, Length: 1, Version: HTTP11},
 			"HTTP/1.1 200 OK\r\n" + common + "Content-Length: 1\r\nConnection: close\r\n\r\n", Sized, false},
-		{"keep-alive on 1.0", Response{Status: 200, Length: 1, KeepAlive: true},
+		{"keep-alive on 1.0", ResponseHead{Status: 200, Length: 1, KeepAlive: true},
 			"HTTP/1.1 200 OK\r\n" + common + "Content-Length: 1\r\nConnection: keep-alive\r\n\r\n", Sized, true},
-		{"close on 1.0", Response{Status: 200, Length: 1},
+		{"close on 1.0", ResponseHead{Status: 200, Length: 1},
 			"HTTP/1.1 200 OK\r\n" + common + "Content-Length: 1\r\nConnection: close\r\n\r\n", Sized, false},
-		{"unknown length", Response{Status: 200, Length: -1, Version: HTTP11, KeepAlive: true},
+		{"unknown length", ResponseHead{Status: 200, Length: -1, Version: HTTP11, KeepAlive: true},
 			"HTTP/1.1 200 OK\r\n" + common + "Transfer-Encoding: chunked\r\n\r\n", Chunked, true},
-		{"unknown length, close", Response{Status: 200, Length: -1, Version: HTTP11},
+		{"unknown length, close", ResponseHead{Status: 200, Length: -1, Version: HTTP11},
 			"HTTP/1.1 200 OK\r\n" + common + "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n", Chunked, false},
-		{"unknown length on 1.0, 9112 6.1", Response{Status: 200, Length: -1, KeepAlive: true},
+		{"unknown length on 1.0, 9112 6.1", ResponseHead{Status: 200, Length: -1, KeepAlive: true},
 			"HTTP/1.1 200 OK\r\n" + common + "Connection: close\r\n\r\n", UntilClose, false},
-		{"HEAD", Response{Status: 200, Length: 5, Type: "a/b", Head: true, Version: HTTP11, KeepAlive: true},
+		{"HEAD", ResponseHead{Status: 200, Length: 5, Type: "a/b", Head: true, Version: HTTP11, KeepAlive: true},
 			"HTTP/1.1 200 OK\r\n" + common + "Content-Type: a/b\r\nContent-Length: 5\r\n\r\n", NoBody, true},
-		{"HEAD, unknown length", Response{Status: 200, Length: -1, Head: true, Version: HTTP11, KeepAlive: true},
+		{"HEAD, unknown length", ResponseHead{Status: 200, Length: -1, Head: true, Version: HTTP11, KeepAlive: true},
 			"HTTP/1.1 200 OK\r\n" + common + "Transfer-Encoding: chunked\r\n\r\n", NoBody, true},
-		{"HEAD, unknown length on 1.0", Response{Status: 200, Length: -1, Head: true, KeepAlive: true},
+		{"HEAD, unknown length on 1.0", ResponseHead{Status: 200, Length: -1, Head: true, KeepAlive: true},
 			"HTTP/1.1 200 OK\r\n" + common + "Connection: close\r\n\r\n", NoBody, false},
-		{"101", Response{Status: 101, Length: -1, Version: HTTP11, KeepAlive: true},
+		{"101", ResponseHead{Status: 101, Length: -1, Version: HTTP11, KeepAlive: true},
 			"HTTP/1.1 101 Switching Protocols\r\n" + common + "\r\n", NoBody, true},
-		{"204, 9110 8.6", Response{Status: 204, Length: 5, Type: "a/b", Version: HTTP11, KeepAlive: true},
+		{"204, 9110 8.6", ResponseHead{Status: 204, Length: 5, Type: "a/b", Version: HTTP11, KeepAlive: true},
 			"HTTP/1.1 204 No Content\r\n" + common + "\r\n", NoBody, true},
-		{"205, 9110 15.3.6", Response{Status: 205, Length: -1, Type: "a/b", Version: HTTP11, KeepAlive: true},
+		{"205, 9110 15.3.6", ResponseHead{Status: 205, Length: -1, Type: "a/b", Version: HTTP11, KeepAlive: true},
 			"HTTP/1.1 205 Reset Content\r\n" + common + "Content-Length: 0\r\n\r\n", NoBody, true},
-		{"304, 9112 6.1", Response{Status: 304, Length: -1, Type: "a/b", Version: HTTP11, KeepAlive: true},
+		{"304, 9112 6.1", ResponseHead{Status: 304, Length: -1, Type: "a/b", Version: HTTP11, KeepAlive: true},
 			"HTTP/1.1 304 Not Modified\r\n" + common + "\r\n", NoBody, true},
-		{"304 on 1.0", Response{Status: 304, Length: -1, KeepAlive: true},
+		{"304 on 1.0", ResponseHead{Status: 304, Length: -1, KeepAlive: true},
 			"HTTP/1.1 304 Not Modified\r\n" + common + "Connection: keep-alive\r\n\r\n", NoBody, true},
-		{"largest length", Response{Status: 206, Length: 1<<63 - 1, Version: HTTP11, KeepAlive: true},
+		{"largest length", ResponseHead{Status: 206, Length: 1<<63 - 1, Version: HTTP11, KeepAlive: true},
 			"HTTP/1.1 206 Partial Content\r\n" + common + "Content-Length: 9223372036854775807\r\n\r\n", Sized, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -86,7 +86,7 @@ func TestHeadOfAResponseHasItsFieldsAndFraming(t *testing.T) {
 func TestTemplateSetsServerAndDate(t *testing.T) {
 	tm := NewTemplate("", testTime)
 	head := func() string {
-		return string(tm.AppendHead(nil, &Response{Status: 200, Version: HTTP11, KeepAlive: true}))
+		return string(tm.AppendHead(nil, &ResponseHead{Status: 200, Version: HTTP11, KeepAlive: true}))
 	}
 	got, want := head(), "HTTP/1.1 200 OK\r\n"+testDate+"Content-Length: 0\r\n\r\n"
 	checktest.Equalf(t, got, want, "without a server name")
@@ -102,7 +102,7 @@ func TestResponsesDoNotAllocate(t *testing.T) {
 	checktest.Equalf(t, testing.AllocsPerRun(100, func() {
 		now++
 		tm.SetTime(now)
-		for _, r := range []Response{{Status: 200, Length: 7}, {Status: 404, Length: -1, Version: HTTP11},
+		for _, r := range []ResponseHead{{Status: 200, Length: 7}, {Status: 404, Length: -1, Version: HTTP11},
 			{Status: 799, Length: 1 << 60}} {
 			dst = tm.AppendHead(dst[:0], &r)
 		}

@@ -119,7 +119,7 @@ func (c *Conn) upgrade(x *exchange.Exchange, to exchange.Upgrade) {
 }
 
 // SwitchProtocols leaves the input after the request to the new protocol, as pending input.
-func (c *Conn) SwitchProtocols(x *exchange.Exchange, r *http1.Response) (transport *conn.Conn, head []byte) {
+func (c *Conn) SwitchProtocols(x *exchange.Exchange, r *http1.ResponseHead) (transport *conn.Conn, head []byte) {
 	if r != nil {
 		head = x.AppendHead(nil, r)
 	}

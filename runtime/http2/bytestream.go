@@ -33,7 +33,7 @@ var (
 
 const maxSpareInput = 64 << 10
 
-func (st *stream) SwitchProtocols(x *exchange.Exchange, r *http1.Response) (transport *conn.Conn, head []byte) {
+func (st *stream) SwitchProtocols(x *exchange.Exchange, r *http1.ResponseHead) (transport *conn.Conn, head []byte) {
 	c := st.c
 	s := c.s
 	if r != nil {

@@ -21,7 +21,7 @@ type echo struct {
 }
 
 func (h *host) echo(x *exchange.Exchange) {
-	c, _ := x.Stream.SwitchProtocols(x, &http1.Response{Status: 101, Version: http1.HTTP11, KeepAlive: true, Length: -1})
+	c, _ := x.Stream.SwitchProtocols(x, &http1.ResponseHead{Status: 101, Version: http1.HTTP11, KeepAlive: true, Length: -1})
 	e := &echo{conn: c, set: h.Set}
 	c.Holder = e
 	h.echoes = append(h.echoes, e)

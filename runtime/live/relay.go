@@ -56,7 +56,7 @@ const maxAnswer = 16 << 10
 // readAnswer reads the head of the response that the application has written to its socket, and no later bytes.
 // readAnswer returns nil if the head is incomplete or does not accept a WebSocket. If the head does not accept a
 // WebSocket, readAnswer also sends an error response to the client.
-func (r *relay) readAnswer() *http1.Response {
+func (r *relay) readAnswer() *http1.ResponseHead {
 	head := make([]byte, maxAnswer)
 	n, _, err := unix.Recvfrom(r.fd, head, unix.MSG_PEEK|unix.MSG_DONTWAIT)
 	size := bytes.Index(head[:max(n, 0)], []byte("\r\n\r\n")) + 4
@@ -84,7 +84,7 @@ func (r *relay) readAnswer() *http1.Response {
 	}
 	var fields bytes.Buffer
 	answer.Header.Write(&fields) // a Buffer returns no errors
-	return &http1.Response{Status: 101, Version: http1.HTTP11, KeepAlive: true, Length: -1, Fields: fields.Bytes(),
+	return &http1.ResponseHead{Status: 101, Version: http1.HTTP11, KeepAlive: true, Length: -1, Fields: fields.Bytes(),
 		HasDate: answer.Header["Date"] != nil, HasServer: answer.Header["Server"] != nil}
 }
 
@@ -107,7 +107,7 @@ func (r *relay) open() {
 	if r.halfClosed() {
 		return
 	}
-	var head *http1.Response
+	var head *http1.ResponseHead
 	if x.Version.Has(http1.FramesItself) {
 		if head = r.readAnswer(); head == nil {
 			return

@@ -114,7 +114,7 @@ func (a *Sockets) Accept(x *exchange.Exchange, p *exchange.Part, _ *exchange.Req
 		x.Log(logfile.Error, fmt.Sprintf("ignoring the invalid WebSocket subprotocol %q", subprotocol))
 	}
 	h := &p.Head
-	c, head := x.ChangeProtocol(s, &http1.Response{Status: 101, Version: http1.HTTP11, KeepAlive: true, Length: -1,
+	c, head := x.ChangeProtocol(s, &http1.ResponseHead{Status: 101, Version: http1.HTTP11, KeepAlive: true, Length: -1,
 		Fields: append(s.fields(subprotocol), h.Fields...), HasDate: h.HasDate, HasServer: h.HasServer})
 	s.conn = c
 	c.Upgrade(s)

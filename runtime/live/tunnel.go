@@ -79,7 +79,7 @@ func (l *link) Carried() (received, sent int64, proper bool) {
 
 // begin begins a tunnel between the client's connection and upstream. If r is not nil, the client first gets the
 // response r. The next bytes for the client are those in ahead.
-func (l *link) begin(sink exchange.Sink, upstream *conn.Conn, idle time.Duration, failed func(error), r *http1.Response,
+func (l *link) begin(sink exchange.Sink, upstream *conn.Conn, idle time.Duration, failed func(error), r *http1.ResponseHead,
 	ahead []byte) {
 	x := l.x
 	l.tunnel = l.s.conns.NewTunnel(l.end, upstream, idle, failed)
@@ -140,7 +140,7 @@ func (t *Tunnel) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Outco
 	upstream, h := t.Upstream, &p.Head
 	t.Upstream = nil
 	x.SetSource(exchange.Memory{}, "")
-	head := &http1.Response{Status: h.Status, Reason: h.Reason, Version: http1.HTTP11, KeepAlive: true, Length: -1,
+	head := &http1.ResponseHead{Status: h.Status, Reason: h.Reason, Version: http1.HTTP11, KeepAlive: true, Length: -1,
 		Fields: h.Fields, HasDate: h.HasDate, HasServer: h.HasServer}
 	l.begin(x, upstream, t.Idle, t.Ended, head, t.Ahead)
 	return exchange.Taken // the exchange continues until the tunnel has ended

@@ -74,7 +74,7 @@ const fields = "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nRe
 	"Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-%s'; connect-src " +
 	"'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'\r\n"
 
-func (p *Page) Respond(w *backend.Response, r *backend.Request) {
+func (p *Page) Respond(w *backend.ResponseWriter, r *backend.Request) {
 	if why := refused(r); why != "" {
 		p.refuse(w, r, why)
 		return
@@ -93,7 +93,7 @@ func (p *Page) Respond(w *backend.Response, r *backend.Request) {
 	}
 }
 
-func (p *Page) get(ctx context.Context, w *backend.Response, r *backend.Request, path string) {
+func (p *Page) get(ctx context.Context, w *backend.ResponseWriter, r *backend.Request, path string) {
 	switch path {
 	case "":
 		// Do not redirect to the path that the client has sent: in a path such as "//_fapws/", browsers would take
@@ -123,14 +123,14 @@ func (p *Page) get(ctx context.Context, w *backend.Response, r *backend.Request,
 	}
 }
 
-func (p *Page) refuse(w *backend.Response, r *backend.Request, reason string) {
+func (p *Page) refuse(w *backend.ResponseWriter, r *backend.Request, reason string) {
 	if p.refusals.Now() {
 		p.log(logfile.Warning, r.Client(), "status page refused: "+reason)
 	}
 	w.Refuse(403, reason)
 }
 
-func (p *Page) post(w *backend.Response, r *backend.Request, path string) {
+func (p *Page) post(w *backend.ResponseWriter, r *backend.Request, path string) {
 	if auth.FromElsewhere(r.Head, r.Parsed.Fields, r.Host()) {
 		p.refuse(w, r, "the request comes from a page of another site")
 		return
@@ -160,7 +160,7 @@ func (p *Page) post(w *backend.Response, r *backend.Request, path string) {
 	}
 }
 
-func (p *Page) metrics(ctx context.Context, w *backend.Response, r *backend.Request) {
+func (p *Page) metrics(ctx context.Context, w *backend.ResponseWriter, r *backend.Request) {
 	a, err := p.ask(ctx, Metrics)
 	if strings.Contains(r.Field("Accept"), "application/openmetrics-text") {
 		send(w, metrics.OpenMetricsType, metrics.OpenMetrics(a.Families), err)
@@ -174,7 +174,7 @@ const (
 	htmlType  = "text/html; charset=utf-8"
 )
 
-func send(w *backend.Response, kind, text string, err error) {
+func send(w *backend.ResponseWriter, kind, text string, err error) {
 	if err != nil {
 		w.Refuse(503, err.Error())
 		return

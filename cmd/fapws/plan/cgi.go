@@ -231,13 +231,13 @@ func (p *Programs) mounted(options string, warn func(error)) (backend.Responder,
 			warn(wrong)
 		}
 	}
-	return backend.Func(func(w *backend.Response, r *backend.Request) {
+	return backend.Func(func(w *backend.ResponseWriter, r *backend.Request) {
 		r.Options = options
 		p.Respond(w, r)
 	}), err
 }
 
-func (p *Programs) Respond(w *backend.Response, r *backend.Request) {
+func (p *Programs) Respond(w *backend.ResponseWriter, r *backend.Request) {
 	n := namedProgram{r.Options, r.ErrorLog}
 	p.mu.Lock()
 	program := p.all[n]

@@ -192,7 +192,7 @@ func (b *builder) tokens() []exchange.Mount {
 	if find == nil {
 		return nil
 	}
-	handler := b.add(backend.Func(func(w *backend.Response, r *backend.Request) {
+	handler := b.add(backend.Func(func(w *backend.ResponseWriter, r *backend.Request) {
 		text, err := find(r.Path[strings.LastIndexByte(r.Path, '/')+1:])
 		if err != nil {
 			w.Refuse(404, "")

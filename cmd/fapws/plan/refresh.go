@@ -63,7 +63,7 @@ const (
 var refreshCode string
 
 // Respond sends the script, or the event stream. The server ends event streams when it stops or is replaced.
-func (r *Refresh) Respond(w *backend.Response, q *backend.Request) {
+func (r *Refresh) Respond(w *backend.ResponseWriter, q *backend.Request) {
 	const fields = "Cache-Control: no-store\r\nContent-Type: "
 	if strings.HasSuffix(q.Path, refreshScript) {
 		w.Start(exchange.Head{Status: 200, Length: int64(len(refreshCode)),

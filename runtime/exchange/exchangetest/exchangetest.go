@@ -75,7 +75,7 @@ func (*Client) Read(*exchange.Exchange)                  {}
 func (*Client) WantMore(*exchange.Exchange)              {}
 func (*Client) Write(*exchange.Exchange, *exchange.Part) {}
 func (*Client) Replace(_, _ *exchange.Exchange, _ bool)  {}
-func (*Client) SwitchProtocols(*exchange.Exchange, *http1.Response) (*conn.Conn, []byte) {
+func (*Client) SwitchProtocols(*exchange.Exchange, *http1.ResponseHead) (*conn.Conn, []byte) {
 	return nil, nil
 }
 

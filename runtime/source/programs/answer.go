@@ -19,7 +19,7 @@ import (
 // An Answer forwards the output of a program to the client, first the head, then the body as it arrives, on the
 // goroutine that calls Respond.
 type Answer struct {
-	W   *backend.Response
+	W   *backend.ResponseWriter
 	R   *backend.Request
 	Raw bool // the program itself writes an HTTP head (nph-)
 
@@ -261,7 +261,7 @@ func (h *Head) field(line []byte, raw bool) error {
 
 // send handles the header fields in which a program names a file or channels to send, if these fields are enabled. send
 // reports whether the server will send a file.
-func (h *Head) send(w *backend.Response, plain bool) (file bool) {
+func (h *Head) send(w *backend.ResponseWriter, plain bool) (file bool) {
 	counts := w.Sends()
 	switch {
 	case !plain && counts.File != nil && len(h.sendfile) > 0:

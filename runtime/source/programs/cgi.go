@@ -173,7 +173,7 @@ func Environment() []string {
 	return env
 }
 
-func (c *CGI) Respond(w *backend.Response, r *backend.Request) {
+func (c *CGI) Respond(w *backend.ResponseWriter, r *backend.Request) {
 	respond(w, r, c.scripts, c.o.Fallback, &c.o.Common, "", c.run)
 }
 
@@ -265,7 +265,7 @@ const short = 20 * time.Millisecond // how long output is kept back, so that mor
 
 // respond finds the script for a request, calls run, and always ends the response. Without scripts
 // (nil), log lines begin with the text other instead of the name of the script file.
-func respond(w *backend.Response, r *backend.Request, scripts *Scripts, fallback *Script, o *Common, other string,
+func respond(w *backend.ResponseWriter, r *backend.Request, scripts *Scripts, fallback *Script, o *Common, other string,
 	run func(*Answer, *Script, func(line string)) error) {
 	script, err := Script{Info: r.Path[r.Script:], Base: r.Script}, error(nil)
 	if scripts != nil {
@@ -352,7 +352,7 @@ func ParseCGIOptions(text string) (o CGIOptions, err error) {
 	return o, nil
 }
 
-func refuse(w *backend.Response, reason string) {
+func refuse(w *backend.ResponseWriter, reason string) {
 	w.Add(string(exchange.RetryAfter))
 	w.Refuse(503, reason)
 }

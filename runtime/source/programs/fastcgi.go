@@ -96,7 +96,7 @@ func (f *FastCGI) Close() { f.links.Close() }
 // Idle returns the number of idle links, and is safe for concurrent use.
 func (f *FastCGI) Idle() int { return f.links.Len() }
 
-func (f *FastCGI) Respond(w *backend.Response, r *backend.Request) {
+func (f *FastCGI) Respond(w *backend.ResponseWriter, r *backend.Request) {
 	respond(w, r, f.o.Scripts, f.o.Fallback, &f.o.Common, f.o.Address, f.ask)
 }
 

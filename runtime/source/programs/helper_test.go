@@ -34,7 +34,7 @@ func (s *site) serve(prefix string, r backend.Responder, err error) {
 	s.t.Helper()
 	checktest.Must(s.t, err)
 	pool := backend.New(1000, s.log.Add)
-	there := pool.Handler(backend.Func(func(w *backend.Response, r *backend.Request) {
+	there := pool.Handler(backend.Func(func(w *backend.ResponseWriter, r *backend.Request) {
 		io.WriteString(w, "there: "+r.Query())
 	}))
 	cfg := runtimetest.Config()

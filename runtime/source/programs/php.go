@@ -129,7 +129,7 @@ func (p *PHP) Missing() string {
 	return ""
 }
 
-func (p *PHP) Respond(w *backend.Response, r *backend.Request) { p.answers.Respond(w, r) }
+func (p *PHP) Respond(w *backend.ResponseWriter, r *backend.Request) { p.answers.Respond(w, r) }
 
 // Idle returns the number of PHP processes that wait for a request.
 func (p *PHP) Idle() int {

@@ -40,7 +40,7 @@ const (
 
 var errTruncated = errors.New("the process exited before its response was complete")
 
-func (m *LoaderMount) Respond(w *backend.Response, r *backend.Request) {
+func (m *LoaderMount) Respond(w *backend.ResponseWriter, r *backend.Request) {
 	s, began := &m.Loader.serving, time.Now()
 	w.Spools()
 	switch err := s.Gate.Enter(r.Context, r.Account()); {
@@ -139,7 +139,7 @@ func (m *LoaderMount) Respond(w *backend.Response, r *backend.Request) {
 	}
 }
 
-func (m *LoaderMount) pass(w *backend.Response, r *backend.Request, c *child, head []byte) error {
+func (m *LoaderMount) pass(w *backend.ResponseWriter, r *backend.Request, c *child, head []byte) error {
 	sent := send(c.conn, len(head), r, func(writer *bufio.Writer) error {
 		_, _ = writer.Write(head)
 		if _, err := io.Copy(writer, r.Body()); err != nil {

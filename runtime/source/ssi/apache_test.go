@@ -173,7 +173,7 @@ func startOurs(t *testing.T, root, host string) string {
 	programs := checktest.Try(programs.NewCGI(programs.CGIOptions{ScriptOptions: programs.ScriptOptions{Root: root,
 		Match: []string{"*.cgi"}}, Common: programs.Common{Log: log}})).Must(t)
 	handler := backend.New(100, func(line string) { t.Log(line) }).
-		Handler(backend.Func(func(w *backend.Response, r *backend.Request) {
+		Handler(backend.Func(func(w *backend.ResponseWriter, r *backend.Request) {
 			switch {
 			case pages.isPage(r.Path):
 				pages.Respond(w, r)

@@ -46,7 +46,7 @@ func newSite(t *testing.T, o Options, files map[string]string) *site {
 
 // answer is an application for the paths /dynamic/status/404, /dynamic/echo?text, /dynamic/cookie, /dynamic/slow and
 // /dynamic/big.
-func answer(w *backend.Response, r *backend.Request) {
+func answer(w *backend.ResponseWriter, r *backend.Request) {
 	text := func(status int, body string) {
 		w.Start(exchange.Head{Status: status, Fields: []byte("Content-Type: text/plain\r\nSet-Cookie: a=b\r\n"), Length: -1})
 		io.WriteString(w, body)

@@ -111,7 +111,7 @@ func New(o Options) (*Pages, error) {
 
 func (s *Pages) isPage(name string) bool { return static.FitsAny(s.opt.Patterns, name) }
 
-func (s *Pages) Respond(w *backend.Response, r *backend.Request) {
+func (s *Pages) Respond(w *backend.ResponseWriter, r *backend.Request) {
 	if !slices.Contains([]string{"GET", "HEAD", "POST"}, r.Method()) {
 		w.Add("Allow: GET, HEAD, POST\r\n")
 		w.Refuse(405, "")
@@ -174,7 +174,7 @@ const (
 
 type page struct {
 	s   *Pages
-	w   *backend.Response
+	w   *backend.ResponseWriter
 	r   *backend.Request
 	f   *file
 	ctx context.Context
@@ -205,7 +205,7 @@ type page struct {
 // this buffer.
 const bufferSize = 64 << 10
 
-func (s *Pages) newPage(w *backend.Response, r *backend.Request, f *file) *page {
+func (s *Pages) newPage(w *backend.ResponseWriter, r *backend.Request, f *file) *page {
 	p := &page{s: s, w: w, r: r, f: f, timefmt: s.opt.TimeFormat, errmsg: s.opt.ErrorMessage,
 		echomsg: s.opt.UndefinedEcho, printing: true, found: true}
 	p.ctx, p.cancel = context.WithTimeout(r.Context, s.opt.Timeout)

@@ -241,7 +241,7 @@ func readWhole(file *os.File, s Stamp) []byte {
 
 // find returns the representations of the file at a clean path; key is the cache key of this path. find uses the cache
 // if the disk was checked within the last second.
-func (f *Files) find(t *view, path, key []byte, now int64, req *Request) (v variants, err error) {
+func (f *Files) find(t *view, path, key []byte, now int64, req *FileRequest) (v variants, err error) {
 	known, fresh := f.cache.get(key, now, false)
 	if fresh {
 		return known, nil
@@ -266,7 +266,7 @@ func (f *Files) find(t *view, path, key []byte, now int64, req *Request) (v vari
 	return v, nil
 }
 
-func (f *Files) findListing(t *view, path, key []byte, now int64, req *Request) (v variants, err error) {
+func (f *Files) findListing(t *view, path, key []byte, now int64, req *FileRequest) (v variants, err error) {
 	// f.looking limits the goroutines that wait for the disk. While this goroutine waits for the lock, it does not
 	// count.
 	<-f.looking

@@ -12,14 +12,14 @@ import (
 	"fapws/runtime/checktest"
 )
 
-func mustHit(t testing.TB, f *Files, req *Request) answered {
+func mustHit(t testing.TB, f *Files, req *FileRequest) answered {
 	t.Helper()
 	a, ok := hit(t, f, req)
 	checktest.Needf(t, ok, "%s is not in memory", req.Path)
 	return a
 }
 
-func mustMiss(t testing.TB, f *Files, req *Request) {
+func mustMiss(t testing.TB, f *Files, req *FileRequest) {
 	t.Helper()
 	a, ok := hit(t, f, req)
 	checktest.Needf(t, !ok, "%s is in memory: %+v", req.Path, a)
@@ -132,7 +132,7 @@ func TestHitAndOpenAgreeOnTheAgeOfARecord(t *testing.T) {
 	start := time.Now()
 	req := request(t, "", "GET", "/a")
 	open(t, f, req)
-	checktest.Truef(t, f.Hit(start.UnixNano()+int64(time.Since(start)), req, new(Response)), "not in memory")
+	checktest.Truef(t, f.Hit(start.UnixNano()+int64(time.Since(start)), req, new(FileResponse)), "not in memory")
 }
 
 func TestFileThatHasJustChangedIsNotKept(t *testing.T) {
@@ -212,11 +212,11 @@ func TestHitAndOpenMayRunAtTheSameTime(t *testing.T) {
 	f := serve(t, Options{Root: root, CacheBytes: 2000})
 	var group sync.WaitGroup
 	done := make(chan struct{})
-	check := func(a answered, req *Request) {
+	check := func(a answered, req *FileRequest) {
 		checktest.Truef(t, (a.status == 200 || a.status == 404) &&
 			(a.status != 200 || strings.Trim(a.body, a.body[:1]) == ""), "%s: %d %.20q", req.Path, a.status, a.body)
 	}
-	var requests []*Request
+	var requests []*FileRequest
 	for _, target := range []string{"/a", "/b", "/c", "/missing"} {
 		requests = append(requests, request(t, "", "GET", target), request(t, "", "GET", target, "Accept-Encoding: gzip"))
 	}
@@ -238,7 +238,7 @@ func TestHitAndOpenMayRunAtTheSameTime(t *testing.T) {
 		openers.Go(func() {
 			for range 60 {
 				for _, req := range requests {
-					var out Response
+					var out FileResponse
 					f.Open(req, &out)
 					check(read(t, req, &out), req)
 				}
@@ -246,7 +246,7 @@ func TestHitAndOpenMayRunAtTheSameTime(t *testing.T) {
 		})
 	}
 	group.Go(func() {
-		var out Response
+		var out FileResponse
 		for i := int64(0); ; i++ {
 			select {
 			case <-done:
@@ -281,7 +281,7 @@ func TestHitDoesNotAllocate(t *testing.T) {
 	} {
 		req := request(t, "", "GET", "/a.html", fields...)
 		open(t, f, req)
-		var out Response
+		var out FileResponse
 		now := f.clock()
 		n := testing.AllocsPerRun(100, func() {
 			checktest.Needf(t, f.Hit(now, req, &out), "not in memory")

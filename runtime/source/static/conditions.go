@@ -91,7 +91,7 @@ func ParseDigits(s []byte) (n int64, ok bool) {
 }
 
 // onePart creates a response with a single range (RFC 9110 §15.3.7.1).
-func (response *Response) onePart(r *representation, part byteRange) {
+func (response *FileResponse) onePart(r *representation, part byteRange) {
 	b := append(response.scratch[:0], r.fields...)
 	b = AppendContentRange(b, part.start, part.count, r.size)
 	response.scratch = b
@@ -100,7 +100,7 @@ func (response *Response) onePart(r *representation, part byteRange) {
 }
 
 // manyParts creates a multipart/byteranges response (RFC 9110 §14.6).
-func (response *Response) manyParts(r *representation, parts []byteRange) {
+func (response *FileResponse) manyParts(r *representation, parts []byteRange) {
 	var buf [16]byte
 	// The boundary has 13 unpredictable characters, so that nobody can write a file that contains the boundary.
 	boundary := strconv.AppendUint(buf[:0], rand.Uint64()|1<<63, 36)

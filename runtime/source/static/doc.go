@@ -8,7 +8,7 @@
 // both into an exchange.Source.
 //
 //	static.go          Options and Files
-//	serve.go           Source; Request and Response; from a request to the segments of its response
+//	serve.go           Source; FileRequest and FileResponse; from a request to the segments of its response
 //	cache.go           cache of files, variants and listings
 //	lookup.go          the file for a path, its index and variants; listings; statuses of errors
 //	root.go            the document root, opened segment by segment; symbolic links

@@ -26,7 +26,7 @@ var (
 	movedText   = []byte("301 Moved Permanently\n")
 )
 
-func (response *Response) fail(status int) {
+func (response *FileResponse) fail(status int) {
 	fields := failed
 	switch status {
 	case 405:
@@ -38,14 +38,14 @@ func (response *Response) fail(status int) {
 }
 
 // failRange creates a 416 (RFC 9110 §15.5.17).
-func (response *Response) failRange(size int64) {
+func (response *FileResponse) failRange(size int64) {
 	b := append(response.scratch[:0], "Content-Range: bytes */"...)
 	b = strconv.AppendInt(b, size, 10)
 	response.scratch = append(b, "\r\nAccept-Ranges: bytes\r\n"+noSniff...)
 	response.Head = exchange.Head{Status: 416, Fields: response.scratch}
 }
 
-func (response *Response) redirect(req *Request) {
+func (response *FileResponse) redirect(req *FileRequest) {
 	b := append(response.scratch[:0], "Location: "...)
 	b = slashLocation(b, req.Prefix, req.Parsed.Path.In(req.Head), req.Parsed.Query.In(req.Head))
 	response.scratch = append(b, "\r\nContent-Type: "+exchange.TextType+"\r\n"+noSniff...)

@@ -117,7 +117,7 @@ func (p *Pages) Answer(x *exchange.Exchange, r exchange.Reply) {
 		return
 	}
 	a := newResponse()
-	a.request = Request{Path: []byte(path), Parsed: &plainGet}
+	a.request = FileRequest{Path: []byte(path), Parsed: &plainGet}
 	if p.files.Hit(p.files.clock(), &a.request, a) {
 		a.sendFor(x, &r)
 		return
@@ -128,7 +128,7 @@ func (p *Pages) Answer(x *exchange.Exchange, r exchange.Reply) {
 
 var plainGet = http1.Request{Get: true}
 
-func (a *Response) sendFor(x *exchange.Exchange, r *exchange.Reply) {
+func (a *FileResponse) sendFor(x *exchange.Exchange, r *exchange.Reply) {
 	h := &a.Head
 	if h.Status != 200 {
 		a.drop()

@@ -57,7 +57,7 @@ type handedOver struct {
 	// Options of a document root as JSON, or the name of the header field that names a file
 	options string
 	name    string // value of that header field; empty for a document root
-	answer  *Response
+	answer  *FileResponse
 	err     error // why no file can be sent; nil on success
 }
 
@@ -71,7 +71,7 @@ func (h *Handed) Take(x *exchange.Exchange, p *exchange.Part, r *exchange.Reques
 	o := &handedOver{Handed: h, head: p.Head, options: r.Options, name: string(bytes.TrimSpace(name)),
 		answer: newResponse()}
 	o.head.Fields, o.head.Reason = bytes.Clone(p.Head.Fields), bytes.Clone(p.Head.Reason)
-	o.answer.request = Request{Path: bytes.Clone(r.Path), Prefix: x.Prefix, Head: bytes.Clone(r.Head), Parsed: r.Parsed}
+	o.answer.request = FileRequest{Path: bytes.Clone(r.Path), Prefix: x.Prefix, Head: bytes.Clone(r.Head), Parsed: r.Parsed}
 	x.SetSource(o, "")
 	o.answer.offload(x, o.open, func() {
 		if o.err != nil {

@@ -62,7 +62,7 @@ func later(f *Files, d time.Duration) {
 	f.clock = func() int64 { return now }
 }
 
-func request(t testing.TB, mount, method, target string, fields ...string) *Request {
+func request(t testing.TB, mount, method, target string, fields ...string) *FileRequest {
 	t.Helper()
 	head := []byte(method + " " + target + " HTTP/1.1\r\nHost: x\r\n" + strings.Join(append(fields, "\r\n"), "\r\n"))
 	if len(fields) == 0 {
@@ -72,7 +72,7 @@ func request(t testing.TB, mount, method, target string, fields ...string) *Requ
 	n, err := parsed.Parse(head, &http1.DefaultLimits)
 	checktest.Mustf(t, err, "%q", head)
 	path := http1.DecodePath(nil, parsed.Path.In(head))
-	return &Request{Path: bytes.TrimPrefix(path, []byte(mount)), Head: head[:n], Parsed: parsed}
+	return &FileRequest{Path: bytes.TrimPrefix(path, []byte(mount)), Head: head[:n], Parsed: parsed}
 }
 
 type answered struct {
@@ -85,7 +85,7 @@ type answered struct {
 
 func (a answered) get(name string) string { return a.fields.Get(name) }
 
-func read(t testing.TB, req *Request, out *Response) answered {
+func read(t testing.TB, req *FileRequest, out *FileResponse) answered {
 	t.Helper()
 	defer out.Close()
 	a := answered{status: out.Head.Status, length: out.Head.Length, file: out.file != nil, fields: textproto.MIMEHeader{}}
@@ -114,16 +114,16 @@ func read(t testing.TB, req *Request, out *Response) answered {
 	return a
 }
 
-func open(t testing.TB, f *Files, req *Request) answered {
+func open(t testing.TB, f *Files, req *FileRequest) answered {
 	t.Helper()
-	var out Response
+	var out FileResponse
 	f.Open(req, &out)
 	return read(t, req, &out)
 }
 
-func hit(t testing.TB, f *Files, req *Request) (a answered, ok bool) {
+func hit(t testing.TB, f *Files, req *FileRequest) (a answered, ok bool) {
 	t.Helper()
-	var out Response
+	var out FileResponse
 	if !f.Hit(f.clock(), req, &out) {
 		checktest.Needf(t, out.Head.Status == 0 && out.Segments == nil && out.file == nil, "out was changed: %+v", &out)
 		return a, false
@@ -131,7 +131,7 @@ func hit(t testing.TB, f *Files, req *Request) (a answered, ok bool) {
 	return read(t, req, &out), true
 }
 
-func get(t testing.TB, f *Files, req *Request) answered {
+func get(t testing.TB, f *Files, req *FileRequest) answered {
 	t.Helper()
 	a := open(t, f, req)
 	b, ok := hit(t, f, req)

@@ -36,7 +36,7 @@ type order struct {
 var byName = order{'N', 'A'}
 
 // orderOf parses the query of a request, and returns byName if the query is invalid.
-func orderOf(req *Request) order {
+func orderOf(req *FileRequest) order {
 	q := req.Parsed.Query.In(req.Head)
 	if len(q) != len("C=N;O=A") || string(q[:2]) != "C=" || q[3] != ';' && q[3] != '&' ||
 		string(q[4:6]) != "O=" || q[2] != 'N' && q[2] != 'M' && q[2] != 'S' || q[6] != 'A' && q[6] != 'D' {
@@ -92,7 +92,7 @@ func number(name string) int { return len(name) - len(strings.TrimLeft(name, "01
 
 // appendShown appends the requested path in canonical form, so that the cache does not contain a page for each spelling
 // of the path.
-func (req *Request) appendShown(dst []byte) []byte {
+func (req *FileRequest) appendShown(dst []byte) []byte {
 	dst = append(dst, req.Prefix...)
 	raw, start := req.Parsed.Path.In(req.Head), len(dst)
 	all, ok := http1.ResolvePath(dst, raw)

@@ -119,7 +119,7 @@ func (f *Files) around(t *view, name string, info fs.FileInfo, now int64) varian
 }
 
 // list returns the page of a directory, in the order that the query of req selects.
-func (f *Files) list(t *view, path string, req *Request) (v variants, err error) {
+func (f *Files) list(t *view, path string, req *FileRequest) (v variants, err error) {
 	name := cmp.Or(strings.Trim(path, "/"), ".")
 	order := orderOf(req)
 	entries, more, err := t.readDirectory(name, &f.opt, order, maxListed)

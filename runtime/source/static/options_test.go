@@ -138,7 +138,7 @@ func TestLargerFileStaysOpenWhileItIsRequested(t *testing.T) {
 	}{{"/big", true}, {"/huge", false}} {
 		req := request(t, "", "GET", c.target)
 		open(t, f, req)
-		var one, two Response
+		var one, two FileResponse
 		checktest.Needf(t, f.Hit(f.clock(), req, &one) && f.Hit(f.clock(), req, &two) && one.file != nil &&
 			one.file == two.file &&
 			one.Segments[0].Warm > 0 == c.warm, "%s: files %v and %v, %+v", c.target, one.file, two.file, one.Segments)
@@ -173,7 +173,7 @@ func TestOpenFilesAreBounded(t *testing.T) {
 		open(t, f, request(t, "", "GET", "/"+name))
 	}
 	for _, name := range names {
-		var out Response
+		var out FileResponse
 		if f.Hit(f.clock(), request(t, "", "GET", "/"+name), &out) {
 			kept[out.file.fd] = true
 			out.Close()

@@ -105,7 +105,7 @@ func askAnything(t *testing.T, f *Files, seed uint64, n int) (found int) {
 	fields := []string{"X: y", "Accept-Encoding: gzip", "Accept-Encoding: zstd", "Accept-Encoding: gzip, br",
 		"Range: bytes=3-40", "Range: bytes=0-9,20-99,-5", "Accept: text/html"}
 	outer := strings.Split(strings.Trim(filepath.Dir(f.root.path), "/"), "/")
-	var out Response
+	var out FileResponse
 	for range n {
 		var path strings.Builder
 		for range 1 + random.IntN(6) {
@@ -125,7 +125,7 @@ func askAnything(t *testing.T, f *Files, seed uint64, n int) (found int) {
 			t.Errorf("%q: %v", head, err)
 			return found
 		}
-		req := &Request{Path: []byte(path.String()), Head: head, Parsed: parsed}
+		req := &FileRequest{Path: []byte(path.String()), Head: head, Parsed: parsed}
 		if !f.Hit(f.clock(), req, &out) {
 			f.Open(req, &out)
 		}
@@ -142,7 +142,7 @@ func askAnything(t *testing.T, f *Files, seed uint64, n int) (found int) {
 	return found
 }
 
-func content(out *Response) string {
+func content(out *FileResponse) string {
 	var body strings.Builder
 	for _, s := range out.Segments {
 		if s.Data != nil {
@@ -186,7 +186,7 @@ func FuzzByteranges(f *testing.F) {
 		if _, err := parsed.Parse(head, &http1.DefaultLimits); err != nil {
 			return
 		}
-		a := get(t, files, &Request{Path: []byte("/a.txt"), Head: head, Parsed: parsed})
+		a := get(t, files, &FileRequest{Path: []byte("/a.txt"), Head: head, Parsed: parsed})
 		switch a.status {
 		case 200:
 			checktest.Needf(t, a.body == text, "%q: %d bytes", value, len(a.body))

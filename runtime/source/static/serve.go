@@ -18,7 +18,7 @@ import (
 // an fstat(2). If this is not possible, Hit returns false and leaves response unchanged, and the caller must call Open.
 // Hit allocates memory only for the key of a listing. now is the time in nanoseconds since 1970 (see Files.clock), and
 // may be up to a second old. Hit is safe for concurrent use, and never waits for the disk.
-func (f *Files) Hit(now int64, req *Request, response *Response) bool {
+func (f *Files) Hit(now int64, req *FileRequest, response *FileResponse) bool {
 	v, ok := f.cache.get(f.key(req.Path, req), now, true)
 	if !ok {
 		return false
@@ -28,8 +28,8 @@ func (f *Files) Hit(now int64, req *Request, response *Response) bool {
 }
 
 // Open responds to any request, and may block for the disk. If response refers to an open file, the file stays open
-// until Response.Close. Open is safe for concurrent use.
-func (f *Files) Open(req *Request, response *Response) {
+// until FileResponse.Close. Open is safe for concurrent use.
+func (f *Files) Open(req *FileRequest, response *FileResponse) {
 	if !req.Parsed.Head && !req.Parsed.Get {
 		response.fail(405)
 		return
@@ -61,12 +61,12 @@ func (f *Files) Open(req *Request, response *Response) {
 	}
 }
 
-func isPage(req *Request) bool {
+func isPage(req *FileRequest) bool {
 	name := req.Path[bytes.LastIndexByte(req.Path, '/')+1:]
 	return bytes.IndexByte(name, '.') < 0 || req.Parsed.HTML
 }
 
-func (f *Files) serve(t *view, path []byte, now int64, req *Request, response *Response) error {
+func (f *Files) serve(t *view, path []byte, now int64, req *FileRequest, response *FileResponse) error {
 	c := ReadConditions(req.Head, req.Parsed.Fields)
 	key := f.key(path, req)
 	for again := false; ; again = true {
@@ -84,7 +84,7 @@ func (f *Files) serve(t *view, path []byte, now int64, req *Request, response *R
 }
 
 // key returns the cache key of a path; the key of a listing also contains the order and the title.
-func (f *Files) key(path []byte, req *Request) []byte {
+func (f *Files) key(path []byte, req *FileRequest) []byte {
 	if !f.opt.Listing || len(path) > 0 && path[len(path)-1] != '/' {
 		return path
 	}
@@ -94,7 +94,7 @@ func (f *Files) key(path []byte, req *Request) []byte {
 
 // answer fills response with the representation that the client prefers. It opens, reads or compresses the file
 // if the content is needed but not in memory.
-func (f *Files) answer(t *view, key []byte, v *variants, req *Request, c *Conditions, response *Response) error {
+func (f *Files) answer(t *view, key []byte, v *variants, req *FileRequest, c *Conditions, response *FileResponse) error {
 	r := v.choose(c)
 	if r.answer(req, c, response, true) {
 		return nil
@@ -140,7 +140,7 @@ func (f *Files) answer(t *view, key []byte, v *variants, req *Request, c *Condit
 // directory. If mediaType is "", the media type depends on the name of the file. On an error, response is unchanged.
 //
 // Send is safe for concurrent use. Send may block for the disk.
-func (f *Files) Send(name, mediaType string, req *Request, response *Response) error {
+func (f *Files) Send(name, mediaType string, req *FileRequest, response *FileResponse) error {
 	f.looking <- struct{}{}
 	defer func() { <-f.looking }()
 	t := f.root.at(f.clock())
@@ -173,7 +173,7 @@ func (f *Files) Send(name, mediaType string, req *Request, response *Response) e
 // answer fills response with the representation r. It returns false, and does not change response, if the content is
 // needed but r is neither in memory nor open. If conditional is set, answer also returns false if the open file has
 // changed.
-func (r *representation) answer(req *Request, c *Conditions, response *Response, conditional bool) bool {
+func (r *representation) answer(req *FileRequest, c *Conditions, response *FileResponse, conditional bool) bool {
 	head := req.Parsed.Head
 	switch status := r.judge(c); {
 	case status == 304:
@@ -220,7 +220,7 @@ func (r *representation) answer(req *Request, c *Conditions, response *Response,
 	return true
 }
 
-func (response *Response) add(r *representation, part byteRange) {
+func (response *FileResponse) add(r *representation, part byteRange) {
 	if part.count == 0 {
 		return
 	}
@@ -234,9 +234,10 @@ func (response *Response) add(r *representation, part byteRange) {
 
 var contentType = []byte("Content-Type")
 
-// Request contains the parts of a request that Files needs. The slices of Request are used only during Hit or Open; a
-// Response never refers to them. If Open is not called on the event loop's goroutine, the slices must be copies.
-type Request struct {
+// FileRequest contains the parts of a request that Files needs. The slices of FileRequest are used only during Hit or
+// Open; a FileResponse never refers to them. If Open is not called on the event loop's goroutine, the slices must be
+// copies.
+type FileRequest struct {
 	// percent-decoded PATH_INFO: empty, or beginning with "/"
 	Path []byte
 	// decoded prefix that precedes the path of Head in the client's URL: "" or "/a/b"
@@ -247,13 +248,13 @@ type Request struct {
 
 // Segment is a part of a body: bytes in memory or, if Data is nil, a range of the response's file.
 type Segment struct {
-	Data []byte // valid until the Response is closed
+	Data []byte // valid until the FileResponse is closed
 	exchange.File
 }
 
-// Response is filled in by Hit or Open. The zero value is ready for use, and Close keeps its buffers, so that an event
-// loop can reuse the Response.
-type Response struct {
+// FileResponse is filled in by Hit or Open. The zero value is ready for use, and Close keeps its buffers, so that an
+// event loop can reuse the FileResponse.
+type FileResponse struct {
 	// Head is complete except for Date, Server and framing. Length is the length of the body of a GET, even for HEAD,
 	// and -1 for a 304, which has no body. An error has no body yet.
 	Head exchange.Head
@@ -271,19 +272,19 @@ type Response struct {
 	scratch []byte
 
 	// The fields below are used only if an exchange sends the response.
-	request Request
+	request FileRequest
 	part    exchange.Part
 	users   atomic.Int32
 }
 
 // Close releases the file, if any. Head and Segments must not be used after Close.
-func (r *Response) Close() {
+func (r *FileResponse) Close() {
 	if r.file != nil {
 		r.file.release()
 	}
 	clear(r.Segments)
 	r.Segments, r.scratch = r.Segments[:0], r.scratch[:0]
-	r.Head, r.Index, r.file, r.request = exchange.Head{}, "", nil, Request{}
+	r.Head, r.Index, r.file, r.request = exchange.Head{}, "", nil, FileRequest{}
 }
 
 type Source struct {
@@ -340,7 +341,7 @@ func (s *Source) Start(x *exchange.Exchange) {
 
 // offload calls open, which may block for the disk, on another goroutine. Then answer is called on the event loop,
 // unless the client has disconnected. answer must call send or drop.
-func (a *Response) offload(x *exchange.Exchange, open, answer func()) {
+func (a *FileResponse) offload(x *exchange.Exchange, open, answer func()) {
 	x.Offload(open, func(gone bool) {
 		if gone {
 			a.drop()
@@ -350,29 +351,29 @@ func (a *Response) offload(x *exchange.Exchange, open, answer func()) {
 	})
 }
 
-func requestOf(x *exchange.Exchange) Request {
+func requestOf(x *exchange.Exchange) FileRequest {
 	r := x.Req
-	return Request{Path: r.Path[r.Script:], Prefix: x.Prefix, Head: r.Head, Parsed: r.Parsed}
+	return FileRequest{Path: r.Path[r.Script:], Prefix: x.Prefix, Head: r.Head, Parsed: r.Parsed}
 }
 
-var responses = sync.Pool{New: func() any { return new(Response) }}
+var responses = sync.Pool{New: func() any { return new(FileResponse) }}
 
-// newResponse returns a Response from the pool; the caller must call the Response's method send or drop.
-func newResponse() *Response {
-	a := responses.Get().(*Response)
+// newResponse returns a FileResponse from the pool; the caller must call its method send or drop.
+func newResponse() *FileResponse {
+	a := responses.Get().(*FileResponse)
 	a.users.Store(1)
 	return a
 }
 
 // drop ends one use of the response a; the last drop returns it to the pool.
-func (a *Response) drop() {
+func (a *FileResponse) drop() {
 	if a.users.Add(-1) == 0 {
 		a.Close()
 		responses.Put(a)
 	}
 }
 
-func (a *Response) Release(p *exchange.Part) {
+func (a *FileResponse) Release(p *exchange.Part) {
 	if p.Last() {
 		a.drop()
 	}
@@ -380,7 +381,7 @@ func (a *Response) Release(p *exchange.Part) {
 
 // send sends the response to x, which must be in turn. If pages is set, send replaces an error by the site's error
 // page.
-func (a *Response) send(x *exchange.Exchange, pages bool) {
+func (a *FileResponse) send(x *exchange.Exchange, pages bool) {
 	if h := &a.Head; pages && h.Status >= 400 {
 		r := exchange.Reply{Status: h.Status, Text: strconv.Itoa(h.Status) + " " + http1.StatusText(h.Status),
 			Fields: bytes.Clone(h.Fields), Close: h.Close, Date: h.HasDate, Server: h.HasServer}

@@ -158,7 +158,7 @@ func TestValidatorsOfOldFilesFollowTheirModificationTime(t *testing.T) {
 			a := get(t, f, request(t, "", "GET", path))
 			checktest.Equalf(t, a.get("Last-Modified"), "Mon, 04 Mar 2019 05:06:07 GMT", "%s: %+v", path, a)
 			tags = append(tags, a.get("Etag"))
-			var out Response
+			var out FileResponse
 			checktest.Must(t, f.Send(path[1:], "", request(t, "", "GET", path), &out))
 			sent = append(sent, string(out.Head.Fields))
 		}
@@ -390,7 +390,7 @@ func TestFileIsCompressedOnceForManyRequests(t *testing.T) {
 	for i := range bodies {
 		group.Go(func() {
 			req := request(t, "", "GET", "/a.html", "Accept-Encoding: zstd")
-			var out Response
+			var out FileResponse
 			f.Open(req, &out)
 			bodies[i] = out.Segments[0].Data
 		})

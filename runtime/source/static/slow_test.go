@@ -118,7 +118,7 @@ func TestDeadDiskOccupiesALimitedNumberOfThreads(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range 2 * maxLooking {
 		all.Go(func() {
-			var out Response
+			var out FileResponse
 			f.Open(request(t, "", "GET", fmt.Sprintf("/%d", i)), &out)
 			checktest.Truef(t, out.Head.Status != 200, "%d: found", i)
 			out.Close()
@@ -135,7 +135,7 @@ func TestDeadDiskOccupiesALimitedNumberOfThreads(t *testing.T) {
 func TestResponseDoesNotWaitForTheCloseOfItsFile(t *testing.T) {
 	dir, dead, revive := deadDisk(t)
 	f := serve(t, Options{Root: dir, CacheFileBytes: -1})
-	var out Response
+	var out FileResponse
 	f.Open(request(t, "", "GET", "/a"), &out)
 	checktest.Needf(t, out.Head.Status == 200 && out.file != nil, "%+v", &out.Head)
 	f.cache.empty()

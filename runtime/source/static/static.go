@@ -69,7 +69,7 @@ type Options struct {
 	Programs *route.Patterns `json:"-"`
 
 	// Routed are patterns for names of files that have their own rules in the configuration. If the index of a
-	// directory is such a file, Response.Index contains its name, because the rules for this name must be applied
+	// directory is such a file, FileResponse.Index contains its name, because the rules for this name must be applied
 	// first.
 	Routed *route.Patterns `json:"-"`
 

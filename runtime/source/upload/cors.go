@@ -30,7 +30,7 @@ const readable = "Location, Tus-Extension, Tus-Max-Size, Tus-Resumable, Tus-Vers
 
 // share adds the response fields with which a browser permits scripts from Options.Origins to read the response to r
 // (CORS, Fetch standard §3.3). share does not permit the browser to send cookies or passwords with such requests.
-func (u *Upload) share(w *backend.Response, r *backend.Request) {
+func (u *Upload) share(w *backend.ResponseWriter, r *backend.Request) {
 	if len(u.options.Origins) == 0 {
 		return
 	}
@@ -42,7 +42,7 @@ func (u *Upload) share(w *backend.Response, r *backend.Request) {
 
 // answersPreflight responds to a CORS preflight request, with which a browser asks whether a script may send a request.
 // answersPreflight reports whether r is such a request.
-func (u *Upload) answersPreflight(w *backend.Response, r *backend.Request) bool {
+func (u *Upload) answersPreflight(w *backend.ResponseWriter, r *backend.Request) bool {
 	if r.Method() != "OPTIONS" || r.Field("Access-Control-Request-Method") == "" || !u.allows(r.Field("Origin")) {
 		return false
 	}

@@ -25,7 +25,7 @@ type device struct {
 	block   bool // path is a block device, which has a known size and may be mounted
 }
 
-func (t *device) begin(_ *backend.Response, _ string, file stored) (*draft, error) {
+func (t *device) begin(_ *backend.ResponseWriter, _ string, file stored) (*draft, error) {
 	flags := os.O_WRONLY | unix.O_NONBLOCK | unix.O_NOFOLLOW
 	if t.block {
 		flags = os.O_WRONLY | os.O_EXCL | unix.O_NOFOLLOW // O_EXCL fails if a file system on the device is mounted
@@ -85,7 +85,7 @@ func newDescriptor(o *Options) (target, error) {
 	return &single{options: o, f: os.NewFile(uintptr(fd), fmt.Sprintf("descriptor %d", o.Descriptor))}, nil
 }
 
-func (t *single) begin(w *backend.Response, id string, file stored) (*draft, error) {
+func (t *single) begin(w *backend.ResponseWriter, id string, file stored) (*draft, error) {
 	if t.busy.Swap(true) {
 		return nil, errBusy
 	}
@@ -120,7 +120,7 @@ const (
 
 // pieces passes the bytes of a file to the handler.
 type pieces struct {
-	w    *backend.Response
+	w    *backend.ResponseWriter
 	id   string
 	key  string
 	size int // in bytes

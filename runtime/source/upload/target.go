@@ -27,7 +27,7 @@ import (
 type target interface {
 	// begin opens a file for the upload id. file contains the name, type, form field and size from the client; a
 	// negative size means that the size is unknown. The error is a *refusal or an error of the file system.
-	begin(w *backend.Response, id string, file stored) (*draft, error)
+	begin(w *backend.ResponseWriter, id string, file stored) (*draft, error)
 }
 
 func newTarget(o *Options) (target, error) {
@@ -172,7 +172,7 @@ func sweep(dir *os.Root) {
 	}
 }
 
-func (t *directory) begin(_ *backend.Response, _ string, file stored) (*draft, error) {
+func (t *directory) begin(_ *backend.ResponseWriter, _ string, file stored) (*draft, error) {
 	name := cmp.Or(t.only, file.Name)
 	if wrong := checkName(name); wrong != "" && t.only == "" {
 		return nil, refuse(400, "%s", wrong)

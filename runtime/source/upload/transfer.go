@@ -21,7 +21,7 @@ import (
 
 type transfer struct {
 	u        *Upload
-	w        *backend.Response
+	w        *backend.ResponseWriter
 	r        *backend.Request
 	progress *progress
 

@@ -36,7 +36,7 @@ const (
 
 type tus struct {
 	u *Upload
-	w *backend.Response
+	w *backend.ResponseWriter
 	r *backend.Request
 }
 

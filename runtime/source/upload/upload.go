@@ -99,7 +99,7 @@ type result struct {
 	Status int `json:"status,omitempty"`
 }
 
-func (u *Upload) Respond(w *backend.Response, r *backend.Request) {
+func (u *Upload) Respond(w *backend.ResponseWriter, r *backend.Request) {
 	u.share(w, r)
 	if u.answersPreflight(w, r) {
 		return
@@ -109,7 +109,7 @@ func (u *Upload) Respond(w *backend.Response, r *backend.Request) {
 	}
 }
 
-func (u *Upload) respond(w *backend.Response, r *backend.Request) error {
+func (u *Upload) respond(w *backend.ResponseWriter, r *backend.Request) error {
 	if u.resumes != nil && (r.Field("Tus-Resumable") != "" || r.Method() == "OPTIONS") {
 		return (&tus{u, w, r}).respond()
 	}
@@ -131,14 +131,14 @@ func (u *Upload) respond(w *backend.Response, r *backend.Request) error {
 	return refuse(405, "this is for uploads: PUT or POST")
 }
 
-func respondJSON(w *backend.Response, status int, fields string, answer any) {
+func respondJSON(w *backend.ResponseWriter, status int, fields string, answer any) {
 	data, _ := json.Marshal(answer)
 	data = append(data, '\n')
 	w.Start(exchange.Head{Status: status, Fields: []byte(fields), Length: int64(len(data)), Type: "application/json"})
 	_, _ = w.Write(data) // an error means that the client has disconnected
 }
 
-func (u *Upload) fail(w *backend.Response, r *backend.Request, err error) {
+func (u *Upload) fail(w *backend.ResponseWriter, r *backend.Request, err error) {
 	if err == backend.ErrGone {
 		return // the client disconnected
 	}
@@ -179,7 +179,7 @@ func (u *Upload) methods() string {
 	return "GET, HEAD, PUT, POST"
 }
 
-func (u *Upload) receive(w *backend.Response, r *backend.Request) error {
+func (u *Upload) receive(w *backend.ResponseWriter, r *backend.Request) error {
 	switch coding := r.Field("Content-Encoding"); {
 	case coding != "" && !strings.EqualFold(coding, "identity"):
 		return refuse(415, "an upload must not have a Content-Encoding")
@@ -236,7 +236,7 @@ func (u *Upload) tooLarge(size int64) error {
 		limit: exchange.Limit{Setting: "max-size", Max: limit, Size: max(size, limit+1)}}
 }
 
-func (u *Upload) finish(w *backend.Response, done result) {
+func (u *Upload) finish(w *backend.ResponseWriter, done result) {
 	if u.options.HandsOn {
 		u.handOn(w, done, "")
 		return
@@ -247,7 +247,7 @@ func (u *Upload) finish(w *backend.Response, done result) {
 	respondJSON(w, 201, "", done)
 }
 
-func (u *Upload) handOn(w *backend.Response, done result, fields string) {
+func (u *Upload) handOn(w *backend.ResponseWriter, done result, fields string) {
 	done.Key = u.options.Key
 	data, _ := json.Marshal(done)
 	w.HandOn(data, []byte(fields))
