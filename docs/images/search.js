@@ -74,6 +74,9 @@ Worker.prototype.postMessage = function (message, ...rest) {
   return post.call(this, message, ...rest);
 };
 
+// The theme gives its search the role of a dialog, but no name.
+globalThis.document?.querySelector(".md-search").setAttribute("aria-label", "Search");
+
 // The button of the start page.
 globalThis.document?.addEventListener("click", (event) => {
   if (event.target.matches("label.md-button")) document.querySelector(".md-search__input").focus();

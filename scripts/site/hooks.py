@@ -31,7 +31,7 @@ SEARCH = '<p align="center"><label class="md-button" for="__search">Search the d
 
 # Pages to which the page for a missing address leads.
 DOORS = [("", "Start"), ("install/", "Installing"), ("django/", "A Django or FastAPI site"), ("device/", "A device"),
-         ("settings/", "Settings"), ("trouble/", "Troubleshooting")]
+         ("migrate/", "Moving from gunicorn and nginx"), ("settings/", "Settings"), ("trouble/", "Troubleshooting")]
 
 # Code of at most this length is not broken at the end of a line.
 UNBROKEN = 30
