@@ -72,8 +72,7 @@ func Run(args []string, stdout io.Writer) error {
 		}
 		_, err = io.WriteString(stdout, visible(text(a.Families)))
 	case Logs:
-		sortLines(a.Lines)
-		for _, line := range a.Lines {
+		for _, line := range inOrder(a.Lines) {
 			if _, err = fmt.Fprintln(stdout, visible(line.Text)); err != nil {
 				break
 			}

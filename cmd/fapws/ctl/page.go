@@ -1,6 +1,7 @@
 package ctl
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -203,14 +204,18 @@ func (p *Page) look(ctx context.Context) (*View, []Line, []float64, error) {
 	p.rates = append(p.rates, p.view.Rate)
 	p.rates = p.rates[max(0, len(p.rates)-history):]
 	if a, err := p.ask(ctx, Logs); err == nil {
-		sortLines(a.Lines)
-		p.lines = a.Lines[max(0, len(a.Lines)-logLines):]
+		lines := inOrder(a.Lines)
+		p.lines = lines[max(0, len(lines)-logLines):]
 	}
 	return p.view, p.lines, slices.Clone(p.rates), nil
 }
 
-func sortLines(lines []Line) {
-	sort.SliceStable(lines, func(i, j int) bool { return lines[i].At < lines[j].At })
+// inOrder sorts lines by time. A worker that is about to end may have sent its lines twice.
+func inOrder(lines []Line) []Line {
+	sort.SliceStable(lines, func(i, j int) bool {
+		return cmp.Or(cmp.Compare(lines[i].At, lines[j].At), strings.Compare(lines[i].Text, lines[j].Text)) < 0
+	})
+	return slices.Compact(lines)
 }
 
 var query = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(/[^\s?"]*)\?[^\s"]+`) })

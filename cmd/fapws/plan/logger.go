@@ -43,6 +43,7 @@ type Logger struct {
 	now   func() time.Time
 	line  []byte
 	tails map[string][]ctl.Line // last lines, by application; "" for those of this server
+	ended []ctl.Line            // last lines of workers that have ended
 	lost  int64
 
 	chrooted bool // this process has called chroot(2) and cannot open the path of the file
@@ -130,6 +131,17 @@ func (l *Logger) Relay(name string, line []byte) {
 	l.write(&m)
 }
 
+// KeepEnded keeps the last lines of a worker that has ended, in addition to those of this process.
+func (l *Logger) KeepEnded(lines []ctl.Line) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, line := range lines[max(0, len(lines)-tailLines):] {
+		line.Text = line.Text[:min(len(line.Text), tailBytes)]
+		l.ended = append(l.ended, line)
+	}
+	l.ended = slices.Clone(l.ended[max(0, len(l.ended)-tailLines):])
+}
+
 // The caller of keep must hold l.mu.
 func (l *Logger) keep(m *logfile.Message) {
 	l.line = logfile.Plain.Append(l.line[:0], m)
@@ -166,7 +178,7 @@ func (l *Logger) Lines(name string) []ctl.Line {
 	if name != "" {
 		return slices.Clone(l.tails[name])
 	}
-	return slices.Concat(slices.Collect(maps.Values(l.tails))...)
+	return append(slices.Concat(slices.Collect(maps.Values(l.tails))...), l.ended...)
 }
 
 func (l *Logger) Lost() int64 {

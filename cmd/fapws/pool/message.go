@@ -97,7 +97,8 @@ const (
 	// Certificates, from a worker: Raw lists the certificates that the worker requests (see Options.Certificates). A
 	// worker sends Certificates at most once, before Confined and Loaded.
 
-	// LastWords: the worker is about to end. Raw contains its counters, which the supervisor keeps.
+	// LastWords: the worker is about to end. Raw contains its counters and the last lines of its log, which the
+	// supervisor keeps.
 	LastWords Kind = "last words"
 )
 

@@ -278,8 +278,12 @@ func (l *ledger) sum(live []int) []metrics.Family {
 const mostKnown = 50
 
 func (p *supervisor) lastWords(pid int, text []byte) {
-	var families []metrics.Family
-	if json.Unmarshal(text, &families) == nil && p.counted.said(pid, families) > mostKnown {
+	var words ctl.Answer
+	if json.Unmarshal(text, &words) != nil {
+		return
+	}
+	p.log.KeepEnded(words.Lines)
+	if len(words.Families) > 0 && p.counted.said(pid, words.Families) > mostKnown {
 		go func() { p.counted.sum(pids(p.pool.Status())) }()
 	}
 }

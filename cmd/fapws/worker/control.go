@@ -207,14 +207,16 @@ func Started(start time.Time) metrics.Family {
 		"When the server started, in seconds since 1970.", float64(start.UnixMilli())/1e3)
 }
 
-// sayLastWords sends the counters of this process to the supervisor. sayLastWords is safe for concurrent use.
+// sayLastWords sends the last lines of the log and the counters of this process to the supervisor. sayLastWords is safe
+// for concurrent use.
 func (s *service) sayLastWords() {
+	words := ctl.Answer{Lines: s.log.Lines("")}
 	// With the setting idle-stop, workers are often replaced, so counters must be kept even if no client has requested
 	// metrics yet.
-	if !s.measures.Load() && s.conf.IdleStop == 0 {
-		return
+	if s.measures.Load() || s.conf.IdleStop != 0 {
+		words.Families = metrics.Lasting(s.metrics())
 	}
-	s.role.tell(&pool.Message{Kind: pool.LastWords, Raw: asJSON(metrics.Lasting(s.metrics()))})
+	s.role.tell(&pool.Message{Kind: pool.LastWords, Raw: asJSON(words)})
 }
 
 func asJSON(v any) []byte {

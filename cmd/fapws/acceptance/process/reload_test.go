@@ -66,6 +66,18 @@ func (s *workbench) until(accept string, wantStatus int, want string) string {
 }
 
 // If a file changes again while the previous change is loading, the server loads it again.
+func TestLinesOfReplacedWorkersStayInTheLog(t *testing.T) {
+	t.Parallel()
+	path := fapwstest.Write(t, t.TempDir()+"/app.py", "PATHS = [('/', lambda environ, start_response: 1 / 0)]\n")
+	s := fapwstest.Command{Script: path, Complains: true}.Serve(t, fapwstest.Workers)
+	s.Get("/", 500)
+	fapwstest.Has(t, s.Control("logs"), "error in handler")
+	for range 2 {
+		s.Control("reload")
+		fapwstest.Equal(t, strings.Count(s.Control("logs"), "error in handler"), 1)
+	}
+}
+
 func TestReloadLoadsAChangedFile(t *testing.T) {
 	t.Parallel()
 	s := edited(t, fapwstest.Workers, saying("one"), "--reload")
