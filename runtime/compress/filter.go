@@ -117,7 +117,7 @@ func compressible(x *exchange.Exchange, p *exchange.Part) bool {
 	if h.Status != 304 && 0 <= length && length < least {
 		return false
 	}
-	return x.By != "files" && p.File == nil && p.Upgrade == nil && p.End != exchange.Incomplete && suits(h)
+	return x.By != "files" && p.File == nil && p.Takeover == nil && p.End != exchange.Incomplete && suits(h)
 }
 
 // begin decides whether a response is compressed. p is the first part of the response.

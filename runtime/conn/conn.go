@@ -115,9 +115,9 @@ func (c *Conn) Open(s *Set, p Protocol) error {
 
 func (c *Conn) Protocol() Protocol { return c.proto }
 
-// Upgrade replaces the protocol of c by p, which gets the pending input (see Again). If Stop paused c, c remains
+// SetProtocol replaces the protocol of c by p, which gets the pending input (see Again). If Stop paused c, c remains
 // paused, but Stopped returns false, because p did not call Stop.
-func (c *Conn) Upgrade(p Protocol) { c.proto, c.stopped = p, false }
+func (c *Conn) SetProtocol(p Protocol) { c.proto, c.stopped = p, false }
 
 // Fd returns the descriptor of c. The caller must not close the descriptor, nor use it after Holder.Gone.
 func (c *Conn) Fd() int { return int(c.fd) }

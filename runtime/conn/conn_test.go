@@ -221,7 +221,7 @@ func TestSendingClientReceivesTheLastBytesAndTheEnd(t *testing.T) {
 	})
 }
 
-// Again causes one call of Input, even if Upgrade has replaced the protocol, and no call after a close.
+// Again causes one call of Input, even if SetProtocol has replaced the protocol, and no call after a close.
 func TestAgainCallsInputOnce(t *testing.T) {
 	s := newSet(t, 1000)
 	first, _ := s.open()
@@ -232,13 +232,13 @@ func TestAgainCallsInputOnce(t *testing.T) {
 			c.Again()
 		}
 		checktest.Truef(t, first.WaitsForAgain(), "it is not waited for")
-		first.Upgrade(second)
+		first.SetProtocol(second)
 		closed.Close("the test")
 		checktest.Truef(t, s.Resume(), "there was nothing to do")
 		checktest.Truef(t, first.inputs == 0 && second.inputs == 1 && closed.inputs == 0,
 			"called %d, %d and %d times", first.inputs, second.inputs, closed.inputs)
 		checktest.Truef(t, !first.WaitsForAgain() && !s.Resume(), "it is still waited for")
-		first.Upgrade(first)
+		first.SetProtocol(first)
 	})
 }
 

@@ -260,7 +260,7 @@ func (h *Handshake) conclude(err error) {
 	}
 	c.Unpause()
 	c.Stamp = h.s.set.Now
-	c.Upgrade(h.next)
+	c.SetProtocol(h.next)
 	c.setTransport(t)
 	h.done(t)
 	c.Schedule()

@@ -59,14 +59,14 @@ func (t *Tunnel) Begin(c *Conn, first []byte, head int) {
 	t.client.conn, t.before = c, c.Protocol()
 	t.client.received, t.upstream.received = int64(len(c.Pending())), int64(len(first)-head)
 	c.Unpause()
-	c.Upgrade(&t.client)
+	c.SetProtocol(&t.client)
 	c.Stamp = t.set.Now
 	c.Schedule()
 	if upstream.closed {
 		t.upstream.Broke(net.ErrClosed)
 		return
 	}
-	upstream.Upgrade(&t.upstream)
+	upstream.SetProtocol(&t.upstream)
 	upstream.Schedule()
 	upstream.Keep(first)
 	t.client.pass()

@@ -112,8 +112,8 @@ type Part struct {
 	// Trailers are the fields after the body, or nil. Only the last part may have Trailers. The server drops them if
 	// the client does not accept trailers (see http1.Request.Trailers).
 	Trailers *Trailers
-	// Upgrade, usually nil, takes over the connection to continue an endless body. Only a last part may have one.
-	Upgrade Upgrade
+	// Takeover, usually nil, takes over the connection to continue an endless body. Only a last part may have one.
+	Takeover Takeover
 }
 
 type End uint8

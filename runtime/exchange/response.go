@@ -84,7 +84,7 @@ func (x *Exchange) Take(p *Part) (body []byte, count int64, broken bool) {
 		r.Left -= int64(len(body)) + count
 	}
 	r.Sent += int64(len(body)) + count
-	if p.End == Complete && p.Upgrade == nil && r.Left > 0 {
+	if p.End == Complete && p.Takeover == nil && r.Left > 0 {
 		x.Log(logfile.Warning, fmt.Sprintf("a response was %d bytes shorter than its Content-Length", r.Left))
 		return body, count, true
 	}
@@ -390,7 +390,7 @@ func (x *Exchange) ChangeProtocol(sink Sink, r *http1.ResponseHead) (c *conn.Con
 
 // PassOn gives the connection or stream of x to another protocol, after the response was written or gathered. That
 // protocol must write the line for the access log.
-func (x *Exchange) PassOn(to Upgrade) {
+func (x *Exchange) PassOn(to Takeover) {
 	log, sent, framed := x.TakeRecord(), x.Out.Sent, x.Out.Framed
 	c, _ := x.Stream.SwitchProtocols(x, nil)
 	to(c, log, sent, framed)

@@ -108,11 +108,11 @@ const atMost = ": at most "
 // RetryAfter is the field for a 503 response if the client can try again soon.
 var RetryAfter = []byte("Retry-After: 1\r\n")
 
-// An Upgrade begins a protocol other than HTTP on the connection c after the response to an exchange (Part.Upgrade).
+// A Takeover begins a protocol other than HTTP on the connection c after the response to an exchange (Part.Takeover).
 // The new protocol must write log, which may be nil, to the access log. sent is the number of body bytes in the
-// response, and framed is the number of bytes in its head and framing. The exchange ends when Upgrade has returned. If
-// the response cannot be sent, the part is released and Upgrade is not called.
-type Upgrade func(c *conn.Conn, log *logfile.Record, sent, framed int64)
+// response, and framed is the number of bytes in its head and framing. The exchange ends when Takeover has returned. If
+// the response cannot be sent, the part is released and Takeover is not called.
+type Takeover func(c *conn.Conn, log *logfile.Record, sent, framed int64)
 
 // Origin describes the request for which a handler sends a subrequest to the server itself.
 type Origin struct {

@@ -30,7 +30,7 @@ type Stream interface {
 	Replace(x, y *Exchange, closes bool)
 	// SwitchProtocols returns a connection for a protocol other than HTTP. If r is not nil, r has the status 101, and
 	// is the response to x. The new protocol must send head first, unless the stream has sent r itself and head is nil.
-	// If r is nil, the response to x was sent earlier (see Upgrade).
+	// If r is nil, the response to x was sent earlier (see Takeover).
 	SwitchProtocols(x *Exchange, r *http1.ResponseHead) (c *conn.Conn, head []byte)
 }
 

@@ -31,7 +31,7 @@ func (h proxyHeader) Input(data []byte) {
 		s.ApplyProxyHeader(&c.Client, &header)
 		c.Consume(n)
 		p := c.afterProxyHeader()
-		c.Upgrade(p)
+		c.SetProtocol(p)
 		p.Input(nil)
 	}
 }
@@ -41,7 +41,7 @@ func (c *Conn) handshake() conn.Protocol {
 	return c.s.tls.Handshake(&c.Client.Conn, c, func(t *conn.TLSTransport) {
 		c.Secured()
 		if t.HTTP2() {
-			c.Upgrade(prefaceReader{c})
+			c.SetProtocol(prefaceReader{c})
 		}
 	})
 }
@@ -62,7 +62,7 @@ func (p prefaceReader) Input(data []byte) {
 	case !bytes.Equal(got[:n], []byte(preface)[:n]) && c.TLS() != nil:
 		c.Close("no preface of HTTP/2")
 	case !bytes.Equal(got[:n], []byte(preface)[:n]):
-		c.Upgrade(c)
+		c.SetProtocol(c)
 		c.Input(nil)
 	case n < len(preface):
 	default:

@@ -24,12 +24,12 @@ const (
 	StateWaiting // the next request waits for the active requests
 	// the connection accepts no further request and closes after the last response
 	StateEnding
-	StateUpgraded // a protocol other than HTTP/1 has taken over the connection
+	StateTakenOver // a protocol other than HTTP/1 has taken over the connection
 	StateClosed
 )
 
 func (s State) String() string {
-	return [...]string{"new", "head", "body", "ready", "waiting", "ending", "upgraded", "closed"}[s]
+	return [...]string{"new", "head", "body", "ready", "waiting", "ending", "taken over", "closed"}[s]
 }
 
 // A Server contains the state that the HTTP/1 connections of an event loop share. Its methods must be called on the

@@ -32,7 +32,7 @@ func (c *Conn) Input(data []byte) {
 	case StateEnding:
 		c.Linger = c.Linger || len(data) > 0
 		return
-	case StateUpgraded, StateClosed:
+	case StateTakenOver, StateClosed:
 		return
 	case StateWaiting:
 		if c.waits() {

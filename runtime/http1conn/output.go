@@ -85,11 +85,11 @@ func (c *Conn) transmit(x *exchange.Exchange, p *exchange.Part) {
 		size := int64(len(body)) + count
 		before := len(*out)
 		*out = appendChunk(*out, size)
-		tail = chunkTail(size, p.End == exchange.Complete && p.Upgrade == nil, x.Out.Trailers(p))
+		tail = chunkTail(size, p.End == exchange.Complete && p.Takeover == nil, x.Out.Trailers(p))
 		x.Out.AddFraming(len(*out) - before + len(tail))
 	}
-	if p.Upgrade != nil {
-		c.upgrade(x, p.Upgrade)
+	if p.Takeover != nil {
+		c.takeOver(x, p.Takeover)
 	} else if p.Last() {
 		c.complete(x, broken)
 	}
@@ -109,12 +109,12 @@ func (c *Conn) transmit(x *exchange.Exchange, p *exchange.Part) {
 	c.Drained(false)
 }
 
-// upgrade calls to, which begins another protocol on the connection. The response of x must already be written or
+// takeOver calls to, which begins another protocol on the connection. The response of x must already be written or
 // gathered.
-func (c *Conn) upgrade(x *exchange.Exchange, to exchange.Upgrade) {
+func (c *Conn) takeOver(x *exchange.Exchange, to exchange.Takeover) {
 	c.active.Shift()
 	c.cancelAll()
-	c.setState(StateUpgraded)
+	c.setState(StateTakenOver)
 	x.PassOn(to)
 }
 

@@ -14,9 +14,9 @@ import (
 )
 
 // A byteStream is the transport of a virtual connection: an HTTP/2 stream carries the bytes of the connection. After an
-// accepted extended CONNECT (RFC 8441), bytes flow in both directions. In an endless response (exchange.Upgrade), bytes
-// flow only to the client. The virtual connection begins with the byteStream as its protocol, until conn.Conn.Upgrade
-// is called.
+// accepted extended CONNECT (RFC 8441), bytes flow in both directions. In an endless response (exchange.Takeover),
+// bytes flow only to the client. The virtual connection begins with the byteStream as its protocol, until
+// conn.Conn.SetProtocol is called.
 type byteStream struct {
 	conn conn.Conn
 	st   *stream
@@ -195,7 +195,7 @@ const lookAgain = int64(time.Minute)
 
 func (b *byteStream) Due() (next int64) { return b.st.c.s.Set.Now + lookAgain }
 
-// The following methods of conn.Protocol do nothing. They are needed only until conn.Conn.Upgrade is called.
+// The following methods of conn.Protocol do nothing. They are needed only until conn.Conn.SetProtocol is called.
 
 func (b *byteStream) Input([]byte) {}
 func (b *byteStream) EOF() bool    { return false }

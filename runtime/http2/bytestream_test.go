@@ -25,7 +25,7 @@ func (h *host) echo(x *exchange.Exchange) {
 	e := &echo{conn: c, set: h.Set}
 	c.Holder = e
 	h.echoes = append(h.echoes, e)
-	c.Upgrade(e)
+	c.SetProtocol(e)
 	x.Release(&exchange.Part{End: exchange.Complete})
 }
 

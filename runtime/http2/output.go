@@ -83,7 +83,7 @@ func (st *stream) transmit(x *exchange.Exchange, p *exchange.Part) {
 		s.text = x.AppendHeadOf(s.text[:0], p, true)
 	}
 	body, count, broken := x.Take(p)
-	ends := p.Last() && p.Upgrade == nil && !broken && len(body) == 0 && count == 0
+	ends := p.Last() && p.Takeover == nil && !broken && len(body) == 0 && count == 0
 	if p.First {
 		st.sendBlock(x, s.text, ends)
 		if s.End >= exchange.Discouraged {
@@ -163,8 +163,8 @@ func (st *stream) sendBlock(x *exchange.Exchange, lines []byte, ends bool) {
 
 func (st *stream) partWritten(x *exchange.Exchange, p *exchange.Part, broken bool) {
 	c := st.c
-	if p.Upgrade != nil && !broken {
-		x.PassOn(p.Upgrade)
+	if p.Takeover != nil && !broken {
+		x.PassOn(p.Takeover)
 	} else if p.Last() {
 		st.x = nil
 		switch {
@@ -196,7 +196,7 @@ func (st *stream) write() {
 			return
 		}
 	}
-	ends := part.Last() && part.Upgrade == nil && !st.broken && left.Count == 0
+	ends := part.Last() && part.Takeover == nil && !st.broken && left.Count == 0
 	trailed := ends && part.Trailers != nil && len(x.Out.Trailers(part)) > 0
 	n := st.appendData(piece, ends && !trailed)
 	left.Data = piece[n:]

@@ -90,7 +90,7 @@ func (s *Server) Begin(client *exchange.Client) {
 	c.credit, c.initial, c.frame = http2InitialWindow, http2InitialWindow, maxFrame
 	c.inflow = inflow{window: http2InitialWindow, opened: http2InitialWindow, client: client.Account()}
 	c.budget.begin(maxResets, s.Set.Now)
-	on.Upgrade(c)
+	on.SetProtocol(c)
 	on.Stamp = s.Set.Now
 	c.frames().WriteSettings(
 		http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: uint32(s.cfg.MaxStreams)},

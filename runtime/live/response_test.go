@@ -54,7 +54,7 @@ func sent(c *exchangetest.Client) string {
 	for _, p := range c.Parts {
 		text := fmt.Sprintf("%q", p.Body)
 		switch {
-		case p.Upgrade != nil:
+		case p.Takeover != nil:
 			text += " upgrade"
 		case p.End == exchange.Incomplete:
 			text += " failed"
@@ -90,7 +90,7 @@ func TestPartsOfAHandlerBeginAStream(t *testing.T) {
 					"X-A: 1\r\nCache-Control: no-store\r\nX-Accel-Buffering: no\r\n", "fields")
 				checktest.Truef(t, len(handler.released) == len(c.parts) && strings.HasSuffix(handler.released[len(c.parts)-1],
 					" true"), "the handler got back %q", handler.released)
-				// this client releases the last part without calling Upgrade, so it must not become a subscriber
+				// this client releases the last part without calling Takeover, so it must not become a subscriber
 				checktest.Truef(t, handler.gone == 0 && h.s.joined == 0 && len(h.s.addresses) == 0,
 					"told %d times, %d subscribers", handler.gone, h.s.joined)
 			}, c.parts...)

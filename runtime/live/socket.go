@@ -117,7 +117,7 @@ func (a *Sockets) Accept(x *exchange.Exchange, p *exchange.Part, _ *exchange.Req
 	c, head := x.ChangeProtocol(s, &http1.ResponseHead{Status: 101, Version: http1.HTTP11, KeepAlive: true, Length: -1,
 		Fields: append(s.fields(subprotocol), h.Fields...), HasDate: h.HasDate, HasServer: h.HasServer})
 	s.conn = c
-	c.Upgrade(s)
+	c.SetProtocol(s)
 	out := c.Use()
 	*out = append(*out, head...)
 	s.opened()

@@ -112,7 +112,7 @@ func (r *response) end(p *exchange.Part) {
 	if r.closed || !r.text {
 		separator = nil
 	}
-	*part = exchange.Part{End: exchange.Complete, Body: separator, Owner: r, Upgrade: r.upgrade}
+	*part = exchange.Part{End: exchange.Complete, Body: separator, Owner: r, Takeover: r.takeOver}
 	r.sink.Send(part)
 }
 
@@ -137,11 +137,11 @@ func (r *response) OnGone(x *exchange.Exchange) {
 	r.Source.OnGone(x)
 }
 
-func (r *response) upgrade(c *conn.Conn, log *logfile.Record, sent, framed int64) {
+func (r *response) takeOver(c *conn.Conn, log *logfile.Record, sent, framed int64) {
 	p := r.p
 	r.begun = true
 	p.sent, p.framed, p.log, p.conn = sent, uint32(framed), log, c
-	c.Upgrade(p)
+	c.SetProtocol(p)
 	if !c.Gathers() && !c.Writing() {
 		c.Again()
 	}

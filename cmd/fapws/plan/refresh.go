@@ -141,7 +141,7 @@ func isPage(p *exchange.Part) bool {
 			return false
 		}
 	}
-	return (h.Status == 200 || h.Status >= 400) && p.File == nil && p.Upgrade == nil && h.Then == nil &&
+	return (h.Status == 200 || h.Status >= 400) && p.File == nil && p.Takeover == nil && h.Then == nil &&
 		http1.HasPrefixFold(kind, "text/html")
 }
 
