@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/chromedp/chromedp"
@@ -82,11 +83,11 @@ func (d *device) backup(p *tab) {
 		p.click("#restore button")
 	}
 	for _, c := range []struct{ name, text, says string }{
-		{"other.json", "{}", "Nothing was restored. hostname: Missing, or unknown to this device. zone: Missing"},
+		{"other.json", "{}", "Nothing was restored. This file is not a backup"},
 		{"cut.json", kept[:len(kept)/2], "is not a backup"},
 		{"list.json", "[" + strings.Repeat("[", 20_000), "is not a backup"},
-		{"wrong.json", strings.Replace(kept, "router", "-router", 1), "Nothing was restored. hostname: -router is not a host name."},
-		{"less.json", strings.Replace(kept, `"hostname"`, `"host"`, 1), "host: Missing, or unknown to this device."},
+		{"wrong.json", strings.Replace(kept, "router", "-router", 1), "Nothing was restored. Host name: -router is not a host name."},
+		{"less.json", strings.Replace(kept, `"hostname"`, `"host"`, 1), "host: Unknown to this device"},
 		{"large.json", strings.Repeat(" ", 70_000) + kept, "too large"},
 	} {
 		restore(c.name, c.text)
@@ -96,19 +97,22 @@ func (d *device) backup(p *tab) {
 	}
 	p.picture("backup-refused")
 	restore("backup.json", kept)
-	p.shows("All settings are restored. The device has applied them.")
+	p.shows("The settings are restored. The device has applied them.")
 	for _, file := range []string{"data/settings.json", "applied"} {
 		fapwstest.Has(p.t, d.text(p.t, file), `"hostname": "router"`)
 	}
+	restore("older.json", regexp.MustCompile(`(?m)^ "ntp".*\n`).ReplaceAllString(kept, ""))
+	p.shows("Not in the file, and as before: Time servers.")
 	d.unapplied(p)
 }
 
-// unapplied saves settings that the command for applying them rejects. The form still shows the settings, and does not
-// say that they are in effect.
+// unapplied saves settings that the command for applying them rejects. The form still shows the settings, and the device
+// has those before.
 func (d *device) unapplied(p *tab) {
 	d.write(p.t, "bin/apply", "#!/bin/sh\necho no such network >&2; exit 1\n", 0o755)
 	p.fill("[name=hostname]", "other")
-	p.follow(".fields button", "Kept, but not applied: apply: no such network")
+	p.follow(".fields button", "Nothing was changed. apply: no such network")
+	fapwstest.Has(p.t, d.text(p.t, "data/settings.json"), `"hostname": "router"`)
 	got := value[string](p,
 		`document.querySelector("[name=hostname]").value + document.querySelectorAll(".note:not(:empty)").length`)
 	fapwstest.Equal(p.t, got, "other0")

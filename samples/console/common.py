@@ -104,18 +104,20 @@ def hostname():
 
 def write(path, text):
     """Replaces a file. The new text is on the disk on return, and a power failure leaves no half of a text."""
+    new = f"{path}.{threading.get_native_id()}"  # another one in each thread of each process
     try:
-        # Use a different name for the temporary file in each thread of each process.
-        with open(f"{path}.{threading.get_native_id()}", "w") as file:
+        with open(new, "w") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-            os.replace(file.name, path)
+        os.replace(new, path)
         directory = os.open(os.path.dirname(path), os.O_RDONLY)
         os.fsync(directory)
         os.close(directory)
     except OSError as error:
-        raise HTTPError(500, f"{path}: {error.strerror}") from None
+        with suppress(OSError):
+            os.unlink(new)
+        raise HTTPError(500, f"{error.strerror}: {path}") from None
 
 for setting, directory in ("CONSOLE_DATA", DATA), ("CONSOLE_RUN", RUN):
     with suppress(OSError):

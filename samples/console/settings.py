@@ -15,7 +15,7 @@ from fapws import HTTPError, defer, timer
 
 FILE, PENDING, BACK = (DATA / name for name in ("settings.json", "pending.json", "taken-back"))
 CONFIRM, NETWORK = int(os.environ["CONSOLE_CONFIRM"]), ("address", "gateway", "dns")
-DONE = {"saved": "Saved.", "restored": "All settings are restored.", "kept": "Kept."}
+DONE = {"saved": "Saved.", "restored": "The settings are restored.", "kept": "Kept."}
 LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"  # RFC 1123 §2.1
 ZONES = "/usr/share/zoneinfo/"
 KNOWN = sorted("<option>" + row.split("\t")[2] for row in lines(ZONES + "zone1970.tab") if row[:1].isalpha())
@@ -32,20 +32,20 @@ def host(text):
 def zone(text):
     return text == "Etc/UTC" or re.fullmatch(RULE, text) or "." not in text and lines(ZONES + text)[0].startswith("TZif")
 
-FIELDS = {  # name: (default, allowed numbers of words, function that checks a word, what a word must be)
-    "hostname": (hostname().split(".")[0], [1], re.compile(LABEL).fullmatch, "a host name"),
-    "zone": ("Etc/UTC", [1], zone, "a rule, or a time zone that the device knows"),
-    "ntp": ("pool.ntp.org", range(5), host, "a name or an address"),
-    "address": ("", [0, 1], interface, "an address with its network"),
-    "gateway": ("", [0, 1], ipaddress.ip_address, "an address"),
-    "dns": ("", range(4), ipaddress.ip_address, "an address"),
+FIELDS = {  # name: (label, default, allowed numbers of words, function that checks a word, what a word must be)
+    "hostname": ("Host name", hostname().split(".")[0], [1], re.compile(LABEL).fullmatch, "a host name"),
+    "zone": ("Time zone", "Etc/UTC", [1], zone, "a rule, or a time zone that the device knows"),
+    "ntp": ("Time servers", "pool.ntp.org", range(5), host, "a name or an address"),
+    "address": ("Address", "", [0, 1], interface, "an address with its network"),
+    "gateway": ("Gateway", "", [0, 1], ipaddress.ip_address, "an address"),
+    "dns": ("Name servers", "", range(4), ipaddress.ip_address, "an address"),
 }
 
 def mistake(name, text):
     """Returns what is wrong with a setting, or ""."""
     if name not in FIELDS or not isinstance(text, str):
-        return "Missing, or unknown to this device."
-    _, numbers, check, kind = FIELDS[name]
+        return "Unknown to this device, or not a text."
+    _, _, numbers, check, kind = FIELDS[name]
     for word in text.split():
         with suppress(ValueError):  # rejected by ipaddress
             if check(word):
@@ -67,15 +67,15 @@ def misplaced(name, values):
     return next((f"{one} is {reason}." for reason, applies in reasons.items() if applies), "")
 
 def mistakes(values):
-    """Returns {name: what is wrong with it} for settings that are missing, unknown or wrong."""
-    found = {name: mistake(name, values.get(name)) for name in {**FIELDS, **values}}
+    """Returns {name: what is wrong with it} for settings that are unknown or wrong."""
+    found = {name: mistake(name, text) for name, text in values.items()}
     if not found["address"] and not found["gateway"] and values["address"]:
         found.update((name, misplaced(name, values)) for name in ("address", "gateway") if values[name])
     return {name: text for name, text in found.items() if text}
 
 def load():
     """Returns the settings of the file, with defaults for missing settings or a damaged file."""
-    values = {name: default for name, (default, *_) in FIELDS.items()}
+    values = {name: default for name, (_, default, *_) in FIELDS.items()}
     with suppress(OSError, ValueError, TypeError, AttributeError):
         values.update((name, str(value)) for name, value in json.loads(FILE.read_text()).items() if name in FIELDS)
     return values
@@ -94,10 +94,15 @@ def apply(values):
     words("APPLY") and run(words("APPLY"), json.dumps(values), root=True)
 
 def save(values):
-    """Keeps and applies settings. Those of the network are applied after the response, which uses the old address."""
+    """Keeps and applies settings, or neither. Those of the network are applied after the response to the old address."""
     old = load()
     if not words("APPLY") or all(old[name] == values[name] for name in NETWORK):
-        return apply(values)
+        try:
+            return apply(values)
+        except HTTPError as error:
+            with suppress(HTTPError):  # the command may have changed a part
+                apply(old)
+            raise HTTPError(error.status, f"Nothing was changed. {error.text}") from None
     change = {"old": old, **(pending() or {}), "new": values, "applied": False, "reason": ""}
     wait(change)
     write(FILE, json.dumps(values, indent=1))  # for the page that follows
@@ -165,7 +170,7 @@ def form(values, wrong={}, note="", problem=""):
 def keep(values, done, start_response):
     """Saves settings, and redirects to the page, so that a reload of the page does not send the form again."""
     if problem := attempt(start_response, save, values):
-        return form(values, problem="Kept, but not applied: " * (load() == values) + problem)
+        return form(values, problem=problem)
     raise HTTPError(303, headers={"Location": f"settings?done={done}"})
 
 @page("Settings", "/settings")
@@ -173,7 +178,9 @@ def settings(environ, start_response):
     values, done, dhcp = load(), parameter(environ, "done"), parameter(environ, "dhcp")
     if environ["REQUEST_METHOD"] != "POST":
         applied = done in ("saved", "restored") and words("APPLY") and not pending()
-        return form(values, note=DONE.get(done, "") + " The device has applied them." * bool(applied))
+        lacks = ", ".join(FIELDS[name][0] for name in parameter(environ, "lacks").split() if name in FIELDS)
+        return form(values, note=DONE.get(done, "") + " The device has applied them." * bool(applied) +
+                    f" Not in the file, and as before: {lacks}." * bool(lacks))
     values = {name: parameter(environ, name, values[name]) for name in FIELDS}
     if dhcp:
         values.update(address="", gateway="")
@@ -190,10 +197,12 @@ def backup(environ, start_response):
 @page("Settings", "/settings", "/restore")
 def restore(environ, start_response):
     try:
-        values = json.loads(Path(environ["fapws.upload"].file.path).read_text())
-        problem = " ".join(f"{name}: {text}" for name, text in mistakes(values).items())[:300]
+        given = json.loads(Path(environ["fapws.upload"].file.path).read_text())
+        values = {**load(), **given} if given.keys() & FIELDS else None  # of something else
+        problem = " ".join(f"{FIELDS.get(name, [name])[0]}: {text}" for name, text in mistakes(values).items())[:300]
+        lacks = "+".join(name for name in FIELDS if name not in given)  # a backup of an older version
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         problem = "This file is not a backup, or is damaged."
     if problem:
         raise HTTPError(422, f"Nothing was restored. {problem}")
-    return keep(values, "restored", start_response)
+    return keep(values, "restored" + f"&lacks={lacks}" * bool(lacks), start_response)
