@@ -186,19 +186,19 @@ func (p *Proxy) Close() error {
 	return nil
 }
 
-// complain logs an error of the upstream peer, but limits the number of lines.
-func (peer *upstream) complain(client, format string, args ...any) {
-	if peer.lines.Now() {
-		peer.log(client, fmt.Sprintf(format, args...))
+// complain logs an error of the upstream, but limits the number of lines.
+func (up *upstream) complain(client, format string, args ...any) {
+	if up.lines.Now() {
+		up.log(client, fmt.Sprintf(format, args...))
 	}
 }
 
-func (peer *upstream) log(client, line string) {
-	name := "proxy " + peer.name
-	if peer.opt.mounts() {
-		name = peer.name
+func (up *upstream) log(client, line string) {
+	name := "proxy " + up.name
+	if up.opt.mounts() {
+		name = up.name
 	}
-	peer.opt.Log(client, name+": "+line)
+	up.opt.Log(client, name+": "+line)
 }
 
 type target struct {

@@ -44,12 +44,12 @@ type upstream struct {
 	unhealthy bool // the latest health check failed
 }
 
-// rest returns how long the upstream peer will get no requests, or 0 if it works.
-func rest(peer *upstream, now time.Time) time.Duration {
-	if peer.unhealthy {
+// rest returns how long the upstream will get no requests, or 0 if it works.
+func rest(up *upstream, now time.Time) time.Duration {
+	if up.unhealthy {
 		return checkEvery
 	}
-	return max(0, peer.trial.Sub(now))
+	return max(0, up.trial.Sub(now))
 }
 
 const (
@@ -98,33 +98,33 @@ func (p *Proxy) take(tried []*upstream, previous *upstream) (best *upstream, wai
 	return best, 0
 }
 
-func (p *Proxy) leave(peer *upstream) {
+func (p *Proxy) leave(up *upstream) {
 	p.mu.Lock()
-	peer.active--
+	up.active--
 	p.mu.Unlock()
 }
 
-// responded records that peer has responded to a request that was sent at the time began.
-func (p *Proxy) responded(peer *upstream, began time.Time) {
+// responded records that the upstream has responded to a request that was sent at the time began.
+func (p *Proxy) responded(up *upstream, began time.Time) {
 	p.mu.Lock()
-	peer.answered = time.Now()
+	up.answered = time.Now()
 	// If the request was sent before the failure, its response does not show that the upstream works again.
-	again := !peer.trial.IsZero() && !began.Before(peer.trial.Add(-pause))
+	again := !up.trial.IsZero() && !began.Before(up.trial.Add(-pause))
 	if again {
-		peer.trial = time.Time{}
+		up.trial = time.Time{}
 	}
 	p.mu.Unlock()
 	if again {
-		peer.log("", "responds again")
+		up.log("", "responds again")
 	}
 }
 
-// failed reports whether an error counts, so that peer gets no requests for a pause, and whether it is the first error
-// that counts. Errors of the only upstream never count. An error after the request was sent may be the fault of the
-// page, for example if it takes too long, and clients must not disable all upstreams with this page. The error
-// therefore counts only if another upstream works, and if peer has not responded to any request in the second half of
-// the time that this request took.
-func (p *Proxy) failed(peer *upstream, began time.Time, sent bool, err error) (counts, first bool) {
+// failed reports whether an error counts, so that the upstream gets no requests for a pause, and whether it is the
+// first error that counts. Errors of the only upstream never count. An error after the request was sent may be the
+// fault of the page, for example if it takes too long, and clients must not disable all upstreams with this page. The
+// error therefore counts only if another upstream works, and if this upstream has not responded to any request in the
+// second half of the time that this request took.
+func (p *Proxy) failed(up *upstream, began time.Time, sent bool, err error) (counts, first bool) {
 	if len(p.upstreams) == 1 || err == errStale {
 		return false, false
 	}
@@ -132,13 +132,13 @@ func (p *Proxy) failed(peer *upstream, began time.Time, sent bool, err error) (c
 	defer p.mu.Unlock()
 	now := time.Now()
 	if sent {
-		other := func(u *upstream) bool { return u != peer && rest(u, now) == 0 }
-		if !slices.ContainsFunc(p.upstreams, other) || peer.answered.After(began.Add(now.Sub(began)/2)) {
+		other := func(u *upstream) bool { return u != up && rest(u, now) == 0 }
+		if !slices.ContainsFunc(p.upstreams, other) || up.answered.After(began.Add(now.Sub(began)/2)) {
 			return false, false
 		}
 	}
-	first = peer.trial.IsZero()
-	peer.trial = now.Add(pause)
+	first = up.trial.IsZero()
+	up.trial = now.Add(pause)
 	return true, first
 }
 
@@ -170,16 +170,16 @@ func (w *waiting) starves() bool { return w.overdue > w.answered }
 
 // watch is called when c is opened. If no response arrives on c within patience, the idle connections may occupy all
 // processes of the upstream, and watch closes them.
-func (peer *upstream) watch(c *connection) {
-	peer.waiting.opened++
-	c.opened, c.number = time.Now(), peer.waiting.opened
-	if peer.opt.mounts() {
+func (up *upstream) watch(c *connection) {
+	up.waiting.opened++
+	c.opened, c.number = time.Now(), up.waiting.opened
+	if up.opt.mounts() {
 		return
 	}
-	c.overdue = peer.later(patience, func() {
-		if w := &peer.waiting; c.state <= asking && c.number > w.overdue {
+	c.overdue = up.later(patience, func() {
+		if w := &up.waiting; c.state <= asking && c.number > w.overdue {
 			w.overdue, w.since = c.number, c.opened
-			peer.yield()
+			up.yield()
 		}
 	})
 }
@@ -191,20 +191,20 @@ func (c *connection) unwatch() {
 }
 
 // later calls f on the loop after the time d.
-func (peer *upstream) later(d time.Duration, f func()) *time.Timer {
-	return time.AfterFunc(d, func() { peer.proxy.conns.Events.Post(f) })
+func (up *upstream) later(d time.Duration, f func()) *time.Timer {
+	return time.AfterFunc(d, func() { up.proxy.conns.Events.Post(f) })
 }
 
 // yield closes the connections that stay idle for yieldIdle while a connection waits.
-func (peer *upstream) yield() {
-	if !peer.waiting.starves() || peer.yielding {
+func (up *upstream) yield() {
+	if !up.waiting.starves() || up.yielding {
 		return
 	}
-	if left := peer.closeIdle(yieldIdle); left > 0 {
-		peer.yielding = true
-		peer.later(left, func() {
-			peer.yielding = false
-			peer.yield()
+	if left := up.closeIdle(yieldIdle); left > 0 {
+		up.yielding = true
+		up.later(left, func() {
+			up.yielding = false
+			up.yield()
 		})
 	}
 }
@@ -212,40 +212,40 @@ func (peer *upstream) yield() {
 // keeps reports whether c may be kept idle. The result is false if the upstream has answered a request on c although a
 // connection waits that was opened before this request: c may occupy a process that the waiting connection needs. A busy
 // upstream that accepts all connections answers in order instead, and its connections are kept.
-func (peer *upstream) keeps(c *connection) bool {
-	w := &peer.waiting
+func (up *upstream) keeps(c *connection) bool {
+	w := &up.waiting
 	c.since = time.Now()
-	return !(w.starves() && c.asked.After(w.since)) && (peer.opt.Idle > 0 || c.since.Sub(c.opened) < keepAge) && !peer.proxy.ended.Load()
+	return !(w.starves() && c.asked.After(w.since)) && (up.opt.Idle > 0 || c.since.Sub(c.opened) < keepAge) && !up.proxy.ended.Load()
 }
 
 // keep keeps c for another request. If there are too many idle connections, it closes the least recently used one.
-func (peer *upstream) keep(c *connection) {
-	after := cmp.Or(peer.opt.Idle, keepIdle)
-	peer.idle = append(peer.idle, c)
-	peer.proxy.counts.Idle.Add(1)
-	if len(peer.idle) > maxIdle && (!peer.opt.mounts() || len(peer.idle) > maxDoor) {
-		peer.idle[0].Close("there are too many idle connections")
+func (up *upstream) keep(c *connection) {
+	after := cmp.Or(up.opt.Idle, keepIdle)
+	up.idle = append(up.idle, c)
+	up.proxy.counts.Idle.Add(1)
+	if len(up.idle) > maxIdle && (!up.opt.mounts() || len(up.idle) > maxDoor) {
+		up.idle[0].Close("there are too many idle connections")
 	}
-	peer.yield()
-	if !peer.dropping {
-		peer.dropping = true
-		peer.later(after, func() { peer.dropIdle(after) })
+	up.yield()
+	if !up.dropping {
+		up.dropping = true
+		up.later(after, func() { up.dropIdle(after) })
 	}
 }
 
 // dropIdle closes the connections that have been idle for the duration age, and later the others.
-func (peer *upstream) dropIdle(age time.Duration) {
-	left := peer.closeIdle(age)
-	if peer.dropping = left > 0; left > 0 {
-		peer.later(left, func() { peer.dropIdle(age) })
+func (up *upstream) dropIdle(age time.Duration) {
+	left := up.closeIdle(age)
+	if up.dropping = left > 0; left > 0 {
+		up.later(left, func() { up.dropIdle(age) })
 	}
 }
 
 // closeIdle closes the connections that have been idle for the duration age, and returns the time until the next one
 // will be, or 0 without another one.
-func (peer *upstream) closeIdle(age time.Duration) (wait time.Duration) {
-	for now := time.Now(); len(peer.idle) > 0; {
-		c := peer.idle[0]
+func (up *upstream) closeIdle(age time.Duration) (wait time.Duration) {
+	for now := time.Now(); len(up.idle) > 0; {
+		c := up.idle[0]
 		if wait = age - now.Sub(c.since); wait > 0 {
 			return wait
 		}
@@ -255,21 +255,21 @@ func (peer *upstream) closeIdle(age time.Duration) (wait time.Duration) {
 }
 
 // forget is called when c has closed.
-func (peer *upstream) forget(c *connection) {
-	if at := slices.Index(peer.idle, c); at >= 0 {
-		peer.idle = slices.Delete(peer.idle, at, at+1)
-		peer.proxy.counts.Idle.Add(-1)
+func (up *upstream) forget(c *connection) {
+	if at := slices.Index(up.idle, c); at >= 0 {
+		up.idle = slices.Delete(up.idle, at, at+1)
+		up.proxy.counts.Idle.Add(-1)
 	}
 }
 
 // reusable returns the idle connection that was used last, or nil. If trusts is true, the caller trusts
 // the upstream to send nothing without a request, and can send the request again if the upstream has closed the
 // connection.
-func (peer *upstream) reusable(trusts bool) *connection {
-	for len(peer.idle) > 0 {
-		c := peer.idle[len(peer.idle)-1]
+func (up *upstream) reusable(trusts bool) *connection {
+	for len(up.idle) > 0 {
+		c := up.idle[len(up.idle)-1]
 		if trusts || c.Quiet() {
-			peer.forget(c)
+			up.forget(c)
 			return c
 		}
 		c.Close("it is no longer usable")
@@ -282,7 +282,7 @@ func (p *Proxy) beginSpan(q *request) *otel.Call {
 	if p.opt.Spans == nil {
 		return nil
 	}
-	parsed, target := q.parse(), &q.peer.target
+	parsed, target := q.parse(), &q.up.target
 	call := p.opt.Spans.Call(http1.OwnIdentity(q.Head, parsed, q.Own))
 	if call == nil {
 		return nil
@@ -292,7 +292,7 @@ func (p *Proxy) beginSpan(q *request) *otel.Call {
 		scheme = "https"
 	}
 	call.Method, call.Resent = string(parsed.Method.In(q.Head)), q.sent
-	call.URL = scheme + "://" + target.host + string(q.appendTarget(nil, parsed, q.peer))
+	call.URL = scheme + "://" + target.host + string(q.appendTarget(nil, parsed, q.up))
 	if target.network == "unix" {
 		call.Address = target.address
 	} else {
@@ -339,11 +339,11 @@ func ParseHealth(text string) (host, path string, err error) {
 	return host, path, nil
 }
 
-// check returns nil if peer responds to a request for Options.Health with a status from 200 to 399.
-func check(ctx context.Context, peer *upstream) error {
+// check returns nil if the upstream responds to a request for Options.Health with a status from 200 to 399.
+func check(ctx context.Context, up *upstream) error {
 	limited, cancel := context.WithTimeout(ctx, checkLimit)
 	defer cancel()
-	host, path, err := ParseHealth(peer.opt.Health)
+	host, path, err := ParseHealth(up.opt.Health)
 	if err != nil {
 		return err
 	}
@@ -351,12 +351,12 @@ func check(ctx context.Context, peer *upstream) error {
 	if err != nil {
 		return err
 	}
-	request.Host = cmp.Or(host, peer.opt.HealthHost, peer.target.host)
+	request.Host = cmp.Or(host, up.opt.HealthHost, up.target.host)
 	request.Header.Set("User-Agent", "fapws")
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		ctx, cancel := context.WithTimeout(ctx, peer.opt.Connect)
+		ctx, cancel := context.WithTimeout(ctx, up.opt.Connect)
 		defer cancel()
-		under, secure, err := peer.dial(ctx)
+		under, secure, err := up.dial(ctx)
 		if secure != nil {
 			return secure.Conn(), err
 		}
@@ -380,23 +380,23 @@ func check(ctx context.Context, peer *upstream) error {
 	return nil
 }
 
-func (p *Proxy) checked(peer *upstream, err error) {
+func (p *Proxy) checked(up *upstream, err error) {
 	if errors.Is(p.ctx.Err(), context.Canceled) {
 		return
 	}
 	p.mu.Lock()
-	was := peer.unhealthy || !peer.trial.IsZero()
-	changed := peer.unhealthy != (err != nil) || err == nil && was
-	if peer.unhealthy = err != nil; err == nil {
-		peer.trial = time.Time{}
+	was := up.unhealthy || !up.trial.IsZero()
+	changed := up.unhealthy != (err != nil) || err == nil && was
+	if up.unhealthy = err != nil; err == nil {
+		up.trial = time.Time{}
 	}
 	p.mu.Unlock()
 	switch {
 	case changed && err != nil:
-		peer.log("", fmt.Sprintf("the health check %s failed: %v; it gets no requests until a check succeeds",
-			peer.opt.Health, err))
+		up.log("", fmt.Sprintf("the health check %s failed: %v; it gets no requests until a check succeeds",
+			up.opt.Health, err))
 	case changed:
-		peer.log("", "responds again")
+		up.log("", "responds again")
 	}
 }
 
@@ -447,9 +447,9 @@ func (p *Proxy) previousOf(r *exchange.Request) *upstream {
 	return nil
 }
 
-// stick returns the cookie that names peer as the client's upstream.
-func (q *request) stick(peer *upstream) string {
-	c := http.Cookie{Name: q.p.cookie, Value: peer.cookie, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
+// stick returns the cookie that names the upstream up as the client's upstream.
+func (q *request) stick(up *upstream) string {
+	c := http.Cookie{Name: q.p.cookie, Value: up.cookie, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
 		Secure: q.Peer.HTTPS}
 	return c.String()
 }
