@@ -187,7 +187,7 @@ func (x *Exchange) enter(s state, w wait) {
 // client. The connection closes a little later, because the caller of enter still uses x. With the race detector,
 // refuseStep panics instead, so that no test overlooks the fault.
 func (x *Exchange) refuseStep(s state, w wait) {
-	step := fmt.Sprintf("an exchange that is %v, waiting for %v, must not become %v, waiting for %v", x.state, x.wait, s, w)
+	step := fmt.Sprintf("a request that is %v, waiting for %v, must not become %v, waiting for %v", x.state, x.wait, s, w)
 	if raceEnabled {
 		panic(step)
 	}

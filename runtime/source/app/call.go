@@ -225,7 +225,7 @@ func (c *call) OnGone(x *exchange.Exchange) {
 // cancel reports to the handler that no client needs its response.
 func (c *call) cancel(took time.Duration) {
 	d := c.source.d
-	d.set.Tracef("exchange %d is cancelled", c.ticket)
+	d.set.Tracef("request %d is cancelled", c.ticket)
 	c.source.handler.Cancel(c.ticket, took)
 	d.Due = true // Flush must be called, so that an inline handler can close its iterators
 }

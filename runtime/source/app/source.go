@@ -68,7 +68,7 @@ func (s *Source) Start(x *exchange.Exchange) {
 func (s *Source) submit(c *call, x *exchange.Exchange, r *exchange.Request) {
 	d := s.d
 	if d.set.Debug >= 2 { // avoid allocating memory for the arguments
-		d.set.Tracef("exchange %d goes to the application", c.ticket)
+		d.set.Tracef("request %d goes to the application", c.ticket)
 	}
 	if s.options.Hints != nil && !r.Upgrade && r.TakesInterim() {
 		x.Sink.Send(&exchange.Part{Interim: true, Head: exchange.Head{Status: http.StatusEarlyHints,

@@ -189,7 +189,7 @@ func TestDebugLevelsLogMoreDetails(t *testing.T) {
 	t.Parallel()
 	shown := []*regexp.Regexp{
 		1: regexp.MustCompile(`debug 127\.0\.0\.1:\d+ connected(.*\n)+.*"GET /x HTTP/1\.1" 200, 7 bytes, [0-9.]+.?s`),
-		2: regexp.MustCompile(`debug .*goes to the application`),
+		2: regexp.MustCompile(`debug .*request \d+ goes to the application`),
 		3: regexp.MustCompile(`debug .*sent \d+ bytes: "GET /x HTTP/1\.1\\r\\n`),
 	}
 	for level := range 4 {
