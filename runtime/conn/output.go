@@ -15,7 +15,7 @@ import (
 type Output struct {
 	Items []Item
 	// the method Sent of Owner is called when the output has ended; nil means that no call is needed
-	Owner Owner
+	Owner OutputOwner
 	// counts the bytes that wait for the client; nil if they are not counted
 	Unsent *Unsent
 }
@@ -34,8 +34,8 @@ type File struct {
 	Warm          int64 // the file is in memory up to this offset
 }
 
-// Owner is notified when an output is no longer needed.
-type Owner interface {
+// OutputOwner is notified when an output is no longer needed.
+type OutputOwner interface {
 	// Sent tells the owner that the connection no longer uses the memory of the output. err is nil if the whole output
 	// was written; otherwise the connection is about to be closed.
 	Sent(err error)
