@@ -190,7 +190,7 @@ func (b *siteBuilder) behindFiles(r *Route, to backend.Responder, index []string
 // Programs contains the CGI programs that Python code names with CGIApplication, in PATHS or as the result of a
 // handler.
 type Programs struct {
-	Gate  *programs.Gate
+	Gate  *programs.Places
 	Sends backend.Sends
 	// the function writes to an error log (LogFiles.Client)
 	Log func(number int, level logfile.Level, client, line string)

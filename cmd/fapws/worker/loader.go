@@ -149,7 +149,7 @@ func (y *python) useLoader(conf *settings.Config, logs *plan.LogFiles) {
 	}
 	loader.Serve(programs.Serving{
 		Site:    programs.Site{Software: process.Software()},
-		Gate:    programs.NewGate(conf.Forks(), conf.MaxQueue),
+		Gate:    programs.NewPlaces(conf.Forks(), conf.MaxQueue),
 		Timeout: conf.Server.Timeout,
 		Objects: conf.ErrorLogFormat == "json",
 		Log: func(number int, client, line string) {

@@ -55,7 +55,7 @@ type CGIOptions struct {
 	Env []string `key:"env" is:"pairs"`
 
 	// Gate limits the running programs; NewCGI replaces nil by a Gate with defaultRunning and DefaultWaiting.
-	Gate *Gate
+	Gate *Places
 }
 
 const (
@@ -100,7 +100,7 @@ func NewCGI(o CGIOptions) (*CGI, error) {
 	o.DocumentRoot = cmp.Or(o.DocumentRoot, scripts.directory)
 	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
 	if o.Gate == nil {
-		o.Gate = NewGate(defaultRunning, DefaultWaiting)
+		o.Gate = NewPlaces(defaultRunning, DefaultWaiting)
 	}
 	return &CGI{o: o, scripts: scripts, env: append(Environment(), o.Env...)}, nil
 }

@@ -50,7 +50,7 @@ type FastCGIOptions struct {
 
 type FastCGI struct {
 	o     FastCGIOptions
-	gate  *Gate
+	gate  *Places
 	links backend.Idle[*Link]
 }
 
@@ -58,7 +58,7 @@ type FastCGI struct {
 func NewFastCGI(o FastCGIOptions) (*FastCGI, error) {
 	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
 	o.Connections = cmp.Or(o.Connections, defaultRunning)
-	f := &FastCGI{o: o, gate: NewGate(o.Connections, DefaultWaiting)}
+	f := &FastCGI{o: o, gate: NewPlaces(o.Connections, DefaultWaiting)}
 	f.links = backend.Idle[*Link]{After: o.Idle, Most: o.Connections,
 		Quiet: func(l *Link) bool { return backend.Quiet(l.Conn) }, Drop: func(l *Link) { l.Drop(false) }}
 	if o.Dial == nil {

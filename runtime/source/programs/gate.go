@@ -7,10 +7,10 @@ import (
 	"sync"
 )
 
-// Gate limits the programs that run at the same time. Callers beyond the limit wait, or get ErrBusy if too many callers
+// Places limits the programs that run at the same time. Callers beyond the limit wait, or get ErrBusy if too many callers
 // wait. A client gets at most three quarters of the places for running programs. When a place becomes free, the oldest
-// request of the client with the fewest running programs gets it. Gate is safe for concurrent use.
-type Gate struct {
+// request of the client with the fewest running programs gets it. Places is safe for concurrent use.
+type Places struct {
 	most, share, queue int
 
 	mu        sync.Mutex
@@ -25,15 +25,15 @@ type waiter struct {
 	refused bool
 }
 
-func NewGate(running, waiting int) *Gate {
-	return &Gate{most: running, share: running - running/4, queue: waiting, perClient: map[string]int{}}
+func NewPlaces(running, waiting int) *Places {
+	return &Places{most: running, share: running - running/4, queue: waiting, perClient: map[string]int{}}
 }
 
 var ErrBusy = errors.New("too many wait")
 
 // Enter waits until a client gets a place, which the caller must free with Leave. The error is ErrBusy or the error of
 // ctx. client is the result of Request.Account, or "" for no limit per client.
-func (g *Gate) Enter(ctx context.Context, client string) error {
+func (g *Places) Enter(ctx context.Context, client string) error {
 	w, err := g.begin(client)
 	if w == nil {
 		return err
@@ -57,7 +57,7 @@ func (g *Gate) Enter(ctx context.Context, client string) error {
 }
 
 // begin gives the client a place, or returns a waiter or ErrBusy.
-func (g *Gate) begin(client string) (*waiter, error) {
+func (g *Places) begin(client string) (*waiter, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.has(client) {
@@ -72,18 +72,18 @@ func (g *Gate) begin(client string) (*waiter, error) {
 	return w, nil
 }
 
-func (g *Gate) has(client string) bool {
+func (g *Places) has(client string) bool {
 	return g.running < g.most && (client == "" || g.perClient[client] < g.share)
 }
 
-func (g *Gate) enter(client string) {
+func (g *Places) enter(client string) {
 	g.running++
 	g.perClient[client]++
 }
 
 // makeRoom rejects the last waiter of the client with the most waiters, if it has at least two more than the given
 // client, and reports whether it has rejected a waiter.
-func (g *Gate) makeRoom(client string) bool {
+func (g *Places) makeRoom(client string) bool {
 	count := map[string]int{}
 	for _, w := range g.waiting {
 		count[w.client]++
@@ -104,19 +104,19 @@ func (g *Gate) makeRoom(client string) bool {
 	return true
 }
 
-func (g *Gate) Active() int {
+func (g *Places) Active() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.running + len(g.waiting)
 }
 
-func (g *Gate) Leave(client string) {
+func (g *Places) Leave(client string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.leave(client)
 }
 
-func (g *Gate) leave(client string) {
+func (g *Places) leave(client string) {
 	g.running--
 	if g.perClient[client]--; g.perClient[client] == 0 {
 		delete(g.perClient, client)

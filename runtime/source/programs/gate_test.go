@@ -13,7 +13,7 @@ import (
 func TestGateLeavesPlacesToOtherClients(t *testing.T) { synctest.Test(t, testGateShares) }
 
 func testGateShares(t *testing.T) {
-	g := NewGate(4, 4)
+	g := NewPlaces(4, 4)
 	ctx := t.Context()
 	entered := make(chan string, 20)
 	enter := func(client string) {
@@ -60,7 +60,7 @@ func testGateShares(t *testing.T) {
 func TestGateIsEnteredInOrder(t *testing.T) { synctest.Test(t, testGateOrder) }
 
 func testGateOrder(t *testing.T) {
-	g := NewGate(1, 3)
+	g := NewPlaces(1, 3)
 	ctx := context.Background()
 	checktest.Must(t, g.Enter(ctx, ""))
 	order := make(chan int)

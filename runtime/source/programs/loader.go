@@ -33,7 +33,7 @@ type LoaderOptions struct {
 
 type Serving struct {
 	Site
-	Gate    *Gate         // limits the number of children, and of requests that wait for a child
+	Gate    *Places       // limits the number of children, and of requests that wait for a child
 	Timeout time.Duration // runtime.Config.Timeout; 0 means no timeout
 
 	// Log writes a line about a client's request to an error log.

@@ -80,10 +80,10 @@ func NewPHP(o PHPOptions) (*PHP, error) {
 	variables := append(slices.Clone(o.Env), redirectStatus)
 	if o.EachOne {
 		p.answers, err = NewCGI(CGIOptions{ScriptOptions: o.ScriptOptions, Common: o.Common, Runner: p.o.command,
-			Fallback: front, Env: variables, Gate: NewGate(o.Children, DefaultWaiting)})
+			Fallback: front, Env: variables, Gate: NewPlaces(o.Children, DefaultWaiting)})
 		return p, err
 	}
-	p.manager = &manager{o: &p.o, gate: NewGate(o.Children, o.Children), running: map[*phpProcess]bool{},
+	p.manager = &manager{o: &p.o, gate: NewPlaces(o.Children, o.Children), running: map[*phpProcess]bool{},
 		env: slices.Concat(Environment(), o.Env, []string{"PHP_FCGI_MAX_REQUESTS=0"})}
 	p.fast, err = NewFastCGI(FastCGIOptions{Dial: p.manager.dial, Scripts: scripts, Fallback: front, Common: o.Common,
 		Params: variables, Connections: o.Children, Idle: o.Idle, MaxRequests: o.MaxRequests})
@@ -152,7 +152,7 @@ func (p *PHP) Close(grace time.Duration) {
 type manager struct {
 	o    *PHPOptions
 	env  []string
-	gate *Gate // limits the processes, including processes that are ending
+	gate *Places // limits the processes, including processes that are ending
 
 	mu      sync.Mutex
 	running map[*phpProcess]bool // nil after close
