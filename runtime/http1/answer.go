@@ -5,17 +5,17 @@ import (
 	"fmt"
 )
 
-// Answer is the parsed head of a response from an upstream. Its fields, framing and Connection options are parsed like
+// UpstreamHead is the parsed head of a response from an upstream. Its fields, framing and Connection options are parsed like
 // those of a request, so that one parser decides where a body ends. The zero value is ready for use, and Parse reuses
 // the memory of Fields.
-type Answer struct {
+type UpstreamHead struct {
 	Request
 	Status int
 	Reason Span // as sent; may be empty
 }
 
-// MaxAnswer limits the head of a response from an upstream, in bytes.
-const MaxAnswer = 64 << 10
+// MaxUpstreamHead limits the head of a response from an upstream, in bytes.
+const MaxUpstreamHead = 64 << 10
 
 // Parse reads the head of a response from the start of buf, and returns its length. Spans count from the start of buf.
 // seen is the number of bytes that an earlier call has examined. ErrNeedMore means that the head is incomplete.
@@ -23,19 +23,19 @@ const MaxAnswer = 64 << 10
 // Programs in front of which a proxy runs are less careful than clients, so Parse accepts LF as a line end, joins folded
 // lines, and removes spaces between a name and its colon, except for fields that affect framing (RFC 9112 §2.2, §5.1,
 // §5.2). It does so by changing buf.
-func (a *Answer) Parse(buf []byte, seen int) (n int, err error) {
+func (a *UpstreamHead) Parse(buf []byte, seen int) (n int, err error) {
 	const start = "HTTP/1."
 	if k := min(len(buf), len(start)); string(buf[:k]) != start[:k] {
 		return 0, fmt.Errorf("malformed HTTP response: %.80q", buf)
 	}
-	if n = headEnd(buf, max(0, seen-2)); n < 0 && len(buf) <= MaxAnswer {
+	if n = headEnd(buf, max(0, seen-2)); n < 0 && len(buf) <= MaxUpstreamHead {
 		return 0, ErrNeedMore
-	} else if n < 0 || n > MaxAnswer {
-		return 0, fmt.Errorf("the head of the response exceeds %d bytes", MaxAnswer)
+	} else if n < 0 || n > MaxUpstreamHead {
+		return 0, fmt.Errorf("the head of the response exceeds %d bytes", MaxUpstreamHead)
 	}
 	head := buf[:n]
 	line := bytes.IndexByte(head, '\n')
-	*a = Answer{Request: Request{Fields: a.Fields[:0], HeadLen: n}}
+	*a = UpstreamHead{Request: Request{Fields: a.Fields[:0], HeadLen: n}}
 	if !a.statusLine(head[:line]) {
 		return 0, fmt.Errorf("malformed HTTP status line: %.80q", head[:line])
 	}
@@ -66,7 +66,7 @@ func (a *Answer) Parse(buf []byte, seen int) (n int, err error) {
 }
 
 // Delimit determines how the body of the response is delimited. It is not called for 1xx responses.
-func (a *Answer) Delimit(head []byte) error {
+func (a *UpstreamHead) Delimit(head []byte) error {
 	if a.Body = UntilClose; !a.HasBody {
 		return nil
 	}
@@ -95,7 +95,7 @@ func headEnd(buf []byte, start int) int {
 }
 
 // statusLine parses "HTTP/1.1 200 OK". The reason and the space before it may be missing.
-func (a *Answer) statusLine(line []byte) bool {
+func (a *UpstreamHead) statusLine(line []byte) bool {
 	line = bytes.TrimSuffix(line, []byte{'\r'})
 	const digits = len("HTTP/1.1 ")
 	if len(line) < digits+3 || line[digits-1] != ' ' || len(line) > digits+3 && line[digits+3] != ' ' {

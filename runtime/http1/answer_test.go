@@ -15,7 +15,7 @@ func FuzzAnswer(f *testing.F) {
 	}
 	// The result must not depend on where the head was split, and each span must be inside the head.
 	f.Fuzz(func(t *testing.T, text []byte) {
-		var whole, split Answer
+		var whole, split UpstreamHead
 		once := bytes.Clone(text)
 		n, err := whole.Parse(once, 0)
 		if err != nil {

@@ -229,7 +229,7 @@ func climbs(path []byte) bool {
 func separates(c byte, chars string) bool { return strings.IndexByte(chars, c) >= 0 }
 
 // appendFields appends the fields of a response that the client gets, in their order and case.
-func (up *upstream) appendFields(dst []byte, a *http1.Answer, head []byte) (fields []byte, hasDate bool) {
+func (up *upstream) appendFields(dst []byte, a *http1.UpstreamHead, head []byte) (fields []byte, hasDate bool) {
 	connection := connectionFields(head, a.Fields)
 	for _, f := range a.Fields {
 		name := f.Name.In(head)
@@ -251,7 +251,7 @@ func (up *upstream) appendFields(dst []byte, a *http1.Answer, head []byte) (fiel
 }
 
 // appendAnnounced appends the field Trailer for the client, if the upstream announces trailers that can be forwarded.
-func appendAnnounced(dst []byte, a *http1.Answer, head []byte) []byte {
+func appendAnnounced(dst []byte, a *http1.UpstreamHead, head []byte) []byte {
 	var names []string
 	for value := range http1.Values(head, a.Fields, "trailer") {
 		for name := range strings.SplitSeq(string(value), ",") {

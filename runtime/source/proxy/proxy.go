@@ -124,7 +124,7 @@ type Proxy struct {
 	// reused memory
 	head, fields []byte
 	parsed       http1.Request
-	answer       http1.Answer
+	answer       http1.UpstreamHead
 	part         exchange.Part
 
 	ended atomic.Bool // Close was called

@@ -56,7 +56,7 @@ func (c *connection) head(b []byte, lender *conn.Set) (used int) {
 }
 
 // interim forwards a 1xx response, except 100, because the server itself tells the client to send the body.
-func (c *connection) interim(a *http1.Answer, b []byte) error {
+func (c *connection) interim(a *http1.UpstreamHead, b []byte) error {
 	// Neither field is allowed here (RFC 9110 §8.6, RFC 9112 §6.1), and the upstream may send a body after the head.
 	if framed(a, b) {
 		return fmt.Errorf("the response %d has a malformed field or a field that frames a body", a.Status)
@@ -76,14 +76,14 @@ func (c *connection) interim(a *http1.Answer, b []byte) error {
 	return nil
 }
 
-func framed(a *http1.Answer, b []byte) bool {
+func framed(a *http1.UpstreamHead, b []byte) bool {
 	_, length := http1.First(b, a.Fields, "content-length")
 	_, coding := http1.First(b, a.Fields, "transfer-encoding")
 	return length || coding
 }
 
 // begin forwards the head of a final response, and the beginning of its body in rest.
-func (c *connection) begin(a *http1.Answer, head, rest []byte, lender *conn.Set) {
+func (c *connection) begin(a *http1.UpstreamHead, head, rest []byte, lender *conn.Set) {
 	q, up := c.q, c.up
 	p := up.proxy
 	bodiless := q.isHead || a.Status == http.StatusNoContent || a.Status == http.StatusNotModified
@@ -118,7 +118,7 @@ func (c *connection) begin(a *http1.Answer, head, rest []byte, lender *conn.Set)
 // delimited reports whether the end of a response is certain. It is never certain after HEAD, because an upstream may by
 // mistake send a body some time after the head. If a 204 announces a body, a body probably follows, although RFC 9110
 // §8.6 forbids it.
-func delimited(q *request, a *http1.Answer) bool {
+func delimited(q *request, a *http1.UpstreamHead) bool {
 	switch {
 	case q.isHead:
 		return false
@@ -210,7 +210,7 @@ func (c *connection) takeTrailers() *exchange.Trailers {
 
 // upgrade gives the connection to a tunnel, after the upstream has responded with status 101. The client first gets the
 // bytes in ahead.
-func (c *connection) upgrade(a *http1.Answer, head, ahead []byte) {
+func (c *connection) upgrade(a *http1.UpstreamHead, head, ahead []byte) {
 	q, up := c.q, c.up
 	if fault := switches(a, head, q.key); fault != "" {
 		c.lose(fmt.Errorf("its answer to a request for a WebSocket is 101 %s", fault))
@@ -230,7 +230,7 @@ func (c *connection) upgrade(a *http1.Answer, head, ahead []byte) {
 
 // switches returns why a 101 is invalid, or "" if it is valid (RFC 6455 §4.1, RFC 9110 §7.8). key is the client's
 // Sec-WebSocket-Key.
-func switches(a *http1.Answer, head []byte, key []byte) string {
+func switches(a *http1.UpstreamHead, head []byte, key []byte) string {
 	accept := websocket.AcceptKey(key)
 	upgrades, accepts := 0, 0
 	for range http1.Values(head, a.Fields, "upgrade") {
