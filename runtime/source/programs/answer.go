@@ -16,9 +16,9 @@ import (
 	"fapws/runtime/http1"
 )
 
-// An Answer forwards the output of a program to the client, first the head, then the body as it arrives, on the
+// An Forwarder forwards the output of a program to the client, first the head, then the body as it arrives, on the
 // goroutine that calls Respond.
-type Answer struct {
+type Forwarder struct {
 	W   *backend.ResponseWriter
 	R   *backend.Request
 	Raw bool // the program itself writes an HTTP head (nph-)
@@ -40,7 +40,7 @@ var errNoResponse = errors.New("no response")
 
 // Write processes a piece of the output. If the client has disconnected, the error is backend.ErrGone. Otherwise the
 // error describes an invalid head in one line, and Write has sent nothing to the client.
-func (a *Answer) Write(p []byte) error {
+func (a *Forwarder) Write(p []byte) error {
 	if a.head.Status == 0 {
 		a.buf = append(a.buf, p...)
 		head, n, err := ParseHead(a.buf, a.Raw)
@@ -69,7 +69,7 @@ func (a *Answer) Write(p []byte) error {
 	return err
 }
 
-func (a *Answer) typeMissing() bool {
+func (a *Forwarder) typeMissing() bool {
 	h := &a.head
 	return !h.HasType && !a.Raw && h.Location == "" && h.Status != 204 && h.Status != 304 && !a.R.Parsed.Head
 }
@@ -78,7 +78,7 @@ func (a *Answer) typeMissing() bool {
 // the duration wait, and io.EOF at the end of the output. passAll waits up to timeout for more output. Before
 // passAll sends output, it waits for the duration short, because most programs end soon after writing, so that the
 // response can have a Content-Length.
-func (a *Answer) passAll(short, timeout time.Duration, take func(wait time.Duration) error) error {
+func (a *Forwarder) passAll(short, timeout time.Duration, take func(wait time.Duration) error) error {
 	for wait := timeout; ; {
 		switch err := take(wait); {
 		case err == nil:
@@ -99,7 +99,7 @@ func (a *Answer) passAll(short, timeout time.Duration, take func(wait time.Durat
 }
 
 // End processes the end of the output, must be called before Redirect, and returns the same errors as Write.
-func (a *Answer) End() error {
+func (a *Forwarder) End() error {
 	switch {
 	case a.head.Status == 0 && len(a.buf) == 0:
 		return errNoResponse
@@ -114,7 +114,7 @@ func (a *Answer) End() error {
 // Redirect responds with another page of this server if the program has requested a local redirect. Redirect must be
 // called after End, and after the caller has released resources that the other page may need, such as a place in the
 // Gate.
-func (a *Answer) Redirect() error {
+func (a *Forwarder) Redirect() error {
 	if !a.head.Local {
 		return nil
 	}

@@ -177,7 +177,7 @@ func (c *CGI) Respond(w *backend.ResponseWriter, r *backend.Request) {
 	respond(w, r, c.scripts, c.o.Fallback, &c.o.Common, "", c.run)
 }
 
-func (c *CGI) run(a *Answer, script *Script, log func(line string)) error {
+func (c *CGI) run(a *Forwarder, script *Script, log func(line string)) error {
 	r := a.R
 	command := c.o.Interpreters[path.Ext(script.File)]
 	if command == nil && c.o.Runner == nil && !script.Executable {
@@ -266,7 +266,7 @@ const short = 20 * time.Millisecond // how long output is kept back, so that mor
 // respond finds the script for a request, calls run, and always ends the response. Without scripts
 // (nil), log lines begin with the text other instead of the name of the script file.
 func respond(w *backend.ResponseWriter, r *backend.Request, scripts *Scripts, fallback *Script, o *Common, other string,
-	run func(*Answer, *Script, func(line string)) error) {
+	run func(*Forwarder, *Script, func(line string)) error) {
 	script, err := Script{Info: r.Path[r.Script:], Base: r.Script}, error(nil)
 	if scripts != nil {
 		script, err = scripts.For(r, fallback)
@@ -274,7 +274,7 @@ func respond(w *backend.ResponseWriter, r *backend.Request, scripts *Scripts, fa
 	client, name := r.Client(), cmp.Or(script.File, other)
 	log := func(line string) { o.Log(client, name+": "+line) }
 	w.Spools()
-	a := &Answer{W: w, R: r}
+	a := &Forwarder{W: w, R: r}
 	if err == nil {
 		err = run(a, &script, log)
 	}

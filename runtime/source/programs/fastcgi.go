@@ -100,7 +100,7 @@ func (f *FastCGI) Respond(w *backend.ResponseWriter, r *backend.Request) {
 	respond(w, r, f.o.Scripts, f.o.Fallback, &f.o.Common, f.o.Address, f.ask)
 }
 
-func (f *FastCGI) ask(a *Answer, script *Script, log func(line string)) error {
+func (f *FastCGI) ask(a *Forwarder, script *Script, log func(line string)) error {
 	r := a.R
 	if err := f.gate.Enter(r.Context, r.Account()); err != nil {
 		return err
@@ -158,7 +158,7 @@ const fastcgiShort = 2 * time.Millisecond
 type call struct {
 	*Link
 	in     *bufio.Reader
-	answer *Answer
+	answer *Forwarder
 	log    func(line string)
 	keep   bool // the application keeps the link open after the response
 	// receives the standard error of the application; nil before the first output

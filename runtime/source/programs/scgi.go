@@ -156,7 +156,7 @@ func (m *LoaderMount) pass(w *backend.ResponseWriter, r *backend.Request, c *chi
 	// The error is ignored, because it means that the child did not need the rest of the request, or that the response
 	// was aborted.
 	defer func() { _ = sent() }()
-	a := &Answer{W: w, R: r, Plain: true}
+	a := &Forwarder{W: w, R: r, Plain: true}
 	buf := make([]byte, 32<<10)
 	const atOnce, forever = time.Nanosecond, 1 << 62 // a chunk must not wait for the next chunk (PEP 3333)
 	return a.passAll(atOnce, forever, func(wait time.Duration) error {
