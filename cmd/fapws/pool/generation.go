@@ -139,7 +139,7 @@ func (g *generation) startNext() {
 // early returns the sockets on which the next worker may accept connections while it loads, or nil unless it is the
 // very first worker of the server. With Options.Stay, early also returns nil, because the server then keeps running if
 // this worker fails to load.
-func (g *generation) early() []Address {
+func (g *generation) early() []NamedSocket {
 	p := g.p
 	if p.o.Stay || !p.first() || len(g.workers) > 0 {
 		return nil

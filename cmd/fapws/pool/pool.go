@@ -29,7 +29,7 @@ type Pool struct {
 	since   time.Time
 
 	// The following fields are used only on the goroutine of Run.
-	addresses []Address
+	addresses []NamedSocket
 	settled   Settled // zero value until a worker has loaded
 	want      int
 	workers   map[int]*worker
@@ -452,19 +452,19 @@ type Options struct {
 
 	// Early returns the listening sockets that can be opened before a worker has loaded. Open can return the same
 	// sockets; both run on the goroutine of Run.
-	Early func() []Address
+	Early func() []NamedSocket
 
 	// Open opens the listening sockets when the first worker has loaded. If that worker serves the failure page, Open
 	// is called a second time, with the settings of the first worker that has loaded an application. If the second call
 	// does not return the same sockets, it closes the old sockets. An error ends the supervisor.
-	Open func(*Settled) ([]Address, error)
+	Open func(*Settled) ([]NamedSocket, error)
 
 	// Fits returns the reason why a generation with these settings cannot use the open sockets, or "" if it can.
 	// Callers print "worker N" before the reason. Fits is called on the goroutine of Run.
 	Fits func(*Settled) string
 
 	// Up is called on the goroutine of Run when the workers serve; after an upgrade, resumed is true.
-	Up func(addresses []Address, resumed bool)
+	Up func(addresses []NamedSocket, resumed bool)
 
 	// FailureNotice returns a Notice to clients after new code has failed to load. ending is the reason, and stderr
 	// contains the last bytes of the worker's standard error. With Stay, a failed first start also leads to a Notice.
@@ -520,9 +520,9 @@ const (
 	PageUp // a worker serves the page about the failed first start
 )
 
-type Address struct {
+type NamedSocket struct {
 	Name   string
 	Socket *os.File
 }
 
-func (a Address) SyscallConn() (syscall.RawConn, error) { return a.Socket.SyscallConn() }
+func (a NamedSocket) SyscallConn() (syscall.RawConn, error) { return a.Socket.SyscallConn() }

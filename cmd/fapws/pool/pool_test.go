@@ -20,8 +20,8 @@ var eventually = checktest.Eventually
 
 func idle() Options {
 	return Options{
-		Early:        func() []Address { return nil },
-		Up:           func([]Address, bool) {},
+		Early:        func() []NamedSocket { return nil },
+		Up:           func([]NamedSocket, bool) {},
 		Attributes:   func() *syscall.SysProcAttr { return nil },
 		Fits:         func(*Settled) string { return "" },
 		Event:        func(Event, string) {},

@@ -148,7 +148,7 @@ func (h *Handover) resume(p *Pool) {
 	}
 	for i, name := range h.Addresses {
 		unix.CloseOnExec(h.Files[i])
-		p.addresses = append(p.addresses, Address{name, os.NewFile(uintptr(h.Files[i]), name)})
+		p.addresses = append(p.addresses, NamedSocket{name, os.NewFile(uintptr(h.Files[i]), name)})
 	}
 	if h.Rates > 0 {
 		p.rates = os.NewFile(uintptr(h.Rates), "rate limits")

@@ -64,7 +64,7 @@ type worker struct {
 	settled    Settled   // zero value before Configured, and after an upgrade
 	awakeSince time.Time // time when the worker loaded; with the roles Asleep and Fresh, when its application loaded
 	// sockets on which the worker may have accepted clients before it had loaded; nil if none
-	early  []Address
+	early  []NamedSocket
 	health health
 	loads  LoadClock
 	limit  *time.Timer // nil if no limit was set
@@ -320,7 +320,7 @@ func (w *worker) configure(text []byte) error {
 	return nil
 }
 
-func (w *worker) listenEarly(addresses []Address) {
+func (w *worker) listenEarly(addresses []NamedSocket) {
 	w.listen(addresses)
 	w.early = addresses
 }
@@ -331,7 +331,7 @@ func (w *worker) unlisten() {
 	w.send(&Message{Kind: Listen, Text: Instead})
 }
 
-func (w *worker) listen(addresses []Address) {
+func (w *worker) listen(addresses []NamedSocket) {
 	text := ""
 	if len(w.early) > 0 {
 		text = Instead

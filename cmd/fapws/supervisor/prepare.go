@@ -226,14 +226,14 @@ func (p *supervisor) prepareSandbox(upgraded bool) error {
 	return os.Setenv("TMPDIR", dir)
 }
 
-func openSockets(names []string, options conn.ListenOptions) (addresses []pool.Address, err error) {
+func openSockets(names []string, options conn.ListenOptions) (addresses []pool.NamedSocket, err error) {
 	for _, name := range names {
 		plain, _ := settings.SplitSecure(name)
 		socket, err := conn.ListeningSocket(plain, options)
 		if err != nil {
 			return addresses, worker.BindFailed(plain, names, err)
 		}
-		addresses = append(addresses, pool.Address{Name: name, Socket: socket})
+		addresses = append(addresses, pool.NamedSocket{Name: name, Socket: socket})
 	}
 	return addresses, nil
 }
@@ -246,14 +246,14 @@ func (p *supervisor) bindEarly() error {
 	return p.plan.Settings.Located("bind", p.early.Listen(names, certain, p.sockets))
 }
 
-func (p *supervisor) closeSockets(addresses []pool.Address) {
+func (p *supervisor) closeSockets(addresses []pool.NamedSocket) {
 	for _, a := range addresses {
 		a.Socket.Close()
 	}
 	removeSocketFiles(addresses, p.log)
 }
 
-func socketAddrs(addresses []pool.Address) (addrs []worker.Address) {
+func socketAddrs(addresses []pool.NamedSocket) (addrs []worker.Address) {
 	for _, a := range addresses {
 		if ln, err := conn.ListenerFromFile(a.Socket); err == nil {
 			worker.SetSecure(ln, a.Name)
@@ -264,7 +264,7 @@ func socketAddrs(addresses []pool.Address) (addrs []worker.Address) {
 	return addrs
 }
 
-func removeSocketFiles(addresses []pool.Address, log *plan.Logger) {
+func removeSocketFiles(addresses []pool.NamedSocket, log *plan.Logger) {
 	for _, a := range addresses {
 		switch err := conn.RemoveSocketFile(a.Name); {
 		// Root has created the directory, and this process is no longer root.

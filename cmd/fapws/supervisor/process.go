@@ -43,8 +43,8 @@ type supervisor struct {
 	sockets  conn.ListenOptions
 	settled  pool.Settled
 	viewers  sync.Once
-	early    worker.Early[pool.Address] // sockets that are open before the first worker has loaded
-	served   []pool.Address             // nil until the first worker has loaded
+	early    worker.Early[pool.NamedSocket] // sockets that are open before the first worker has loaded
+	served   []pool.NamedSocket             // nil until the first worker has loaded
 	started  atomic.Bool
 	pool     *pool.Pool
 	keyring  keyring
@@ -214,7 +214,7 @@ func (p *supervisor) reopenWorkerLogs() {
 
 // open performs every action that requires the rights of the user who started the server. open accepts from the worker
 // only settings that a script may set, because the worker may run as a user with fewer rights.
-func (p *supervisor) open(first *pool.Settled) (addresses []pool.Address, err error) {
+func (p *supervisor) open(first *pool.Settled) (addresses []pool.NamedSocket, err error) {
 	defer func() {
 		if err != nil {
 			removeSocketFiles(addresses, p.log)
@@ -257,7 +257,7 @@ func (p *supervisor) open(first *pool.Settled) (addresses []pool.Address, err er
 }
 
 func (p *supervisor) serves(names []string) bool {
-	return slices.EqualFunc(names, p.served, func(name string, a pool.Address) bool { return name == a.Name })
+	return slices.EqualFunc(names, p.served, func(name string, a pool.NamedSocket) bool { return name == a.Name })
 }
 
 // show returns the current settings and addresses, and configures the log by these settings.
@@ -308,7 +308,7 @@ func (p *supervisor) failureNotice() func(string, []byte) *pool.Message {
 	}
 }
 
-func (p *supervisor) up(addresses []pool.Address, resumed bool) {
+func (p *supervisor) up(addresses []pool.NamedSocket, resumed bool) {
 	p.memory.Started()
 	p.keyring.serving()
 	p.served = addresses
