@@ -21,7 +21,7 @@ type Peer struct {
 	// host of the request that a trusted proxy received; "" if the proxy did not send one
 	Host     string
 	User     string // REMOTE_USER; "" without a login
-	Login    Login
+	Login    LoginMethod
 	HTTPS    bool // the scheme of the requests is https, not http
 	Balances bool // Addr is that of a trusted proxy that did not send the address of its client
 }
@@ -64,15 +64,15 @@ func (p *Peer) AppendHost(dst []byte, r *http1.Request, head []byte) []byte {
 	return append(dst, r.Host.In(head)...)
 }
 
-type Login uint8
+type LoginMethod uint8
 
 const (
-	Basic Login = iota // the client sends a password with each request (RFC 7617)
+	Basic LoginMethod = iota // the client sends a password with each request (RFC 7617)
 	Form
 )
 
 // String returns the AUTH_TYPE (RFC 3875 §4.1.1); Apache also uses the name "form".
-func (l Login) String() string { return [...]string{"Basic", "form"}[l] }
+func (l LoginMethod) String() string { return [...]string{"Basic", "form"}[l] }
 
 // Network returns the key by which limits count a client: its IPv4 address, or for IPv6 the /64 network, which usually
 // belongs to one user. Network is safe for concurrent use.

@@ -229,7 +229,7 @@ type Services struct {
 // Peer is the client of an exchange. Login is the method with which the client's user has logged in.
 type (
 	Peer  = conn.Peer
-	Login = conn.Login
+	Login = conn.LoginMethod
 	File  = conn.File
 )
 
