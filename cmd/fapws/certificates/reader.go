@@ -35,7 +35,7 @@ type Reader struct {
 
 	// Kept contains all contents that are known to be valid. Kept may be copied from another Reader before the first
 	// read.
-	Kept Bundle
+	Kept KeySet
 
 	told    map[string]string
 	rotated time.Time
@@ -43,12 +43,12 @@ type Reader struct {
 
 // Bundle returns the contents of the files of w. The error has one line for each file that was never valid. For a file
 // that has become invalid, Bundle uses the last valid contents, and logs the reason once.
-func (r *Reader) Bundle(w *Want) (*Bundle, error) {
+func (r *Reader) Bundle(w *Want) (*KeySet, error) {
 	r.init()
 	if now := r.Now(); now.Sub(r.rotated) >= ticketPeriod {
 		r.Kept.Tickets, r.rotated = r.Kept.Tickets.next(), now
 	}
-	b := &Bundle{Files: map[string]Contents{}, Tickets: r.Kept.Tickets}
+	b := &KeySet{Files: map[string]Contents{}, Tickets: r.Kept.Tickets}
 	var wrong []error
 	if isWrongClock(r.Now()) {
 		r.warn("clock", "the clock of this machine says %s; certificates are not checked for their dates until it is "+
@@ -253,7 +253,7 @@ func (r *Reader) doubt(p *Pair, cert *tls.Certificate, mode fs.FileMode) {
 }
 
 // doubtHosts logs hosts that no certificate covers, because clients would reject the certificate.
-func (r *Reader) doubtHosts(w *Want, b *Bundle) {
+func (r *Reader) doubtHosts(w *Want, b *KeySet) {
 	var leaves []*x509.Certificate
 	for i := range w.Pairs {
 		if chain, err := parseChain(b.Files[w.Pairs[i].id()].Certificate); err == nil {

@@ -177,7 +177,7 @@ func TestLastValidPairStaysInUse(t *testing.T) {
 	var log logged
 	r := Reader{Log: log.log}
 	w := &Want{Pairs: []Pair{{Cert: cert, Key: key}}, Asking: asking(tls.RequireAndVerifyClientCert, cas)}
-	bundle := func() *Bundle {
+	bundle := func() *KeySet {
 		t.Helper()
 		return checktest.Try(r.Bundle(w)).Must(t)
 	}

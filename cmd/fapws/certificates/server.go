@@ -60,7 +60,7 @@ func (s *Server) Config() *tls.Config {
 
 // Use makes new connections use the certificates of b as described by w. After an error, which is one line, nothing
 // changes.
-func (s *Server) Use(w *Want, b *Bundle) error {
+func (s *Server) Use(w *Want, b *KeySet) error {
 	c, err := newConfigs(w, b)
 	if err != nil {
 		return err
@@ -76,7 +76,7 @@ func (s *Server) Expiries() []Expiry {
 	return nil
 }
 
-func (c *configs) parse(w *Want, b *Bundle) (certs []*tls.Certificate, err error) {
+func (c *configs) parse(w *Want, b *KeySet) (certs []*tls.Certificate, err error) {
 	add := func(cert *tls.Certificate, names []string) {
 		for _, name := range names {
 			if key := hostKey(name); covers(cert.Leaf, name) {

@@ -222,7 +222,7 @@ func TestTicketSecretsRotate(t *testing.T) {
 	now := time.Now()
 	clock := func() time.Time { return now }
 	r := Reader{Now: clock}
-	bundle := func(r *Reader) *Bundle { return checktest.Try(r.Bundle(&Want{})).Must(t) }
+	bundle := func(r *Reader) *KeySet { return checktest.Try(r.Bundle(&Want{})).Must(t) }
 	first := bundle(&r)
 	for i := range ticketSecrets {
 		before := bundle(&r)
@@ -242,9 +242,9 @@ func TestBundleWithoutACertificateChangesNothing(t *testing.T) {
 	ca := certtest.NewAuthority(t)
 	w := &Want{Pairs: []Pair{pair(t, ca.For("example.org"))}}
 	s := serverWith(t, w)
-	err := s.Use(w, &Bundle{})
+	err := s.Use(w, &KeySet{})
 	checktest.Truef(t, err != nil, "no error")
-	err = s.Use(&Want{}, &Bundle{})
+	err = s.Use(&Want{}, &KeySet{})
 	checktest.Truef(t, err != nil, "no error without a certificate")
 	_, err = shake(t, s, &tls.Config{ServerName: "example.org", RootCAs: ca.Pool()})
 	checktest.Equal(t, err, nil)

@@ -92,7 +92,7 @@ func (p *Pair) keyFile() string { return cmp.Or(p.Key, p.Cert) }
 
 func (p *Pair) id() string { return p.Cert + "\x00" + p.keyFile() }
 
-type Bundle struct {
+type KeySet struct {
 	// the keys are Pair ids, files of authorities, and Want.Auto
 	Files   map[string]Contents
 	Tickets tickets
@@ -105,7 +105,7 @@ type Contents struct {
 }
 
 // Authority returns the certificate of the authority of w.Auto in PEM, or nil.
-func (b *Bundle) Authority(w *Want) []byte { return b.Files[w.Auto].Certificate }
+func (b *KeySet) Authority(w *Want) []byte { return b.Files[w.Auto].Certificate }
 
 // hash identifies the requirements for client certificates. A session ticket is valid only for connections
 // with the same hash.
@@ -158,7 +158,7 @@ type config struct {
 	verify func(chain []*x509.Certificate) error
 }
 
-func newConfigs(w *Want, b *Bundle) (*configs, error) {
+func newConfigs(w *Want, b *KeySet) (*configs, error) {
 	c := &configs{texts: map[*tls.Certificate]string{}}
 	c.certs.hosts, c.asking.hosts = map[string][]*tls.Certificate{}, map[string]*config{}
 	all, err := c.parse(w, b)
@@ -199,7 +199,7 @@ func newConfigs(w *Want, b *Bundle) (*configs, error) {
 	return c, err
 }
 
-func (c *configs) newConfig(w *Want, a *Asking, b *Bundle) (*config, error) {
+func (c *configs) newConfig(w *Want, a *Asking, b *KeySet) (*config, error) {
 	cas := b.Files[a.CAs].Certificate
 	made := &config{
 		authorities: a.CAs,

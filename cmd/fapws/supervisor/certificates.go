@@ -36,7 +36,7 @@ type keyring struct {
 
 // inherited holds the state of a keyring for the program that replaces this program.
 type inherited struct {
-	Kept certificates.Bundle
+	Kept certificates.KeySet
 	Root bool // the first inherited file is the channel of keyring.root
 }
 

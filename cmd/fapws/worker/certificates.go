@@ -12,7 +12,7 @@ import (
 type https struct {
 	log func(logfile.Level, string)
 	// reads the files, or requests their contents from the supervisor
-	read func(*certificates.Want) (*certificates.Bundle, error)
+	read func(*certificates.Want) (*certificates.KeySet, error)
 	tls  certificates.Server
 	want atomic.Pointer[certificates.Want] // nil if HTTPS is not used
 
@@ -53,7 +53,7 @@ func (h *https) token() func(string) ([]byte, error) {
 }
 
 // renew replaces the certificates after their files have changed. renew is safe for concurrent use.
-func (h *https) renew(b *certificates.Bundle) {
+func (h *https) renew(b *certificates.KeySet) {
 	want := h.want.Load()
 	if want == nil {
 		return
@@ -64,7 +64,7 @@ func (h *https) renew(b *certificates.Bundle) {
 }
 
 // certificates returns the contents of the files that w names, and watches these files from now on.
-func (a *alone) certificates(w *certificates.Want) (*certificates.Bundle, error) {
+func (a *alone) certificates(w *certificates.Want) (*certificates.KeySet, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.reader.Log = a.s.log.Log

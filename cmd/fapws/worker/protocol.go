@@ -177,18 +177,18 @@ func (p *Parent) ask(ctx context.Context, c ctl.Command) (a ctl.Answer, err erro
 
 // certificates requests certificates from the supervisor, because this process may lack the permission to read the
 // keys.
-func (p *Parent) certificates(w *certificates.Want) (*certificates.Bundle, error) {
+func (p *Parent) certificates(w *certificates.Want) (*certificates.KeySet, error) {
 	// Background is sufficient: if the channel ends, the method listen ends this process
 	m := p.questions.Ask(context.Background(), pool.Message{Kind: pool.Certificates, Raw: asJSON(w)}, p.tell)
 	if m.Text != "" {
 		return nil, errors.New(m.Text)
 	}
-	b := new(certificates.Bundle)
+	b := new(certificates.KeySet)
 	return b, json.Unmarshal(m.Raw, b)
 }
 
 func (p *Parent) takeCertificates(m *pool.Message) {
-	b := new(certificates.Bundle)
+	b := new(certificates.KeySet)
 	if err := json.Unmarshal(m.Raw, b); err != nil {
 		p.s.log.Log(logfile.Error, fmt.Sprintf("certificates from the supervisor: %v", err))
 		return
