@@ -83,7 +83,7 @@ func (o *Orders) obtain(ctx context.Context, client *acme.Client, a *ACME, names
 		text = append(text, block("CERTIFICATE", one)...)
 	}
 	pair := Pair{Cert: "the new certificate", Names: names}
-	if _, err = pair.usable(Contents{text, text}, time.Now()); err != nil {
+	if _, err = pair.usable(PairPEM{text, text}, time.Now()); err != nil {
 		return err
 	}
 	return put(a.Dir, names[0], text)

@@ -48,7 +48,7 @@ func (r *Reader) Bundle(w *Want) (*KeySet, error) {
 	if now := r.Now(); now.Sub(r.rotated) >= ticketPeriod {
 		r.Kept.Tickets, r.rotated = r.Kept.Tickets.next(), now
 	}
-	b := &KeySet{Files: map[string]Contents{}, Tickets: r.Kept.Tickets}
+	b := &KeySet{Files: map[string]PairPEM{}, Tickets: r.Kept.Tickets}
 	var wrong []error
 	if isWrongClock(r.Now()) {
 		r.warn("clock", "the clock of this machine says %s; certificates are not checked for their dates until it is "+
@@ -102,7 +102,7 @@ func (r *Reader) Bundle(w *Want) (*KeySet, error) {
 }
 
 // maintain updates the files of the machine's own authority and returns its certificate.
-func (r *Reader) maintain(w *Want) (authority Contents, err error) {
+func (r *Reader) maintain(w *Want) (authority PairPEM, err error) {
 	names, unknown := machine(w.AutoHosts)
 	if unknown != nil {
 		r.warn("addresses", "the certificate of --tls auto does not get the addresses of this machine, only its "+
@@ -124,7 +124,7 @@ func (r *Reader) maintain(w *Want) (authority Contents, err error) {
 
 // keep stores and returns now, the current contents of a subject, such as a pair of files. If err is not nil, these
 // contents are invalid, and keep returns the last valid contents.
-func (r *Reader) keep(subject string, now Contents, err error, stays string) (Contents, error) {
+func (r *Reader) keep(subject string, now PairPEM, err error, stays string) (PairPEM, error) {
 	if err == nil {
 		r.Kept.Files[subject] = now
 		delete(r.told, subject)
@@ -147,7 +147,7 @@ func from(place string, err error) error {
 
 func (r *Reader) init() {
 	if r.Kept.Files == nil {
-		r.Kept.Files = map[string]Contents{}
+		r.Kept.Files = map[string]PairPEM{}
 	}
 	if r.told == nil {
 		r.told = map[string]string{}
@@ -172,7 +172,7 @@ func (r *Reader) warn(subject, format string, args ...any) {
 	r.tell(subject, logfile.Warning, fmt.Sprintf(format, args...))
 }
 
-func (r *Reader) pair(p *Pair) (Contents, error) {
+func (r *Reader) pair(p *Pair) (PairPEM, error) {
 	old, known := r.Kept.Files[p.id()]
 	now, err := r.load(p)
 	switch {
@@ -186,7 +186,7 @@ func (r *Reader) pair(p *Pair) (Contents, error) {
 	return r.keep(p.id(), now, err, "the certificate that was read before stays in use")
 }
 
-func (r *Reader) load(p *Pair) (c Contents, err error) {
+func (r *Reader) load(p *Pair) (c PairPEM, err error) {
 	var mode fs.FileMode
 	if c.Certificate, mode, err = r.Read(p.Cert); err != nil {
 		return c, fmt.Errorf("cannot read the certificate %s: %w%s", p.Cert, err, readHint(err))
@@ -214,7 +214,7 @@ func readHint(err error) string {
 	return ""
 }
 
-func (p *Pair) usable(c Contents, now time.Time) (*tls.Certificate, error) {
+func (p *Pair) usable(c PairPEM, now time.Time) (*tls.Certificate, error) {
 	cert, err := p.parse(c.Certificate, c.PrivateKey)
 	if err == nil {
 		err = p.judge(cert.Leaf, now)
@@ -268,7 +268,7 @@ func (r *Reader) doubtHosts(w *Want, b *KeySet) {
 	}
 }
 
-func (r *Reader) authorities(name string) (Contents, error) {
+func (r *Reader) authorities(name string) (PairPEM, error) {
 	data, _, err := r.Read(name)
 	if err != nil {
 		err = fmt.Errorf("cannot read the CAs %s: %w%s", name, err, readHint(err))
@@ -278,7 +278,7 @@ func (r *Reader) authorities(name string) (Contents, error) {
 		r.warn("revoked "+name, "%s: a revocation list should have been replaced on %s; certificates that were revoked "+
 			"since then are accepted", name, since.UTC().Format(day))
 	}
-	return r.keep(name, Contents{Certificate: data}, err, "the CAs that were read before stay in use")
+	return r.keep(name, PairPEM{Certificate: data}, err, "the CAs that were read before stay in use")
 }
 
 func (w *Want) Files() (names []string) {

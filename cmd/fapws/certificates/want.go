@@ -94,12 +94,12 @@ func (p *Pair) id() string { return p.Cert + "\x00" + p.keyFile() }
 
 type KeySet struct {
 	// the keys are Pair ids, files of authorities, and Want.Auto
-	Files   map[string]Contents
+	Files   map[string]PairPEM
 	Tickets tickets
 }
 
-// Contents is the PEM of a pair, or of a file of authorities.
-type Contents struct {
+// PairPEM is the PEM of a pair, or of a file of authorities.
+type PairPEM struct {
 	Certificate []byte // certificate with its chain, or authorities
 	PrivateKey  []byte
 }
