@@ -161,7 +161,7 @@ func (b *siteBuilder) errorPages() func(*exchange.Exchange, exchange.Reply) {
 			return nil
 		}
 	}
-	made, err := static.NewPages(files, pages)
+	made, err := static.NewErrorPages(files, pages)
 	if err != nil {
 		b.wrong(h.At.Errorf("error-page", "%v", err))
 	}

@@ -105,7 +105,7 @@ func (to *Redirect) Start(x *exchange.Exchange) {
 
 // Answer responds to x with the site's error page for the status of r, or with r itself if the site has no page for
 // this status. Answer must be called on the event loop.
-func (p *Pages) Answer(x *exchange.Exchange, r exchange.Reply) {
+func (p *ErrorPages) Answer(x *exchange.Exchange, r exchange.Reply) {
 	location, path := p.targets[r.Status], p.paths[r.Status]
 	switch {
 	case r.Whole || location == nil && path == "":
@@ -153,17 +153,17 @@ func pageFields(own, file []byte) []byte {
 	return fields
 }
 
-type Pages struct {
+type ErrorPages struct {
 	files   *Files
 	paths   map[int]string
 	targets map[int][]byte
 }
 
-// NewPages returns error pages for statuses from 400 to 599. If the value for a status is a URL, the client is
+// NewErrorPages returns error pages for statuses from 400 to 599. If the value for a status is a URL, the client is
 // redirected (302). If it is an absolute decoded path, the file at this path in files is sent with the status. If the
 // file is missing, the server's own page is sent.
-func NewPages(files *Files, pages map[int]string) (*Pages, error) {
-	p := &Pages{files: files, paths: map[int]string{}, targets: map[int][]byte{}}
+func NewErrorPages(files *Files, pages map[int]string) (*ErrorPages, error) {
+	p := &ErrorPages{files: files, paths: map[int]string{}, targets: map[int][]byte{}}
 	for status, page := range pages {
 		switch {
 		case status < 400 || status > 599:
