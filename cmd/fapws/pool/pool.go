@@ -475,7 +475,7 @@ type Options struct {
 
 	// Event is called on the goroutine of Run after each change of state, for example to notify the service manager and
 	// browsers. With Failed, failure is the reason, in one line. Event must not block.
-	Event func(kind Event, failure string)
+	Event func(kind StateChange, failure string)
 
 	// BeforeExec is called before an upgrade replaces this program. It closes files and writes buffered data; the next
 	// program gets the results as Handover.State and from Handover.Left.
@@ -509,10 +509,10 @@ type Options struct {
 	Log func(logfile.Level, string)
 }
 
-type Event uint8
+type StateChange uint8
 
 const (
-	Reloading Event = iota
+	Reloading StateChange = iota
 	Reloaded
 	Upgrading // Reloaded, and the next program follows
 	Failed    // the new workers failed to load; the old workers keep serving

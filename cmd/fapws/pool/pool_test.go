@@ -24,7 +24,7 @@ func idle() Options {
 		Up:           func([]NamedSocket, bool) {},
 		Attributes:   func() *syscall.SysProcAttr { return nil },
 		Fits:         func(*Settled) string { return "" },
-		Event:        func(Event, string) {},
+		Event:        func(StateChange, string) {},
 		BeforeExec:   func() ([]byte, []syscall.Conn) { return nil, nil },
 		Certificates: func(string, bool) ([]byte, error) { return nil, os.ErrNotExist },
 		Query:        func(int, string) string { return "answer" },

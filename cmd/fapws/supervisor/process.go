@@ -342,7 +342,7 @@ func (p *supervisor) answering(ctx context.Context) error {
 	return errors.New("no worker responded")
 }
 
-func (p *supervisor) event(kind pool.Event, failure string) {
+func (p *supervisor) event(kind pool.StateChange, failure string) {
 	n := p.instance.Notifier
 	switch kind {
 	case pool.Reloading:
