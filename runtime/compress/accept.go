@@ -22,11 +22,11 @@ var names = [Codings]string{"identity", "gzip", "zstd", "br"}
 
 func (c Coding) String() string { return names[c] }
 
-// A Set is a set of codings that always contains Identity.
-type Set [Codings]bool
+// A CodingSet is a set of codings that always contains Identity.
+type CodingSet [Codings]bool
 
 // Made contains the codings that Compress supports.
-var Made = Set{Gzip: true, Zstd: true}
+var Made = CodingSet{Gzip: true, Zstd: true}
 
 // Accepted contains the weights from the Accept-Encoding fields of a request. The zero value is for a request without
 // Accept-Encoding, and accepts no coding except Identity.
@@ -57,7 +57,7 @@ func AcceptedBy(head []byte, fields []http1.Field) Accepted {
 // Choose returns the coding with the highest weight in a set of codings. If weights are equal, Choose prefers brotli to
 // zstd, and zstd to gzip. If no other coding is acceptable, Choose returns Identity, even to a client that excludes
 // Identity. RFC 9110 §12.5.3 permits this, and a 406 would not help the client.
-func (a *Accepted) Choose(has *Set) Coding {
+func (a *Accepted) Choose(has *CodingSet) Coding {
 	// Identity without a weight has the weight 0 here, so every acceptable coding is preferred to it.
 	best, bestWeight := Identity, a.weights[Identity]
 	for c := Gzip; c < Codings; c++ {

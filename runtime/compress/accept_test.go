@@ -8,7 +8,7 @@ import (
 )
 
 func TestCodingIsChosenByAcceptEncoding(t *testing.T) {
-	sets := map[string]Set{"all": {Gzip: true, Zstd: true, Brotli: true}, "made": Made}
+	sets := map[string]CodingSet{"all": {Gzip: true, Zstd: true, Brotli: true}, "made": Made}
 	for _, c := range checktest.Cases(t, "testdata/accept.txt", 3) {
 		checktest.Equalf(t, chooseCoding(sets[c[0]], []byte(c[1])).String(), c[2], "%q of %s", c[1], c[0])
 	}
@@ -37,14 +37,14 @@ func FuzzAccept(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, value []byte) {
-		for _, has := range []Set{{}, Made, {Brotli: true}} {
+		for _, has := range []CodingSet{{}, Made, {Brotli: true}} {
 			c := chooseCoding(has, value)
 			checktest.Needf(t, c == Identity || has[c], "%q: %v, which there is not", value, c)
 		}
 	})
 }
 
-func chooseCoding(has Set, acceptEncoding ...[]byte) Coding {
+func chooseCoding(has CodingSet, acceptEncoding ...[]byte) Coding {
 	const name = "Accept-Encoding"
 	head := []byte(name)
 	var fields []http1.Field

@@ -81,7 +81,7 @@ func appendSlim(dst, fields []byte) []byte {
 // accepts its coding.
 type coded struct {
 	// content codings that may make the page smaller and were not ruled out by a failed attempt
-	can compress.Set
+	can compress.CodingSet
 	// The compressed form for each coding, or the uncompressed page itself while the form is being made or if there was
 	// no room for the form.
 	pages [compress.Codings]*Page

@@ -136,7 +136,7 @@ func (f *Files) list(t *view, path string, req *FileRequest) (v variants, err er
 }
 
 func (f *Files) represent(d description, stamps [compress.Codings]*Stamp, now int64) (v variants) {
-	var made compress.Set
+	var made compress.CodingSet
 	if f.opt.Compress && !stamps[compress.Identity].unsized && f.opt.CacheBytes > 0 && compress.Worth(d.mediaType,
 		stamps[compress.Identity].size) {
 		made = compress.Made

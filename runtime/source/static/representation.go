@@ -127,7 +127,7 @@ func (v *variants) choose(asked *Conditions) *representation {
 	if !asked.acceptEncoding {
 		return v[compress.Identity]
 	}
-	var there, possible compress.Set
+	var there, possible compress.CodingSet
 	some := false
 	for c := compress.Gzip; c < compress.Codings; c++ {
 		if v[c] != nil {
