@@ -28,7 +28,7 @@ type Forwarder struct {
 	Plain bool
 
 	buf  []byte
-	head Head // head of the response; complete if Status is not 0
+	head OutputHead // head of the response; complete if Status is not 0
 	// a file is sent instead of the body, after the end of the output
 	sends bool
 }
@@ -126,7 +126,7 @@ const (
 	maxFields = 200
 )
 
-type Head struct {
+type OutputHead struct {
 	exchange.Head
 	Location string
 	Local    bool // Location is a path of this server, which sends the page at this path instead (RFC 3875 §6.2.2)
@@ -142,7 +142,7 @@ var ErrNeedMore = errors.New("the response ended within its header")
 // CRLF. raw is true for programs whose output begins with an HTTP status line (nph-). Slices in the Head are copies.
 //
 // Errors other than ErrNeedMore have one line.
-func ParseHead(data []byte, raw bool) (h Head, n int, err error) {
+func ParseHead(data []byte, raw bool) (h OutputHead, n int, err error) {
 	h.Length = -1
 	count := 0
 	for {
@@ -178,7 +178,7 @@ func ParseHead(data []byte, raw bool) (h Head, n int, err error) {
 	return h, n, nil
 }
 
-func (h *Head) statusLine(line []byte) error {
+func (h *OutputHead) statusLine(line []byte) error {
 	version, status, _ := bytes.Cut(line, []byte{' '})
 	if !bytes.HasPrefix(version, []byte("HTTP/")) {
 		return fmt.Errorf("invalid status line: %.80q", line)
@@ -186,7 +186,7 @@ func (h *Head) statusLine(line []byte) error {
 	return h.status(status)
 }
 
-func (h *Head) status(value []byte) error {
+func (h *OutputHead) status(value []byte) error {
 	code, reason, _ := bytes.Cut(value, []byte{' '})
 	n, err := strconv.ParseUint(string(code), 10, 16)
 	if err != nil || len(code) != 3 || n < 200 {
@@ -199,7 +199,7 @@ func (h *Head) status(value []byte) error {
 	return nil
 }
 
-func (h *Head) field(line []byte, raw bool) error {
+func (h *OutputHead) field(line []byte, raw bool) error {
 	name, value, ok := bytes.Cut(line, []byte{':'})
 	value = bytes.Trim(value, " \t")
 	if !ok || !httpguts.ValidHeaderFieldName(string(name)) || !httpguts.ValidHeaderFieldValue(string(value)) {
@@ -261,7 +261,7 @@ func (h *Head) field(line []byte, raw bool) error {
 
 // send handles the header fields in which a program names a file or channels to send, if these fields are enabled. send
 // reports whether the server will send a file.
-func (h *Head) send(w *backend.ResponseWriter, plain bool) (file bool) {
+func (h *OutputHead) send(w *backend.ResponseWriter, plain bool) (file bool) {
 	counts := w.Sends()
 	switch {
 	case !plain && counts.File != nil && len(h.sendfile) > 0:
@@ -278,7 +278,7 @@ func (h *Head) send(w *backend.ResponseWriter, plain bool) (file bool) {
 	return true
 }
 
-func (h *Head) settle() {
+func (h *OutputHead) settle() {
 	if h.Status != 0 {
 		return
 	}
