@@ -52,7 +52,7 @@ func AppendForwarded(dst []byte, r *http1.Request, head []byte) []byte {
 
 // Believe evaluates the output of AppendForwarded for a request from a trusted proxy. Believe returns the client that
 // the trustworthy fields describe, and the host from the request itself: from its target or its Host field.
-func Believe(forwarded []byte, trusted func(netip.Addr) bool) (o Origin, host string) {
+func Believe(forwarded []byte, trusted func(netip.Addr) bool) (o ForwardedClient, host string) {
 	var f forwarding
 	for line := range bytes.Lines(forwarded) {
 		value := string(line[1 : len(line)-1])
@@ -68,8 +68,8 @@ func Believe(forwarded []byte, trusted func(netip.Addr) bool) (o Origin, host st
 
 type forwarding [len(forwardFields)][]string
 
-// Origin is the client as trusted proxies describe it. A string is empty if no trusted proxy sent the value.
-type Origin struct {
+// ForwardedClient is the client as trusted proxies describe it. A string is empty if no trusted proxy sent the value.
+type ForwardedClient struct {
 	addr, port     string
 	proto          string
 	host, hostPort string
@@ -84,7 +84,7 @@ const maxPrefix = 256 // maximum length of a path prefix, in bytes
 // origin walks the chain of forwarding fields from the nearest proxy, which is trusted, to the first untrusted address.
 // Everything beyond this address can be forged. X-Forwarded-For takes precedence over Forwarded, because nearly every
 // proxy sets X-Forwarded-For, and most of them forward the client's Forwarded field unchanged.
-func (f *forwarding) origin(trusted func(netip.Addr) bool) (o Origin) {
+func (f *forwarding) origin(trusted func(netip.Addr) bool) (o ForwardedClient) {
 	hops, found := 0, false
 	if len(f[client]) == 0 {
 		hops, found = o.followForwarded(f[forwarded], trusted)
@@ -112,7 +112,7 @@ func (f *forwarding) origin(trusted func(netip.Addr) bool) (o Origin) {
 
 // followFor evaluates X-Forwarded-For, and returns the number of proxies that have appended an address to the field, at
 // least 1.
-func (o *Origin) followFor(lines []string, trusted func(netip.Addr) bool) (hops int) {
+func (o *ForwardedClient) followFor(lines []string, trusted func(netip.Addr) bool) (hops int) {
 	for member := range backwards(lines) {
 		hops++
 		if !o.step("X-Forwarded-For", member, trusted) {
@@ -122,7 +122,7 @@ func (o *Origin) followFor(lines []string, trusted func(netip.Addr) bool) (hops 
 	return max(1, hops)
 }
 
-func (o *Origin) step(field, node string, trusted func(netip.Addr) bool) bool {
+func (o *ForwardedClient) step(field, node string, trusted func(netip.Addr) bool) bool {
 	addr, port, ok := parseNode(node)
 	if !ok {
 		// If the address of a node is unknown or hidden, nothing beyond this node can be trusted.
@@ -137,7 +137,7 @@ func (o *Origin) step(field, node string, trusted func(netip.Addr) bool) bool {
 
 // followForwarded evaluates Forwarded, and returns false if it could not parse any element of the field. If several
 // trusted proxies sent a scheme or host, the values from the proxy that is nearest to the client apply.
-func (o *Origin) followForwarded(lines []string, trusted func(netip.Addr) bool) (hops int, found bool) {
+func (o *ForwardedClient) followForwarded(lines []string, trusted func(netip.Addr) bool) (hops int, found bool) {
 	for _, line := range slices.Backward(lines) {
 		for rest, more := line, true; more; {
 			var e element
@@ -160,13 +160,13 @@ func (o *Origin) followForwarded(lines []string, trusted func(netip.Addr) bool) 
 	return hops, found
 }
 
-func (o *Origin) bad(field, value string) {
+func (o *ForwardedClient) bad(field, value string) {
 	if o.BadField == "" {
 		o.BadField, o.BadValue = field, value
 	}
 }
 
-func (o *Origin) set(to *string, field, value string, valid bool) {
+func (o *ForwardedClient) set(to *string, field, value string, valid bool) {
 	switch {
 	case value == "":
 	case valid:
@@ -177,7 +177,7 @@ func (o *Origin) set(to *string, field, value string, valid bool) {
 }
 
 // setProto sets the scheme. It also accepts wss and ws, which Traefik sends for WebSocket handshakes.
-func (o *Origin) setProto(field, s string) {
+func (o *ForwardedClient) setProto(field, s string) {
 	switch strings.ToLower(s) {
 	case "https", "wss":
 		o.proto = "https"
@@ -188,7 +188,9 @@ func (o *Origin) setProto(field, s string) {
 	}
 }
 
-func (o *Origin) setHost(field, s string) { o.set(&o.host, field, s, http1.ValidHost([]byte(s))) }
+func (o *ForwardedClient) setHost(field, s string) {
+	o.set(&o.host, field, s, http1.ValidHost([]byte(s)))
+}
 
 // cleanPrefix validates a path prefix and removes its trailing slash. The prefix must consist of whole segments without
 // percent-encoding or control characters.
@@ -203,7 +205,7 @@ func cleanPrefix(s string) (prefix string, ok bool) {
 }
 
 // Peer returns the client that applications see. connected is the peer of the connection, a trusted proxy.
-func (o *Origin) Peer(connected *conn.Peer, host string) *conn.Peer {
+func (o *ForwardedClient) Peer(connected *conn.Peer, host string) *conn.Peer {
 	p := *connected
 	p.Balances = o.addr == ""
 	if p.Balances && o.proto == "" && o.host == "" && o.hostPort == "" {

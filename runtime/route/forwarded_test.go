@@ -31,7 +31,7 @@ func TestForwardingFieldsNameTheOrigin(t *testing.T) {
 	}
 }
 
-func described(o Origin) string {
+func described(o ForwardedClient) string {
 	var all []string
 	for _, one := range [...][2]string{{"addr", o.addr}, {"port", o.port}, {"proto", o.proto}, {"host", o.host},
 		{"hostPort", o.hostPort}, {"Prefix", o.Prefix}, {"BadField", o.BadField}, {"BadValue", o.BadValue}} {
@@ -46,15 +46,15 @@ func TestLongForwardingFieldsNameTheOrigin(t *testing.T) {
 	for _, c := range []struct {
 		field int
 		value string
-		want  Origin
+		want  ForwardedClient
 	}{
-		{client, strings.Repeat("198.51.100.9,", 800) + "192.0.2.1", Origin{addr: "192.0.2.1"}},
-		{client, strings.Repeat("x", 10<<10) + ", 192.0.2.1", Origin{addr: "192.0.2.1"}},
-		{client, "192.0.2.1" + strings.Repeat(",10.0.0.1", 1000), Origin{addr: "192.0.2.1"}},
-		{client, "192.0.2.1\x00", Origin{BadField: "X-Forwarded-For", BadValue: "192.0.2.1\x00"}},
+		{client, strings.Repeat("198.51.100.9,", 800) + "192.0.2.1", ForwardedClient{addr: "192.0.2.1"}},
+		{client, strings.Repeat("x", 10<<10) + ", 192.0.2.1", ForwardedClient{addr: "192.0.2.1"}},
+		{client, "192.0.2.1" + strings.Repeat(",10.0.0.1", 1000), ForwardedClient{addr: "192.0.2.1"}},
+		{client, "192.0.2.1\x00", ForwardedClient{BadField: "X-Forwarded-For", BadValue: "192.0.2.1\x00"}},
 		{prefix, "/" + strings.Repeat("a", 256),
-			Origin{BadField: "X-Forwarded-Prefix", BadValue: "/" + strings.Repeat("a", 256)}},
-		{forwarded, strings.Repeat(`",`, 5<<10) + "for=192.0.2.1", Origin{addr: "192.0.2.1"}},
+			ForwardedClient{BadField: "X-Forwarded-Prefix", BadValue: "/" + strings.Repeat("a", 256)}},
+		{forwarded, strings.Repeat(`",`, 5<<10) + "for=192.0.2.1", ForwardedClient{addr: "192.0.2.1"}},
 	} {
 		var said forwarding
 		said[c.field] = []string{c.value}
@@ -70,27 +70,27 @@ func TestPeerHasTheAddressesOfItsOrigin(t *testing.T) {
 		return p
 	}
 	for _, c := range []struct {
-		o    Origin
+		o    ForwardedClient
 		host string
 		want conn.Peer
 	}{
-		{Origin{}, "a.example", connected},
-		{Origin{addr: "192.0.2.1", port: "5"}, "a.example", with(func(p *conn.Peer) { p.Addr, p.Port = "192.0.2.1", "5" })},
-		{Origin{addr: "192.0.2.1"}, "a.example", with(func(p *conn.Peer) { p.Addr, p.Port = "192.0.2.1", "" })},
-		{Origin{proto: "https"}, "a.example", with(func(p *conn.Peer) { p.HTTPS, p.ServerPort = true, "443" })},
-		{Origin{proto: "http"}, "", with(func(p *conn.Peer) { p.HTTPS, p.ServerPort = false, "80" })},
-		{Origin{proto: "https"}, "a.example:8443", with(func(p *conn.Peer) { p.HTTPS, p.ServerPort = true, "8443" })},
-		{Origin{hostPort: "8443"}, "a.example", with(func(p *conn.Peer) { p.ServerPort = "8443" })},
-		{Origin{host: "b.example", proto: "https"}, "a.example:1", with(func(p *conn.Peer) {
+		{ForwardedClient{}, "a.example", connected},
+		{ForwardedClient{addr: "192.0.2.1", port: "5"}, "a.example", with(func(p *conn.Peer) { p.Addr, p.Port = "192.0.2.1", "5" })},
+		{ForwardedClient{addr: "192.0.2.1"}, "a.example", with(func(p *conn.Peer) { p.Addr, p.Port = "192.0.2.1", "" })},
+		{ForwardedClient{proto: "https"}, "a.example", with(func(p *conn.Peer) { p.HTTPS, p.ServerPort = true, "443" })},
+		{ForwardedClient{proto: "http"}, "", with(func(p *conn.Peer) { p.HTTPS, p.ServerPort = false, "80" })},
+		{ForwardedClient{proto: "https"}, "a.example:8443", with(func(p *conn.Peer) { p.HTTPS, p.ServerPort = true, "8443" })},
+		{ForwardedClient{hostPort: "8443"}, "a.example", with(func(p *conn.Peer) { p.ServerPort = "8443" })},
+		{ForwardedClient{host: "b.example", proto: "https"}, "a.example:1", with(func(p *conn.Peer) {
 			p.HTTPS, p.Host, p.ServerName, p.ServerPort = true, "b.example", "b.example", "443"
 		})},
-		{Origin{host: "b.example", proto: "https", hostPort: "443"}, "", with(func(p *conn.Peer) {
+		{ForwardedClient{host: "b.example", proto: "https", hostPort: "443"}, "", with(func(p *conn.Peer) {
 			p.HTTPS, p.Host, p.ServerName, p.ServerPort = true, "b.example", "b.example", "443"
 		})},
-		{Origin{host: "[::1]", hostPort: "81"}, "", with(func(p *conn.Peer) {
+		{ForwardedClient{host: "[::1]", hostPort: "81"}, "", with(func(p *conn.Peer) {
 			p.Host, p.ServerName, p.ServerPort = "[::1]:81", "[::1]", "81"
 		})},
-		{Origin{host: "b.example:8443", hostPort: "1"}, "", with(func(p *conn.Peer) {
+		{ForwardedClient{host: "b.example:8443", hostPort: "1"}, "", with(func(p *conn.Peer) {
 			p.Host, p.ServerName, p.ServerPort = "b.example:8443", "b.example", "8443"
 		})},
 	} {
