@@ -255,7 +255,7 @@ type Then struct {
 	Accept exchange.Continuation
 }
 
-func (h *Handler) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Outcome {
+func (h *Handler) Continue(x *exchange.Exchange, p *exchange.Part) exchange.ThenOutcome {
 	part, then := p.Ref.(*C.core_part), &h.config.Then
 	switch {
 	case part.failure != 0:

@@ -60,7 +60,7 @@ func (h *instant) Cancel(exchange.Ticket, time.Duration)                        
 func (h *instant) Attach(*eventloop.Waker)                                       {}
 func (h *instant) Explain(exchange.Ticket, time.Duration) (text, details string) { return "", "" }
 func (h *instant) Stalled() (exchange.Ticket, time.Duration)                     { return 0, 0 }
-func (h *instant) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Outcome {
+func (h *instant) Continue(x *exchange.Exchange, p *exchange.Part) exchange.ThenOutcome {
 	return h.server.Dispatcher().Subscribe(x, p, &exchange.Request{Head: h.request}, h.channel)
 }
 func (h *instant) Next(p *exchange.Part) (t exchange.Ticket, ok bool) {

@@ -153,7 +153,7 @@ type echoing struct {
 // accepting is an exchange.Then that accepts a WebSocket.
 type accepting struct{ s *Server }
 
-func (a accepting) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Outcome {
+func (a accepting) Continue(x *exchange.Exchange, p *exchange.Part) exchange.ThenOutcome {
 	return a.s.Sockets().Accept(x, p, nil, nil)
 }
 

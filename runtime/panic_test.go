@@ -46,7 +46,9 @@ func (h *failing) Submit(t exchange.Ticket, r *exchange.Request) bool {
 	return true
 }
 
-func (h *failing) Continue(*exchange.Exchange, *exchange.Part) exchange.Outcome { panic("in Continue") }
+func (h *failing) Continue(*exchange.Exchange, *exchange.Part) exchange.ThenOutcome {
+	panic("in Continue")
+}
 
 func (h *failing) Cancel(t exchange.Ticket, took time.Duration) {
 	if h.late[t] && took > 0 {

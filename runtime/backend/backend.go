@@ -191,7 +191,7 @@ type continued struct {
 	value []byte
 }
 
-func (c *continued) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Outcome {
+func (c *continued) Continue(x *exchange.Exchange, p *exchange.Part) exchange.ThenOutcome {
 	return c.do(x, p, &c.r, c.value)
 }
 

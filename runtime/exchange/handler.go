@@ -51,15 +51,15 @@ func (o Occupancy) EndsWith(p *Part) bool {
 // server or a protocol other than HTTP. A Then is called on the event loop.
 type Then interface {
 	// Continue is called with p, the first part of the response to x, before the Sink of x gets the part.
-	Continue(x *Exchange, p *Part) Outcome
+	Continue(x *Exchange, p *Part) ThenOutcome
 }
 
-type Outcome uint8
+type ThenOutcome uint8
 
 const (
 	// Goes means that the caller must pass p and the following parts to the Sink of x, which discards them if no client
 	// waits.
-	Goes Outcome = iota
+	Goes ThenOutcome = iota
 	// Later means that the caller must call Continue again when all earlier responses are sent (Exchange.AwaitTurn).
 	Later
 	// Opened is like Goes. In addition, a WebSocket has begun, so the handler may make parts at any time.
@@ -69,12 +69,12 @@ const (
 
 // A Continuation is a function that implements Then.Continue. r contains Head, and Parsed if the parsed head was kept.
 // The other fields of r and the meaning of text depend on the Continuation.
-type Continuation func(x *Exchange, p *Part, r *Request, text []byte) Outcome
+type Continuation func(x *Exchange, p *Part, r *Request, text []byte) ThenOutcome
 
 // Refusal is a Then. It sends a page of the server with the Status, Fields and Reason of the response that it replaces.
 type Refusal struct{ Limit Limit }
 
-func (f Refusal) Continue(x *Exchange, p *Part) Outcome {
+func (f Refusal) Continue(x *Exchange, p *Part) ThenOutcome {
 	h := &p.Head
 	x.Answer(Reply{Status: h.Status, Text: string(h.Reason), Fields: bytes.Clone(h.Fields), Limit: f.Limit})
 	return Taken

@@ -139,7 +139,7 @@ func (s *Subscribers) ImportHistory(text []byte, last uint64) error {
 //
 // A client that cannot read a stream (a HEAD request or a subrequest) gets only the response.
 func (s *Subscribers) Subscribe(x *exchange.Exchange, p *exchange.Part, r *exchange.Request,
-	channels []byte) exchange.Outcome {
+	channels []byte) exchange.ThenOutcome {
 	names, err := ParseNames(string(channels))
 	if err != nil {
 		line, _, _ := bytes.Cut(r.Head, []byte("\r\n"))

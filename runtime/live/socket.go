@@ -102,7 +102,7 @@ func (a *Sockets) Offer(x *exchange.Exchange, group string) bool {
 // Accept ignores the status and the media type of the response, and the subprotocol that the handler has chosen unless
 // it is a token.
 func (a *Sockets) Accept(x *exchange.Exchange, p *exchange.Part, _ *exchange.Request,
-	subprotocol []byte) exchange.Outcome {
+	subprotocol []byte) exchange.ThenOutcome {
 	s, _ := x.Carrier.(*Socket)
 	switch {
 	case s == nil || s.answer != answering:

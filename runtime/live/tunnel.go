@@ -125,7 +125,7 @@ type Tunnel struct {
 	Ended func(error)
 }
 
-func (t *Tunnel) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Outcome {
+func (t *Tunnel) Continue(x *exchange.Exchange, p *exchange.Part) exchange.ThenOutcome {
 	l, ok := x.Carrier.(*link)
 	if !ok || l.halfClosed() { // the client has disconnected
 		return exchange.Goes

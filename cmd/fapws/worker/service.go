@@ -261,10 +261,10 @@ func (s *service) openLogs(p *plan.Programs) (err error) {
 // sends returns the functions with which a responder hands the rest of a response to the server, for example to send a
 // file. sends can be called before the server exists.
 func (s *service) sends() (sends backend.Sends) {
-	files := func(x *exchange.Exchange, p *exchange.Part, r *exchange.Request, text []byte) exchange.Outcome {
+	files := func(x *exchange.Exchange, p *exchange.Part, r *exchange.Request, text []byte) exchange.ThenOutcome {
 		return s.server.Dispatcher().SendFiles(x, p, r, text)
 	}
-	sends.Subscribe = func(x *exchange.Exchange, p *exchange.Part, r *exchange.Request, text []byte) exchange.Outcome {
+	sends.Subscribe = func(x *exchange.Exchange, p *exchange.Part, r *exchange.Request, text []byte) exchange.ThenOutcome {
 		return s.server.Dispatcher().Subscribe(x, p, r, text)
 	}
 	if len(s.conf.Server.SendfileRoots) > 0 {

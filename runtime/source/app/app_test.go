@@ -294,12 +294,14 @@ func TestRejectionByAHandlerReplacesTheResponse(t *testing.T) {
 
 type opens struct{}
 
-func (opens) Continue(*exchange.Exchange, *exchange.Part) exchange.Outcome { return exchange.Opened }
+func (opens) Continue(*exchange.Exchange, *exchange.Part) exchange.ThenOutcome {
+	return exchange.Opened
+}
 
 // sendsFile is an exchange.Then that sends the file "a".
 type sendsFile struct{ d *Dispatcher }
 
-func (f sendsFile) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Outcome {
+func (f sendsFile) Continue(x *exchange.Exchange, p *exchange.Part) exchange.ThenOutcome {
 	return f.d.SendFiles(x, p, &exchange.Request{Head: []byte("GET /a HTTP/1.1\r\nHost: x\r\n\r\n")}, []byte("a"))
 }
 

@@ -137,7 +137,7 @@ func (s *Receiving) Start(x *exchange.Exchange) {
 }
 
 // Continue implements exchange.Then: it forwards the request to the second source, with the body and the fields of p.
-func (s *Receiving) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Outcome {
+func (s *Receiving) Continue(x *exchange.Exchange, p *exchange.Part) exchange.ThenOutcome {
 	r := x.Req
 	r.Body, r.More, r.Size, r.Pipeline = p.Body, false, int64(len(p.Body)), 0
 	if len(p.Head.Fields) > 0 {
@@ -150,7 +150,7 @@ func (s *Receiving) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Ou
 
 // SendFiles is the exchange.Continuation of a response for which a handler names a file, which Config.Take sends.
 func (d *Dispatcher) SendFiles(x *exchange.Exchange, p *exchange.Part, r *exchange.Request,
-	name []byte) exchange.Outcome {
+	name []byte) exchange.ThenOutcome {
 	outcome, ready := d.prepare(x, r)
 	if ready {
 		d.cfg.Take(x, p, r, name)
@@ -161,7 +161,7 @@ func (d *Dispatcher) SendFiles(x *exchange.Exchange, p *exchange.Part, r *exchan
 // RunProgram is the exchange.Continuation of responses for which a handler names a program. r contains Options, Path
 // and Script of the program. The request body for the program is p.Body or p.File.
 func (d *Dispatcher) RunProgram(x *exchange.Exchange, p *exchange.Part, r *exchange.Request,
-	_ []byte) exchange.Outcome {
+	_ []byte) exchange.ThenOutcome {
 	outcome, ready := d.prepare(x, r)
 	if !ready {
 		return outcome
@@ -198,7 +198,7 @@ func (d *Dispatcher) RunProgram(x *exchange.Exchange, p *exchange.Part, r *excha
 // Subscribe is the exchange.Continuation of responses whose clients become subscribers of channels: see
 // Config.Subscribe.
 func (d *Dispatcher) Subscribe(x *exchange.Exchange, p *exchange.Part, r *exchange.Request,
-	channels []byte) exchange.Outcome {
+	channels []byte) exchange.ThenOutcome {
 	c := p.Owner.(*call)
 	if c.gone || p.Head.Status != 200 {
 		return exchange.Goes
@@ -212,7 +212,7 @@ func (d *Dispatcher) Subscribe(x *exchange.Exchange, p *exchange.Part, r *exchan
 
 // prepare parses r, and reports whether the response to x can be sent now. If not, the calling Continuation must return
 // outcome.
-func (d *Dispatcher) prepare(x *exchange.Exchange, r *exchange.Request) (outcome exchange.Outcome, ready bool) {
+func (d *Dispatcher) prepare(x *exchange.Exchange, r *exchange.Request) (outcome exchange.ThenOutcome, ready bool) {
 	if !x.InTurn() {
 		return exchange.Later, false
 	}
