@@ -435,7 +435,7 @@ func TestTopOmitsRoutesAndWorkersRatherThanActiveRequestsOnASmallScreen(t *testi
 				v.Report.Workers = append(v.Report.Workers, Worker{PID: i + 1})
 			}
 			for range crowd.applications {
-				v.Report.Applications = append(v.Report.Applications, Application{View: &View{Active: []Active{slow}}})
+				v.Report.Applications = append(v.Report.Applications, ApplicationStatus{View: &View{Active: []Active{slow}}})
 			}
 			rows += 2 * crowd.applications
 			lines := v.lines(terminal(t, uint16(rows), 80), 0)

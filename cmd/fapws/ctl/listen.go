@@ -89,11 +89,11 @@ type Report struct {
 	CA        *OwnCA   `json:"ca,omitempty"`      // nil without --tls auto
 	Workers   []Worker `json:"workers"`           // the process itself if there is no supervisor
 
-	Applications []Application `json:"applications,omitempty"`
+	Applications []ApplicationStatus `json:"applications,omitempty"`
 }
 
-// An Application is the state of an application with processes of its own.
-type Application struct {
+// An ApplicationStatus is the state of an application with processes of its own.
+type ApplicationStatus struct {
 	Name     string  `json:"name"`
 	State    string  `json:"state"`
 	PID      int     `json:"pid,omitempty"`

@@ -299,7 +299,7 @@ func (r *Report) write(w io.Writer, asJSON bool) error {
 }
 
 // heading returns the name and the state of a.
-func (a *Application) heading() string {
+func (a *ApplicationStatus) heading() string {
 	text := fmt.Sprintf("application %s: %s", a.Name, a.State)
 	if a.PID != 0 {
 		text += fmt.Sprintf(", pid %d", a.PID)
@@ -311,7 +311,7 @@ func (a *Application) heading() string {
 }
 
 // write writes the state of a, and the table of its workers.
-func (a *Application) write(b *strings.Builder) {
+func (a *ApplicationStatus) write(b *strings.Builder) {
 	fmt.Fprintf(b, "\n%s\n", a.heading())
 	if a.Report == nil {
 		return

@@ -145,11 +145,11 @@ const askApplication = 2 * worker.AnswerWithin
 const askStatus = 2 * time.Second
 
 // ask sends a command to all applications at once. The answers of those that do not reply are empty.
-func (s *applications) ask(c ctl.Command) (list []ctl.Application, answers []ctl.Answer) {
+func (s *applications) ask(c ctl.Command) (list []ctl.ApplicationStatus, answers []ctl.Answer) {
 	var running []*application
 	s.p.pool.Do(func() {
 		for _, a := range s.list {
-			list = append(list, ctl.Application{Name: a.Name, State: a.life.String(), PID: a.pid, Restarts: a.restarts})
+			list = append(list, ctl.ApplicationStatus{Name: a.Name, State: a.life.String(), PID: a.pid, Restarts: a.restarts})
 			running = append(running, a)
 		}
 	})
