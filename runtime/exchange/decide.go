@@ -111,7 +111,7 @@ func (s *Server) route(x *Exchange) {
 	} else if q.parsed.Forwarded {
 		s.dropForged(x)
 	}
-	r := route.Request{Parsed: &q.parsed, Head: q.Head, Client: x.from, Index: q.index}
+	r := route.Input{Parsed: &q.parsed, Head: q.Head, Client: x.from, Index: q.index}
 	if p := c.proxy; p != nil {
 		if s.applyForwarded(x); p.trusted {
 			x.from, r.Client = p.peer, p.peer

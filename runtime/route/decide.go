@@ -11,8 +11,8 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Request is the input of Table.Decide. The slices of a Request must stay valid as long as the Decision.
-type Request struct {
+// Input is the input of Table.Decide. The slices of a Input must stay valid as long as the Decision.
+type Input struct {
 	Parsed *http1.Request
 	Head   []byte     // the spans of Parsed point into Head
 	Client *conn.Peer // the client, according to trusted proxies
@@ -74,7 +74,7 @@ type Decision struct {
 	Head      []byte // Request.Head, followed by the query if it was rewritten
 
 	table   *Table
-	request Request
+	request Input
 	rounds  int
 	scratch struct{ resolved, merged, outer, outerResolved, reversed []byte }
 	cursors []cursor // positions of the path in the indexes of patterns
@@ -86,7 +86,7 @@ var (
 )
 
 // Decide stores the decision about r in d. If Decide rewrites the path, it may also change r.Parsed.Query.
-func (t *Table) Decide(d *Decision, r Request) {
+func (t *Table) Decide(d *Decision, r Input) {
 	d.table, d.request, d.Head = t, r, r.Head
 	d.Outcome, d.Status, d.Fields, d.Text, d.Fault, d.Cert = Found, 0, nil, "", "", ""
 	d.Mount, d.Script, d.rounds, d.Rewritten = -1, 0, 0, false

@@ -14,14 +14,14 @@ import (
 
 var limits = http1.Limits{RequestLine: 8 << 10, FieldLine: 8 << 10, Head: 64 << 10, Fields: 100}
 
-func parse(text string) (r Request, ok bool) {
+func parse(text string) (r Input, ok bool) {
 	parsed := new(http1.Request)
 	buf := []byte(text + "\r\n\r\n")
 	n, err := parsed.Parse(buf, &limits)
 	if err != nil {
 		return r, false
 	}
-	return Request{Parsed: parsed, Head: buf[n-parsed.HeadLen : n],
+	return Input{Parsed: parsed, Head: buf[n-parsed.HeadLen : n],
 		Client: &conn.Peer{Addr: "192.0.2.1", ServerName: "192.0.2.2"}}, true
 }
 

@@ -62,12 +62,12 @@ func (d *Decision) rewrite(m *compiled) bool {
 // Values returns the values for templates. The values are valid as long as d is.
 func (d *Decision) Values() Values {
 	prefix := d.Root + len(d.table.sites[d.Site].mounts[d.Mount].Prefix)
-	return ValuesOf(Request{Head: d.Head, Parsed: d.request.Parsed, Client: d.request.Client}, d.Path, d.Root, prefix)
+	return ValuesOf(Input{Head: d.Head, Parsed: d.request.Parsed, Client: d.request.Client}, d.Path, d.Root, prefix)
 }
 
 // ValuesOf returns the values for templates from path, r.Parsed, r.Head and r.Client. The values are valid as long as
 // the memory of r and path.
-func ValuesOf(r Request, path []byte, root, prefix int) Values {
+func ValuesOf(r Input, path []byte, root, prefix int) Values {
 	v := Values{query: r.Parsed.Query.In(r.Head), scheme: r.Client.Scheme()}
 	if v.host = NormalHost(nil, r.Client.AppendHost(nil, r.Parsed, r.Head)); len(v.host) == 0 {
 		v.host = []byte(r.Client.ServerName)

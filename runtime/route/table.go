@@ -293,7 +293,7 @@ func isDomain(name string) bool {
 }
 
 // site returns the index of the site for r: the first one if no site names the host of r.
-func (h *hosts) site(r *Request) int {
+func (h *hosts) site(r *Input) int {
 	host := r.Host
 	if len(host) == 0 {
 		if host = r.Parsed.Host.In(r.Head); r.Parsed.Authority.Len > 0 {

@@ -100,7 +100,7 @@ func TestMountForPlainHTTPDoesNotMatchHTTPS(t *testing.T) {
 		var r http1.Request
 		checktest.Try(r.Parse(head, &limits)).Must(t)
 		var d Decision
-		table.Decide(&d, Request{Parsed: &r, Head: head, Client: &conn.Peer{HTTPS: c.scheme == "https"}})
+		table.Decide(&d, Input{Parsed: &r, Head: head, Client: &conn.Peer{HTTPS: c.scheme == "https"}})
 		checktest.Equalf(t, d.Mount, c.mount, "%q %s: mount", c.scheme, c.path)
 	}
 }

@@ -94,7 +94,7 @@ func NewRedirect(target string, status int) (*Redirect, error) {
 
 func (to *Redirect) Start(x *exchange.Exchange) {
 	r := x.Req
-	v := route.ValuesOf(route.Request{Head: r.Head, Parsed: r.Parsed, Client: r.Peer}, r.Path, r.Root, r.Prefix)
+	v := route.ValuesOf(route.Input{Head: r.Head, Parsed: r.Parsed, Client: r.Peer}, r.Path, r.Root, r.Prefix)
 	field := to.target.Append([]byte("Location: "), &v)
 	if query := v.Query(); to.keepQuery && len(query) > 0 {
 		field = route.AppendURL(append(field, '?'), query)
