@@ -52,7 +52,7 @@ func TestHalfHandshakesNeedNoGoroutineAndAreClosedInTime(t *testing.T) {
 	echoes(t, s.dial(nil, nil), []byte("hello"))
 	s.do(func() {
 		for e := s.handshakes.Front(); e != nil; e = e.Next() {
-			checktest.Equalf(t, e.Value.(*Handshake).stage, collecting, "a goroutine")
+			checktest.Equalf(t, e.Value.(*TLSHandshake).stage, collecting, "a goroutine")
 		}
 		// The loop's clock stopped while there were no clients, so Restamp must correct the timestamps of the
 		// handshakes.
@@ -86,7 +86,7 @@ func TestSilentHandshakeEndsForEachNewClient(t *testing.T) {
 	}
 	s.until("all wait for their clients", func() bool {
 		for e := s.handshakes.Front(); e != nil; e = e.Next() {
-			if !e.Value.(*Handshake).waits.Load() {
+			if !e.Value.(*TLSHandshake).waits.Load() {
 				return false
 			}
 		}

@@ -121,9 +121,9 @@ func (s *TLSServer) MakeRoom() bool {
 // cutOff closes the connection of one handshake. It selects the client address with the most handshakes, and then the
 // handshake of this address that has waited longest.
 func (s *TLSServer) cutOff() {
-	var longest *Handshake
+	var longest *TLSHandshake
 	for e := s.handshakes.Front(); e != nil; e = e.Next() {
-		h := e.Value.(*Handshake)
+		h := e.Value.(*TLSHandshake)
 		if s.set.Now-h.c.Stamp < leastTime {
 			break
 		}

@@ -23,7 +23,7 @@ import (
 	"fapws/runtime/logfile"
 )
 
-type Handshake struct {
+type TLSHandshake struct {
 	s      *TLSServer
 	c      *Conn
 	client string // key of the client in TLSServer.places
@@ -89,15 +89,15 @@ func IsHandshake(b []byte) bool { return len(b) > 1 && b[0] == isHandshake && b[
 // Handshake returns a protocol that performs the TLS handshake of c. After the handshake, done is called, and next
 // becomes the protocol of the connection. If c is closed during the handshake, next.Closed is called. The timeout of
 // the handshake begins with this call.
-func (s *TLSServer) Handshake(c *Conn, next Protocol, done func(*TLSTransport)) *Handshake {
+func (s *TLSServer) Handshake(c *Conn, next Protocol, done func(*TLSTransport)) *TLSHandshake {
 	c.Stamp = s.set.Now
-	h := &Handshake{s: s, c: c, client: NetworkOf(c.Remote), next: next, done: done}
+	h := &TLSHandshake{s: s, c: c, client: NetworkOf(c.Remote), next: next, done: done}
 	h.place = s.handshakes.PushBack(h)
 	s.places.Add(h.client, 1)
 	return h
 }
 
-func (h *Handshake) Input(b []byte) {
+func (h *TLSHandshake) Input(b []byte) {
 	switch h.stage {
 	case collecting:
 		h.c.Keep(b)
@@ -107,7 +107,7 @@ func (h *Handshake) Input(b []byte) {
 	}
 }
 
-func (h *Handshake) look() {
+func (h *TLSHandshake) look() {
 	b := h.c.Pending()
 	switch {
 	case len(b) == 0:
@@ -124,15 +124,15 @@ func (h *Handshake) look() {
 	}
 }
 
-func (h *Handshake) Drained(ended bool) {
+func (h *TLSHandshake) Drained(ended bool) {
 	if ended {
 		h.c.Finish()
 	}
 }
 
-func (h *Handshake) EOF() (stays bool) { return false }
+func (h *TLSHandshake) EOF() (stays bool) { return false }
 
-func (h *Handshake) Due() (next int64) {
+func (h *TLSHandshake) Due() (next int64) {
 	now := h.s.set.Now
 	end := h.c.Stamp + eventloop.Tick + int64(h.s.timeout)
 	switch {
@@ -151,9 +151,9 @@ func (h *Handshake) Due() (next int64) {
 
 // Drain does not end the handshake, because the client's first request follows it. The deadline may have become earlier
 // (TLSServer.Limit).
-func (h *Handshake) Drain(bool) { h.c.Schedule() }
+func (h *TLSHandshake) Drain(bool) { h.c.Schedule() }
 
-func (h *Handshake) Closed() {
+func (h *TLSHandshake) Closed() {
 	if h.stage == making {
 		h.closed.Store(true)
 		h.over.SetDeadline(time.Unix(0, 0))
@@ -170,7 +170,7 @@ var errNoConfig = errors.New("there is no certificate")
 
 // run starts the goroutine of the handshake. The goroutine has its own descriptor for the socket, which remains
 // non-blocking: a read or write through the os.File of this descriptor blocks only the goroutine.
-func (h *Handshake) run() {
+func (h *TLSHandshake) run() {
 	s, c := h.s, h.c
 	fd, err := unix.FcntlInt(uintptr(c.Fd()), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
@@ -198,7 +198,7 @@ func (h *Handshake) run() {
 }
 
 // try performs the handshake, on the goroutine of the handshake.
-func (h *Handshake) try() error {
+func (h *TLSHandshake) try() error {
 	defer h.over.Close()
 	h.s.turns <- struct{}{}
 	defer func() { <-h.s.turns }()
@@ -219,11 +219,11 @@ func (h *Handshake) try() error {
 
 // Read and Write are called by crypto/tls on the goroutine. While the goroutine waits for its client, the goroutine of
 // another handshake may compute.
-func (h *Handshake) Read(b []byte) (int, error) { return h.wait(h.over.Read, b) }
+func (h *TLSHandshake) Read(b []byte) (int, error) { return h.wait(h.over.Read, b) }
 
-func (h *Handshake) Write(b []byte) (int, error) { return h.wait(h.over.Write, b) }
+func (h *TLSHandshake) Write(b []byte) (int, error) { return h.wait(h.over.Write, b) }
 
-func (h *Handshake) wait(transfer func([]byte) (int, error), b []byte) (int, error) {
+func (h *TLSHandshake) wait(transfer func([]byte) (int, error), b []byte) (int, error) {
 	h.waits.Store(true)
 	<-h.s.turns
 	defer func() {
@@ -234,7 +234,7 @@ func (h *Handshake) wait(transfer func([]byte) (int, error), b []byte) (int, err
 }
 
 // conclude runs on the loop after the goroutine of the handshake has ended.
-func (h *Handshake) conclude(err error) {
+func (h *TLSHandshake) conclude(err error) {
 	h.leave()
 	if h.stage == failed {
 		h.s.ending--
@@ -266,9 +266,9 @@ func (h *Handshake) conclude(err error) {
 	c.Schedule()
 }
 
-func (h *Handshake) Idle() (start int64, idle bool) { return h.c.Stamp, h.stage == collecting }
+func (h *TLSHandshake) Idle() (start int64, idle bool) { return h.c.Stamp, h.stage == collecting }
 
-func (h *Handshake) leave() {
+func (h *TLSHandshake) leave() {
 	s := h.s
 	if h.place == nil {
 		return
@@ -281,7 +281,7 @@ func (h *Handshake) leave() {
 	}
 }
 
-func (h *Handshake) explain(err error) {
+func (h *TLSHandshake) explain(err error) {
 	level, why, r := logfile.Info, strings.TrimPrefix(err.Error(), "tls: "), reasonOf(err)
 	switch r {
 	case disconnected:
@@ -315,21 +315,21 @@ func hasLeft(err error) bool {
 		errors.Is(err, unix.ECONNRESET) || errors.Is(err, net.ErrClosed)
 }
 
-func (h *Handshake) fail(r reason, level logfile.Level, cause string) {
+func (h *TLSHandshake) fail(r reason, level logfile.Level, cause string) {
 	h.count(r)
 	h.s.Report(level, h.c.String(), "TLS handshake failed: "+cause)
 	h.end()
 }
 
 // count adds the result r of h to the metrics, unless a result of h is already counted.
-func (h *Handshake) count(r reason) {
+func (h *TLSHandshake) count(r reason) {
 	if !h.known {
 		h.known = true
 		h.s.counts.failed[r]++
 	}
 }
 
-func (h *Handshake) end() {
+func (h *TLSHandshake) end() {
 	h.stage = failed
 	h.leave()
 	h.c.Linger = true
@@ -340,7 +340,7 @@ func (h *Handshake) end() {
 
 const maxPlain = 8 << 10 // in bytes
 
-func (h *Handshake) answerPlain(b []byte) {
+func (h *TLSHandshake) answerPlain(b []byte) {
 	if !bytes.Contains(b, []byte("\r\n\r\n")) && len(b) < maxPlain {
 		return
 	}

@@ -23,7 +23,7 @@ type choice struct {
 // client's chain; nil means that crypto/tls verifies the chain. Chosen must be called during the
 // handshake, on its goroutine, with the wire from tls.ClientHelloInfo.Conn.
 func (w *wire) Chosen(certificate, authorities string, verify func(chain []*x509.Certificate) error) {
-	if h, ok := w.over.(*Handshake); ok {
+	if h, ok := w.over.(*TLSHandshake); ok {
 		h.choice = choice{certificate, authorities, verify}
 	}
 }
