@@ -207,7 +207,7 @@ func (x *Exchange) clientText() string {
 }
 
 // RecordOf returns the log record of a request that another process has handed over, or nil if its site has no log.
-func (s *Server) RecordOf(state *logfile.State) *logfile.Record {
+func (s *Server) RecordOf(state *logfile.RecordState) *logfile.Record {
 	if !s.timed {
 		return nil
 	}

@@ -36,7 +36,7 @@ type StreamState struct {
 	Sent   int64
 	Framed int64
 
-	Log *logfile.State `json:",omitempty"`
+	Log *logfile.RecordState `json:",omitempty"`
 }
 
 const (

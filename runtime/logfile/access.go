@@ -107,8 +107,8 @@ func (r *Record) Format() *Format {
 	return r.Log.Format
 }
 
-// State is a Record in a form that can be passed to another process as JSON, in at most 48 KiB.
-type State struct {
+// RecordState is a Record in a form that can be passed to another process as JSON, in at most 48 KiB.
+type RecordState struct {
 	Entry Entry
 	// names of the header fields in Entry.Request and Entry.Response
 	Request, Response []string
@@ -123,8 +123,8 @@ const (
 
 // State converts the Record for another process. If the header fields together are too long for a message, State
 // omits all fields.
-func (r *Record) State() *State {
-	s := &State{Entry: r.Entry, Request: r.Format().Request, Response: r.Format().Response, Client: r.Client,
+func (r *Record) State() *RecordState {
+	s := &RecordState{Entry: r.Entry, Request: r.Format().Request, Response: r.Format().Response, Client: r.Client,
 		Unlogged: r.Log == nil}
 	s.Entry.RequestLine = s.Entry.RequestLine[:min(len(s.Entry.RequestLine), mostRequestLine)]
 	size := 0
@@ -139,7 +139,7 @@ func (r *Record) State() *State {
 
 // Record converts s to a Record for log. No line is written if log is nil or s.Unlogged is set; header fields that the
 // previous process has not collected are empty.
-func (s *State) Record(log *AccessLog) *Record {
+func (s *RecordState) Record(log *AccessLog) *Record {
 	r := &Record{Entry: s.Entry, Log: log, Client: s.Client}
 	if s.Unlogged {
 		r.Log = nil
