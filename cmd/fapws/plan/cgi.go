@@ -72,8 +72,8 @@ func (r *Route) scripts(h *Host, folder string) (o programs.ScriptOptions, err e
 }
 
 func (b *siteBuilder) forPrograms(r *Route, folder string) programs.Common {
-	site := programs.Site{Software: process.Software(), DocumentRoot: cmp.Or(b.host.Root, folder)}
-	return programs.Common{Site: site, Timeout: r.Timeout, Log: b.clientLog(logfile.Error)}
+	site := programs.SiteVariables{Software: process.Software(), DocumentRoot: cmp.Or(b.host.Root, folder)}
+	return programs.Common{SiteVariables: site, Timeout: r.Timeout, Log: b.clientLog(logfile.Error)}
 }
 
 func (b *siteBuilder) cgi(r *Route) ([]exchange.Mount, error) {

@@ -148,10 +148,10 @@ func (y *python) useLoader(conf *settings.Config, logs *plan.LogFiles) {
 		return
 	}
 	loader.Serve(programs.Serving{
-		Site:    programs.Site{Software: process.Software()},
-		Gate:    programs.NewPlaces(conf.Forks(), conf.MaxQueue),
-		Timeout: conf.Server.Timeout,
-		Objects: conf.ErrorLogFormat == "json",
+		SiteVariables: programs.SiteVariables{Software: process.Software()},
+		Gate:          programs.NewPlaces(conf.Forks(), conf.MaxQueue),
+		Timeout:       conf.Server.Timeout,
+		Objects:       conf.ErrorLogFormat == "json",
 		Log: func(number int, client, line string) {
 			logs.Client(number, logfile.Error, client, line)
 		},

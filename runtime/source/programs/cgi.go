@@ -25,7 +25,7 @@ import (
 )
 
 type Common struct {
-	Site
+	SiteVariables
 
 	// Timeout is how long a program may run without writing output. 0 means 30 s.
 	Timeout time.Duration
@@ -250,7 +250,7 @@ func (c *CGI) start(r *backend.Request, script *Script, command []string) (*proc
 		}
 	}
 	env := slices.Clone(c.env)
-	Variables(r, &c.o.Site, script, func(name, value string) { env = append(env, name+"="+value) })
+	Variables(r, &c.o.SiteVariables, script, func(name, value string) { env = append(env, name+"="+value) })
 	stdin, err := input(r)
 	if err != nil {
 		return nil, err

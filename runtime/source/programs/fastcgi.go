@@ -108,7 +108,7 @@ func (f *FastCGI) ask(a *Forwarder, script *Script, log func(line string)) error
 	defer f.gate.Leave(r.Account())
 	params := make([]byte, 0, 2<<10)
 	set := func(name, value string) { params = appendParam(params, name, value) }
-	Variables(r, &f.o.Site, script, set)
+	Variables(r, &f.o.SiteVariables, script, set)
 	for _, pair := range f.o.Params {
 		name, value, _ := strings.Cut(pair, "=")
 		set(name, value)

@@ -47,7 +47,7 @@ func newSite(t *testing.T, scripts map[string]string, change func(*programs.CGIO
 	t.Helper()
 	s := newFolder(t, scripts)
 	o := programs.CGIOptions{ScriptOptions: programs.ScriptOptions{Root: s.directory},
-		Common: programs.Common{Site: programs.Site{Software: "fapws/test"}, Log: s.log.Note}}
+		Common: programs.Common{SiteVariables: programs.SiteVariables{Software: "fapws/test"}, Log: s.log.Note}}
 	if change != nil {
 		change(&o)
 	}

@@ -32,7 +32,7 @@ type LoaderOptions struct {
 }
 
 type Serving struct {
-	Site
+	SiteVariables
 	Gate    *Places       // limits the number of children, and of requests that wait for a child
 	Timeout time.Duration // runtime.Config.Timeout; 0 means no timeout
 

@@ -181,7 +181,7 @@ func (m *LoaderMount) variables(r *backend.Request, remaining time.Duration) []b
 	set("CONTENT_LENGTH", strconv.FormatInt(r.Size, 10))
 	set("SCGI", "1")
 	serving := &m.Loader.serving
-	Variables(r, &serving.Site, &Script{Info: r.Path[r.Script:], Base: r.Script}, func(name, value string) {
+	Variables(r, &serving.SiteVariables, &Script{Info: r.Path[r.Script:], Base: r.Script}, func(name, value string) {
 		switch name {
 		case "CONTENT_LENGTH", "REQUEST_URI", "SERVER_NAME":
 		// omit CGI variables that are not part of WSGI

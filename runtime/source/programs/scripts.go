@@ -165,7 +165,7 @@ func (s *Scripts) stat(name string) (fs.FileInfo, error) {
 	return info, nil
 }
 
-type Site struct {
+type SiteVariables struct {
 	Software     string // SERVER_SOFTWARE: "fapws/1.0"
 	DocumentRoot string // DOCUMENT_ROOT: an absolute path
 }
@@ -175,7 +175,7 @@ type Site struct {
 //
 // Fields with an underscore in their name are omitted, because programs could not distinguish "X_User" from "X-User".
 // The field Proxy is omitted, because many programs would take its variable HTTP_PROXY as the address of a proxy.
-func Variables(r *backend.Request, site *Site, s *Script, set func(name, value string)) {
+func Variables(r *backend.Request, site *SiteVariables, s *Script, set func(name, value string)) {
 	set("GATEWAY_INTERFACE", "CGI/1.1")
 	set("SERVER_SOFTWARE", site.Software)
 	set("SERVER_PROTOCOL", r.Parsed.Version.String())

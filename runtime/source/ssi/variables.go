@@ -133,7 +133,7 @@ var order = strings.Fields("SERVER_SOFTWARE SERVER_NAME SERVER_ADDR SERVER_PORT 
 func newVariables(r *backend.Request, f *file, o *Options, now time.Time) *variables {
 	v := &variables{began: now, modified: f.modified, index: map[string]*variableEntry{}}
 	values := map[string]string{"SERVER_ADDR": r.Peer.ServerName}
-	site := programs.Site{Software: o.Software, DocumentRoot: o.Root}
+	site := programs.SiteVariables{Software: o.Software, DocumentRoot: o.Root}
 	programs.Variables(r, &site, &programs.Script{File: o.Root + f.name, Base: len(r.Path)}, func(name, value string) {
 		switch {
 		case name == "HTTP_AUTHORIZATION" || name == "HTTP_PROXY_AUTHORIZATION":
