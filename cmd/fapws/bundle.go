@@ -102,7 +102,7 @@ func parseBundle(args, words []string) (o *bundleOptions, line []string, err err
 }
 
 // startBundle runs "fapws bundle", up to the loading of the application. cmd is nil if the command has ended.
-func startBundle(args, words []string, stdout io.Writer) (o *bundleOptions, cmd *settings.Command, err error) {
+func startBundle(args, words []string, stdout io.Writer) (o *bundleOptions, cmd *settings.CommandLine, err error) {
 	o, line, err := parseBundle(args, words)
 	if err == nil && (o.list || o.check) {
 		return nil, nil, showBundle(o, line[0], stdout)

@@ -90,7 +90,7 @@ func configuredUsers() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	p, err := plan.Read(&settings.Command{}, set)
+	p, err := plan.Read(&settings.CommandLine{}, set)
 	if err != nil {
 		return "", err
 	}

@@ -128,7 +128,7 @@ func TestServerIsOpenWithoutRestrictionsOfClients(t *testing.T) {
 		set := checktest.Try(settings.New(settings.Flags{}, func(key string) (string, bool) {
 			return name, key == "FAPWS_CONFIG"
 		})).Must(t)
-		p, err := Read(&settings.Command{}, set)
+		p, err := Read(&settings.CommandLine{}, set)
 		checktest.Needf(t, err == nil && p.Mistakes == nil, "%v %v", err, p.Mistakes)
 		conf := checktest.Try(set.Config()).Must(t)
 		checktest.Equalf(t, p.IsOpen(&conf, nil), want, "%q: open", text)

@@ -64,7 +64,7 @@ func WriteGunicorn(set *settings.Settings, name string) error {
 	if err != nil {
 		return process.ExitNotStarted("%v", err)
 	}
-	p := &Plan{Command: &settings.Command{}}
+	p := &Plan{Command: &settings.CommandLine{}}
 	p.Conf, _ = set.Config() // settings of the file may complete a wrong combination
 	path := absolute(name)
 	if p.Conf.Chdir != "" {

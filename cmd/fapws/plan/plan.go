@@ -22,7 +22,7 @@ import (
 )
 
 type Plan struct {
-	Command  *settings.Command
+	Command  *settings.CommandLine
 	Settings *settings.Settings
 	Conf     settings.Config // settings before the first application changes them
 	File     *settings.TOMLFile
@@ -47,7 +47,7 @@ type Plan struct {
 
 // Make reads the configuration file, changes to the directory from --chdir, and finds the application or site there.
 // The result doubts contains warnings about settings that are probably mistakes.
-func Make(cmd *settings.Command, set *settings.Settings) (p *Plan, doubts []string, err error) {
+func Make(cmd *settings.CommandLine, set *settings.Settings) (p *Plan, doubts []string, err error) {
 	if p, err = Read(cmd, set); err != nil {
 		return nil, nil, err
 	}
@@ -81,7 +81,7 @@ func Make(cmd *settings.Command, set *settings.Settings) (p *Plan, doubts []stri
 	return p, doubts, nil
 }
 
-func Read(cmd *settings.Command, set *settings.Settings) (*Plan, error) {
+func Read(cmd *settings.CommandLine, set *settings.Settings) (*Plan, error) {
 	p := &Plan{Command: cmd, Settings: set}
 	var wrong []error
 	name := settings.FindFile(set, cmd.Script != "")
@@ -276,7 +276,7 @@ func (p *Plan) readBroker() (err error) {
 	return nil
 }
 
-func nothingNamed(cmd *settings.Command) error {
+func nothingNamed(cmd *settings.CommandLine) error {
 	prefix := "fapws "
 	if cmd.Word != settings.WordRun {
 		prefix += string(cmd.Word) + " "

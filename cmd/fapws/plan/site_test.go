@@ -43,7 +43,7 @@ func build(t testing.TB, dir, text string) (*Built, error) {
 		contents.Apps = append(contents.Apps, pybridge.Content{Table: []pybridge.Mount{{Prefix: "/x"}, {Prefix: ""}},
 			Class: "an application"})
 	}
-	p := &Plan{Command: &settings.Command{}, Site: c, Settings: set}
+	p := &Plan{Command: &settings.CommandLine{}, Site: c, Settings: set}
 	built, more := newBuilder(p, &conf,
 		&Parts{Contents: contents, Programs: &Programs{}, Log: func(logfile.Level, string) {}}).build()
 	return built, settings.JoinPath(err, more)

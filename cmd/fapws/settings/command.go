@@ -42,7 +42,7 @@ var typedWords = []string{"run", "check", "routes", "shell", "systemd-unit", "ct
 
 func IsWord(name string) bool { return slices.Contains(typedWords, name) }
 
-type Command struct {
+type CommandLine struct {
 	Word Word
 	// the argument of WordHelp, which is a topic or "", or the argument of WordInternal, which is the name of a text
 	Topic string
@@ -56,7 +56,7 @@ type Command struct {
 var ErrNothing = errors.New("no application given; usage: fapws [FLAGS] APP [-- ARGS...] (APP: app.py, module:app or " +
 	"a directory), or write fapws.toml; see fapws --help")
 
-func (c *Command) ScriptName() string {
+func (c *CommandLine) ScriptName() string {
 	place, _ := SplitApp(c.Script)
 	return filepath.Base(place)
 }
@@ -89,7 +89,7 @@ var internalTopics = []string{"man", "completion", "settings", "keys"}
 // ParseCommand parses a command line without the program's name. Flags can precede and follow APP. The text of an error
 // is one line for the user. keys returns the keys of the configuration file that are no settings, for advice about
 // flags with their names.
-func ParseCommand(args []string, keys func() []KeyDoc) (*Command, error) {
+func ParseCommand(args []string, keys func() []KeyDoc) (*CommandLine, error) {
 	p := newParser(table(), args)
 	p.keys = keys
 	rest, dashes, err := p.flags(args, false)
@@ -134,13 +134,13 @@ type parser struct {
 	typed                []string
 	keys                 func() []KeyDoc // nil except on the command line
 	app                  string
-	cmd                  *Command
+	cmd                  *CommandLine
 	help                 string
 	version, printConfig bool
 	check                bool
 }
 
-func (p *parser) finish(word Word, words, args []string) (*Command, error) {
+func (p *parser) finish(word Word, words, args []string) (*CommandLine, error) {
 	cmd := p.cmd
 	first := ""
 	if len(words) > 0 {
@@ -199,7 +199,7 @@ type flag struct {
 var accepted = []string{"max-requests-jitter", "limit-max-requests-jitter", "http2-initial-connection-window-size"}
 
 func newParser(rows []*Setting, typed []string) *parser {
-	p := &parser{rows: rows, typed: typed, cmd: &Command{Word: WordRun, Flags: Flags{}}}
+	p := &parser{rows: rows, typed: typed, cmd: &CommandLine{Word: WordRun, Flags: Flags{}}}
 	set := pflag.NewFlagSet("fapws", pflag.ContinueOnError)
 	p.set = set
 	set.SetOutput(io.Discard)

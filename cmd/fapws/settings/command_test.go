@@ -80,7 +80,7 @@ func TestAppIsSplitIntoPlaceObjectAndName(t *testing.T) {
 		{"a:b:c", "a:b", "c", "a:b"},
 	} {
 		place, object := SplitApp(tt.app)
-		name := (&Command{Script: tt.app}).ScriptName()
+		name := (&CommandLine{Script: tt.app}).ScriptName()
 		checktest.Truef(t, place == tt.place && object == tt.object && name == tt.name,
 			"SplitApp(%q) = %q, %q; called %q", tt.app, place, object, name)
 	}
