@@ -33,7 +33,7 @@ func use(t *testing.T) (folder string) {
 	return filepath.Join(dir, "fapws")
 }
 
-func listen(t *testing.T, path string, server Server) *Socket {
+func listen(t *testing.T, path string, server Executor) *Socket {
 	t.Helper()
 	s := checktest.Try(Listen(path, server)).Must(t)
 	t.Cleanup(s.Close)

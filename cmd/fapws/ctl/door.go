@@ -19,7 +19,7 @@ import (
 const Inherited = "fd://"
 
 // listenInside serves the commands that come through a door.
-func listenInside(path string, server Server) (*Socket, error) {
+func listenInside(path string, server Executor) (*Socket, error) {
 	fd, err := strconv.Atoi(strings.TrimPrefix(path, Inherited))
 	if err != nil || !conn.IsDoor(fd) {
 		return nil, errors.New("not a door of another server")

@@ -161,15 +161,15 @@ func (c *Counters) StateOf(state string) string {
 // NotCounted is the Counters value for a process that did not report.
 var NotCounted = Counters{Requests: -1}
 
-// A Server is a function that executes a command. Only the command Purge uses the cache.Pattern. The command Reload
-// returns when the new code serves requests. The text of the error has only one line. A Server must be safe for
+// A Executor is a function that executes a command. Only the command Purge uses the cache.Pattern. The command Reload
+// returns when the new code serves requests. The text of the error has only one line. A Executor must be safe for
 // concurrent use.
-type Server func(Command, cache.Pattern) (Answer, error)
+type Executor func(Command, cache.Pattern) (Answer, error)
 
 var ErrUnknown = errors.New("unknown command")
 
 // A failure of the command is part of the returned Answer.
-func (s Server) Answer(c Command, p cache.Pattern) Answer {
+func (s Executor) Answer(c Command, p cache.Pattern) Answer {
 	a, err := s(c, p)
 	if err != nil {
 		a.Error = err.Error()
@@ -177,7 +177,7 @@ func (s Server) Answer(c Command, p cache.Pattern) Answer {
 	return a
 }
 
-func (s Server) answer(c Command, p cache.Pattern, allowed []Command) Answer {
+func (s Executor) answer(c Command, p cache.Pattern, allowed []Command) Answer {
 	word, _, named := strings.Cut(string(c), " ")
 	if !slices.Contains(allowed, Command(word)) || named && !slices.Contains(NamedCommands, Command(word)) {
 		return Answer{Error: fmt.Sprintf("this server does not support %q", string(c))}
@@ -187,7 +187,7 @@ func (s Server) answer(c Command, p cache.Pattern, allowed []Command) Answer {
 
 // AnswerPage refuses commands that the status page does not send, because an attacker may control the worker that
 // serves the page.
-func (s Server) AnswerPage(c Command) Answer { return s.answer(c, cache.Pattern{}, pageCommands) }
+func (s Executor) AnswerPage(c Command) Answer { return s.answer(c, cache.Pattern{}, pageCommands) }
 
 const (
 	// time limit for receiving a request and for sending the response
@@ -205,7 +205,7 @@ type Socket struct {
 	ln     *net.UnixListener
 	file   os.FileInfo
 	inside *os.File // the inside of a door; nil if clients connect to path
-	server Server
+	server Executor
 
 	mu      sync.Mutex
 	clients []*client // oldest first
@@ -224,7 +224,7 @@ const (
 )
 
 // Listen creates the control socket, and removes the sockets of ended servers from its directory.
-func Listen(path string, server Server) (*Socket, error) {
+func Listen(path string, server Executor) (*Socket, error) {
 	if strings.HasPrefix(path, Inherited) {
 		return listenInside(path, server)
 	}

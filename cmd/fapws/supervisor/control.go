@@ -184,7 +184,7 @@ func (p *supervisor) query(pid int, topic string) string {
 	if p.shown.Load().Status == "" {
 		return ""
 	}
-	answer := ctl.Server(p.pageCommand).AnswerPage(ctl.Command(topic))
+	answer := ctl.Executor(p.pageCommand).AnswerPage(ctl.Command(topic))
 	text, _ := json.Marshal(answer)
 	return string(text)
 }

@@ -109,7 +109,7 @@ func (s *service) statusPage() backend.Responder {
 	ask := s.ask
 	if ask == nil {
 		ask = func(_ context.Context, c ctl.Command) (ctl.Answer, error) {
-			return ctl.Server(s.command).AnswerPage(c), nil
+			return ctl.Executor(s.command).AnswerPage(c), nil
 		}
 	}
 	return ctl.NewPage(ask, s.log.LogClient)

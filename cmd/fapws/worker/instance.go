@@ -100,7 +100,7 @@ func (f *Instance) LogNotifyError(err error) {
 }
 
 // A failure is an error only if the settings name the socket; otherwise the server serves without a control socket.
-func (f *Instance) OpenControl(conf *settings.Config, source settings.Source, server ctl.Server) error {
+func (f *Instance) OpenControl(conf *settings.Config, source settings.Source, server ctl.Executor) error {
 	if conf.ControlSocket == ctl.Off {
 		return nil
 	}

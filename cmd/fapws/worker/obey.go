@@ -225,7 +225,7 @@ func (p *Parent) answer(m *pool.Message) {
 		}
 	default:
 		pattern, _ := cache.ParsePattern(about) // the supervisor has already validated the pattern of Purge
-		text = string(asJSON(ctl.Server(s.command).Answer(ctl.Command(question), pattern)))
+		text = string(asJSON(ctl.Executor(s.command).Answer(ctl.Command(question), pattern)))
 	}
 	p.tell(&pool.Message{Kind: pool.Answer, ID: m.ID, Raw: []byte(text)})
 }
