@@ -263,7 +263,7 @@ type Contents struct {
 }
 
 type Content struct {
-	Settings Settings
+	Settings Globals
 	// Table contains a mount for each entry of PATHS, in the same order, or one mount with the prefix "".
 	Table []Mount
 	// text for the log, such as "PATHS, 3 entries" or "WSGI app:application"
@@ -275,11 +275,11 @@ type Content struct {
 	globals *python3.PyObject
 }
 
-// Settings maps the names of globals of a script to the values that valueOf returns. In Settings that were received as
+// Globals maps the names of globals of a script to the values that valueOf returns. In Globals that were received as
 // JSON, numbers are json.Number, and an Object is a string.
-type Settings map[string]any
+type Globals map[string]any
 
-func (s *Settings) UnmarshalJSON(text []byte) error {
+func (s *Globals) UnmarshalJSON(text []byte) error {
 	numbers := json.NewDecoder(bytes.NewReader(text))
 	numbers.UseNumber()
 	return numbers.Decode((*map[string]any)(s))

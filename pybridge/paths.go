@@ -107,7 +107,7 @@ func flag(b bool) *python3.PyObject { return python3.PyBool_FromLong(int(boolByt
 
 // readSettings copies those globals of the script that are in names to f.Settings, with the GIL.
 func (f *Content) readSettings(names []string) {
-	f.Settings = Settings{}
+	f.Settings = Globals{}
 	for _, name := range names {
 		if o := python3.PyDict_GetItemString(f.globals, name); o != nil {
 			f.Settings[name] = valueOf(o, 0)

@@ -255,7 +255,7 @@ func (p *Plan) ReadScript(app *pybridge.Contents) (conf settings.Config, err err
 
 // Recall adds the settings of the script in the same way as ReadScript. globals contains the settings, which another
 // process has read from the script; nil means that the application has no PATHS.
-func (p *Plan) Recall(globals pybridge.Settings) (conf settings.Config, err error) {
+func (p *Plan) Recall(globals pybridge.Globals) (conf settings.Config, err error) {
 	// Change a copy of the settings, because the script may define different values when it runs in this process.
 	set := p.Settings.Clone()
 	set.NotePATHS(p.isAlone() && globals != nil)

@@ -56,7 +56,7 @@ func (z *lateLoad) settings() (settings.Config, error) {
 	if z.p.Script == "" {
 		return z.p.s.conf, nil // a worker for PageOnly, because no application has loaded
 	}
-	var globals pybridge.Settings
+	var globals pybridge.Globals
 	_ = json.Unmarshal([]byte(z.p.Script), &globals) // cannot fail, because a worker of the same program wrote the JSON
 	return z.p.s.plan.Recall(globals)
 }
