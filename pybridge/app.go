@@ -67,7 +67,7 @@ type Options struct {
 	Users func(action, file, name, password string) (string, error)
 	// Failed, if not nil, is called with the error of Load. The call precedes the finalization of Python, which can
 	// take long, because it waits until the threads of the script have ended. The Contents are empty, or contain only
-	// the Settings of the first application if the PATHS of that application are wrong.
+	// the Globals of the first application if the PATHS of that application are wrong.
 	Failed func(error, *Contents)
 }
 

@@ -216,7 +216,8 @@ func (q *Parts) unheld(conns *conn.Set, p *Part) {
 }
 
 type PartOwner interface {
-	// PartSent is called when the connection no longer needs the body of p. The interface conn.Owner describes err.
+	// PartSent is called when the connection no longer needs the body of p. The interface conn.OutputOwner describes
+	// err.
 	PartSent(p *Part, err error)
 	// PartWaits is called if the last unsent bytes of p wait for the socket. It returns the Unsent that counts p, or nil.
 	PartWaits(p *Part, unsent int) *conn.Unsent

@@ -117,7 +117,7 @@ type RecordState struct {
 }
 
 const (
-	mostRequestLine = 8 << 10 // maximum length of a request line in a State, in bytes
+	mostRequestLine = 8 << 10 // maximum length of a request line in a RecordState, in bytes
 	mostFields      = 32 << 10
 )
 

@@ -45,7 +45,7 @@ const (
 	NeedsLookup
 )
 
-// A Decision is the result of Decide. Its slices refer to Request.Head until Keep is called, and its memory is reused
+// A Decision is the result of Decide. Its slices refer to Input.Head until Keep is called, and its memory is reused
 // by the next call of Decide.
 type Decision struct {
 	Outcome Outcome
@@ -65,13 +65,13 @@ type Decision struct {
 	Path []byte
 	// Path before empty segments were removed, with its dot segments resolved; nil if equal to Path
 	Resolved []byte
-	Root     int // length of the prefix Request.Root at the start of Path
-	Script   int // length of SCRIPT_NAME, including Request.Root
-	// a proxy had removed the prefix Request.Root from the request, and Decide has added this prefix to Path again
+	Root     int // length of the prefix Input.Root at the start of Path
+	Script   int // length of SCRIPT_NAME, including Input.Root
+	// a proxy had removed the prefix Input.Root from the request, and Decide has added this prefix to Path again
 	Hidden bool
 
 	Rewritten bool
-	Head      []byte // Request.Head, followed by the query if it was rewritten
+	Head      []byte // Input.Head, followed by the query if it was rewritten
 
 	table   *Table
 	request Input
@@ -131,8 +131,8 @@ func (d *Decision) Admit() {
 // Skip must be called after NeedsLookup if the mount has no file for the path.
 func (d *Decision) Skip() { d.follow() }
 
-// Keep copies Head and Path, so that d no longer depends on the memory of Request.Head. d still depends on
-// Request.Parsed.
+// Keep copies Head and Path, so that d no longer depends on the memory of Input.Head. d still depends on
+// Input.Parsed.
 func (d *Decision) Keep() {
 	d.Head, d.Path = bytes.Clone(d.Head), bytes.Clone(d.Path)
 	d.request.Head = d.Head

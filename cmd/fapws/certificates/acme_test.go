@@ -308,7 +308,7 @@ func TestOrderedCertificateThatIsNotValidDoesNotPreventTheStart(t *testing.T) {
 	}}
 	log := &logged{}
 	r := Reader{Log: log.log}
-	b := checktest.Try(r.Bundle(w)).Must(t)
+	b := checktest.Try(r.KeySet(w)).Must(t)
 	log.want(t, "the certificate expired on", "damaged.test: no certificate in this file")
 	c := checktest.Try(newConfigs(w, b)).Must(t)
 	for name, want := range map[string]bool{"a.test": true, "*.a.test": false, "over.test": false} {

@@ -2,13 +2,13 @@
 // chooses a certificate for each client.
 //
 // A single process reads the files of certificates and keys: the server itself, or the supervisor, which may be allowed
-// to read keys that its workers must not read. A Want lists the files that the settings name, and a Bundle contains the
-// contents of these files. A process that serves passes the Bundle to a Server, and new connections then use the
-// Bundle. When files change, the Reader makes another Bundle. If a file has become invalid, the last valid pair stays
-// in use. A Follower notices changes of the files, and package pool brings bundles to workers.
+// to read keys that its workers must not read. A Want lists the files that the settings name, and a KeySet contains the
+// contents of these files. A process that serves passes the KeySet to a Server, and new connections then use the
+// KeySet. When files change, the Reader makes another KeySet. If a file has become invalid, the last valid pair stays
+// in use. A Follower notices changes of the files, and package pool brings key sets to workers.
 //
 //   - Every mistake is one line: file, cause, what to do.
-//   - Only the Reader checks certificates. A worker does not check a Bundle, so a certificate that has expired while
+//   - Only the Reader checks certificates. A worker does not check a KeySet, so a certificate that has expired while
 //     the server ran does not prevent the replacement of a worker.
 //   - Tickets (RFC 5077, RFC 8446 §2.2) let a client resume its session at any worker, also after a reload or an
 //     upgrade: all processes have the same secrets, from the Reader (server.go).

@@ -41,9 +41,9 @@ type Reader struct {
 	rotated time.Time
 }
 
-// Bundle returns the contents of the files of w. The error has one line for each file that was never valid. For a file
-// that has become invalid, Bundle uses the last valid contents, and logs the reason once.
-func (r *Reader) Bundle(w *Want) (*KeySet, error) {
+// KeySet returns the contents of the files of w. The error has one line for each file that was never valid. For a file
+// that has become invalid, KeySet uses the last valid contents, and logs the reason once.
+func (r *Reader) KeySet(w *Want) (*KeySet, error) {
 	r.init()
 	if now := r.Now(); now.Sub(r.rotated) >= ticketPeriod {
 		r.Kept.Tickets, r.rotated = r.Kept.Tickets.next(), now

@@ -121,7 +121,7 @@ func TestUnusableFileIsReportedWithCauseAndAdvice(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.pair.From = "fapws.toml:3: certfile"
-			_, err := new(Reader).Bundle(&Want{Pairs: []Pair{c.pair}})
+			_, err := new(Reader).KeySet(&Want{Pairs: []Pair{c.pair}})
 			checktest.Needf(t, err != nil, "no error")
 			line := err.Error()
 			checktest.Has(t, line, append(c.want, "fapws.toml:3: certfile: ")...)
@@ -162,7 +162,7 @@ func TestAllKindsOfKeysAreUsable(t *testing.T) {
 			var log logged
 			r := Reader{Log: log.log}
 			w := &Want{Pairs: []Pair{{Cert: cert, Key: key, Names: append(of.Names, "example.*")}, {Cert: both}}}
-			checktest.Equal(t, new(Server).Use(w, checktest.Try(r.Bundle(w)).Must(t)), nil)
+			checktest.Equal(t, new(Server).Use(w, checktest.Try(r.KeySet(w)).Must(t)), nil)
 			log.want(t)
 		})
 	}
@@ -179,7 +179,7 @@ func TestLastValidPairStaysInUse(t *testing.T) {
 	w := &Want{Pairs: []Pair{{Cert: cert, Key: key}}, Asking: asking(tls.RequireAndVerifyClientCert, cas)}
 	bundle := func() *KeySet {
 		t.Helper()
-		return checktest.Try(r.Bundle(w)).Must(t)
+		return checktest.Try(r.KeySet(w)).Must(t)
 	}
 	before := bundle()
 	for _, wrong := range []struct {
@@ -207,7 +207,7 @@ func TestLastValidPairStaysInUse(t *testing.T) {
 	certtest.Write(t, cert, []byte("x"))
 	log.lines = nil
 	w.Pairs[0].Names = []string{"other.example.org"}
-	_, err := r.Bundle(w)
+	_, err := r.KeySet(w)
 	checktest.Truef(t, err != nil, "the old pair is used for a host that it does not cover")
 }
 
@@ -217,16 +217,16 @@ func TestExpiredCertificateStaysInUse(t *testing.T) {
 	var log logged
 	r := Reader{Log: log.log, Now: func() time.Time { return now }}
 	w := &Want{Pairs: []Pair{{Cert: cert, Key: key}}}
-	checktest.Try(r.Bundle(w)).Must(t)
+	checktest.Try(r.KeySet(w)).Must(t)
 	now = now.Add(84 * 24 * time.Hour)
-	checktest.Try(r.Bundle(w)).Must(t)
+	checktest.Try(r.KeySet(w)).Must(t)
 	log.want(t, "warning: "+cert+": the certificate expires on ")
 	now = now.Add(10 * 24 * time.Hour)
-	b := checktest.Try(r.Bundle(w)).Must(t)
+	b := checktest.Try(r.KeySet(w)).Must(t)
 	log.want(t, "the certificate expired on")
 	checktest.Equal(t, new(Server).Use(w, b), nil)
 	next := Reader{Log: log.log, Now: r.Now, Kept: r.Kept}
-	_, err := next.Bundle(w)
+	_, err := next.KeySet(w)
 	checktest.Equalf(t, err, nil, "after an upgrade")
 }
 
@@ -235,7 +235,7 @@ func TestCertificatesAreServedWithTheClockIn1970(t *testing.T) {
 	var log logged
 	r := Reader{Log: log.log, Now: func() time.Time { return time.Unix(60, 0) }}
 	for range 2 {
-		checktest.Try(r.Bundle(&Want{Pairs: []Pair{{Cert: cert, Key: key}}})).Must(t)
+		checktest.Try(r.KeySet(&Want{Pairs: []Pair{{Cert: cert, Key: key}}})).Must(t)
 	}
 	log.want(t, "the clock of this machine says 1970-01-01")
 }
@@ -252,7 +252,7 @@ func TestProbablyUnintendedSettingIsAWarning(t *testing.T) {
 		r := Reader{Log: log.log}
 		w := &Want{Pairs: []Pair{{Cert: cert, Key: key}}, Hosts: []string{"example.org", "shop.example.org"}}
 		for range 2 {
-			checktest.Try(r.Bundle(w)).Must(t)
+			checktest.Try(r.KeySet(w)).Must(t)
 		}
 		want := []string{cert + " has no certificate of its CA, so many clients refuse it; use " + dir +
 			"/fullchain.pem", "no certificate covers the host shop.example.org"}
@@ -281,7 +281,7 @@ func TestCertificateThatRequiresStaplingIsUsedWithAWarning(t *testing.T) {
 		cert, key := ca.Sign(certtest.Options{Names: []string{"example.org"}, Extra: extra}).Write(dir)
 		var log logged
 		r := Reader{Log: log.log}
-		checktest.Try(r.Bundle(&Want{Pairs: []Pair{{Cert: cert, Key: key}}})).Must(t)
+		checktest.Try(r.KeySet(&Want{Pairs: []Pair{{Cert: cert, Key: key}}})).Must(t)
 		if c.warned {
 			log.want(t, cert+": the certificate requires OCSP stapling (must-staple)")
 		} else {
@@ -301,7 +301,7 @@ func TestFileOfAuthoritiesMustHaveOne(t *testing.T) {
 		name, _, _ := strings.Cut(text, ":")
 		w := &Want{Pairs: []Pair{{Cert: cert, Key: key}},
 			Asking: []Asking{{CAs: certtest.Write(t, dir+"/"+name, data), From: "--ca-certs"}}}
-		_, err := new(Reader).Bundle(w)
+		_, err := new(Reader).KeySet(w)
 		checktest.Truef(t, err != nil && strings.Contains(err.Error(), text) &&
 			strings.HasPrefix(err.Error(), "--ca-certs: "), "%v, want %s", err, text)
 	}

@@ -212,7 +212,7 @@ const (
 )
 
 // tickets holds the secrets from which the keys of session tickets are derived, newest first. Processes with the same
-// Bundle share the secrets. Secrets of expired tickets are dropped.
+// KeySet share the secrets. Secrets of expired tickets are dropped.
 type tickets [][]byte
 
 func (t tickets) next() tickets {

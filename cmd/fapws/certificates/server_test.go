@@ -57,7 +57,7 @@ func serverWith(t *testing.T, w *Want) *Server {
 
 func use(t *testing.T, s *Server, w *Want, secrets tickets) {
 	t.Helper()
-	b := checktest.Try(new(Reader).Bundle(w)).Must(t)
+	b := checktest.Try(new(Reader).KeySet(w)).Must(t)
 	if secrets != nil {
 		b.Tickets = secrets
 	}
@@ -222,7 +222,7 @@ func TestTicketSecretsRotate(t *testing.T) {
 	now := time.Now()
 	clock := func() time.Time { return now }
 	r := Reader{Now: clock}
-	bundle := func(r *Reader) *KeySet { return checktest.Try(r.Bundle(&Want{})).Must(t) }
+	bundle := func(r *Reader) *KeySet { return checktest.Try(r.KeySet(&Want{})).Must(t) }
 	first := bundle(&r)
 	for i := range ticketSecrets {
 		before := bundle(&r)
@@ -285,6 +285,6 @@ func TestRevokedCertificateIsRejected(t *testing.T) {
 			"of this file"), "a list of another CA: %v", err)
 	var log logged
 	certtest.Write(t, cas, slices.Concat(clients.PEM, clients.Revoke(time.Now().Add(-time.Hour))))
-	checktest.Try((&Reader{Log: log.log}).Bundle(w)).Must(t)
+	checktest.Try((&Reader{Log: log.log}).KeySet(w)).Must(t)
 	log.want(t, "ca.pem: a revocation list should have been replaced on")
 }

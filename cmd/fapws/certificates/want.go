@@ -92,6 +92,7 @@ func (p *Pair) keyFile() string { return cmp.Or(p.Key, p.Cert) }
 
 func (p *Pair) id() string { return p.Cert + "\x00" + p.keyFile() }
 
+// A KeySet contains the certificates and keys that a Want names, and the secrets of session tickets.
 type KeySet struct {
 	// the keys are Pair ids, files of authorities, and Want.Auto
 	Files   map[string]PairPEM

@@ -161,8 +161,8 @@ func (c *Counters) StateOf(state string) string {
 // NotCounted is the Counters value for a process that did not report.
 var NotCounted = Counters{Requests: -1}
 
-// A Executor is a function that executes a command. Only the command Purge uses the cache.Pattern. The command Reload
-// returns when the new code serves requests. The text of the error has only one line. A Executor must be safe for
+// An Executor is a function that executes a command. Only the command Purge uses the cache.Pattern. The command Reload
+// returns when the new code serves requests. The text of the error has only one line. An Executor must be safe for
 // concurrent use.
 type Executor func(Command, cache.Pattern) (Answer, error)
 

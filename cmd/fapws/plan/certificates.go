@@ -277,7 +277,7 @@ func (p *Plan) CheckCertificates(conf *settings.Config, log certificates.Log) er
 		return nil
 	}
 	r := certificates.Reader{Log: log}
-	b, err := r.Bundle(w)
+	b, err := r.KeySet(w)
 	if err == nil {
 		err = new(certificates.Server).Use(w, b)
 	}

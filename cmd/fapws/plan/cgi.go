@@ -89,8 +89,8 @@ func (b *siteBuilder) cgi(r *Route) ([]exchange.Mount, error) {
 		interpreters["."+strings.TrimPrefix(one.Name, ".")] = strings.Fields(one.Value)
 	}
 	o := r.CGI.CGIOptions
-	o.ScriptOptions, o.Common, o.Interpreters, o.Gate = scripts, b.forPrograms(r, scripts.Root), interpreters,
-		b.parts.Programs.Gate
+	o.ScriptOptions, o.Common, o.Interpreters, o.Places = scripts, b.forPrograms(r, scripts.Root), interpreters,
+		b.parts.Programs.Places
 	program, err := programs.NewCGI(o)
 	if err != nil {
 		return nil, err
@@ -190,8 +190,8 @@ func (b *siteBuilder) behindFiles(r *Route, to backend.Responder, index []string
 // Programs contains the CGI programs that Python code names with CGIApplication, in PATHS or as the result of a
 // handler.
 type Programs struct {
-	Gate  *programs.Places
-	Sends backend.Sends
+	Places *programs.Places
+	Sends  backend.Sends
 	// the function writes to an error log (LogFiles.Client)
 	Log func(number int, level logfile.Level, client, line string)
 
@@ -217,7 +217,7 @@ func (p *Programs) open(n namedProgram) (*programs.CGI, error) {
 		return nil, err
 	}
 	o.Software = process.Software()
-	o.Gate = p.Gate
+	o.Places = p.Places
 	o.Log = func(client, line string) { p.Log(n.log, logfile.Error, client, line) }
 	return programs.NewCGI(o)
 }

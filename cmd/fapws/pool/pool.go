@@ -509,6 +509,7 @@ type Options struct {
 	Log func(logfile.Level, string)
 }
 
+// A StateChange is a change that Options.Event reports.
 type StateChange uint8
 
 const (

@@ -63,7 +63,7 @@ func (k *keyring) open(state []byte, files []*os.File) (rest []*os.File, err err
 			return nil, process.ExitNotStarted("cannot start the process that reads keys as root: %v", err)
 		}
 	}
-	if _, err := k.reader.Bundle(want); err != nil && state == nil {
+	if _, err := k.reader.KeySet(want); err != nil && state == nil {
 		return nil, process.ExitNotStarted("%v", k.p.plan.StateLocated(err))
 	}
 	return rest, nil
@@ -115,7 +115,7 @@ func (k *keyring) bundle(text string, renewal bool) ([]byte, error) {
 	if err := json.Unmarshal([]byte(text), want); err != nil {
 		return nil, err
 	}
-	b, err := k.reader.Bundle(want)
+	b, err := k.reader.KeySet(want)
 	if err != nil {
 		return nil, err
 	}

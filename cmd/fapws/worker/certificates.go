@@ -68,7 +68,7 @@ func (a *alone) certificates(w *certificates.Want) (*certificates.KeySet, error)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.reader.Log = a.s.log.Log
-	b, err := a.reader.Bundle(w)
+	b, err := a.reader.KeySet(w)
 	if err != nil {
 		return nil, a.s.plan.StateLocated(err)
 	}
@@ -96,7 +96,7 @@ func (a *alone) reread() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	// Bundle cannot fail here, because the reader keeps the last valid certificates.
-	if b, err := a.reader.Bundle(want); err == nil {
+	if b, err := a.reader.KeySet(want); err == nil {
 		a.s.https.renew(b)
 	}
 	return true

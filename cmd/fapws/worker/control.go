@@ -19,7 +19,7 @@ import (
 
 const stackWait = 2 * time.Second
 
-// command executes a command from the control socket in a process without a supervisor (see ctl.Server).
+// command executes a command from the control socket in a process without a supervisor (see ctl.Executor).
 func (s *service) command(c ctl.Command, p cache.Pattern) (a ctl.Answer, err error) {
 	switch c {
 	case ctl.Status, ctl.CA:

@@ -149,7 +149,7 @@ func (y *python) useLoader(conf *settings.Config, logs *plan.LogFiles) {
 	}
 	loader.Serve(programs.Serving{
 		SiteVariables: programs.SiteVariables{Software: process.Software()},
-		Gate:          programs.NewPlaces(conf.Forks(), conf.MaxQueue),
+		Places:        programs.NewPlaces(conf.Forks(), conf.MaxQueue),
 		Timeout:       conf.Server.Timeout,
 		Objects:       conf.ErrorLogFormat == "json",
 		Log: func(number int, client, line string) {

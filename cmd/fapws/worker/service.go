@@ -253,7 +253,7 @@ func (s *service) openLogs(p *plan.Programs) (err error) {
 	if s.access, err = s.logs.Access("", ""); err != nil {
 		return s.plan.Settings.Located("access-log", process.ExitNotStarted("cannot write the %v", err))
 	}
-	p.Gate = programs.NewPlaces(s.conf.MaxCGI, programs.DefaultWaiting)
+	p.Places = programs.NewPlaces(s.conf.MaxCGI, programs.DefaultWaiting)
 	p.Log, p.Sends = s.logs.Client, s.sends()
 	return s.https.use(s.plan.Certificates(&s.conf))
 }

@@ -16,7 +16,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-// An Forwarder forwards the output of a program to the client, first the head, then the body as it arrives, on the
+// A Forwarder forwards the output of a program to the client, first the head, then the body as it arrives, on the
 // goroutine that calls Respond.
 type Forwarder struct {
 	W   *backend.ResponseWriter
@@ -113,7 +113,7 @@ func (a *Forwarder) End() error {
 
 // Redirect responds with another page of this server if the program has requested a local redirect. Redirect must be
 // called after End, and after the caller has released resources that the other page may need, such as a place in the
-// Gate.
+// Places.
 func (a *Forwarder) Redirect() error {
 	if !a.head.Local {
 		return nil
@@ -139,7 +139,8 @@ type OutputHead struct {
 var ErrNeedMore = errors.New("the response ended within its header")
 
 // ParseHead parses the head at the front of data and returns its length including the empty line. Lines end with LF or
-// CRLF. raw is true for programs whose output begins with an HTTP status line (nph-). Slices in the Head are copies.
+// CRLF. raw is true for programs whose output begins with an HTTP status line (nph-). Slices in the OutputHead are
+// copies.
 //
 // Errors other than ErrNeedMore have one line.
 func ParseHead(data []byte, raw bool) (h OutputHead, n int, err error) {

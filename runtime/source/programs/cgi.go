@@ -54,8 +54,8 @@ type CGIOptions struct {
 	// only the variables that Environment returns.
 	Env []string `key:"env" is:"pairs"`
 
-	// Gate limits the running programs; NewCGI replaces nil by a Gate with defaultRunning and DefaultWaiting.
-	Gate *Places
+	// Places limits the running programs; NewCGI replaces nil by one with defaultRunning and DefaultWaiting.
+	Places *Places
 }
 
 const (
@@ -99,8 +99,8 @@ func NewCGI(o CGIOptions) (*CGI, error) {
 	}
 	o.DocumentRoot = cmp.Or(o.DocumentRoot, scripts.directory)
 	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
-	if o.Gate == nil {
-		o.Gate = NewPlaces(defaultRunning, DefaultWaiting)
+	if o.Places == nil {
+		o.Places = NewPlaces(defaultRunning, DefaultWaiting)
 	}
 	return &CGI{o: o, scripts: scripts, env: append(Environment(), o.Env...)}, nil
 }
@@ -184,12 +184,12 @@ func (c *CGI) run(a *Forwarder, script *Script, log func(line string)) error {
 		log("sent 403: the file is not executable; chmod +x " + script.File)
 		return errForbidden
 	}
-	if err := c.o.Gate.Enter(r.Context, r.Account()); err != nil {
+	if err := c.o.Places.Enter(r.Context, r.Account()); err != nil {
 		return err
 	}
 	p, err := c.start(r, script, command)
 	if err != nil {
-		c.o.Gate.Leave(r.Account())
+		c.o.Places.Leave(r.Account())
 		if !errors.As(err, new(Unavailable)) {
 			if name, e := filepath.Rel(c.scripts.directory, script.File); e == nil && command == nil {
 				err = cmp.Or(c.interpreted(name), err)
@@ -205,7 +205,7 @@ func (c *CGI) run(a *Forwarder, script *Script, log func(line string)) error {
 	p.forOne = true
 	lastWords.Go(func() {
 		state, told := p.await()
-		c.o.Gate.Leave(r.Account())
+		c.o.Places.Leave(r.Account())
 		if state != nil && !told && !state.Success() {
 			log(state.String())
 		}
@@ -233,7 +233,7 @@ func (c *CGI) run(a *Forwarder, script *Script, log func(line string)) error {
 		p.end()
 		return err
 	}
-	// the response is complete, but the program may still run and occupy its place in the Gate; end it after the
+	// the response is complete, but the program may still run and occupy its place; end it after the
 	// timeout
 	time.AfterFunc(c.o.Timeout, p.end)
 	return nil
@@ -328,7 +328,7 @@ func Settle(d time.Duration) {
 	}
 }
 
-// ParseCGIOptions parses the options of a Python CGIApplication, except Site, Gate and Log.
+// ParseCGIOptions parses the options of a Python CGIApplication, except Site, Places and Log.
 func ParseCGIOptions(text string) (o CGIOptions, err error) {
 	var said struct {
 		Path         string

@@ -91,7 +91,7 @@ func TestProgramWhoseOutputIsDiscardedNeedNotEnd(t *testing.T) {
 		"fast":  shell(plain, "exec yes"),
 		"slow":  shell(plain, "while sleep 0.1; do echo x; done"),
 		"local": shell(`printf 'Location: /there\n\n'`, "exec yes"),
-	}, func(o *programs.CGIOptions) { o.Gate = programs.NewPlaces(1, 1) })
+	}, func(o *programs.CGIOptions) { o.Places = programs.NewPlaces(1, 1) })
 	c := backendtest.Dial(t, s.addr)
 	in := bufio.NewReader(c)
 	for _, request := range []string{"HEAD /cgi/fast", "HEAD /cgi/slow", "GET /cgi/local", "GET /there"} {
@@ -159,7 +159,7 @@ func TestOnlyProgramsInTheDirectoryAreRun(t *testing.T) {
 
 func TestProgramsAboveTheLimitGet503(t *testing.T) {
 	s := newSite(t, map[string]string{"wait.cgi": shell("touch begun", "while [ ! -e go ]; do sleep 0.05; done",
-		plain)}, func(o *programs.CGIOptions) { o.Gate = programs.NewPlaces(1, 1) })
+		plain)}, func(o *programs.CGIOptions) { o.Places = programs.NewPlaces(1, 1) })
 	answers := make(chan backendtest.Answer)
 	ask := func() { answers <- s.ask("GET", "/cgi/wait.cgi", "") }
 	go ask()

@@ -5,7 +5,7 @@
 //	scripts.go  the file for a path; the meta-variables (environment) of a request
 //	answer.go   the head and the body that a program writes
 //	process.go  a running program: its output, its standard error, its end
-//	gate.go     limits of running programs, also for each client
+//	places.go   limits of running programs, also for each client
 //	spawn.c     the start of a program
 //	fastcgi.go  FastCGI: connections and records
 //	php.go      processes of php-cgi
@@ -23,7 +23,7 @@
 //
 // CGI runs a program for each request, with the request body on standard input (CGI/1.1, RFC 3875). The CGI source is a
 // responder of package backend, so each request has a goroutine. FastCGI and PHP use the same code to find scripts
-// (Scripts), to set the meta-variables (Variables), and to read the response (Answer).
+// (Scripts), to set the meta-variables (Variables), and to read the response (Forwarder).
 //
 //   - Scripts walks down the path through os.Root. The first file on the path is the program, and the rest of the path
 //     becomes PATH_INFO, so "/picture.jpg/x.php" does not run an uploaded picture as a program.
@@ -75,8 +75,8 @@
 // whole response. If a child dies earlier, its socket has unread data, so the kernel reports ECONNRESET instead of the
 // end of the response. One pipe is the standard error of the child, whose lines are logged with the client.
 //
-// A response is never a file, a program or another page of the server (programs.Answer.Plain), because the application
-// may be in a sandbox, but the server is not.
+// A response is never a file, a program or another page of the server (programs.Forwarder.Plain), because the
+// application may be in a sandbox, but the server is not.
 //
 // The loader lives as long as the worker that has started it, and if the loader dies, the worker is replaced. A child
 // that takes too long is ended by an alarm, at which faulthandler writes the child's stacks, or is killed by the loader

@@ -49,16 +49,16 @@ type FastCGIOptions struct {
 }
 
 type FastCGI struct {
-	o     FastCGIOptions
-	gate  *Places
-	links backend.Idle[*Link]
+	o      FastCGIOptions
+	places *Places
+	links  backend.Idle[*Link]
 }
 
 // NewFastCGI returns a Responder, without connecting to the application.
 func NewFastCGI(o FastCGIOptions) (*FastCGI, error) {
 	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
 	o.Connections = cmp.Or(o.Connections, defaultRunning)
-	f := &FastCGI{o: o, gate: NewPlaces(o.Connections, DefaultWaiting)}
+	f := &FastCGI{o: o, places: NewPlaces(o.Connections, DefaultWaiting)}
 	f.links = backend.Idle[*Link]{After: o.Idle, Most: o.Connections,
 		Quiet: func(l *Link) bool { return backend.Quiet(l.Conn) }, Drop: func(l *Link) { l.Drop(false) }}
 	if o.Dial == nil {
@@ -102,10 +102,10 @@ func (f *FastCGI) Respond(w *backend.ResponseWriter, r *backend.Request) {
 
 func (f *FastCGI) ask(a *Forwarder, script *Script, log func(line string)) error {
 	r := a.R
-	if err := f.gate.Enter(r.Context, r.Account()); err != nil {
+	if err := f.places.Enter(r.Context, r.Account()); err != nil {
 		return err
 	}
-	defer f.gate.Leave(r.Account())
+	defer f.places.Leave(r.Account())
 	params := make([]byte, 0, 2<<10)
 	set := func(name, value string) { params = appendParam(params, name, value) }
 	Variables(r, &f.o.SiteVariables, script, set)

@@ -33,7 +33,7 @@ type LoaderOptions struct {
 
 type Serving struct {
 	SiteVariables
-	Gate    *Places       // limits the number of children, and of requests that wait for a child
+	Places  *Places       // limits the number of children, and of requests that wait for a child
 	Timeout time.Duration // runtime.Config.Timeout; 0 means no timeout
 
 	// Log writes a line about a client's request to an error log.
@@ -142,7 +142,7 @@ func (l *Loader) FollowStderr() { _ = l.sendOrder(0, 2) }
 
 // Unused returns the time since the last request ended, or 0 while a request is running or waiting.
 func (l *Loader) Unused() time.Duration {
-	if l.serving.Gate.Active() > 0 {
+	if l.serving.Places.Active() > 0 {
 		return 0
 	}
 	return time.Since(time.Unix(0, l.used.Load()))
@@ -150,7 +150,7 @@ func (l *Loader) Unused() time.Duration {
 
 func (l *Loader) leave(client string) {
 	l.used.Store(time.Now().UnixNano())
-	l.serving.Gate.Leave(client)
+	l.serving.Places.Leave(client)
 }
 
 var errGone = errors.New("the loader of --fork exited")

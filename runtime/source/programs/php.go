@@ -80,10 +80,10 @@ func NewPHP(o PHPOptions) (*PHP, error) {
 	variables := append(slices.Clone(o.Env), redirectStatus)
 	if o.EachOne {
 		p.answers, err = NewCGI(CGIOptions{ScriptOptions: o.ScriptOptions, Common: o.Common, Runner: p.o.command,
-			Fallback: front, Env: variables, Gate: NewPlaces(o.Children, DefaultWaiting)})
+			Fallback: front, Env: variables, Places: NewPlaces(o.Children, DefaultWaiting)})
 		return p, err
 	}
-	p.manager = &manager{o: &p.o, gate: NewPlaces(o.Children, o.Children), running: map[*phpProcess]bool{},
+	p.manager = &manager{o: &p.o, places: NewPlaces(o.Children, o.Children), running: map[*phpProcess]bool{},
 		env: slices.Concat(Environment(), o.Env, []string{"PHP_FCGI_MAX_REQUESTS=0"})}
 	p.fast, err = NewFastCGI(FastCGIOptions{Dial: p.manager.dial, Scripts: scripts, Fallback: front, Common: o.Common,
 		Params: variables, Connections: o.Children, Idle: o.Idle, MaxRequests: o.MaxRequests})
@@ -150,9 +150,9 @@ func (p *PHP) Close(grace time.Duration) {
 // A manager starts php-cgi processes, one for each link. If a request hangs, the manager kills its process, which no
 // other request uses. A process that has served its maximum number of requests ends between two requests.
 type manager struct {
-	o    *PHPOptions
-	env  []string
-	gate *Places // limits the processes, including processes that are ending
+	o      *PHPOptions
+	env    []string
+	places *Places // limits the processes, including processes that are ending
 
 	mu      sync.Mutex
 	running map[*phpProcess]bool // nil after close
@@ -182,12 +182,12 @@ func (m *manager) dial(ctx context.Context) (*Link, error) {
 	if wait > 0 {
 		return nil, Unavailable(m.o.Command + " exits right after its start; see the error log")
 	}
-	if err := m.gate.Enter(ctx, ""); err != nil {
+	if err := m.places.Enter(ctx, ""); err != nil {
 		return nil, err
 	}
 	l, err := m.start(argv)
 	if err != nil {
-		m.gate.Leave("")
+		m.places.Leave("")
 		return nil, fmt.Errorf("%s cannot be started: %w", m.o.Command, err)
 	}
 	return l, nil
@@ -289,7 +289,7 @@ func (m *manager) await(p *phpProcess) {
 		}
 	}
 	m.mu.Unlock()
-	m.gate.Leave("")
+	m.places.Leave("")
 	if alone && state != nil {
 		m.o.Log("", fmt.Sprintf("%s exited unexpectedly: %v", m.o.Command, state))
 	}

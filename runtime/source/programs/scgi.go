@@ -43,7 +43,7 @@ var errTruncated = errors.New("the process exited before its response was comple
 func (m *LoaderMount) Respond(w *backend.ResponseWriter, r *backend.Request) {
 	s, began := &m.Loader.serving, time.Now()
 	w.Spools()
-	switch err := s.Gate.Enter(r.Context, r.Account()); {
+	switch err := s.Places.Enter(r.Context, r.Account()); {
 	case errors.Is(err, ErrBusy):
 		refuse(w, "too many requests are waiting")
 		return

@@ -299,7 +299,7 @@ func (c *connection) wrote(err error) {
 	}
 }
 
-// Sent implements conn.Owner.
+// Sent implements conn.OutputOwner.
 func (c *connection) Sent(err error) {
 	c.closeSpool()
 	switch {

@@ -27,8 +27,8 @@
 // takes them. While a connection is asking or answering, the request is being written at the same time. A response may
 // come before the request was written; the connection is then not used again.
 //
-// The head is parsed by http1.Answer, with the parser of a request's fields and framing; a chunked body by the reader of
-// requests' bodies (http1.BodyReader). A response with a Content-Length and a Transfer-Encoding is an error.
+// The head is parsed by http1.UpstreamHead, with the parser of a request's fields and framing; a chunked body by the
+// reader of requests' bodies (http1.BodyReader). A response with a Content-Length and a Transfer-Encoding is an error.
 //
 // # Reuse
 //

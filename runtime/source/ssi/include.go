@@ -210,10 +210,10 @@ func (p *page) cgiTarget(name string) string {
 // mod_include, \$ is a dollar sign for the shell. The standard error of the command is logged, and its child processes
 // are ended when the command ends.
 func (p *page) command(line string) error {
-	if err := p.s.gate.Enter(p.ctx, p.r.Account()); err != nil {
+	if err := p.s.places.Enter(p.ctx, p.r.Account()); err != nil {
 		return err
 	}
-	defer p.s.gate.Leave(p.r.Account())
+	defer p.s.places.Leave(p.r.Account())
 	dir := filepath.Join(p.s.opt.Root, directory(p.f.name))
 	argv := []string{"/bin/sh", "-c", strings.ReplaceAll(line, `\$`, "$")}
 	for n := range len(p.captured) / 2 {

@@ -78,9 +78,9 @@ const (
 )
 
 type Pages struct {
-	opt   Options
-	cache cache
-	gate  *programs.Places
+	opt    Options
+	cache  cache
+	places *programs.Places
 }
 
 // maxPrograms limits the running commands of exec cmd; waiting commands have no limit of their own, because each
@@ -106,7 +106,7 @@ func New(o Options) (*Pages, error) {
 	o.TimeFormat = cmp.Or(o.TimeFormat, "%A, %d-%b-%Y %H:%M:%S %Z")
 	o.ErrorMessage = cmp.Or(o.ErrorMessage, "[an error occurred while processing this directive]")
 	o.UndefinedEcho = cmp.Or(o.UndefinedEcho, "(none)")
-	return &Pages{opt: o, cache: cache{files: map[string]*file{}}, gate: programs.NewPlaces(maxPrograms, maxWaiting)}, nil
+	return &Pages{opt: o, cache: cache{files: map[string]*file{}}, places: programs.NewPlaces(maxPrograms, maxWaiting)}, nil
 }
 
 func (s *Pages) isPage(name string) bool { return static.FitsAny(s.opt.Patterns, name) }

@@ -44,5 +44,5 @@
 //
 // # Error pages
 //
-// An error page of a site (Pages) is sent from the memory of Files on the event loop, or opened in the background.
+// An error page of a site (ErrorPages) is sent from the memory of Files on the event loop, or opened in the background.
 package static
