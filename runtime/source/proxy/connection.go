@@ -49,7 +49,7 @@ var steps = [...]uint8{
 // enter changes the state of c, or logs a fault of the server and closes c.
 func (c *connection) enter(s state) {
 	if steps[c.state]>>s&1 == 0 {
-		c.up.proxy.conns.LogBug(fmt.Sprintf("a connection to an upstream that is %v must not become %v", c.state, s))
+		c.upstream.proxy.conns.LogBug(fmt.Sprintf("a connection to an upstream that is %v must not become %v", c.state, s))
 		c.lose(errors.New("internal error"))
 		return
 	}
@@ -60,8 +60,8 @@ func (c *connection) enter(s state) {
 // wait for the upstream, the Owner of this output. All methods are called on the loop.
 type connection struct {
 	conn.Conn
-	up *upstream
-	q  *request // nil while no request uses the connection
+	upstream *upstream
+	q        *request // nil while no request uses the connection
 	// cancels opening the connection on a goroutine; nil if there is none
 	cancel context.CancelFunc
 	body   http1.BodyReader
@@ -100,24 +100,24 @@ func isTimeout(err error) bool {
 
 // open opens a connection to the upstream for q. The loop itself connects to an address; a goroutine looks a name up
 // and performs a TLS handshake.
-func (up *upstream) open(q *request) {
-	c := &connection{up: up, q: q, spool: -1}
+func (u *upstream) open(q *request) {
+	c := &connection{upstream: u, q: q, spool: -1}
 	q.c = c
-	up.watch(c)
-	p := up.proxy
+	u.watch(c)
+	p := u.proxy
 	switch {
-	case up.opt.Dial != nil:
+	case u.opt.Dial != nil:
 		c.await()
-		up.opt.Dial(func(fd int, err error) {
+		u.opt.Dial(func(fd int, err error) {
 			c.establish(err, func() error { return p.conns.OpenOutward(&c.Conn, fd, new(net.UnixAddr), c) },
 				func() { unix.Close(fd) })
 		})
-	case up.target.ip != nil:
+	case u.target.ip != nil:
 		c.connect()
 	default:
 		ctx := c.await()
 		go func() {
-			under, secure, err := up.dial(ctx)
+			under, secure, err := u.dial(ctx)
 			c.establish(err, func() error { return p.secure.Adopt(&c.Conn, under, secure, c) }, func() { under.Close() })
 		}()
 	}
@@ -127,12 +127,12 @@ func (up *upstream) open(q *request) {
 const connectAgain = 5 * time.Millisecond
 
 func (c *connection) connect() {
-	up, set := c.up, c.up.proxy.conns
-	err := set.Connect(&c.Conn, up.target.ip, c)
+	u, set := c.upstream, c.upstream.proxy.conns
+	err := set.Connect(&c.Conn, u.target.ip, c)
 	switch {
 	case err == nil:
 		c.ask()
-	case err == unix.EAGAIN && time.Since(c.opened) < up.opt.Connect:
+	case err == unix.EAGAIN && time.Since(c.opened) < u.opt.Connect:
 		time.AfterFunc(connectAgain, func() {
 			set.Events.Post(func() {
 				if c.state == opening {
@@ -147,7 +147,7 @@ func (c *connection) connect() {
 
 // await limits the time until the connection is established elsewhere.
 func (c *connection) await() context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), c.up.opt.Connect)
+	ctx, cancel := context.WithTimeout(context.Background(), c.upstream.opt.Connect)
 	c.cancel = cancel
 	return ctx
 }
@@ -155,7 +155,7 @@ func (c *connection) await() context.Context {
 // establish is called on any goroutine with the result of opening the connection. adopt makes the loop serve its socket,
 // and drop closes the socket, because nobody needs it any more.
 func (c *connection) establish(err error, adopt func() error, drop func()) {
-	lives := c.up.proxy.conns.Events.Post(func() {
+	lives := c.upstream.proxy.conns.Events.Post(func() {
 		switch {
 		case c.state == closed && err == nil:
 			drop()
@@ -178,16 +178,16 @@ func (c *connection) establish(err error, adopt func() error, drop func()) {
 }
 
 // dial opens a connection on a goroutine. secure is nil without TLS.
-func (up *upstream) dial(ctx context.Context) (under net.Conn, secure *conn.TLSTransport, err error) {
+func (u *upstream) dial(ctx context.Context) (under net.Conn, secure *conn.TLSTransport, err error) {
 	var dialer net.Dialer
-	under, err = dialer.DialContext(ctx, up.target.network, up.target.address)
+	under, err = dialer.DialContext(ctx, u.target.network, u.target.address)
 	if err != nil {
 		return nil, nil, cannotConnect(err)
 	}
-	if up.target.tls == nil {
+	if u.target.tls == nil {
 		return under, nil, nil
 	}
-	secure = conn.NewTLSClient(under, up.target.tls)
+	secure = conn.NewTLSClient(under, u.target.tls)
 	if err := secure.Conn().HandshakeContext(ctx); err != nil {
 		under.Close()
 		return nil, nil, handshakeError(err)
@@ -215,7 +215,7 @@ func handshakeError(err error) error {
 
 // ask writes the request of c.q. If its body is still arriving, its further pieces follow with write.
 func (c *connection) ask() {
-	q, p := c.q, c.up.proxy
+	q, p := c.q, c.upstream.proxy
 	c.heard, c.last, c.written, c.failure, c.asked = 0, q.Upgrade, false, nil, q.since
 	body, chunked := q.Body, false
 	if p.opt.mounts() {
@@ -223,7 +223,7 @@ func (c *connection) ask() {
 			body = q.mountedBody()
 		}
 	} else {
-		p.head = q.appendHead(p.head[:0], c.up)
+		p.head = q.appendHead(p.head[:0], c.upstream)
 	}
 	if c.state == idle {
 		c.enter(asking)
@@ -329,7 +329,7 @@ func (c *connection) sentAll() {
 	if q == nil || c.failure != nil {
 		return
 	}
-	c.Stamp = c.up.proxy.conns.Now
+	c.Stamp = c.upstream.proxy.conns.Now
 	if waiting := q.arrived; len(waiting) > 0 {
 		q.arrived = nil
 		c.write(waiting)
@@ -346,7 +346,7 @@ func (c *connection) Drained(ended bool) {
 }
 
 // Input implements conn.Protocol.
-func (c *connection) Input(b []byte) { c.input(b, c.up.proxy.conns) }
+func (c *connection) Input(b []byte) { c.input(b, c.upstream.proxy.conns) }
 
 // input handles received bytes. If they are in the buffer of lender, a part of the response may borrow it.
 func (c *connection) input(b []byte, lender *conn.Set) {
@@ -375,7 +375,7 @@ func (c *connection) take(b []byte, lender *conn.Set) (n int) {
 	}
 	switch {
 	case c.state == answering && n < len(b):
-		c.Stamp = c.up.proxy.conns.Now
+		c.Stamp = c.upstream.proxy.conns.Now
 		c.receive(b[n:], lender, nil)
 	case c.state == idle && n < len(b):
 		c.Close("it sends what nobody has asked for")
@@ -403,12 +403,12 @@ func (c *connection) Broke(err error) {
 
 // Closed implements conn.Protocol.
 func (c *connection) Closed() {
-	up, q, was, err := c.up, c.q, c.state, c.failure
+	u, q, was, err := c.upstream, c.q, c.state, c.failure
 	c.enter(closed)
 	c.q = nil
-	up.forget(c)
+	u.forget(c)
 	if c.Writing() { // the upstream may still read what waits, but it is of no use
-		up.proxy.conns.Soon(nil, c.Abort)
+		u.proxy.conns.Soon(nil, c.Abort)
 	}
 	if c.cancel != nil {
 		c.cancel()
@@ -455,7 +455,7 @@ const tick = eventloop.Tick
 
 // Due implements conn.Protocol.
 func (c *connection) Due() (next int64) {
-	now, due := c.up.proxy.conns.Now, c.deadline()
+	now, due := c.upstream.proxy.conns.Now, c.deadline()
 	switch {
 	case due > now:
 		return due
@@ -473,7 +473,7 @@ func (c *connection) Due() (next int64) {
 
 func (c *connection) deadline() int64 {
 	limit := time.Duration(0)
-	switch o := c.up.opt; {
+	switch o := c.upstream.opt; {
 	case c.q == nil || c.Paused():
 	case c.state == opening:
 		limit = o.Connect

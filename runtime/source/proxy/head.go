@@ -76,17 +76,17 @@ func appendField(dst []byte, name, value string) []byte {
 	return append(append(append(append(dst, name...), ": "...), value...), "\r\n"...)
 }
 
-// appendHead appends the head of the request to the upstream up. Fields have the order and the case in which the client
+// appendHead appends the head of the request to the upstream u. Fields have the order and the case in which the client
 // has sent them.
-func (q *request) appendHead(dst []byte, up *upstream) []byte {
+func (q *request) appendHead(dst []byte, u *upstream) []byte {
 	parsed, head := q.parse(), q.Head
 	dst = append(append(dst, parsed.Method.In(head)...), ' ')
-	dst = append(q.appendTarget(dst, parsed, up), " HTTP/1.1\r\nHost: "...)
+	dst = append(q.appendTarget(dst, parsed, u), " HTTP/1.1\r\nHost: "...)
 	at := len(dst)
 	dst = q.Peer.AppendHost(dst, parsed, head)
 	host := string(dst[at:])
-	if up.opt.ReplaceHost || host == "" {
-		dst = append(dst[:at], up.target.host...)
+	if u.opt.ReplaceHost || host == "" {
+		dst = append(dst[:at], u.target.host...)
 	}
 	dst = append(dst, "\r\n"...)
 	connection := connectionFields(head, parsed.Fields)
@@ -113,7 +113,7 @@ func (q *request) appendHead(dst []byte, up *upstream) []byte {
 	dst = append(dst, "Via: "...)
 	dst = append(dst, strings.TrimPrefix(parsed.Version.String(), "HTTP/")...)
 	dst = append(dst, " fapws\r\n"...)
-	dst = q.introduce(dst, up, host)
+	dst = q.introduce(dst, u, host)
 	if q.call != nil {
 		dst = appendField(dst, "Traceparent", q.call.Traceparent())
 	}
@@ -129,7 +129,7 @@ func (q *request) appendHead(dst []byte, up *upstream) []byte {
 
 // introduce appends fields that describe the client. The values come from q.Peer, which includes values from trusted
 // proxies; the same fields from the client are not forwarded.
-func (q *request) introduce(dst []byte, up *upstream, host string) []byte {
+func (q *request) introduce(dst []byte, u *upstream, host string) []byte {
 	scheme := q.Peer.Scheme()
 	client, node := q.Peer.Addr, q.Peer.Addr
 	if client == "" {
@@ -155,7 +155,7 @@ func (q *request) introduce(dst []byte, up *upstream, host string) []byte {
 		// The client itself cannot set Remote-User, because package exchange removes this field if the server has users.
 		dst = appendField(dst, "Remote-User", q.Peer.User)
 	}
-	if t := q.Peer.TLS; up.opt.ClientCert && t != nil && t.Verified {
+	if t := q.Peer.TLS; u.opt.ClientCert && t != nil && t.Verified {
 		dst = appendCertificates(dst, t.Certificates)
 	}
 	return dst
@@ -175,24 +175,24 @@ func appendCertificates(dst []byte, chain []*x509.Certificate) []byte {
 }
 
 // appendTarget appends the target of the request to the upstream, with the client's percent-encoding if possible.
-func (q *request) appendTarget(dst []byte, parsed *http1.Request, up *upstream) []byte {
+func (q *request) appendTarget(dst []byte, parsed *http1.Request, u *upstream) []byte {
 	raw, path := parsed.Path.In(q.Head), q.Path[q.Root:]
-	same := up.target.base == "" && bytes.Equal(raw, path)
-	if up.target.base == "" && !same {
+	same := u.target.base == "" && bytes.Equal(raw, path)
+	if u.target.base == "" && !same {
 		same = bytes.Equal(http1.DecodePath(nil, raw), path)
 	}
 	if same {
 		dst = append(dst, raw...)
 	} else {
-		u := url.URL{Path: string(path)}
-		if base := up.target.base; base != "" {
+		location := url.URL{Path: string(path)}
+		if base := u.target.base; base != "" {
 			info := string(q.Path[q.Script:])
 			if strings.HasSuffix(base, "/") {
 				info = strings.TrimPrefix(info, "/")
 			}
-			u.Path = base + info
+			location.Path = base + info
 		}
-		dst = append(dst, u.EscapedPath()...)
+		dst = append(dst, location.EscapedPath()...)
 	}
 	query, target := parsed.Query.In(q.Head), parsed.Target.In(q.Head)
 	if len(query) > 0 || bytes.HasSuffix(target, []byte{'?'}) {
@@ -229,7 +229,7 @@ func climbs(path []byte) bool {
 func separates(c byte, chars string) bool { return strings.IndexByte(chars, c) >= 0 }
 
 // appendFields appends the fields of a response that the client gets, in their order and case.
-func (up *upstream) appendFields(dst []byte, a *http1.UpstreamHead, head []byte) (fields []byte, hasDate bool) {
+func (u *upstream) appendFields(dst []byte, a *http1.UpstreamHead, head []byte) (fields []byte, hasDate bool) {
 	connection := connectionFields(head, a.Fields)
 	for _, f := range a.Fields {
 		name := f.Name.In(head)
@@ -241,7 +241,7 @@ func (up *upstream) appendFields(dst []byte, a *http1.UpstreamHead, head []byte)
 		dst = append(append(append(append(dst, name...), ": "...), f.Value.In(head)...), "\r\n"...)
 	}
 	switch {
-	case a.Status < 200 && a.Status != 101, up.opt.mounts():
+	case a.Status < 200 && a.Status != 101, u.opt.mounts():
 	case a.Version == http1.HTTP10:
 		dst = append(dst, "Via: 1.0 fapws\r\n"...)
 	default:

@@ -178,8 +178,8 @@ func (p *Proxy) Close() error {
 	p.ended.Store(true)
 	if conns := p.started.Load(); conns != nil {
 		conns.Events.Post(func() {
-			for _, up := range p.upstreams {
-				up.closeIdle(0)
+			for _, u := range p.upstreams {
+				u.closeIdle(0)
 			}
 		})
 	}
@@ -187,18 +187,18 @@ func (p *Proxy) Close() error {
 }
 
 // complain logs an error of the upstream, but limits the number of lines.
-func (up *upstream) complain(client, format string, args ...any) {
-	if up.lines.Now() {
-		up.log(client, fmt.Sprintf(format, args...))
+func (u *upstream) complain(client, format string, args ...any) {
+	if u.lines.Now() {
+		u.log(client, fmt.Sprintf(format, args...))
 	}
 }
 
-func (up *upstream) log(client, line string) {
-	name := "proxy " + up.name
-	if up.opt.mounts() {
-		name = up.name
+func (u *upstream) log(client, line string) {
+	name := "proxy " + u.name
+	if u.opt.mounts() {
+		name = u.name
 	}
-	up.opt.Log(client, name+": "+line)
+	u.opt.Log(client, name+": "+line)
 }
 
 type target struct {
@@ -276,9 +276,9 @@ type CAError struct{ error }
 
 // Lookup returns the host names of upstreams that must be resolved with DNS.
 func (p *Proxy) Lookup() (names []string) {
-	for _, up := range p.upstreams {
-		host, _, _ := net.SplitHostPort(up.target.address)
-		if _, err := netip.ParseAddr(host); err != nil && up.target.network != "unix" {
+	for _, u := range p.upstreams {
+		host, _, _ := net.SplitHostPort(u.target.address)
+		if _, err := netip.ParseAddr(host); err != nil && u.target.network != "unix" {
 			names = append(names, host)
 		}
 	}

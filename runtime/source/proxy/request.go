@@ -32,10 +32,10 @@ type request struct {
 
 	tried    []*upstream
 	previous *upstream // the upstream that the client's cookie names, or nil
-	up       *upstream // the upstream that has the request; nil if none has it
+	upstream *upstream // the upstream that has the request; nil if none has it
 	c        *connection
 	sent     int       // how often the request was sent
-	since    time.Time // when the request was sent to up
+	since    time.Time // when the request was sent to the upstream
 	began    time.Time // zero unless times are measured
 	call     *otel.Call
 	status   int // of the response; 0 before its head
@@ -143,25 +143,25 @@ func (q *request) client() string { return q.About(q.parse()).Name() }
 
 // attempt sends the request to an upstream. err is the error of the previous attempt.
 func (q *request) attempt(err error) {
-	up, wait := q.p.take(q.tried, q.previous)
+	u, wait := q.p.take(q.tried, q.previous)
 	switch {
-	case up == nil && wait > 0 && !isTimeout(err):
+	case u == nil && wait > 0 && !isTimeout(err):
 		q.p.counts.Failed.Add(1)
 		seconds := max(1, int(math.Ceil(wait.Seconds())))
 		q.refuse(503, "no upstream server is available", fmt.Appendf(nil, "Retry-After: %d\r\n", seconds))
-	case up == nil && errors.Is(err, conn.ErrDoorFull):
+	case u == nil && errors.Is(err, conn.ErrDoorFull):
 		q.refuse(503, "the application is busy", exchange.RetryAfter)
-	case up == nil:
+	case u == nil:
 		q.refuseFor(err)
 	default:
-		q.tried = append(q.tried, up)
-		q.up, q.since = up, time.Now()
+		q.tried = append(q.tried, u)
+		q.upstream, q.since = u, time.Now()
 		q.send(true)
 	}
 }
 
-// send sends the request to q.up, over an idle connection if reuse is true. A body that is still arriving could not be
-// sent again, and the response to a handshake decides whether the next bytes are a request, so both need new
+// send sends the request to q.upstream, over an idle connection if reuse is true. A body that is still arriving could
+// not be sent again, and the response to a handshake decides whether the next bytes are a request, so both need new
 // connections. An application behind a door ends only idle connections that the proxy has closed, so a body needs no
 // new connection.
 func (q *request) send(reuse bool) {
@@ -169,36 +169,36 @@ func (q *request) send(reuse bool) {
 	q.sent++
 	mounts := q.p.opt.mounts()
 	if reuse && (!q.More || mounts) && !q.Upgrade {
-		if c := q.up.reusable(mounts && q.safe && !q.More); c != nil {
+		if c := q.upstream.reusable(mounts && q.safe && !q.More); c != nil {
 			c.q, q.c = q, c
 			c.ask()
 			return
 		}
 	}
-	q.up.open(q)
+	q.upstream.open(q)
 }
 
 // responds is called when the head of the response has arrived on c.
 func (q *request) responds(c *connection, status int) {
 	c.unwatch()
-	q.up.waiting.answered = max(q.up.waiting.answered, c.number)
+	q.upstream.waiting.answered = max(q.upstream.waiting.answered, c.number)
 	q.status = status
-	q.p.responded(q.up, q.since)
+	q.p.responded(q.upstream, q.since)
 }
 
 // detach is called when the whole response has arrived.
 func (q *request) detach() {
 	q.call.End(q.status, "", nil)
-	q.p.leave(q.up)
-	q.c, q.up = nil, nil
+	q.p.leave(q.upstream)
+	q.c, q.upstream = nil, nil
 }
 
 // lost is called when c, which had the request, has closed because of err.
 func (q *request) lost(c *connection, err error) {
-	p, up := q.p, q.up
+	p, u := q.p, q.upstream
 	q.c = nil
 	if q.status != 0 {
-		up.complain(q.client(), "response aborted: %v", err)
+		u.complain(q.client(), "response aborted: %v", err)
 		q.detach()
 		q.fail()
 		return
@@ -216,17 +216,17 @@ func (q *request) lost(c *connection, err error) {
 		q.send(false)
 		return
 	}
-	p.leave(up)
-	q.up = nil
+	p.leave(u)
+	q.upstream = nil
 	counts, first := false, false
 	// An error while the body is forwarded as it arrives may be the fault of the client, for example if it pauses.
 	if isUnsent || !q.More {
-		counts, first = p.failed(up, q.since, !isUnsent, err)
+		counts, first = p.failed(u, q.since, !isUnsent, err)
 	}
 	if first {
-		up.log(q.client(), fmt.Sprintf("%v; it gets no requests for %v", err, pause))
+		u.log(q.client(), fmt.Sprintf("%v; it gets no requests for %v", err, pause))
 	} else {
-		up.complain(q.client(), "%v", err)
+		u.complain(q.client(), "%v", err)
 	}
 	switch {
 	case isUnsent, q.idempotent && !q.More && (counts || !isTimeout(err)):
@@ -475,8 +475,8 @@ func (q *request) abandon() {
 	}
 	if c := q.c; c != nil {
 		q.call.End(q.status, "client_disconnected", errors.New("the client has disconnected"))
-		q.p.leave(q.up)
-		q.c, q.up, c.q = nil, nil, nil
+		q.p.leave(q.upstream)
+		q.c, q.upstream, c.q = nil, nil, nil
 		c.lose(errors.New("its client has disconnected"))
 	}
 	if q.spool != nil {

@@ -19,7 +19,7 @@ const maxInterim = 100
 // head parses the head of a response at the front of b, and returns the number of used bytes. The result is 0 if the head
 // is incomplete or the connection was closed.
 func (c *connection) head(b []byte, lender *conn.Set) (used int) {
-	q, p := c.q, c.up.proxy
+	q, p := c.q, c.upstream.proxy
 	a := &p.answer
 	n, err := a.Parse(b, int(c.heard))
 	if c.heard = int32(len(b)); err == http1.ErrNeedMore {
@@ -63,12 +63,12 @@ func (c *connection) interim(a *http1.UpstreamHead, b []byte) error {
 	}
 	q := c.q
 	if a.Status != http.StatusEarlyHints { // early hints do not restart the timeout
-		c.Stamp = c.up.proxy.conns.Now
+		c.Stamp = c.upstream.proxy.conns.Now
 	}
 	if a.Status == http.StatusContinue || q.Upgrade || !q.takesInterim {
 		return nil
 	}
-	fields, _ := c.up.appendFields(nil, a, b)
+	fields, _ := c.upstream.appendFields(nil, a, b)
 	if fields, send := q.hints.Select(a.Status, fields); send {
 		q.put(&exchange.Part{Interim: true, Head: exchange.Head{Status: a.Status,
 			Reason: bytes.Clone(a.Reason.In(b)), Fields: fields}}, nil)
@@ -84,8 +84,8 @@ func framed(a *http1.UpstreamHead, b []byte) bool {
 
 // begin forwards the head of a final response, and the beginning of its body in rest.
 func (c *connection) begin(a *http1.UpstreamHead, head, rest []byte, lender *conn.Set) {
-	q, up := c.q, c.up
-	p := up.proxy
+	q, u := c.q, c.upstream
+	p := u.proxy
 	bodiless := q.isHead || a.Status == http.StatusNoContent || a.Status == http.StatusNotModified
 	c.last = c.last || !a.KeepAlive || !delimited(q, a)
 	h := exchange.Head{Status: a.Status, Length: -1}
@@ -102,9 +102,9 @@ func (c *connection) begin(a *http1.UpstreamHead, head, rest []byte, lender *con
 	} else if a.Body == http1.UntilClose {
 		c.last = true
 	}
-	p.fields, h.HasDate = up.appendFields(p.fields[:0], a, head)
-	if _, h.HasServer = http1.First(head, a.Fields, "server"); p.cookie != "" && up != q.previous {
-		p.fields = append(append(append(p.fields, "Set-Cookie: "...), q.stick(up)...), "\r\n"...)
+	p.fields, h.HasDate = u.appendFields(p.fields[:0], a, head)
+	if _, h.HasServer = http1.First(head, a.Fields, "server"); p.cookie != "" && u != q.previous {
+		p.fields = append(append(append(p.fields, "Set-Cookie: "...), q.stick(u)...), "\r\n"...)
 	}
 	if q.takesTrailers && !bodiless {
 		p.fields = appendAnnounced(p.fields, a, head)
@@ -150,7 +150,7 @@ func (c *connection) receive(b []byte, lender *conn.Set, head *exchange.Head) {
 	}
 	if len(rest) > 0 {
 		c.last = true
-		c.up.complain(q.client(), "closed the connection: unexpected data after a response: %.80q", rest)
+		c.upstream.complain(q.client(), "closed the connection: unexpected data after a response: %.80q", rest)
 	}
 	trailers := c.takeTrailers()
 	// with trailers or an unknown length, the head comes first, so that the response to the client is chunked
@@ -173,9 +173,9 @@ func (c *connection) end(finish func()) {
 // for example a body after HEAD, 204 or 304, would become the response to the next request.
 func (c *connection) settle() {
 	c.reused = true
-	if !c.last && c.written && !c.Writing() && !c.IsClosed() && c.up.keeps(c) {
+	if !c.last && c.written && !c.Writing() && !c.IsClosed() && c.upstream.keeps(c) {
 		c.enter(idle)
-		c.up.keep(c)
+		c.upstream.keep(c)
 	} else {
 		c.lose(errors.New("the response is complete"))
 	}
@@ -191,7 +191,7 @@ func (c *connection) takeTrailers() *exchange.Trailers {
 	for line := range bytes.Lines(c.trailers) {
 		name, value, _ := bytes.Cut(line, []byte{':'})
 		if !http1.ValidTrailer(string(name)) {
-			c.up.complain(c.q.client(), "dropped the trailer field %.80q", name)
+			c.upstream.complain(c.q.client(), "dropped the trailer field %.80q", name)
 			continue
 		}
 		n++
@@ -201,7 +201,7 @@ func (c *connection) takeTrailers() *exchange.Trailers {
 	case len(fields) == 0:
 		return nil
 	case n > http1.MaxTrailers || len(fields) > http1.MaxTrailerBytes:
-		c.up.complain(c.q.client(), "dropped %d trailer fields of %d bytes, more than %d or %d bytes", n, len(fields),
+		c.upstream.complain(c.q.client(), "dropped %d trailer fields of %d bytes, more than %d or %d bytes", n, len(fields),
 			http1.MaxTrailers, http1.MaxTrailerBytes)
 		return nil
 	}
@@ -211,17 +211,17 @@ func (c *connection) takeTrailers() *exchange.Trailers {
 // upgrade gives the connection to a tunnel, after the upstream has responded with status 101. The client first gets the
 // bytes in ahead.
 func (c *connection) upgrade(a *http1.UpstreamHead, head, ahead []byte) {
-	q, up := c.q, c.up
+	q, u := c.q, c.upstream
 	if fault := switches(a, head, q.key); fault != "" {
 		c.lose(fmt.Errorf("its answer to a request for a WebSocket is 101 %s", fault))
 		return
 	}
 	h := exchange.Head{Status: a.Status, Length: -1, Reason: bytes.Clone(a.Reason.In(head))}
-	h.Fields, h.HasDate = up.appendFields([]byte("Upgrade: websocket\r\nConnection: Upgrade\r\n"), a, head)
+	h.Fields, h.HasDate = u.appendFields([]byte("Upgrade: websocket\r\nConnection: Upgrade\r\n"), a, head)
 	_, h.HasServer = http1.First(head, a.Fields, "server")
 	client := q.client()
-	h.Then = &live.Tunnel{Upstream: &c.Conn, Ahead: bytes.Clone(ahead), Idle: max(0, up.opt.TunnelTimeout),
-		Ended: func(err error) { up.complain(client, "WebSocket closed: %v", err) }}
+	h.Then = &live.Tunnel{Upstream: &c.Conn, Ahead: bytes.Clone(ahead), Idle: max(0, u.opt.TunnelTimeout),
+		Ended: func(err error) { u.complain(client, "WebSocket closed: %v", err) }}
 	c.enter(upgraded)
 	c.Pause(conn.PauseForHandover)
 	q.responds(c, a.Status)

@@ -45,11 +45,11 @@ type upstream struct {
 }
 
 // rest returns how long the upstream will get no requests, or 0 if it works.
-func rest(up *upstream, now time.Time) time.Duration {
-	if up.unhealthy {
+func rest(u *upstream, now time.Time) time.Duration {
+	if u.unhealthy {
 		return checkEvery
 	}
-	return max(0, up.trial.Sub(now))
+	return max(0, u.trial.Sub(now))
 }
 
 const (
@@ -68,19 +68,19 @@ func (p *Proxy) take(tried []*upstream, previous *upstream) (best *upstream, wai
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now, equal, works := time.Now(), 0, false
-	for _, up := range p.upstreams {
-		switch left := rest(up, now); {
+	for _, u := range p.upstreams {
+		switch left := rest(u, now); {
 		case left > 0:
 			if wait == 0 || left < wait {
 				wait = left
 			}
-		case slices.Contains(tried, up), len(tried) == maxTries, len(tried) > 0 && !up.trial.IsZero():
+		case slices.Contains(tried, u), len(tried) == maxTries, len(tried) > 0 && !u.trial.IsZero():
 			works = true
-		case best == nil || up == previous || best != previous && up.active < best.active:
-			best, equal = up, 1
-		case best != previous && up.active == best.active:
+		case best == nil || u == previous || best != previous && u.active < best.active:
+			best, equal = u, 1
+		case best != previous && u.active == best.active:
 			if equal++; rand.N(equal) == 0 {
-				best = up
+				best = u
 			}
 		}
 	}
@@ -98,24 +98,24 @@ func (p *Proxy) take(tried []*upstream, previous *upstream) (best *upstream, wai
 	return best, 0
 }
 
-func (p *Proxy) leave(up *upstream) {
+func (p *Proxy) leave(u *upstream) {
 	p.mu.Lock()
-	up.active--
+	u.active--
 	p.mu.Unlock()
 }
 
 // responded records that the upstream has responded to a request that was sent at the time began.
-func (p *Proxy) responded(up *upstream, began time.Time) {
+func (p *Proxy) responded(u *upstream, began time.Time) {
 	p.mu.Lock()
-	up.answered = time.Now()
+	u.answered = time.Now()
 	// If the request was sent before the failure, its response does not show that the upstream works again.
-	again := !up.trial.IsZero() && !began.Before(up.trial.Add(-pause))
+	again := !u.trial.IsZero() && !began.Before(u.trial.Add(-pause))
 	if again {
-		up.trial = time.Time{}
+		u.trial = time.Time{}
 	}
 	p.mu.Unlock()
 	if again {
-		up.log("", "responds again")
+		u.log("", "responds again")
 	}
 }
 
@@ -124,7 +124,7 @@ func (p *Proxy) responded(up *upstream, began time.Time) {
 // fault of the page, for example if it takes too long, and clients must not disable all upstreams with this page. The
 // error therefore counts only if another upstream works, and if this upstream has not responded to any request in the
 // second half of the time that this request took.
-func (p *Proxy) failed(up *upstream, began time.Time, sent bool, err error) (counts, first bool) {
+func (p *Proxy) failed(u *upstream, began time.Time, sent bool, err error) (counts, first bool) {
 	if len(p.upstreams) == 1 || err == errStale {
 		return false, false
 	}
@@ -132,13 +132,13 @@ func (p *Proxy) failed(up *upstream, began time.Time, sent bool, err error) (cou
 	defer p.mu.Unlock()
 	now := time.Now()
 	if sent {
-		other := func(u *upstream) bool { return u != up && rest(u, now) == 0 }
-		if !slices.ContainsFunc(p.upstreams, other) || up.answered.After(began.Add(now.Sub(began)/2)) {
+		works := func(other *upstream) bool { return other != u && rest(other, now) == 0 }
+		if !slices.ContainsFunc(p.upstreams, works) || u.answered.After(began.Add(now.Sub(began)/2)) {
 			return false, false
 		}
 	}
-	first = up.trial.IsZero()
-	up.trial = now.Add(pause)
+	first = u.trial.IsZero()
+	u.trial = now.Add(pause)
 	return true, first
 }
 
@@ -170,16 +170,16 @@ func (w *waiting) starves() bool { return w.overdue > w.answered }
 
 // watch is called when c is opened. If no response arrives on c within patience, the idle connections may occupy all
 // processes of the upstream, and watch closes them.
-func (up *upstream) watch(c *connection) {
-	up.waiting.opened++
-	c.opened, c.number = time.Now(), up.waiting.opened
-	if up.opt.mounts() {
+func (u *upstream) watch(c *connection) {
+	u.waiting.opened++
+	c.opened, c.number = time.Now(), u.waiting.opened
+	if u.opt.mounts() {
 		return
 	}
-	c.overdue = up.later(patience, func() {
-		if w := &up.waiting; c.state <= asking && c.number > w.overdue {
+	c.overdue = u.later(patience, func() {
+		if w := &u.waiting; c.state <= asking && c.number > w.overdue {
 			w.overdue, w.since = c.number, c.opened
-			up.yield()
+			u.yield()
 		}
 	})
 }
@@ -191,20 +191,20 @@ func (c *connection) unwatch() {
 }
 
 // later calls f on the loop after the time d.
-func (up *upstream) later(d time.Duration, f func()) *time.Timer {
-	return time.AfterFunc(d, func() { up.proxy.conns.Events.Post(f) })
+func (u *upstream) later(d time.Duration, f func()) *time.Timer {
+	return time.AfterFunc(d, func() { u.proxy.conns.Events.Post(f) })
 }
 
 // yield closes the connections that stay idle for yieldIdle while a connection waits.
-func (up *upstream) yield() {
-	if !up.waiting.starves() || up.yielding {
+func (u *upstream) yield() {
+	if !u.waiting.starves() || u.yielding {
 		return
 	}
-	if left := up.closeIdle(yieldIdle); left > 0 {
-		up.yielding = true
-		up.later(left, func() {
-			up.yielding = false
-			up.yield()
+	if left := u.closeIdle(yieldIdle); left > 0 {
+		u.yielding = true
+		u.later(left, func() {
+			u.yielding = false
+			u.yield()
 		})
 	}
 }
@@ -212,40 +212,40 @@ func (up *upstream) yield() {
 // keeps reports whether c may be kept idle. The result is false if the upstream has answered a request on c although a
 // connection waits that was opened before this request: c may occupy a process that the waiting connection needs. A busy
 // upstream that accepts all connections answers in order instead, and its connections are kept.
-func (up *upstream) keeps(c *connection) bool {
-	w := &up.waiting
+func (u *upstream) keeps(c *connection) bool {
+	w := &u.waiting
 	c.since = time.Now()
-	return !(w.starves() && c.asked.After(w.since)) && (up.opt.Idle > 0 || c.since.Sub(c.opened) < keepAge) && !up.proxy.ended.Load()
+	return !(w.starves() && c.asked.After(w.since)) && (u.opt.Idle > 0 || c.since.Sub(c.opened) < keepAge) && !u.proxy.ended.Load()
 }
 
 // keep keeps c for another request. If there are too many idle connections, it closes the least recently used one.
-func (up *upstream) keep(c *connection) {
-	after := cmp.Or(up.opt.Idle, keepIdle)
-	up.idle = append(up.idle, c)
-	up.proxy.counts.Idle.Add(1)
-	if len(up.idle) > maxIdle && (!up.opt.mounts() || len(up.idle) > maxDoor) {
-		up.idle[0].Close("there are too many idle connections")
+func (u *upstream) keep(c *connection) {
+	after := cmp.Or(u.opt.Idle, keepIdle)
+	u.idle = append(u.idle, c)
+	u.proxy.counts.Idle.Add(1)
+	if len(u.idle) > maxIdle && (!u.opt.mounts() || len(u.idle) > maxDoor) {
+		u.idle[0].Close("there are too many idle connections")
 	}
-	up.yield()
-	if !up.dropping {
-		up.dropping = true
-		up.later(after, func() { up.dropIdle(after) })
+	u.yield()
+	if !u.dropping {
+		u.dropping = true
+		u.later(after, func() { u.dropIdle(after) })
 	}
 }
 
 // dropIdle closes the connections that have been idle for the duration age, and later the others.
-func (up *upstream) dropIdle(age time.Duration) {
-	left := up.closeIdle(age)
-	if up.dropping = left > 0; left > 0 {
-		up.later(left, func() { up.dropIdle(age) })
+func (u *upstream) dropIdle(age time.Duration) {
+	left := u.closeIdle(age)
+	if u.dropping = left > 0; left > 0 {
+		u.later(left, func() { u.dropIdle(age) })
 	}
 }
 
 // closeIdle closes the connections that have been idle for the duration age, and returns the time until the next one
 // will be, or 0 without another one.
-func (up *upstream) closeIdle(age time.Duration) (wait time.Duration) {
-	for now := time.Now(); len(up.idle) > 0; {
-		c := up.idle[0]
+func (u *upstream) closeIdle(age time.Duration) (wait time.Duration) {
+	for now := time.Now(); len(u.idle) > 0; {
+		c := u.idle[0]
 		if wait = age - now.Sub(c.since); wait > 0 {
 			return wait
 		}
@@ -255,21 +255,21 @@ func (up *upstream) closeIdle(age time.Duration) (wait time.Duration) {
 }
 
 // forget is called when c has closed.
-func (up *upstream) forget(c *connection) {
-	if at := slices.Index(up.idle, c); at >= 0 {
-		up.idle = slices.Delete(up.idle, at, at+1)
-		up.proxy.counts.Idle.Add(-1)
+func (u *upstream) forget(c *connection) {
+	if at := slices.Index(u.idle, c); at >= 0 {
+		u.idle = slices.Delete(u.idle, at, at+1)
+		u.proxy.counts.Idle.Add(-1)
 	}
 }
 
 // reusable returns the idle connection that was used last, or nil. If trusts is true, the caller trusts
 // the upstream to send nothing without a request, and can send the request again if the upstream has closed the
 // connection.
-func (up *upstream) reusable(trusts bool) *connection {
-	for len(up.idle) > 0 {
-		c := up.idle[len(up.idle)-1]
+func (u *upstream) reusable(trusts bool) *connection {
+	for len(u.idle) > 0 {
+		c := u.idle[len(u.idle)-1]
 		if trusts || c.Quiet() {
-			up.forget(c)
+			u.forget(c)
 			return c
 		}
 		c.Close("it is no longer usable")
@@ -282,7 +282,7 @@ func (p *Proxy) beginSpan(q *request) *otel.Call {
 	if p.opt.Spans == nil {
 		return nil
 	}
-	parsed, target := q.parse(), &q.up.target
+	parsed, target := q.parse(), &q.upstream.target
 	call := p.opt.Spans.Call(http1.OwnIdentity(q.Head, parsed, q.Own))
 	if call == nil {
 		return nil
@@ -292,7 +292,7 @@ func (p *Proxy) beginSpan(q *request) *otel.Call {
 		scheme = "https"
 	}
 	call.Method, call.Resent = string(parsed.Method.In(q.Head)), q.sent
-	call.URL = scheme + "://" + target.host + string(q.appendTarget(nil, parsed, q.up))
+	call.URL = scheme + "://" + target.host + string(q.appendTarget(nil, parsed, q.upstream))
 	if target.network == "unix" {
 		call.Address = target.address
 	} else {
@@ -309,10 +309,10 @@ const (
 // checkHealth checks each upstream until the Proxy is closed, at random intervals, so that workers do not check at the
 // same times.
 func (p *Proxy) checkHealth() {
-	for _, up := range p.upstreams {
+	for _, u := range p.upstreams {
 		go func() {
 			for p.ctx.Err() == nil {
-				p.checked(up, check(p.ctx, up))
+				p.checked(u, check(p.ctx, u))
 				select {
 				case <-time.After(checkEvery - checkEvery/10 + rand.N(checkEvery/5)):
 				case <-p.ctx.Done():
@@ -340,10 +340,10 @@ func ParseHealth(text string) (host, path string, err error) {
 }
 
 // check returns nil if the upstream responds to a request for Options.Health with a status from 200 to 399.
-func check(ctx context.Context, up *upstream) error {
+func check(ctx context.Context, u *upstream) error {
 	limited, cancel := context.WithTimeout(ctx, checkLimit)
 	defer cancel()
-	host, path, err := ParseHealth(up.opt.Health)
+	host, path, err := ParseHealth(u.opt.Health)
 	if err != nil {
 		return err
 	}
@@ -351,12 +351,12 @@ func check(ctx context.Context, up *upstream) error {
 	if err != nil {
 		return err
 	}
-	request.Host = cmp.Or(host, up.opt.HealthHost, up.target.host)
+	request.Host = cmp.Or(host, u.opt.HealthHost, u.target.host)
 	request.Header.Set("User-Agent", "fapws")
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		ctx, cancel := context.WithTimeout(ctx, up.opt.Connect)
+		ctx, cancel := context.WithTimeout(ctx, u.opt.Connect)
 		defer cancel()
-		under, secure, err := up.dial(ctx)
+		under, secure, err := u.dial(ctx)
 		if secure != nil {
 			return secure.Conn(), err
 		}
@@ -380,23 +380,23 @@ func check(ctx context.Context, up *upstream) error {
 	return nil
 }
 
-func (p *Proxy) checked(up *upstream, err error) {
+func (p *Proxy) checked(u *upstream, err error) {
 	if errors.Is(p.ctx.Err(), context.Canceled) {
 		return
 	}
 	p.mu.Lock()
-	was := up.unhealthy || !up.trial.IsZero()
-	changed := up.unhealthy != (err != nil) || err == nil && was
-	if up.unhealthy = err != nil; err == nil {
-		up.trial = time.Time{}
+	was := u.unhealthy || !u.trial.IsZero()
+	changed := u.unhealthy != (err != nil) || err == nil && was
+	if u.unhealthy = err != nil; err == nil {
+		u.trial = time.Time{}
 	}
 	p.mu.Unlock()
 	switch {
 	case changed && err != nil:
-		up.log("", fmt.Sprintf("the health check %s failed: %v; it gets no requests until a check succeeds",
-			up.opt.Health, err))
+		u.log("", fmt.Sprintf("the health check %s failed: %v; it gets no requests until a check succeeds",
+			u.opt.Health, err))
 	case changed:
-		up.log("", "responds again")
+		u.log("", "responds again")
 	}
 }
 
@@ -406,8 +406,8 @@ func (p *Proxy) checked(up *upstream, err error) {
 func (p *Proxy) nameUpstreams() {
 	key := machineKey()
 	p.cookie = http1.UpstreamCookie + keyed(key, strings.Join(p.opt.Targets, " "))[:8]
-	for _, up := range p.upstreams {
-		up.cookie = keyed(key, up.name)
+	for _, u := range p.upstreams {
+		u.cookie = keyed(key, u.name)
 	}
 }
 
@@ -438,18 +438,18 @@ func (p *Proxy) previousOf(r *exchange.Request) *upstream {
 		request.Header.Add("Cookie", string(line))
 	}
 	for _, c := range request.CookiesNamed(p.cookie) {
-		for _, up := range p.upstreams {
-			if c.Value == up.cookie {
-				return up
+		for _, u := range p.upstreams {
+			if c.Value == u.cookie {
+				return u
 			}
 		}
 	}
 	return nil
 }
 
-// stick returns the cookie that names the upstream up as the client's upstream.
-func (q *request) stick(up *upstream) string {
-	c := http.Cookie{Name: q.p.cookie, Value: up.cookie, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
+// stick returns the cookie that names the upstream u as the client's upstream.
+func (q *request) stick(u *upstream) string {
+	c := http.Cookie{Name: q.p.cookie, Value: u.cookie, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
 		Secure: q.Peer.HTTPS}
 	return c.String()
 }
