@@ -12,12 +12,14 @@ const read = (name) => fs.readFileSync(path.join(site, name), "utf8");
 const folder = path.join(site, "assets/javascripts/workers");
 const worker = fs.readdirSync(folder).find((name) => /^search\..*\.js$/.test(name));
 
-// The page sees the worker as an object with events, through search.js.
+// The page sees the worker as an object with events, through search.js. The theme listens first, and shows the latest result.
 class Worker extends EventTarget {
   postMessage(message) { listener({data: message}); }
 }
-vm.runInNewContext(read("images/search.js"), {Worker});
+vm.runInNewContext(read("images/search.js"), {Worker, Event});
 const page = new Worker();
+let shown;
+page.addEventListener("message", ({data}) => { shown = structuredClone(data); });
 
 let listener;
 const inside = {
@@ -27,10 +29,11 @@ const inside = {
 };
 inside.self = inside;
 vm.runInNewContext(fs.readFileSync(path.join(folder, worker), "utf8"), inside);
-const ask = (message) => new Promise((resolve) => {
+async function ask(message) {
   page.postMessage(message);
-  page.addEventListener("message", (event) => resolve(event.data), {once: true});
-});
+  await new Promise(setImmediate); // all answers of the worker
+  return shown;
+}
 
 const index = JSON.parse(read("search/search_index.json"));
 const texts = new Map(index.docs.map(({location, title, text}) => [location, `${title} ${text}`.toLowerCase().split(/[^\w.]+/)]));

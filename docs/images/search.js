@@ -43,31 +43,32 @@ const post = Worker.prototype.postMessage;
 Worker.prototype.postMessage = function (message, ...rest) {
   if (message?.type === SETUP) {
     message.data.config.fields.title.boost = TITLE;
-    // The worker answers in the order of the queries. Ours must be the first listener: it takes a result without items, and
-    // asks again unless the reader has typed more.
+    // The worker answers in the order of the queries. The theme listens already, so it shows the worker's result before it
+    // gets the sorted one. After a result without items, the next query follows unless the reader has typed more.
     const chains = this.chains = [];
     const texts = new Map(message.data.docs.map((doc) => [doc.location, words(textOf(doc.title + " " + doc.text).toLowerCase())]));
-    this.addEventListener("message", (event) => {
-      if (event.data?.type !== RESULT) return;
+    this.addEventListener("message", ({data}) => {
+      if (data?.type !== RESULT || data.sorted) return;
       const chain = chains.shift();
-      if (event.data.data.items.length || chains.length || !chain?.length) {
-        correct(event.data.data, chain?.typed ?? "", texts);
+      if (data.data.items.length || chains.length || !chain?.length) {
+        correct(data.data, chain?.typed ?? "", texts);
+        this.dispatchEvent(Object.assign(new Event("message"), {data: {...data, sorted: true}}));
         return;
       }
-      event.stopImmediatePropagation();
       chains.push(chain);
       post.call(this, {type: QUERY, data: chain.shift()});
-    }, {capture: true});
+    });
   }
   if (message?.type === QUERY) {
-    const own = words(message.data), common = words(message.data.replace(/\S*[\d/]\S*/g, " "));
+    const text = globalThis.document?.querySelector(".md-search__input").value ?? message.data; // without the theme's operators
+    const own = words(text), common = words(text.replace(/\S*[\d/]\S*/g, " "));
     const all = (list) => list.map((word) => "+" + word).join(" ");
     const without = (name) => all(common.filter((word) => word !== name));
     const names = common.length < MESSAGE ? [] : common.slice(0, LONGEST);
     const letters = own.filter((word) => /\p{L}/u.test(word));
     const flags = all(common.flatMap((word) => word.split("_")).filter(Boolean));
     const chain = [all(own), all(common.length ? common : letters), flags, ...names.map(without), own.join(" ")].filter(Boolean);
-    chain.typed = message.data.trim().toLowerCase();
+    chain.typed = text.trim().toLowerCase();
     message = {...message, data: chain.shift() || ""};
     this.chains.push(chain);
   }
