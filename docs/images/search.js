@@ -1,7 +1,8 @@
 // The search of the documentation. A query is some words or a copied message: a page must have all of its words. If no page has
 // them, the words with digits or slashes are left out, because these are addresses, files and times of a message, or if there
 // are no others, as in "http/2", the numbers. Then names with underscores are taken apart, as flags are written with "-". Then
-// one of the others may be missing, too, because it may be a name. At last, any word counts.
+// one of the others may be missing, too, because it may be a name. At last, any word counts; without
+// numbers if the worker fails for them, as it does for 1 and 2.
 //
 // The search would read the signs of a message as operators (a word after "-" must not occur, and "--bind" is an error), so
 // only words remain. A match in a title counts more than others, but not so much that one common word decides. Titles that
@@ -67,7 +68,8 @@ Worker.prototype.postMessage = function (message, ...rest) {
     const names = common.length < MESSAGE ? [] : common.slice(0, LONGEST);
     const letters = own.filter((word) => /\p{L}/u.test(word));
     const flags = all(common.flatMap((word) => word.split("_")).filter(Boolean));
-    const chain = [all(own), all(common.length ? common : letters), flags, ...names.map(without), own.join(" ")].filter(Boolean);
+    const chain = [all(own), all(common.length ? common : letters), flags, ...names.map(without), own.join(" "), letters.join(" ")]
+      .filter(Boolean);
     chain.typed = text.trim().toLowerCase();
     message = {...message, data: chain.shift() || ""};
     this.chains.push(chain);
