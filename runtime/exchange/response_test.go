@@ -1,7 +1,9 @@
 package exchange_test
 
 import (
+	"bufio"
 	"io"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -9,6 +11,7 @@ import (
 	"fapws/runtime/eventloop/looptest"
 	"fapws/runtime/exchange"
 	"fapws/runtime/exchange/exchangetest"
+	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
 )
 
@@ -84,3 +87,26 @@ func TestFieldsThatATrustedProxyMustNotSendAreLoggedOnce(t *testing.T) {
 		checktest.Truef(t, len(lines) == 1 && strings.HasPrefix(lines[0], "ignored the field Forwarded"), "%q", lines)
 	})
 }
+
+// The pages of the server have a style sheet, which the policy of a site would forbid.
+func TestPageOfAnErrorKeepsItsPolicy(t *testing.T) {
+	const policy = "default-src 'none'"
+	rules := checktest.Try(exchange.NewRules(exchange.Rules{Set: []http1.HeaderField{{Name: "Content-Security-Policy",
+		Value: policy}}})).Must(t)
+	for _, page := range []bool{false, true} {
+		h := new(refusing)
+		h.Run(t, h, exchange.Config{})
+		use(t, &h.Host, exchange.Site{Rules: rules, Table: []exchange.Mount{{Prefix: "/", Source: h}}})
+		accept := ""
+		if page {
+			accept = "Accept: text/html\r\n"
+		}
+		client := h.Connect(t, "GET / HTTP/1.1\r\nHost:\r\n"+accept+"\r\n")
+		r := checktest.Try(http.ReadResponse(bufio.NewReader(client), nil)).Must(t)
+		checktest.Equalf(t, r.Header.Get("Content-Security-Policy") == policy, !page, "a page: %v", page)
+	}
+}
+
+type refusing struct{ exchangetest.Host }
+
+func (h *refusing) Start(x *exchange.Exchange) { x.Sink.Reply(exchange.Reply{Status: 403}) }

@@ -6,8 +6,10 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"fapws/runtime/checktest"
+	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/exchange/exchangetest"
 )
@@ -105,4 +107,34 @@ func TestTimeoutOfAnIdleConnectionBeginsAfterTheResponse(t *testing.T) {
 		l.Do(func() { ok = len(l.Held) == 2 })
 		return ok
 	})
+}
+
+// The request has arrived while the loop was busy. Closing its connection to make room would lose it.
+func TestConnectionWhoseRequestHasArrivedIsNotClosedAsIdle(t *testing.T) {
+	l := new(later)
+	l.Run(t, l, exchange.Config{})
+	connect := func() (client net.Conn) {
+		fd, client := exchangetest.Sockets(t)
+		l.Do(func() {
+			l.Set.Now++
+			c := l.NewClient(fd)
+			c.Counts = conn.Take
+			checktest.Equal(t, c.Open(c.Speaks()), nil)
+			c.Schedule()
+		})
+		return client
+	}
+	asking, idle := connect(), connect()
+	l.Do(func() {
+		l.Set.Now += int64(2 * time.Second)
+		checktest.Try(io.WriteString(asking, "GET / HTTP/1.1\r\nHost:\r\n\r\n")).Must(t)
+		l.Set.CloseIdlest()
+	})
+	_, err := idle.Read(make([]byte, 1))
+	checktest.Equal(t, err, io.EOF)
+	checktest.Eventually(t, "the request arrives", func() (ok bool) {
+		l.Do(func() { ok = len(l.Held) == 1 })
+		return ok
+	})
+	l.Do(func() { exchangetest.Answer(l.Held[0], "") })
 }

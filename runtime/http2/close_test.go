@@ -92,3 +92,22 @@ func TestConnectionThatClosesWithoutARequestIsNoLongerExpected(t *testing.T) {
 	})
 	h.Do(func() { checktest.Truef(t, h.Arrivals > 0, "the connection is still expected to send a request") })
 }
+
+// A client that does not answer the PING after the first GOAWAY does not keep the server from ending.
+func TestClientThatIgnoresTheFirstGoawayIsDisconnected(t *testing.T) {
+	h := newHost(t)
+	h.Config.KeepAlive = time.Hour
+	c, p := h.open(t)
+	p.request(1, "/", true)
+	p.response(1)
+	h.Do(func() { c.Drain(true) })
+	h.Do(func() {
+		h.Set.SetTime(h.Set.Start.Add(time.Duration(h.Set.Now) + 3*time.Second))
+		h.Set.Tick()
+	})
+	var err error
+	for err == nil {
+		_, err = p.framer.ReadFrame()
+	}
+	checktest.Equal(t, err, io.EOF)
+}
