@@ -175,7 +175,7 @@ struct asgi_exchange {
   char line[160], addr[46];
   uint8_t line_len, addr_len;
   uint32_t log; /* number of the error log for reports after the member rec has become NULL */
-  wsgi_start_object head;
+  core_response head;
 };
 
 /* --- asgi_exchange.c --------------------------------------------------------- */

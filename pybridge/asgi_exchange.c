@@ -208,7 +208,7 @@ static asgi_exchange *exchange_new(core_record *rec) {
   x->head.rec = rec;
   x->head.status = 200;
   x->head.called = x->head.sent = 0;
-  wsgi_forget_fields(&x->head);
+  core_forget_fields(&x->head);
   x->prev = NULL;
   x->next = the_thread.live;
   if (x->next) x->next->prev = x;

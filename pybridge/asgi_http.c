@@ -150,7 +150,7 @@ static void publish_body(asgi_exchange *x, const core_chain *c, int more) {
 
 static int first_body(asgi_exchange *x, const core_message *m, int more) {
   core_record *rec = x->rec;
-  core_part *head = wsgi_write_head(rec, &x->head, goes_on(x, more) ? -1 : m->len, CORE_TYPE_SET);
+  core_part *head = core_write_head(rec, &x->head, goes_on(x, more) ? -1 : m->len, CORE_TYPE_SET);
   if (!head) return -1;
   if (UNLIKELY(head->send_len)) {
     head->last = 1;
@@ -210,8 +210,8 @@ static int begin_head(asgi_exchange *x, PyObject *status, PyObject *headers) {
     return core_raise(PyExc_ValueError, "send(): 'status' of 'http.response.start' must be from 200 to 999, not %R",
                       status);
   }
-  wsgi_forget_fields(&x->head);
-  if (headers && headers != Py_None && wsgi_add_byte_fields(&x->head, headers) < 0) return -1;
+  core_forget_fields(&x->head);
+  if (headers && headers != Py_None && core_add_byte_fields(&x->head, headers) < 0) return -1;
   x->head.status = (int)code;
   x->state = ASGI_HEAD;
   return 0;
@@ -264,7 +264,7 @@ static int send_path(asgi_exchange *x, PyObject *path, PyObject *type) {
   }
   core_record *rec = x->rec;
   if (!wsgi_has_size(fd, &st)) return send_unsized(x, fd, &st);
-  core_part *p = wsgi_write_head(rec, &x->head, st.st_size, CORE_TYPE_SET);
+  core_part *p = core_write_head(rec, &x->head, st.st_size, CORE_TYPE_SET);
   if (!p) {
     close(fd);
     return -1;
@@ -288,13 +288,13 @@ static int send_hints(asgi_exchange *x, PyObject *links, PyObject *same) {
   int bad = 0;
   for (Py_ssize_t i = 0; !bad && i < PySequence_Fast_GET_SIZE(list); i++) {
     PyObject *link = PySequence_Fast_GET_ITEM(list, i);
-    bad = PyBytes_Check(link) ? wsgi_add_hint(x->rec, &p, PyBytes_AS_STRING(link), PyBytes_GET_SIZE(link))
+    bad = PyBytes_Check(link) ? core_add_hint(x->rec, &p, PyBytes_AS_STRING(link), PyBytes_GET_SIZE(link))
                               : core_raise(PyExc_TypeError, "send(): an item of 'links' must be bytes, not %.100s",
                                            Py_TYPE(link)->tp_name);
   }
   Py_DECREF(list);
   if (!bad)
-    wsgi_send_hints(&the_thread.thread, x->rec, p);
+    core_send_hints(&the_thread.thread, x->rec, p);
   else if (p)
     core_part_delete(p);
   return bad;
@@ -302,12 +302,12 @@ static int send_hints(asgi_exchange *x, PyObject *links, PyObject *same) {
 
 /* --- trailer fields (https://asgi.readthedocs.io/en/latest/extensions.html#http-trailers, RFC 9110 §6.5) --- */
 
-static int trailers_fit(const wsgi_start_object *s) {
+static int trailers_fit(const core_response *s) {
   int fields = 0;
   for (size_t i = 0; i < s->len; i++) fields += s->buf[i] == '\n';
-  if (fields <= WSGI_TRAILERS_MAX && s->len <= WSGI_TRAILERS_BYTES) return 1;
-  PyErr_Format(PyExc_ValueError, "send(): more than %d trailer fields or %d bytes of them", WSGI_TRAILERS_MAX,
-               WSGI_TRAILERS_BYTES);
+  if (fields <= CORE_TRAILERS_MAX && s->len <= CORE_TRAILERS_BYTES) return 1;
+  PyErr_Format(PyExc_ValueError, "send(): more than %d trailer fields or %d bytes of them", CORE_TRAILERS_MAX,
+               CORE_TRAILERS_BYTES);
   return 0;
 }
 
@@ -330,14 +330,14 @@ static int end_with_trailers(asgi_exchange *x) {
 }
 
 static int send_trailers(asgi_exchange *x, PyObject *headers, PyObject *more) {
-  wsgi_start_object *s = &x->head;
+  core_response *s = &x->head;
   if (x->trailers == ASGI_ANNOUNCED) {
-    wsgi_forget_fields(s);
+    core_forget_fields(s);
     x->trailers = ASGI_COLLECTED;
   }
   size_t before = s->len;
   int goes_on = more ? PyObject_IsTrue(more) : 0;
-  int bad = goes_on < 0 || (headers && headers != Py_None && wsgi_add_trailers(s, headers) < 0) || !trailers_fit(s) ||
+  int bad = goes_on < 0 || (headers && headers != Py_None && core_add_trailers(s, headers) < 0) || !trailers_fit(s) ||
             (!goes_on && end_with_trailers(x) < 0);
   if (bad) s->len = before;
   return -bad;

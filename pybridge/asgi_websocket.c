@@ -152,7 +152,7 @@ static int wrong(const char *what, PyObject *value) {
 
 /* Returns -1 with an exception if head contains a field of the WebSocket handshake (RFC 6455 §4.2.2), because the
  * server itself sets these fields. */
-static int check_fields(const wsgi_start_object *head) {
+static int check_fields(const core_response *head) {
   static const char prefix[] = "sec-websocket-";
   for (const char *line = head->buf, *end = line + head->len; line < end;
        line = (const char *)memchr(line, '\n', (size_t)(end - line)) + 1) {
@@ -178,10 +178,10 @@ static int accept_it(asgi_exchange *x, PyObject *name, PyObject *headers) {
   if (name && !PyUnicode_Check(name)) return wrong("'subprotocol' of 'websocket.accept' must be a str", name);
   const char *protocol = name ? PyUnicode_AsUTF8AndSize(name, &n) : "";
   if (!protocol) return -1;
-  wsgi_forget_fields(&x->head);
-  if (headers && wsgi_add_byte_fields(&x->head, headers) < 0) return -1;
+  core_forget_fields(&x->head);
+  if (headers && core_add_byte_fields(&x->head, headers) < 0) return -1;
   if (x->head.len && check_fields(&x->head) < 0) return -1;
-  core_part *p = wsgi_write_accept(x->rec, &x->head, protocol, (size_t)n);
+  core_part *p = core_write_accept(x->rec, &x->head, protocol, (size_t)n);
   if (!p) return -1;
   x->state = ASGI_ACCEPTED;
   asgi_exchange_publish(x, p);
@@ -237,7 +237,7 @@ static int close_it(asgi_exchange *x, PyObject *code, PyObject *reason) {
 }
 
 static int deny(asgi_exchange *x) {
-  wsgi_write_page(x->rec, 403, NULL, "", 0);
+  core_write_page(x->rec, 403, NULL, "", 0);
   asgi_exchange_publish(x, &x->rec->part0);
   return 0;
 }

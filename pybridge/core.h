@@ -1,5 +1,5 @@
 /* The layer core_ of the C code: the interpreter, the threads that run Python, the queues of core_record and core_part,
- * and error reports.
+ * heads of responses, and error reports.
  *
  * doc.go describes the four layers of the C code. A header has a section for each .c file. The section declares the
  * functions and variables of the file that are used in other files (headers_test.go). The rules in core_python.h about
@@ -225,6 +225,80 @@ void core_errorlog_say(int number, PyObject *text);
 PyObject *core_errorlog_stream(int number);
 int core_errorlog_init(void);
 void core_errorlog_forked(void);
+
+/* =============================================================================
+ * Responses: core_fields.c, core_head.c and core_hints.c.
+ *
+ * These functions write the responses of WSGI and of ASGI. They must be called with the GIL, on the thread that runs
+ * the record, unless the comment of a function says otherwise. */
+
+/* --- core_fields.c --------------------------------------------------------------- */
+
+/* Status and header fields of a response. For WSGI, also the object start_response. For ASGI, a member of
+ * asgi_exchange. */
+typedef struct {
+  PyObject_HEAD vectorcallfunc vectorcall;
+  core_record *rec; /* borrowed; NULL outside a request */
+  PyObject *sink;   /* owned: function to which a process of --fork passes the arguments of write(), otherwise NULL */
+  int status;
+  PyObject *reason; /* owned: status with its reason phrase, a str, or NULL */
+  /* The header fields in the form in which they are sent; allocated by malloc, freed with the object. */
+  char *buf;
+  size_t len, cap;
+  PyObject *list; /* owned: the list response_headers, or NULL before the application has read that attribute */
+  int64_t length; /* Content-Length, or -1 without this field */
+  uint8_t called, sent, has_type, has_date, has_server, close_conn;
+  uint8_t sends; /* CORE_SENDFILE and CORE_ACCEL, if buf contains these fields */
+  uint8_t joins;
+  uint8_t ends;     /* atomic: nonzero makes write() raise RuntimeError, except on the thread of the record */
+  uint32_t writers; /* atomic: number of threads in write(), except the thread of the record */
+} core_response;
+
+/* Returns the latin-1 bytes of the str o, which are valid as long as o lives, or NULL with an exception. The parameter
+ * what is the beginning of the exception's message. */
+const char *core_latin1_text(PyObject *o, const char *what, Py_ssize_t *len);
+/* Whether the n bytes of s contain no control characters except tabs (RFC 9110 §5.5). */
+int core_clean_value(const char *s, Py_ssize_t n);
+/* Validate a field, or all fields of an iterable of pairs (name, value), and append them to s->buf. */
+int core_add_field(core_response *s, PyObject *name, PyObject *value);
+int core_add_fields(core_response *s, PyObject *headers);
+int core_add_byte_fields(core_response *s, PyObject *headers);
+/* Like core_add_byte_fields, for trailers; also raises ValueError for a field that is not permitted as a trailer. */
+int core_add_trailers(core_response *s, PyObject *headers);
+void core_forget_fields(core_response *s);
+/* Frees the cache of header fields of the current thread, which is about to end. */
+void core_forget_lines(void);
+int core_take_sent(core_response *s, core_part *p);
+int core_take_channel(core_response *s, core_part *p);
+void core_forget_channel(core_response *s);
+/* If the application has read response_headers, replaces the fields in buf by those in s->list. */
+int core_settle_fields(core_response *s);
+
+/* --- core_head.c: the heads of responses, in rec->part0 ------------------------------------ */
+
+int core_sends_file(core_record *rec);
+/* Writes the head of a response with the status and the fields of s, and returns the part0 of rec. The parameter whole
+ * is the length of the body in bytes, or -1 if the length is unknown. The parameter type determines the Content-Type
+ * (CORE_TYPE_...) if s lacks this field. */
+core_part *core_write_head(core_record *rec, core_response *s, int64_t whole, int type);
+/* Writes the head that accepts a WebSocket, and returns the part0 of rec. */
+core_part *core_write_accept(core_record *rec, core_response *s, const char *subprotocol, size_t n);
+/* Writes a whole response. The parameter headers is a list of pairs of str, or NULL. */
+void core_write_page(core_record *rec, int status, PyObject *headers, const char *page, size_t n);
+/* The same limits as http1.MaxTrailers and http1.MaxTrailerBytes. */
+#define CORE_TRAILERS_MAX 100
+#define CORE_TRAILERS_BYTES (16 << 10)
+/* Whether a token is permitted as the name of a trailer, as in http1.ValidTrailer; can be called with or without the
+ * GIL. */
+int core_valid_trailer(const char *name, size_t n);
+
+/* --- core_hints.c ---------------------------------------------------------------- */
+
+/* Adds a value of the field Link to *part, which is created if necessary. The value is ignored if the request already
+ * has too many hints, if the response has begun, or if the client does not understand hints. */
+int core_add_hint(core_record *rec, core_part **part, const char *value, Py_ssize_t n);
+/* Sends the part p with early hints at once, unless p is NULL. */
+void core_send_hints(core_thread *t, core_record *rec, core_part *p);
 
 /* =============================================================================
  * One-line reports of a crash in C code of the application. The functions allocate no memory and take no lock. */

@@ -450,14 +450,14 @@ typedef struct {
   core_part *first, *last;
 } core_chain;
 /* Adds n bytes of the object owner to the response body, or fewer if the body would exceed its Content-Length. Copies
- * the bytes into the last part, or adds a part with a reference to owner. Must be called after wsgi_write_head. Returns
+ * the bytes into the last part, or adds a part with a reference to owner. Must be called after core_write_head. Returns
  * -1 with MemoryError on failure. */
 int core_add_body(core_chain *c, PyObject *owner, const char *data, size_t n);
 /* Frees all parts of the chain except part0. */
 void core_chain_abandon(core_chain *c);
 /* Counts n further bytes of the response body of rec, and returns how many of them the caller can send. If the body
  * exceeds its Content-Length, the result is less than n, and a line is written to the error log. Must be called after
- * wsgi_write_head. */
+ * core_write_head. */
 int64_t core_fit_body(core_record *rec, int64_t n);
 /* Whether the response body of rec, which is complete, is shorter than its Content-Length; if so, also writes a line to
  * the error log. */

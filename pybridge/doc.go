@@ -5,11 +5,11 @@
 // Start reading at handler.go and shim.h, the two sides of the boundary between Go and C, and continue with core_run.c.
 //
 // The C code has four layers. The name of a layer is the prefix of its files and functions: core_ (the interpreter,
-// threads, records and parts), wsgi_ (requests of synchronous handlers), asgi_ (the asyncio thread) and live_
-// (WebSockets with callbacks, channels, module _fapws). A header begins with the rules for the ownership of memory and
-// for the threads that can call its functions, and has a section for each .c file, with the names in the file that are
-// used in other files. A layer calls functions of lower layers only. The highest layer is live_, followed by asgi_,
-// wsgi_ and core_. core_ calls the layers above it through tables and pointers in core_pool.h.
+// threads, records, parts and heads of responses), wsgi_ (requests of synchronous handlers), asgi_ (the asyncio thread)
+// and live_ (WebSockets with callbacks, channels, module _fapws). A header begins with the rules for the ownership of
+// memory and for the threads that can call its functions, and has a section for each .c file, with the names in the
+// file that are used in other files. A layer calls functions of lower layers only. The highest layer is live_, followed
+// by asgi_, wsgi_ and core_. core_ calls the layers above it through tables and pointers in core_pool.h.
 //
 // Only .c files use Python objects, under the GIL; Go uses the flat structs of shim.h. Go calls C once for each batch
 // of requests, and takes finished parts from a list in shared memory without a call. Structs contain numbers and

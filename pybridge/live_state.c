@@ -22,12 +22,12 @@ void live_ws_publish(core_part *p) {
 static int accept_held(live_ws_object *ws) {
   /* If the state is different, another thread has already accepted the WebSocket by sending its first message. */
   if (live_ws_state(ws) != LIVE_WS_OPENING) return 0;
-  wsgi_start_object no_fields = {.status = 101, .length = -1};
+  core_response no_fields = {.status = 101, .length = -1};
   core_record *rec = ws->rec;
   core_part *p = &rec->part0;
   Py_ssize_t n = 0;
   const char *name = ws->protocol ? PyUnicode_AsUTF8AndSize(ws->protocol, &n) : "";
-  if (!name || !wsgi_write_accept(rec, &no_fields, name, (size_t)n)) return -1;
+  if (!name || !core_write_accept(rec, &no_fields, name, (size_t)n)) return -1;
   rec->run.started = 1;
   live_ws_set_state(ws, LIVE_WS_OPEN);
   live_ws_publish(p);

@@ -82,15 +82,10 @@ void wsgi_close_socket(core_record *rec);
 /* --- wsgi_hints.c ---------------------------------------------------------------- */
 
 extern PyMethodDef wsgi_early_hints_method;
-/* Adds a value of the field Link to *part, which is created if necessary. The value is ignored if the request already
- * has too many hints, if the response has begun, or if the client does not understand hints. */
-int wsgi_add_hint(core_record *rec, core_part **part, const char *value, Py_ssize_t n);
-/* Sends the part p with early hints at once, unless p is NULL. */
-void wsgi_send_hints(core_thread *t, core_record *rec, core_part *p);
 
 /* =============================================================================
- * Return values of handlers, and the parts made of them: wsgi_start.c, wsgi_stream.c, wsgi_head.c, wsgi_fields.c,
- * wsgi_result.c, wsgi_file.c and wsgi_run.c.
+ * Return values of handlers, and the parts made of them: wsgi_start.c, wsgi_result.c, wsgi_stream.c,
+ * wsgi_answers.c, wsgi_file.c and wsgi_run.c.
  *
  * The functions borrow the return values of handlers. The record owns references to objects that are needed after the
  * call: iterators, and objects with close(). */
@@ -99,69 +94,10 @@ void wsgi_send_hints(core_thread *t, core_record *rec, core_part *p);
 
 extern PyTypeObject wsgi_Start_Type;
 
-/* Status and header fields of a response. For WSGI, the object start_response. For ASGI, a member of asgi_exchange. */
-typedef struct {
-  PyObject_HEAD vectorcallfunc vectorcall;
-  core_record *rec; /* borrowed; NULL outside a request */
-  PyObject *sink;   /* owned: function to which a process of --fork passes the arguments of write(), otherwise NULL */
-  int status;
-  PyObject *reason; /* owned: status with its reason phrase, a str, or NULL */
-  /* The header fields in the form in which they are sent; allocated by malloc, freed with the object. */
-  char *buf;
-  size_t len, cap;
-  PyObject *list; /* owned: the list response_headers, or NULL before the application has read that attribute */
-  int64_t length; /* Content-Length, or -1 without this field */
-  uint8_t called, sent, has_type, has_date, has_server, close_conn;
-  uint8_t sends; /* CORE_SENDFILE and CORE_ACCEL, if buf contains these fields */
-  uint8_t joins;
-  uint8_t ends;     /* atomic: nonzero makes write() raise RuntimeError, except on the thread of the record */
-  uint32_t writers; /* atomic: number of threads in write(), except the thread of the record */
-} wsgi_start_object;
-
 /* Returns a new or recycled start_response for rec, of the class cls, or of the built-in class if cls is NULL. */
 PyObject *wsgi_start_for(core_thread *t, core_record *rec, PyObject *cls);
 /* Called after the exchange. Releases the reference to start, unless the thread t keeps start for a later request. */
 void wsgi_start_done(core_thread *t, PyObject *start);
-/* If the application has read response_headers, replaces the fields in buf by those in s->list. */
-int wsgi_start_settle(wsgi_start_object *s);
-
-/* --- wsgi_head.c: the heads of responses, in rec->part0 ------------------------------------ */
-
-int wsgi_sends_file(core_record *rec);
-/* Writes the head of a response with the status and the fields of s, and returns the part0 of rec. The parameter whole
- * is the length of the body in bytes, or -1 if the length is unknown. The parameter type determines the Content-Type
- * (CORE_TYPE_...) if s lacks this field. */
-core_part *wsgi_write_head(core_record *rec, wsgi_start_object *s, int64_t whole, int type);
-/* Writes the head that accepts a WebSocket, and returns the part0 of rec. */
-core_part *wsgi_write_accept(core_record *rec, wsgi_start_object *s, const char *subprotocol, size_t n);
-/* Writes a whole response. The parameter headers is a list of pairs of str, or NULL. */
-void wsgi_write_page(core_record *rec, int status, PyObject *headers, const char *page, size_t n);
-/* The same limits as http1.MaxTrailers and http1.MaxTrailerBytes. */
-#define WSGI_TRAILERS_MAX 100
-#define WSGI_TRAILERS_BYTES (16 << 10)
-/* Whether a token is permitted as the name of a trailer, as in http1.ValidTrailer; can be called with or without the
- * GIL. */
-int wsgi_valid_trailer(const char *name, size_t n);
-
-/* --- wsgi_fields.c --------------------------------------------------------------- */
-
-/* Returns the latin-1 bytes of the str o, which are valid as long as o lives, or NULL with an exception. The parameter
- * what is the beginning of the exception's message. */
-const char *wsgi_latin1_text(PyObject *o, const char *what, Py_ssize_t *len);
-/* Whether the n bytes of s contain no control characters except tabs (RFC 9110 §5.5). */
-int wsgi_clean_value(const char *s, Py_ssize_t n);
-/* Validate a field, or all fields of an iterable of pairs (name, value), and append them to s->buf. */
-int wsgi_add_field(wsgi_start_object *s, PyObject *name, PyObject *value);
-int wsgi_add_fields(wsgi_start_object *s, PyObject *headers);
-int wsgi_add_byte_fields(wsgi_start_object *s, PyObject *headers);
-/* Like wsgi_add_byte_fields, for trailers; also raises ValueError for a field that is not permitted as a trailer. */
-int wsgi_add_trailers(wsgi_start_object *s, PyObject *headers);
-void wsgi_forget_fields(wsgi_start_object *s);
-/* Frees the cache of header fields of the current thread, which is about to end. */
-void wsgi_forget_lines(void);
-int wsgi_take_sent(wsgi_start_object *s, core_part *p);
-int wsgi_take_channel(wsgi_start_object *s, core_part *p);
-void wsgi_forget_channel(wsgi_start_object *s);
 
 /* --- wsgi_result.c --------------------------------------------------------------- */
 
@@ -182,8 +118,6 @@ void wsgi_stream(core_thread *t, core_record *rec);
 void wsgi_stream_end(core_thread *t, core_record *rec, int failed);
 /* Releases all objects of rec; must be called before the last part of rec is published. */
 void wsgi_drop(core_thread *t, core_record *rec);
-/* Whether a response with this status to the request rec has no body (RFC 9110 §6.4.1). */
-int wsgi_bodyless(const core_record *rec, int status);
 PyObject *wsgi_write(PyObject *start, PyObject *data);
 /* After the handler of rec has returned, makes calls of write() that still run on different threads fail, and waits
  * until the calls have returned. Releases the GIL during the wait. */
@@ -206,7 +140,7 @@ typedef struct {
 } wsgi_channel_object;
 extern PyTypeObject wsgi_ChannelAnswer_Type;
 extern PyMethodDef wsgi_answer_methods[];
-int wsgi_channel_head(wsgi_start_object *s, PyObject *answer);
+int wsgi_channel_head(core_response *s, PyObject *answer);
 
 /* --- wsgi_file.c ----------------------------------------------------------------- */
 
@@ -215,7 +149,7 @@ int wsgi_file_init(void);
 /* If the parameter result is, or wraps, a regular file of known size, adds the file to the part p, and returns 1.
  * Otherwise returns 0. If the size that fstat reports is wrong (wsgi_has_size), removes a Content-Length of that size
  * from s. */
-int wsgi_file_part(PyObject *result, wsgi_start_object *s, core_part *p);
+int wsgi_file_part(PyObject *result, core_response *s, core_part *p);
 
 /* Whether a regular file contains as many bytes as fstat reports, unlike files of /proc and /sys. */
 int wsgi_has_size(int fd, const struct stat *st);

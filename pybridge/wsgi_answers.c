@@ -98,18 +98,18 @@ PyTypeObject wsgi_ChannelAnswer_Type = {
     .tp_doc = "A response that makes the client a subscriber of channels; fapws.channel returns it.",
 };
 
-int wsgi_channel_head(wsgi_start_object *s, PyObject *answer) {
+int wsgi_channel_head(core_response *s, PyObject *answer) {
   const wsgi_channel_object *c = (const wsgi_channel_object *)answer;
   PyObject *name = PyUnicode_FromString("Fapws-Channel");
   if (!name) return -1;
-  int bad = wsgi_start_settle(s) < 0;
+  int bad = core_settle_fields(s) < 0;
   if (!bad) {
     Py_CLEAR(s->list);
-    wsgi_forget_channel(s);
+    core_forget_channel(s);
     s->length = -1;
     s->status = 200;
     Py_CLEAR(s->reason);
-    bad = wsgi_add_fields(s, c->headers) < 0 || wsgi_add_field(s, name, c->names) < 0;
+    bad = core_add_fields(s, c->headers) < 0 || core_add_field(s, name, c->names) < 0;
   }
   Py_DECREF(name);
   return bad ? -1 : 0;

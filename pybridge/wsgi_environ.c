@@ -360,5 +360,5 @@ void wsgi_forget_caches(void) {
   for (int i = 0; i < TEMPLATES; i++) Py_CLEAR(templates[i]);
   Py_CLEAR(spare);
   wsgi_forget_heads(heads);
-  wsgi_forget_lines();
+  core_forget_lines();
 }

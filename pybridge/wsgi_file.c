@@ -83,7 +83,7 @@ static int is_regular(int64_t fd, int64_t at, struct stat *st) {
   return fd >= 0 && at >= 0 && fstat((int)fd, st) == 0 && S_ISREG(st->st_mode);
 }
 
-int wsgi_file_part(PyObject *result, wsgi_start_object *s, core_part *p) {
+int wsgi_file_part(PyObject *result, core_response *s, core_part *p) {
   PyObject *file = real_file(result);
   if (!file) return 0;
   struct stat st;

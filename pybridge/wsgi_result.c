@@ -31,7 +31,7 @@ static int answer_items(core_thread *t, core_record *rec, PyObject *const *items
   int64_t total = total_length(items, n, &is_text);
   if (total < 0) return -1;
   if (type < 0) type = is_text ? CORE_TYPE_HTML : CORE_TYPE_BINARY;
-  core_part *p = wsgi_write_head(rec, rec->run.start, total, type);
+  core_part *p = core_write_head(rec, rec->run.start, total, type);
   if (!p) return -1;
   core_chain c = {rec, p, p};
   if (add_items(&c, items, n) < 0) {
@@ -81,7 +81,7 @@ static int answer_file(core_thread *t, core_record *rec, PyObject *result) {
     free(probe.buf);
     return is_file;
   }
-  core_part *p = wsgi_write_head(rec, rec->run.start, probe.count, CORE_TYPE_BY_NAME);
+  core_part *p = core_write_head(rec, rec->run.start, probe.count, CORE_TYPE_BY_NAME);
   int bad = !p || core_part_put(p, probe.buf + probe.name_off, probe.name_len, &p->name_off, &p->name_len) < 0;
   if (!bad) {
     p->offset = probe.offset;
@@ -104,7 +104,7 @@ static int answer_static(core_thread *t, core_record *rec, PyObject *result) {
   Py_ssize_t n, path_len = PyBytes_GET_SIZE(((wsgi_static_object *)result)->path);
   const char *path = PyBytes_AS_STRING(((wsgi_static_object *)result)->path);
   const char *options = PyUnicode_AsUTF8AndSize(((wsgi_static_object *)result)->options, &n);
-  core_part *p = options ? wsgi_write_head(rec, rec->run.start, -1, CORE_TYPE_SET) : NULL;
+  core_part *p = options ? core_write_head(rec, rec->run.start, -1, CORE_TYPE_SET) : NULL;
   if (!p || core_part_put(p, options, (size_t)n, &p->static_off, &p->static_len) < 0 ||
       core_part_put(p, path, (size_t)path_len, &p->path_off, &p->path_len) < 0)
     return -1;
@@ -171,7 +171,7 @@ static int answer_list(core_thread *t, core_record *rec, PyObject *list) {
 
 static int answer(core_thread *t, core_record *rec, PyObject *result) {
   if (CORE_PARALLEL && PyList_CheckExact(result)) return answer_list(t, rec, result);
-  int sends = wsgi_sends_file(rec);
+  int sends = core_sends_file(rec);
   if (UNLIKELY(sends)) {
     if (sends < 0) return -1;
     rec->run.result = Py_NewRef(result);

@@ -94,7 +94,7 @@ static void answer_failure(core_thread *t, core_record *rec, int status, PyObjec
   }
   give_up_result(t, rec);
   if (page && !PyArg_ParseTuple(page, "OS", &headers, &body)) PyErr_Clear();
-  wsgi_write_page(rec, status, headers, body ? PyBytes_AS_STRING(body) : "", body ? (size_t)PyBytes_GET_SIZE(body) : 0);
+  core_write_page(rec, status, headers, body ? PyBytes_AS_STRING(body) : "", body ? (size_t)PyBytes_GET_SIZE(body) : 0);
   core_part *p = &rec->part0;
   p->failure = !body;
   if (detail && core_the_pool.debug >= 1 &&

@@ -9,13 +9,7 @@
 #include <string.h>
 #include <structmember.h>
 
-int wsgi_start_settle(wsgi_start_object *s) {
-  if (LIKELY(!s->list)) return 0;
-  wsgi_forget_fields(s);
-  return wsgi_add_fields(s, s->list);
-}
-
-static int set_status(wsgi_start_object *s, PyObject *status) {
+static int set_status(core_response *s, PyObject *status) {
   if (PyLong_Check(status)) {
     long code = PyLong_AsLong(status);
     if (code < 200 || code > 999) {
@@ -27,11 +21,11 @@ static int set_status(wsgi_start_object *s, PyObject *status) {
     return 0;
   }
   Py_ssize_t n;
-  const char *text = wsgi_latin1_text(status, "status", &n);
+  const char *text = core_latin1_text(status, "status", &n);
   if (!text) return -1;
   int digits = n >= 3 && text[0] >= '2' && text[0] <= '9' && text[1] >= '0' && text[1] <= '9' && text[2] >= '0' &&
                text[2] <= '9';
-  if (UNLIKELY(!digits || (n > 3 && text[3] != ' ') || !wsgi_clean_value(text, n)))
+  if (UNLIKELY(!digits || (n > 3 && text[3] != ' ') || !core_clean_value(text, n)))
     return core_raise(PyExc_ValueError, "status %.200R must have the form '200 OK'", status);
   s->status = (text[0] - '0') * 100 + (text[1] - '0') * 10 + (text[2] - '0');
   Py_XSETREF(s->reason, Py_NewRef(status));
@@ -53,12 +47,12 @@ static int raise_exc_info(PyObject *exc_info) {
 
 /* Applies the parameter exc_info of start_response (PEP 3333): if the head was sent, raises the exception, otherwise
  * permits the application to replace the head. */
-static int apply_exc_info(wsgi_start_object *s, PyObject *exc_info) {
+static int apply_exc_info(core_response *s, PyObject *exc_info) {
   if (UNLIKELY(exc_info && exc_info != Py_None)) {
     if (s->sent) return raise_exc_info(exc_info);
     if (s->called) {
       Py_CLEAR(s->list);
-      wsgi_forget_fields(s);
+      core_forget_fields(s);
     }
     return 0;
   }
@@ -72,14 +66,14 @@ static int apply_exc_info(wsgi_start_object *s, PyObject *exc_info) {
 
 /* Sets the status and the fields. A failure changes neither, so the application can still send an error page with the
  * fields that it set earlier. */
-static int begin_head(wsgi_start_object *s, PyObject *status, PyObject *headers) {
-  wsgi_start_object before = *s;
+static int begin_head(core_response *s, PyObject *status, PyObject *headers) {
+  core_response before = *s;
   char *kept = NULL;
   if (UNLIKELY(before.len)) {
     if (!(kept = malloc(before.len))) return PyErr_NoMemory(), -1;
     memcpy(kept, s->buf, before.len);
   }
-  int bad = wsgi_add_fields(s, headers) < 0 || set_status(s, status) < 0;
+  int bad = core_add_fields(s, headers) < 0 || set_status(s, status) < 0;
   if (UNLIKELY(bad)) {
     if (kept) memcpy(s->buf, kept, before.len);
     s->len = before.len;
@@ -95,15 +89,15 @@ static int begin_head(wsgi_start_object *s, PyObject *status, PyObject *headers)
   return -bad;
 }
 
-static PyObject *begin_held(wsgi_start_object *s, PyObject *status, PyObject *headers, PyObject *exc_info) {
-  if (apply_exc_info(s, exc_info) < 0 || wsgi_start_settle(s) < 0) return NULL;
+static PyObject *begin_held(core_response *s, PyObject *status, PyObject *headers, PyObject *exc_info) {
+  if (apply_exc_info(s, exc_info) < 0 || core_settle_fields(s) < 0) return NULL;
   Py_CLEAR(s->list);
   if (begin_head(s, status, headers) < 0) return NULL;
   s->called = 1;
   return PyCFunction_New(&write_method, (PyObject *)s);
 }
 
-static PyObject *begin_response(wsgi_start_object *s, PyObject *status, PyObject *headers, PyObject *exc_info) {
+static PyObject *begin_response(core_response *s, PyObject *status, PyObject *headers, PyObject *exc_info) {
   return CORE_HELD(s, begin_held(s, status, headers, exc_info));
 }
 
@@ -111,13 +105,13 @@ static PyObject *start_call(PyObject *self, PyObject *args, PyObject *kw) {
   static char *names[] = {"status", "headers", "exc_info", NULL};
   PyObject *status, *headers, *exc_info = NULL;
   if (!PyArg_ParseTupleAndKeywords(args, kw, "OO|O:start_response", names, &status, &headers, &exc_info)) return NULL;
-  return begin_response((wsgi_start_object *)self, status, headers, exc_info);
+  return begin_response((core_response *)self, status, headers, exc_info);
 }
 
 static PyObject *start_vectorcall(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames) {
   Py_ssize_t n = PyVectorcall_NARGS(nargsf);
   if (LIKELY(!kwnames && (n == 2 || n == 3)))
-    return begin_response((wsgi_start_object *)self, args[0], args[1], n == 3 ? args[2] : NULL);
+    return begin_response((core_response *)self, args[0], args[1], n == 3 ? args[2] : NULL);
   static PyMethodDef any = {"start_response", (PyCFunction)(void (*)(void))start_call, METH_VARARGS | METH_KEYWORDS,
                             NULL};
   PyObject *f = PyCFunction_New(&any, self), *result = f ? PyObject_Vectorcall(f, args, (size_t)n, kwnames) : NULL;
@@ -126,14 +120,14 @@ static PyObject *start_vectorcall(PyObject *self, PyObject *const *args, size_t 
 }
 
 static PyObject *start_add_header(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
-  wsgi_start_object *s = (wsgi_start_object *)self;
+  core_response *s = (core_response *)self;
   if (nargs != 2) return PyErr_Format(PyExc_TypeError, "add_header(name, value) takes 2 arguments");
   PyObject *name = PyObject_Str(args[0]), *value = name ? PyObject_Str(args[1]) : NULL;
   int bad = !value;
   CORE_BEGIN_HOLD(self);
-  bad = bad || wsgi_start_settle(s) < 0;
+  bad = bad || core_settle_fields(s) < 0;
   if (!bad) Py_CLEAR(s->list);
-  bad = bad || wsgi_add_field(s, name, value) < 0;
+  bad = bad || core_add_field(s, name, value) < 0;
   CORE_END_HOLD();
   Py_XDECREF(name);
   Py_XDECREF(value);
@@ -160,7 +154,7 @@ static PyObject *start_delete_cookie(PyObject *self, PyObject *args, PyObject *k
 /* --- for a process of --fork (contrib/fapws/_fork.py) ------------------------ */
 
 static PyObject *start_serve(PyObject *self, PyObject *sink) {
-  wsgi_start_object *s = (wsgi_start_object *)self;
+  core_response *s = (core_response *)self;
   Py_XSETREF(s->sink, Py_NewRef(sink));
   Py_RETURN_NONE;
 }
@@ -168,9 +162,9 @@ static PyObject *start_serve(PyObject *self, PyObject *sink) {
 /* Implements _head(channel), which returns the head as a tuple (status, reason, fields, length, has_type, body), and
  * marks the head as sent. The parameter channel is a ChannelAnswer, which has a body, or None. */
 static PyObject *start_head(PyObject *self, PyObject *channel) {
-  wsgi_start_object *s = (wsgi_start_object *)self;
+  core_response *s = (core_response *)self;
   int joins = Py_TYPE(channel) == &wsgi_ChannelAnswer_Type;
-  if (joins ? wsgi_channel_head(s, channel) < 0 : wsgi_start_settle(s) < 0) return NULL;
+  if (joins ? wsgi_channel_head(s, channel) < 0 : core_settle_fields(s) < 0) return NULL;
   s->sent = 1;
   Py_ssize_t n = s->reason ? PyUnicode_GET_LENGTH(s->reason) : 0;
   return Py_BuildValue("(iy#y#LiN)", s->status, n > 4 ? (const char *)PyUnicode_1BYTE_DATA(s->reason) + 4 : "",
@@ -197,15 +191,15 @@ static PyMethodDef start_methods[] = {
     {NULL, NULL, 0, NULL}};
 
 static PyObject *get_status_code(PyObject *self, void *closure) {
-  return PyLong_FromLong(((wsgi_start_object *)self)->status);
+  return PyLong_FromLong(((core_response *)self)->status);
 }
 
 static int set_status_code(PyObject *self, PyObject *value, void *closure) {
   if (!value) return core_raise(PyExc_TypeError, "status_code cannot be deleted");
-  return CORE_HELD(self, set_status((wsgi_start_object *)self, value));
+  return CORE_HELD(self, set_status((core_response *)self, value));
 }
 
-static PyObject *headers_held(wsgi_start_object *s) {
+static PyObject *headers_held(core_response *s) {
   if (!s->list) {
     PyObject *list = PyList_New(0);
     for (const char *line = s->buf, *end = s->buf + s->len; list && line < end;) {
@@ -225,11 +219,11 @@ static PyObject *headers_held(wsgi_start_object *s) {
 }
 
 static PyObject *get_response_headers(PyObject *self, void *closure) {
-  return CORE_HELD(self, headers_held((wsgi_start_object *)self));
+  return CORE_HELD(self, headers_held((core_response *)self));
 }
 
 static int set_response_headers(PyObject *self, PyObject *value, void *closure) {
-  wsgi_start_object *s = (wsgi_start_object *)self;
+  core_response *s = (core_response *)self;
   PyObject *list = value ? PySequence_List(value) : PyList_New(0);
   if (!list) return -1;
   CORE_BEGIN_HOLD(self);
@@ -245,7 +239,7 @@ static PyGetSetDef start_getset[] = {
     {NULL, NULL, NULL, NULL, NULL}};
 
 static PyObject *start_new(PyTypeObject *type, PyObject *args, PyObject *kw) {
-  wsgi_start_object *s = (wsgi_start_object *)type->tp_alloc(type, 0);
+  core_response *s = (core_response *)type->tp_alloc(type, 0);
   if (s) {
     s->vectorcall = start_vectorcall;
     s->status = 200;
@@ -255,19 +249,19 @@ static PyObject *start_new(PyTypeObject *type, PyObject *args, PyObject *kw) {
 }
 
 static int start_traverse(PyObject *self, visitproc visit, void *arg) {
-  wsgi_start_object *s = (wsgi_start_object *)self;
+  core_response *s = (core_response *)self;
   Py_VISIT(s->list);
   Py_VISIT(s->sink);
   return 0;
 }
 
 static int start_clear(PyObject *self) {
-  Py_CLEAR(((wsgi_start_object *)self)->list);
+  Py_CLEAR(((core_response *)self)->list);
   return 0;
 }
 
 static void start_dealloc(PyObject *self) {
-  wsgi_start_object *s = (wsgi_start_object *)self;
+  core_response *s = (core_response *)self;
   PyObject_GC_UnTrack(self);
   start_clear(self);
   Py_CLEAR(s->reason);
@@ -277,10 +271,10 @@ static void start_dealloc(PyObject *self) {
 
 PyTypeObject wsgi_Start_Type = {
     PyVarObject_HEAD_INIT(NULL, 0).tp_name = "_fapws.Start_response",
-    .tp_basicsize = sizeof(wsgi_start_object),
+    .tp_basicsize = sizeof(core_response),
     .tp_dealloc = start_dealloc,
     .tp_call = start_call,
-    .tp_vectorcall_offset = offsetof(wsgi_start_object, vectorcall),
+    .tp_vectorcall_offset = offsetof(core_response, vectorcall),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC | CORE_HAVE_VECTORCALL,
     .tp_doc = "Begins the response, as in PEP 3333, and returns write. The other methods are those of Fapws4.",
     .tp_traverse = start_traverse,
@@ -304,19 +298,19 @@ PyObject *wsgi_start_for(core_thread *t, core_record *rec, PyObject *cls) {
     }
   }
   if (self) {
-    ((wsgi_start_object *)self)->rec = rec;
-    ((wsgi_start_object *)self)->ends = 0;
+    ((core_response *)self)->rec = rec;
+    ((core_response *)self)->ends = 0;
   }
   return self;
 }
 
 void wsgi_start_done(core_thread *t, PyObject *self) {
-  wsgi_start_object *s = (wsgi_start_object *)self;
+  core_response *s = (core_response *)self;
   s->rec = NULL;
   if (core_is_only_reference(self) && Py_TYPE(self) == &wsgi_Start_Type && !t->spare_start && s->cap <= 8192) {
     Py_CLEAR(s->list);
     Py_CLEAR(s->reason);
-    wsgi_forget_fields(s);
+    core_forget_fields(s);
     s->status = 200;
     s->called = s->sent = 0;
     t->spare_start = self;

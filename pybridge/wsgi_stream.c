@@ -7,10 +7,8 @@
 
 #include <unistd.h>
 
-int wsgi_bodyless(const core_record *rec, int status) { return rec->req.head_only || status == 204 || status == 304; }
-
 static int make_head(core_record *rec, int is_text, Py_ssize_t len) {
-  core_part *p = wsgi_write_head(rec, rec->run.start, -1, is_text ? CORE_TYPE_HTML : CORE_TYPE_BINARY);
+  core_part *p = core_write_head(rec, rec->run.start, -1, is_text ? CORE_TYPE_HTML : CORE_TYPE_BINARY);
   if (!p) return -1;
   /* The length of a single chunk is the Content-Length (PEP 3333, "Handling the Content-Length Header"). */
   if (rec->run.single && rec->run.declared < 0 && !p->send_len) rec->run.declared = p->length = len;
@@ -33,7 +31,7 @@ static int publish_chunk(core_thread *t, core_record *rec, const core_message *m
 int wsgi_send_chunk(core_thread *t, core_record *rec, PyObject *item) {
   core_message m;
   if (wsgi_read_chunk(item, &m) < 0) return -1;
-  int bad = wsgi_sends_file(rec);
+  int bad = core_sends_file(rec);
   if (UNLIKELY(bad)) /* the server will send a file instead of the chunks, and the head is published at the end */
     rec->run.whole = 1;
   else if (m.len)
@@ -159,7 +157,7 @@ void wsgi_stream(core_thread *t, core_record *rec) {
  * The function write() of PEP 3333. Any thread of the application can call it while the handler runs, so
  * wsgi_end_writes waits until such calls on different threads have returned. */
 
-static PyObject *write_to(core_record *rec, const wsgi_start_object *s, PyObject *data) {
+static PyObject *write_to(core_record *rec, const core_response *s, PyObject *data) {
   core_thread *t = core_thread_of(rec);
   if (wsgi_send_chunk(t, rec, data) < 0) return NULL;
   if (core_forked) Py_RETURN_NONE;
@@ -169,12 +167,10 @@ static PyObject *write_to(core_record *rec, const wsgi_start_object *s, PyObject
   Py_RETURN_NONE;
 }
 
-static void count_writer(wsgi_start_object *s, int n) {
-  __atomic_add_fetch(&s->writers, (uint32_t)n, __ATOMIC_RELAXED);
-}
+static void count_writer(core_response *s, int n) { __atomic_add_fetch(&s->writers, (uint32_t)n, __ATOMIC_RELAXED); }
 
 static PyObject *write_held(PyObject *self, PyObject *data) {
-  wsgi_start_object *s = (wsgi_start_object *)self;
+  core_response *s = (core_response *)self;
   core_record *rec = s->rec;
   const core_thread *t = rec ? core_thread_of(rec) : NULL;
   int elsewhere = t != core_this_thread;
@@ -191,7 +187,7 @@ static PyObject *write_held(PyObject *self, PyObject *data) {
 }
 
 void wsgi_end_writes(core_record *rec) {
-  wsgi_start_object *s = rec->run.start;
+  core_response *s = rec->run.start;
   int writers;
   if (!s) return;
   CORE_BEGIN_HOLD(s);

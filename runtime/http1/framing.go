@@ -265,8 +265,8 @@ func AppendChunkHeader(dst []byte, size int64) []byte {
 	return append(dst, '\r', '\n')
 }
 
-// Limits for trailer fields (RFC 9110 §6.5) in requests and responses. WSGI_TRAILERS_MAX and the constant after it in
-// pybridge/wsgi.h must have the same values.
+// Limits for trailer fields (RFC 9110 §6.5) in requests and responses. CORE_TRAILERS_MAX and the constant after it in
+// pybridge/core.h must have the same values.
 const (
 	MaxTrailers = 100
 	// total size of the trailer fields in bytes, including ": " and CRLF

@@ -1,5 +1,5 @@
 /* Validates the header fields of a response once, and stores them in the form in which they are sent. */
-#include "wsgi.h"
+#include "core.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +10,7 @@ static const uint8_t token_char[256] = {['!'] = 1,         ['#'] = 1,         ['
                                         ['^'] = 1,         ['_'] = 1,         ['`'] = 1,        ['|'] = 1, ['~'] = 1,
                                         ['0' ... '9'] = 1, ['A' ... 'Z'] = 1, ['a' ... 'z'] = 1};
 
-const char *wsgi_latin1_text(PyObject *o, const char *what, Py_ssize_t *len) {
+const char *core_latin1_text(PyObject *o, const char *what, Py_ssize_t *len) {
   if (UNLIKELY(!PyUnicode_Check(o)))
     return PyErr_Format(PyExc_TypeError, "%s must be str, not %.100s", what, Py_TYPE(o)->tp_name), NULL;
 #if PY_VERSION_HEX < 0x030c0000
@@ -22,7 +22,7 @@ const char *wsgi_latin1_text(PyObject *o, const char *what, Py_ssize_t *len) {
   return (const char *)PyUnicode_1BYTE_DATA(o);
 }
 
-int wsgi_clean_value(const char *s, Py_ssize_t n) {
+int core_clean_value(const char *s, Py_ssize_t n) {
   for (Py_ssize_t i = 0; i < n; i++) {
     unsigned char c = (unsigned char)s[i];
     if (UNLIKELY(c < 0x20 || c == 0x7f) && c != '\t') return 0;
@@ -30,7 +30,7 @@ int wsgi_clean_value(const char *s, Py_ssize_t n) {
   return 1;
 }
 
-static int reserve(wsgi_start_object *s, size_t n) {
+static int reserve(core_response *s, size_t n) {
   size_t want = s->len + n;
   if (LIKELY(want <= s->cap)) return 0;
   size_t cap = s->cap ? s->cap : 512;
@@ -47,7 +47,7 @@ static int is_name(const char *name, size_t n, const char *known) {
 }
 
 /* Returns the line of a field in s->buf, or NULL if s lacks the field, and stores the next line in *next. */
-static char *find_line(const wsgi_start_object *s, const char *name, char **next) {
+static char *find_line(const core_response *s, const char *name, char **next) {
   size_t n = strlen(name);
   for (char *line = s->buf, *end = s->buf + s->len; line < end; line = *next) {
     *next = memchr(line, '\n', (size_t)(end - line));
@@ -57,7 +57,7 @@ static char *find_line(const wsgi_start_object *s, const char *name, char **next
   return NULL;
 }
 
-static void remove_field(wsgi_start_object *s, const char *name) {
+static void remove_field(core_response *s, const char *name) {
   char *next, *line = find_line(s, name, &next);
   if (!line) return;
   memmove(line, next, (size_t)(s->buf + s->len - next));
@@ -66,7 +66,7 @@ static void remove_field(wsgi_start_object *s, const char *name) {
 
 static const char *const sendfile = "X-Sendfile", *const accel = "X-Accel-Redirect";
 
-int wsgi_take_sent(wsgi_start_object *s, core_part *p) {
+int core_take_sent(core_response *s, core_part *p) {
   p->accel = !(s->sends & CORE_SENDFILE);
   const char *name = p->accel ? accel : sendfile;
   char *next, *line = find_line(s, name, &next);
@@ -82,10 +82,10 @@ int wsgi_take_sent(wsgi_start_object *s, core_part *p) {
 
 static const char *const channel = "Fapws-Channel";
 
-int wsgi_take_channel(wsgi_start_object *s, core_part *p) {
+int core_take_channel(core_response *s, core_part *p) {
   if (s->status != 200) { /* an error page does not subscribe the client, even if the application sets the field in all
                            * responses */
-    wsgi_forget_channel(s);
+    core_forget_channel(s);
     return 0;
   }
   for (char *next, *line; (line = find_line(s, channel, &next));) {
@@ -105,14 +105,14 @@ int wsgi_take_channel(wsgi_start_object *s, core_part *p) {
   return 0;
 }
 
-void wsgi_forget_channel(wsgi_start_object *s) {
+void core_forget_channel(core_response *s) {
   for (; s->joins && find_line(s, channel, &(char *){NULL});) remove_field(s, channel);
   s->joins = 0;
 }
 
 /* Records a field that makes the server send a file. Returns 0 if the value of the field is empty, otherwise 1. The
  * field replaces an earlier field of the same name. */
-static int note_sent(wsgi_start_object *s, const char *name, int which, const char *text, Py_ssize_t len) {
+static int note_sent(core_response *s, const char *name, int which, const char *text, Py_ssize_t len) {
   if (s->sends & which) remove_field(s, name);
   s->sends &= (uint8_t)~which;
   while (len && (*text == ' ' || *text == '\t')) text++, len--;
@@ -120,7 +120,7 @@ static int note_sent(wsgi_start_object *s, const char *name, int which, const ch
   return len > 0;
 }
 
-static int set_length(wsgi_start_object *s, PyObject *value, const char *text, Py_ssize_t n) {
+static int set_length(core_response *s, PyObject *value, const char *text, Py_ssize_t n) {
   int64_t length = 0;
   int bad = n == 0 || n > 18;
   for (Py_ssize_t i = 0; i < n && !bad; i++) {
@@ -148,13 +148,13 @@ static int has_token(const char *value, Py_ssize_t n, const char *token) {
 enum { PLAIN, TYPE, SINGLE, OURS, BAD };
 
 /* Removes an earlier field of the same name, because only the last field counts, and returns kind. */
-static inline int only(wsgi_start_object *s, uint8_t *has, const char *name, int kind) {
+static inline int only(core_response *s, uint8_t *has, const char *name, int kind) {
   if (*has) remove_field(s, name);
   *has = 1;
   return kind;
 }
 
-static int special_field(wsgi_start_object *s, const char *name, size_t n, PyObject *value, const char *text,
+static int special_field(core_response *s, const char *name, size_t n, PyObject *value, const char *text,
                          Py_ssize_t len) {
   switch (name[0] | 0x20) {
   case 'c':
@@ -195,7 +195,7 @@ static int special_field(wsgi_start_object *s, const char *name, size_t n, PyObj
   }
 }
 
-static int put_line(wsgi_start_object *s, const char *name, size_t n, const char *value, size_t len) {
+static int put_line(core_response *s, const char *name, size_t n, const char *value, size_t len) {
   if (reserve(s, n + len + 4) < 0) return -1;
   char *out = s->buf + s->len;
   memcpy(out, name, n);
@@ -220,7 +220,7 @@ static CORE_PER_THREAD struct {
   char line[LINE_BYTES];
 } lines[LINE_SLOTS];
 
-void wsgi_forget_lines(void) {
+void core_forget_lines(void) {
   for (int i = 0; i < LINE_SLOTS; i++) {
     Py_CLEAR(lines[i].name);
     Py_CLEAR(lines[i].value);
@@ -232,7 +232,7 @@ static unsigned line_slot(PyObject *name, PyObject *value) {
   return (unsigned)(h ^ (h >> 7)) % LINE_SLOTS;
 }
 
-static int known_line(wsgi_start_object *s, PyObject *name, PyObject *value, unsigned slot) {
+static int known_line(core_response *s, PyObject *name, PyObject *value, unsigned slot) {
   if (lines[slot].name != name || lines[slot].value != value) return 0;
   if (lines[slot].is_type && s->has_type) return 0;
   if (reserve(s, LINE_BYTES) < 0) return -1;
@@ -246,7 +246,7 @@ static int is_plain(PyObject *o) { return PyUnicode_CheckExact(o) || PyBytes_Che
 
 /* Caches the line in the last n bytes of s->buf, unless the name or the value is an instance of a subclass of str or
  * bytes. Cookies are not cached, because each cookie is for one client. */
-static void remember_line(wsgi_start_object *s, PyObject *name, PyObject *value, unsigned slot, size_t n, int is_type) {
+static void remember_line(core_response *s, PyObject *name, PyObject *value, unsigned slot, size_t n, int is_type) {
   if (n > LINE_BYTES || !is_plain(name) || !is_plain(value) || !core_this_thread) return;
   Py_XSETREF(lines[slot].name, Py_NewRef(name));
   Py_XSETREF(lines[slot].value, Py_NewRef(value));
@@ -259,13 +259,13 @@ typedef const char *text_of(PyObject *o, const char *what, Py_ssize_t *len);
 enum { NOT_A_PAIR = -2 };
 static text_of trailer_text;
 
-static int put_trailer(wsgi_start_object *s, PyObject *name_object, const char *name, size_t n, const char *value,
+static int put_trailer(core_response *s, PyObject *name_object, const char *name, size_t n, const char *value,
                        size_t len) {
-  if (wsgi_valid_trailer(name, n)) return put_line(s, name, n, value, len);
+  if (core_valid_trailer(name, n)) return put_line(s, name, n, value, len);
   return core_raise(PyExc_ValueError, "header %S must not be a trailer field", name_object);
 }
 
-static inline int add_field(wsgi_start_object *s, PyObject *name_object, PyObject *value_object, text_of *text) {
+static inline int add_field(core_response *s, PyObject *name_object, PyObject *value_object, text_of *text) {
   unsigned slot = line_slot(name_object, value_object);
   int known = text == trailer_text ? 0 : known_line(s, name_object, value_object, slot);
   if (LIKELY(known)) return known < 0 ? -1 : 0;
@@ -276,7 +276,7 @@ static inline int add_field(wsgi_start_object *s, PyObject *name_object, PyObjec
   int ok = n > 0;
   for (Py_ssize_t i = 0; i < n; i++) ok &= token_char[(unsigned char)name[i]];
   if (UNLIKELY(!ok)) return core_raise(PyExc_ValueError, "header name %.200R is not a token", name_object);
-  if (UNLIKELY(!wsgi_clean_value(value, len)))
+  if (UNLIKELY(!core_clean_value(value, len)))
     return core_raise(PyExc_ValueError, "header %S: value %.200R has a control character", name_object, value_object);
   if (text == trailer_text) return put_trailer(s, name_object, name, (size_t)n, value, (size_t)len);
   int kind = special_field(s, name, (size_t)n, value_object, value, len);
@@ -287,8 +287,8 @@ static inline int add_field(wsgi_start_object *s, PyObject *name_object, PyObjec
   return 0;
 }
 
-int wsgi_add_field(wsgi_start_object *s, PyObject *name, PyObject *value) {
-  return add_field(s, name, value, wsgi_latin1_text);
+int core_add_field(core_response *s, PyObject *name, PyObject *value) {
+  return add_field(s, name, value, core_latin1_text);
 }
 
 static const char *bytes_text(PyObject *o, const char *what, Py_ssize_t *len) {
@@ -301,7 +301,7 @@ static const char *bytes_text(PyObject *o, const char *what, Py_ssize_t *len) {
 /* Converts an object as bytes_text does. The address of this function tells add_field that the field is a trailer. */
 static const char *trailer_text(PyObject *o, const char *what, Py_ssize_t *len) { return bytes_text(o, what, len); }
 
-void wsgi_forget_fields(wsgi_start_object *s) {
+void core_forget_fields(core_response *s) {
   s->len = 0;
   s->length = -1;
   s->has_type = s->has_date = s->has_server = s->close_conn = s->sends = s->joins = 0;
@@ -309,7 +309,7 @@ void wsgi_forget_fields(wsgi_start_object *s) {
 
 /* Adds a pair that is not a tuple. If the items must be bytes (ASGI), the pair can be any iterable, otherwise it must
  * be a list. */
-static int add_pair(wsgi_start_object *s, PyObject *pair, text_of *text) {
+static int add_pair(core_response *s, PyObject *pair, text_of *text) {
   PyObject *two = text == bytes_text || text == trailer_text || PyList_Check(pair) ? PySequence_Tuple(pair) : NULL;
   int bad = !two || PyTuple_GET_SIZE(two) != 2 ? NOT_A_PAIR
                                                : add_field(s, PyTuple_GET_ITEM(two, 0), PyTuple_GET_ITEM(two, 1), text);
@@ -319,7 +319,7 @@ static int add_pair(wsgi_start_object *s, PyObject *pair, text_of *text) {
 
 /* Adds all fields. If headers is not an iterable, raises TypeError with the message in the parameter wrong. If an item
  * is not a pair, raises TypeError with the message in wrong_item. */
-static inline int add_fields(wsgi_start_object *s, PyObject *headers, text_of *text, const char *wrong,
+static inline int add_fields(core_response *s, PyObject *headers, text_of *text, const char *wrong,
                              const char *wrong_item) {
   if (UNLIKELY(PyDict_Check(headers)) && PyDict_Size(headers))
     return core_raise(PyExc_TypeError, "%s, not a dict", wrong);
@@ -341,18 +341,24 @@ static inline int add_fields(wsgi_start_object *s, PyObject *headers, text_of *t
   return bad ? -1 : 0;
 }
 
-int wsgi_add_fields(wsgi_start_object *s, PyObject *headers) {
-  return add_fields(s, headers, wsgi_latin1_text, "headers must be a list of (name, value) tuples",
+int core_add_fields(core_response *s, PyObject *headers) {
+  return add_fields(s, headers, core_latin1_text, "headers must be a list of (name, value) tuples",
                     "headers[%zd] must be a tuple (name, value), not %.200R");
 }
 
 static const char wrong_headers[] = "send(): 'headers' must be an iterable of pairs [name, value]",
                   wrong_pair[] = "send(): 'headers'[%zd] must be a pair of bytes [name, value], not %.200R";
 
-int wsgi_add_byte_fields(wsgi_start_object *s, PyObject *headers) {
+int core_add_byte_fields(core_response *s, PyObject *headers) {
   return add_fields(s, headers, bytes_text, wrong_headers, wrong_pair);
 }
 
-int wsgi_add_trailers(wsgi_start_object *s, PyObject *headers) {
+int core_add_trailers(core_response *s, PyObject *headers) {
   return add_fields(s, headers, trailer_text, wrong_headers, wrong_pair);
+}
+
+int core_settle_fields(core_response *s) {
+  if (LIKELY(!s->list)) return 0;
+  core_forget_fields(s);
+  return core_add_fields(s, s->list);
 }
