@@ -148,7 +148,7 @@ func (q *request) attempt(err error) {
 	case u == nil && wait > 0 && !isTimeout(err):
 		q.p.counts.Failed.Add(1)
 		seconds := max(1, int(math.Ceil(wait.Seconds())))
-		q.refuse(503, "no upstream server is available", fmt.Appendf(nil, "Retry-After: %d\r\n", seconds))
+		q.refuse(503, "the service behind this page does not respond", fmt.Appendf(nil, "Retry-After: %d\r\n", seconds))
 	case u == nil && errors.Is(err, conn.ErrDoorFull):
 		q.refuse(503, "the application is busy", exchange.RetryAfter)
 	case u == nil:
@@ -239,9 +239,9 @@ func (q *request) lost(c *connection, err error) {
 // refuseFor answers a request that no upstream has answered.
 func (q *request) refuseFor(err error) {
 	if isTimeout(err) {
-		q.refuse(504, "the upstream server did not respond in time", nil)
+		q.refuse(504, "the service behind this page did not respond in time", nil)
 	} else {
-		q.refuse(502, "invalid or no response from the upstream server", nil)
+		q.refuse(502, "the service behind this page has failed", nil)
 	}
 }
 
