@@ -22,6 +22,7 @@ import (
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	"fapws/runtime/logfile"
 	"fapws/runtime/otel"
 )
 
@@ -193,10 +194,14 @@ func (u *upstream) complain(client, format string, args ...any) {
 	}
 }
 
+// log logs a line, with the request if client names one.
 func (u *upstream) log(client, line string) {
 	name := "proxy " + u.name
 	if u.opt.mounts() {
 		name = u.name
+	}
+	if a := logfile.AboutOf(client); a.Method != "" {
+		line += fmt.Sprintf(" (%.20s %.200s%.500s)", a.Method, a.Host, a.Path)
 	}
 	u.opt.Log(client, name+": "+line)
 }

@@ -200,7 +200,7 @@ func TestUpstreamFailuresGet502Or504AndALogLine(t *testing.T) {
 		got := talk(t, address, plain)
 		checktest.Truef(t, strings.HasPrefix(got, "HTTP/1.1 502 "), "%s: %q", target, got)
 		checktest.Truef(t, strings.Contains(got, "\r\n\r\nthe service behind this page has failed\n"), "%s: %q", target, got)
-		logged.Says(t, "proxy "+target+": cannot connect: "+log)
+		logged.Says(t, "proxy "+target+": cannot connect: "+log+" (GET /)")
 	}
 }
 

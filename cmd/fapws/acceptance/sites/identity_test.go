@@ -101,7 +101,7 @@ func TestSourceGetsTheTraceOfTheClientOrANewTrace(t *testing.T) {
 	for path, status := range map[string]int{"/wsgi/fails": 500, "/gone": 502} {
 		c.Fetch(path, theirs).Want(t, status)
 		fapwstest.FileMatches(t, folder+"/error.log", `\[(?:error|warning)\] \[client 127\.0\.0\.1:\d+\] \[request \w+\] \[trace `+
-			theirTrace+`\] .*`+map[int]string{500: "fails", 502: "nowhere"}[status])
+			theirTrace+`\] .*`+map[int]string{500: "fails", 502: `nowhere.* \(GET \S+/gone\)`}[status])
 	}
 	// Together with the request's other fields, these fields reach the maximum number of fields.
 	fields := []string{"If-None-Match: x"}
