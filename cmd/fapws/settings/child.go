@@ -6,23 +6,19 @@ import (
 	"strings"
 )
 
-// ofServer lists the settings of the server that accepts the connections of clients. They cannot be set for an
-// application with processes of its own.
-var ofServer = []string{"bind", "host", "port", "backlog", "uds-permissions", "uds-owner", "forwarded-allow-ips",
-	"proxy-protocol", "certfile", "keyfile", "tls", "acme-hosts", "acme-email", "acme-directory", "acme-dns-hook",
-	"acme-dns-cleanup-hook", "ca-certs", "cert-reqs", "tls-min", "tls-timeout", "tls-strict-sni", "https-redirect",
-	"login", "login-idle", "login-age", "http2", "h2c", "static", "index", "autoindex", "spa", "expires", "dotfiles",
-	"symlinks", "mime-types", "charset", "compress", "expose", "cache-files-max", "ssi", "cache", "cache-max-size",
-	"pid", "ctl-socket", "status", "health", "max-clients", "max-clients-action", "max-clients-per-address",
-	"limit-request-line", "limit-request-field-size", "limit-request-head", "limit-request-fields",
-	"http2-max-streams", "http2-max-window", "head-timeout", "body-timeout", "body-min-rate", "keep-alive",
-	"write-timeout", "root-path", "dev", "dev-refresh", "dev-anywhere"}
+// A scope says whom a setting concerns if applications have processes of their own.
+type scope uint8
 
-// ownOfServer lists further settings that an application without a table does not share with the server: the front does
-// what they say, or launches the application accordingly.
-var ownOfServer = []string{"config", "chdir", "workers", "user", "group", "allow-root", "name", "reload", "reload-dir",
-	"reload-include", "reload-exclude", "reload-check", "shutdown-delay", "channels", "access-log", "access-log-format",
-	"error-log", "error-log-format", "log-max-size", "log-rotate", "log-keep", "log-flush", "otel"}
+const (
+	_ scope = iota
+	// The setting is for the server that accepts the connections of clients. An application cannot have it.
+	ofServer
+	// The table of an application can have the setting. An application without a table does not get the value of the
+	// server: the server does what the setting says, or launches the application accordingly.
+	ofEach
+	// The table of an application can have the setting. An application without a table gets the value of the server.
+	ofApplication
+)
 
 // ChildFlags returns the flags for a child process with the settings in entries, and these settings. The errors are
 // those of ReadFile and Config. Settings of the server itself are an error, too.
@@ -33,12 +29,12 @@ func ChildFlags(f *TOMLFile, entries []TOMLValue) (flags []string, c Config, err
 	wrong := []error{s.ReadFile(&table, nil)}
 	keys := s.keys()
 	for _, v := range entries {
-		if row := keys[v.Key].row; row != nil && slices.Contains(ofServer, row.Name) {
+		if row := keys[v.Key].row; row != nil && row.scope == ofServer {
 			wrong = append(wrong, v.Errorf("%s is a setting of the whole server: move it to the top of the file", v.Key))
 		}
 	}
 	c, err = s.Config()
-	return s.flags("channels"), c, errors.Join(append(wrong, err)...)
+	return s.flags(func(row *Setting) bool { return row.Name != "channels" }), c, errors.Join(append(wrong, err)...)
 }
 
 // ForChild returns the flags for an application of the server that runs in a process of its own, and the settings of s.
@@ -47,13 +43,13 @@ func (s *Settings) ForChild(dir string) (flags []string, c Config) {
 	own := s.Clone()
 	own.Anchor(dir)
 	c, _ = own.Config() // callers have reported the mistakes
-	return own.flags(slices.Concat(ofServer, ownOfServer)...), c
+	return own.flags(func(row *Setting) bool { return row.scope == ofApplication }), c
 }
 
-// flags returns a flag for each setting that has no default value, without those in omitted.
-func (s *Settings) flags(omitted ...string) (flags []string) {
+// flags returns a flag for each chosen setting that has no default value.
+func (s *Settings) flags(chosen func(*Setting) bool) (flags []string) {
 	for _, row := range settingsOf(&s.conf) {
-		if s.from[row.Name].Level > FromDefault && !slices.Contains(omitted, row.Name) {
+		if s.from[row.Name].Level > FromDefault && chosen(row) {
 			flags = append(flags, "--"+row.Name+"="+row.value.show())
 		}
 	}

@@ -55,6 +55,7 @@ func TestTableRowsReadTheirDefaultsAndAreDocumented(t *testing.T) {
 			checktest.Truef(t, name == "" || !names[name], "two flags are called %s", name)
 			names[one.name] = true
 		}
+		checktest.Truef(t, row.scope != 0, "%s has no scope", row.Name)
 		if v := row.value; row.Default != "" {
 			if err := v.parse(row.Default); err != nil || v.show() != row.Default {
 				t.Errorf("%s: default %q reads as %q, %v", row.Name, row.Default, v.show(), err)

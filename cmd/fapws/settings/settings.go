@@ -22,6 +22,7 @@ type Setting struct {
 	Env    string // an environment variable, set by common tools, that is read in addition to FAPWS_<NAME>
 	Global string // global variable in a script that sets this setting; "" if script is false
 
+	scope scope
 	// aliases of the flag, such as the names that other servers use for it, separated by spaces. "-b" is a one-letter
 	// alias. "uds=unix:*" defines an alias uds that adds the prefix unix: to its value. "no-access-log=off" defines an
 	// alias with the fixed value off.
