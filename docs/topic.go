@@ -16,6 +16,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // build.sh replaces the pages in the executable by compressed ones.
@@ -46,6 +47,16 @@ func Topics() []string {
 		names[i] = strings.TrimSuffix(name, ".md")
 	}
 	return slices.DeleteFunc(names, func(name string) bool { return name == "README" })
+}
+
+// Words returns the words of the headings of all pages, in lower case.
+func Words() (words []string) {
+	for _, topic := range Topics() {
+		for heading := range sectionsOf(Page(topic)) {
+			words = append(words, strings.FieldsFunc(strings.ToLower(heading), func(r rune) bool { return !unicode.IsLetter(r) })...)
+		}
+	}
+	return words
 }
 
 // synonyms maps words that people type to those of the pages.

@@ -231,7 +231,7 @@ func help(topic string, stdout io.Writer) (code int, err error) {
 			break
 		}
 		hint := "; fapws help topics lists the pages"
-		if near := settings.Nearest(topic, slices.Concat(docs.Topics(), settings.Names())); near != "" {
+		if near := settings.Nearest(topic, slices.Concat(docs.Topics(), settings.Names(), docs.Words())); near != "" {
 			hint = ", did you mean " + near + "?"
 		}
 		return 0, process.ExitUsage(fmt.Errorf("help: there is no topic %q%s", topic, hint))

@@ -207,7 +207,7 @@ func (r *Reader) load(p *Pair) (c PairPEM, err error) {
 func readHint(err error) string {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Sprintf("; let the user that fapws runs as (%d) read it", os.Geteuid())
+		return fmt.Sprintf("; let the user that fapws runs as (%s) read it", system.UserName(os.Geteuid()))
 	case errors.Is(err, fs.ErrNotExist):
 		return "; correct the name"
 	}
