@@ -289,7 +289,7 @@ func (t *task) state() string {
 	case C.CORE_QUEUED:
 		return "queued"
 	case C.CORE_AWAITING:
-		return "its task awaits"
+		return "awaits without a thread"
 	case C.CORE_RUNNING:
 		return running + t.threadName()
 	case C.CORE_WAITING:

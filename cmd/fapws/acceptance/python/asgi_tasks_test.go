@@ -202,7 +202,7 @@ func TestAsyncStackShowsTheAwaitedCall(t *testing.T) {
 	s.DialGet("/waits")
 	fapwstest.Eventually(t, "the awaited call on the stack", func() bool {
 		_, stack, _ := s.Ctl("stack")
-		return strings.Contains(stack, "its task awaits") && strings.Contains(stack,
+		return strings.Contains(stack, "awaits without a thread") && strings.Contains(stack,
 			"in inner\n    await asyncio.sleep(1000)\n")
 	})
 }
