@@ -101,8 +101,8 @@ func (b *siteBuilder) site() exchange.Site {
 	if h.Root != "" {
 		parts = append(parts, part{rest, b.root(rest)})
 	}
-	for _, k := range kinds[:applicationKinds] {
-		if _, given := k.what(rest); given {
+	for _, k := range kinds {
+		if _, given := k.what(rest); given && k.ofHost {
 			mounts, err := k.build(b, rest)
 			if err != nil {
 				b.wrong(h.At.Errorf(k.key, "%v", err))
@@ -183,12 +183,11 @@ func (b *siteBuilder) ruledCopy(r *Route, p part) []exchange.Mount {
 }
 
 // routed returns patterns of file names that have their own route. If the index file of a directory matches a pattern,
-// the request is routed again by the name of the index file. Redirects and rewrites are omitted, because a redirect can
-// lead back to the directory.
+// the request is routed again by the name of the index file, unless the route can lead back to the directory.
 func (h *Host) routed() (names []string) {
 	escape := strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
 	for _, r := range h.Routes {
-		if r.Redirect != "" || r.Rewrite != "" {
+		if slices.ContainsFunc(r.given(), func(k kind) bool { return k.leadsBack }) {
 			continue
 		}
 		if r.Match != "" {

@@ -41,47 +41,96 @@ type kind struct {
 	// The function returns patterns of the route's programs and pages in the root of the host or of the route, which must
 	// not be sent as files; nil if the kind has no programs.
 	programs func(*Route) []string
+	ofHost   bool // a host can have the key, too
+	// A route of this kind can lead back to the directory whose index file has the name of the route.
+	leadsBack bool
 }
 
-// applicationKinds is the number of kinds that a host can have, too; they are the first ones.
-const applicationKinds = 2
-
-// Rows have no names of fields, so that the compiler asks each kind for all of them.
+// Messages list the keys in the order of kinds.
 var kinds = []kind{
-	{"app", func(r *Route) (string, bool) { return r.App.Name, r.App.Name != "" }, (*siteBuilder).app, nil, nil},
-	{"application", func(r *Route) (string, bool) { return r.Child, r.Child != "" }, func(b *siteBuilder, r *Route) ([]exchange.Mount, error) {
-		return b.behindDoor(r, r.Child, r.Child == b.host.Child)
-	}, nil, nil},
-	{"cgi", func(r *Route) (string, bool) { return r.CGI.Folder, r.CGI.Enabled }, (*siteBuilder).cgi,
-		func(_ *Route, to *Reach) { to.Programs = true }, (*Route).matched},
-	{"php", func(r *Route) (string, bool) {
-		return cmp.Or(r.PHP.Command, programs.DefaultCommand), r.PHP.Enabled
-	}, (*siteBuilder).php,
-		func(_ *Route, to *Reach) { to.Programs, to.Unix = true, true },
-		func(r *Route) []string { return []string{cmp.Or(r.Match, phpPattern)} }},
-	{"fastcgi", func(r *Route) (string, bool) { return r.FastCGI.Address, r.At.Set("fastcgi") }, (*siteBuilder).fastcgi,
-		func(r *Route, to *Reach) { to.server(r.FastCGI.Address) }, (*Route).matched},
-	{"ssi", func(r *Route) (string, bool) { return r.Folder, r.SSI.Enabled }, (*siteBuilder).ssi,
-		func(r *Route, to *Reach) {
+	{
+		key:    "app",
+		what:   func(r *Route) (string, bool) { return r.App.Name, r.App.Name != "" },
+		build:  (*siteBuilder).app,
+		ofHost: true,
+	},
+	{
+		key:  "application",
+		what: func(r *Route) (string, bool) { return r.Child, r.Child != "" },
+		build: func(b *siteBuilder, r *Route) ([]exchange.Mount, error) {
+			return b.behindDoor(r, r.Child, r.Child == b.host.Child)
+		},
+		ofHost: true,
+	},
+	{
+		key:      "cgi",
+		what:     func(r *Route) (string, bool) { return r.CGI.Folder, r.CGI.Enabled },
+		build:    (*siteBuilder).cgi,
+		reach:    func(_ *Route, to *Reach) { to.Programs = true },
+		programs: (*Route).matched,
+	},
+	{
+		key:      "php",
+		what:     func(r *Route) (string, bool) { return cmp.Or(r.PHP.Command, programs.DefaultCommand), r.PHP.Enabled },
+		build:    (*siteBuilder).php,
+		reach:    func(_ *Route, to *Reach) { to.Programs, to.Unix = true, true },
+		programs: func(r *Route) []string { return []string{cmp.Or(r.Match, phpPattern)} },
+	},
+	{
+		key:      "fastcgi",
+		what:     func(r *Route) (string, bool) { return r.FastCGI.Address, r.At.Set("fastcgi") },
+		build:    (*siteBuilder).fastcgi,
+		reach:    func(r *Route, to *Reach) { to.server(r.FastCGI.Address) },
+		programs: (*Route).matched,
+	},
+	{
+		key:   "ssi",
+		what:  func(r *Route) (string, bool) { return r.Folder, r.SSI.Enabled },
+		build: (*siteBuilder).ssi,
+		reach: func(r *Route, to *Reach) {
 			to.Roots, to.Programs = append(to.Roots, r.Folder), to.Programs || r.SSI.AllowExec
-		}, (*Route).pagesOfRoot},
-	{"redirect", func(r *Route) (string, bool) { return r.Redirect, r.At.Set("redirect") }, (*siteBuilder).redirect, nil, nil},
-	{"rewrite", func(r *Route) (string, bool) { return r.Rewrite, r.At.Set("rewrite") }, (*siteBuilder).rewrite, nil, nil},
-	{"proxy", func(r *Route) (string, bool) {
-		return strings.Join(r.Proxy, ", "), r.At.Set("proxy")
-	}, (*siteBuilder).proxy,
-		func(r *Route, to *Reach) {
+		},
+		programs: (*Route).pagesOfRoot,
+	},
+	{
+		key:       "redirect",
+		what:      func(r *Route) (string, bool) { return r.Redirect, r.At.Set("redirect") },
+		build:     (*siteBuilder).redirect,
+		leadsBack: true,
+	},
+	{
+		key:       "rewrite",
+		what:      func(r *Route) (string, bool) { return r.Rewrite, r.At.Set("rewrite") },
+		build:     (*siteBuilder).rewrite,
+		leadsBack: true,
+	},
+	{
+		key:   "proxy",
+		what:  func(r *Route) (string, bool) { return strings.Join(r.Proxy, ", "), r.At.Set("proxy") },
+		build: (*siteBuilder).proxy,
+		reach: func(r *Route, to *Reach) {
 			for _, address := range r.Proxy {
 				to.server(address)
 			}
-		}, nil},
-	{"upload", func(r *Route) (string, bool) { return r.Upload.Path, r.Upload.Path != "" }, (*siteBuilder).upload,
-		func(r *Route, to *Reach) { to.Uploads = append(to.Uploads, r.Upload.Path) }, nil},
-	{"files", func(r *Route) (string, bool) { return r.Folder, r.Folder != "" && !r.SSI.Enabled }, (*siteBuilder).files,
-		func(r *Route, to *Reach) { to.Roots = append(to.Roots, r.Folder) }, nil},
-	{"status", func(r *Route) (string, bool) {
-		return strconv.Itoa(r.Status), r.Status != 0 && !r.At.Set("redirect")
-	}, (*siteBuilder).status, nil, nil},
+		},
+	},
+	{
+		key:   "upload",
+		what:  func(r *Route) (string, bool) { return r.Upload.Path, r.Upload.Path != "" },
+		build: (*siteBuilder).upload,
+		reach: func(r *Route, to *Reach) { to.Uploads = append(to.Uploads, r.Upload.Path) },
+	},
+	{
+		key:   "files",
+		what:  func(r *Route) (string, bool) { return r.Folder, r.Folder != "" && !r.SSI.Enabled },
+		build: (*siteBuilder).files,
+		reach: func(r *Route, to *Reach) { to.Roots = append(to.Roots, r.Folder) },
+	},
+	{
+		key:   "status",
+		what:  func(r *Route) (string, bool) { return strconv.Itoa(r.Status), r.Status != 0 && !r.At.Set("redirect") },
+		build: (*siteBuilder).status,
+	},
 }
 
 func (r *Route) matched() []string {
