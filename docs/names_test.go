@@ -27,6 +27,25 @@ func TestNamesOnPagesAboutTheCodeExist(t *testing.T) {
 	}
 }
 
+// In ARCHITECTURE.md, a file in brackets behind a name, as in `Conn.Write` (`output.go`), declares the name.
+func TestNamesAreDeclaredInTheFilesBesideThem(t *testing.T) {
+	s := readSources(t)
+	pair := regexp.MustCompile("`((?:\\w+\\.)?)(\\w+)`\\s\\(`([\\w/]+\\.(?:go|c))`")
+	pairs := pair.FindAllStringSubmatch(read(t, "../ARCHITECTURE.md"), -1)
+	checktest.Truef(t, len(pairs) > 20, "found only %d names with files", len(pairs))
+	for _, found := range pairs {
+		owner, name, file := strings.TrimSuffix(found[1], "."), found[2], found[3]
+		declaration := `(?m)^(func|type) ` + name + `\b|^\t` + name + ` +\S|^\w[^;=]*\b` + name + `\(`
+		if owner != "" {
+			declaration = `(?m)^func \(\w+ \*?` + owner + `\) ` + name + `\(`
+		}
+		declared := regexp.MustCompile(declaration)
+		checktest.Truef(t, slices.ContainsFunc(s.paths, func(path string) bool {
+			return strings.HasSuffix("/"+path, "/"+file) && declared.MatchString(read(t, filepath.Join("..", path)))
+		}), "ARCHITECTURE.md: %s does not declare %s%s", file, found[1], name)
+	}
+}
+
 // Each package of the server must have a doc.go that describes it.
 func TestPackageDocsNameOnlyFilesThatExist(t *testing.T) {
 	s := readSources(t)
