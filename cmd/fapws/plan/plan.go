@@ -202,6 +202,10 @@ func (p *Plan) checkSomething() error {
 	case p.File != nil:
 		return fmt.Errorf("%s: nothing to serve: set app, root or [[host]]", p.File.Name)
 	}
+	if p.Conf.Chdir != "" && settings.IsFile("fapws.toml") { // the file is searched before the directory is changed
+		return fmt.Errorf("no application given; %s has a fapws.toml: type fapws -c %[1]s/fapws.toml, without --chdir",
+			strings.TrimSuffix(p.Conf.Chdir, "/"))
+	}
 	return nothingNamed(p.Command)
 }
 
