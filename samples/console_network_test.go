@@ -315,6 +315,19 @@ func TestConsoleTakesTheRuleOfATimeZone(t *testing.T) {
 	}
 }
 
+func TestConsoleWithoutAShellHasNoTerminal(t *testing.T) {
+	if !asRoot(t) {
+		return
+	}
+	b := boxIn(t, copySample(t, "console"), "export CONSOLE_SHELL=; ", "60")
+	c := b.logIn(boxAddress + ":8888")
+	for path, want := range map[string]int{"/terminal": 404, "/terminal/shell": 404, "/logs": 200} {
+		status, text := b.ask(c, "GET", "http://"+boxAddress+":8888"+path, nil)
+		fapwstest.Equalf(t, status, want, "%s", path)
+		fapwstest.Has(t, text, `<a hidden href="/terminal">`)
+	}
+}
+
 func TestConsoleKeepsANewAddressThatIsConfirmedThere(t *testing.T) {
 	if !asRoot(t) {
 		return

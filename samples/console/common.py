@@ -59,6 +59,8 @@ def page(title, path, entry=None):
                 body = html("error", status=error.status, text=error.text)
             frame = html("frame", title=heading, host=hostname(), user=environ["REMOTE_USER"], body=body,
                          news=[show(environ, root) for show in news])
+            if not words("SHELL"):
+                frame = frame.replace('<a href="/terminal">', '<a hidden href="/terminal">')
             return frame.replace(marked, marked[:-1] + ' aria-current="page">', 1).replace('="/', f'="{escape(root)}/')
         return answer
     return decorate

@@ -51,4 +51,5 @@ ENTRIES = [
     ("/password", password), ("/reboot", reboot), ("/www", Staticfile(HERE / "www")),
     ("/values", channel("values")), ("/", dashboard),
 ]
-PATHS = [(path, Login(entry, USERS, title="Console")) for path, entry in ENTRIES]
+PATHS = [(path, Login(entry, USERS, title="Console")) for path, entry in ENTRIES
+         if words("SHELL") or not path.startswith("/terminal")]
