@@ -74,30 +74,14 @@ func run(args []string, asWorker bool, stdin *os.File, stdout, stderr io.Writer)
 	if err != nil {
 		return 0, process.ExitUsage(err)
 	}
+	if code, done, err := runWithoutSettings(cmd, stdin, stdout, stderr); done {
+		return code, err
+	}
 	var bundling *bundleOptions
-	switch cmd.Word {
-	case settings.WordBundle:
+	if cmd.Word == settings.WordBundle {
 		if bundling, cmd, err = startBundle(args, cmd.Args, stdout); err != nil || cmd == nil {
 			return process.OK, err
 		}
-	case settings.WordHelp:
-		return help(cmd.Topic, stdout)
-	case settings.WordVersion:
-		fmt.Fprintf(stdout, "fapws %s (Python %s, %s)\n", process.Version, pybridge.Version(), runtime.Version())
-		return process.OK, nil
-	case settings.WordInternal:
-		settings.WriteInternal(stdout, cmd.Topic, process.Version, plan.KeyDocs(), ctl.Help(""))
-		return process.OK, nil
-	case settings.WordHash:
-		return process.OK, hashPassword(cmd.Args, stdin, stdout, stderr)
-	case settings.WordNew:
-		return process.OK, newSample(cmd.Args, stdout)
-	case settings.WordUser:
-		return process.OK, user(cmd.Args, stdin, stdout, stderr)
-	case settings.WordImport:
-		return process.OK, importConf(cmd.Args, stdout, stderr)
-	case settings.WordCtl:
-		return process.OK, ctl.Run(cmd.Args, stdout)
 	}
 	if cmd.Word == settings.WordRun && worker.ChecksReload() {
 		cmd.Word = settings.WordCheck
@@ -130,18 +114,10 @@ func run(args []string, asWorker bool, stdin *os.File, stdout, stderr io.Writer)
 		p.Mistakes = settings.JoinPath(p.Mistakes, checkNamed(p))
 	}
 	if isFirst && cmd.Word == settings.WordCheck && p.Mistakes == nil {
-		err := checkOutside(p, printTo(stderr))
-		if err == nil && ofAnotherUser(&p.Conf) {
-			if err = supervisor.BecomeWorker(p); err == nil {
-				return run(args, true, stdin, stdout, stderr)
-			}
-		}
-		if err != nil {
-			others := p.Check(&p.Conf, nil, printTo(stderr))
-			if !ofAnotherUser(&p.Conf) {
-				others = settings.JoinPath(others, checkWorkerFiles(p, &p.Conf))
-			}
-			return 0, joinMistakes(process.ExitFrom(err), others)
+		if becameWorker, err := checkAsSupervisor(p, stderr); err != nil {
+			return 0, err
+		} else if becameWorker {
+			return run(args, true, stdin, stdout, stderr)
 		}
 	}
 	if parent == nil && !loader {
@@ -156,32 +132,11 @@ func run(args []string, asWorker bool, stdin *os.File, stdout, stderr io.Writer)
 		parent.Failing(err)
 		return 0, err
 	}
-	if cmd.Word == settings.WordCheck && os.Getenv(confine.SandboxVariable) != "" {
-		return checkSandbox(p, stdout, stderr)
-	}
-	if cmd.Word == settings.WordUnit {
-		if err := p.Find(); err != nil {
-			return 0, err
-		}
-		return process.OK, writeUnit(p, args, stdout, stderr)
-	}
 	if bundling != nil {
 		return bundling.write(p, stdout, stderr)
 	}
-	if worker.ChecksReload() && p.Conf.ReloadTarget() != "" {
-		return worker.CheckReload(p, stderr)
-	}
 	if cmd.Word != settings.WordRun {
-		code, err := inspect(p, stdout, stderr, nil)
-		if cmd.Word == settings.WordCheck && code == process.OK && err == nil {
-			if code := checkChildren(p, stderr); code != process.OK {
-				return code, nil
-			}
-		}
-		if cmd.Word == settings.WordCheck && code == process.OK && err == nil && p.Conf.Sandboxed() {
-			return checkSandbox(p, stdout, stderr)
-		}
-		return code, err
+		return runOnPlan(p, args, stdout, stderr)
 	}
 	prepareProcess(p)
 	switch {
@@ -191,6 +146,75 @@ func run(args []string, asWorker bool, stdin *os.File, stdout, stderr io.Writer)
 		return parent.Run(p, stderr)
 	}
 	return serve(p, stderr)
+}
+
+// runWithoutSettings runs a command that needs no settings. done is false if cmd is another command.
+func runWithoutSettings(cmd *settings.CommandLine, stdin *os.File, stdout, stderr io.Writer) (code int, done bool, err error) {
+	switch cmd.Word {
+	case settings.WordHelp:
+		code, err = help(cmd.Topic, stdout)
+	case settings.WordVersion:
+		fmt.Fprintf(stdout, "fapws %s (Python %s, %s)\n", process.Version, pybridge.Version(), runtime.Version())
+	case settings.WordInternal:
+		settings.WriteInternal(stdout, cmd.Topic, process.Version, plan.KeyDocs(), ctl.Help(""))
+	case settings.WordHash:
+		err = hashPassword(cmd.Args, stdin, stdout, stderr)
+	case settings.WordNew:
+		err = newSample(cmd.Args, stdout)
+	case settings.WordUser:
+		err = user(cmd.Args, stdin, stdout, stderr)
+	case settings.WordImport:
+		err = importConf(cmd.Args, stdout, stderr)
+	case settings.WordCtl:
+		err = ctl.Run(cmd.Args, stdout)
+	default:
+		return process.OK, false, nil
+	}
+	return code, true, err
+}
+
+// checkAsSupervisor checks what the server does before its workers start, as its own user. If the workers have another
+// user, the process then becomes that user. An error contains all mistakes of the plan.
+func checkAsSupervisor(p *plan.Plan, stderr io.Writer) (becameWorker bool, err error) {
+	other := ofAnotherUser(&p.Conf)
+	if err = checkOutside(p, printTo(stderr)); err == nil && other {
+		err = supervisor.BecomeWorker(p)
+	}
+	if err == nil {
+		return other, nil
+	}
+	others := p.Check(&p.Conf, nil, printTo(stderr))
+	if !ofAnotherUser(&p.Conf) {
+		others = settings.JoinPath(others, checkWorkerFiles(p, &p.Conf))
+	}
+	return false, joinMistakes(process.ExitFrom(err), others)
+}
+
+// runOnPlan runs a command that reads the plan of a server but does not serve, such as check.
+func runOnPlan(p *plan.Plan, args []string, stdout, stderr io.Writer) (code int, err error) {
+	check := p.Command.Word == settings.WordCheck
+	switch {
+	case check && os.Getenv(confine.SandboxVariable) != "":
+		return checkSandbox(p, stdout, stderr)
+	case p.Command.Word == settings.WordUnit:
+		if err := p.Find(); err != nil {
+			return 0, err
+		}
+		return process.OK, writeUnit(p, args, stdout, stderr)
+	case worker.ChecksReload() && p.Conf.ReloadTarget() != "":
+		return worker.CheckReload(p, stderr)
+	}
+	code, err = inspect(p, stdout, stderr, nil)
+	if !check || code != process.OK || err != nil {
+		return code, err
+	}
+	if code := checkChildren(p, stderr); code != process.OK {
+		return code, nil
+	}
+	if p.Conf.Sandboxed() {
+		return checkSandbox(p, stdout, stderr)
+	}
+	return code, nil
 }
 
 func ofAnotherUser(conf *settings.Config) bool {
