@@ -346,8 +346,6 @@ func TestLogsAndActivityOfAnApplicationAreShown(t *testing.T) {
 	fapwstest.Lacks(t, s.Control("logs", "two"), "one: ")
 	code, _, stderr := s.Ctl("logs", "three")
 	fapwstest.Truef(t, code == 1 && strings.Contains(stderr, `no application "three". It has: one, two`), "%d %q", code, stderr)
-	top := s.Control("top", "--once")
-	fapwstest.Truef(t, regexp.MustCompile(`(?s)application two: up, pid \d+\nrequests/s .*threads busy +0/16.*WORKER`).MatchString(top), "%s", top)
 	fapwstest.Has(t, s.Ask("GET /_fapws/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").Want(t, 200).Text, "<h2>Application two: up")
 	fapwstest.Has(t, s.Control("stack"), "application two: up\nworker ")
 }

@@ -156,7 +156,7 @@ func TestSilentTunnelTimesOut(t *testing.T) {
 	s := serveTunnels(t, "proxy-tunnel-timeout = 1\n")
 	_, _, err := s.Socket("/room").Receive()
 	fapwstest.Truef(t, err != nil, "a message from nowhere")
-	s.Says(`proxy http://\S+: WebSocket closed: idle timeout of 1s exceeded\n`)
+	s.Says(`proxy http://\S+: WebSocket closed: idle timeout of 1s exceeded \(GET localhost/room\)\n`)
 }
 
 func TestRequestTimeoutEndsWithTheHandshake(t *testing.T) {
