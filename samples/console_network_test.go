@@ -283,8 +283,8 @@ func TestConsoleRefusesAnAddressThatADeviceCannotHave(t *testing.T) {
 		{"192.168.1.2/24", "192.168.2.1", "192.168.2.1 is outside the network 192.168.1.0/24."},
 		{"192.168.1.2/24", "fd00::1", "fd00::1 is outside the network 192.168.1.0/24."},
 		{"192.168.1.2/24", "router", "router is not an address."},
-		{"192.168.1.2", "", "192.168.1.2 is not an address with its network."},
-		{"192.168.1.2/0", "", "192.168.1.2/0 is not an address with its network."},
+		{"192.168.1.2", "", "192.168.1.2 is not an address with its network, such as 192.168.1.2/24."},
+		{"192.168.1.2/0", "", "192.168.1.2/0 is not an address with its network, such as 192.168.1.2/24."},
 		{"", "192.168.1.1", "Enter one, or turn on DHCP."},
 		// These addresses are possible.
 		{"10.0.0.0/31", "10.0.0.1", ""},

@@ -18,8 +18,10 @@ var files embed.FS
 var New = map[string]string{"console": "fapws", "django": "fapws wsgi.py", "hello": "fapws hello.py"}
 
 // Units contains settings that replace those of the systemd unit that "fapws new" writes for a sample. The terminal of
-// the console shows the processes and devices of the machine, and its pages the name that the machine gets.
-var Units = map[string]map[string]string{"console": {"PrivateDevices": "no", "ProtectHostname": "no", "ProtectProc": "default"}}
+// the console shows the processes and devices of the machine, and its pages the name that the machine gets. Nobody may be
+// there to start it again after a signal, which is not a failure for systemd.
+var Units = map[string]map[string]string{"console": {"PrivateDevices": "no", "ProtectHostname": "no",
+	"ProtectProc": "default", "Restart": "always"}}
 
 func Open(name string) fs.FS {
 	sample, _ := fs.Sub(files, name) // the names of New are valid

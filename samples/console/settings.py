@@ -36,7 +36,7 @@ FIELDS = {  # name: (label, default, allowed numbers of words, function that che
     "hostname": ("Host name", hostname().split(".")[0], [1], re.compile(LABEL).fullmatch, "a host name"),
     "zone": ("Time zone", "Etc/UTC", [1], zone, "a rule, or a time zone that the device knows"),
     "ntp": ("Time servers", "pool.ntp.org", range(5), host, "a name or an address"),
-    "address": ("Address", "", [0, 1], interface, "an address with its network"),
+    "address": ("Address", "", [0, 1], interface, "an address with its network, such as 192.168.1.2/24"),
     "gateway": ("Gateway", "", [0, 1], ipaddress.ip_address, "an address"),
     "dns": ("Name servers", "", range(4), ipaddress.ip_address, "an address"),
 }
@@ -164,6 +164,7 @@ def confirm(environ, start_response):
 
 def form(values, wrong={}, note="", problem=""):
     return html("settings", note=note, applied="hidden" if words("APPLY") else "", problem=problem, zones=KNOWN,
+                confirmed="" if words("APPLY") else "hidden",
                 dhcp="" if values["address"] or "address" in wrong else "checked", device=hostname(),
                 date=time.strftime("%Y-%m-%d"), **values, **marks(FIELDS, wrong))
 
