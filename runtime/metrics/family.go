@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"math"
 	"regexp"
 	"slices"
 	"sort"
@@ -155,21 +156,22 @@ func (s *Series) Label(name string) string {
 	return ""
 }
 
-// Quantile returns the quantile q, from 0 to 1, of a histogram's values. Like Prometheus, Quantile interpolates within
-// a bucket. The result is 0 without values, and at most the last bound.
+// Quantile returns the quantile q, from 0 to 1, of a histogram's values: that of nearest rank, as if the values of a bucket
+// were spread over it evenly, so a single value has the same quantiles. The result is 0 without values, and at most the
+// last bound.
 func Quantile(bounds []float64, counts []int64, q float64) float64 {
 	all := (&Series{Counts: counts}).Count()
 	if all == 0 || len(bounds) == 0 || len(counts) != len(bounds)+1 {
 		return 0
 	}
-	rank, below := q*float64(all), 0.0
+	rank, below := max(1, math.Ceil(q*float64(all))), 0.0
 	for i, n := range counts[:len(bounds)] {
 		if below+float64(n) >= rank && n > 0 {
 			low := 0.0
 			if i > 0 {
 				low = bounds[i-1]
 			}
-			return low + (bounds[i]-low)*(rank-below)/float64(n)
+			return low + (bounds[i]-low)*(rank-below-0.5)/float64(n)
 		}
 		below += float64(n)
 	}

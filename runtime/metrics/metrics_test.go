@@ -132,17 +132,19 @@ x 1
 	checktest.Truef(t, len(lasting) == 2 && Find(lasting, "g_bytes") == nil, "%v", lasting)
 }
 
-func TestQuantilesAreInterpolated(t *testing.T) {
+func TestQuantilesAreThoseOfNearestRank(t *testing.T) {
 	bounds := []float64{1, 2, 4}
 	for _, c := range []struct {
 		counts  []int64
 		q, want float64
 	}{
 		{[]int64{0, 0, 0, 0}, 0.5, 0},
-		{[]int64{10, 0, 0, 0}, 0.5, 0.5},
-		{[]int64{5, 5, 0, 0}, 0.5, 1},
-		{[]int64{5, 5, 0, 0}, 0.9, 1.8},
-		{[]int64{0, 0, 10, 0}, 0.5, 3},
+		{[]int64{10, 0, 0, 0}, 0.5, 0.45},
+		{[]int64{5, 5, 0, 0}, 0.5, 0.9},
+		{[]int64{5, 5, 0, 0}, 0.9, 1.7},
+		{[]int64{0, 0, 10, 0}, 0.5, 2.9},
+		{[]int64{0, 0, 1, 0}, 0.5, 3},
+		{[]int64{0, 0, 1, 0}, 0.99, 3},
 		{[]int64{0, 0, 0, 10}, 0.5, 4},
 		{[]int64{1, 2}, 0.5, 0},
 	} {
