@@ -49,11 +49,14 @@ func Topics() []string {
 	return slices.DeleteFunc(names, func(name string) bool { return name == "README" })
 }
 
-// Words returns the words of the headings of all pages, in lower case.
+// Words returns the words that are on the pages five times or more, in lower case.
 func Words() (words []string) {
+	counts := map[string]int{}
 	for _, topic := range Topics() {
-		for heading := range sectionsOf(Page(topic)) {
-			words = append(words, strings.FieldsFunc(strings.ToLower(heading), func(r rune) bool { return !unicode.IsLetter(r) })...)
+		for _, word := range strings.FieldsFunc(strings.ToLower(Page(topic)), func(r rune) bool { return !unicode.IsLetter(r) }) {
+			if counts[word]++; counts[word] == 5 {
+				words = append(words, word)
+			}
 		}
 	}
 	return words
@@ -64,9 +67,9 @@ var synonyms = map[string]string{"letsencrypt": "Let's Encrypt", "logging": "log
 	"gzip": "compression", "apps": "applications", "ssl": "HTTPS", "k8s": "Kubernetes"}
 
 // About returns what the pages say about words that are not a topic: the sections whose heading is exactly that, such as
-// the name of a setting; or else a setting or key that one of the words names and whose section has all of them; or else
-// the page with this title; or else the section in which the words are most prominent. It also returns the names of the
-// pages that contain all words, those with most of them first.
+// the name of a setting; or else a setting or key that one of the words names and whose page and section have all of
+// them; or else the page with this title; or else the section in which the words are most prominent. It also returns
+// the names of the pages that contain all words, those with most of them first.
 func About(words string) (sections string, pages []string) {
 	var patterns []*regexp.Regexp
 	for word, ours := range synonyms {
@@ -100,7 +103,7 @@ func About(words string) (sections string, pages []string) {
 				exact = append(exact, heading+own+"\n")
 			case named.MatchString(heading):
 				exact = append(exact, section)
-			case inLists && strings.HasPrefix(heading, "### ") && slices.Contains(fields, name) && weight(patterns, section, 1) > 0:
+			case inLists && strings.HasPrefix(heading, "### ") && slices.Contains(fields, name) && weight(patterns, topic+" "+section, 1) > 0:
 				partly = append(partly, section)
 			}
 			if slices.Contains(lists, topic) {
