@@ -183,7 +183,7 @@ func importConf(args []string, stdout, stderr io.Writer) error {
 		return process.ExitUsage(err)
 	}
 	file, notes, err := convertWebconf(args[0], text)
-	if what := settings.ForeignFile(args[0]); what != "" && err != nil {
+	if what := settings.ForeignFile(settings.WordRun, args[0]); what != "" && err != nil {
 		return process.ExitUsage(fmt.Errorf("import reads web.conf of httPyServer only, and %s is %s", args[0], what))
 	}
 	for _, line := range notes {

@@ -64,10 +64,10 @@ type Application struct {
 // path of a script. Every other name is a module. The directory folder is searched for the module first.
 //
 // factory is the setting because of which the object is a factory, or "".
-func findApplication(name, folder, factory string, conf settings.Config) (a Application, err error) {
+func findApplication(word settings.Word, name, folder, factory string, conf settings.Config) (a Application, err error) {
 	place, object := settings.SplitApp(name)
 	a.Object, a.Interface, a.Factory, a.Import = object, conf.Interface, factory, true
-	if what := settings.ForeignFile(place); what != "" {
+	if what := settings.ForeignFile(word, place); what != "" {
 		return a, process.ExitUsage(fmt.Errorf("%s is %s", place, what))
 	}
 	if isScript(place) {

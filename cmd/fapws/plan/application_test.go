@@ -60,7 +60,7 @@ func TestApplicationIsFoundInTheDirectory(t *testing.T) {
 		if conf.Factory {
 			factory = "--factory"
 		}
-		if a, err := findApplication(cmd.Script, "", factory, conf); err != nil {
+		if a, err := findApplication(settings.WordRun, cmd.Script, "", factory, conf); err != nil {
 			got = err.Error()
 		} else {
 			got = map[bool]string{true: "imports ", false: "runs "}[a.Import]

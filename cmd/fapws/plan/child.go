@@ -218,7 +218,7 @@ func (p *Plan) channelWarnings() (lines []string) {
 		if len(p.Site.Children) == 1 || c.Conf.Channels != "" || p.Conf.Channels != "" {
 			continue
 		}
-		a, _ := findApplication(c.App.Name, c.Folder, "", c.Conf) // a check of the child reports the error
+		a, _ := findApplication(settings.WordRun, c.App.Name, c.Folder, "", c.Conf) // a check of the child reports the error
 		if channelsUsed().Match(a.Source) {
 			lines = append(lines, fmt.Sprintf("application %s uses channels, which reach only its own subscribers; those of all "+
 				"applications need channels = \"redis://…\" at the top of the file", c.Name))

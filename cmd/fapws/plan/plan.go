@@ -220,7 +220,7 @@ func (p *Plan) Find() error {
 	}
 	var wrong []error
 	for _, app := range p.Site.Apps()[len(p.apps):] {
-		a, err := findApplication(app.Name, app.Folder(), factory, p.Conf)
+		a, err := findApplication(p.Command.Word, app.Name, app.Folder(), factory, p.Conf)
 		if err != nil {
 			if app.At.File != nil {
 				err = process.ExitFrom(app.At.Errorf("app: %w", err))
@@ -281,11 +281,8 @@ func (p *Plan) readBroker() (err error) {
 }
 
 func nothingNamed(cmd *settings.CommandLine) error {
-	prefix := "fapws "
-	if cmd.Word != settings.WordRun {
-		prefix += string(cmd.Word) + " "
-	}
-	if flag, value := cmd.Flags.TookApp(); flag == "--config" && settings.ForeignFile(value) != "" {
+	prefix := cmd.Word.Start() + " "
+	if flag, value := cmd.Flags.TookApp(); flag == "--config" && settings.ForeignFile(cmd.Word, value) != "" {
 		prefix += "-c " + value + " "
 	} else if flag == "--config" {
 		return fmt.Errorf("no application given: %s is an application and no configuration file; type fapws %s", value, value)

@@ -42,6 +42,14 @@ var typedWords = []string{"run", "check", "routes", "shell", "systemd-unit", "ct
 
 func IsWord(name string) bool { return slices.Contains(typedWords, name) }
 
+// Start returns how a command line with this word starts.
+func (w Word) Start() string {
+	if w == WordRun || w == WordPrintConfig { // print-config is typed as a flag
+		return "fapws"
+	}
+	return "fapws " + string(w)
+}
+
 type CommandLine struct {
 	Word Word
 	// the argument of WordHelp, which is a topic or "", or the argument of WordInternal, which is the name of a text

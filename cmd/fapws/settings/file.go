@@ -53,7 +53,7 @@ func FindFile(set *Settings, appNamed bool) string {
 }
 
 func readFile(name string, keys func() []KeyDoc) (*TOMLFile, error) {
-	if what := ForeignFile(name); what != "" && filepath.Ext(name) != ".toml" {
+	if what := ForeignFile(WordRun, name); what != "" && filepath.Ext(name) != ".toml" {
 		return nil, fmt.Errorf("%s is %s", name, what)
 	}
 	text, err := ReadFileLimited(name)

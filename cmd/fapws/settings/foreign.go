@@ -54,9 +54,11 @@ func fits(names, word string) bool {
 	return false
 }
 
-// ForeignFile returns advice about a file, or "". There is advice for two kinds of file names: names
-// of files that another server uses, and names of files that fapws serves only with another command.
-func ForeignFile(name string) string { return foreignAnswer("/"+filepath.Base(name), name) }
+// ForeignFile returns advice about a file, or "". There is advice for two kinds of file names: names of files that
+// another server uses, and names of files that fapws serves only if other arguments follow the command word.
+func ForeignFile(word Word, name string) string {
+	return strings.ReplaceAll(foreignAnswer("/"+filepath.Base(name), name), "%c", word.Start())
+}
 
 func foreignKey(key string) string {
 	if answer := foreignAnswer(key+"=", ""); answer != "" {
@@ -96,7 +98,7 @@ func (p *parser) unexpected(word Word, words []string) error {
 	if err := notAnApp(app, extra); err != nil {
 		return err
 	}
-	if what := ForeignFile(app); what != "" {
+	if what := ForeignFile(word, app); what != "" {
 		return fmt.Errorf("%s is %s", app, what)
 	}
 	if word == WordRun && !strings.ContainsAny(app, ".:(/") {
