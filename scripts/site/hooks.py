@@ -154,7 +154,8 @@ def on_page_content(content, **_):
 
 
 def table(found):
-    """Gives each cell the title of its column, which narrow screens show before the cell, and removes an empty head."""
+    """Gives each cell the title of its column, which narrow screens show before the cell, and a hidden dot at the end, which
+    separates the cells in the results of a search. It removes an empty head."""
     titles = [re.sub("<[^>]*>", "", cell) for cell in re.findall(r"<th>(.*?)</th>", found.group(0), re.S)]
 
     def row(match):
@@ -163,6 +164,7 @@ def table(found):
         return re.sub('<td (data-title="[^"]*">–</td>)', r'<td class="none" \1', cells)
 
     text = re.sub(r"<tr>\n<td.*?</tr>", row, found.group(0), flags=re.S)
+    text = re.sub(r'(?<!">)(?<!<th>)(?=</t[dh]>)', "<span hidden> · </span>", text)
     return text if any(titles) else re.sub("(?s)<thead>.*?</thead>", "", text)
 
 
