@@ -12,6 +12,7 @@ import pathlib
 import posixpath
 import re
 
+from material.plugins.search import plugin as search
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File
 
@@ -39,6 +40,17 @@ UNBROKEN = 30
 FENCED = re.compile(r"(^ *```.*?^ *```$)", re.M | re.S)
 SOURCE = re.compile(r"\b(src|srcset)=\"([^\"]*)\"")
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\]\([^)]*\))*)\]\(([^)\s]+)\)")
+
+
+class RowParser(search.Parser):
+    """Keeps the rows and cells of tables, which index_rows makes paragraphs of the search index."""
+
+    def __init__(self):
+        super().__init__()
+        self.keep |= {"tr", "th", "td"}
+
+
+search.Parser = RowParser
 
 
 def on_config(config):
@@ -154,8 +166,7 @@ def on_page_content(content, **_):
 
 
 def table(found):
-    """Gives each cell the title of its column, which narrow screens show before the cell, and a hidden dot at the end, which
-    separates the cells in the results of a search. It removes an empty head."""
+    """Gives each cell the title of its column, which narrow screens show before the cell, and removes an empty head."""
     titles = [re.sub("<[^>]*>", "", cell) for cell in re.findall(r"<th>(.*?)</th>", found.group(0), re.S)]
 
     def row(match):
@@ -164,7 +175,6 @@ def table(found):
         return re.sub('<td (data-title="[^"]*">–</td>)', r'<td class="none" \1', cells)
 
     text = re.sub(r"<tr>\n<td.*?</tr>", row, found.group(0), flags=re.S)
-    text = re.sub(r'(?<!">)(?<!<th>)(?=</t[dh]>)', "<span hidden> · </span>", text)
     return text if any(titles) else re.sub("(?s)<thead>.*?</thead>", "", text)
 
 
@@ -197,7 +207,11 @@ def on_post_build(config):
     site = pathlib.Path(config.site_dir)
     check_pictures(site)
     (site / "fapws.toml").write_text('[[host]]\nroot = "."\nerror-page = { 404 = "/404.html" }\n', "utf-8")
-    index_headings(config)
+    path = site / "search" / "search_index.json"
+    index = json.loads(path.read_text("utf-8"))
+    index_headings(index["docs"])
+    index_rows(index["docs"])
+    path.write_text(json.dumps(index, separators=(",", ":")), "utf-8")
 
 
 def check_pictures(site):
@@ -209,14 +223,22 @@ def check_pictures(site):
                 raise PluginError("%s: no file %s" % (page.relative_to(site), target))
 
 
-def index_headings(config):
+def index_headings(entries):
     """Adds the headings of each page to its first entry in the search index, so that a page can have all words of a query."""
-    path = pathlib.Path(config.site_dir, "search", "search_index.json")
-    index = json.loads(path.read_text("utf-8"))
     headings = collections.defaultdict(list)
-    for entry in index["docs"]:
+    for entry in entries:
         headings[entry["location"].partition("#")[0]].append(entry["title"])
-    for entry in index["docs"]:
+    for entry in entries:
         if "#" not in entry["location"]:
             entry["text"] += "<p>%s</p>" % ", ".join(headings[entry["location"]][1:])
-    path.write_text(json.dumps(index, separators=(",", ":")), "utf-8")
+
+
+def index_rows(entries):
+    """Makes each row of a table a paragraph of the search index, with dots between the cells."""
+
+    def row(found):
+        cells = (cell.strip() for cell in re.split("</?t[hd]>", found[1]))
+        return "<p>%s</p>" % " · ".join(filter(None, cells))
+
+    for entry in entries:
+        entry["text"] = re.sub("<tr>(.*?)</tr>", row, entry["text"], flags=re.S)
