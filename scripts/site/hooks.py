@@ -35,7 +35,7 @@ DOORS = [("", "Start"), ("install/", "Installing"), ("django/", "A Django or Fas
          ("migrate/", "Moving from gunicorn and nginx"), ("settings/", "Settings"), ("trouble/", "Troubleshooting")]
 
 # Code of at most this length is not broken at the end of a line.
-UNBROKEN = 30
+UNBROKEN = 22
 
 FENCED = re.compile(r"(^ *```.*?^ *```$)", re.M | re.S)
 SOURCE = re.compile(r"\b(src|srcset)=\"([^\"]*)\"")
@@ -166,7 +166,8 @@ def on_page_content(content, **_):
 
 
 def table(found):
-    """Gives each cell the title of its column, which narrow screens show before the cell, and removes an empty head."""
+    """Gives each cell the title of its column, which narrow screens show before the cell. It removes an empty head, and
+    empty titles are no titles."""
     titles = [re.sub("<[^>]*>", "", cell) for cell in re.findall(r"<th>(.*?)</th>", found.group(0), re.S)]
 
     def row(match):
@@ -175,7 +176,7 @@ def table(found):
         return re.sub('<td (data-title="[^"]*">–</td>)', r'<td class="none" \1', cells)
 
     text = re.sub(r"<tr>\n<td.*?</tr>", row, found.group(0), flags=re.S)
-    return text if any(titles) else re.sub("(?s)<thead>.*?</thead>", "", text)
+    return text.replace("<th></th>", "<td></td>") if any(titles) else re.sub("(?s)<thead>.*?</thead>", "", text)
 
 
 def unbroken(code):
@@ -206,6 +207,7 @@ def on_post_build(config):
     """Checks pictures, writes the file with which fapws serves the site and its page 404, and completes the search index."""
     site = pathlib.Path(config.site_dir)
     check_pictures(site)
+    mend_theme(site)
     (site / "fapws.toml").write_text('[[host]]\nroot = "."\nerror-page = { 404 = "/404.html" }\n', "utf-8")
     path = site / "search" / "search_index.json"
     index = json.loads(path.read_text("utf-8"))
@@ -221,6 +223,16 @@ def check_pictures(site):
         for _, target in SOURCE.findall(shown):
             if not (page.parent / target if target[0] != "/" else site / target[1:]).exists():
                 raise PluginError("%s: no file %s" % (page.relative_to(site), target))
+
+
+def mend_theme(site):
+    """Makes code that scrolls focusable without a mouse, too, and the many copy buttons of a page no landmarks."""
+    script = next(site.glob("assets/javascripts/bundle.*.js"))
+    text, scrolling = re.subn(r'(\w)&&\w\?(\w\.setAttribute\("tabindex","0"\):)', r"\1?\2", script.read_text("utf-8"))
+    text, landmarks = re.subn(r'"nav",(\{class:"md-code__nav"\})', r'"div",\1', text)
+    if (scrolling, landmarks) != (1, 1):
+        raise PluginError("%s: the theme has changed" % script.relative_to(site))
+    script.write_text(text, "utf-8")
 
 
 def index_headings(entries):
