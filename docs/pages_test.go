@@ -313,21 +313,21 @@ The keys of hosts and routes, and some at the top of the file. Every [flag](sett
 Two Django sites on one server, with the keys that people look for first:
 
 ` + "```text" + `
-bind = [":80", "https://:443"]      # at the top: all sites
-tls = "acme"                        # or certfile and keyfile, here or in a host
-https-redirect = true               # here or in a host, as access-log
-access-log = "access.log"
-timeout = "30s"                     # here, in a host or in a route, as max-body-size
-max-body-size = "20M"
+bind = [":80", "https://:443"]  # for all hosts
+tls = "acme"              # or certfile, keyfile
+https-redirect = true     # also in a host
+access-log = "access.log" # also in a host
+timeout = "30s"           # also in host, route
+max-body-size = "20M"     # also in host, route
 
 [[host]]
-name = ["shop.example.org", "www.shop.example.org"]
+name = ["shop.example.org", "www.example.org"]
 application = "shop"
 access-log = "shop.log"
 hsts = "1y"
 [[host.route]]
-prefix = "/static/"                 # the directory of collectstatic
-files = "shop/static"
+prefix = "/static/"
+files = "shop/static"     # from collectstatic
 expires = ["*.????????????.*=immutable"]
 [[host.route]]
 prefix = "/upload/"
