@@ -33,11 +33,11 @@ func document(v *View, lines []Line, rates []float64) string {
 	var b strings.Builder
 	begin(&b, v.Report.App, `<noscript><meta http-equiv="refresh" content="5"></noscript>`)
 	fmt.Fprintf(&b, `<header><h1>%s</h1><span class="dim" id="state"></span><nav>`+
-		`<form method="post" action="stacks"><button>Stacks</button></form> `, clip(v.Report.App, 200))
+		`<form method="post" action="stacks"><button>Stacks</button></form>`, clip(v.Report.App, 200))
 	loaded := "settings"
 	if v.Report.Python != "" {
 		loaded = "application"
-		fmt.Fprintf(&b, `<form method="post" action="profile"><button>Profile for %d s</button></form> `,
+		fmt.Fprintf(&b, `<form method="post" action="profile"><button>Profile for %d s</button></form>`,
 			int(ProfileTime.Seconds()))
 	}
 	fmt.Fprintf(&b, `<form method="post" action="reload"><button>Reload %s</button></form></nav>`+
