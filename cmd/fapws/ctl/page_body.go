@@ -115,7 +115,7 @@ func (v *View) html(b *strings.Builder) {
 var meanings = map[string]string{
 	"thread p95":      "95 % of the requests waited at most this long for a thread",
 	"GIL p95":         "95 % of the requests waited at most this long for Python's lock (GIL)",
-	"threads busy":    "threads in handlers; handlers that await, or have waited for long, do not count",
+	"threads busy":    "threads in handlers; those that are stuck or wait for long are counted below",
 	"threads stuck":   "threads whose handler has not ended after its timeout",
 	"SSE connections": "clients of server-sent events, with the open status pages",
 }
