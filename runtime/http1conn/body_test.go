@@ -2,11 +2,15 @@ package http1conn_test
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"fapws/runtime/checktest"
 	"fapws/runtime/exchange"
@@ -62,4 +66,34 @@ func TestInputAfterTheBodyOfTheLastRequestIsDiscarded(t *testing.T) {
 	client.(interface{ CloseWrite() error }).CloseWrite()
 	got := string(checktest.Try(io.ReadAll(client)).Must(t))
 	checktest.Truef(t, strings.HasSuffix(got, "text") && strings.Count(got, "HTTP/1.1 ") == 1, "%q", got)
+}
+
+// While a body arrives fast, the kernel reports only large pieces. Its last piece may be small, and may arrive late.
+func TestFewBytesOfABodyAreReadWithinASecond(t *testing.T) {
+	const size = 160 << 10
+	l := new(later)
+	l.Run(t, l, exchange.Config{MaxBodyMemory: 1 << 20})
+	fd, client := exchangetest.TCPSockets(t)
+	request := fmt.Sprintf("POST / HTTP/1.1\r\nHost:\r\nContent-Length: %d\r\n\r\n%s", size+2, make([]byte, size))
+	checktest.Try(io.WriteString(client, request)).Must(t)
+	l.Do(func() {
+		c, err := l.HTTP1.NewClient(fd, &net.TCPAddr{}, &net.TCPAddr{}, false)
+		checktest.Must(t, err)
+		checktest.Equal(t, c.Open(c.Speaks()), nil)
+	})
+	arrives := func(n int64) {
+		t.Helper()
+		checktest.Eventually(t, "the body arrives", func() (ok bool) {
+			l.Do(func() { ok = l.InputMemory.Used() == n })
+			return ok
+		})
+	}
+	arrives(size)
+	checktest.Equal(t, checktest.Try(unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVLOWAT)).Must(t), 2)
+	checktest.Try(io.WriteString(client, "x")).Must(t)
+	l.Do(func() {
+		l.Set.Now += int64(time.Second)
+		l.Set.Tick()
+	})
+	arrives(size + 1)
 }

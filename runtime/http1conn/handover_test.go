@@ -45,17 +45,7 @@ func TestNewConnectionsAreHandedOver(t *testing.T) {
 
 // The client must not take the end of the connection for the end of the response.
 func TestResponseThatIsGivenUpEndsWithAReset(t *testing.T) {
-	listener := checktest.Try(net.Listen("tcp", "127.0.0.1:0")).Must(t)
-	defer listener.Close()
-	client := checktest.Try(net.Dial("tcp", listener.Addr().String())).Must(t)
-	defer client.Close()
-	accepted := checktest.Try(listener.Accept()).Must(t)
-	file := checktest.Try(accepted.(*net.TCPConn).File()).Must(t)
-	accepted.Close()
-	fd := checktest.Try(unix.Dup(int(file.Fd()))).Must(t)
-	file.Close()
-	checktest.Must(t, unix.SetNonblock(fd, true))
-
+	fd, client := exchangetest.TCPSockets(t)
 	l := new(later)
 	l.Run(t, l, exchange.Config{})
 	checktest.Try(client.Write([]byte("GET / HTTP/1.0\r\n\r\n"))).Must(t)

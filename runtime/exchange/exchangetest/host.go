@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"fapws/runtime/checktest"
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop/looptest"
@@ -148,4 +150,20 @@ func Sockets(t testing.TB) (fd int, client net.Conn) {
 	t.Cleanup(func() { client.Close() })
 	client.SetDeadline(time.Now().Add(checktest.Patience))
 	return fds[1], client
+}
+
+// TCPSockets is like Sockets, for a TCP connection.
+func TCPSockets(t testing.TB) (fd int, client net.Conn) {
+	t.Helper()
+	listener := checktest.Try(net.Listen("tcp4", "127.0.0.1:0")).Must(t)
+	defer listener.Close()
+	fd = checktest.Try(unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)).Must(t)
+	addr := listener.Addr().(*net.TCPAddr)
+	// room for all input of a test before the server reads
+	checktest.Must(t, unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 200<<10),
+		unix.Connect(fd, &unix.SockaddrInet4{Port: addr.Port, Addr: [4]byte(addr.IP.To4())}), unix.SetNonblock(fd, true))
+	client = checktest.Try(listener.Accept()).Must(t)
+	t.Cleanup(func() { client.Close() })
+	client.SetDeadline(time.Now().Add(checktest.Patience))
+	return fd, client
 }
