@@ -111,7 +111,12 @@ func Read(cmd *settings.CommandLine, set *settings.Settings) (*Plan, error) {
 		p.NeedsRestart = fmt.Sprintf("%s: changes of %s take effect after a restart", name, strings.Join(kept, ", "))
 	}
 	if conf, _ := set.Config(); p.File != nil && conf.Chdir != "" { // Make reports the error
-		p.File.Each(func(f *settings.TOMLFile) { f.AppDir = absolute(conf.Chdir) })
+		folder := absolute(conf.Chdir)
+		p.File.Each(func(f *settings.TOMLFile) {
+			if folder != f.WorkDir { // otherwise the application is in the bundle
+				f.AppDir = folder
+			}
+		})
 	}
 	p.Site = readSites(p.File, func(err error) { wrong = append(wrong, err) })
 	set.NoteHosts(slices.ContainsFunc(p.Site.Hosts, func(h *Host) bool { return h.CertFile != "" }), p.Site.asksClients())

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -52,7 +53,7 @@ type Settings struct {
 	onlyPATHS bool // see NotePATHS
 
 	inside  string // path of the configuration file of a bundle, otherwise ""
-	workDir string // the working directory of a bundle at its start
+	workDir string // the directory in which a bundle was started, or that of --chdir
 }
 
 func (s *Settings) Clone() *Settings {
@@ -175,6 +176,9 @@ func (s *Settings) TakeBundle(file, cache string) {
 	s.TakeVenv("off", "bundle")
 	s.inside = file
 	s.workDir, _ = os.Getwd() // otherwise, relative paths remain below the directory of the bundle
+	if chdir, err := filepath.Abs(s.conf.Chdir); err == nil && !strings.HasPrefix(chdir, filepath.Dir(file)) {
+		s.workDir = chdir
+	}
 	if s.conf.File == "" {
 		s.conf.File = file
 	}

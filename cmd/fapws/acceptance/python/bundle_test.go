@@ -385,6 +385,13 @@ func configure(t *testing.T, name string) {
 	s.Stop()
 	fapwstest.Truef(t, fapwstest.Exists(filepath.Join(etc, "outside.log")), "relative paths do not start at the file that has them")
 
+	data := t.TempDir()
+	c.Flags = []string{"--chdir", data, "-b", "127.0.0.1:0"}
+	s = c.Started(t)
+	s.Get("/", 200).Is(t, "SECOND")
+	s.Stop()
+	fapwstest.Truef(t, fapwstest.Exists(filepath.Join(data, "access.log")), "relative paths inside do not start at --chdir")
+
 	c.Flags = []string{"-c", outside, "--timeout", "10", "--print-config"}
 	config := c.Succeeds(t)
 	for _, pattern := range []string{`(?m)^timeout +10s +flag --timeout$`, `(?m)^threads +2 +file \S+/shop.toml:1$`,
