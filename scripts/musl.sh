@@ -1,24 +1,32 @@
 # Sourced by build.sh: fapws for musl, with Python and its standard library inside.
 # shellcheck shell=bash
 #
-# Python and the libraries that it needs are compiled from Debian's source packages with musl-gcc. All extension modules
-# of the standard library are linked into the executable, and its modules in Python are in the archive of pack_python.
+# musl, Python and the libraries that it needs are compiled from Debian's source packages. All extension modules of the
+# standard library are linked into the executable, and its modules in Python are in the archive of pack_python.
 
 readonly musl_folder=$root/build/musl musl_version=3.11.2
+
+# Before version 1.2.4, the signal by which setuid(2) reaches all threads did not use the alternate stack, and so wrote
+# beyond the small stacks of Go: --user made the process crash.
+readonly musl_libc_version=1.2.5
 
 # Threads that Python starts have this stack, as in Alpine's Python; musl's own default is 128 KiB.
 readonly musl_stack=-Wl,-z,stack-size=1048576
 
-# The files of Debian's archive: path and SHA-256. Of Debian's patches for Python, musl_patches selects security updates
-# and bug fixes; the other patches are for Debian's directories.
+# The files of Debian's archive: path and SHA-256. Of Debian's patches, musl_patches selects security updates and bug
+# fixes; the other patches are for Debian's directories.
 readonly musl_sources="\
 p/python3.11/python3.11_3.11.2.orig.tar.gz 2411c74bda5bbcfcddaf4531f66d1adc73f247f529aee981b029513aefdbf849
 p/python3.11/python3.11_3.11.2-6+deb12u6.debian.tar.xz 35139070c56095690503166248ea5a8eb90e53704eba137e3decbb0ec2bc01ec
 z/zlib/zlib_1.2.13.dfsg.orig.tar.bz2 71feb7947e3c00ef125f83b79a4e529bde31171e5babe48b391f06758d1ab0a1
 libf/libffi/libffi_3.4.4.orig.tar.gz d66c56ad259a82cf2a9dfc408b32bf5da52371500b84745f7fb8b645712df676
 s/sqlite3/sqlite3_3.40.1.orig.tar.xz aaa776260ab4dc976db34aa7891819484c8676b5b2783123ebc6301e2ca5d655"
+readonly musl_libc_sources="\
+m/musl/musl_1.2.5.orig.tar.gz a9a118bbe84d8764da0ea0d28b3ab3fae8477fc7e4085d90102b8596fc7c75e4
+m/musl/musl_1.2.5-3.debian.tar.xz e786776d6a3f382255ae4abcd8cc41287adb6365d1f123ad72769f0737c62072"
 readonly musl_ssl_source="\
 o/openssl/openssl_3.0.22.orig.tar.gz 67ebca7e50d17383028045486653492195b83db95f8558709701bb47b5c1ef81"
+readonly musl_programs="xz=xz-utils patch=patch make=make curl=curl"
 readonly musl_patches='^(CVE|[0-9]{4}-)|(deadlock|crash|nullptr)[^/]*$'
 
 # Modules of the standard library that are left out, because their libraries or purposes are not those of a server.
@@ -117,7 +125,11 @@ use_musl() {
     [[ ! $ssl ]] || py_libs+=("\"$lib/libssl.a\"" "\"$lib/libcrypto.a\"")
     py_libs+=(-lm)
     LIBPYTHON=static LDFLAGS="-O2 -g $musl_stack"
-    [[ $kind == dynamic ]] || LDFLAGS+=" -static" CFLAGS="-O2 -g -DCORE_STATIC" # see pybridge/core_static.c
+    if [[ $kind == static ]]; then
+        LDFLAGS+=" -static" CFLAGS="-O2 -g -DCORE_STATIC" # see pybridge/core_static.c
+    else
+        LDFLAGS+=" -Wl,--dynamic-linker=/lib/$(basename "$musl_libc"/lib/ld-musl-*)"
+    fi
     link_with_python
     py_packer=$python
     python=/usr/bin/python3 # of the machine on which fapws will run
@@ -132,7 +144,7 @@ need_compiling_python() {
 
 # need_musl_python FOLDER compiles Python for musl into FOLDER, unless it is there, and sets CC.
 need_musl_python() {
-    want_programs "for musl" "musl-gcc=musl-tools xz=xz-utils tclsh=tcl patch=patch make=make curl=curl"
+    want_programs "for musl" "tclsh=tcl $musl_programs"
     [[ ! $ssl ]] || want_programs "for OpenSSL" "corelist=perl" # perl itself may be that of perl-base
     need_compiler
     if [[ $cross ]]; then
@@ -141,30 +153,30 @@ need_musl_python() {
     fi
     install_wanted
     if [[ $cross ]]; then use_musl_cross_compiler; else use_musl_compiler; fi
-    [[ -e $1/done ]] || make_musl_python "$1"
+    [[ -e $1/with-musl-$musl_libc_version ]] || make_musl_python "$1"
 }
 
 # make_musl_python FOLDER compiles Python and its libraries into FOLDER.
 make_musl_python() {
     local home=$1 log=$musl_folder/log work=$musl_folder/work
     say "compiling Python $musl_version for musl${cross:+ on $cross}; this takes some minutes, once"
-    mkdir -p "$musl_folder"
-    patiently "fetching the source of Python and its libraries" fetch_musl_sources
+    patiently "fetching the source of Python and its libraries" \
+        fetch_musl_sources "$musl_sources${ssl:+$'\n'$musl_ssl_source}"
     rm -rf "$home" "$work"
     mkdir -p "$home"/{bin,include,lib/pkgconfig} "$work"
-    patiently "compiling libraries for Python" logged "$log" make_musl_libraries "$home" "$work" || musl_failed
-    patiently "compiling Python" logged "$log" compile_musl_python "$home" "$work" || musl_failed
-    [[ -e $home/lib/libpython${musl_version%.*}.a ]] || musl_failed
+    patiently "compiling libraries for Python" logged "$log" make_musl_libraries "$home" "$work" || musl_failed Python
+    patiently "compiling Python" logged "$log" compile_musl_python "$home" "$work" || musl_failed Python
+    [[ -e $home/lib/libpython${musl_version%.*}.a ]] || musl_failed Python
     rm -rf "$work"
-    touch "$home/done"
+    touch "$home/with-musl-$musl_libc_version"
 }
 
 musl_failed() {
     compile_errors "$musl_folder/log" >&2
-    die "compiling Python failed; all messages are in build/musl/log"
+    die "compiling $1 failed; all messages are in build/musl/log"
 }
 
-# fetch_musl_sources downloads the source packages from this machine's mirrors, unless they are there.
+# fetch_musl_sources LIST downloads the source packages in LIST from this machine's mirrors, unless they are there.
 fetch_musl_sources() {
     local path sum file mirror security
     mirror=$(debian_mirror) security=$(debian_mirror Debian-Security)
@@ -179,10 +191,45 @@ fetch_musl_sources() {
         sha256sum --status -c <<<"$sum  $file.new" ||
             die "${path##*/} from $mirror has another SHA-256 than scripts/musl.sh"
         mv "$file.new" "$file"
-    done <<<"$musl_sources${ssl:+$'\n'$musl_ssl_source}"
+    done <<<"$1"
 }
 
 fetch_file() { curl -fsSL --connect-timeout 20 --speed-limit 1 --speed-time 60 -o "$1" "$2" 2>/dev/null; }
+
+# need_musl_libc compiles musl with $musl_gcc, once, and sets musl_libc.
+need_musl_libc() {
+    musl_libc=$musl_folder/${cross:+$cross/}libc-$musl_libc_version
+    [[ ! -e $musl_libc ]] || return 0
+    mkdir -p "$musl_folder"
+    patiently "fetching the source of musl" fetch_musl_sources "$musl_libc_sources"
+    rm -rf "$musl_libc.new"
+    mkdir -p "$musl_libc.new"
+    patiently "compiling musl" logged "$musl_folder/log" compile_musl_libc "$musl_libc.new" || musl_failed musl
+    mv "$musl_libc.new/root$musl_libc" "$musl_libc"
+    rm -rf "$musl_libc.new"
+}
+
+# compile_musl_libc WORK installs musl below WORK/root. Programs that are linked with it run here with its own loader.
+compile_musl_libc() (
+    set -e
+    cd "$1"
+    tar -xf "$musl_folder/sources/musl_$musl_libc_version.orig.tar.gz" --strip-components=1
+    apply_patches "$musl_folder"/sources/musl_*.debian.tar.xz
+    CC=$musl_gcc AR=$musl_ar RANLIB=${musl_ar%ar}ranlib CFLAGS="-ffile-prefix-map=$1=/musl" ./configure \
+        --prefix="$musl_libc" --syslibdir="$musl_libc/lib" --enable-wrapper=gcc
+    make -j"$(nproc)"
+    make DESTDIR="$1/root" install
+    cp COPYRIGHT "$1/root$musl_libc"
+)
+
+# apply_patches ARCHIVE applies Debian's patches to the source in the working directory.
+apply_patches() {
+    mkdir debian
+    tar -xf "$1" -C debian --strip-components=1
+    grep -E "$musl_patches" debian/patches/series | while read -r name; do
+        patch -p1 -s --no-backup-if-mismatch <"debian/patches/$name"
+    done
+}
 
 # use_musl_compiler sets CC to a compiler for musl, which also finds the kernel's headers, and those of Debian's Pythons
 # that depend on the machine. The compiler names its own architecture, because that of gcc is the one of glibc.
@@ -192,33 +239,33 @@ use_musl_compiler() {
     mkdir -p "$headers"
     ln -sfn "/usr/include/$machine/asm" "$headers/asm"
     ln -sfn -t "$headers" /usr/include/{linux,asm-generic,"$machine"}
-    printf '%s\n' '#!/bin/sh' \
-        "case \$1 in -print-multiarch | --print-multiarch) echo ${machine%-gnu*}-musl && exit ;; esac" \
-        "exec musl-gcc -fno-pie -no-pie -idirafter '$headers' \"\$@\"" >"$musl_folder/cc"
-    musl_cc=$musl_folder/cc musl_ar=ar
-    export_musl_compiler
+    musl_gcc=gcc musl_ar=ar
+    need_musl_libc
+    write_musl_compiler "${machine%-gnu*}-musl" -idirafter "'$headers'"
 }
 
-export_musl_compiler() {
+# use_musl_cross_compiler does so for the architecture in cross, with Debian's cross compiler, and with the package of
+# the kernel's headers for this architecture.
+use_musl_cross_compiler() {
+    local flags=()
+    cross_root=$musl_folder/$cross/root
+    [[ -e $cross_root ]] || make_sysroot linux-libc-dev
+    musl_gcc=$cross_triplet-gcc musl_ar=$cross_triplet-ar
+    need_musl_libc
+    # The functions of gcc for atomic operations would ask glibc for the processor.
+    [[ $cross != arm64 ]] || flags=(-mno-outline-atomics)
+    write_musl_compiler "${cross_triplet/-gnu/-musl}" "${flags[@]}" \
+        -idirafter "'$cross_root/usr/include/$cross_triplet'" -idirafter "'$cross_root/usr/include'"
+}
+
+# write_musl_compiler MACHINE FLAG... writes the compiler, and sets CC and musl_cc.
+write_musl_compiler() {
+    musl_cc=$musl_folder/${cross:+$cross/}cc
+    printf '%s\n' '#!/bin/sh' "case \$1 in -print-multiarch | --print-multiarch) echo $1 && exit ;; esac" \
+        "exec $musl_gcc -fno-pie -no-pie ${*:2} \"\$@\" -specs '$musl_libc/lib/musl-gcc.specs'" >"$musl_cc"
     chmod +x "$musl_cc"
     # shellcheck disable=SC2089,SC2090 # Go divides it into words
     CC="'$musl_cc'" && export CC
-}
-
-# use_musl_cross_compiler does so for the architecture in cross, with Debian's cross compiler, and with the packages of musl
-# and of the kernel's headers for this architecture.
-use_musl_cross_compiler() {
-    local name=${cross_triplet/-gnu/-musl}
-    cross_root=$musl_folder/$cross/root
-    [[ -e $cross_root ]] || make_sysroot musl-tools musl-dev linux-libc-dev
-    musl_cc=$musl_folder/$cross/cc musl_ar=$cross_triplet-ar
-    sed "s|/usr/|$cross_root/usr/|g" "$cross_root/usr/lib/$name/musl-gcc.specs" >"$musl_cc.specs"
-    # The functions of gcc for atomic operations would ask glibc for the processor.
-    printf '%s\n' '#!/bin/sh' \
-        "case \$1 in -print-multiarch | --print-multiarch) echo $name && exit ;; esac" \
-        "exec $cross_triplet-gcc $([[ $cross != arm64 ]] || echo -mno-outline-atomics) -fno-pie -no-pie \"\$@\" -specs '$musl_cc.specs' \\" \
-        "    -idirafter '$cross_root/usr/include/$cross_triplet' -idirafter '$cross_root/usr/include'" >"$musl_cc"
-    export_musl_compiler
 }
 
 # make_musl_libraries FOLDER WORK compiles zlib, libffi, SQLite and, with --ssl, OpenSSL.
@@ -227,7 +274,7 @@ make_musl_libraries() (
     home=$1 flags="-O2 -ffile-prefix-map=$2=/musl"
     cd "$2"
     for file in "$musl_folder"/sources/*.orig.tar.*; do
-        [[ $file == *openssl* && ! $ssl ]] || tar -xf "$file"
+        [[ $file == */musl_* || $file == *openssl* && ! $ssl ]] || tar -xf "$file"
     done
     cd "$2"/zlib-*
     CC=$musl_cc AR=$musl_ar CFLAGS=$flags ./configure --static --prefix="$home"
@@ -261,13 +308,8 @@ make_musl_libraries() (
 compile_musl_python() (
     set -e
     home=$1 minor=${musl_version%.*} other=()
-    cd "$2"
-    mkdir debian
-    tar -xf "$musl_folder"/sources/python*.debian.tar.xz -C debian --strip-components=1
     cd "$2/Python-$musl_version"
-    grep -E "$musl_patches" ../debian/patches/series | while read -r name; do
-        patch -p1 -s --no-backup-if-mismatch <"../debian/patches/$name"
-    done
+    apply_patches "$musl_folder"/sources/python*.debian.tar.xz
     absent=()
     for name in $musl_without; do absent+=("py_cv_module_$name=n/a"); done
     # Of the machine that compiles, configure takes the name of the C library for that of the other one.
@@ -303,7 +345,7 @@ compile_musl_python() (
     mkdir "$home/lib/licenses"
     cp LICENSE "$home/lib/licenses/LICENSE.python"
     cp "$2"/libffi-*/LICENSE "$home/lib/licenses/LICENSE.libffi"
-    cp /usr/share/doc/musl/copyright "$home/lib/licenses/LICENSE.musl"
+    cp "$musl_libc/COPYRIGHT" "$home/lib/licenses/LICENSE.musl"
     cp "libpython$minor.a" Modules/_decimal/libmpdec/libmpdec.a Modules/expat/libexpat.a "$home/lib"
     cp -r Include "$home/include/python$minor"
     cp pyconfig.h "$home/include/python$minor"

@@ -284,7 +284,7 @@ word_wheel() {
         shift
     done
     want_programs "for packages" readelf=binutils
-    [[ ! $musl ]] || want_programs "for musl" musl-gcc=musl-tools
+    [[ ! $musl ]] || want_programs "for musl" "$musl_programs"
     [[ ! $musl || -z $arch ]] || die "wheel makes wheels for musl on the same architecture only: leave out $arch"
     fix_circumstances
     mkdir -p "$into"
