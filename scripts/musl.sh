@@ -312,6 +312,8 @@ compile_musl_python() (
     apply_patches "$musl_folder"/sources/python*.debian.tar.xz
     absent=()
     for name in $musl_without; do absent+=("py_cv_module_$name=n/a"); done
+    # musl has them since 1.2.5, and a dynamic executable also runs with older ones.
+    absent+=(ac_cv_func_preadv2=no ac_cv_func_pwritev2=no)
     # Of the machine that compiles, configure takes the name of the C library for that of the other one.
     [[ ! $cross ]] || other=(--host="$("$musl_cc" -print-multiarch)" --build="$(gcc -dumpmachine | sed s/gnu/musl/)" AR="$musl_ar"
         READELF="$cross_triplet-readelf" --with-build-python="$musl_folder/python/bin/python3"
