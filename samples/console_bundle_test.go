@@ -32,7 +32,8 @@ func TestConsoleWorksAsABundle(t *testing.T) {
 		fapwstest.Write(t, filepath.Join(site, file), "left:out\n")
 	}
 	bundle := dir + "/console.bin"
-	out := fapwstest.Command{Dir: dir, Flags: []string{"bundle", site, "-o", "console.bin"}}.Succeeds(t)
+	env := []string{"CONSOLE_INSTALL=true"}
+	out := fapwstest.Command{Dir: dir, Env: env, Flags: []string{"bundle", site, "-o", "console.bin"}}.Succeeds(t)
 	fapwstest.Has(t, out, "left out: instance (the server writes there; --include takes it)\nleft out: users (")
 	fapwstest.Lacks(t, fapwstest.Command{Flags: []string{"bundle", "--list", bundle}}.Succeeds(t), "app/instance")
 	fapwstest.Must(t, os.RemoveAll(site))
@@ -40,8 +41,8 @@ func TestConsoleWorksAsABundle(t *testing.T) {
 	fapwstest.Must(t, os.Mkdir(work, 0o700))
 	s := fapwstest.Command{Program: bundle, Dir: work, Complains: true,
 		Flags: []string{"-b", "127.0.0.1:0", "--tls", "auto", "--state-dir", state},
-		Env: []string{"FAPWS_CACHE_DIR=" + cache, "CONSOLE_RUN=" + dir + "/run", "CONSOLE_SHELL=/bin/sh",
-			"CONSOLE_KEEP=1"}}.Start(t)
+		Env: append(env, "FAPWS_CACHE_DIR="+cache, "CONSOLE_RUN="+dir+"/run", "CONSOLE_SHELL=/bin/sh",
+			"CONSOLE_KEEP=1")}.Start(t)
 	address := s.Says(`(?m)^  (https://\S+)/`)[1]
 	code := s.Says(`log in with the code ([0-9A-Z-]+)`)[1]
 	b := &box{t: t, dir: work}

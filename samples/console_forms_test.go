@@ -109,9 +109,14 @@ func (d *device) backup(p *tab) {
 // unapplied saves settings that the command for applying them rejects. The form still shows the settings, and the device
 // has those before.
 func (d *device) unapplied(p *tab) {
-	d.write(p.t, "bin/apply", "#!/bin/sh\necho no such network >&2; exit 1\n", 0o755)
-	p.fill("[name=hostname]", "other")
-	p.follow(".fields button", "Nothing was changed. apply: no such network")
+	for _, c := range []struct{ refused, says string }{
+		{"*", "The device has refused the old settings, too, and may have a part of the new ones. apply: no such network"},
+		{"*other*", "Nothing was changed. apply: no such network"},
+	} {
+		d.write(p.t, "bin/apply", "#!/bin/sh\ncase $(cat) in "+c.refused+") echo no such network >&2; exit 1 ;; esac\n", 0o755)
+		p.fill("[name=hostname]", "other")
+		p.follow(".fields button", c.says)
+	}
 	fapwstest.Has(p.t, d.text(p.t, "data/settings.json"), `"hostname": "router"`)
 	got := value[string](p,
 		`document.querySelector("[name=hostname]").value + document.querySelectorAll(".note:not(:empty)").length`)

@@ -74,7 +74,7 @@ func (d *device) dashboard(p *tab) {
 	p.shows("48.2 °C")
 	p.await(`[...document.querySelectorAll(".curve path")].every(line => ` +
 		`line.getAttribute("d")?.split("L").length > 170 || line.className.baseVal)`)
-	for _, text := range []string{"router", "Raspberry Pi 4 Model B Rev 1.5", ", 6.6.51", "2.4.1",
+	for _, text := range []string{"router", "Raspberry Pi 4 Model B Rev 1.5", "6.6.51", "2.4.1",
 		"Load 0.42 · 0.31 · 0.28", "1.68 GB of 3.98 GB", "3 d 4 h 34 min", "Network eth0", "eth0 192.168.1.20/24"} {
 		p.shows(text)
 	}
@@ -396,7 +396,7 @@ func (d *device) refusals(p *tab) {
 	})
 }
 
-// The console has at most 920 lines of Python and JavaScript, without blank lines and comments. Its style sheet has at
+// The console has at most 940 lines of Python and JavaScript, without blank lines and comments. Its style sheet has at
 // most one rule a line. No line is longer than 120 characters.
 func TestConsoleSourceStaysSmall(t *testing.T) {
 	code := 0
@@ -411,7 +411,7 @@ func TestConsoleSourceStaysSmall(t *testing.T) {
 			}
 		}
 	}
-	fapwstest.Truef(t, code != 0 && code <= 920, "%d lines of code, want at most 920", code)
+	fapwstest.Truef(t, code != 0 && code <= 940, "%d lines of code, want at most 940", code)
 }
 
 func TestConsoleHasTheColorsOfTheServersPages(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 
 // The patterns exclude the files that a running sample creates in these directories, such as files of users.
 //
-//go:embed console/*.py console/*.md console/device.env console/fapws.toml console/pages console/www
+//go:embed console/*.py console/*.md console/device.env console/fapws.toml console/examples console/pages console/www
 //go:embed django/*.py django/guestbook/*.py django/guestbook/migrations/*.py django/guestbook/templates
 //go:embed hello/*.py
 var files embed.FS

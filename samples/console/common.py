@@ -20,7 +20,7 @@ VERSION, PROC, SYS = (os.environ["CONSOLE_" + name] for name in ("VERSION", "PRO
 DATA = Path(os.environ["CONSOLE_DATA"]).absolute()
 RUN = os.environ["CONSOLE_RUN"] or f"/dev/shm/console-{os.getuid()}-{zlib.crc32(bytes(DATA)):x}"  # one per console
 USERS = DATA / "users"
-news = []  # functions that return HTML for the top of every page: f(environ, prefix of the console's paths)
+notices = []  # functions that return HTML for the top of every page: f(environ, prefix of the console's paths)
 ENVIRONMENT = {**os.environ, "PATH": os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin", "LC_ALL": "C.UTF-8",
                "TERM": "xterm", "NCURSES_NO_UTF8_ACS": "1"}  # programs draw boxes with UTF-8 characters
 
@@ -33,7 +33,7 @@ def html(file, /, **values):
               escape(str(value)) for name, value in values.items()}
     return Html(Template((HERE / "pages" / f"{file}.html").read_text().strip()).substitute(values))
 
-def marks(names, wrong):
+def field_errors(names, wrong):
     """Returns the values of pages that mark the fields of a form, from {name of a field: what is wrong with it}."""
     return {**{f"{name}_wrong": wrong.get(name, "") for name in names},
             **{f"{name}_invalid": str(name in wrong).lower() for name in names}}
@@ -58,9 +58,9 @@ def page(title, path, entry=None):
                 heading = error.reason
                 body = html("error", status=error.status, text=error.text)
             frame = html("frame", title=heading, host=hostname(), user=environ["REMOTE_USER"], body=body,
-                         news=[show(environ, root) for show in news])
-            if not words("SHELL"):
-                frame = frame.replace('<a href="/terminal">', '<a hidden href="/terminal">')
+                         notices=[notice(environ, root) for notice in notices])
+            for missing in MISSING:
+                frame = frame.replace(f'<a href="{missing}">', f'<a hidden href="{missing}">')
             return frame.replace(marked, marked[:-1] + ' aria-current="page">', 1).replace('="/', f'="{escape(root)}/')
         return answer
     return decorate
@@ -77,22 +77,24 @@ def attempt(start_response, action, *arguments, **options):
 def parameter(environ, name, default=""):
     return environ["fapws.params"].get(name, [default])[0].strip()
 
-def words(name):
+def setting_words(name):
     """Returns the words of a setting in device.env."""
     return shlex.split(os.environ["CONSOLE_" + name])
 
 def run(command, stdin="", root=False, status=500, **options):
     """Runs a command, without a shell, and returns its output. Raises HTTPError with status if the command fails."""
     try:
-        return subprocess.run(words("ROOT") + command if root else command, input=stdin, capture_output=True,
+        return subprocess.run(setting_words("ROOT") + command if root else command, input=stdin, capture_output=True,
                               check=True, timeout=30, text=True, errors="replace", env=ENVIRONMENT, **options).stdout
     except subprocess.CalledProcessError as error:
         output = (error.stderr or error.stdout or "failed").strip()
         said = output.split("\n")[-output.startswith("Traceback")][-1000:]  # the last line of a traceback
-        rights = "" if os.geteuid() == 0 or words("ROOT") else " (If the console lacks a right: README.md, Rights.)"
+        rights = "" if os.geteuid() == 0 or setting_words("ROOT") else " (The console may lack a right for this.)"
         raise HTTPError(status, f"{os.path.basename(command[0])}: {said}{rights}") from None
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise HTTPError(500, f"{command[0]}: {error}") from None
+    except OSError as error:
+        raise HTTPError(500, f"{error.filename or command[0]}: {error.strerror}") from None
+    except subprocess.TimeoutExpired:
+        raise HTTPError(500, f"{command[0]} has not ended within 30 seconds, and was killed.") from None
 
 def lines(*paths):
     """Returns the lines of the first file that can be read, or [""]."""
@@ -120,6 +122,9 @@ def write(path, text):
         with suppress(OSError):
             os.unlink(new)
         raise HTTPError(500, f"{error.strerror}: {path}") from None
+
+# pages that this device does not have, because their commands are not set
+MISSING = [path for path, name in (("/terminal", "SHELL"), ("/firmware", "INSTALL")) if not setting_words(name)]
 
 for setting, directory in ("CONSOLE_DATA", DATA), ("CONSOLE_RUN", RUN):
     with suppress(OSError):

@@ -2,7 +2,9 @@
 
 fapws      then open http://127.0.0.1:8888/
 """
-from common import HERE, RUN, USERS, attempt, html, marks, page, run, words
+import os
+
+from common import HERE, MISSING, RUN, USERS, attempt, field_errors, html, page, run, setting_words
 from fapws import Login, channel, upload, users
 from fapws.contrib.views import Staticfile
 from firmware import IMAGE, check, firmware, install
@@ -18,7 +20,7 @@ PASSWORDS = "old", "new", "again"  # the fields of the form
 def reboot(environ, start_response):
     if environ["REQUEST_METHOD"] != "POST":
         return html("reboot", problem="")
-    if problem := attempt(start_response, run, words("REBOOT"), root=True):
+    if problem := attempt(start_response, run, setting_words("REBOOT"), root=True):
         return html("reboot", problem=f"Not restarted: {problem}")
     return html("overview", note="The device restarts. This page continues when it is back.", latest=latest())
 
@@ -38,7 +40,7 @@ def password(environ, start_response):
         except (OSError, ValueError) as error:
             wrong = {"new": f"Not accepted: {error}."}
         start_response("422 Unprocessable Content", [])
-    return html("password", name=name, problem="Nothing was changed." * bool(wrong), **marks(PASSWORDS, wrong))
+    return html("password", name=name, problem="Nothing was changed." * bool(wrong), **field_errors(PASSWORDS, wrong))
 
 # each page, after its actions and streams: the server takes the first entry with which a path begins
 ENTRIES = [
@@ -46,10 +48,10 @@ ENTRIES = [
     ("/terminal/shell", shell), ("/terminal", terminal),
     ("/settings/confirm", confirm), ("/settings", settings), ("/backup", backup),
     ("/restore", upload(f"{RUN}/restore.json", restore, max_size="64K")),
-    ("/firmware-image", upload(IMAGE, check, max_size="512M", sync="4M")),
+    ("/firmware-image", upload(IMAGE, check, max_size=os.environ["CONSOLE_FIRMWARE_SIZE"], sync="4M")),
     ("/firmware/install", install), ("/firmware", firmware),
     ("/password", password), ("/reboot", reboot), ("/www", Staticfile(HERE / "www")),
     ("/values", channel("values")), ("/", dashboard),
 ]
 PATHS = [(path, Login(entry, USERS, title="Console")) for path, entry in ENTRIES
-         if words("SHELL") or not path.startswith("/terminal")]
+         if not path.startswith(tuple(MISSING))]

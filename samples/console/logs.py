@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from contextlib import suppress
 
-from common import html, page, parameter, publishes, words
+from common import html, page, parameter, publishes, setting_words
 from fapws import HTTPError, channel, publish, subscribers, timer
 
 LINES, LENGTH = 500, 1000  # maximum lines of a page; maximum bytes of a line
@@ -18,7 +18,7 @@ def find():
     """Returns the logs that the server can read. A request may name only these logs."""
     known = ["journal"] * bool(shutil.which("journalctl") and glob.glob("/*/log/journal/*"))
     known += ["logread"] * bool(shutil.which("logread"))  # OpenWrt, and syslogd -C of busybox
-    paths = [path for pattern in words("LOGS") for path in sorted(glob.glob(pattern)) if os.path.isfile(path)]
+    paths = [path for pattern in setting_words("LOGS") for path in sorted(glob.glob(pattern)) if os.path.isfile(path)]
     return list(dict.fromkeys(known + [path for path in paths if os.access(path, os.R_OK) and
                                        re.fullmatch(r"[\w./~:@-]{1,100}", path, re.A)]))
 
@@ -52,7 +52,7 @@ def chosen(environ):
     known = find()
     log = parameter(environ, "log", "".join(known[:1]))
     if log not in known:
-        raise HTTPError(404, "There is no such log, or the console may not read it: see CONSOLE_LOGS, and README.md, Rights.")
+        raise HTTPError(404, "There is no such log, or the console may not read it.")
     return log
 
 def live_lines(environ, start_response):

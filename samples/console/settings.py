@@ -8,17 +8,19 @@ import os
 import re
 import time
 from contextlib import suppress
+from difflib import get_close_matches
 from pathlib import Path
 
-from common import DATA, attempt, hostname, html, lines, marks, news, page, parameter, publishes, run, words, write
+from common import (DATA, attempt, field_errors, hostname, html, lines, notices, page, parameter, publishes, run,
+                    setting_words, write)
 from fapws import HTTPError, defer, timer
 
 FILE, PENDING, BACK = (DATA / name for name in ("settings.json", "pending.json", "taken-back"))
-CONFIRM, NETWORK = int(os.environ["CONSOLE_CONFIRM"]), ("address", "gateway", "dns")
+CONFIRM, NETWORK_FIELDS = int(os.environ["CONSOLE_CONFIRM"]), ("address", "gateway", "dns")
 DONE = {"saved": "Saved.", "restored": "The settings are restored.", "kept": "Kept."}
 LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"  # RFC 1123 §2.1
-ZONES = "/usr/share/zoneinfo/"
-KNOWN = sorted("<option>" + row.split("\t")[2] for row in lines(ZONES + "zone1970.tab") if row[:1].isalpha())
+ZONE_FILES = "/usr/share/zoneinfo/"
+ZONES = sorted(row.split("\t")[2] for row in lines(ZONE_FILES + "zone1970.tab") if row[:1].isalpha())
 # the variable TZ of POSIX: the names of a zone and of its summer time, with offsets, and the days when they change
 ZONE, OFFSET = "([A-Za-z]{3,9}|<[A-Za-z0-9+-]{3,9}>)", r"[+-]?\d{1,3}(:\d\d){0,2}"
 RULE = rf"{ZONE}{OFFSET}({ZONE}({OFFSET})?(,(M(1[0-2]|[1-9])\.[1-5]\.[0-6]|J?\d{{1,3}})(/{OFFSET})?){{2}})?"
@@ -30,7 +32,8 @@ def host(text):
     return re.fullmatch(rf"(?=.{{1,253}}$)({LABEL}\.)*(?!\d+$){LABEL}", text) or ipaddress.ip_address(text)
 
 def zone(text):
-    return text == "Etc/UTC" or re.fullmatch(RULE, text) or "." not in text and lines(ZONES + text)[0].startswith("TZif")
+    known = text == "Etc/UTC" or re.fullmatch(RULE, text)
+    return known or "." not in text and lines(ZONE_FILES + text)[0].startswith("TZif")
 
 FIELDS = {  # name: (label, default, allowed numbers of words, function that checks a word, what a word must be)
     "hostname": ("Host name", hostname().split(".")[0], [1], re.compile(LABEL).fullmatch, "a host name"),
@@ -50,8 +53,13 @@ def mistake(name, text):
         with suppress(ValueError):  # rejected by ipaddress
             if check(word):
                 continue
-        return f"{word[:60]} is not {kind}."
-    return "" if len(text.split()) in numbers else f"Enter at most {max(numbers)}." if text else f"Enter {kind}."
+        near = get_close_matches(word, ZONES, 1) if name == "zone" else []
+        return f"{word[:60]} is not {kind}." + "".join(f" Did you mean {one}?" for one in near)
+    if len(text.split()) in numbers:
+        return ""
+    if not text:
+        return f"Enter {kind}."
+    return f"Enter at most {max(numbers)}." if max(numbers) > 1 else "Leave out the spaces."
 
 def misplaced(name, values):
     """Returns why the device cannot have this address or gateway, or ""."""
@@ -91,18 +99,22 @@ def wait(change, seconds=CONFIRM):
 
 def apply(values):
     write(FILE, json.dumps(values, indent=1))
-    words("APPLY") and run(words("APPLY"), json.dumps(values), root=True)
+    if command := setting_words("APPLY"):
+        run(command, json.dumps(values), root=True)
 
 def save(values):
     """Keeps and applies settings, or neither. Those of the network are applied after the response to the old address."""
     old = load()
-    if not words("APPLY") or all(old[name] == values[name] for name in NETWORK):
+    if not setting_words("APPLY") or all(old[name] == values[name] for name in NETWORK_FIELDS):
         try:
             return apply(values)
         except HTTPError as error:
-            with suppress(HTTPError):  # the command may have changed a part
-                apply(old)
-            raise HTTPError(error.status, f"Nothing was changed. {error.text}") from None
+            result = "Nothing was changed."
+            try:
+                apply(old)  # the command may have changed a part
+            except HTTPError:
+                result = "The device has refused the old settings, too, and may have a part of the new ones."
+            raise HTTPError(error.status, f"{result} {error.text}") from None
     change = {"old": old, **(pending() or {}), "new": values, "applied": False, "reason": ""}
     wait(change)
     write(FILE, json.dumps(values, indent=1))  # for the page that follows
@@ -122,7 +134,7 @@ def roll_back():
     change = pending()
     if change and not 0 < change["left"] <= CONFIRM and publishes():
         with suppress(HTTPError, OSError):  # otherwise try again
-            apply({**load(), **{name: change["old"][name] for name in NETWORK}})
+            apply({**load(), **{name: change["old"][name] for name in NETWORK_FIELDS}})
             write(BACK, change["reason"] or f"nobody confirmed the new settings within {CONFIRM} seconds")
             PENDING.unlink()
 
@@ -148,7 +160,7 @@ def ask(environ, root):
         return html("back", reason=reason)
     return ""
 
-news.append(ask)
+notices.append(ask)
 
 @page("Settings", "/settings", "/settings/confirm")
 def confirm(environ, start_response):
@@ -163,10 +175,11 @@ def confirm(environ, start_response):
     raise HTTPError(303, headers={"Location": "../settings?done=kept"})
 
 def form(values, wrong={}, note="", problem=""):
-    return html("settings", note=note, applied="hidden" if words("APPLY") else "", problem=problem, zones=KNOWN,
-                confirmed="" if words("APPLY") else "hidden",
+    return html("settings", note=note, applied="hidden" if setting_words("APPLY") else "", problem=problem,
+                zones=["<option>" + one for one in ZONES],
+                confirmed="" if setting_words("APPLY") else "hidden",
                 dhcp="" if values["address"] or "address" in wrong else "checked", device=hostname(),
-                date=time.strftime("%Y-%m-%d"), **values, **marks(FIELDS, wrong))
+                date=time.strftime("%Y-%m-%d"), **values, **field_errors(FIELDS, wrong))
 
 def keep(values, done, start_response):
     """Saves settings, and redirects to the page, so that a reload of the page does not send the form again."""
@@ -178,9 +191,9 @@ def keep(values, done, start_response):
 def settings(environ, start_response):
     values, done, dhcp = load(), parameter(environ, "done"), parameter(environ, "dhcp")
     if environ["REQUEST_METHOD"] != "POST":
-        applied = done in ("saved", "restored") and words("APPLY") and not pending()
+        applied = done in ("saved", "restored") and bool(setting_words("APPLY")) and not pending()
         lacks = ", ".join(FIELDS[name][0] for name in parameter(environ, "lacks").split() if name in FIELDS)
-        return form(values, note=DONE.get(done, "") + " The device has applied them." * bool(applied) +
+        return form(values, note=DONE.get(done, "") + " The device has applied them." * applied +
                     f" Not in the file, and as before: {lacks}." * bool(lacks))
     values = {name: parameter(environ, name, values[name]) for name in FIELDS}
     if dhcp:

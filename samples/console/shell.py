@@ -20,7 +20,8 @@ listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 listener.bind(path + ".new")
 listener.listen(4)
 os.rename(path + ".new", path)  # after listen(), so that a process that finds the path can connect
-os.fork() and os._exit(0)  # The server waits for the end of this process and of its output.
+if os.fork():
+    os._exit(0)  # The server waits for the end of this process and of its output.
 for number in range(3):
     os.dup2(os.open(os.devnull, os.O_RDWR), number)
 child, terminal = pty.fork()
@@ -63,7 +64,8 @@ with suppress(OSError):  # the shell has ended
         if listener in readable:  # A new client replaces the previous one.
             client, unsent = listener.accept()[0], b""
 os.unlink(path)
-client and client.close()
+if client:
+    client.close()
 os.close(terminal)  # the shell gets SIGHUP
 time.sleep(2)
 os.kill(child, 9)  # SIGKILL

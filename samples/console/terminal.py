@@ -6,7 +6,7 @@ import sys
 import threading
 from contextlib import suppress
 
-from common import HERE, RUN, html, lines, page, run, words
+from common import HERE, RUN, html, lines, page, run, setting_words
 from fapws import HTTPError, WebSocket
 
 # One file without Python on the device is its own Python.
@@ -21,7 +21,7 @@ def on_open(ws):
         try:
             if len({row.split()[-1] for row in lines("/proc/net/unix") if f"{RUN}/shell-" in row}) >= 4:
                 raise HTTPError(503, "Four terminals are open already: close one of them.")
-            run([*HELPER, path, *words("KEEP"), *words("SHELL")], cwd=HERE, start_new_session=True)
+            run([*HELPER, path, *setting_words("KEEP"), *setting_words("SHELL")], cwd=HERE, start_new_session=True)
             link.connect(path)
         except (HTTPError, OSError) as error:
             ws.send(getattr(error, "text", str(error)).encode())

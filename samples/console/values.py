@@ -90,7 +90,7 @@ def latest():
     return html(
         "latest", cards=[render(card) for card in cards(counted[-2], counted[-1])],
         model=lines(SYS + "/firmware/devicetree/base/model", SYS + "/class/dmi/id/product_name")[0],
-        system=", ".join(system + lines(PROC + "/sys/kernel/osrelease")), firmware=lines(VERSION)[0],
+        system="".join(system), kernel=lines(PROC + "/sys/kernel/osrelease")[0], firmware=lines(VERSION)[0],
         clock=time.strftime("%a %d %b %Y, %H:%M %Z"), addresses=addresses(),
         up=f"{minutes // 1440} d " * (minutes > 1439) + f"{minutes // 60 % 24} h {minutes % 60:02} min")
 
