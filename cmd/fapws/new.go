@@ -35,7 +35,7 @@ func newSample(args []string, stdout io.Writer) error {
 	if os.Geteuid() == 0 {
 		command = strings.Replace(command, "fapws", "fapws --user NAME", 1)
 	}
-	text := fmt.Sprintf("%s has the sample %s; start it with: cd %s && %s\n%s", dir, args[0], shellWord(dir), command, boot)
+	text := fmt.Sprintf("%s has the sample %s; start it with:\n  cd %s\n  %s\n%s", dir, args[0], shellWord(dir), command, boot)
 	_, err = io.WriteString(stdout, text)
 	return err
 }
@@ -51,15 +51,15 @@ func writeUnitInto(dir string, changes map[string]string) (commands string, err 
 	u := unit{name: filepath.Base(dir), dir: dir, grace: 30 * time.Second, changes: changes}
 	if os.Geteuid() == 0 {
 		u.account = unitName(u.name)
-		commands = fmt.Sprintf("sudo useradd --system %s && sudo chown -R %[1]s %s && ", u.account, shellWord(dir))
+		commands = fmt.Sprintf("  sudo useradd --system %s\n  sudo chown -R %[1]s %s\n", u.account, shellWord(dir))
 	}
 	name, text := u.text()
 	path := filepath.Join(dir, name+".service")
 	if _, err := exec.LookPath("systemctl"); err != nil {
 		commands = "to start it at boot, without systemd: fapws help device\n"
 	} else {
-		commands = fmt.Sprintf("to start it at boot, with systemd: %ssudo cp %s /etc/systemd/system/ && "+
-			"sudo systemctl enable --now %s\n", commands, shellWord(path), name)
+		commands = fmt.Sprintf("to start it at boot, with systemd:\n%s  sudo cp %s /etc/systemd/system/\n"+
+			"  sudo systemctl enable --now %s\n", commands, shellWord(path), name)
 	}
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		return "", err
