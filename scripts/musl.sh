@@ -247,14 +247,14 @@ use_musl_compiler() {
 # use_musl_cross_compiler does so for the architecture in cross, with Debian's cross compiler, and with the package of
 # the kernel's headers for this architecture.
 use_musl_cross_compiler() {
-    local flags=()
+    local atomics=()
     cross_root=$musl_folder/$cross/root
     [[ -e $cross_root ]] || make_sysroot linux-libc-dev
     musl_gcc=$cross_triplet-gcc musl_ar=$cross_triplet-ar
     need_musl_libc
     # The functions of gcc for atomic operations would ask glibc for the processor.
-    [[ $cross != arm64 ]] || flags=(-mno-outline-atomics)
-    write_musl_compiler "${cross_triplet/-gnu/-musl}" "${flags[@]}" \
+    [[ $cross != arm64 ]] || atomics=(-mno-outline-atomics)
+    write_musl_compiler "${cross_triplet/-gnu/-musl}" "${atomics[@]}" \
         -idirafter "'$cross_root/usr/include/$cross_triplet'" -idirafter "'$cross_root/usr/include'"
 }
 
