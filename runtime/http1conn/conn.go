@@ -18,7 +18,7 @@ type State uint8
 const (
 	StateNew  State = iota // no byte has arrived yet
 	StateHead              // the beginning of a head has arrived
-	StateBody              // the beginning of a body has arrived
+	StateBody              // a head has arrived, and the end of its body has not
 	// the connection expects the next request, even if earlier requests are active
 	StateReady
 	StateWaiting // the next request waits for the active requests
@@ -238,13 +238,11 @@ func (c *Conn) setState(s State) {
 func (c *Conn) deadline() int64 {
 	s := c.s
 	switch {
-	case c.Half && c.active.Last != nil && c.active.Last.AwaitsSites():
-		// the client waits for the server, so the deadline is always in the future
+	case c.Half && (c.Writing() || c.active.Last != nil && c.active.Last.AwaitsSites()):
+		// the client waits for the server, or the output has its own timeout, so this deadline is always in the future
 		return s.Set.Now + int64(halfTimeout)
-	case c.Half && !c.Writing():
-		return c.Stamp + int64(halfTimeout)
 	case c.Half:
-		return s.Set.Now + int64(halfTimeout)
+		return c.Stamp + int64(halfTimeout)
 	case c.state == StateNew || c.state == StateHead:
 		limit := int64(s.Config.HeadTimeout)
 		if s.End == exchange.Draining || s.End == exchange.Leaving && c.state == StateNew {
