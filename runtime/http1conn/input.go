@@ -7,16 +7,16 @@ import (
 )
 
 const (
-	// MaxActive limits the active requests of a connection.
-	MaxActive = 32
+	// maxActive limits the active requests of a connection.
+	maxActive = 32
 
-	// MaxAhead limits the responses of a connection that begin before earlier responses are sent. The limit applies
+	// maxAhead limits the responses of a connection that begin before earlier responses are sent. The limit applies
 	// only to responses that can grow to any size.
-	MaxAhead = 2
+	maxAhead = 2
 
-	// MaxPending limits the bytes of pipelined requests that a connection keeps. Above this limit the loop does not
+	// maxPending limits the bytes of pipelined requests that a connection keeps. Above this limit the loop does not
 	// read from the connection.
-	MaxPending = 64 << 10
+	maxPending = 64 << 10
 
 	// maxTurn limits the requests that a connection begins before other connections get a turn.
 	maxTurn = 128
@@ -52,7 +52,7 @@ func (c *Conn) Input(data []byte) {
 		if !c.reading() {
 			c.DropInput()
 		}
-		if c.Paused() && !c.Stopped() && len(c.Pending()) < MaxPending {
+		if c.Paused() && !c.Stopped() && len(c.Pending()) < maxPending {
 			c.Unpause()
 		}
 	}
@@ -66,7 +66,7 @@ func (c *Conn) keep(data []byte) {
 		return
 	}
 	c.Keep(data)
-	if c.state == StateWaiting && len(c.Pending()) > MaxPending && !c.Paused() {
+	if c.state == StateWaiting && len(c.Pending()) > maxPending && !c.Paused() {
 		c.Pause(conn.PauseForReset)
 	}
 }
@@ -151,7 +151,7 @@ func (c *Conn) canPipeline(req *http1.Request) bool {
 			unbounded++
 		}
 	}
-	return req.Safe && !c.Writing() && c.active.Last.Safe && active < MaxActive && unbounded <= MaxAhead && !req.HasBody
+	return req.Safe && !c.Writing() && c.active.Last.Safe && active < maxActive && unbounded <= maxAhead && !req.HasBody
 }
 
 func (c *Conn) Read(x *exchange.Exchange) {

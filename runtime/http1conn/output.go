@@ -42,11 +42,11 @@ func (c *Conn) advance() {
 }
 
 // A client that does not read could fill the server's memory with the responses to its pipelined requests (RFC 9112
-// §9.3.2). If responses can grow to any size, at most MaxAhead+1 requests of a connection therefore run at once
+// §9.3.2). If responses can grow to any size, at most maxAhead+1 requests of a connection therefore run at once
 // (canPipeline). A Python application can get more requests in one batch, because most of its responses are small. It
 // starts them only while few bytes wait for the client (OpDeferred).
 
-// beginDelayed begins the first exchange of c and, in order, further exchanges while at most MaxAhead exchanges have
+// beginDelayed begins the first exchange of c and, in order, further exchanges while at most maxAhead exchanges have
 // begun.
 func (c *Conn) beginDelayed() {
 	if c.Writing() {
@@ -59,7 +59,7 @@ func (c *Conn) beginDelayed() {
 		}
 	}
 	for x := c.active.First; x != nil; x = x.Next {
-		if x.Delayed() && (x == c.active.First || begun <= MaxAhead) {
+		if x.Delayed() && (x == c.active.First || begun <= maxAhead) {
 			x.Begin()
 			begun++
 		}
