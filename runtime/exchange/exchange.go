@@ -27,8 +27,8 @@ type Exchange struct {
 	Next   *Exchange // next exchange in a List, or in the free list of the Server
 
 	progress
-	beside bool
-	until  int64 // deadline of suspend, by conn.Set.Now, or 0
+	offloaded bool  // a goroutine runs work of Offload, or done waits for the loop
+	until     int64 // deadline of suspend, by conn.Set.Now, or 0
 
 	identity
 	req     *request // nil after the source has received the request
@@ -372,12 +372,12 @@ func (x *Exchange) Offload(work func(), done func(gone bool)) {
 		x.suspend(forWork)
 		x.Source = source
 	}
-	x.beside = true
+	x.offloaded = true
 	x.s.Set.Offload(x.Conn(), work, func(bug bool) {
 		if c := x.Conn(); bug && x.client != nil && c != nil {
 			c.Close("internal error") // also calls x.Abandon
 		}
-		x.beside = false
+		x.offloaded = false
 		switch {
 		case x.client == nil && bug:
 			x.Sink.Reply(Reply{Status: 500})
@@ -429,7 +429,7 @@ func (x *Exchange) Abandon() {
 		x.Release(&held[0])
 	}
 	switch {
-	case ended || x.beside: // Release has ended x, or Offload will end x
+	case ended || x.offloaded: // Release has ended x, or Offload will end x
 	case x.state != answering:
 		x.End()
 	default:

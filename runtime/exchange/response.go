@@ -264,7 +264,8 @@ func (x *Exchange) FailWith(r Reply, p *Part) {
 	y := x.s.New(x.client, x.Stream)
 	x.Stream.Replace(x, y, false)
 	y.identity = x.identity
-	x.Record, x.began, x.wait = nil, 0, nothing
+	x.Record, x.began = nil, 0
+	x.enter(x.state, nothing)
 	x.Detach()
 	if p == nil || !p.Last() {
 		x.Abandon()
