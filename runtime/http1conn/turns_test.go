@@ -10,8 +10,10 @@ import (
 
 	"fapws/runtime/checktest"
 	"fapws/runtime/conn"
+	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/exchange/exchangetest"
+	"fapws/runtime/http1conn"
 )
 
 type order struct {
@@ -107,6 +109,39 @@ func TestTimeoutOfAnIdleConnectionBeginsAfterTheResponse(t *testing.T) {
 		l.Do(func() { ok = len(l.Held) == 2 })
 		return ok
 	})
+}
+
+// While the server stops, a connection stays for an incomplete head no longer than for the next request.
+func TestTimeoutOfAHeadIsShorterWhileTheServerStops(t *testing.T) {
+	const keepAlive, head = time.Minute, time.Hour
+	for _, c := range []struct {
+		name string
+		end  exchange.Ending
+		text string
+		want time.Duration
+	}{
+		{"new, serving", exchange.Serving, "", head},
+		{"new, leaving", exchange.Leaving, "", keepAlive},
+		{"new, draining", exchange.Draining, "", keepAlive},
+		{"head, serving", exchange.Serving, "GET", head},
+		{"head, leaving", exchange.Leaving, "GET", head},
+		{"head, draining", exchange.Draining, "GET", keepAlive},
+	} {
+		l := new(later)
+		l.Run(t, l, exchange.Config{})
+		fd, client := exchangetest.Sockets(t)
+		checktest.Try(io.WriteString(client, c.text)).Must(t)
+		var made *http1conn.Conn
+		l.Do(func() {
+			l.Config.KeepAlive, l.Config.HeadTimeout, l.End = keepAlive, head, c.end
+			made = l.NewClient(fd)
+			checktest.Equal(t, made.Open(made.Speaks()), nil)
+			made.ReadAgain()
+		})
+		l.Do(func() {
+			checktest.Equalf(t, time.Duration(made.Due()-l.Set.Now-eventloop.Tick), c.want, "%s", c.name)
+		})
+	}
 }
 
 // The request has arrived while the loop was busy. Closing its connection to make room would lose it.
