@@ -76,14 +76,12 @@ type Conn struct {
 	// Patient disables the write timeout of transfers while the connection is open.
 	Patient bool
 
-	again     bool
-	yields    bool
-	closed    bool
-	lingering bool // the sending side is shut down, and input is discarded
-	paused    bool
-	stopped   bool // Stop was called; Pause sets only the field paused
-	pauseMode PauseMode
-	readable  bool // unread input may have arrived
+	life     life
+	pause    PauseMode // 0 while c reads
+	stopped  bool      // Stop was called; Pause sets only the field pause
+	again    bool
+	yields   bool
+	readable bool // unread input may have arrived
 	// the field readable stays true until recv returns EAGAIN; a short read does not prove that the socket is empty,
 	// because urgent data can end a read early, and the end of the input can follow the data
 	untilEmpty bool
@@ -91,6 +89,14 @@ type Conn struct {
 	// a read that does not fill its buffer has emptied the socket; otherwise descriptors can end a read early (unix(7))
 	bytesOnly bool
 }
+
+type life uint8
+
+const (
+	open      life = iota
+	lingering      // the sending side is shut down, and input is discarded
+	closed
+)
 
 func (c *Conn) Init(fd int, local, remote net.Addr) {
 	c.fd, c.Local, c.Remote = int32(fd), local, remote
@@ -107,7 +113,7 @@ func (c *Conn) Open(s *Set, p Protocol) error {
 	c.set, c.proto = s, p
 	if err := s.Events.AddNew(&c.watch, c.Fd(), c); err != nil {
 		unix.Close(c.Fd())
-		c.closed = true
+		c.life = closed
 		return err
 	}
 	return nil
@@ -137,7 +143,7 @@ func (c *Conn) String() string {
 
 // Schedule calls Protocol.Due on the next tick. The protocol must call Schedule when its deadline becomes earlier.
 func (c *Conn) Schedule() {
-	if !c.closed || c.transfer != nil {
+	if !c.IsClosed() || c.transfer != nil {
 		c.scheduleAt(c.set.Now)
 	}
 }
@@ -153,17 +159,17 @@ func (c *Conn) due() {
 		return
 	}
 	next := int64(math.MaxInt64)
-	if !c.closed && !c.lingering {
+	if c.life == open {
 		next = c.proto.Due()
 	}
-	if c.lingering && !c.closed {
+	if c.life == lingering {
 		if next = min(c.Stamp+lingerTimeout, int64(c.lingerEnd)*tick); next <= c.set.Now {
 			c.Close("time is up")
 		}
 	}
 	if t := c.transfer; t != nil {
 		c.scheduleAt(min(next, t.due()))
-	} else if !c.closed {
+	} else if !c.IsClosed() {
 		c.scheduleAt(next)
 	}
 }
@@ -233,7 +239,7 @@ func (c *Conn) Stop(mode PauseMode) bool {
 	if c.stopped || c.Half {
 		return false
 	}
-	if !c.paused {
+	if !c.Paused() {
 		c.Pause(mode)
 	}
 	c.stopped = true
@@ -265,7 +271,7 @@ const (
 // client could lose output that it has not read (RFC 9112 §9.6). If Linger is set or input is pending, Finish therefore
 // does not close c at once. Finish shuts down the sending side, and c discards input until the client closes.
 func (c *Conn) Finish() {
-	if c.lingering || !c.sayEnd() {
+	if c.life != open || !c.sayEnd() {
 		return
 	}
 	if c.Half || c.Reset || !c.Linger && len(c.Pending()) == 0 {
@@ -277,7 +283,7 @@ func (c *Conn) Finish() {
 	if !c.virtual() {
 		unix.Shutdown(c.Fd(), unix.SHUT_WR)
 	}
-	c.lingering = true
+	c.life = lingering
 	most := maxLinger
 	if c.Brief {
 		most = briefLinger
@@ -288,14 +294,14 @@ func (c *Conn) Finish() {
 
 // Close closes c. If a transfer is in progress, the descriptor of c stays open until the transfer has ended.
 func (c *Conn) Close(reason string) {
-	if c.closed {
+	if c.IsClosed() {
 		return
 	}
 	c.set.Tracef("%s is closed: %s", c, reason)
 	c.shut()
 }
 
-func (c *Conn) IsClosed() bool { return c.closed }
+func (c *Conn) IsClosed() bool { return c.life == closed }
 
 // Detach closes c but leaves its descriptor to the caller. c must not have a transfer.
 func (c *Conn) Detach() {
@@ -321,7 +327,7 @@ func (c *Conn) gone() {
 }
 
 func (c *Conn) end() {
-	c.closed = true
+	c.life = closed
 	c.set.wheel.Remove(&c.timer)
 	if c.Gathers() {
 		c.TakeGathered()
@@ -360,7 +366,7 @@ const (
 // Lingers reports whether c has sent its last response and only waits for the client to close. start is the time when
 // the wait began.
 func (c *Conn) Lingers() (start int64, lingers bool) {
-	return int64(c.lingerEnd)*tick - maxLinger, c.lingering
+	return int64(c.lingerEnd)*tick - maxLinger, c.life == lingering
 }
 
 // setTransport makes t the transport of c. c must not have pending input, because t must receive every byte of the

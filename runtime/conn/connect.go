@@ -45,7 +45,7 @@ func (s *Set) OpenOutward(c *Conn, fd int, to net.Addr, p Protocol) error {
 	c.set, c.proto, c.Patient, c.Stamp, c.bytesOnly = s, p, true, s.Now, true
 	if err := s.Events.Add(&c.watch, fd, c); err != nil {
 		unix.Close(fd)
-		c.closed = true
+		c.life = closed
 		return err
 	}
 	c.Schedule()

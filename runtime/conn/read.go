@@ -14,8 +14,8 @@ import (
 type PauseMode uint8
 
 const (
-	PauseForReset    PauseMode = iota // the loop handles only errors of the connection, such as a reset
-	PauseForHandover                  // the loop handles no event: the connection is passed to another process
+	PauseForReset    PauseMode = iota + 1 // the loop handles only errors of the connection, such as a reset
+	PauseForHandover                      // the loop handles no event: the connection is passed to another process
 )
 
 func (c *Conn) Ready(r eventloop.Readiness) {
@@ -30,19 +30,19 @@ func (c *Conn) Ready(r eventloop.Readiness) {
 	if t := c.transfer; t != nil && (t.again || r&eventloop.Writable != 0) {
 		t.write()
 	}
-	if r == eventloop.Writable || c.closed {
+	if r == eventloop.Writable || c.IsClosed() {
 		return
 	}
 	c.readable = c.readable || r&eventloop.Readable != 0
 	c.untilEmpty = c.untilEmpty || r&(eventloop.Urgent|eventloop.MaybeGone) != 0
 	if c.yields {
 		c.yields = false
-		if c.proto.Input(nil); c.yields || c.closed {
+		if c.proto.Input(nil); c.yields || c.IsClosed() {
 			return
 		}
 	}
-	if c.Half || c.paused {
-		if c.paused && c.pauseMode == PauseForHandover {
+	if c.Half || c.Paused() {
+		if c.pause == PauseForHandover {
 			c.readable = true
 		} else if r&eventloop.MaybeGone != 0 {
 			// If both sides have shut down, the kernel reports POLLHUP, although the client may not have disconnected.
@@ -71,12 +71,12 @@ func (c *Conn) Ready(r eventloop.Readiness) {
 		if c.set.Debug >= 3 {
 			c.set.tracef("%s sent %d bytes: %s", c, n, Excerpt(buffer[:n]))
 		}
-		if c.lingering {
+		if c.life == lingering {
 			c.Stamp = c.set.Now
 		} else {
 			c.proto.Input(buffer[:n])
 		}
-		if !c.readable || c.closed || c.Half || c.paused || c.yields {
+		if !c.readable || c.IsClosed() || c.Half || c.Paused() || c.yields {
 			return
 		}
 		if n == len(buffer) || c.transport != nil && !c.virtual() { // TLS may have reached its limit (turnRecords)
@@ -107,7 +107,7 @@ func (c *Conn) ReadMore(b []byte) (n int) {
 // and errors are reported at once. It does nothing after Close, because the number of the descriptor may be that of
 // another file.
 func (c *Conn) AwaitInput(n int) {
-	if c.tcp && c.transport == nil && !c.closed {
+	if c.tcp && c.transport == nil && !c.IsClosed() {
 		unix.SetsockoptInt(c.Fd(), unix.SOL_SOCKET, unix.SO_RCVLOWAT, n)
 	}
 }
@@ -132,18 +132,18 @@ func (c *Conn) readAfterOutput() {
 }
 
 func (c *Conn) Pause(mode PauseMode) {
-	c.paused, c.pauseMode = true, mode
+	c.pause = mode
 	c.set.Tracef("%s is paused, %d bytes ahead", c, len(c.Pending()))
 }
 
 func (c *Conn) Unpause() {
-	c.paused = false
+	c.pause = 0
 	if c.readable && !c.Half {
 		c.watch.Again()
 	}
 }
 
-func (c *Conn) Paused() bool { return c.paused }
+func (c *Conn) Paused() bool { return c.pause != 0 }
 
 // Ends reports whether the client has shut down its sending side, even if the loop has not read all input yet. For a
 // socket, it is a system call.
@@ -157,7 +157,7 @@ func (c *Conn) Ends() bool {
 // Unread reports whether the kernel holds input that the loop has not read, for example because a handler ran on the
 // loop for a long time. If Unread returns true, the client has not missed its deadline.
 func (c *Conn) Unread() bool {
-	if c.Half || c.paused {
+	if c.Half || c.Paused() {
 		return false
 	}
 	switch {
@@ -172,7 +172,7 @@ func (c *Conn) Unread() bool {
 
 // leaves is called when the client has disconnected or shut down its sending side.
 func (c *Conn) leaves(err error) {
-	if err == io.EOF && !c.Half && !c.lingering && c.proto.EOF() {
+	if err == io.EOF && !c.Half && c.life != lingering && c.proto.EOF() {
 		c.Half = true
 		c.Stamp = c.set.Now
 		c.Schedule()
@@ -187,7 +187,7 @@ func (c *Conn) leaves(err error) {
 	if c.Gathers() {
 		c.set.Flush()
 	}
-	if !c.closed {
+	if !c.IsClosed() {
 		c.shut()
 	}
 }
@@ -232,7 +232,7 @@ func (s *Set) Resume() (progress bool) {
 	for i := 0; i < len(s.again); i++ {
 		c := s.again[i]
 		s.again[i] = nil
-		if c.again = false; !c.closed {
+		if c.again = false; !c.IsClosed() {
 			c.guarded(func(c *Conn) { c.proto.Input(nil) })
 		}
 	}
@@ -294,7 +294,7 @@ func receive(fd int, b []byte, flags uintptr) (int, error) {
 
 // receive reads from the transport or the socket, and at the end of the input returns 0 and either no error or io.EOF.
 func (c *Conn) receive(b []byte) (n int, err error) {
-	if c.transport == nil || c.lingering && !c.virtual() {
+	if c.transport == nil || c.life == lingering && !c.virtual() {
 		return Receive(int(c.fd), b)
 	}
 	n, err = c.transport.Read(b)

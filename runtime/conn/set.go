@@ -83,7 +83,7 @@ func (s *Set) Drain(retire bool) {
 
 func (s *Set) Each(f func(Protocol)) {
 	for _, c := range s.All() {
-		if !c.closed {
+		if !c.IsClosed() {
 			c.guarded(func(c *Conn) { f(c.proto) })
 		}
 	}
@@ -171,7 +171,7 @@ func (s *Set) findIdle() {
 }
 
 func idleSince(c *Conn) (start int64, idle bool) {
-	if p, ok := c.proto.(idler); ok && !c.closed {
+	if p, ok := c.proto.(idler); ok && !c.IsClosed() {
 		return p.Idle()
 	}
 	return 0, false

@@ -333,7 +333,7 @@ func (h *TLSHandshake) end() {
 	h.stage = failed
 	h.leave()
 	h.c.Linger = true
-	if !h.c.closed && !h.c.Writing() {
+	if !h.c.IsClosed() && !h.c.Writing() {
 		h.c.Finish()
 	}
 }

@@ -36,7 +36,7 @@ var (
 
 // end ends t. err is nil if everything was written.
 func (t *transfer) end(err error) {
-	c, closed := t.c, t.c.closed
+	c, wasClosed := t.c, t.c.IsClosed()
 	if c.transfer != t { // c is virtual, and its carrying connection broke while t was writing
 		return
 	}
@@ -54,10 +54,10 @@ func (t *transfer) end(err error) {
 		t.Owner.Sent(err)
 	}
 	switch {
-	case closed:
+	case wasClosed:
 		c.closeSocket()
 		c.gone()
-	case c.closed:
+	case c.IsClosed():
 	case err != nil:
 		c.Close(err.Error())
 	default:
@@ -181,7 +181,7 @@ func (t *transfer) load() {
 func (t *transfer) due() int64 {
 	s := t.c.set
 	// while a goroutine reads the file, t waits for the disk and not for the client
-	if t.loading || t.c.Patient && !t.c.closed {
+	if t.loading || t.c.Patient && !t.c.IsClosed() {
 		return s.Now + int64(s.WriteTimeout)
 	}
 	return t.progress + tick + int64(t.timeout())

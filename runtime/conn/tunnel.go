@@ -62,7 +62,7 @@ func (t *Tunnel) Begin(c *Conn, first []byte, head int) {
 	c.SetProtocol(&t.client)
 	c.Stamp = t.set.Now
 	c.Schedule()
-	if upstream.closed {
+	if upstream.IsClosed() {
 		t.upstream.Broke(net.ErrClosed)
 		return
 	}
@@ -179,7 +179,7 @@ func (t *Tunnel) end() {
 
 func (t *Tunnel) close() {
 	t.over, t.client.ended, t.upstream.ended = true, true, true
-	if c := t.upstream.conn; !c.closed {
+	if c := t.upstream.conn; !c.IsClosed() {
 		c.Close("its tunnel has ended")
 		c.Abort()
 	}
