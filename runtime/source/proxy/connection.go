@@ -85,13 +85,21 @@ type connection struct {
 var (
 	errStale  = errors.New("the upstream closed the connection before it answered")
 	errSilent = errors.New("the upstream closed the connection without a response")
-	errPaused = errors.New("idle timeout exceeded")
 )
 
 // notSent is the error if no connection could be opened, so that the upstream got nothing of the request.
 type notSent struct{ error }
 
 func (e notSent) Unwrap() error { return e.error }
+
+// silence is how long an upstream has sent no response, as an error for which isTimeout is true.
+type silence time.Duration
+
+func (s silence) Error() string {
+	return fmt.Sprintf("no response within %v (--timeout)", time.Duration(s))
+}
+
+func (silence) Unwrap() error { return os.ErrDeadlineExceeded }
 
 func isTimeout(err error) bool {
 	timeout, ok := errors.AsType[net.Error](err)
@@ -462,11 +470,11 @@ func (c *connection) Due() (next int64) {
 	case c.Unread():
 		return now + tick
 	case c.state == answering:
-		c.lose(errPaused)
+		c.lose(fmt.Errorf("no data for %v (proxy-read-timeout)", c.upstream.opt.Pause))
 	case c.state == opening:
 		c.lose(cannotConnect(os.ErrDeadlineExceeded))
 	default:
-		c.lose(fmt.Errorf("no response: %w", os.ErrDeadlineExceeded))
+		c.lose(silence(c.upstream.opt.Timeout))
 	}
 	return math.MaxInt64
 }

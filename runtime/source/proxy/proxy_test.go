@@ -162,7 +162,7 @@ func TestClientThatPausesInAStreamedBodyDisablesNoUpstream(t *testing.T) {
 	_, r := client(t, address, "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nbegin")
 	status(t, r, 504)
 	lines := logged.String()
-	if !strings.Contains(lines, "i/o timeout") || strings.Contains(lines, "it gets no requests") {
+	if !strings.Contains(lines, "no response within 100ms (--timeout)") || strings.Contains(lines, "it gets no requests") {
 		t.Error(lines)
 	}
 }
