@@ -364,7 +364,7 @@ const (
 )
 
 // Lingers reports whether c has sent its last response and only waits for the client to close. start is the time when
-// the wait began.
+// the wait began, or an earlier time if c is Brief.
 func (c *Conn) Lingers() (start int64, lingers bool) {
 	return int64(c.lingerEnd)*tick - maxLinger, c.life == lingering
 }

@@ -154,9 +154,9 @@ func (c *Conn) Ends() bool {
 	return c.Half || poll(c.Fd(), unix.POLLRDHUP)&unix.POLLRDHUP != 0
 }
 
-// Unread reports whether the kernel holds input that the loop has not read, for example because a handler ran on the
-// loop for a long time. If Unread returns true, the client has not missed its deadline.
-func (c *Conn) Unread() bool {
+// HasUnreadInput reports whether the kernel holds input that the loop has not read, for example because a handler ran
+// on the loop for a long time. If HasUnreadInput returns true, the client has not missed its deadline.
+func (c *Conn) HasUnreadInput() bool {
 	if c.Half || c.Paused() {
 		return false
 	}

@@ -150,7 +150,7 @@ func (s *Set) CloseIdlest() {
 		last := len(s.idle) - 1
 		c, was := s.idle[last].c, s.idle[last].since
 		s.idle[last], s.idle = idleConn{}, s.idle[:last]
-		if since, idle := idleSince(c); idle && since == was && !c.Unread() {
+		if since, idle := idleSince(c); idle && since == was && !c.HasUnreadInput() {
 			c.proto.Drain(false)
 			s.Flush()
 			c.Close("another client gets its place")

@@ -140,7 +140,7 @@ func (h *TLSHandshake) Due() (next int64) {
 		return now + int64(h.s.timeout)
 	case end > now:
 		return end
-	case h.c.Unread(): // a handler on the loop delayed the next read
+	case h.c.HasUnreadInput(): // a handler on the loop delayed the next read
 		return now + eventloop.Tick
 	}
 	h.count(timedOut)

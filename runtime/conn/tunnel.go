@@ -232,7 +232,7 @@ func (e *TunnelEnd) Due() (next int64) {
 	switch {
 	case due > now:
 		return due
-	case e.conn.Unread() || t.upstream.conn.Unread():
+	case e.conn.HasUnreadInput() || t.upstream.conn.HasUnreadInput():
 		return now + tick
 	case !half:
 		t.failed(fmt.Errorf("idle timeout of %v exceeded", time.Duration(t.idle)))

@@ -189,7 +189,7 @@ func (c *Conn) Drain(retire bool) {
 	case idle && c.state == StateReady:
 		// A request has arrived, but the loop has not read it yet; or the server at the other end of a door, which closes idle
 		// connections soon, may send one.
-		if c.Unread() || c.FromDoor() {
+		if c.HasUnreadInput() || c.FromDoor() {
 			c.Stamp = s.Set.Now
 			return
 		}
@@ -217,12 +217,6 @@ const (
 
 	bodyLook = time.Second
 )
-
-// unread reports whether the socket contains input that the loop has not read, for example because a handler ran on the
-// loop for a long time.
-func (c *Conn) unread() bool {
-	return c.reading() && c.Unread()
-}
 
 func (c *Conn) setState(s State) {
 	if v := c.s; v.Set.Debug >= 2 && c.state != s {
@@ -262,7 +256,7 @@ func (c *Conn) Due() (next int64) {
 	if at := c.deadline(); at > now {
 		return at
 	}
-	if c.unread() {
+	if c.reading() && c.HasUnreadInput() {
 		return now + tick
 	}
 	switch c.state {

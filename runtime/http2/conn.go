@@ -278,7 +278,7 @@ func (c *Conn) fail(code http2.ErrCode, reason string) {
 // not retry this request after two GOAWAYs. A connection that closes for another client (conn.Set.CloseIdlest) also
 // gets a single GOAWAY.
 func (c *Conn) Drain(retire bool) {
-	silent := c.last > 0 && len(c.streams) == 0 && c.s.Set.Now-c.conn.Stamp > look && !c.conn.Unread()
+	silent := c.last > 0 && len(c.streams) == 0 && c.s.Set.Now-c.conn.Stamp > look && !c.conn.HasUnreadInput()
 	switch {
 	case c.dead || c.leaving == refuses:
 		return
@@ -363,7 +363,7 @@ func (c *Conn) Due() (next int64) {
 	if at > now {
 		return at
 	}
-	if c.conn.Unread() {
+	if c.conn.HasUnreadInput() {
 		return now + tick
 	}
 	expire()

@@ -296,8 +296,8 @@ func (s *Socket) Due() (next int64) {
 	if at := s.deadline(); at > now {
 		return at
 	}
-	s.await(0)                        // fewer bytes may have arrived than the kernel reports
-	if !s.ends() && s.conn.Unread() { // input is unread because a handler ran on the loop for a long time
+	s.await(0)                                // fewer bytes may have arrived than the kernel reports
+	if !s.ends() && s.conn.HasUnreadInput() { // input is unread because a handler ran on the loop for a long time
 		return now + eventloop.Tick
 	}
 	s.expired()

@@ -467,7 +467,7 @@ func (c *connection) Due() (next int64) {
 	switch {
 	case due > now:
 		return due
-	case c.Unread():
+	case c.HasUnreadInput():
 		return now + tick
 	case c.state == answering:
 		c.lose(fmt.Errorf("no data for %v (proxy-read-timeout)", c.upstream.opt.Pause))
