@@ -16,14 +16,14 @@ var first = []struct{ task, flags, otherwise string }{
 	{"serve HTTPS", "--tls acme --acme-hosts example.org --https-redirect", "plain HTTP"},
 	{"trust nginx or a load balancer in front", "--forwarded-allow-ips 10.0.0.0/8", "the proxy counts as the client"},
 	{"use all processors, and reload without loss", "--workers 0 --threads 16", "one process, up to 8 threads"},
-	{"end slow requests, and stop faster", "--timeout 30s --graceful-timeout 10s", "no limit, and 30 s"},
+	{"end slow requests", "--timeout 30s", "no limit"},
 	{"accept larger uploads", "--max-body-size 100M", "10M, or 1G for WSGI"},
-	{"serve files", "--static /static=./static --expires '*.css=30d' --spa index.html", "all paths go to the application"},
-	{"keep responses in memory", "--cache", "only those that the code names"},
+	{"serve files", "--static /static=./static --expires '*.css=30d'", "all paths go to the application"},
 	{"log, and measure", "--access-log - --error-log error.log --status /_fapws", "messages on standard error"},
 	{"find packages, variables and settings", "--venv venv --env-file .env --config site.toml", "./venv, ./fapws.toml"},
 	{"run as another user", "--user www-data", "the user who starts it"},
 	{"ask for a password", "--login users", "open to everybody"},
+	{"run on a device", "--tls auto --state-dir /data --log-flush 60s --max-rss 64M", "a write each second for logs"},
 	{"develop", "--dev", "changed code needs a reload"},
 }
 
