@@ -371,3 +371,32 @@ func TestConsoleWorksUnderAPrefix(t *testing.T) {
 	status, _ := b.ask(c, "GET", "http://"+boxAddress+":8888/console/www/console.css", nil)
 	fapwstest.Equal(t, status, 200)
 }
+
+// The example for systemd writes its files, runs its commands, and fails with the message of a command that fails. Only
+// the commands are stubs.
+func TestConsoleSettingsAreAppliedBySystemd(t *testing.T) {
+	if !asRoot(t) {
+		return
+	}
+	dir := t.TempDir()
+	for _, name := range []string{"hostnamectl", "timedatectl", "systemctl", "networkctl"} {
+		fapwstest.Must(t, os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\necho ${0##*/} \"$@\" >> "+dir+"/called\n"+
+			"case $2 in *nowhere*) echo no such zone >&2; exit 1 ;; esac\n"), 0o755))
+	}
+	apply := func(settings string) (output string, err error) {
+		cmd := exec.Command("unshare", "--mount", "sh", "-c", "mkdir -p /etc/systemd && mount -t tmpfs none /etc/systemd && "+
+			`python3 console/examples/apply-systemd.py && cat /etc/systemd/network/*.network /etc/systemd/timesyncd.conf.d/*.conf`)
+		cmd.Env, cmd.Stdin = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH")), strings.NewReader(settings)
+		text, err := cmd.CombinedOutput()
+		return string(text), err
+	}
+	text, err := apply(`{"hostname": "pump-3", "zone": "Etc/UTC", "ntp": "a.example 192.0.2.1", "address": "192.0.2.20/24", ` +
+		`"gateway": "192.0.2.1", "dns": "192.0.2.1 192.0.2.2"}`)
+	fapwstest.Mustf(t, err, "%s", text)
+	fapwstest.Equal(t, text, "[Match]\nName=eth* en*\n\n[Network]\nAddress=192.0.2.20/24\nGateway=192.0.2.1\nDNS=192.0.2.1\n"+
+		"DNS=192.0.2.2\n[Time]\nNTP=a.example 192.0.2.1\n")
+	fapwstest.Equal(t, fapwstest.Read(t, dir+"/called"), "hostnamectl set-hostname pump-3\ntimedatectl set-timezone Etc/UTC\n"+
+		"systemctl try-restart systemd-timesyncd\nnetworkctl reload\n")
+	text, err = apply(`{"hostname": "pump-3", "zone": "nowhere", "ntp": "", "address": "", "gateway": "", "dns": ""}`)
+	fapwstest.Truef(t, err != nil && text == "no such zone\n", "%v: %s", err, text)
+}
