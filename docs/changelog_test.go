@@ -24,7 +24,7 @@ func TestChangelogCanBeReadAtOnce(t *testing.T) {
 	checktest.Matches(t, changes, `(?m)^\| .+ \| .+ \|$`)
 	for line := range strings.Lines(rest) {
 		if strings.HasPrefix(line, "- ") {
-			checktest.Matches(t, line, `^- \*\*[^*]+\*\*: `)
+			checktest.Matches(t, line, `^- \*\*[^*]+\*\*:\s`)
 		}
 	}
 }
