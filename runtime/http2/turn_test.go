@@ -120,3 +120,20 @@ func TestSmallWindowUpdatesDoNotMakeATurnLonger(t *testing.T) {
 	})
 	p.is(1, "200 "+string(content))
 }
+
+func TestEachTurnMayCostTheSameUnlessTheLastOneWasInterrupted(t *testing.T) {
+	h := newHost(t)
+	c, p := h.open(t)
+	h.Do(func() {
+		c.Input(p.requests(1, 1))
+		cost := c.used
+		c.Input(p.requests(3, 1))
+		checktest.Equalf(t, c.used, cost, "cost of the second turn")
+		c.used = turnBytes
+		c.Input(p.requests(5, 1))
+		checktest.Equalf(t, c.last, 3, "last stream of an interrupted turn")
+	})
+	for id := uint32(1); id <= 5; id += 2 {
+		p.is(id, "200 /:")
+	}
+}
