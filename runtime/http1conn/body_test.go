@@ -68,6 +68,17 @@ func TestInputAfterTheBodyOfTheLastRequestIsDiscarded(t *testing.T) {
 	checktest.Truef(t, strings.HasSuffix(got, "text") && strings.Count(got, "HTTP/1.1 ") == 1, "%q", got)
 }
 
+func TestRestOfASkippedBodyMayArriveAfterTheLastResponse(t *testing.T) {
+	l, client := stream(t, "POST / HTTP/1.1\r\nHost:\r\nContent-Length: 9\r\n\r\ntext")
+	l.Do(func() {
+		l.End = exchange.Discouraged
+		exchangetest.Answer(l.Held[0], "text")
+	})
+	got := string(checktest.Try(io.ReadAll(client)).Must(t))
+	checktest.Truef(t, strings.Contains(got, "\r\nConnection: close\r\n"), "%q", got)
+	checktest.Try(io.WriteString(client, " more")).Must(t)
+}
+
 // While a body arrives fast, the kernel reports only large pieces. Its last piece may be small, and may arrive late.
 func TestFewBytesOfABodyAreReadWithinASecond(t *testing.T) {
 	const size = 160 << 10
