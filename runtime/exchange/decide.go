@@ -218,8 +218,8 @@ func (s *Server) admit(x *Exchange) {
 	q, m := x.req, x.req.mount
 	q.hand(x)
 	// on a connection of its own, a response from the cache needs no further descriptor
-	if m.Unbounded && (m.Cache == nil || x.Version.Has(http1.SharesConnection)) && !HoldDescriptor(x) {
-		AwaitDescriptor(x)
+	if m.Unbounded && (m.Cache == nil || x.Version.Has(http1.SharesConnection)) && !x.HoldDescriptor() {
+		x.AwaitDescriptor()
 		return
 	}
 	if m.Upgrades != NoUpgrades && q.parsed.UpgradeTo.Len > 0 && !x.client.Subrequest() && !s.offer(x, m) {
@@ -358,7 +358,7 @@ func (s *Server) Tick() {
 		switch {
 		case x.wait == forSites && (s.gaveUp || now >= x.until):
 			x.Resume()
-		case x.wait == forDescriptor && yields(x):
+		case x.wait == forDescriptor && x.yields():
 			x.until = now
 			x.Resume()
 		}

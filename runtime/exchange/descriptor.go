@@ -41,9 +41,9 @@ func (d *Descriptors) HasRoom() bool {
 func (d *Descriptors) MakeRoom() { d.crowded = true }
 
 // HoldDescriptor reserves an additional descriptor until x ends, and reports whether x may use the descriptor.
-func HoldDescriptor(x *Exchange) bool {
+func (x *Exchange) HoldDescriptor() bool {
 	if sub, ok := x.Stream.(*Sub); ok && sub.Parent != nil {
-		return HoldDescriptor(sub.Parent)
+		return sub.Parent.HoldDescriptor()
 	}
 	// A request keeps its descriptors until its subrequests end, so a subrequest must not wait for a descriptor.
 	if x.descriptor.shares != nil || x.client == nil || x.client.Subrequest() {
@@ -61,13 +61,13 @@ func HoldDescriptor(x *Exchange) bool {
 // AwaitDescriptor suspends x until its client may use one more descriptor, and rejects x after a timeout. The routing
 // of x must not be complete. A WebSocket over HTTP/1 is rejected at once, because WebSockets keep their descriptors for
 // a long time.
-func AwaitDescriptor(x *Exchange) {
+func (x *Exchange) AwaitDescriptor() {
 	now, timeout := x.s.Set.Now, 2*int64(x.s.Config.BodyTimeout)
 	switch {
 	case x.until == 0 && (x.Version.Has(http1.SharesConnection) || !x.req.parsed.Upgrade):
 		x.until = now + timeout
 	case now >= x.until:
-		x.Refuse(NoDescriptor(x))
+		x.Refuse(x.NoDescriptor())
 		return
 	}
 	x.s.Descriptors.Awaited = true
@@ -75,7 +75,7 @@ func AwaitDescriptor(x *Exchange) {
 }
 
 // yields reports whether x, which waits for a descriptor, must stop waiting.
-func yields(x *Exchange) bool {
+func (x *Exchange) yields() bool {
 	s, patience := x.s, int64(0)
 	if s.Descriptors.crowded && !x.Version.Has(http1.SharesConnection) {
 		patience = 2*int64(s.Config.BodyTimeout) - int64(time.Second)
@@ -83,7 +83,7 @@ func yields(x *Exchange) bool {
 	return s.Set.Now >= x.until-patience
 }
 
-func NoDescriptor(x *Exchange) Reply {
+func (x *Exchange) NoDescriptor() Reply {
 	if d := &x.s.Descriptors; d.warnings.Once(time.Minute) {
 		x.Log(logfile.Warning, fmt.Sprintf("sent 503: active requests hold too many files and connections "+
 			"(at most a third of %d for one address); raise the limit of open files (ulimit -n, LimitNOFILE of systemd)",
@@ -94,7 +94,7 @@ func NoDescriptor(x *Exchange) Reply {
 }
 
 // easeDescriptors resumes exchanges that can now get a descriptor, and tells the loop that it can accept connections.
-func easeDescriptors(s *Server) {
+func (s *Server) easeDescriptors() {
 	room := map[string]int64{}
 	for _, x := range s.exchanges {
 		if x.wait != forDescriptor {

@@ -137,12 +137,12 @@ type Table struct {
 // Init initializes s for the connections in set. tls logs failed handshakes, and name is the Server field of responses.
 // If a request asks for a protocol that Mount.Upgrades allows, offer makes the Carrier of the exchange. It returns
 // false if it has rejected the exchange or if the exchange must wait.
-func (s *Server) Init(h Loop, set *conn.Set, tls *conn.TLSServer, offer func(x *Exchange, m *Mount) bool, name string) {
-	s.loop, s.Set, s.secure, s.offer = h, set, tls, offer
+func (s *Server) Init(loop Loop, set *conn.Set, tls *conn.TLSServer, offer func(x *Exchange, m *Mount) bool, name string) {
+	s.loop, s.Set, s.secure, s.offer = loop, set, tls, offer
 	s.table, s.next, s.limitWarnings, s.unread = new(Table), newRequest(), map[string]*logfile.Seldom{}, map[string]bool{}
 	ease := func() { set.Soon(nil, s.easeSpools) }
 	s.spools.files.Eases, s.spools.space.Eases = ease, ease
-	s.Descriptors.Eases = func() { set.Soon(nil, func() { easeDescriptors(s) }) }
+	s.Descriptors.Eases = func() { set.Soon(nil, s.easeDescriptors) }
 	s.Heads.Template = http1.NewTemplate(name, set.Start.Unix())
 }
 

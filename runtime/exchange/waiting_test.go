@@ -89,10 +89,10 @@ func TestEachLoadOfTheApplicationBeginsANewTimeout(t *testing.T) {
 type needing struct{ declining }
 
 func (n needing) Start(x *exchange.Exchange) {
-	if exchange.HoldDescriptor(x) {
+	if x.HoldDescriptor() {
 		n.declining.Start(x)
 	} else {
-		exchange.AwaitDescriptor(x)
+		x.AwaitDescriptor()
 	}
 }
 

@@ -74,9 +74,9 @@ func (st *stream) transmit(x *exchange.Exchange, p *exchange.Part) {
 		x.FailWith(exchange.Reply{Status: 501, Text: "no WebSocket at this path"}, p)
 		return
 	}
-	mayHold := p.File == nil || exchange.HoldDescriptor(x)
+	mayHold := p.File == nil || x.HoldDescriptor()
 	if !mayHold && p.First {
-		x.FailWith(exchange.NoDescriptor(x), p)
+		x.FailWith(x.NoDescriptor(), p)
 		return
 	}
 	if p.First {

@@ -25,8 +25,8 @@ func (s *Tunnels) Offer(x *exchange.Exchange, detaches bool) bool {
 	if !websocket.Asked(r.Parsed, r.Head) || detaches && r.Parsed.HasBody {
 		return true
 	}
-	if detaches && !exchange.HoldDescriptor(x) {
-		exchange.AwaitDescriptor(x)
+	if detaches && !x.HoldDescriptor() {
+		x.AwaitDescriptor()
 		return false
 	}
 	if x.Version.Has(http1.SharesConnection) && s.loop.Full() {

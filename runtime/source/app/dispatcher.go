@@ -124,8 +124,8 @@ type Dispatcher struct {
 
 // New returns a Dispatcher without handlers for the connections in set. Handlers use the function ask for subrequests.
 // New may be called before the event loop runs.
-func New(h Loop, set *conn.Set, secure *conn.TLSServer, ask exchange.Asker) *Dispatcher {
-	d := &Dispatcher{loop: h, set: set, senderAsked: make(chan struct{}, 1)}
+func New(loop Loop, set *conn.Set, secure *conn.TLSServer, ask exchange.Asker) *Dispatcher {
+	d := &Dispatcher{loop: loop, set: set, senderAsked: make(chan struct{}, 1)}
 	d.services.Ask, d.services.Publish = ask, func(t exchange.Ticket, p *exchange.Part) {
 		set.Events.Post(func() {
 			d.part = *p

@@ -35,11 +35,11 @@ func (d *Dispatcher) Source(h exchange.Handler, o Options) *Source {
 }
 
 func (s *Source) Start(x *exchange.Exchange) {
-	if !s.options.Main && !exchange.HoldDescriptor(x) {
+	if !s.options.Main && !x.HoldDescriptor() {
 		if x.Req.Spool >= 0 {
 			unix.Close(x.Req.Spool)
 		}
-		x.Answer(exchange.NoDescriptor(x))
+		x.Answer(x.NoDescriptor())
 		return
 	}
 	d, r := s.d, x.Req

@@ -319,9 +319,9 @@ func (s *Source) Start(x *exchange.Exchange) {
 	}
 	hit := s.files.Hit(started.UnixNano()+int64(time.Since(started)), &a.request, a)
 	switch {
-	case x.Version.Has(http1.SharesConnection) && (!hit || a.file != nil) && !exchange.HoldDescriptor(x):
+	case x.Version.Has(http1.SharesConnection) && (!hit || a.file != nil) && !x.HoldDescriptor():
 		a.drop()
-		exchange.AwaitDescriptor(x)
+		x.AwaitDescriptor()
 		return
 	case hit:
 		a.send(x, true)
