@@ -132,13 +132,13 @@ int asgi_raise_timeout(uintptr_t rec, uint32_t serial, core_snapshot *out) {
   return o.thread ? 2 : o.cancelled;
 }
 
-int asgi_is_stuck(uintptr_t number, uint32_t serial, int how, unsigned long jobs) {
+int asgi_is_stuck(uintptr_t number, uint32_t serial, int raised, unsigned long jobs) {
   core_record *rec = (core_record *)number;
   CORE_CHECK(CORE_NO_GIL | CORE_SERVING);
   CORE_LOCKED();
-  return how == 1 ? rec->serial == serial && (rec->inputs.events & ASGI_EVENT_OVERDUE)
-                  : __atomic_load_n(&the_thread.thread.current, __ATOMIC_RELAXED) == rec &&
-                        core_jobs_of(&the_thread.thread) == jobs;
+  return raised == 1 ? rec->serial == serial && (rec->inputs.events & ASGI_EVENT_OVERDUE)
+                     : __atomic_load_n(&the_thread.thread.current, __ATOMIC_RELAXED) == rec &&
+                           core_jobs_of(&the_thread.thread) == jobs;
 }
 
 unsigned long asgi_progress(void) {

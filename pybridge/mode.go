@@ -15,14 +15,14 @@ import (
 type mode interface {
 	place() string
 	expired(w *watchdog)
-	// raise takes the GIL, and raises an exception in the handler of t, which has timed out. The result how is 0 if the
-	// handler does not run; otherwise s contains its stack. The log line about t ends with note. If note is "", no line
-	// is written.
-	raise(t *task) (way C.int, s C.core_snapshot, note string)
-	// stuck is called after the grace period, with the time at which this period began, and with the result how of
+	// raise takes the GIL, and raises an exception in the handler of t, which has timed out. The result raised is 0 if
+	// the handler does not run; otherwise s contains its stack. The log line about t ends with note. If note is "", no
+	// line is written.
+	raise(t *task) (raised C.int, s C.core_snapshot, note string)
+	// stuck is called after the grace period, with the time at which this period began, and with the result raised of
 	// raise. stuck returns "" if t has ended. Otherwise stuck returns why t counts as stuck, and whether no other handler
 	// of this mode can run.
-	stuck(w *watchdog, t *task, way C.int, began time.Time) (reason string, hung bool)
+	stuck(w *watchdog, t *task, raised C.int, began time.Time) (reason string, hung bool)
 	// giveUp is called if a handler never releases the GIL, so that the process must be replaced.
 	giveUp()
 }
@@ -54,13 +54,13 @@ func (threaded) stop(_ *App, ms int) int           { return int(C.core_pool_stop
 func (threaded) finish()                           {}
 func (threaded) onLoop() (C.uintptr_t, C.ulong)    { return 0, 0 }
 
-func (threaded) raise(t *task) (way C.int, s C.core_snapshot, note string) {
-	if way = C.core_raise_timeout(number(t.rec), t.serial, t.jobs, &s); way == 0 {
-		return way, s, ", which is not running now"
+func (threaded) raise(t *task) (raised C.int, s C.core_snapshot, note string) {
+	if raised = C.core_raise_timeout(number(t.rec), t.serial, t.jobs, &s); raised == 0 {
+		return raised, s, ", which is not running now"
 	}
 	// Another thread takes the place of the overdue thread at once.
 	C.core_mark_thread_stuck(s.thread, number(t.rec), s.jobs)
-	return way, s, fmt.Sprintf(" (thread %d)", s.thread)
+	return raised, s, fmt.Sprintf(" (thread %d)", s.thread)
 }
 
 func (threaded) stuck(w *watchdog, t *task, _ C.int, _ time.Time) (reason string, hung bool) {
@@ -85,8 +85,8 @@ func (inline) attach(h *Handler, w *eventloop.Waker) {
 	h.askForSender = w.AskForSender
 }
 
-func (i inline) stuck(w *watchdog, t *task, way C.int, began time.Time) (reason string, hung bool) {
-	reason, _ = i.threaded.stuck(w, t, way, began)
+func (i inline) stuck(w *watchdog, t *task, raised C.int, began time.Time) (reason string, hung bool) {
+	reason, _ = i.threaded.stuck(w, t, raised, began)
 	return reason, true
 }
 
@@ -110,16 +110,16 @@ func (asyncio) place() string       { return "the asyncio thread" }
 func (asyncio) expired(w *watchdog) { go w.checkAsync() }
 func (asyncio) giveUp()             { C.asgi_give_up() }
 
-func (asyncio) raise(t *task) (way C.int, s C.core_snapshot, note string) {
-	way = C.asgi_raise_timeout(number(t.rec), t.serial, &s)
-	return way, s, [...]string{"", ", which is canceled", ", which blocks the asyncio thread"}[way]
+func (asyncio) raise(t *task) (raised C.int, s C.core_snapshot, note string) {
+	raised = C.asgi_raise_timeout(number(t.rec), t.serial, &s)
+	return raised, s, [...]string{"", ", which is canceled", ", which blocks the asyncio thread"}[raised]
 }
 
-func (a asyncio) stuck(w *watchdog, t *task, way C.int, began time.Time) (reason string, hung bool) {
-	if C.asgi_is_stuck(number(t.rec), t.serial, way, t.jobs) == 0 {
+func (a asyncio) stuck(w *watchdog, t *task, raised C.int, began time.Time) (reason string, hung bool) {
+	if C.asgi_is_stuck(number(t.rec), t.serial, raised, t.jobs) == 0 {
 		return "", false
 	}
-	if way == 1 { // raise has already logged the stack if its result was 2
+	if raised == 1 { // raise has already logged the stack if its result was 2
 		w.logAsync(began)
 	}
 	a.giveUp()

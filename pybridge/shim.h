@@ -658,9 +658,9 @@ int asgi_sample_stacks(core_snapshot *out, int max);
  * cancelled, 2 if the task is running and fapws.Timeout will be raised in it, or 0 if it has ended. Takes the GIL as
  * core_raise_timeout does. */
 int asgi_raise_timeout(uintptr_t rec, uint32_t serial, core_snapshot *out);
-/* Whether asgi_raise_timeout has not had its effect yet. The parameter how is the result of asgi_raise_timeout. After
- * the result 1 the task must be cancelled, and after 2 the current job of the task must end. Called without the GIL. */
-int asgi_is_stuck(uintptr_t rec, uint32_t serial, int how, unsigned long jobs);
+/* Whether asgi_raise_timeout has not had its effect yet. The parameter raised is its result. After the result 1 the
+ * task must be cancelled, and after 2 the current job of the task must end. Called without the GIL. */
+int asgi_is_stuck(uintptr_t rec, uint32_t serial, int raised, unsigned long jobs);
 /* Returns a number that changes whenever the asyncio thread makes progress. */
 unsigned long asgi_progress(void);
 /* Whether code that belongs to no active request blocks the asyncio thread. This is so if the thread does not sleep

@@ -69,12 +69,12 @@ func (w *watchdog) overdue(ticket exchange.Ticket, took time.Duration) {
 // interrupt is called for a request that has timed out. interrupt logs the stack of the handler, raises an exception in
 // the handler, and checks whether the handler ends.
 func (w *watchdog) interrupt(t task, took time.Duration) {
-	var how C.int
+	var raised C.int
 	began, policy := time.Now(), w.policy()
 	w.reach(&t, took, policy, func() {
 		var s C.core_snapshot
 		var note string
-		if how, s, note = t.run.raise(&t); how != 0 {
+		if raised, s, note = t.run.raise(&t); raised != 0 {
 			t.stack, t.thread, t.jobs = takeStack(&s), int(s.thread), s.jobs
 			note += "; stack:"
 		}
@@ -82,11 +82,11 @@ func (w *watchdog) interrupt(t task, took time.Duration) {
 			t.say("%s timed out after %s in handler %s%s\n%s", &t, seconds(took), t.name, note, t.stack.text())
 		}
 	}, t.run.giveUp)
-	if how == 0 {
+	if raised == 0 {
 		return
 	}
 	time.Sleep(policy.grace)
-	if why, hung := t.run.stuck(w, &t, how, began); why != "" {
+	if why, hung := t.run.stuck(w, &t, raised, began); why != "" {
 		w.stuck(fmt.Sprintf("%s timed out and %s", &t, why), hung)
 	}
 }

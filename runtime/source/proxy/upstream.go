@@ -428,7 +428,7 @@ func keyed(key []byte, text string) string {
 	return hex.EncodeToString(mac.Sum(nil)[:8])
 }
 
-// previous returns the upstream that the client's cookie names, or nil.
+// previousOf returns the upstream that the client's cookie names, or nil.
 func (p *Proxy) previousOf(r *exchange.Request) *upstream {
 	if p.cookie == "" {
 		return nil
