@@ -44,8 +44,8 @@ type Config struct {
 	// the process's limit of open files or, if that is larger, conn.AcceptConfig.MaxClients.
 	MaxDescriptors int
 	// MaxBodyMemory limits the memory for incomplete bodies and for bodies that stay in their place, in bytes. The first
-	// 16 KiB of each HTTP/1 body may exceed it. A client uses at most a third of this memory; further bodies of this client are stored in files. 0 means
-	// 96 MiB.
+	// 16 KiB of each HTTP/1 body may exceed it. A client uses at most a third of this memory; its further bodies are
+	// stored in files. 0 means 96 MiB.
 	MaxBodyMemory int64
 	// MaxBodySize limits the body of a request in bytes. A client that sends more gets 413, and the connection closes.
 	// A negative value means no limit. 0 means Mount.MaxBody.

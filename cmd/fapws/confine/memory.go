@@ -153,9 +153,9 @@ func dropProgramPages() error {
 }
 
 // programPages calls the function drop for each mapping of a program file in smaps (proc(5)) that has resident pages
-// but no modified pages, in memory or in the swap space. Mappings that are not in maps are skipped, because smaps of qemu-user before version 8.2 shows
-// addresses in the emulator itself. Both texts are sorted by address. programPages allocates only a buffer, because its
-// garbage would stay in memory while the process is idle.
+// but no modified pages, in memory or in the swap space. It skips mappings that are not in maps, because smaps of
+// qemu-user before version 8.2 shows addresses in the emulator itself. Both texts are sorted by address. programPages
+// allocates only a buffer, because its garbage would stay in memory while the process is idle.
 func programPages(smaps io.Reader, maps []byte, drop func(start, end uint)) {
 	var start, end uint
 	droppable, resident, clean := false, false, false

@@ -70,8 +70,9 @@ const (
 // # Keys
 //
 // With the prefix fapws, the key {fapws}:events is the stream, and the channel has the same name; {fapws}:state is a hash
-// with the epoch and the last number, and {fapws}:sent:NODE counts the batches that a server has added. The braces keep
-// the keys on one node of a cluster. {fapws}:counts and {fapws}:counts:NODE are the numbers of subscribers (broker_counts.go); they expire.
+// with the epoch and the last number, and {fapws}:sent:NODE counts the batches that a server has added. {fapws}:counts
+// and {fapws}:counts:NODE are the numbers of subscribers, which expire (broker_counts.go). The braces keep the keys on
+// one node of a cluster.
 type Broker struct {
 	address *BrokerAddress
 	lines   [2]brokerLine // for reading the stream and for writing

@@ -16,9 +16,8 @@ import (
 
 type Word string
 
-// APP follows WordRun, WordCheck, WordRoutes, WordShell, WordHelp and WordVersion; help and version are also flags.
-// Package ctl parses the arguments of WordCtl. The argument of WordImport is a file, the argument of WordHash is a user,
-// and the argument of WordUser is an action. The arguments of WordNew are a sample and a directory, and those of WordBundle are an application and flags.
+// APP follows WordRun, WordCheck, WordRoutes, WordShell, WordHelp and WordVersion; help and version are also flags. The
+// comments of other words name their arguments.
 const (
 	WordRun         Word = "run"
 	WordCheck       Word = "check"
@@ -28,12 +27,12 @@ const (
 	WordPrintConfig Word = "print-config"
 	WordHelp        Word = "help"
 	WordVersion     Word = "version"
-	WordCtl         Word = "ctl"
-	WordImport      Word = "import"
-	WordHash        Word = "hash-password"
-	WordUser        Word = "user"
-	WordNew         Word = "new"
-	WordBundle      Word = "bundle"
+	WordCtl         Word = "ctl"           // package ctl parses its arguments
+	WordImport      Word = "import"        // FILE
+	WordHash        Word = "hash-password" // USER
+	WordUser        Word = "user"          // ACTION
+	WordNew         Word = "new"           // SAMPLE DIR
+	WordBundle      Word = "bundle"        // APP and flags
 	WordInternal    Word = "internal"
 )
 

@@ -10,8 +10,7 @@ import (
 )
 
 // WriteInternal writes the text for a topic in internalTopics: the man page in roff, the completion for bash, or the
-// descriptions of the settings or of the keys for docs/settings.md and docs/keys.md. helps contains the help texts of commands of other
-// packages.
+// body of docs/settings.md or docs/keys.md. helps contains the help texts of commands of other packages.
 func WriteInternal(w io.Writer, topic, version string, keys []KeyDoc, helps ...string) {
 	switch topic {
 	case "man":

@@ -155,9 +155,9 @@ func (l *Loader) leave(client string) {
 
 var errGone = errors.New("the loader of --fork exited")
 
-// sendOrder sends an order to the loader. The number of files selects the order. With three files, the loader forks a child with this socket, standard error
-// and pipe for reports. With one file, the loader uses it as its standard error. Without files, the loader kills the
-// child pid or, if pid is negative, ends within -pid milliseconds.
+// sendOrder sends an order to the loader; the number of files selects the order. With three files, the loader forks a
+// child with this socket, standard error and pipe for reports. One file becomes the loader's standard error. Without
+// files, the loader kills the child pid or, if pid is negative, ends within -pid milliseconds.
 func (l *Loader) sendOrder(pid int, files ...int) error {
 	var rights []byte
 	if len(files) > 0 {
