@@ -17,8 +17,9 @@ import (
 	"fapws/runtime/exchange/exchangetest"
 )
 
-// A host answers each request with a copy of the request. There are two exceptions: it does not answer requests whose
-// path begins with /later, and a stream whose path begins with /bytes becomes a connection with the protocol echo.
+// A host answers each request with a copy of the request. There are three exceptions: it does not answer requests whose
+// path begins with /later; for the path /delayed, it does not answer either, and its turn begins when the client has read
+// earlier output; and a stream whose path begins with /bytes becomes a connection with the protocol echo.
 type host struct {
 	exchangetest.Host
 	http2  Server
@@ -27,6 +28,10 @@ type host struct {
 
 func (h *host) Start(x *exchange.Exchange) {
 	r := x.Req
+	if x.By == "delayed" { // the turn of the response has come
+		h.Held = append(h.Held, x)
+		return
+	}
 	text := exchangetest.Path(r) + ":" + string(r.Body)
 	if r.Spool >= 0 {
 		unix.Close(r.Spool)
@@ -34,6 +39,11 @@ func (h *host) Start(x *exchange.Exchange) {
 	}
 	if strings.HasPrefix(text, "/later") {
 		h.Held = append(h.Held, x)
+		return
+	}
+	if strings.HasPrefix(text, "/delayed") {
+		x.SetSource(h, "delayed")
+		x.AwaitTurn(true)
 		return
 	}
 	if strings.HasPrefix(text, "/bytes") {

@@ -137,3 +137,21 @@ func TestEachTurnMayCostTheSameUnlessTheLastOneWasInterrupted(t *testing.T) {
 		p.is(id, "200 /:")
 	}
 }
+
+// The client cancels the second of three delayed responses.
+func TestDelayedResponsesBeginOneAfterTheOther(t *testing.T) {
+	h := newHost(t)
+	_, p := h.open(t)
+	for id := uint32(1); id <= 5; id += 2 {
+		p.request(id, "/delayed", true)
+	}
+	checktest.Must(t, p.framer.WriteRSTStream(3, http2.ErrCodeCancel))
+	for id := uint32(1); id <= 5; id += 4 {
+		p.ping()
+		var begun []*exchange.Exchange
+		h.Do(func() { begun, h.Held = h.Held, nil })
+		checktest.Needf(t, len(begun) == 1, "%d responses have begun", len(begun))
+		h.Do(func() { exchangetest.Answer(begun[0], "text") })
+		p.is(id, "200 text")
+	}
+}
