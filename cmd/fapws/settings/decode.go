@@ -123,9 +123,8 @@ func KeysOf(table any) (keys []string) {
 func DescribeKeys(table string, structure any, help map[string]Text) (docs []KeyDoc) {
 	for _, f := range keyFields(reflect.TypeOf(structure)) {
 		if len(f.Index) == 1 {
-			key := f.key
-			docs = append(docs, KeyDoc{table, key, strings.ReplaceAll(f.Tag.Get("value"), "'", `"`),
-				help[strings.TrimSpace(table+" "+key)].Text})
+			text := help[strings.TrimSpace(table+" "+f.key)]
+			docs = append(docs, KeyDoc{table, f.key, strings.ReplaceAll(f.Tag.Get("value"), "'", `"`), text.Text, text.Guide})
 		}
 	}
 	return docs

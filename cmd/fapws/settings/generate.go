@@ -140,6 +140,7 @@ type KeyDoc struct {
 	Key   string
 	Value string
 	Help  string
+	Guide string // page of the documentation about the key, such as "site.md#passwords"; may be empty
 }
 
 // keyTables lists the tables of the file, each with an example for docs/keys.md and the example's file name.

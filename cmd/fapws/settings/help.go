@@ -160,10 +160,10 @@ func wrap(text string, width int) []string {
 }
 
 // A Text is an entry of a file of texts, such as settings.txt.
-type Text struct{ Head, Text string }
+type Text struct{ Head, Text, Guide string }
 
 // Texts returns the entries of a file of texts. An entry is a line followed by indented lines, which contain its
-// text. Empty lines and lines that begin with "#" are ignored.
+// text and, after "-> ", the Guide: the page about it. Empty lines and lines that begin with "#" are ignored.
 func Texts(file string) iter.Seq[Text] {
 	return func(yield func(Text) bool) {
 		var one Text
@@ -175,6 +175,8 @@ func Texts(file string) iter.Seq[Text] {
 					return
 				}
 				one = Text{Head: line}
+			case strings.HasPrefix(line, "\t-> "):
+				one.Guide = line[len("\t-> "):]
 			case one.Text == "":
 				one.Text = strings.TrimSpace(line)
 			default:

@@ -176,58 +176,11 @@ func asParagraph(text string) string {
 	return text
 }
 
-// guides names the page about the settings with a prefix, which mentions them; the first that fits counts.
-var guides = [][2]string{
-	{"proxy-protocol", "site.md#fapws-behind-a-proxy-load-balancer-or-cdn"}, {"proxy-client-cert", "https.md#certificates-of-clients"},
-	{"proxy-", "site.md#a-server-behind-fapws"}, {"proxy", "site.md#a-server-behind-fapws"}, {"rate", "rates.md"},
-	{"upload", "upload.md#where-files-go"}, {"auth", "site.md#passwords"}, {"client-cert", "https.md#certificates-of-clients"},
-	{"fastcgi", "php-cgi-ssi.md#php"}, {"php", "php-cgi-ssi.md#php"}, {"error-page", "site.md#error-pages"}, {"hsts", "https.md#http-and-https"},
-	{"max-active", "rates.md#slow-requests"}, {"redirect", "migrate.md#from-nginx"}, {"rewrite", "migrate.md#from-nginx"}, {"early-hints", "wsgi-asgi.md#early-hints"},
-	{"tls-timeout", limitsPage}, {"http2-max", limitsPage}, {"http2", "security.md#built-in"},
-	{"h2c", "limits.md#protocols"}, {"http1-early-hints", "wsgi-asgi.md#early-hints"}, {"threads", "wsgi-asgi.md"},
-	{"max-queue", limitsPage}, {"max-clients-action", "trouble.md#503-service-unavailable"},
-	{"chdir", "trouble.md"}, {"pythonpath", "wsgi-asgi.md"}, {"env-file", "operate.md#as-a-service-of-systemd"},
-	{"ctl-socket", "operate.md#inspecting-a-running-server"}, {"index", "site.md"}, {"autoindex", "site.md"}, {"expose", "site.md"},
-	{"config", "site.md"}, {"cache-files-max", ""}, {"cache-dir", "one-file.md"}, {"reload-dir", ""}, {"reload-include", "wsgi-asgi.md"},
-	{"reload-exclude", ""}, {"load-timeout", "trouble.md"}, {"max-body-size", limitsPage},
-	{"max-unsent", limitsPage}, {"limit-request", limitsPage}, {"ws-max-size", limitsPage}, {"ws-per", ""},
-	{"ws-ping", ""}, {"channel-retry", ""}, {"channel-subscribers-per", ""}, {"channel-subscribers", "trouble.md"},
-	{"head-timeout", limitsPage}, {"body-", limitsPage}, {"keep-alive", limitsPage}, {"write-timeout", limitsPage},
-	{"symlinks", limitsPage}, {"log-level", ""}, {"debug", "metrics.md"}, {"group", "operate.md#as-a-service-of-systemd"},
-	{"allow-root", "trouble.md"}, {"dev-refresh", ""},
-	{"forwarded-allow-ips", "site.md#fapws-behind-a-proxy-load-balancer-or-cdn"},
-	{"proxy-protocol", "site.md#fapws-behind-a-proxy-load-balancer-or-cdn"},
-	{"root-path", "site.md#fapws-behind-a-proxy-load-balancer-or-cdn"},
-	{"x-", "site.md#fapws-behind-a-proxy-load-balancer-or-cdn"}, {"certfile", "https.md"}, {"keyfile", "https.md"},
-	{"tls", "https.md"}, {"acme", "https.md#without-certbot"}, {"ca-certs", "https.md"}, {"cert-reqs", "https.md"},
-	{"https", "https.md"}, {"state-dir", "device.md#power-loss-and-flash"}, {"login", "login.md"},
-	{"users", "login.md"}, {"compress", "compression.md"}, {"cache", "cache.md"}, {"channel", "live.md"},
-	{"ws-", "live.md"}, {"websocket", "live.md"}, {"sandbox", "sandbox.md"}, {"chroot", "sandbox.md"},
-	{"user", "security.md"}, {"status", "metrics.md"}, {"otel", "metrics.md"}, {"trace", "metrics.md"},
-	{"request-id", "metrics.md#request-ids"}, {"server-timing", "metrics.md"}, {"error-log", "metrics.md"},
-	{"access-log", "metrics.md"}, {"log", "operate.md#logs"}, {"health", "cluster.md#health-checks"},
-	{"shutdown-delay", "cluster.md#health-checks"}, {"idle-stop", "asleep.md"}, {"start-wait", "loading.md"},
-	{"workers", "operate.md#workers"}, {"timeout", "operate.md#when-a-handler-hangs"}, {"graceful", "operate.md#signals"},
-	{"reload", "operate.md#deploying-a-new-version"}, {"max-rss", "operate.md#memory"}, {"max-requests", "operate.md#memory"},
-	{"venv", "wsgi-asgi.md#virtual-environments"}, {"interface", "wsgi-asgi.md"}, {"lifespan", "wsgi-asgi.md"},
-	{"loop", "wsgi-asgi.md"}, {"factory", "wsgi-asgi.md"}, {"dev", "wsgi-asgi.md#pages-that-refresh-themselves"},
-	{"static", "site.md"}, {"spa", "site.md"}, {"expires", "django.md#hashed-file-names"},
-	{"cgi", "php-cgi-ssi.md"}, {"php", "php-cgi-ssi.md"}, {"ssi", "php-cgi-ssi.md"}, {"max-cgi", "php-cgi-ssi.md"},
-	{"max-clients-per", "rates.md#connections"}, {"fork", "wsgi-asgi.md#a-process-for-each-request"},
-}
-
-const limitsPage = "security.md#built-in"
-
-// writeGuide writes a link to the page about the setting or key called name, if there is one.
-func writeGuide(w io.Writer, name string) {
-	for _, g := range guides {
-		if strings.HasPrefix(name, g[0]) {
-			if page, section, found := strings.Cut(g[1], ".md"); found {
-				section = strings.ReplaceAll(strings.Replace(section, "#", ": ", 1), "-", " ")
-				fmt.Fprintf(w, "- see [%s%s](%s)\n", page, section, g[1])
-			}
-			return
-		}
+// writeGuide writes a link to guide, the page about a setting or key, unless guide is empty.
+func writeGuide(w io.Writer, guide string) {
+	if page, section, found := strings.Cut(guide, ".md"); found {
+		section = strings.ReplaceAll(strings.Replace(section, "#", ": ", 1), "-", " ")
+		fmt.Fprintf(w, "- see [%s%s](%s)\n", page, section, guide)
 	}
 }
 
@@ -261,7 +214,7 @@ func (s *Setting) writeFacts(w io.Writer) {
 	if s.inFile() {
 		fact("in `fapws.toml`", documented()[s.Name].Head)
 	}
-	writeGuide(w, s.Name)
+	writeGuide(w, documented()[s.Name].Guide)
 }
 
 func writeKeysMarkdown(w io.Writer, keys []KeyDoc) {
@@ -285,7 +238,7 @@ func writeKeysMarkdown(w io.Writer, keys []KeyDoc) {
 				fmt.Fprintf(w, "- default: %s\n", coded(standard))
 			}
 			fmt.Fprintf(w, "- example: %s\n", k.example())
-			writeGuide(w, k.Key)
+			writeGuide(w, k.Guide)
 		}
 		fmt.Fprintln(w)
 	}
