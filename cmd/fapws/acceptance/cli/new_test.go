@@ -19,5 +19,5 @@ func TestNewOnAFullDiskLeavesNothing(t *testing.T) {
 	failed, hello, _ := strings.Cut(string(out), "\n")
 	fapwstest.Truef(t, err == nil && strings.HasPrefix(failed, "fapws: new: ") && strings.HasSuffix(failed, ": no space left on device"),
 		"%v, %s", err, out)
-	fapwstest.Truef(t, strings.HasSuffix(hello, " && fapws --user NAME hello.py\n") && strings.Count(hello, "\n") == 1, "%s", hello)
+	fapwstest.Truef(t, strings.HasSuffix(hello, "\n  fapws --user NAME hello.py\n") && strings.Count(hello, "\n") == 3, "%s", hello)
 }

@@ -226,7 +226,7 @@ func TestSmallMachineServesTheConsoleDuringAnUploadAndAReload(t *testing.T) {
 			addUser(t, dir+"/data/users")
 			s := fapwstest.Command{Flags: []string{"-c", dir + "/console/fapws.toml", "--state-dir", dir + "/state"}, Dir: dir,
 				Shell: shell, Env: []string{"CONSOLE_DATA=" + dir + "/data", "CONSOLE_RUN=" + dir + "/run",
-					"CONSOLE_CHECK=true"}}.Serve(t, fapwstest.Mode{})
+					"CONSOLE_CHECK=true", "CONSOLE_INSTALL=true"}}.Serve(t, fapwstest.Mode{})
 			clients := fapwstest.Repeat(10, func(int) *session {
 				c := newSession(s.URL)
 				fapwstest.Needf(t, c.logIn(), "ann cannot log in")
