@@ -11,6 +11,7 @@ import (
 
 	"fapws/runtime/checktest"
 	"fapws/runtime/conn"
+	"fapws/runtime/logfile"
 )
 
 // collect returns a collected body of an exchange of s.
@@ -275,5 +276,17 @@ func TestBodyThatCanNeverFitIsRejected(t *testing.T) {
 	}{{1 << 40, -1, nil}, {11, 10, errTooLarge}, {CollectedBody + 1, CollectedBody, errTooLarge},
 		{usualBody, CollectedBody, nil}} {
 		checktest.Equalf(t, new(spools).admits("", c.size, c.max), c.want, "%d of %d", c.size, c.max)
+	}
+}
+
+// Clients may send many bodies for which there is no room.
+func TestBodyWithoutRoomIsLoggedOnce(t *testing.T) {
+	s, lines := new(Server), 0
+	for range 2 {
+		b := collect(s, -1)
+		s.Set.Log = func(logfile.Level, string, ...any) { lines++ }
+		b.Fail(errNoRoom)
+		checktest.Equal(t, b.Refusal().Status, 507)
+		checktest.Equalf(t, lines, 1, "lines")
 	}
 }

@@ -396,6 +396,32 @@ func TestContentLengthOfAWholeResponseIncludesItsFile(t *testing.T) {
 		r.ContentLength, body)
 }
 
+func TestFileThatIsShorterThanAnnouncedIsLogged(t *testing.T) {
+	f := checktest.Try(os.Create(t.TempDir() + "/file")).Must(t)
+	defer f.Close()
+	f.WriteString("the file")
+	h := &attaching{file: exchange.File{FD: int(f.Fd()), Count: 100}}
+	h.Run(t, h, exchange.Config{})
+	logged := ""
+	h.Do(func() { h.Config.LogClient = func(_ logfile.Level, _, line string) { logged += line } })
+	client := h.Connect(t, "GET / HTTP/1.1\r\nHost:\r\n\r\n")
+	got := checktest.Try(io.ReadAll(client)).Must(t)
+	checktest.Truef(t, strings.HasSuffix(string(got), "text, the file"), "%q", got)
+	h.Do(func() { checktest.Truef(t, strings.HasPrefix(logged, "response aborted: "), "%q", logged) })
+}
+
+func TestClientOfATrustedProxyIsLogged(t *testing.T) {
+	h := new(answering)
+	line := ""
+	h.Run(t, h, exchange.Config{ProxyUnix: true, Answered: []func(*logfile.Entry){func(e *logfile.Entry) {
+		line = e.Addr + " " + e.Port + " " + e.Scheme
+	}}})
+	client := h.Connect(t, "GET / HTTP/1.1\r\nHost:\r\nConnection: close\r\n"+
+		"Forwarded: for=\"192.0.2.7:4711\";proto=https\r\n\r\n")
+	checktest.Try(io.ReadAll(client)).Must(t)
+	h.Do(func() { checktest.Equal(t, line, "192.0.2.7 4711 https") })
+}
+
 // The login check of a request resumes its exchange a second time, while the body of the request arrives.
 func TestWrongStepOfAnExchangeClosesOnlyItsOwnConnection(t *testing.T) {
 	const others = 50
