@@ -43,6 +43,29 @@ func TestNewConnectionsAreHandedOver(t *testing.T) {
 	}
 }
 
+// The client has begun to send another request.
+func TestConnectionIsHandedOverWithTheRequestThatWaits(t *testing.T) {
+	const request = "GET / HTTP/1.1\r\nHost:\r\n\r\n"
+	l := new(later)
+	l.Run(t, l, exchange.Config{})
+	fd, client := exchangetest.Sockets(t)
+	checktest.Try(client.Write([]byte(request + "GET /n"))).Must(t)
+	l.Do(func() {
+		c := l.NewClient(fd)
+		checktest.Equal(t, c.Open(c.Speaks()), nil)
+	})
+	checktest.Eventually(t, "the request", func() (ok bool) {
+		l.Do(func() { ok = len(l.Held) == 1 })
+		return ok
+	})
+	l.Do(func() {
+		one, ok := l.HTTP1.TakeWaiting(l.Held[0], []byte(request))
+		checktest.Truef(t, ok && one.FD == fd && one.State.Used && string(one.State.Input) == request+"GET /n",
+			"%v, %d, %+v", ok, one.FD, one.State)
+	})
+	unix.Close(fd)
+}
+
 // The client must not take the end of the connection for the end of the response.
 func TestResponseThatIsGivenUpEndsWithAReset(t *testing.T) {
 	fd, client := exchangetest.TCPSockets(t)
