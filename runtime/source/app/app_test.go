@@ -430,3 +430,28 @@ func TestServicesPublishPartsAndAskTheServer(t *testing.T) {
 		checktest.Truef(t, d.Idle(), "the call has not ended")
 	})
 }
+
+// A blocking handler has finished a part, but its Flush has not returned.
+type blocking struct {
+	handler
+	d    *Dispatcher
+	sent bool
+}
+
+func (*blocking) InTurn() bool { return true }
+
+func (b *blocking) Flush() {
+	ended := make(chan bool)
+	go func() { ended <- b.d.sendMeanwhile() }()
+	b.sent = <-ended
+}
+
+func TestPartIsWrittenWhileItsHandlerBlocksTheLoop(t *testing.T) {
+	r := newRig(t, Options{}, Config{})
+	b := &blocking{d: r.Dispatcher}
+	r.Serve(b)
+	b.parts = []exchange.Part{{First: true, Head: head, Body: []byte("a")}}
+	r.start()
+	checktest.Truef(t, b.sent && r.server.flushed == 1 && r.got() == "[a", "%v, flushed %d times, %q", b.sent,
+		r.server.flushed, r.got())
+}
