@@ -233,7 +233,7 @@ typedef struct {
 
 /* --- core_pool.c: without the GIL -------------------------------------------- */
 
-/* Starts requests that were waiting because of CORE_UNSEEN_MAX; any thread, without P.mu. */
+/* Starts requests that were waiting because of CORE_UNSEEN_MAX; any thread, without the mutex of the pool. */
 void core_may_start(void);
 
 extern core_pool core_the_pool;
@@ -292,7 +292,7 @@ int core_spawn_thread(void);
 /* Sets the reason why t does not count for core_pool.max. A thread that does not count is not the drainer, so an idle
  * thread becomes the drainer instead. */
 void core_set_aside(core_thread *t, core_aside why);
-/* Returns the first record of the queue that can run now, or NULL; the caller must hold P.mu. Requests with large
+/* Returns the first record of the queue that can run now, or NULL; the caller must hold the mutex. Requests with large
  * responses wait while others are being made, because each thread could otherwise hold a large object. */
 core_record *core_next_in_queue(void);
 /* Marks the current thread as waiting for its client. Until core_continue_thread is called, a second thread is
