@@ -196,7 +196,8 @@ static void say_object(int log, const core_record *rec, const char *level, PyObj
   char *object = empty ? NULL : malloc(size);
   if (object) {
     size_t n = core_object(object, size, level, texts);
-    Py_BEGIN_ALLOW_THREADS core_errorlog_write(log, object, n);
+    Py_BEGIN_ALLOW_THREADS
+    core_errorlog_write(log, object, n);
     Py_END_ALLOW_THREADS
   }
   free(object);

@@ -149,8 +149,10 @@ void core_errorlog_write(int number, const char *text, size_t n) {
 void core_errorlog_say(int number, PyObject *text) {
   PyObject *bytes = PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace");
   if (!bytes) return;
-  Py_BEGIN_ALLOW_THREADS core_errorlog_write(number, PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes));
-  Py_END_ALLOW_THREADS Py_DECREF(bytes);
+  Py_BEGIN_ALLOW_THREADS
+  core_errorlog_write(number, PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes));
+  Py_END_ALLOW_THREADS
+  Py_DECREF(bytes);
 }
 
 PyObject *core_errorlog_stream(int number) { return number > 0 && number <= nlogs ? logs[number - 1].stream : NULL; }

@@ -51,7 +51,8 @@ int core_is_cancelled(core_record *rec) { return __atomic_load_n(&rec->cancelled
 void core_wait_for_room(core_record *rec, const uint8_t *ends) {
   if (LIKELY(!core_must_wait(rec))) return;
   int may;
-  Py_BEGIN_ALLOW_THREADS core_lock();
+  Py_BEGIN_ALLOW_THREADS
+  core_lock();
   may = core_pause_thread();
   while (may && __atomic_load_n(&rec->run.unacked, __ATOMIC_SEQ_CST) > WINDOW_BYTES && !core_is_cancelled(rec) &&
          !__atomic_load_n(ends, __ATOMIC_RELAXED)) {
@@ -61,14 +62,16 @@ void core_wait_for_room(core_record *rec, const uint8_t *ends) {
   rec->run.parked = 0;
   if (may) core_continue_thread();
   core_unlock();
-  Py_END_ALLOW_THREADS if (UNLIKELY(!may)) {
+  Py_END_ALLOW_THREADS
+  if (UNLIKELY(!may)) {
     core_log(rec, "response ended: too many threads wait for clients that do not read");
     __atomic_store_n(&rec->cancelled, 1, __ATOMIC_SEQ_CST);
   }
 }
 
 void core_wait_for_writers(const uint32_t *number) {
-  Py_BEGIN_ALLOW_THREADS core_lock();
+  Py_BEGIN_ALLOW_THREADS
+  core_lock();
   pthread_cond_broadcast(&writers);
   while (__atomic_load_n(number, __ATOMIC_ACQUIRE)) core_wait(&writers);
   core_unlock();
@@ -84,7 +87,8 @@ int core_wait_for_client(core_record *rec, double seconds) {
   double most = seconds >= 0 && seconds < 1e9 ? seconds : 1e9; /* 30 years if the caller sets no limit */
   uint64_t until = core_now_ns() + (uint64_t)(most * 1e9);
   int room, late = 0, may;
-  Py_BEGIN_ALLOW_THREADS core_lock();
+  Py_BEGIN_ALLOW_THREADS
+  core_lock();
   rec->inputs.senders++;
   may = core_pause_thread();
   for (;;) {
@@ -95,7 +99,8 @@ int core_wait_for_client(core_record *rec, double seconds) {
   if (may) core_continue_thread();
   if (--rec->inputs.senders == 0 && !rec->inputs.open) pthread_cond_broadcast(&writers);
   core_unlock();
-  Py_END_ALLOW_THREADS return room;
+  Py_END_ALLOW_THREADS
+  return room;
 }
 
 void core_release_senders(core_record *rec) {

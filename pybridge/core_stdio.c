@@ -124,9 +124,13 @@ static PyObject *raw_write(PyObject *self, PyObject *data) {
   int fd = PyObject_AsFileDescriptor(self);
   if (fd < 0 || PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) < 0) return NULL;
   Py_ssize_t n = view.len;
-  Py_BEGIN_ALLOW_THREADS if (fd == 1 && n) write_or_count(1, view.buf, (size_t)n, 0);
-  else core_write_stderr(view.buf, (size_t)n);
-  Py_END_ALLOW_THREADS PyBuffer_Release(&view);
+  Py_BEGIN_ALLOW_THREADS
+  if (fd == 1 && n)
+    write_or_count(1, view.buf, (size_t)n, 0);
+  else
+    core_write_stderr(view.buf, (size_t)n);
+  Py_END_ALLOW_THREADS
+  PyBuffer_Release(&view);
   return PyLong_FromSsize_t(n);
 }
 

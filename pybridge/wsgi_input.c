@@ -31,7 +31,8 @@ PyObject *wsgi_read_spool(int file, int64_t at, int64_t n) {
   if (!bytes) return NULL;
   char *out = PyBytes_AS_STRING(bytes);
   int failed = 0;
-  Py_BEGIN_ALLOW_THREADS for (int64_t done = 0; done < n;) {
+  Py_BEGIN_ALLOW_THREADS
+  for (int64_t done = 0; done < n;) {
     ssize_t got = pread(file, out + done, (size_t)(n - done), at + done);
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) {
@@ -40,7 +41,8 @@ PyObject *wsgi_read_spool(int file, int64_t at, int64_t n) {
     }
     done += got;
   }
-  Py_END_ALLOW_THREADS if (failed) {
+  Py_END_ALLOW_THREADS
+  if (failed) {
     Py_DECREF(bytes);
     errno = failed;
     return PyErr_SetFromErrno(PyExc_OSError);
