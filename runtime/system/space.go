@@ -20,20 +20,11 @@ func SetMemory(n int64) { memory.Store(n) }
 // use.
 func Memory() int64 { return memory.Load() }
 
-// FreeSpace returns how many bytes an unprivileged process can write to the file system that contains path. ok is false
+// FreeSpaceOf returns how many bytes an unprivileged process can write to the file system that contains f. ok is false
 // if this number is unknown.
-func FreeSpace(path string) (free int64, ok bool) {
-	var st unix.Statfs_t
-	return freeSpace(&st, unix.Statfs(path, &st))
-}
-
 func FreeSpaceOf(f *os.File) (free int64, ok bool) {
 	var st unix.Statfs_t
-	return freeSpace(&st, unix.Fstatfs(int(f.Fd()), &st))
-}
-
-func freeSpace(st *unix.Statfs_t, err error) (free int64, ok bool) {
-	if err != nil || st.Blocks == 0 {
+	if err := unix.Fstatfs(int(f.Fd()), &st); err != nil || st.Blocks == 0 {
 		return 0, false
 	}
 	return int64(st.Bavail) * int64(st.Bsize), true

@@ -94,7 +94,9 @@ func onSmallDisk(t *testing.T, m fapwstest.Mode, size int64, script string, flag
 	s = fapwstest.Command{Script: fapwstest.Write(t, folder+"/app.py", script), Env: []string{"TMPDIR=" + tmp}, Flags: flags,
 		Shell: smallDisk(t, int(size)<<10)(tmp)}.Serve(t, m)
 	return s, func() int64 {
-		n, ok := system.FreeSpace(fmt.Sprintf("/proc/%d/root%s", s.Cmd.Process.Pid, tmp))
+		folder := fapwstest.Try(os.Open(fmt.Sprintf("/proc/%d/root%s", s.Cmd.Process.Pid, tmp))).Must(t)
+		defer folder.Close()
+		n, ok := system.FreeSpaceOf(folder)
 		fapwstest.Needf(t, ok, "the free space of %s is unknown", tmp)
 		return n >> 20
 	}
