@@ -24,7 +24,11 @@ func Memory() int64 { return memory.Load() }
 // if this number is unknown.
 func FreeSpaceOf(f *os.File) (free int64, ok bool) {
 	var st unix.Statfs_t
-	if err := unix.Fstatfs(int(f.Fd()), &st); err != nil || st.Blocks == 0 {
+	return freeSpace(&st, unix.Fstatfs(int(f.Fd()), &st))
+}
+
+func freeSpace(st *unix.Statfs_t, err error) (free int64, ok bool) {
+	if err != nil || st.Blocks == 0 {
 		return 0, false
 	}
 	return int64(st.Bavail) * int64(st.Bsize), true
