@@ -87,7 +87,7 @@ static int http_receive(asgi_exchange *x, PyObject **message) {
     if (LIKELY(n == 0)) {
       body = Py_NewRef(bytes_empty);
     } else {
-      body = rec->run.spool >= 0 ? wsgi_read_spool(rec->run.spool, x->taken, n)
+      body = rec->run.spool >= 0 ? core_read_spool(rec->run.spool, x->taken, n)
                                  : PyBytes_FromStringAndSize(rec->req.body + x->taken, (Py_ssize_t)n);
       if (!body) return -1;
     }
@@ -263,7 +263,7 @@ static int send_path(asgi_exchange *x, PyObject *path, PyObject *type) {
     return -1;
   }
   core_record *rec = x->rec;
-  if (!wsgi_has_size(fd, &st)) return send_unsized(x, fd, &st);
+  if (!core_has_size(fd, &st)) return send_unsized(x, fd, &st);
   core_part *p = core_write_head(rec, &x->head, st.st_size, CORE_TYPE_SET);
   if (!p) {
     close(fd);

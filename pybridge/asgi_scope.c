@@ -281,8 +281,8 @@ static int put_identity(PyObject *scope, PyObject *headers, const core_record *r
 }
 
 PyObject *asgi_scope(core_record *rec) {
-  static wsgi_head *heads[WSGI_HEAD_SLOTS];
-  PyObject *scope = wsgi_dict_of_head(rec->req.routed ? NULL : heads, rec, scope_of_fields, put_line);
+  static core_cached_head *heads[CORE_HEAD_SLOTS];
+  PyObject *scope = core_dict_of_head(rec->req.routed ? NULL : heads, rec, scope_of_fields, put_line);
   if (UNLIKELY(!scope)) return NULL;
   PyObject *shared = PyDict_GetItem(scope, text[K_HEADERS]);
   PyObject *headers = PyList_GetSlice(shared, 0, PyList_GET_SIZE(shared));

@@ -8,6 +8,7 @@
 
 #include "core_pool.h"
 
+#include <sys/stat.h>
 #include <time.h>
 
 /* =============================================================================
@@ -227,10 +228,29 @@ int core_errorlog_init(void);
 void core_errorlog_forked(void);
 
 /* =============================================================================
- * Responses: core_fields.c, core_head.c and core_hints.c.
+ * Requests and responses: core_cache.c, core_file.c, core_fields.c, core_head.c and core_hints.c.
  *
- * These functions write the responses of WSGI and of ASGI. They must be called with the GIL, on the thread that runs
- * the record, unless the comment of a function says otherwise. */
+ * WSGI and ASGI share these functions. They must be called with the GIL, on the thread that runs the record, unless the
+ * comment of a function says otherwise. */
+
+/* --- core_cache.c ---------------------------------------------------------------- */
+
+typedef struct core_cached_head core_cached_head;
+#define CORE_HEAD_SLOTS 16
+typedef PyObject *core_dict_of_fields(core_record *rec);
+/* Returns a dict for the head of rec. If a recent request had the same head, copies a dict from the cache slots.
+ * Otherwise calls make, which creates the dict, and put_line, which adds the values of the request line. Without a
+ * cache, slots is NULL. */
+PyObject *core_dict_of_head(core_cached_head **slots, core_record *rec, core_dict_of_fields *make,
+                            int (*put_line)(PyObject *, const core_record *));
+void core_forget_heads(core_cached_head **slots);
+
+/* --- core_file.c ----------------------------------------------------------------- */
+
+/* Reads n bytes of a file at the offset at, and releases the GIL meanwhile. The file must contain all n bytes. */
+PyObject *core_read_spool(int file, int64_t at, int64_t n);
+/* Whether a regular file contains as many bytes as fstat reports, unlike files of /proc and /sys. */
+int core_has_size(int fd, const struct stat *st);
 
 /* --- core_fields.c --------------------------------------------------------------- */
 

@@ -6,12 +6,10 @@
  * record to the event loop, so its caller must not use the record after the call. */
 #pragma once
 
-#include <sys/stat.h>
-
 #include "core.h"
 
 /* =============================================================================
- * Python objects of a request: wsgi_environ.c, wsgi_cache.c and wsgi_input.c.
+ * Python objects of a request: wsgi_environ.c, wsgi_fields.c and wsgi_input.c.
  *
  * An object that can outlive its request is detached from the record before the record is reused (wsgi_drop). */
 
@@ -33,17 +31,7 @@ PyObject *wsgi_method(const core_record *rec);
 /* Finds the next variable of mod_ssl in rec->req.tls, or returns 0 after the last; *at must be 0 in the first call. */
 int wsgi_next_variable(const core_record *rec, uint32_t *at, core_span *name, core_span *value);
 
-/* --- wsgi_cache.c --------------------------------------------------------- */
-
-typedef struct wsgi_head wsgi_head;
-#define WSGI_HEAD_SLOTS 16
-typedef PyObject *wsgi_dict_of_fields(core_record *rec);
-/* Returns a dict for the head of rec. If a recent request had the same head, copies a dict from the cache slots.
- * Otherwise calls make, which creates the dict, and put_line, which adds the values of the request line. Without a
- * cache, slots is NULL. */
-PyObject *wsgi_dict_of_head(wsgi_head **slots, core_record *rec, wsgi_dict_of_fields *make,
-                            int (*put_line)(PyObject *, const core_record *));
-void wsgi_forget_heads(wsgi_head **slots);
+/* --- wsgi_fields.c --------------------------------------------------------------- */
 
 enum {
   WSGI_FIELD_HEADER, /* the key in environ is HTTP_ and the name */
@@ -68,8 +56,6 @@ PyObject *wsgi_field_key(const char *name, size_t n);
 extern PyTypeObject wsgi_Input_Type;
 /* Creates wsgi.input for rec, or the wsgi.input for requests without a body if rec is NULL. */
 PyObject *wsgi_input_new(core_record *rec);
-/* Reads n bytes of a file at the offset at, and releases the GIL meanwhile. The file must contain all n bytes. */
-PyObject *wsgi_read_spool(int file, int64_t at, int64_t n);
 /* Detaches wsgi.input from its record, because the record will be reused. */
 void wsgi_input_detach(PyObject *input);
 int wsgi_expose_socket(core_record *rec);
@@ -147,12 +133,9 @@ int wsgi_channel_head(core_response *s, PyObject *answer);
 extern PyTypeObject *wsgi_file_wrapper; /* class of wsgi.file_wrapper (fapws._file) */
 int wsgi_file_init(void);
 /* If the parameter result is, or wraps, a regular file of known size, adds the file to the part p, and returns 1.
- * Otherwise returns 0. If the size that fstat reports is wrong (wsgi_has_size), removes a Content-Length of that size
+ * Otherwise returns 0. If the size that fstat reports is wrong (core_has_size), removes a Content-Length of that size
  * from s. */
 int wsgi_file_part(PyObject *result, core_response *s, core_part *p);
-
-/* Whether a regular file contains as many bytes as fstat reports, unlike files of /proc and /sys. */
-int wsgi_has_size(int fd, const struct stat *st);
 /* Returns a new reference to an iterator over blocks of a file-like object, or NULL without an exception if obj has no
  * read(). */
 PyObject *wsgi_blocks(PyObject *obj);

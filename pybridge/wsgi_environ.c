@@ -57,7 +57,7 @@ static PyObject *text[T_COUNT];
 enum { SMALL, LARGE, TEMPLATES };
 static const Py_ssize_t room_of[TEMPLATES] = {[LARGE] = 42};
 static CORE_PER_THREAD PyObject *templates[TEMPLATES];
-static CORE_PER_THREAD wsgi_head *heads[WSGI_HEAD_SLOTS];
+static CORE_PER_THREAD core_cached_head *heads[CORE_HEAD_SLOTS];
 
 /* Later versions of Python do not declare the following function, but all versions contain the function. */
 extern PyObject *_PyDict_NewPresized(Py_ssize_t) __attribute__((weak));
@@ -342,7 +342,7 @@ void wsgi_detach_disconnected(core_record *rec) {
 }
 
 PyObject *wsgi_environ(core_record *rec, PyObject *cls, PyObject *input) {
-  PyObject *env = wsgi_dict_of_head(rec->req.chunked || !has_caches() ? NULL : heads, rec, of_fields, put_line);
+  PyObject *env = core_dict_of_head(rec->req.chunked || !has_caches() ? NULL : heads, rec, of_fields, put_line);
   if (!env) return NULL;
   int bad = core_put(env, key[K_PORT], span_text(rec, rec->req.port)) < 0 || put_identity(env, rec) ||
             put_disconnected(env, rec) < 0 || (input && PyDict_SetItem(env, key[K_INPUT], input) < 0);
@@ -359,6 +359,6 @@ PyObject *wsgi_environ(core_record *rec, PyObject *cls, PyObject *input) {
 void wsgi_forget_caches(void) {
   for (int i = 0; i < TEMPLATES; i++) Py_CLEAR(templates[i]);
   Py_CLEAR(spare);
-  wsgi_forget_heads(heads);
+  core_forget_heads(heads);
   core_forget_lines();
 }

@@ -2,7 +2,6 @@
  * in blocks. */
 #include "wsgi.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -73,12 +72,6 @@ static int put_name(core_part *p, PyObject *result) {
   return bad;
 }
 
-int wsgi_has_size(int fd, const struct stat *st) {
-  char byte;
-  if (st->st_blocks) return 1;
-  return pread(fd, &byte, 1, st->st_size) <= 0 && (!st->st_size || pread(fd, &byte, 1, st->st_size - 1) == 1);
-}
-
 static int is_regular(int64_t fd, int64_t at, struct stat *st) {
   return fd >= 0 && at >= 0 && fstat((int)fd, st) == 0 && S_ISREG(st->st_mode);
 }
@@ -89,7 +82,7 @@ int wsgi_file_part(PyObject *result, core_response *s, core_part *p) {
   struct stat st;
   int64_t fd = number_from(file, "fileno"), at = fd >= 0 ? number_from(file, "tell") : -1;
   int is_real = is_regular(fd, at, &st), copy = -1;
-  if (is_real && !wsgi_has_size((int)fd, &st)) {
+  if (is_real && !core_has_size((int)fd, &st)) {
     is_real = 0;
     /* Frameworks set Content-Length to the size that fstat returns, but this size is wrong. */
     if (s->length == st.st_size || s->length == st.st_size - at) s->length = -1;

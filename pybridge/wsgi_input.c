@@ -1,7 +1,6 @@
 /* The class of wsgi.input, which reads the body of a request from the memory of its record or from a file. */
 #include "wsgi.h"
 
-#include <errno.h>
 #include <structmember.h>
 #include <unistd.h>
 
@@ -25,31 +24,6 @@ static int64_t limit_of(const input_object *in, int64_t size) {
   return size < 0 || size > left ? left : size;
 }
 
-PyObject *wsgi_read_spool(int file, int64_t at, int64_t n) {
-  if (n > PY_SSIZE_T_MAX) return PyErr_NoMemory(); /* more than 2 GiB on a 32-bit machine */
-  PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)n);
-  if (!bytes) return NULL;
-  char *out = PyBytes_AS_STRING(bytes);
-  int failed = 0;
-  Py_BEGIN_ALLOW_THREADS
-  for (int64_t done = 0; done < n;) {
-    ssize_t got = pread(file, out + done, (size_t)(n - done), at + done);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) {
-      failed = got < 0 ? errno : EIO;
-      break;
-    }
-    done += got;
-  }
-  Py_END_ALLOW_THREADS
-  if (failed) {
-    Py_DECREF(bytes);
-    errno = failed;
-    return PyErr_SetFromErrno(PyExc_OSError);
-  }
-  return bytes;
-}
-
 static int64_t in_block(const input_object *in, int64_t at) {
   int64_t n = in->block ? in->block_at + PyBytes_GET_SIZE(in->block) - at : 0;
   return at >= in->block_at && n > 0 ? n : 0;
@@ -57,7 +31,7 @@ static int64_t in_block(const input_object *in, int64_t at) {
 
 static PyObject *read_file(input_object *in, int64_t at, int64_t n) {
   in->readers++;
-  PyObject *bytes = wsgi_read_spool(in->rec->run.spool, at, n);
+  PyObject *bytes = core_read_spool(in->rec->run.spool, at, n);
   if (--in->readers == 0 && UNLIKELY(in->left >= 0)) close(in->left), in->left = -1;
   return bytes;
 }
