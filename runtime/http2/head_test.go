@@ -61,6 +61,27 @@ func TestMalformedHeadIsAnsweredWith400(t *testing.T) {
 	checktest.Truef(t, strings.HasPrefix(got, "400 "), "%q", got)
 }
 
+func TestHeadThatIsTooLargeGetsOneResponse(t *testing.T) {
+	h := newHost(t)
+	_, p := h.open(t)
+	field := "x " + strings.Repeat("v", 3500)
+	p.request(1, "/", true, slices.Repeat([]string{field}, 20)...)
+	got := p.response(1)
+	h.Do(func() { h.Config.Limits.FieldLine = 3000 })
+	p.request(3, "/", true, field)
+	got += p.response(3)
+	checktest.Truef(t, strings.Count(got, "431 ") == 2, "%q", got)
+	p.request(5, "/", true)
+	p.is(5, "200 /:")
+}
+
+func TestStreamWithAnEvenNumberEndsItsConnection(t *testing.T) {
+	h := newHost(t)
+	_, p := h.open(t)
+	p.request(2, "/", true)
+	p.is(2, "!!PROTOCOL_ERROR")
+}
+
 func TestIncompleteFieldEndsItsConnection(t *testing.T) {
 	h := newHost(t)
 	_, p := h.open(t)
