@@ -144,7 +144,6 @@ func (c *Conn) onSettings(f *http2.SettingsFrame) {
 		return
 	}
 	c.frames().WriteSettingsAck()
-	c.pump()
 }
 
 // resize follows RFC 9113 §6.9.2.
