@@ -68,6 +68,20 @@ func TestInputAfterTheBodyOfTheLastRequestIsDiscarded(t *testing.T) {
 	checktest.Truef(t, strings.HasSuffix(got, "text") && strings.Count(got, "HTTP/1.1 ") == 1, "%q", got)
 }
 
+// The first bytes of the connection could have selected HTTP/2.
+func TestBodyArrivesOnAConnectionThatMayUseHTTP2(t *testing.T) {
+	l := new(later)
+	l.Run(t, l, exchange.Config{H2C: true})
+	client := l.Connect(t, "POST / HTTP/1.1\r\nHost:\r\nContent-Length: 9\r\n\r\ntext")
+	l.Do(func() {})
+	checktest.Try(io.WriteString(client, " more")).Must(t)
+	checktest.Eventually(t, "the request", func() (ok bool) {
+		l.Do(func() { ok = len(l.Held) == 1 })
+		return ok
+	})
+	l.Do(func() { exchangetest.Answer(l.Held[0], "") })
+}
+
 func TestRestOfASkippedBodyMayArriveAfterTheLastResponse(t *testing.T) {
 	l, client := stream(t, "POST / HTTP/1.1\r\nHost:\r\nContent-Length: 9\r\n\r\ntext")
 	l.Do(func() {

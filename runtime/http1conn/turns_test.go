@@ -101,6 +101,7 @@ func TestTimeoutOfAnIdleConnectionBeginsAfterTheResponse(t *testing.T) {
 	client := l.Connect(t, "GET / HTTP/1.1\r\nHost:\r\n\r\n")
 	l.Do(func() {
 		l.Set.Now += 2 * int64(l.Config.KeepAlive)
+		l.Set.Tick()
 		exchangetest.Answer(l.Held[0], "")
 	})
 	l.Do(l.Set.Tick)
@@ -109,6 +110,13 @@ func TestTimeoutOfAnIdleConnectionBeginsAfterTheResponse(t *testing.T) {
 		l.Do(func() { ok = len(l.Held) == 2 })
 		return ok
 	})
+	l.Do(func() { exchangetest.Answer(l.Held[1], "") })
+	l.Do(func() {
+		l.Set.Now += 2 * int64(l.Config.KeepAlive)
+		l.Set.Tick()
+	})
+	got, err := io.ReadAll(client)
+	checktest.Truef(t, bytes.Count(got, []byte("HTTP/1.1 200 ")) == 2 && err == nil, "%q, %v", got, err)
 }
 
 // While the server stops, a connection stays for an incomplete head no longer than for the next request.
