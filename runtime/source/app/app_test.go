@@ -305,6 +305,21 @@ func (f sendsFile) Continue(x *exchange.Exchange, p *exchange.Part) exchange.The
 	return f.d.SendFiles(x, p, &exchange.Request{Head: []byte("GET /a HTTP/1.1\r\nHost: x\r\n\r\n")}, []byte("a"))
 }
 
+type sendsNonsense struct{ d *Dispatcher }
+
+func (s sendsNonsense) Continue(x *exchange.Exchange, p *exchange.Part) exchange.ThenOutcome {
+	return s.d.SendFiles(x, p, &exchange.Request{Head: []byte("nonsense\r\n\r\n")}, []byte("a"))
+}
+
+func TestMalformedRequestOfAHandlerIsAnsweredWith500(t *testing.T) {
+	r := newRig(t, Options{}, Config{})
+	r.start()
+	r.make(exchange.Part{First: true, End: exchange.Complete, Head: exchange.Head{Status: 200,
+		Then: sendsNonsense{r.Dispatcher}}})
+	r.want("sent", r.got(), "Internal Server Error")
+	checktest.Equalf(t, len(r.server.logged), 1, "lines")
+}
+
 // If the client disconnects while the file waits, the exchange ends.
 func TestFileWaitsUntilItsResponseIsFirstOfItsConnection(t *testing.T) {
 	for _, gone := range []bool{false, true} {
